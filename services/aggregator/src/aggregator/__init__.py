@@ -1,0 +1,1 @@
+"""Market Pulse aggregator: one volume-weighted price per symbol."""

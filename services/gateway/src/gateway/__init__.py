@@ -1,0 +1,1 @@
+"""Market Pulse gateway: live prices over Server-Sent Events and REST."""

@@ -1,0 +1,1 @@
+"""Market Pulse ingest: Binance spot to the bus."""

@@ -1,0 +1,1 @@
+"""Market Pulse ingest: Bybit spot to the bus."""

@@ -1,0 +1,1 @@
+"""Market Pulse ingest: OKX spot to the bus."""

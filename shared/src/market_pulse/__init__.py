@@ -1,0 +1,1 @@
+"""Market Pulse: the words, the bus and the habits that all its parts share."""

@@ -1,0 +1,16 @@
+"""Growing random delays between attempts, so that many clients that lost one server do not return as one."""
+
+import random
+
+
+def backoff_s(failures: int, *, base_s: float = 1.0, cap_s: float = 60.0, floor_s: float = 0.1) -> float:
+    """Return how long to wait after this many failures in a row: exponential, capped, with full jitter.
+
+    Args:
+        failures: how many attempts failed in a row, at least 1.
+        base_s: the bound of the first delay.
+        cap_s: the bound that no delay exceeds.
+        floor_s: never less than this, so that luck cannot make a storm.
+    """
+    ceiling = min(cap_s, base_s * 2 ** min(failures - 1, 30))
+    return max(floor_s, random.uniform(0, ceiling))

@@ -1,0 +1,247 @@
+"""The model as bytes and back: one JSON object a message, camelCase, version 1. Pure: knows no channel and no Redis."""
+
+from math import isfinite
+from typing import Any, cast
+
+import orjson
+
+from .model import FeedStatus, Source, Symbol, Tick, Ticker
+
+VERSION = 1
+
+
+class CodecError(ValueError):
+    """A message is not what its channel carries. The message is skipped and counted; nothing else is affected."""
+
+
+def encode_tick(tick: Tick) -> bytes:
+    """Write a tick as it goes over the bus."""
+    return orjson.dumps(
+        {
+            "v": VERSION,
+            "exchange": tick.exchange,
+            "symbol": tick.symbol,
+            "price": tick.price,
+            "bid": tick.bid,
+            "ask": tick.ask,
+            "open24h": tick.open24h,
+            "high24h": tick.high24h,
+            "low24h": tick.low24h,
+            "volume24h": tick.volume24h,
+            "quoteVolume24h": tick.quote_volume24h,
+            "dp": tick.dp,
+            "exchangeTime": tick.exchange_time_ms,
+            "receivedTime": tick.received_time_ms,
+            "publishedTime": tick.published_time_ms,
+        }
+    )
+
+
+def decode_tick(data: bytes) -> Tick:
+    """Read a tick from the bus. Unknown fields are passed over; optional ones may be missing or null.
+
+    Raises:
+        CodecError: no JSON object, a field of the wrong type, or a price that is missing, not finite or not above zero.
+    """
+    message = _object(data)
+    price = _number(message, "price")
+    if price is None or price <= 0:
+        raise CodecError("a tick needs a price above zero")
+    received_time_ms = _integer(message, "receivedTime")
+    if received_time_ms is None:
+        raise CodecError("a tick needs its receivedTime")
+    return Tick(
+        exchange=_text(message, "exchange"),
+        symbol=Symbol(_text(message, "symbol")),
+        price=price,
+        bid=_number(message, "bid"),
+        ask=_number(message, "ask"),
+        open24h=_number(message, "open24h"),
+        high24h=_number(message, "high24h"),
+        low24h=_number(message, "low24h"),
+        volume24h=_number(message, "volume24h"),
+        quote_volume24h=_number(message, "quoteVolume24h"),
+        dp=_integer(message, "dp"),
+        exchange_time_ms=_integer(message, "exchangeTime"),
+        received_time_ms=received_time_ms,
+        published_time_ms=_integer(message, "publishedTime"),
+    )
+
+
+def encode_ticker(ticker: Ticker) -> bytes:
+    """Write a ticker as it goes over the bus."""
+    head, tail = encode_ticker_around_seq(ticker)
+    return b"%b%d%b" % (head, ticker.seq, tail)
+
+
+def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
+    """Write a ticker in two parts, between which its sequence number belongs: Redis counts it when it publishes."""
+    head = orjson.dumps({"v": VERSION, "symbol": ticker.symbol})
+    tail = orjson.dumps(
+        {
+            "price": ticker.price,
+            "dp": ticker.dp,
+            "bid": ticker.bid,
+            "ask": ticker.ask,
+            "change24h": ticker.change24h,
+            "changePercent24h": ticker.change_percent24h,
+            "open24h": ticker.open24h,
+            "high24h": ticker.high24h,
+            "low24h": ticker.low24h,
+            "volume24h": ticker.volume24h,
+            "quoteVolume24h": ticker.quote_volume24h,
+            "quality": ticker.quality,
+            "confidence": ticker.confidence,
+            "spreadBps": ticker.spread_bps,
+            "sourcesUsed": ticker.sources_used,
+            "sourcesTotal": ticker.sources_total,
+            "sources": [_source(source) for source in ticker.sources],
+            "exchangeTime": ticker.exchange_time_ms,
+            "receivedTime": ticker.received_time_ms,
+            "aggregatedTime": ticker.aggregated_time_ms,
+        }
+    )
+    return head[:-1] + b',"seq":', b"," + tail[1:]
+
+
+def decode_ticker(data: bytes) -> Ticker:
+    """Read a ticker from the bus.
+
+    Raises:
+        CodecError: no JSON object, or a field is missing or of the wrong type.
+    """
+    message = _object(data)
+    try:
+        return Ticker(
+            symbol=Symbol(_text(message, "symbol")),
+            seq=_required_integer(message, "seq"),
+            price=_number(message, "price"),
+            dp=_required_integer(message, "dp"),
+            bid=_number(message, "bid"),
+            ask=_number(message, "ask"),
+            change24h=_number(message, "change24h"),
+            change_percent24h=_number(message, "changePercent24h"),
+            open24h=_number(message, "open24h"),
+            high24h=_number(message, "high24h"),
+            low24h=_number(message, "low24h"),
+            volume24h=_number(message, "volume24h"),
+            quote_volume24h=_number(message, "quoteVolume24h"),
+            quality=cast("Any", _text(message, "quality")),
+            confidence=_number(message, "confidence"),
+            spread_bps=_number(message, "spreadBps"),
+            sources_used=_required_integer(message, "sourcesUsed"),
+            sources_total=_required_integer(message, "sourcesTotal"),
+            sources=tuple(_decode_source(source) for source in message["sources"]),
+            exchange_time_ms=_integer(message, "exchangeTime"),
+            received_time_ms=_integer(message, "receivedTime"),
+            aggregated_time_ms=_required_integer(message, "aggregatedTime"),
+        )
+    except (KeyError, TypeError, AttributeError) as wrong:
+        raise CodecError(f"not a ticker: {wrong!r}") from wrong
+
+
+def encode_status(status: FeedStatus) -> bytes:
+    """Write a feed's status as it goes over the bus."""
+    return orjson.dumps(
+        {
+            "v": VERSION,
+            "exchange": status.exchange,
+            "state": status.state,
+            "reason": status.reason,
+            "since": status.since_ms,
+            "symbols": status.symbols,
+            "lastTickTime": status.last_tick_time_ms,
+            "reconnects": status.reconnects,
+            "instance": status.instance,
+            "simulated": status.simulated,
+        }
+    )
+
+
+def decode_status(data: bytes) -> FeedStatus:
+    """Read a feed's status from the bus.
+
+    Raises:
+        CodecError: no JSON object, or a field is missing or of the wrong type.
+    """
+    message = _object(data)
+    reason = message.get("reason")
+    return FeedStatus(
+        exchange=_text(message, "exchange"),
+        state=cast("Any", _text(message, "state")),
+        reason=None if reason is None else str(reason),
+        since_ms=_required_integer(message, "since"),
+        symbols=_required_integer(message, "symbols"),
+        last_tick_time_ms=_integer(message, "lastTickTime"),
+        reconnects=_required_integer(message, "reconnects"),
+        instance=_text(message, "instance"),
+        simulated=message.get("simulated") is True,
+    )
+
+
+def _source(source: Source) -> dict[str, object]:
+    return {
+        "exchange": source.exchange,
+        "price": source.price,
+        "usedPrice": source.used_price,
+        "weight": source.weight,
+        "ageMs": source.age_ms,
+        "state": source.state,
+        "reason": source.reason,
+    }
+
+
+def _decode_source(message: dict[str, Any]) -> Source:
+    return Source(
+        exchange=_text(message, "exchange"),
+        price=float(message["price"]),
+        used_price=_number(message, "usedPrice"),
+        weight=float(message["weight"]),
+        age_ms=_required_integer(message, "ageMs"),
+        state=cast("Any", _text(message, "state")),
+        reason=message.get("reason"),
+    )
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(data)
+    except orjson.JSONDecodeError as wrong:
+        raise CodecError(f"not JSON: {wrong}") from wrong
+    if type(message) is not dict:
+        raise CodecError("not a JSON object")
+    return message
+
+
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name)
+    if type(value) is not str or not value:
+        raise CodecError(f"{name} must be a text")
+    return value
+
+
+def _number(message: dict[str, Any], name: str) -> float | None:
+    value = message.get(name)
+    if value is None:
+        return None
+    if type(value) is float or type(value) is int:
+        number = float(value)
+        if isfinite(number):
+            return number
+    raise CodecError(f"{name} must be a finite number or null")
+
+
+def _integer(message: dict[str, Any], name: str) -> int | None:
+    value = message.get(name)
+    if value is None or type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    raise CodecError(f"{name} must be a whole number or null")
+
+
+def _required_integer(message: dict[str, Any], name: str) -> int:
+    value = _integer(message, name)
+    if value is None:
+        raise CodecError(f"{name} is missing")
+    return value

@@ -1,0 +1,90 @@
+"""Probes and metrics of a part that has no HTTP API of its own: /livez, /readyz and /metrics.
+
+As a program (`python -m market_pulse.health livez`) it asks a running part, for container health checks.
+"""
+
+import asyncio
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+
+import prometheus_client
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+Check = Callable[[], str | None]
+"""Says what is wrong right now, or None. Must not wait."""
+
+
+def verdict(checks: Mapping[str, Check]) -> tuple[int, dict[str, object]]:
+    """Return the HTTP status and body of a probe: 200 when all checks pass, else 503 naming what fails."""
+    findings = {name: check() for name, check in checks.items()}
+    healthy = not any(findings.values())
+    body = {"status": "ok" if healthy else "failing", "checks": {name: why or "ok" for name, why in findings.items()}}
+    return (200 if healthy else 503), body
+
+
+def metrics_response() -> Response:
+    """Answer a Prometheus scrape."""
+    return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def health_app(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Starlette:
+    """Return the probes as an ASGI application."""
+
+    async def probe(request: Request) -> Response:
+        status, body = verdict(live if request.url.path == "/livez" else ready)
+        return JSONResponse(body, status_code=status)
+
+    async def metrics(_: Request) -> Response:
+        return metrics_response()
+
+    return Starlette(routes=[Route("/livez", probe), Route("/readyz", probe), Route("/metrics", metrics)])
+
+
+async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
+    """Serve the probes until cancelled."""
+    config = uvicorn.Config(
+        health_app(live, ready), host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = _no_signals  # type: ignore[method-assign] # the service's own lifecycle has them
+    serving = asyncio.create_task(server.serve())
+    try:
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await asyncio.wait({serving}, timeout=2)
+
+
+class _no_signals:  # noqa: N801 - stands where uvicorn has a context manager method
+    def __enter__(self) -> None:
+        """Leave the process's signal handlers alone."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the process's signal handlers alone."""
+
+
+def main() -> int:
+    """Ask the probe named on the command line; exit 0 when it is well, 1 when not, and say why."""
+    path = sys.argv[1] if len(sys.argv) > 1 else "livez"
+    port = os.environ.get("HEALTH_PORT", "9100")
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=3) as answer:  # noqa: S310 - fixed scheme
+            print(answer.read().decode())  # noqa: T201
+            return 0
+    except urllib.error.HTTPError as failing:
+        print(failing.read().decode())  # noqa: T201
+    except OSError as unreachable:
+        print(f"{path}: {unreachable}")  # noqa: T201
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Run a service until it is told to stop, then drain. Knows no job."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a service's main on uvloop (asyncio's own loop where uvloop does not exist)."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop  # noqa: PLC0415 - not installable on Windows
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def run_until_stopped(*jobs: Coroutine[Any, Any, Any]) -> None:
+    """Run jobs until SIGTERM or SIGINT, then cancel them and wait for each to drain.
+
+    Raises:
+        ExceptionGroup: a job failed; all others were cancelled.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(job) for job in jobs]
+            waiting = tasks.create_task(stop.wait())
+            await waiting
+            for task in running:
+                task.cancel()
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)

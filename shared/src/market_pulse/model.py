@@ -1,0 +1,144 @@
+"""The project's words as values: what a symbol, a tick, a ticker and a feed's status are.
+
+Times are Unix milliseconds and say whose clock they were read from. Prices are quote units per base unit, volumes are in
+base units, quote volumes (turnover) in quote units. None means: not known.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+Symbol = NewType("Symbol", str)
+"""Our spelling of a market, BASE-QUOTE in upper case: BTC-USDT. An exchange's own spelling is a native symbol."""
+
+DEFAULT_QUOTE = "USDT"
+_SYMBOL = re.compile(r"[^\W_]{1,32}-[^\W_]{1,32}")
+
+
+def parse_symbol(text: str) -> Symbol:
+    """Read a symbol as a user writes it: `btc` and `BTC` are BTC-USDT, `eth-btc` is ETH-BTC.
+
+    Raises:
+        ValueError: the text is no symbol.
+    """
+    candidate = text.strip().upper()
+    if "-" not in candidate:
+        candidate = f"{candidate}-{DEFAULT_QUOTE}"
+    if not _SYMBOL.fullmatch(candidate):
+        raise ValueError(f"{text[:40]!r} is not a symbol: write BASE-QUOTE, for example BTC-USDT, or just BTC")
+    return Symbol(candidate)
+
+
+def parse_symbols(text: str) -> tuple[Symbol, ...]:
+    """Read a comma-separated list of symbols, in order, each once; empty entries do not count.
+
+    Raises:
+        ValueError: an entry is no symbol.
+    """
+    return unique(parse_symbol(part) for part in text.split(",") if part.strip())
+
+
+def unique(symbols: Iterable[Symbol]) -> tuple[Symbol, ...]:
+    """Return the symbols in order, each once."""
+    return tuple(dict.fromkeys(symbols))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One exchange's state of one symbol at one moment, complete: never a change, always the whole.
+
+    `price` is the newest known trade price, finite and above zero. `dp` is the number of decimals of the exchange's tick size.
+    `exchange_time_ms` is the exchange's clock, `received_time_ms` ours when the frame came in, `published_time_ms` ours when
+    the tick was handed to the bus.
+    """
+
+    exchange: str
+    symbol: Symbol
+    price: float
+    bid: float | None = None
+    ask: float | None = None
+    open24h: float | None = None
+    high24h: float | None = None
+    low24h: float | None = None
+    volume24h: float | None = None
+    quote_volume24h: float | None = None
+    dp: int | None = None
+    exchange_time_ms: int | None
+    received_time_ms: int
+    published_time_ms: int | None = None
+
+
+Quality = Literal["ok", "single", "disputed", "stale", "down"]
+SourceState = Literal["used", "fading", "excluded", "lagging", "stale"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One exchange's part in a ticker: what it said, what was made of it, and why.
+
+    The ticker's price is the sum of `weight * used_price` over its sources; the weights of the used ones add up to 1.
+    """
+
+    exchange: str
+    price: float
+    used_price: float | None
+    weight: float
+    age_ms: int
+    state: SourceState
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticker:
+    """One price per symbol, made of all exchanges, with the truth about its quality.
+
+    `seq` counts this symbol's messages. `dp` is the number of decimals worth showing. `exchange_time_ms` and
+    `received_time_ms` are those of the newest tick that the price was made of. `confidence` is the largest distance of a used
+    source from the price, in quote units; `spread_bps` the distance of the outermost sources in basis points.
+    """
+
+    symbol: Symbol
+    seq: int
+    price: float | None
+    dp: int
+    bid: float | None
+    ask: float | None
+    change24h: float | None
+    change_percent24h: float | None
+    open24h: float | None
+    high24h: float | None
+    low24h: float | None
+    volume24h: float | None
+    quote_volume24h: float | None
+    quality: Quality
+    confidence: float | None
+    spread_bps: float | None
+    sources_used: int
+    sources_total: int
+    sources: tuple[Source, ...]
+    exchange_time_ms: int | None
+    received_time_ms: int | None
+    aggregated_time_ms: int
+
+
+FeedState = Literal["connecting", "connected", "degraded", "reconnecting", "blocked", "down"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStatus:
+    """How one ingest's feed is doing: `state` since `since_ms`, and why.
+
+    `symbols` counts the symbols that deliver, `reconnects` the sockets lost since the start; `simulated` is true when the
+    other end is the simulator and not the exchange. `instance` names the process.
+    """
+
+    exchange: str
+    state: FeedState
+    reason: str | None
+    since_ms: int
+    symbols: int
+    last_tick_time_ms: int | None
+    reconnects: int
+    instance: str
+    simulated: bool = False

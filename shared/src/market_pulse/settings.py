@@ -1,0 +1,54 @@
+"""Configuration from the environment: read once, typed, and refused at start with the variable's name when it is wrong."""
+
+import sys
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .model import Symbol, parse_symbols
+
+EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+
+def _read_symbols(value: Any) -> Any:
+    return parse_symbols(value) if isinstance(value, str) else value
+
+
+SymbolList = Annotated[tuple[Symbol, ...], NoDecode, BeforeValidator(_read_symbols)]
+
+
+class Settings(BaseSettings):
+    """What every part reads. A part's own settings are a subclass."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console", "auto"] = "auto"
+
+
+class BusSettings(Settings):
+    """What every part on the bus reads."""
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")  # may carry a password: never in a log line
+
+
+class HealthSettings(Settings):
+    """What every part without an HTTP API of its own reads: where its probes and metrics are served."""
+
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(default=9100, ge=0, le=65535)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def load_settings(kind: type[SettingsType]) -> SettingsType:
+    """Read settings from the environment, or end the process saying which variable is wrong and why."""
+    try:
+        return kind()
+    except ValidationError as refused:
+        for error in refused.errors(include_url=False, include_input=False):
+            variable = "_".join(str(part) for part in error["loc"][:1]).upper()
+            print(f"configuration: {variable}: {error['msg']}", file=sys.stderr)  # noqa: T201 - before logs exist
+        raise SystemExit(EXIT_BAD_CONFIGURATION) from None
