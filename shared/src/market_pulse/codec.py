@@ -14,8 +14,8 @@ class CodecError(ValueError):
     """A message is not what its channel carries. The message is skipped and counted; nothing else is affected."""
 
 
-def encode_tick(tick: Tick) -> bytes:
-    """Write a tick as it goes over the bus."""
+def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
+    """Write a tick as it goes over the bus, stamped with the moment at which it does."""
     return orjson.dumps(
         {
             "v": VERSION,
@@ -32,7 +32,7 @@ def encode_tick(tick: Tick) -> bytes:
             "dp": tick.dp,
             "exchangeTime": tick.exchange_time_ms,
             "receivedTime": tick.received_time_ms,
-            "publishedTime": tick.published_time_ms,
+            "publishedTime": published_time_ms,
         }
     )
 

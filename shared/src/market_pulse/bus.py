@@ -1,0 +1,211 @@
+"""The bus: publish, last values, demand and listings over Redis. With `subscriber`, the only module that knows Redis."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from . import channels
+from .clock import now_ms
+from .codec import encode_status, encode_tick, encode_ticker_around_seq
+from .model import FeedStatus, Symbol, Tick, Ticker, parse_symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LAST_TICK_EXPIRY_S = 3600
+LAST_TICKER_EXPIRY_S = 86_400
+LAST_STATUS_EXPIRY_S = 15  # three of the beats at which a living ingest repeats it
+LISTING_EXPIRY_S = 86_400
+COMMAND_TIMEOUT_S = 3.0
+SCAN_COUNT = 1000
+
+_OPTIONS: dict[str, Any] = {
+    "protocol": 2,  # RESP3's pushes cost more and leaked memory in some hiredis versions
+    "socket_timeout": COMMAND_TIMEOUT_S,
+    "socket_connect_timeout": COMMAND_TIMEOUT_S,
+    "socket_keepalive": True,
+}
+
+
+class BusError(Exception):
+    """Redis could not be reached in time, or refused a command. Transient: the caller tries again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a published ticker: its number, and how many subscribers received it (patterns included)."""
+
+    seq: int
+    receivers: int
+
+
+def connect(redis_url: str) -> "redis.Redis":
+    """Return a client for a Redis URL; connects when first used.
+
+    Args:
+        redis_url: `redis://`, `rediss://`, `unix://`, or `redis+sentinel://[user:password@]host:port[,host:port...]/name[/db]`.
+
+    Raises:
+        ValueError: the URL is none of these.
+    """
+    retry = Retry(NoBackoff(), 1)  # once, because a pooled connection may have died since; beyond that the caller decides
+    if not redis_url.startswith("redis+sentinel://"):
+        return redis.Redis.from_url(redis_url, retry=retry, **_OPTIONS)
+    parts = urlsplit(redis_url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    service, _, db = parts.path.strip("/").partition("/")
+    nodes = [(host, int(port or 26379)) for host, _, port in (node.rpartition(":") for node in hosts.split(","))]
+    if not service or not all(host for host, _ in nodes):
+        raise ValueError("redis+sentinel:// needs host:port[,host:port...]/service[/db]")
+    query = dict(parse_qsl(parts.query))
+    sentinel = Sentinel(nodes, sentinel_kwargs=_OPTIONS | {"password": query.get("sentinel_password")})
+    client: redis.Redis = sentinel.master_for(
+        service,
+        db=int(db or 0),
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        retry=retry,
+        **_OPTIONS,
+    )
+    return client
+
+
+class Bus:
+    """One process's side of the bus. Every method is one round trip, bounded by COMMAND_TIMEOUT_S, and raises BusError."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self.client = client
+        scripts = files(__package__)
+        self._publish = client.register_script((scripts / "publish.lua").read_text())
+        self._publish_tickers = client.register_script((scripts / "publish_tickers.lua").read_text())
+
+    async def ping(self) -> None:
+        """Ask whether Redis answers."""
+        with _told():
+            await self.client.ping()
+
+    async def publish_ticks(self, ticks: Iterable[Tick]) -> None:
+        """Publish ticks, stamped with this moment, all in one command."""
+        published_time_ms = now_ms()
+        await self._publish_all(
+            [(channels.ticks(tick.exchange, tick.symbol), encode_tick(tick, published_time_ms)) for tick in ticks],
+            LAST_TICK_EXPIRY_S,
+        )
+
+    async def publish_status(self, status: FeedStatus) -> None:
+        """Publish a feed's status."""
+        await self._publish_all([(channels.status(status.exchange), encode_status(status))], LAST_STATUS_EXPIRY_S)
+
+    async def _publish_all(self, messages: Sequence[tuple[str, bytes]], expiry_s: int) -> None:
+        if not messages:
+            return
+        keys = [channels.last(channel) for channel, _ in messages]
+        with _told():
+            await self._publish(keys, [expiry_s, *(part for message in messages for part in message)])
+
+    async def publish_tickers(self, tickers: Sequence[Ticker]) -> list[Published]:
+        """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher."""
+        if not tickers:
+            return []
+        keys: list[str] = []
+        args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S]
+        for ticker in tickers:
+            channel = channels.ticker(ticker.symbol)
+            keys += channels.sequence(ticker.symbol), channels.last(channel)
+            args += channel, *encode_ticker_around_seq(ticker), ticker.seq
+        with _told():
+            answer = await self._publish_tickers(keys, args)
+        return [Published(seq, receivers) for seq, receivers in zip(answer[::2], answer[1::2], strict=True)]
+
+    async def last(self, *names: str) -> list[bytes | None]:
+        """Return the last message of each channel, or None where there is none."""
+        if not names:
+            return []
+        with _told():
+            messages: list[bytes | None] = await self.client.mget([channels.last(name) for name in names])
+        return messages
+
+    async def last_matching(self, pattern: str) -> list[bytes]:
+        """Return the last messages of all channels that match a pattern, for example `ticks:*`."""
+        with _told():
+            found = [key async for key in self.client.scan_iter(channels.last(pattern), count=SCAN_COUNT)]
+            messages = await self.client.mget(found) if found else []
+        return [message for message in messages if message is not None]
+
+    async def forget(self, *names: str) -> None:
+        """Drop the last values of channels that nobody serves any more."""
+        if names:
+            with _told():
+                await self.client.delete(*(channels.last(name) for name in names))
+
+    async def demanded(self) -> set[Symbol]:
+        """Return the symbols that somebody, anywhere, is subscribed to by name right now."""
+        with _told():
+            names = await self.client.pubsub_channels(channels.ALL_TICKERS)
+        return set(_symbols_of(names, channels.ALL_TICKERS))
+
+    async def publish_listing(self, exchange: str, symbols: Iterable[Symbol]) -> None:
+        """Replace the set of symbols that an exchange lists."""
+        key = channels.listing(exchange)
+        members = list(symbols)
+        with _told():
+            async with self.client.pipeline(transaction=True) as pipeline:
+                pipeline.delete(key)
+                if members:
+                    pipeline.sadd(key, *members)
+                    pipeline.expire(key, LISTING_EXPIRY_S)
+                await pipeline.execute()
+
+    async def listings(self) -> Mapping[str, frozenset[Symbol]]:
+        """Return each exchange's listed symbols, as far as they are known."""
+        with _told():
+            keys = [key async for key in self.client.scan_iter(channels.ALL_SYMBOLS, count=SCAN_COUNT)]
+            async with self.client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.smembers(key)
+                sets = await pipeline.execute()
+        return {
+            key.decode().removeprefix("symbols:"): frozenset(Symbol(member.decode()) for member in members)
+            for key, members in zip(keys, sets, strict=True)
+        }
+
+
+@asynccontextmanager
+async def open_bus(redis_url: str) -> AsyncIterator[Bus]:
+    """Open the bus and close it at the end. Needs no Redis yet: each call finds out for itself."""
+    client = connect(redis_url)
+    try:
+        yield Bus(client)
+    finally:
+        await client.aclose()
+
+
+@contextmanager
+def _told() -> "Iterator[None]":
+    """Turn what the Redis library raises into this module's own error."""
+    try:
+        yield
+    except (RedisError, OSError) as failed:
+        raise BusError(f"{type(failed).__name__}: {failed}") from failed
+
+
+def _symbols_of(names: Iterable[bytes], pattern: str) -> "Iterator[Symbol]":
+    prefix = pattern.removesuffix("*")
+    for name in names:
+        text = name.decode(errors="replace").removeprefix(prefix)
+        try:
+            symbol = parse_symbol(text)
+        except ValueError:
+            continue
+        if symbol == text:  # only our own spelling is a channel that is ever published to
+            yield symbol
