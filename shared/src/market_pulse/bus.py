@@ -68,7 +68,7 @@ def connect(redis_url: str) -> "redis.Redis":
     if not service or not all(host for host, _ in nodes):
         raise ValueError("redis+sentinel:// needs host:port[,host:port...]/service[/db]")
     query = dict(parse_qsl(parts.query))
-    sentinel = Sentinel(nodes, sentinel_kwargs=_OPTIONS | {"password": query.get("sentinel_password")})
+    sentinel: Any = Sentinel(nodes, sentinel_kwargs=_OPTIONS | {"password": query.get("sentinel_password")})  # type: ignore[no-untyped-call]
     client: redis.Redis = sentinel.master_for(
         service,
         db=int(db or 0),
@@ -132,14 +132,14 @@ class Bus:
         if not names:
             return []
         with _told():
-            messages: list[bytes | None] = await self.client.mget([channels.last(name) for name in names])
+            messages: list[Any] = await self.client.mget([channels.last(name) for name in names])
         return messages
 
     async def last_matching(self, pattern: str) -> list[bytes]:
         """Return the last messages of all channels that match a pattern, for example `ticks:*`."""
         with _told():
             found = [key async for key in self.client.scan_iter(channels.last(pattern), count=SCAN_COUNT)]
-            messages = await self.client.mget(found) if found else []
+            messages: list[Any] = await self.client.mget(found) if found else []
         return [message for message in messages if message is not None]
 
     async def forget(self, *names: str) -> None:
@@ -151,7 +151,7 @@ class Bus:
     async def demanded(self) -> set[Symbol]:
         """Return the symbols that somebody, anywhere, is subscribed to by name right now."""
         with _told():
-            names = await self.client.pubsub_channels(channels.ALL_TICKERS)
+            names: list[Any] = await self.client.pubsub_channels(channels.ALL_TICKERS)
         return set(_symbols_of(names, channels.ALL_TICKERS))
 
     async def publish_listing(self, exchange: str, symbols: Iterable[Symbol]) -> None:

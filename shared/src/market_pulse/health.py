@@ -8,7 +8,8 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import prometheus_client
 import uvicorn
@@ -25,8 +26,8 @@ def verdict(checks: Mapping[str, Check]) -> tuple[int, dict[str, object]]:
     """Return the HTTP status and body of a probe: 200 when all checks pass, else 503 naming what fails."""
     findings = {name: check() for name, check in checks.items()}
     healthy = not any(findings.values())
-    body = {"status": "ok" if healthy else "failing", "checks": {name: why or "ok" for name, why in findings.items()}}
-    return (200 if healthy else 503), body
+    checked = {name: why or "ok" for name, why in findings.items()}
+    return (200 if healthy else 503), {"status": "ok" if healthy else "failing", "checks": checked}
 
 
 def metrics_response() -> Response:
@@ -52,8 +53,7 @@ async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: M
     config = uvicorn.Config(
         health_app(live, ready), host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = _no_signals  # type: ignore[method-assign] # the service's own lifecycle has them
+    server = _Server(config)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)
@@ -63,12 +63,13 @@ async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: M
         await asyncio.wait({serving}, timeout=2)
 
 
-class _no_signals:  # noqa: N801 - stands where uvicorn has a context manager method
-    def __enter__(self) -> None:
-        """Leave the process's signal handlers alone."""
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals to the service's own lifecycle."""
 
-    def __exit__(self, *_: object) -> None:
-        """Leave the process's signal handlers alone."""
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signal."""
+        yield
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def main() -> int:
     path = sys.argv[1] if len(sys.argv) > 1 else "livez"
     port = os.environ.get("HEALTH_PORT", "9100")
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=3) as answer:  # noqa: S310 - fixed scheme
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=3) as answer:
             print(answer.read().decode())  # noqa: T201
             return 0
     except urllib.error.HTTPError as failing:

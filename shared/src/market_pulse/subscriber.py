@@ -82,7 +82,8 @@ class Subscriber:
 
     async def _open(self) -> None:
         async with asyncio.timeout(CONNECT_LIMIT_S):
-            connection: Any = self._client.connection_pool.make_connection()
+            pool: Any = self._client.connection_pool
+            connection = pool.make_connection()
             self._connection = connection
             await connection.connect()
             self._heard = asyncio.get_running_loop().time()
@@ -91,7 +92,7 @@ class Subscriber:
             await connection.send_command("PING", "subscribed", check_health=False)
             # Redis answers in order: once it has answered this, every subscription above stands.
             while (answer := await connection.read_response(push_request=True))[:2] != [b"pong", b"subscribed"]:
-                if answer == b"PONG" or answer == b"subscribed":  # without any subscription yet, a plain reply
+                if answer in (b"PONG", b"subscribed"):  # without any subscription yet, a plain reply
                     break
                 self._take(answer)
         self.connected = True
