@@ -24,6 +24,8 @@ OnMessage = Callable[[str, bytes], None]
 """Takes a channel and a message. Called in the reader: must not wait."""
 OnSubscribed = Callable[[bool], Coroutine[Any, Any, None]]
 """Told that all subscriptions stand; True when an earlier connection was lost, so that messages may have been missed."""
+OnStanding = Callable[[str], None]
+"""Told that Redis has confirmed one channel: a last value read from now on leaves no gap. Must not wait."""
 
 log = get_logger()
 
@@ -31,10 +33,17 @@ log = get_logger()
 class Subscriber:
     """One connection's worth of subscriptions, kept alive by `run`. Channels may be added and removed at any time."""
 
-    def __init__(self, client: "redis.Redis", on_message: OnMessage, on_subscribed: OnSubscribed) -> None:
+    def __init__(
+        self,
+        client: "redis.Redis",
+        on_message: OnMessage,
+        on_subscribed: OnSubscribed,
+        on_standing: OnStanding | None = None,
+    ) -> None:
         self._client = client
         self._on_message = on_message
         self._on_subscribed = on_subscribed
+        self._on_standing = on_standing
         self._channels: set[str] = set()
         self._patterns: set[str] = set()
         self._connection: Any = None
@@ -113,6 +122,8 @@ class Subscriber:
             self._on_message(answer[1].decode(), answer[2])
         elif kind == b"pmessage":
             self._on_message(answer[2].decode(), answer[3])
+        elif kind == b"subscribe" and self._on_standing is not None:
+            self._on_standing(answer[1].decode())
 
     async def _watch(self) -> NoReturn:
         """Ping, and end the connection when neither a message nor a pong has come for too long."""

@@ -1,0 +1,1 @@
+"""Feeds: an exchange described by pure functions (`adapter`), and everything that keeps its ticks flowing."""

@@ -1,0 +1,141 @@
+"""The newest known state of each symbol of one feed, put together from an exchange's several channels.
+
+A tick is complete or not at all: it appears once the 24 h figures are known, and from then on with each change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+
+from market_pulse.model import Tick
+
+from .adapter import Day, Listed, MarketEvent, Quote, Trade
+
+NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a little newer proves nothing
+
+
+class Change(Enum):
+    """What an event did to the book."""
+
+    NEW = "new"  # something is known now that was not
+    SAME = "same"  # it says what was known already, as a second socket does
+    OUTDATED = "outdated"  # it lies before what is known
+
+
+class _State:
+    """One native symbol's parts, each the newest of its channel."""
+
+    __slots__ = ("day", "exchange_time_ms", "price", "quote", "received_time_ms", "trade_id")
+
+    def __init__(self) -> None:
+        self.day: Day | None = None
+        self.quote: Quote | None = None
+        self.price = 0.0
+        self.trade_id = -1
+        self.exchange_time_ms: int | None = None
+        self.received_time_ms = 0
+
+
+class Book:
+    """All symbols of one feed. Shared by a socket and the one that takes over from it, so that nothing goes back in time."""
+
+    def __init__(self, exchange: str) -> None:
+        self._exchange = exchange
+        self._states: dict[str, _State] = {}
+
+    def apply(self, event: MarketEvent, received_time_ms: int) -> Change:
+        """Take one event in."""
+        state = self._states.get(event.native)
+        if state is None:
+            state = self._states[event.native] = _State()
+        if type(event) is Quote:
+            change = _apply_quote(state, event)
+        elif type(event) is Trade:
+            change = _apply_trade(state, event)
+        else:
+            assert type(event) is Day  # noqa: S101 - the third of three kinds
+            change = _apply_day(state, event)
+        if change is not Change.OUTDATED:
+            state.received_time_ms = received_time_ms
+            time_ms = event.exchange_time_ms
+            if time_ms is not None and (state.exchange_time_ms is None or time_ms > state.exchange_time_ms):
+                state.exchange_time_ms = time_ms
+        return change
+
+    def tick(self, listed: Listed) -> Tick | None:
+        """Return a symbol's state as a tick, or None while it is not complete."""
+        state = self._states.get(listed.native)
+        if state is None or state.day is None:
+            return None
+        day, quote = state.day, state.quote
+        return Tick(
+            exchange=self._exchange,
+            symbol=listed.symbol,
+            price=state.price,
+            bid=quote.bid if quote else day.bid,
+            ask=quote.ask if quote else day.ask,
+            open24h=day.open24h,
+            high24h=day.high24h,
+            low24h=day.low24h,
+            volume24h=day.volume24h,
+            quote_volume24h=day.quote_volume24h,
+            dp=listed.dp,
+            exchange_time_ms=state.exchange_time_ms,
+            received_time_ms=state.received_time_ms,
+        )
+
+    def heard(self, native: str) -> int | None:
+        """Return when a symbol was last heard of, in Unix milliseconds of our clock; None: never."""
+        state = self._states.get(native)
+        return state.received_time_ms if state else None
+
+    def is_behind(self, day: Day) -> bool:
+        """Return whether the 24 h figures, read elsewhere, show that this book missed something."""
+        state = self._states.get(day.native)
+        if state is None:
+            return True
+        if day.trade_id is not None:
+            return day.trade_id > state.trade_id
+        return day.exchange_time_ms > (state.exchange_time_ms or 0) + NEWER_BY_MS
+
+    def keep(self, natives: Mapping[str, object]) -> None:
+        """Forget all symbols but these."""
+        for native in self._states.keys() - natives.keys():
+            del self._states[native]
+
+
+def _apply_trade(state: _State, trade: Trade) -> Change:
+    if trade.trade_id <= state.trade_id:
+        return Change.SAME if trade.trade_id == state.trade_id else Change.OUTDATED
+    state.price, state.trade_id = trade.price, trade.trade_id
+    return Change.NEW
+
+
+def _apply_quote(state: _State, quote: Quote) -> Change:
+    known = state.quote
+    if known is not None and not quote.restarted:
+        if quote.order < known.order:
+            return Change.OUTDATED
+        if quote.order == known.order and (quote.bid, quote.ask) == (known.bid, known.ask):
+            return Change.SAME
+        if quote.bid_kept or quote.ask_kept:
+            bid = known.bid if quote.bid_kept else quote.bid
+            ask = known.ask if quote.ask_kept else quote.ask
+            quote = replace(quote, bid=bid, ask=ask, bid_kept=False, ask_kept=False)
+    state.quote = quote
+    return Change.NEW
+
+
+def _apply_day(state: _State, day: Day) -> Change:
+    known = state.day
+    if known is not None:
+        if day.order < known.order:
+            return Change.OUTDATED
+        if day == known:
+            return Change.SAME
+    state.day = day
+    if day.trade_id is None:
+        state.price = day.price
+    elif day.trade_id >= state.trade_id:
+        state.price, state.trade_id = day.price, day.trade_id
+    return Change.NEW

@@ -1,0 +1,195 @@
+"""What an ingest carries: the listing, the demand, and a second look at symbols that fall silent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn
+
+from market_pulse.backoff import backoff_s
+from market_pulse.bus import Bus, BusError
+from market_pulse.clock import now_ms
+from market_pulse.logs import get_logger
+from market_pulse.model import Symbol
+
+from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
+from .demand import Demand
+from .errors import FeedError, FeedRefused
+from .rest import RestClient
+from .runner import Feed
+from .settings import IngestSettings
+
+DEMAND_INTERVAL_S = 1.0
+FIRST_LISTING_LIMIT_S = 5.0
+REPUBLISH_LISTING_S = 10.0  # so that a Redis that lost its memory knows the listing again soon
+FIRST_DATA_S = 5.0
+
+log = get_logger()
+
+
+class Carrier:
+    """Decides which symbols the feed carries and keeps the listing known."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        settings: IngestSettings,
+        bus: Bus,
+        rest: RestClient,
+        feed: Feed,
+        release: Callable[[Symbol], Awaitable[None]],
+    ) -> None:
+        capacity = adapter.topics_per_connection // len(adapter.topics("X"))
+        if settings.max_symbols > capacity:
+            log.warning("fewer symbols than MAX_SYMBOLS fit on one socket", exchange=adapter.exchange, max_symbols=capacity)
+        self._adapter = adapter
+        self._settings = settings
+        self._bus = bus
+        self._rest = rest
+        self._feed = feed
+        self._release = release
+        self._demand = Demand(settings.symbols, min(settings.max_symbols, capacity), settings.symbol_grace_s)
+        self._listing: dict[Symbol, Listed] | None = None
+        self._listing_tried = asyncio.Event()
+        self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
+        self._since_ms: dict[str, int] = {}
+        self._checked_ms: dict[str, int] = {}
+        self._turned_away: frozenset[Symbol] = frozenset()
+
+    async def run(self) -> NoReturn:
+        """Run the feed and everything that decides what it carries, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_listing())
+            try:
+                async with asyncio.timeout(FIRST_LISTING_LIMIT_S):
+                    await self._listing_tried.wait()
+            except TimeoutError:
+                log.warning("listing not known yet; starting with SYMBOLS", exchange=self._adapter.exchange)
+            await self._follow_demand_once()
+            tasks.create_task(self._follow_demand())
+            tasks.create_task(self._publish_listing())
+            tasks.create_task(self._look_after_quiet_symbols())
+            tasks.create_task(self._feed.run())
+        raise AssertionError("the jobs above end only by being cancelled")
+
+    async def _keep_listing(self) -> NoReturn:
+        failures = 0
+        while True:
+            try:
+                listing = {listed.symbol: listed for listed in await self._rest.listing()}
+                if not listing:
+                    raise FeedError("the listing is empty")
+            except FeedError as failed:
+                failures += 1
+                delay_s = backoff_s(failures, base_s=2.0)
+                if isinstance(failed, FeedRefused):
+                    delay_s = max(delay_s, failed.retry_after_s or 0.0)
+                    delay_s = max(delay_s, self._settings.blocked_retry_s) if failed.blocked else delay_s
+                log.warning("listing not had", exchange=self._adapter.exchange, cause=str(failed), retry_in_s=round(delay_s, 1))
+            else:
+                failures = 0
+                delay_s = self._settings.listing_refresh_s
+                self._take_listing(listing)
+                await self._publish_listing_once()
+            self._listing_tried.set()
+            await asyncio.sleep(delay_s)
+
+    def _take_listing(self, listing: dict[Symbol, Listed]) -> None:
+        missing = [symbol for symbol in self._settings.symbols if symbol not in listing]
+        if missing and self._listing is None:
+            log.warning("not listed here, so not carried", exchange=self._adapter.exchange, symbols=",".join(missing))
+        log.info("listing known", exchange=self._adapter.exchange, symbols=len(listing))
+        self._listing = listing
+
+    async def _publish_listing(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(REPUBLISH_LISTING_S)
+            await self._publish_listing_once()
+
+    async def _publish_listing_once(self) -> None:
+        if self._listing is None:
+            return
+        try:
+            await self._bus.publish_listing(self._adapter.exchange, self._listing)
+        except BusError as failed:
+            log.debug("listing not published yet", cause=str(failed))
+
+    async def _follow_demand(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(DEMAND_INTERVAL_S)
+            await self._follow_demand_once()
+
+    async def _follow_demand_once(self) -> None:
+        try:
+            subscribed = await self._bus.demanded()
+        except BusError:
+            subscribed = {listed.symbol for listed in self._natives.values()}  # not known: let nothing go because Redis is away
+        now_s = asyncio.get_running_loop().time()
+        carried = self._demand.update(now_s, subscribed, self._listing)
+        if self._demand.turned_away - self._turned_away:
+            names = ",".join(sorted(self._demand.turned_away)[:5])
+            log.warning("MAX_SYMBOLS reached; more are wanted", exchange=self._adapter.exchange, symbols=names)
+        self._turned_away = self._demand.turned_away
+        natives = {listed.native: listed for listed in map(self._listed, carried)}
+        if natives != self._natives:
+            await self._carry(natives)
+
+    async def _carry(self, natives: dict[str, Listed]) -> None:
+        before = {listed.symbol for listed in self._natives.values()}
+        after = {listed.symbol for listed in natives.values()}
+        self._natives = natives
+        self._since_ms = {native: self._since_ms.get(native, now_ms()) for native in natives}
+        self._checked_ms = {native: at for native, at in self._checked_ms.items() if native in natives}
+        self._feed.want(natives)
+        if before != after:
+            log.info(
+                "symbols changed",
+                exchange=self._adapter.exchange,
+                carried=len(after),
+                added=",".join(sorted(after - before)[:10]),
+                released=",".join(sorted(before - after)[:10]),
+            )
+        for symbol in before - after:
+            try:
+                await self._release(symbol)
+            except BusError as failed:
+                log.debug("last tick not dropped; it expires by itself", symbol=symbol, cause=str(failed))
+
+    def _listed(self, symbol: Symbol) -> Listed:
+        known = self._listing.get(symbol) if self._listing is not None else None
+        return known or Listed(symbol, self._adapter.native(symbol), None)
+
+    async def _look_after_quiet_symbols(self) -> NoReturn:
+        """Ask REST about symbols whose socket is silent: an illiquid pair is not a dead socket."""
+        while True:
+            await asyncio.sleep(DEMAND_INTERVAL_S)
+            native = self._quiet_symbol()
+            if native is not None:
+                self._checked_ms[native] = now_ms()
+                try:
+                    self._judge(native, await self._rest.ticker(native))
+                except FeedError as failed:
+                    log.debug("quiet symbol not checked", exchange=self._adapter.exchange, native=native, cause=str(failed))
+
+    def _quiet_symbol(self) -> str | None:
+        """Return one symbol that has been silent for too long while the feed delivers, and was not checked lately."""
+        if not self._feed.delivering or self._feed.age_s < FIRST_DATA_S:
+            return None
+        now = now_ms()
+        quiet_ms = self._settings.quiet_symbol_s * 1000
+        for native, since_ms in self._since_ms.items():
+            heard_ms = self._feed.book.heard(native)
+            silent_ms = now - (heard_ms or since_ms)
+            bound_ms = quiet_ms if heard_ms else FIRST_DATA_S * 1000
+            if silent_ms > bound_ms and now - self._checked_ms.get(native, 0) > quiet_ms:
+                return native
+        return None
+
+    def _judge(self, native: str, events: Sequence[Event]) -> None:
+        day = next((event for event in events if isinstance(event, Day)), None)
+        if day is None:
+            return
+        if self._feed.book.heard(native) is None:
+            log.info("first price taken from REST", exchange=self._adapter.exchange, native=native)
+            self._feed.seed([event for event in events if isinstance(event, MARKET_EVENTS)])
+        elif self._feed.book.is_behind(day):
+            log.warning("socket deaf for one symbol; subscribing again", exchange=self._adapter.exchange, native=native)
+            self._feed.ask_again(native)

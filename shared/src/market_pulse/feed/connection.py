@@ -1,0 +1,265 @@
+"""One socket to an exchange, from handshake to loss: subscribe, read, answer, beat, watch."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from market_pulse.clock import now_ms
+from market_pulse.logs import get_logger
+from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED, REFUSED_SYMBOLS
+from market_pulse.model import Tick
+
+from .adapter import MARKET_EVENTS, Acknowledged, Adapter, GoingAway, Listed, MarketEvent, Pong, Refused, read
+from .book import Book, Change
+from .errors import FeedLost, FeedRefused, FrameError
+from .pacing import Pacer
+from .rest import SIMULATOR, retry_after_s
+from .subscriptions import Subscriptions
+
+OPEN_LIMIT_S = 10.0
+CLOSE_LIMIT_S = 2.0
+WATCH_INTERVAL_S = 0.5
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+MAX_UNANSWERED = 3
+SAMPLE_LENGTH = 200
+
+log = get_logger()
+
+
+class Connection:
+    """One socket. `run` ends only by raising FeedLost; the events tell its owner how far it is.
+
+    `delivering` is set with the first market data, `leaving` when another socket should take over, with `leaving_reason`.
+    """
+
+    def __init__(
+        self, adapter: Adapter, url: str, book: Book, on_tick: Callable[[Tick], None], max_age_s: float | None
+    ) -> None:
+        self._adapter = adapter
+        self._url = url
+        self._book = book
+        self._on_tick = on_tick
+        self._max_age_s = max_age_s
+        self._listed: Mapping[str, Listed] = {}
+        self._ledger = Subscriptions(adapter)
+        self._pacer = Pacer(adapter.rates)
+        self._changed = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._opened_s = self._heard_s = self._ponged_s = self._clock()
+        self._logged_kinds: set[str] = set()
+        self.delivered: set[str] = set()
+        self.delivering = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.leaving_reason = ""
+        self.opened = False
+        self.simulated = False
+
+    def want(self, listed: Mapping[str, Listed]) -> None:
+        """Set what to carry: native symbol -> listing, the most important first."""
+        self._listed = listed
+        self.delivered.intersection_update(listed)
+        self._ledger.want(listed)
+        self._changed.set()
+
+    def ask_again(self, native: str) -> None:
+        """Subscribe to a symbol once more."""
+        self._ledger.again(native)
+        self._changed.set()
+
+    @property
+    def refused(self) -> set[str]:
+        """The native symbols that the exchange refuses on this socket."""
+        return self._ledger.refused
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the socket opened."""
+        return self._clock() - self._opened_s
+
+    async def run(self) -> NoReturn:
+        """Open the socket and use it until it is lost.
+
+        Raises:
+            FeedLost: always, with the reason.
+        """
+        socket = await self._open()
+        self.opened = True
+        self._opened_s = self._heard_s = self._ponged_s = self._clock()
+        jobs = [
+            asyncio.create_task(job) for job in (self._read(socket), self._ask(socket), self._beat(socket), self._watch(socket))
+        ]
+        try:
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            for job in done:
+                job.result()
+            raise FeedLost("a job of the connection ended")
+        except ConnectionClosed as closed:
+            raise FeedLost(_closing(closed)) from closed
+        except (TimeoutError, OSError) as failed:
+            raise FeedLost(f"writing fails: {type(failed).__name__}: {failed}") from failed
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            await self._close(socket)
+
+    async def _open(self) -> ClientConnection:
+        beating = self._adapter.ping is None
+        try:
+            socket = await connect(
+                self._url,
+                open_timeout=OPEN_LIMIT_S,
+                close_timeout=CLOSE_LIMIT_S,
+                ping_interval=self._adapter.ping_interval_s if beating else None,
+                ping_timeout=self._adapter.pong_timeout_s if beating else None,
+                max_size=MAX_FRAME_BYTES,
+                compression=None,  # costs more than it saves on frames this small
+                user_agent_header="market-pulse",
+            )
+        except InvalidStatus as refused:
+            answer = refused.response
+            raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("Retry-After"))) from refused
+        except (InvalidHandshake, InvalidURI, OSError, TimeoutError, EOFError) as failed:
+            raise FeedLost(f"cannot connect: {type(failed).__name__}: {failed}") from failed
+        self.simulated = socket.response is not None and socket.response.headers.get("Server") == SIMULATOR
+        return socket
+
+    @staticmethod
+    async def _close(socket: ClientConnection) -> None:
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await socket.close()
+        socket.transport.abort()
+
+    async def _read(self, socket: ClientConnection) -> NoReturn:
+        parse, frames = self._adapter.parse, FRAMES.labels(self._adapter.exchange)
+        while True:
+            frame: Any = await socket.recv(decode=False)
+            received_time_ms = now_ms()
+            frames.inc()
+            try:
+                events = read(parse, frame)
+            except FrameError as bad:
+                self._skip(bad, frame)
+                continue
+            for event in events:
+                if isinstance(event, MARKET_EVENTS):
+                    self._take(event, received_time_ms)
+                else:
+                    self._answer(event)
+
+    def _take(self, event: MarketEvent, received_time_ms: int) -> None:
+        native = event.native
+        listed = self._listed.get(native)
+        if listed is None:
+            return  # a symbol that was released while its data was under way
+        change = self._book.apply(event, received_time_ms)
+        if change is Change.OUTDATED:
+            OUTDATED.labels(self._adapter.exchange).inc()
+            return
+        self._heard_s = self._clock()
+        if native not in self.delivered:
+            self.delivered.add(native)
+            self._ledger.delivered(native)
+            self.delivering.set()
+        if change is Change.NEW:
+            tick = self._book.tick(listed)
+            if tick is not None:
+                self._on_tick(tick)
+
+    def _answer(self, event: Acknowledged | Refused | Pong | GoingAway) -> None:
+        match event:
+            case Pong():
+                self._ponged_s = self._clock()
+            case Acknowledged():
+                self._ledger.acknowledged(event)
+                self._changed.set()
+            case Refused():
+                native = self._ledger.refused_by(event, self._clock())
+                REFUSED_SYMBOLS.labels(self._adapter.exchange).set(len(self._ledger.refused))
+                if native is not None or event.kind == "later":
+                    log.warning("subscription refused", exchange=self._adapter.exchange, native=native, cause=event.reason)
+                self._changed.set()
+            case GoingAway():
+                self._leave(event.reason)
+
+    def _skip(self, bad: FrameError, frame: bytes) -> None:
+        BAD_FRAMES.labels(self._adapter.exchange, bad.kind).inc()
+        if bad.kind not in self._logged_kinds:
+            self._logged_kinds.add(bad.kind)
+            sample = frame[:SAMPLE_LENGTH].decode(errors="replace")
+            log.warning(
+                "frame skipped, first of its kind", exchange=self._adapter.exchange, cause=str(bad)[:200], sample=sample
+            )
+
+    def _leave(self, reason: str) -> None:
+        if not self.leaving.is_set():
+            self.leaving_reason = reason
+            self.leaving.set()
+
+    async def _ask(self, socket: ClientConnection) -> NoReturn:
+        """Bring the subscriptions to what is wanted, no faster than the exchange allows."""
+        while True:
+            self._changed.clear()
+            await self._pace()
+            request = self._ledger.next_request(self._clock())
+            if request is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):  # refused topics come due without anything else changing
+                        await self._changed.wait()
+                continue
+            write = self._adapter.subscribe if request.kind == "subscribe" else self._adapter.unsubscribe
+            await self._send(socket, write(request.topics, request.request_id))
+
+    async def _pace(self) -> None:
+        while (delay_s := self._pacer.delay_s(self._clock())) > 0:
+            await asyncio.sleep(delay_s)
+
+    async def _send(self, socket: ClientConnection, text: str) -> None:
+        self._pacer.sent(self._clock())
+        async with asyncio.timeout(OPEN_LIMIT_S):
+            await socket.send(text)
+
+    async def _beat(self, socket: ClientConnection) -> None:
+        """Keep the socket alive the exchange's own way; where that is WebSocket pings, the library does it."""
+        text = self._adapter.ping
+        if text is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await asyncio.sleep(self._adapter.ping_interval_s - self._adapter.pong_timeout_s)
+            asked_s = self._clock()
+            await self._send(socket, text)
+            await asyncio.sleep(self._adapter.pong_timeout_s)
+            if self._ponged_s < asked_s:
+                raise FeedLost(f"no pong within {self._adapter.pong_timeout_s:.0f} s")
+
+    async def _watch(self, socket: ClientConnection) -> NoReturn:
+        """Watch what the reader cannot notice while it waits: silence, age, requests without an answer."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            now_s = self._clock()
+            if self._listed and now_s - self._heard_s > self._adapter.silence_s:
+                raise FeedLost(f"open but silent for {self._adapter.silence_s:.0f} s")
+            if self._max_age_s is not None and self.age_s > self._max_age_s:
+                self._leave(f"the socket is {self.age_s:.0f} s old and would be cut")
+            self._ledger.expire(now_s)
+            if self._ledger.unanswered > MAX_UNANSWERED:
+                raise FeedLost("requests stay without an answer")
+            if socket.state.name == "CLOSED":
+                raise FeedLost("closed")
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's words, or its name where it has none."""
+    return str(error) or type(error).__name__
+
+
+def _closing(closed: ConnectionClosed) -> str:
+    if closed.rcvd is None:
+        return "cut without a closing frame"
+    return f"closed by the exchange: {closed.rcvd.code} {closed.rcvd.reason}".rstrip()

@@ -1,0 +1,31 @@
+"""What a feed raises on purpose."""
+
+
+class FeedError(Exception):
+    """Something about a feed. The process goes on."""
+
+
+class FrameError(FeedError):
+    """One frame or answer cannot be used. It is counted by kind and skipped; the rest of the feed goes on."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind = kind
+
+
+class FeedLost(FeedError):
+    """A socket is of no more use: closed, cut, silent or not answering. Worth another try after a backoff."""
+
+
+class FeedRefused(FeedLost):
+    """The exchange refused the connection or request with an HTTP status.
+
+    `blocked` means that it does not serve this place (403, 451); `retry_after_s` is what it asked us to wait (418, 429).
+    """
+
+    def __init__(self, status: int, retry_after_s: float | None = None) -> None:
+        wait = f", asks to wait {retry_after_s:.0f} s" if retry_after_s is not None else ""
+        super().__init__(f"refused with HTTP {status}{wait}")
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.blocked = status in {403, 451}

@@ -1,0 +1,78 @@
+"""Ticks on their way to the bus: the newest of each symbol, never a queue.
+
+Reading an exchange never waits for Redis. All that came in during one turn of the loop goes out in one command; while Redis
+is slow or away, a newer tick takes the place of the one that waits.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NoReturn
+
+from market_pulse.backoff import backoff_s
+from market_pulse.bus import BusError
+from market_pulse.logs import get_logger
+from market_pulse.metrics import TICKS_CONFLATED, TICKS_PUBLISHED
+from market_pulse.model import Symbol, Tick
+
+DRAIN_LIMIT_S = 1.0
+
+log = get_logger()
+
+
+class Outbox:
+    """Holds at most one tick a symbol."""
+
+    def __init__(self, publish: Callable[[Iterable[Tick]], Awaitable[None]]) -> None:
+        self._publish = publish
+        self._waiting: dict[Symbol, Tick] = {}
+        self._filled = asyncio.Event()
+        self.failing_since_s: float | None = None
+
+    def put(self, tick: Tick) -> None:
+        """Hand in a tick; never waits."""
+        if tick.symbol in self._waiting:
+            TICKS_CONFLATED.labels(tick.exchange).inc()
+        self._waiting[tick.symbol] = tick
+        self._filled.set()
+
+    def discard(self, symbol: Symbol) -> None:
+        """Drop what waits for a symbol that nobody wants any more."""
+        self._waiting.pop(symbol, None)
+
+    async def run(self) -> NoReturn:
+        """Publish until cancelled; then try, for a moment, to send what still waits."""
+        failures = 0
+        try:
+            while True:
+                await self._filled.wait()
+                if await self._send():
+                    failures = 0
+                else:
+                    failures += 1
+                    await asyncio.sleep(backoff_s(failures, base_s=0.1, cap_s=2.0, floor_s=0.05))
+        finally:
+            if self._waiting and failures == 0:
+                async with asyncio.timeout(DRAIN_LIMIT_S):
+                    await self._send()
+
+    async def _send(self) -> bool:
+        batch, self._waiting = self._waiting, {}
+        self._filled.clear()
+        try:
+            await self._publish(batch.values())
+        except BusError as failed:
+            if self.failing_since_s is None:
+                self.failing_since_s = asyncio.get_running_loop().time()
+                log.warning("publishing fails; the newest tick per symbol waits", cause=str(failed))
+            self._waiting = batch | self._waiting  # what came in meanwhile is newer
+            self._filled.set()
+            return False
+        except asyncio.CancelledError:
+            self._waiting = batch | self._waiting
+            raise
+        if self.failing_since_s is not None:
+            log.info("publishing works again", after_s=round(asyncio.get_running_loop().time() - self.failing_since_s, 1))
+            self.failing_since_s = None
+        for tick in batch.values():
+            TICKS_PUBLISHED.labels(tick.exchange).inc()
+        return True

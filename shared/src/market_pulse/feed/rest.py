@@ -1,0 +1,64 @@
+"""An exchange's REST side: what it lists, and what it knows of a symbol that its socket is silent about."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Self
+
+import httpx
+
+from .adapter import Adapter, Event, Listed, read
+from .errors import FeedLost, FeedRefused
+
+ANSWER_LIMIT_S = 15.0
+SIMULATOR = "market-pulse-simulator"
+"""What the simulator calls itself in the Server header, on WebSocket handshakes too."""
+
+
+class RestClient:
+    """One exchange's REST API. Every call is bounded and raises FeedLost or FrameError."""
+
+    def __init__(self, adapter: Adapter, base_url: str) -> None:
+        self._adapter = adapter
+        self._client = httpx.AsyncClient(base_url=base_url.rstrip("/"), timeout=ANSWER_LIMIT_S, follow_redirects=True)
+        self.simulated = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def listing(self) -> list[Listed]:
+        """Return the markets that the exchange trades now."""
+        return read(self._adapter.parse_listing, await self._get(self._adapter.listing_path))
+
+    async def ticker(self, native: str) -> Sequence[Event]:
+        """Return one symbol's 24 h ticker as events, none when the exchange has none."""
+        return read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
+
+    async def _get(self, path: str) -> bytes:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                answer = await self._client.get(path)
+        except (httpx.HTTPError, OSError, TimeoutError) as failed:
+            raise FeedLost(f"REST: {type(failed).__name__}: {failed}") from failed
+        self.simulated = answer.headers.get("server") == SIMULATOR
+        if answer.status_code in {403, 418, 429, 451} or answer.status_code >= 500:
+            raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("retry-after")))
+        return answer.content
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Read a Retry-After header, seconds or a date; None when there is none that makes sense."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,262 @@
+"""One exchange's feed: a socket, the next one after it is lost, and the one that takes over before it is cut."""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket as sockets
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from market_pulse.backoff import backoff_s
+from market_pulse.clock import now_ms
+from market_pulse.logs import get_logger
+from market_pulse.metrics import CONNECTED, HANDOVERS, LAST_TICK, LIVE_SYMBOLS, RECONNECTS
+from market_pulse.model import FeedState, FeedStatus, Tick
+
+from .adapter import Adapter, Listed, MarketEvent, Trade
+from .book import Book, Change
+from .connection import Connection
+from .errors import FeedLost, FeedRefused
+
+HEALTHY_S = 10.0  # only a feed that delivered for so long earns short delays again
+SILENT_CAP_S = 10.0  # an exchange that opens sockets is there: its data may be back any moment
+HANDOVER_LIMIT_S = 30.0
+HANDOVER_SETTLE_S = 5.0
+FIRST_DATA_LIMIT_S = 10.0
+MAX_RETRY_AFTER_S = 3 * 86_400.0  # the longest ban that an exchange announces
+
+log = get_logger()
+
+
+class Feed:
+    """Keeps one exchange's ticks flowing to `on_tick`, and says how it is doing."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        urls: tuple[str, ...],
+        on_tick: Callable[[Tick], None],
+        *,
+        blocked_retry_s: float,
+        max_age_s: float | None,
+    ) -> None:
+        self.adapter = adapter
+        self._urls = urls
+        self._on_tick = on_tick
+        self._blocked_retry_s = blocked_retry_s
+        self._max_age_s = max_age_s
+        self._attempts = 0
+        self._listed: Mapping[str, Listed] = {}
+        self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
+        self.book = Book(adapter.exchange)
+        self._status = FeedStatus(
+            exchange=adapter.exchange,
+            state="connecting",
+            reason=None,
+            since_ms=now_ms(),
+            symbols=0,
+            last_tick_time_ms=None,
+            reconnects=0,
+            instance=f"{sockets.gethostname()}:{os.getpid()}",
+        )
+
+    def want(self, listed: Mapping[str, Listed]) -> None:
+        """Set what to carry: native symbol -> listing, the most important first."""
+        self._listed = listed
+        self.book.keep(listed)
+        for connection in self._connections:
+            connection.want(listed)
+
+    def ask_again(self, native: str) -> None:
+        """Subscribe to a symbol once more on the socket in use."""
+        if self._connections:
+            self._connections[0].ask_again(native)
+
+    @property
+    def delivering(self) -> bool:
+        """Whether market data comes in."""
+        return bool(self._connections) and self._connections[0].delivering.is_set()
+
+    @property
+    def age_s(self) -> float:
+        """How long the socket in use has been open, in seconds; zero without one."""
+        return self._connections[0].age_s if self._connections and self._connections[0].opened else 0.0
+
+    def seed(self, events: Iterable[MarketEvent]) -> None:
+        """Take in what REST knows of a symbol that the socket has not spoken of yet. Whatever the socket says is newer."""
+        for event in events:
+            known = replace(event, order=(0, 0)) if not isinstance(event, Trade) else event
+            listed = self._listed.get(event.native)
+            if self.book.apply(known, now_ms()) is Change.NEW and listed is not None and (tick := self.book.tick(listed)):
+                self._take(tick)
+
+    def status(self) -> FeedStatus:
+        """Return how the feed is doing at this moment."""
+        delivered = 0
+        if self.delivering and self._status.state != "down":
+            self._become(*self._condition())
+            delivered = len(self._connections[0].delivered)
+        LIVE_SYMBOLS.labels(self.adapter.exchange).set(delivered)
+        return replace(self._status, symbols=delivered)
+
+    def stop(self) -> None:
+        """Say `down` from now on: the process is about to end."""
+        self._become("down", "stopped")
+
+    def _condition(self) -> tuple[FeedState, str | None]:
+        """Judge a feed that delivers: connected, or degraded by what it lacks."""
+        current = self._connections[0]
+        refused = current.refused
+        silent = self._listed.keys() - current.delivered - refused if current.age_s > FIRST_DATA_LIMIT_S else set()
+        for lacking, what in ((refused, "refused"), (silent, "without data")):
+            if lacking:
+                named = ", ".join(sorted(lacking)[:5])
+                return "degraded", f"{len(lacking)} of {len(self._listed)} symbols {what}: {named}"
+        return "connected", "simulated prices" if self._status.simulated else None
+
+    def _become(self, state: FeedState, reason: str | None) -> None:
+        CONNECTED.labels(self.adapter.exchange).set(state in {"connected", "degraded"})
+        if state != self._status.state:
+            self._status = replace(self._status, state=state, since_ms=now_ms())
+        self._status = replace(self._status, reason=reason)
+
+    async def run(self) -> NoReturn:
+        """Run until cancelled."""
+        failures = 0
+        try:
+            while True:
+                self.book = Book(self.adapter.exchange)  # what was known before the gap may be old: never mix it in
+                connection, task = self._start()
+                log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
+                connection, lost = await self._use(connection, task)
+                healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
+                failures = 1 if healthy else failures + 1
+                await self._wait_after(lost, failures, opened=connection.opened)
+        finally:
+            self.stop()
+
+    @property
+    def _url(self) -> str:
+        return self._urls[self._attempts % len(self._urls)]
+
+    def _start(self) -> tuple[Connection, asyncio.Task[NoReturn]]:
+        max_age_s = self._max_age_s and self._max_age_s * random.uniform(0.97, 1.0)
+        connection = Connection(self.adapter, self._url, self.book, self._take, max_age_s)
+        connection.want(self._listed)
+        self._connections.append(connection)
+        return connection, asyncio.create_task(connection.run())
+
+    def _take(self, tick: Tick) -> None:
+        LAST_TICK.labels(tick.exchange).set(tick.received_time_ms / 1000)
+        self._status = replace(self._status, last_tick_time_ms=tick.received_time_ms)
+        self._on_tick(tick)
+
+    async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost]:
+        """Use a socket, and its successors, until one is lost with none to take over. Returns the last one, and why."""
+        try:
+            await _first(task, connection.delivering.wait())
+            if connection.delivering.is_set():
+                self._delivers(connection)
+            while not task.done():
+                await _first(task, connection.leaving.wait())
+                if not task.done():
+                    connection, task = await self._hand_over(connection, task)
+            return connection, _reason(task)
+        finally:
+            self._connections = []
+            await _end(task)
+
+    def _delivers(self, connection: Connection) -> None:
+        self._status = replace(self._status, simulated=connection.simulated)
+        log.info("feed connected", exchange=self.adapter.exchange, simulated=connection.simulated)
+        self._become("connected", "simulated prices" if connection.simulated else None)
+
+    async def _hand_over(self, old: Connection, old_task: asyncio.Task[NoReturn]) -> tuple[Connection, asyncio.Task[NoReturn]]:
+        """Open another socket beside the old one, and close the old one when the new one delivers all that it did.
+
+        Returns the socket to use from now on: the old one when the new one failed while the old one still lives.
+        """
+        log.info("feed hands over to a new socket", exchange=self.adapter.exchange, reason=old.leaving_reason)
+        new, new_task = self._start()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HANDOVER_LIMIT_S):
+                    await _first(new_task, new.delivering.wait())
+                    await self._settle(old, new, new_task)
+            if new.delivering.is_set() and not new_task.done():
+                self._connections = [new]
+                HANDOVERS.labels(self.adapter.exchange).inc()
+                log.info("feed handed over", exchange=self.adapter.exchange)
+                old_task, new_task = new_task, old_task
+                return new, old_task
+            self._connections = [old]
+            reason = str(_reason(new_task)) if new_task.done() else "no data in time"
+            log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=reason)
+        finally:
+            await _end(new_task)  # the one that is not used any more
+        await _first(old_task, asyncio.sleep(backoff_s(3)))
+        return old, old_task
+
+    async def _settle(self, old: Connection, new: Connection, new_task: asyncio.Task[NoReturn]) -> None:
+        """Wait until the new socket has delivered every symbol that the old one did, within a bound."""
+        deadline_s = asyncio.get_running_loop().time() + HANDOVER_SETTLE_S
+        while not new_task.done() and asyncio.get_running_loop().time() < deadline_s:
+            if old.delivered <= new.delivered:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _wait_after(self, lost: FeedLost, failures: int, *, opened: bool) -> None:
+        exchange = self.adapter.exchange
+        refused = lost if isinstance(lost, FeedRefused) else None
+        self._attempts += 0 if opened else 1  # another address, where the exchange has several
+        more_addresses = self._attempts % len(self._urls) != 0
+        if refused is not None and refused.blocked and not more_addresses:
+            delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2)
+            reason = f"HTTP {refused.status}: the exchange does not serve this place"
+            first = self._status.state != "blocked"
+            self._become("blocked", reason)
+            if first:
+                log.warning("feed blocked", exchange=exchange, cause=reason, retry_in_s=round(delay_s))
+        else:
+            delay_s = backoff_s(failures, cap_s=SILENT_CAP_S) if opened else backoff_s(failures)
+            if refused is not None and refused.retry_after_s is not None:
+                delay_s = min(refused.retry_after_s, MAX_RETRY_AFTER_S) + delay_s
+            self._become("reconnecting", str(lost))
+            log.warning("feed lost", exchange=exchange, cause=str(lost), retry_in_s=round(delay_s, 1))
+        RECONNECTS.labels(exchange, _kind(lost)).inc()
+        self._status = replace(self._status, reconnects=self._status.reconnects + 1)
+        await asyncio.sleep(delay_s)
+
+
+async def _first(task: asyncio.Task[NoReturn], other: Coroutine[Any, Any, object]) -> None:
+    """Wait until the task is done or the other thing has happened, whichever comes first."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+async def _end(task: asyncio.Task[NoReturn]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _reason(task: asyncio.Task[NoReturn]) -> FeedLost:
+    """Return why a connection's task ended. Anything but FeedLost is a fault of ours and goes up."""
+    error = task.exception()
+    if isinstance(error, FeedLost):
+        return error
+    raise error or RuntimeError("a connection ended without a reason")
+
+
+def _kind(lost: FeedLost) -> str:
+    """Return a bounded label for why a socket was lost."""
+    if isinstance(lost, FeedRefused):
+        return f"http_{lost.status}"
+    for word in ("silent", "pong", "closed", "cut", "connect"):
+        if word in str(lost):
+            return word
+    return "other"

@@ -1,0 +1,168 @@
+"""What a connection is subscribed to, and what to ask for next, so that it becomes what is wanted. Pure: time is passed in."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from .adapter import Acknowledged, Adapter, Refused
+
+ANSWER_LIMIT_S = 10.0
+RETRY_UNKNOWN_S = 300.0
+RETRY_LATER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to the exchange."""
+
+    request_id: int
+    kind: Literal["subscribe", "unsubscribe"]
+    topics: tuple[str, ...]
+    sent_s: float
+
+
+class Subscriptions:
+    """The ledger of one connection: each wanted topic is missing, asked for, live, or refused for now."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._natives: dict[str, str] = {}  # wanted topic -> native symbol, in order of importance
+        self._asked: dict[str, int] = {}  # topic -> request
+        self._live: set[str] = set()
+        self._refused: dict[str, float] = {}  # native symbol -> when to ask again
+        self._alone: set[str] = set()  # native symbols of a request refused as a whole: asked for one by one
+        self._requests: dict[int, Request] = {}
+        self._last_id = 0
+        self.unanswered = 0
+
+    def want(self, natives: Iterable[str]) -> None:
+        """Set the native symbols that this connection should carry, the most important first."""
+        self._natives = {topic: native for native in natives for topic in self._adapter.topics(native)}
+
+    @property
+    def live(self) -> set[str]:
+        """The wanted native symbols all of whose topics are live."""
+        lacking = {native for topic, native in self._natives.items() if topic not in self._live}
+        return set(self._natives.values()) - lacking
+
+    @property
+    def refused(self) -> set[str]:
+        """The wanted native symbols that the exchange refused."""
+        return self._refused.keys() & set(self._natives.values())
+
+    def next_request(self, now_s: float) -> Request | None:
+        """Return the next message to send, or None when all is as wanted; it counts as sent."""
+        surplus = [topic for topic in self._live if topic not in self._natives]
+        if surplus:
+            topics = tuple(surplus[: self._adapter.topics_per_request])
+            self._live.difference_update(topics)
+            return self._new_request("unsubscribe", topics, now_s)
+        batch = self._next_batch(now_s)
+        if not batch:
+            return None
+        request = self._new_request("subscribe", batch, now_s)
+        self._asked.update(dict.fromkeys(batch, request.request_id))
+        return request
+
+    def _next_batch(self, now_s: float) -> tuple[str, ...]:
+        batch: list[str] = []
+        only: str | None = None
+        for topic, native in self._natives.items():
+            if topic in self._live or topic in self._asked or self._refused.get(native, 0.0) > now_s:
+                continue
+            if native in self._alone:
+                if batch and only != native:
+                    continue
+                only = native
+            elif only is not None:
+                continue
+            batch.append(topic)
+            if len(batch) == self._adapter.topics_per_request:
+                break
+        return tuple(batch)
+
+    def _new_request(self, kind: Literal["subscribe", "unsubscribe"], topics: tuple[str, ...], now_s: float) -> Request:
+        self._last_id += 1
+        request = Request(self._last_id, kind, topics, now_s)
+        self._requests[request.request_id] = request
+        return request
+
+    def acknowledged(self, answer: Acknowledged) -> None:
+        """Take an acceptance in. An answer to nothing that we asked is passed over."""
+        request = self._requests.get(_number(answer.request_id))
+        if request is None:
+            return
+        topics = request.topics if answer.topic is None else (answer.topic,)
+        for topic in topics:
+            if self._asked.pop(topic, None) is not None:
+                self._live.add(topic)
+                self._alone.discard(self._natives.get(topic, ""))
+        self._close_when_done(request)
+
+    def refused_by(self, answer: Refused, now_s: float) -> str | None:
+        """Take a refusal in. Returns the native symbol that is out for now, if it is one."""
+        request = self._requests.get(_number(answer.request_id))
+        if request is not None and request.kind == "unsubscribe":
+            del self._requests[request.request_id]
+            return None
+        native = self._culprit(answer, request)
+        if answer.kind == "already" and answer.topic is not None:
+            self._asked.pop(answer.topic, None)
+            self._live.add(answer.topic)
+        elif answer.kind == "later":
+            wait = self._topics_of(request) if answer.topic is None else (answer.topic,)
+            self._refused.update({self._natives[topic]: now_s + RETRY_LATER_S for topic in wait if topic in self._natives})
+        elif native is not None:
+            self._refused[native] = now_s + RETRY_UNKNOWN_S
+        elif request is not None:  # nobody named: ask one by one to find out
+            self._alone.update(self._natives[topic] for topic in request.topics if topic in self._natives)
+        if answer.topic is not None:
+            self._asked.pop(answer.topic, None)
+        if request is not None and (answer.topic is None or self._adapter.refusal_voids_request):
+            self._release(request)
+        elif request is not None:
+            self._close_when_done(request)
+        return native if answer.kind == "unknown" else None
+
+    def delivered(self, native: str) -> None:
+        """Data came: whatever the exchange failed to acknowledge, these topics are live."""
+        self._refused.pop(native, None)
+        for topic in self._adapter.topics(native):
+            if self._asked.pop(topic, None) is not None:
+                self._live.add(topic)
+
+    def again(self, native: str) -> None:
+        """Ask for a symbol once more, as if it had never been acknowledged."""
+        self._live.difference_update(self._adapter.topics(native))
+
+    def expire(self, now_s: float) -> None:
+        """Give up on requests that the exchange did not answer in time; their topics are missing again."""
+        for request in [one for one in self._requests.values() if now_s - one.sent_s > ANSWER_LIMIT_S]:
+            if request.kind == "subscribe" and any(topic in self._asked for topic in request.topics):
+                self.unanswered += 1
+            self._release(request)
+
+    def _culprit(self, answer: Refused, request: Request | None) -> str | None:
+        if answer.topic is not None:
+            return self._natives.get(answer.topic)
+        natives = {self._natives[topic] for topic in self._topics_of(request) if topic in self._natives}
+        return natives.pop() if len(natives) == 1 else None
+
+    @staticmethod
+    def _topics_of(request: Request | None) -> tuple[str, ...]:
+        return request.topics if request is not None else ()
+
+    def _release(self, request: Request) -> None:
+        for topic in request.topics:
+            if self._asked.get(topic) == request.request_id:
+                del self._asked[topic]
+        self._requests.pop(request.request_id, None)
+
+    def _close_when_done(self, request: Request) -> None:
+        if not any(self._asked.get(topic) == request.request_id for topic in request.topics):
+            self._requests.pop(request.request_id, None)
+
+
+def _number(request_id: str | None) -> int:
+    """Read a request's number as the exchange echoed it; -1 is no request of ours."""
+    return int(request_id) if request_id is not None and request_id.isdecimal() and len(request_id) < 16 else -1
