@@ -73,7 +73,7 @@ def parse(frame: bytes) -> Sequence[Event]:
     raise FrameError("unknown")
 
 
-def _request_id(message: dict[str, object]) -> str | None:
+def _request_id(message: dict[Any, Any]) -> str | None:
     return str(message["id"]) if "id" in message else None
 
 
