@@ -21,6 +21,8 @@ from market_pulse.feed.adapter import (
     listed,
     positive,
     price,
+    text,
+    whole,
 )
 from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
@@ -55,7 +57,7 @@ def parse(frame: bytes) -> Sequence[Event]:
     data = message.get("data", message)
     match data.get("e"):
         case "trade":
-            return [Trade(data["s"], price(data["p"]), int(data["t"]), int(data["E"]))]
+            return [Trade(text(data["s"]), price(data["p"]), whole(data["t"]), whole(data["E"]))]
         case "24hrTicker":
             return [_day(data)]
         case "serverShutdown":
@@ -68,7 +70,7 @@ def parse(frame: bytes) -> Sequence[Event]:
 def _untyped(message: dict[str, Any], data: dict[str, Any]) -> Sequence[Event]:
     """Read what carries no event type: quotes, and the answers to requests."""
     if "u" in data and "b" in data and "a" in data:
-        return [Quote(data["s"], positive(data["b"]), positive(data["a"]), (int(data["u"]), 0))]
+        return [Quote(text(data["s"]), positive(data["b"]), positive(data["a"]), (whole(data["u"]), 0))]
     request_id = message.get("id")
     answered = None if request_id is None else str(request_id)
     error = message.get("error", message)  # seen nested and flat
@@ -82,16 +84,16 @@ def _untyped(message: dict[str, Any], data: dict[str, Any]) -> Sequence[Event]:
 
 def _day(data: dict[str, Any]) -> Day:
     return Day(
-        native=data["s"],
+        native=text(data["s"]),
         price=price(data["c"]),
         open24h=positive(data.get("o")),
         high24h=positive(data.get("h")),
         low24h=positive(data.get("l")),
         volume24h=amount(data.get("v")),
         quote_volume24h=amount(data.get("q")),
-        order=(int(data["E"]), int(data["L"])),
-        exchange_time_ms=int(data["E"]),
-        trade_id=int(data["L"]),
+        order=(whole(data["E"]), whole(data["L"])),
+        exchange_time_ms=whole(data["E"]),
+        trade_id=whole(data["L"]),
         bid=positive(data.get("b")),
         ask=positive(data.get("a")),
     )
@@ -124,16 +126,16 @@ def parse_ticker(answer: bytes) -> Sequence[Event]:
         return []
     return [
         Day(
-            native=data["symbol"],
+            native=text(data["symbol"]),
             price=price(data["lastPrice"]),
             open24h=positive(data.get("openPrice")),
             high24h=positive(data.get("highPrice")),
             low24h=positive(data.get("lowPrice")),
             volume24h=amount(data.get("volume")),
             quote_volume24h=amount(data.get("quoteVolume")),
-            order=(int(data["closeTime"]), int(data["lastId"])),
-            exchange_time_ms=int(data["closeTime"]),
-            trade_id=int(data["lastId"]),
+            order=(whole(data["closeTime"]), whole(data["lastId"])),
+            exchange_time_ms=whole(data["closeTime"]),
+            trade_id=whole(data["lastId"]),
             bid=positive(data.get("bidPrice")),
             ask=positive(data.get("askPrice")),
         )

@@ -21,6 +21,8 @@ from market_pulse.feed.adapter import (
     listed,
     positive,
     price,
+    text,
+    whole,
 )
 from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
@@ -58,17 +60,17 @@ def parse(frame: bytes) -> Sequence[Event]:
     if topic.startswith(_BOOK):
         return [_quote(message)]
     if topic.startswith(_TICKERS):
-        time_ms = int(message["ts"])
-        return [_day(message["data"], (int(message.get("cs", 0)), time_ms), time_ms)]
+        time_ms = whole(message["ts"])
+        return [_day(message["data"], (whole(message.get("cs", 0)), time_ms), time_ms)]
     raise FrameError("unknown", topic[:40])
 
 
 def _quote(message: dict[str, Any]) -> Quote:
-    data, time_ms, delta = message["data"], int(message["ts"]), message.get("type") == "delta"
-    update = int(data["u"])
+    data, time_ms, delta = message["data"], whole(message["ts"]), message.get("type") == "delta"
+    update = whole(data["u"])
     bids, asks = data["b"], data["a"]
     return Quote(
-        native=data["s"],
+        native=text(data["s"]),
         bid=_best(bids),
         ask=_best(asks),
         order=(update, time_ms),
@@ -86,7 +88,7 @@ def _best(levels: Sequence[Sequence[str]]) -> float | None:
 
 def _day(data: dict[str, Any], order: tuple[int, int], time_ms: int) -> Day:
     return Day(
-        native=data["symbol"],
+        native=text(data["symbol"]),
         price=price(data["lastPrice"]),
         open24h=positive(data.get("prevPrice24h")),
         high24h=positive(data.get("highPrice24h")),
@@ -136,7 +138,7 @@ def parse_ticker(answer: bytes) -> Sequence[Event]:
     message = orjson.loads(answer)
     if message["retCode"] != 0:
         return []
-    time_ms = int(message["time"])
+    time_ms = whole(message["time"])
     return [_day(entry, (0, time_ms), time_ms) for entry in message["result"]["list"]]
 
 

@@ -21,6 +21,8 @@ from market_pulse.feed.adapter import (
     listed,
     positive,
     price,
+    text,
+    whole,
 )
 from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
@@ -84,9 +86,9 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
 
 
 def _day(ticker: dict[str, Any]) -> Day:
-    time_ms = int(ticker["ts"])
+    time_ms = whole(ticker["ts"])
     return Day(
-        native=ticker["instId"],
+        native=text(ticker["instId"]),
         price=price(ticker["last"]),
         open24h=positive(ticker.get("open24h")),
         high24h=positive(ticker.get("high24h")),

@@ -208,6 +208,34 @@ def listed(base: object, quote: object, native: str, tick_size: object) -> list[
         return []
 
 
+def text(value: object) -> str:
+    """Read a name.
+
+    Raises:
+        FrameError: it is no text.
+    """
+    if type(value) is not str:
+        raise FrameError("bad_name", repr(value)[:40])
+    return value
+
+
+def whole(value: object) -> int:
+    """Read a time, count or identifier: a whole number, as JSON number or text, that 63 bits hold.
+
+    Raises:
+        FrameError: it is none.
+    """
+    if type(value) is int:
+        number = value
+    elif type(value) is str and len(value) < 20 and value.isdecimal():
+        number = int(value)
+    else:
+        number = -1
+    if 0 <= number < 2**63:
+        return number
+    raise FrameError("bad_number", repr(value)[:40])
+
+
 def decimals(tick_size: object) -> int | None:
     """Return how many decimals a tick size has: "0.01000000" has 2, "10" has 0; None if it is no such thing."""
     try:

@@ -14,6 +14,10 @@ from .adapter import Day, Listed, MarketEvent, Quote, Trade
 NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a little newer proves nothing
 
 
+FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
+SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
+
+
 class Change(Enum):
     """What an event did to the book."""
 
@@ -25,13 +29,14 @@ class Change(Enum):
 class _State:
     """One native symbol's parts, each the newest of its channel."""
 
-    __slots__ = ("day", "exchange_time_ms", "price", "quote", "received_time_ms", "trade_id")
+    __slots__ = ("day", "exchange_time_ms", "price", "quote", "received_time_ms", "trade_id", "traded_ms")
 
     def __init__(self) -> None:
         self.day: Day | None = None
         self.quote: Quote | None = None
         self.price = 0.0
         self.trade_id = -1
+        self.traded_ms = 0
         self.exchange_time_ms: int | None = None
         self.received_time_ms = 0
 
@@ -51,14 +56,15 @@ class Book:
         if type(event) is Quote:
             change = _apply_quote(state, event)
         elif type(event) is Trade:
-            change = _apply_trade(state, event)
+            change = _apply_trade(state, event, received_time_ms)
         else:
             assert type(event) is Day  # noqa: S101 - the third of three kinds
-            change = _apply_day(state, event)
+            change = _apply_day(state, event, received_time_ms)
         if change is not Change.OUTDATED:
             state.received_time_ms = received_time_ms
             time_ms = event.exchange_time_ms
-            if time_ms is not None and (state.exchange_time_ms is None or time_ms > state.exchange_time_ms):
+            known_ms = state.exchange_time_ms
+            if time_ms is not None and (known_ms is None or time_ms > known_ms or known_ms > received_time_ms + FUTURE_MS):
                 state.exchange_time_ms = time_ms
         return change
 
@@ -104,10 +110,10 @@ class Book:
             del self._states[native]
 
 
-def _apply_trade(state: _State, trade: Trade) -> Change:
+def _apply_trade(state: _State, trade: Trade, received_time_ms: int) -> Change:
     if trade.trade_id <= state.trade_id:
         return Change.SAME if trade.trade_id == state.trade_id else Change.OUTDATED
-    state.price, state.trade_id = trade.price, trade.trade_id
+    state.price, state.trade_id, state.traded_ms = trade.price, trade.trade_id, received_time_ms
     return Change.NEW
 
 
@@ -126,16 +132,16 @@ def _apply_quote(state: _State, quote: Quote) -> Change:
     return Change.NEW
 
 
-def _apply_day(state: _State, day: Day) -> Change:
+def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
     known = state.day
     if known is not None:
-        if day.order < known.order:
+        if day.order < known.order and known.exchange_time_ms <= received_time_ms + FUTURE_MS:
             return Change.OUTDATED
         if day == known:
             return Change.SAME
     state.day = day
     if day.trade_id is None:
         state.price = day.price
-    elif day.trade_id >= state.trade_id:
+    elif day.trade_id >= state.trade_id or received_time_ms - state.traded_ms > SETTLED_MS:
         state.price, state.trade_id = day.price, day.trade_id
     return Change.NEW

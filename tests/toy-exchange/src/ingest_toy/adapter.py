@@ -1,0 +1,110 @@
+"""Toy exchange: one channel `t:<symbol>` with everything in it, symbols spelled BTC/USDT."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from market_pulse.feed.adapter import (
+    Acknowledged,
+    Adapter,
+    Day,
+    Event,
+    Listed,
+    Rate,
+    Refused,
+    amount,
+    listed,
+    positive,
+    price,
+    text,
+    whole,
+)
+from market_pulse.feed.errors import FrameError
+from market_pulse.model import Symbol
+
+
+def native(symbol: Symbol) -> str:
+    """BTC-USDT is BTC/USDT."""
+    return symbol.replace("-", "/")
+
+
+def topics(native_symbol: str) -> tuple[str, ...]:
+    """Name a symbol's one channel."""
+    return (f"t:{native_symbol}",)
+
+
+def subscribe(names: Sequence[str], request_id: int) -> str:
+    """Write a subscription."""
+    return orjson.dumps({"do": "sub", "what": names, "no": request_id}).decode()
+
+
+def unsubscribe(names: Sequence[str], request_id: int) -> str:
+    """Write the end of a subscription."""
+    return orjson.dumps({"do": "unsub", "what": names, "no": request_id}).decode()
+
+
+def parse(frame: bytes) -> Sequence[Event]:
+    """Read one frame."""
+    match orjson.loads(frame):
+        case {"ok": int(number)}:
+            return [Acknowledged(str(number))]
+        case {"no": int(number), "why": str(reason)}:
+            return [Refused(str(number), None, "unknown", reason)]
+        case {"t": dict(ticker)}:
+            return [_day(ticker)]
+    raise FrameError("unknown")
+
+
+def _day(ticker: dict[str, object]) -> Day:
+    time_ms = whole(ticker["time"])
+    return Day(
+        native=text(ticker["symbol"]),
+        price=price(ticker["last"]),
+        open24h=positive(ticker.get("open")),
+        high24h=positive(ticker.get("high")),
+        low24h=positive(ticker.get("low")),
+        volume24h=amount(ticker.get("volume")),
+        quote_volume24h=amount(ticker.get("turnover")),
+        order=(time_ms, 0),
+        exchange_time_ms=time_ms,
+    )
+
+
+def parse_listing(answer: bytes) -> list[Listed]:
+    """Read the list of markets."""
+    return [
+        market
+        for entry in orjson.loads(answer)
+        for market in listed(entry["base"], entry["quote"], entry["name"], entry["step"])
+    ]
+
+
+def ticker_path(native_symbol: str) -> str:
+    """Where REST has a symbol's ticker."""
+    return f"/ticker?symbol={native_symbol}"
+
+
+def parse_ticker(answer: bytes) -> Sequence[Event]:
+    """Read the ticker."""
+    return [_day(orjson.loads(answer))]
+
+
+ADAPTER = Adapter(
+    exchange="toy",
+    ws_urls=("wss://toy.invalid/stream",),
+    ws_path="/stream",
+    rest_url="https://toy.invalid",
+    listing_path="/markets",
+    parse_listing=parse_listing,
+    ticker_path=ticker_path,
+    parse_ticker=parse_ticker,
+    native=native,
+    topics=topics,
+    subscribe=subscribe,
+    unsubscribe=unsubscribe,
+    parse=parse,
+    topics_per_request=50,
+    topics_per_connection=500,
+    rates=(Rate(5, 1.0),),
+    silence_s=10.0,
+)

@@ -1,0 +1,125 @@
+"""Ticks are complete, newest wins per channel, and nothing goes back in time."""
+
+from dataclasses import replace
+
+import pytest
+
+from market_pulse.feed.adapter import Day, Listed, Quote, Trade
+from market_pulse.feed.book import Book, Change
+from market_pulse.model import Symbol
+
+BTC = Listed(Symbol("BTC-USDT"), "BTCUSDT", 2)
+DAY = Day("BTCUSDT", 64000.0, 62000.0, 65000.0, 61000.0, 10.0, 640000.0, (1000, 5), 1000, trade_id=5, bid=63999.0, ask=64001.0)
+QUOTE = Quote("BTCUSDT", 63999.5, 64000.5, (7, 0))
+TRADE = Trade("BTCUSDT", 64010.0, 6, 1500)
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book("binance")
+
+
+def test_no_tick_before_the_day_is_known(book: Book) -> None:
+    assert book.apply(TRADE, 1) is Change.NEW
+    assert book.apply(QUOTE, 1) is Change.NEW
+    assert book.tick(BTC) is None
+
+
+def test_a_tick_is_the_whole_state(book: Book) -> None:
+    for event in (DAY, QUOTE, TRADE):
+        book.apply(event, 2000)
+    tick = book.tick(BTC)
+    assert tick is not None
+    assert (tick.symbol, tick.price, tick.bid, tick.ask, tick.open24h, tick.dp) == (
+        "BTC-USDT",
+        64010.0,
+        63999.5,
+        64000.5,
+        62000.0,
+        2,
+    )
+    assert (tick.exchange_time_ms, tick.received_time_ms) == (1500, 2000)
+
+
+def test_a_day_that_lags_behind_the_trades_keeps_the_newer_price(book: Book) -> None:
+    book.apply(DAY, 1)
+    book.apply(TRADE, 2)
+    assert book.apply(replace(DAY, order=(2000, 5), open24h=1.0), 3) is Change.NEW
+    tick = book.tick(BTC)
+    assert tick is not None
+    assert (tick.price, tick.open24h) == (64010.0, 1.0)
+
+
+def test_quotes_of_the_day_count_only_where_there_are_no_others(book: Book) -> None:
+    book.apply(DAY, 1)
+    tick = book.tick(BTC)
+    assert tick is not None
+    assert tick.bid == 63999.0
+    book.apply(replace(QUOTE, bid=None), 2)
+    tick = book.tick(BTC)
+    assert tick is not None
+    assert tick.bid is None
+
+
+@pytest.mark.parametrize(
+    ("known", "late"),
+    [
+        pytest.param(DAY, replace(DAY, order=(999, 9)), id="day"),
+        pytest.param(QUOTE, replace(QUOTE, order=(6, 9)), id="quote"),
+        pytest.param(TRADE, replace(TRADE, trade_id=5), id="trade"),
+    ],
+)
+def test_what_is_older_is_outdated(book: Book, known: Day, late: Day) -> None:
+    book.apply(known, 1)
+    assert book.apply(late, 2) is Change.OUTDATED
+    assert book.heard("BTCUSDT") == 1
+
+
+def test_one_wild_trade_number_does_not_freeze_the_price(book: Book) -> None:
+    book.apply(DAY, 1000)
+    book.apply(replace(TRADE, trade_id=10**15, price=1.0), 1000)
+    book.apply(replace(DAY, order=(2000, 7), trade_id=7), 1500)
+    assert book.tick(BTC).price == 1.0  # type: ignore[union-attr]
+    book.apply(replace(DAY, order=(6000, 8), trade_id=8), 5000)
+    assert book.tick(BTC).price == 64000.0  # type: ignore[union-attr]
+
+
+def test_one_wild_time_does_not_freeze_the_feed(book: Book) -> None:
+    book.apply(replace(DAY, order=(10**12, 5), exchange_time_ms=10**12), 1000)
+    assert book.apply(DAY, 1100) is Change.NEW
+    assert book.tick(BTC).exchange_time_ms == 1000  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("event", [DAY, QUOTE, TRADE], ids=["day", "quote", "trade"])
+def test_a_second_socket_says_the_same(book: Book, event: Day) -> None:
+    book.apply(event, 1)
+    assert book.apply(event, 2) is Change.SAME
+
+
+def test_a_restarted_book_overwrites(book: Book) -> None:
+    book.apply(QUOTE, 1)
+    assert book.apply(Quote("BTCUSDT", 1.0, 2.0, (1, 0), restarted=True), 2) is Change.NEW
+
+
+def test_a_side_that_a_message_leaves_out_is_kept(book: Book) -> None:
+    book.apply(DAY, 1)
+    book.apply(QUOTE, 1)
+    book.apply(Quote("BTCUSDT", None, 64002.0, (8, 0), bid_kept=True), 2)
+    tick = book.tick(BTC)
+    assert tick is not None
+    assert (tick.bid, tick.ask) == (63999.5, 64002.0)
+
+
+def test_released_symbols_are_forgotten(book: Book) -> None:
+    book.apply(DAY, 1)
+    book.keep({"ETHUSDT": BTC})
+    assert book.tick(BTC) is None
+    assert book.heard("BTCUSDT") is None
+
+
+def test_is_behind(book: Book) -> None:
+    assert book.is_behind(DAY)
+    book.apply(DAY, 1)
+    assert not book.is_behind(DAY)
+    assert book.is_behind(replace(DAY, trade_id=6))
+    assert book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))

@@ -1,0 +1,28 @@
+"""No rolling window ever holds more messages than allowed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_pulse.feed.adapter import Rate
+from market_pulse.feed.pacing import Pacer
+
+RATES = (Rate(3, 1.0), Rate(10, 60.0))
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=60))
+def test_no_window_is_overrun(pauses: list[float]) -> None:
+    pacer, now_s, sent = Pacer(RATES), 0.0, []
+    for pause in pauses:
+        now_s += pause
+        now_s += pacer.delay_s(now_s)
+        pacer.sent(now_s)
+        sent.append(now_s)
+    for rate in RATES:
+        for first, last in zip(sent, sent[rate.messages :], strict=False):
+            assert last - first >= rate.window_s - 1e-6
+
+
+def test_a_free_window_does_not_delay() -> None:
+    pacer = Pacer(RATES)
+    assert [pacer.delay_s(0.0) or pacer.sent(0.0) for _ in range(3)] == [None, None, None]
+    assert pacer.delay_s(0.25) == 0.75

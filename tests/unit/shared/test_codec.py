@@ -1,0 +1,146 @@
+"""Messages survive the way over the bus, and foreign bytes are refused, never half read."""
+
+import dataclasses
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_pulse import codec
+from market_pulse.model import FeedStatus, Source, Symbol, Ticker
+from market_pulse.model import Tick as TickValue
+
+FIGURE = st.floats(allow_nan=False, allow_infinity=False)
+MAYBE = st.none() | FIGURE
+TIME_MS = st.integers(0, 2**52)
+SYMBOL = st.sampled_from([Symbol("BTC-USDT"), Symbol("币安-USDT")])
+
+TICKS = st.builds(
+    TickValue,
+    exchange=st.sampled_from(["binance", "okx"]),
+    symbol=SYMBOL,
+    price=st.floats(min_value=1e-12, max_value=1e12),
+    bid=MAYBE,
+    ask=MAYBE,
+    open24h=MAYBE,
+    high24h=MAYBE,
+    low24h=MAYBE,
+    volume24h=MAYBE,
+    quote_volume24h=MAYBE,
+    dp=st.none() | st.integers(0, 18),
+    exchange_time_ms=st.none() | TIME_MS,
+    received_time_ms=TIME_MS,
+    published_time_ms=TIME_MS,
+)
+TICKERS = st.builds(
+    Ticker,
+    symbol=SYMBOL,
+    seq=st.integers(1, 2**53),
+    price=MAYBE,
+    dp=st.integers(0, 18),
+    bid=MAYBE,
+    ask=MAYBE,
+    change24h=MAYBE,
+    change_percent24h=MAYBE,
+    open24h=MAYBE,
+    high24h=MAYBE,
+    low24h=MAYBE,
+    volume24h=MAYBE,
+    quote_volume24h=MAYBE,
+    quality=st.sampled_from(["ok", "single", "disputed", "stale", "down"]),
+    confidence=MAYBE,
+    spread_bps=MAYBE,
+    sources_used=st.integers(0, 3),
+    sources_total=st.integers(0, 3),
+    sources=st.lists(
+        st.builds(
+            Source,
+            exchange=st.just("okx"),
+            price=FIGURE,
+            used_price=MAYBE,
+            weight=st.floats(0, 1),
+            age_ms=TIME_MS,
+            state=st.sampled_from(["used", "fading", "excluded", "lagging", "stale"]),
+            reason=st.none() | st.just("silent for 61 s"),
+        ),
+        max_size=3,
+    ).map(tuple),
+    exchange_time_ms=st.none() | TIME_MS,
+    received_time_ms=st.none() | TIME_MS,
+    aggregated_time_ms=TIME_MS,
+)
+STATUSES = st.builds(
+    FeedStatus,
+    exchange=st.just("bybit"),
+    state=st.sampled_from(["connecting", "connected", "degraded", "reconnecting", "blocked", "down"]),
+    reason=st.none() | st.text(max_size=20),
+    since_ms=TIME_MS,
+    symbols=st.integers(0, 500),
+    last_tick_time_ms=st.none() | TIME_MS,
+    reconnects=st.integers(0, 10),
+    instance=st.just("host:1"),
+    simulated=st.booleans(),
+)
+
+
+@given(TICKS)
+def test_tick_round_trip(tick: TickValue) -> None:
+    assert tick.published_time_ms is not None
+    assert codec.decode_tick(codec.encode_tick(tick, tick.published_time_ms)) == tick
+
+
+@given(TICKERS)
+def test_ticker_round_trip(ticker: Ticker) -> None:
+    assert codec.decode_ticker(codec.encode_ticker(ticker)) == ticker
+
+
+@given(STATUSES)
+def test_status_round_trip(status: FeedStatus) -> None:
+    assert codec.decode_status(codec.encode_status(status)) == status
+
+
+@given(TICKERS)
+def test_ticker_is_one_version_1_object_with_its_sequence_number(ticker: Ticker) -> None:
+    head, tail = codec.encode_ticker_around_seq(ticker)
+    message = orjson.loads(head + b"77" + tail)
+    assert (message["v"], message["seq"], message["symbol"]) == (1, 77, ticker.symbol)
+
+
+@given(
+    st.binary(max_size=64)
+    | TICKS.map(lambda tick: codec.encode_tick(tick, 0)).flatmap(lambda data: st.integers(0, len(data)).map(lambda n: data[:n]))
+)
+def test_foreign_bytes_are_refused_or_read(data: bytes) -> None:
+    for decode in (codec.decode_tick, codec.decode_ticker, codec.decode_status):
+        try:
+            value = decode(data)
+        except codec.CodecError:
+            continue
+        assert dataclasses.is_dataclass(value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"price": None}, id="no price"),
+        pytest.param({"price": 0}, id="price zero"),
+        pytest.param({"price": -1.5}, id="price negative"),
+        pytest.param({"price": "64000"}, id="price a text"),
+        pytest.param({"price": True}, id="price a truth value"),
+        pytest.param({"bid": "64000"}, id="bid a text"),
+        pytest.param({"symbol": ""}, id="symbol empty"),
+        pytest.param({"exchange": 7}, id="exchange a number"),
+        pytest.param({"receivedTime": None}, id="no received time"),
+        pytest.param({"receivedTime": 1.5}, id="received time broken"),
+    ],
+)
+def test_decode_tick_refuses(change: dict[str, object]) -> None:
+    message = {"v": 1, "exchange": "okx", "symbol": "BTC-USDT", "price": 1.0, "receivedTime": 1} | change
+    with pytest.raises(codec.CodecError):
+        codec.decode_tick(orjson.dumps(message))
+
+
+def test_unknown_fields_and_missing_optional_ones_do_not_matter() -> None:
+    tick = codec.decode_tick(b'{"v":1,"exchange":"okx","symbol":"BTC-USDT","price":5,"receivedTime":9,"later":{"x":1}}')
+    assert (tick.price, tick.bid, tick.exchange_time_ms) == (5.0, None, None)

@@ -1,0 +1,278 @@
+"""What every adapter must be: run against each ingest in the workspace, and against the toy exchange.
+
+An adapter brings its own evidence: `frames/*.json` beside its sources, real frames with the tick that they must become.
+"""
+
+import contextlib
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_pulse.feed.adapter import (
+    MARKET_EVENTS,
+    Acknowledged,
+    Adapter,
+    Day,
+    Event,
+    Listed,
+    Pong,
+    Quote,
+    Refused,
+    Trade,
+    read,
+)
+from market_pulse.feed.book import Book
+from market_pulse.feed.errors import FrameError
+from market_pulse.model import Symbol, Tick
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = [*sorted((ROOT / "services").glob("ingest-*")), ROOT / "tests" / "toy-exchange"]
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def load(folder: Path) -> Adapter:
+    package = next((folder / "src").glob("ingest_*"))
+    if str(package.parent) not in sys.path:
+        sys.path.append(str(package.parent))
+    return cast("Adapter", importlib.import_module(f"{package.name}.adapter").ADAPTER)
+
+
+ADAPTERS = {folder.name: load(folder) for folder in FOLDERS}
+each_adapter = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS.keys())
+
+
+def samples(kind: str) -> list[Any]:
+    """Return the sample files of all adapters that have a member of this name."""
+    found = []
+    for folder in FOLDERS:
+        for path in sorted((folder / "frames").glob("*.json")):
+            sample = json.loads(path.read_text())
+            if kind in sample and (kind != "answer" or "tick" in sample):
+                found.append(pytest.param(ADAPTERS[folder.name], sample, id=f"{folder.name}/{path.stem}"))
+    return found
+
+
+def tick_of(adapter: Adapter, sample: dict[str, Any], events: list[Event]) -> Tick | None:
+    book = Book(adapter.exchange)
+    for event in events:
+        if isinstance(event, MARKET_EVENTS):
+            book.apply(event, 1)
+    return book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
+
+
+def as_expected(adapter: Adapter, sample: dict[str, Any]) -> Tick:
+    return Tick(exchange=adapter.exchange, symbol=sample["symbol"], dp=sample["dp"], received_time_ms=1, **sample["tick"])
+
+
+@each_adapter
+def test_brings_evidence(adapter: Adapter) -> None:
+    folder = next(folder for folder in FOLDERS if ADAPTERS[folder.name] is adapter)
+    assert {"listing", "stream", "ticker"} <= {path.stem for path in (folder / "frames").glob("*.json")}
+
+
+@pytest.mark.parametrize(("adapter", "sample"), samples("frames"))
+def test_frames_become_the_tick(adapter: Adapter, sample: dict[str, Any]) -> None:
+    events = [event for frame in sample["frames"] for event in read(adapter.parse, orjson.dumps(frame))]
+    assert tick_of(adapter, sample, events) == as_expected(adapter, sample)
+
+
+@pytest.mark.parametrize(("adapter", "sample"), samples("answer"))
+def test_rest_ticker_becomes_the_tick(adapter: Adapter, sample: dict[str, Any]) -> None:
+    events = list(read(adapter.parse_ticker, orjson.dumps(sample["answer"])))
+    assert tick_of(adapter, sample, events) == as_expected(adapter, sample)
+
+
+@pytest.mark.parametrize(("adapter", "sample"), samples("listed"))
+def test_listing(adapter: Adapter, sample: dict[str, Any]) -> None:
+    listing = read(adapter.parse_listing, orjson.dumps(sample["answer"]))
+    assert [[one.symbol, one.native, one.dp] for one in listing] == sample["listed"]
+    assert all(adapter.native(one.symbol) == one.native for one in listing)
+
+
+@each_adapter
+@given(data=st.binary(max_size=64) | ANY_JSON.map(json.dumps).map(str.encode))
+def test_any_bytes_become_events_or_a_frame_error(adapter: Adapter, data: bytes) -> None:
+    for parse in (adapter.parse, adapter.parse_ticker, adapter.parse_listing):
+        with contextlib.suppress(FrameError):  # anything else would end the feed
+            read(parse, data)  # type: ignore[arg-type]
+
+
+def mutations(value: Any, put: Any) -> list[Any]:
+    """Return copies of a JSON value, each with one member at any depth replaced (or left out, where `put` is `del`)."""
+    members = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    deeper = [_with(value, key, copy) for key, inner in members for copy in mutations(inner, put)]
+    return deeper + [_without(value, key) if put == "del" else _with(value, key, put) for key, _ in members]
+
+
+def _without(value: Any, key: Any) -> Any:
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    del copy[key]
+    return copy
+
+
+def _with(value: Any, key: Any, new: Any) -> Any:
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[key] = new
+    return copy
+
+
+BAD = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, "1e400", "nonsense"]
+
+
+@pytest.mark.parametrize("put", BAD, ids=lambda bad: repr(bad)[:12])
+@pytest.mark.parametrize(("adapter", "sample"), samples("frames"))
+def test_a_frame_with_one_bad_member_never_makes_a_bad_tick(adapter: Adapter, sample: dict[str, Any], put: Any) -> None:
+    for index, frame in enumerate(sample["frames"]):
+        for broken in mutations(frame, put):
+            frames = [*sample["frames"][:index], broken, *sample["frames"][index + 1 :]]
+            events: list[Event] = []
+            for one in frames:
+                try:
+                    events += read(adapter.parse, json.dumps(one).encode())
+                except FrameError:
+                    continue
+            tick = tick_of(adapter, sample, events)
+            if tick is not None:
+                assert_sane(tick)
+
+
+def assert_sane(tick: Tick) -> None:
+    assert math.isfinite(tick.price)
+    assert tick.price > 0
+    for figure in (tick.bid, tick.ask, tick.open24h, tick.high24h, tick.low24h, tick.volume24h, tick.quote_volume24h):
+        assert figure is None or (math.isfinite(figure) and figure >= 0)
+
+
+@each_adapter
+def test_requests_name_all_topics_and_their_number(adapter: Adapter) -> None:
+    names = [name for base in ("BTC", "ETH") for name in adapter.topics(adapter.native(Symbol(f"{base}-USDT")))]
+    for write in (adapter.subscribe, adapter.unsubscribe):
+        text = write(names, 417)
+        assert isinstance(json.loads(text), dict)
+        assert "417" in text
+        assert len(text) < 64 * 1024
+    assert adapter.subscribe(names, 1) != adapter.unsubscribe(names, 1)
+
+
+@each_adapter
+def test_topics_belong_to_one_symbol_each(adapter: Adapter) -> None:
+    natives = [adapter.native(Symbol(f"{base}-{quote}")) for base in ("BTC", "ETH", "BT") for quote in ("USDT", "USDC", "BTC")]
+    all_topics = [topic for native in natives for topic in adapter.topics(native)]
+    assert len(set(all_topics)) == len(all_topics)
+    assert len(adapter.topics(natives[0])) <= adapter.topics_per_request
+
+
+@each_adapter
+def test_states_its_limits(adapter: Adapter) -> None:
+    assert adapter.rates
+    assert all(rate.messages > 0 and rate.window_s > 0 for rate in adapter.rates)
+    assert adapter.silence_s > 0
+    assert 0 < adapter.pong_timeout_s < adapter.ping_interval_s
+    assert all(url.startswith("wss://") for url in adapter.ws_urls)
+    assert adapter.rest_url.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "frame", "events"),
+    [
+        pytest.param(
+            "ingest-binance",
+            '{"error":{"code":4,"msg":"Too many subscriptions"},"id":19}',
+            [Refused("19", None, "later", "4: Too many subscriptions")],
+            id="binance nested error",
+        ),
+        pytest.param(
+            "ingest-binance",
+            '{"code":2,"msg":"Invalid request: missing field `method`","id":3}',
+            [Refused("3", None, "unknown", "2: Invalid request: missing field `method`")],
+            id="binance flat error",
+        ),
+        pytest.param(
+            "ingest-bybit",
+            '{"success":false,"ret_msg":"Invalid symbol :[tickers.NOPEUSDT]","conn_id":"x","req_id":"2","op":"subscribe"}',
+            [Refused("2", "tickers.NOPEUSDT", "unknown", "Invalid symbol :[tickers.NOPEUSDT]")],
+            id="bybit unknown symbol",
+        ),
+        pytest.param(
+            "ingest-bybit",
+            '{"success":false,"ret_msg":"error:already subscribed,topic:tickers.BTCUSDT","conn_id":"x","req_id":"2","op":"subscribe"}',
+            [Refused("2", "tickers.BTCUSDT", "already", "error:already subscribed,topic:tickers.BTCUSDT")],
+            id="bybit already subscribed",
+        ),
+        pytest.param(
+            "ingest-bybit",
+            '{"success":false,"ret_msg":"args size \\u003e10","conn_id":"x","op":"subscribe"}',
+            [Refused(None, None, "unknown", "args size >10")],
+            id="bybit too many arguments",
+        ),
+        pytest.param("ingest-bybit", '{"success":true,"ret_msg":"pong","conn_id":"x","op":"ping"}', [Pong()], id="bybit pong"),
+        pytest.param(
+            "ingest-okx",
+            '{"event":"error","code":"60018","msg":"Wrong URL or channel:tickers,instId:NOPE-USDT doesn\'t exist. Please use '
+            'the correct URL, channel and parameters referring to API document.","connId":"2b5dc6ac"}',
+            [
+                Refused(
+                    None,
+                    "NOPE-USDT",
+                    "unknown",
+                    "60018: Wrong URL or channel:tickers,instId:NOPE-USDT doesn't exist. Please use the correct URL, channel and "
+                    "parameters referring to API document.",
+                )
+            ],
+            id="okx unknown instrument",
+        ),
+        pytest.param(
+            "ingest-okx",
+            '{"event":"error","code":"60014","msg":"Requests too frequent","connId":"x"}',
+            [Refused(None, None, "later", "60014: Requests too frequent")],
+            id="okx too frequent",
+        ),
+        pytest.param("ingest-okx", "pong", [Pong()], id="okx pong"),
+        pytest.param(
+            "ingest-okx",
+            '{"event":"subscribe","arg":{"channel":"tickers","instId":"BTC-USDT"}}',
+            [Acknowledged(None, "BTC-USDT")],
+            id="okx acknowledgement without a number",
+        ),
+    ],
+)
+def test_answers(exchange: str, frame: str, events: list[Event]) -> None:
+    assert list(read(ADAPTERS[exchange].parse, frame.encode())) == events
+
+
+@pytest.mark.parametrize(
+    ("exchange", "frame"),
+    [
+        pytest.param("ingest-binance", '{"e":"serverShutdown","E":1770123456789}', id="binance raw"),
+        pytest.param(
+            "ingest-binance",
+            '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}',
+            id="binance combined",
+        ),
+        pytest.param(
+            "ingest-okx",
+            '{"event":"notice","code":"64008","msg":"The connection will soon be closed for a service upgrade. Please reconnect.",'
+            '"connId":"x"}',
+            id="okx",
+        ),
+    ],
+)
+def test_announced_ends(exchange: str, frame: str) -> None:
+    (event,) = read(ADAPTERS[exchange].parse, frame.encode())
+    assert type(event).__name__ == "GoingAway"
+
+
+def test_kinds_of_market_events_are_told_apart() -> None:
+    assert (Trade, Quote, Day) == MARKET_EVENTS
