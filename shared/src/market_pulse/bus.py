@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
@@ -188,6 +188,10 @@ async def open_bus(redis_url: str) -> AsyncIterator[Bus]:
         yield Bus(client)
     finally:
         await client.aclose()
+        pool: Any = client.connection_pool
+        await pool.aclose()
+        if isinstance(pool, SentinelConnectionPool):  # the library leaves the sentinels' own connections to us
+            await pool.sentinel_manager.aclose()
 
 
 @contextmanager

