@@ -1,0 +1,1 @@
+"""Market Pulse simulator: plays Binance, Bybit and OKX, faults included."""

@@ -1,0 +1,101 @@
+"""The simulator as one HTTP server: three exchanges and the control API on one port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from . import control
+from .binance.streams import Binance, Timing
+from .bybit.topics import Bybit
+from .catalogue import ExchangeName
+from .clock import wall_ms
+from .engine import Engine
+from .exchange import Exchange
+from .faults import FaultBoard
+from .market import Market
+from .okx.channels import Okx
+from .settings import Settings
+
+SERVER = "market-pulse-simulator"
+GOING_AWAY = 1001
+STOP_WITHIN_S = 0.5
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A simulator that serves now."""
+
+    host: str
+    port: int
+    engine: Engine
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Running]:
+    """Serve the simulator while the context lasts; port 0 takes a free one."""
+    engine = build_engine(settings)
+    runner = web.AppRunner(build_app(engine), access_log=None, handle_signals=False, shutdown_timeout=STOP_WITHIN_S)
+    await runner.setup()
+    jobs = [asyncio.create_task(engine.run()), asyncio.create_task(engine.keep_up())]
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        yield Running(settings.host, runner.addresses[0][1], engine)
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await runner.cleanup()
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Return a market with its three exchanges, not yet moving."""
+    market, faults = Market(settings.seed, wall_ms()), FaultBoard()
+    timing = Timing(settings.binance_ping_every_s, settings.binance_pong_within_s, settings.binance_max_age_s)
+    exchanges: dict[ExchangeName, Exchange] = {
+        "binance": Binance(market, faults, settings.seed, timing),
+        "bybit": Bybit(market, faults, settings.seed),
+        "okx": Okx(market, faults, settings.seed, settings.okx_idle_s),
+    }
+    return Engine(market, exchanges, faults, settings.rate)
+
+
+def build_app(engine: Engine) -> web.Application:
+    """Return the application that serves an engine's exchanges and its control API."""
+    app = web.Application()
+    for exchange in engine.exchanges.values():
+        app.add_routes([_refusable(engine, exchange, route) for route in exchange.routes()])
+    app.add_routes(control.routes(engine))
+    app.on_response_prepare.append(_name_the_server)
+
+    async def close_all(_: web.Application) -> None:
+        for exchange in engine.exchanges.values():
+            exchange.close_all(GOING_AWAY)
+
+    app.on_shutdown.append(close_all)
+    return app
+
+
+def _refusable(engine: Engine, exchange: Exchange, route: web.RouteDef) -> web.RouteDef:
+    """Return a route that obeys the refuse fault."""
+    is_rest = route.path.startswith(("/api/", "/v5/market/"))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        refusal = engine.faults.refusal(exchange.name)
+        if refusal is None or (is_rest and not refusal.rest):
+            answered: web.StreamResponse = await route.handler(request)
+            return answered
+        headers = {} if refusal.retry_after_s is None else {"Retry-After": str(refusal.retry_after_s)}
+        return web.Response(status=refusal.status, headers=headers, text="refused")
+
+    return web.get(route.path, handler)
+
+
+async def _name_the_server(request: web.Request, response: web.StreamResponse) -> None:
+    """Say in each answer, handshakes included, that these prices are simulated."""
+    del request
+    response.headers["Server"] = SERVER

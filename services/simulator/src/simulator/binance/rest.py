@@ -1,0 +1,134 @@
+"""Binance's public market data REST API."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from simulator.market import Listing
+from simulator.wire import encode
+
+from . import frames
+
+if TYPE_CHECKING:
+    from .streams import Binance
+
+MAX_LEVELS = 5000
+MAX_INVENTED_LEVELS = 500
+
+
+class ApiError(Exception):
+    """A request that Binance refuses with HTTP 400."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+def routes(binance: "Binance") -> list[web.RouteDef]:
+    """Return the REST API's paths."""
+
+    def serve(answer: "Callable[[Binance, web.Request], Any]") -> "Callable[[web.Request], Any]":
+        async def handler(request: web.Request) -> web.Response:
+            try:
+                return _json(answer(binance, request))
+            except ApiError as refused:
+                return _json({"code": refused.code, "msg": refused.reason}, status=400)
+
+        return handler
+
+    answers = {
+        "ping": lambda *_: {},
+        "time": lambda binance, _: {"serverTime": binance.now_ms()},
+        "exchangeInfo": exchange_info,
+        "ticker/24hr": day_ticker,
+        "ticker/bookTicker": book_ticker,
+        "depth": depth,
+    }
+    return [web.get(f"/api/v3/{path}", serve(answer)) for path, answer in answers.items()]
+
+
+def exchange_info(binance: "Binance", request: web.Request) -> dict[str, Any]:
+    """Answer with what is listed; any unknown symbol voids the whole call."""
+    named = _named(binance, request)
+    listings = binance.listed() if named is None else named
+    status, permissions = request.query.get("symbolStatus"), request.query.get("permissions", "SPOT")
+    return {
+        "timezone": "UTC",
+        "serverTime": binance.now_ms(),
+        "rateLimits": [
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000},
+            {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 61000},
+        ],
+        "exchangeFilters": [],
+        "symbols": [
+            frames.symbol_row(listing)
+            for listing in listings
+            if "SPOT" in permissions and status in {None, frames.STATUS[listing.state]}
+        ],
+    }
+
+
+def day_ticker(binance: "Binance", request: web.Request) -> Any:
+    """Answer with rolling days: an object for `symbol`, else an array."""
+    kind = request.query.get("type", "FULL")
+    if kind not in {"FULL", "MINI"}:
+        raise ApiError(-1140, "Invalid type.")
+    row = frames.full_row if kind == "FULL" else frames.mini_row
+    now_ms = binance.now_ms()
+    return _one_or_many(binance, request, lambda listing: row(listing, now_ms))
+
+
+def book_ticker(binance: "Binance", request: web.Request) -> Any:
+    """Answer with best bids and asks: an object for `symbol`, else an array."""
+    return _one_or_many(binance, request, frames.book_row)
+
+
+def depth(binance: "Binance", request: web.Request) -> dict[str, Any]:
+    """Answer with a snapshot of an order book."""
+    named = _named(binance, request)
+    limit = request.query.get("limit", "100")
+    if named is None:
+        raise ApiError(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
+    if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LEVELS:
+        raise ApiError(-1100, "Illegal characters found in parameter 'limit'.")
+    return frames.depth(binance.seen(named[0]), min(int(limit), MAX_INVENTED_LEVELS))
+
+
+def _one_or_many(binance: "Binance", request: web.Request, row: Callable[[Listing], dict[str, Any]]) -> Any:
+    named = _named(binance, request)
+    rows = [row(binance.seen(listing)) for listing in (binance.listed() if named is None else named)]
+    return rows[0] if "symbol" in request.query else rows
+
+
+def _named(binance: "Binance", request: web.Request) -> list[Listing] | None:
+    """Return the listings that `symbol` or `symbols` name; None where neither is given.
+
+    Raises:
+        ApiError: one of them is unknown, or `symbols` is no JSON array of names.
+    """
+    if "symbol" in request.query:
+        names: list[Any] = [request.query["symbol"]]
+    elif "symbols" in request.query:
+        names = _array(request.query["symbols"])
+    else:
+        return None
+    found = [binance.find(name) if isinstance(name, str) else None for name in names]
+    if None in found:
+        raise ApiError(-1121, "Invalid symbol.")
+    return [listing for listing in found if listing is not None]
+
+
+def _array(text: str) -> list[Any]:
+    try:
+        names = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        names = None
+    if not isinstance(names, list) or not names:
+        raise ApiError(-1100, "Illegal characters found in parameter 'symbols'.")
+    return names
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=encode(body), status=status, content_type="application/json")

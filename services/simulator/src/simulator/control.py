@@ -1,0 +1,183 @@
+"""The control API: what is simulated, and what goes wrong with it, changed while it runs. JSON under /control."""
+
+import time
+from collections import Counter
+from typing import Any, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .catalogue import EXCHANGES, ExchangeName
+from .clock import wall_ms
+from .connection import Connection
+from .engine import Engine
+from .exchange import Exchange
+from .faults import Standing, read_fault
+from .wire import encode
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class RateChange(_Body):
+    """How many market events per second; on these symbols alone, or (absent or null) on all."""
+
+    events_per_s: float = Field(ge=0, le=200_000)
+    symbols: list[str] | None = Field(default=None, min_length=1)
+
+
+class MarketMove(_Body):
+    """Where to put a symbol's price, on all exchanges."""
+
+    symbol: str
+    price: float = Field(gt=0, le=1e12)
+
+
+class PacingChange(_Body):
+    """Whether an exchange keeps its intervals between messages of one topic, or sends each event at once."""
+
+    exchange: ExchangeName | Literal["*"] = "*"
+    pacing: bool
+
+
+BodyType = TypeVar("BodyType", bound=_Body)
+
+
+def routes(engine: Engine) -> list[web.RouteDef]:
+    """Return the control API's paths."""
+    control = _Control(engine)
+    return [
+        web.get("/control", control.state),
+        web.get("/control/connections", control.connections),
+        web.post("/control/faults", control.inject),
+        web.delete("/control/faults", control.clear),
+        web.post("/control/rate", control.set_rate),
+        web.post("/control/market", control.move),
+        web.post("/control/pacing", control.set_pacing),
+    ]
+
+
+class _Control:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def state(self, request: web.Request) -> web.Response:
+        del request
+        return _json(self._state())
+
+    async def connections(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("exchange")
+        listed = [
+            _connection(exchange.name, connection)
+            for exchange in self._engine.exchanges.values()
+            for connection in exchange.connections
+            if wanted in {None, exchange.name}
+        ]
+        return _json({"connections": listed})
+
+    async def inject(self, request: web.Request) -> web.Response:
+        try:
+            fault = read_fault(await request.read())
+        except ValidationError as wrong:
+            raise _unprocessable(_reasons(wrong)) from None
+        symbol = getattr(fault, "symbol", None)
+        if symbol is not None and symbol not in self._engine.market.symbols():
+            raise _unprocessable([f"symbol: {symbol} is listed nowhere"])
+        self._engine.inject(fault)
+        return _json(self._state())
+
+    async def clear(self, request: web.Request) -> web.Response:
+        exchange, kind = request.query.get("exchange"), request.query.get("kind")
+        if exchange is not None and exchange not in EXCHANGES:
+            raise _unprocessable([f"exchange: one of {', '.join(EXCHANGES)}"])
+        cleared = self._engine.faults.clear(exchange, kind)
+        self._engine.thaw()
+        return _json({"cleared": cleared} | self._state())
+
+    async def set_rate(self, request: web.Request) -> web.Response:
+        change = await _read(RateChange, request)
+        unknown = set(change.symbols or ()) - self._engine.market.symbols()
+        if unknown:
+            raise _unprocessable([f"symbols: {', '.join(sorted(unknown))} listed nowhere"])
+        self._engine.market.focus(change.symbols)
+        self._engine.rate = change.events_per_s
+        return _json(self._state())
+
+    async def move(self, request: web.Request) -> web.Response:
+        change = await _read(MarketMove, request)
+        try:
+            self._engine.move(change.symbol, change.price)
+        except KeyError:
+            raise _unprocessable([f"symbol: {change.symbol} is listed nowhere"]) from None
+        return _json(self._state())
+
+    async def set_pacing(self, request: web.Request) -> web.Response:
+        change = await _read(PacingChange, request)
+        for exchange in self._engine.exchanges.values():
+            if change.exchange in {"*", exchange.name}:
+                exchange.publisher.pacing = change.pacing
+        return _json(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        engine = self._engine
+        return {
+            "simulated": True,
+            "rate": engine.rate,
+            "events": engine.events,
+            "symbols": len(engine.market.symbols()),
+            "faults": [_fault(standing) for standing in engine.faults.standing],
+            "exchanges": {name: _exchange(exchange) for name, exchange in engine.exchanges.items()},
+        }
+
+
+def _fault(standing: Standing) -> dict[str, Any]:
+    left_s = None if standing.fault.for_s is None else max(standing.ends_ms - wall_ms(), 0) / 1000
+    return standing.fault.model_dump() | {"left_s": left_s}
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    listening = Counter[str]()
+    for topic in exchange.publisher.topics.values():
+        listening[topic.channel.name] += len(topic.subscribers)
+    return {
+        "listed": len(exchange.listed()),
+        "connections": len(exchange.connections),
+        "subscriptions": dict(listening),
+        "messages_sent": exchange.messages_sent,
+        "pacing": exchange.publisher.pacing,
+    }
+
+
+def _connection(exchange: ExchangeName, connection: Connection) -> dict[str, Any]:
+    return {
+        "exchange": exchange,
+        "id": connection.id,
+        "age_s": round(time.monotonic() - connection.opened_s, 3),
+        "topics": list(connection.topics),
+        "control_messages": connection.control_messages,
+        "frames_received": connection.frames_received,
+        "messages_sent": connection.sent,
+    }
+
+
+async def _read(kind: type[BodyType], request: web.Request) -> BodyType:
+    try:
+        return kind.model_validate_json(await request.read())
+    except ValidationError as wrong:
+        raise _unprocessable(_reasons(wrong)) from None
+
+
+def _reasons(wrong: ValidationError) -> list[str]:
+    """Say what is wrong, each with the field it is in."""
+    return [
+        f"{'.'.join(str(part) for part in error['loc']) or 'body'}: {error['msg']}" for error in wrong.errors(include_url=False)
+    ]
+
+
+def _unprocessable(reasons: list[str]) -> web.HTTPUnprocessableEntity:
+    return web.HTTPUnprocessableEntity(text=encode({"errors": reasons}).decode(), content_type="application/json")
+
+
+def _json(body: Any) -> web.Response:
+    return web.Response(body=encode(body), content_type="application/json")

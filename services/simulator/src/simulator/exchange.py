@@ -1,0 +1,178 @@
+"""What the three exchanges have in common: who is connected, what they may ask, and faults of the whole exchange."""
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar
+
+from aiohttp import WSMessage, WSMsgType, web
+
+from .catalogue import ExchangeName
+from .clock import wall_ms
+from .connection import Connection
+from .faults import Action, Burst, BybitRestart, Cut, FaultBoard, Notice64008, ServerShutdown
+from .market import Listing, Market
+from .publisher import Publisher, Wrap
+from .topic import Channel
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+class Exchange(ABC):
+    """One exchange's public WebSocket API. A subclass knows the wire: channels, answers to clients, keep-alive."""
+
+    name: ClassVar[ExchangeName]
+
+    def __init__(self, market: Market, faults: FaultBoard, seed: int, wrap: Wrap | None = None) -> None:
+        self.market, self.faults = market, faults
+        self.listings = market.of(self.name)
+        self.connections: set[Connection] = set()
+        self.publisher = Publisher(self.name, market, faults, random.Random(seed), wrap)
+        self._sent_on_closed = 0
+
+    @abstractmethod
+    def routes(self) -> list[web.RouteDef]:
+        """Return the paths that this exchange serves."""
+
+    @abstractmethod
+    def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
+        """Return the channel and listing of a topic's name on the wire, or None where it names nothing."""
+
+    @abstractmethod
+    def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
+        """Let a fault happen that only this exchange knows."""
+
+    @abstractmethod
+    def answer(self, connection: Connection, text: str) -> None:
+        """Answer a client's text frame."""
+
+    @abstractmethod
+    def keep_alive(self, connection: Connection, now_s: float) -> None:
+        """Do what is due on a connection at a monotonic time: pings, closings."""
+
+    @property
+    def messages_sent(self) -> int:
+        """Frames written since the start."""
+        return self._sent_on_closed + sum(connection.sent for connection in self.connections)
+
+    def now_ms(self) -> int:
+        """Return the exchange's clock, right or wrong, Unix milliseconds."""
+        return wall_ms() + self.faults.clock_ms(self.name)
+
+    def find(self, native: str) -> Listing | None:
+        """Return a listing by its native symbol, or None where it is not listed (any more)."""
+        listing = self.listings.get(native)
+        return None if listing is None or self.publisher.effects(listing).delist else listing
+
+    def listed(self) -> list[Listing]:
+        """Return all listings that are not delisted."""
+        return [listing for native, listing in self.listings.items() if self.find(native) is not None]
+
+    def seen(self, listing: Listing) -> Listing:
+        """Return a listing with the prices that this exchange gives, right or wrong."""
+        return self.publisher.effects(listing).distort(listing)
+
+    async def serve(self, request: web.Request, *, wrapped: bool = False, topics: Iterable[str] = ()) -> web.StreamResponse:
+        """Serve one client's WebSocket until it ends; it listens to these topics from the start."""
+        websocket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MAX_MESSAGE_BYTES, timeout=1.0)
+        await websocket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return websocket
+        connection = Connection(websocket, transport, self.overflow, wrapped=wrapped)
+        self.connections.add(connection)
+        try:
+            for topic in topics:
+                self.subscribe(connection, topic)
+            half_open = self.faults.half_open(self.name)
+            if half_open is not None and half_open.also_new:
+                connection.freeze()
+            async for message in websocket:
+                if not connection.frozen and not connection.ending:
+                    self._read(connection, message)
+        finally:
+            self.connections.discard(connection)
+            self._sent_on_closed += connection.sent
+            for name in list(connection.topics):
+                self.unsubscribe(connection, name)
+        return websocket
+
+    def subscribe(self, connection: Connection, name: str) -> None:
+        """Let a connection listen to a topic; a name that means nothing is only remembered."""
+        meant = self.meaning(name)
+        connection.topics[name] = None if meant is None else self.publisher.add(connection, name, *meant)
+
+    def unsubscribe(self, connection: Connection, name: str) -> None:
+        """Let a connection listen to a topic no more."""
+        topic = connection.topics.pop(name, None)
+        if topic is not None:
+            self.publisher.remove(connection, topic)
+
+    def send_snapshot(self, connection: Connection, name: str) -> None:
+        """Send a connection the current state of a topic, where its channel begins with that."""
+        topic = connection.topics.get(name)
+        if topic is not None and topic.channel.snapshot:
+            self.publisher.push_to(connection, topic)
+
+    def overflow(self, connection: Connection) -> None:
+        """End a connection whose client does not read what it is sent."""
+        connection.close(1008, "slow reader")
+
+    def count(self, connection: Connection, now_s: float) -> bool:
+        """Count a client's frame against the exchange's limit; return whether it is within."""
+        del connection, now_s
+        return True
+
+    def act(self, action: Action) -> None:
+        """Let a fault happen that happens once."""
+        match action:
+            case Cut():
+                for connection in list(self.connections):
+                    connection.cut()
+            case Burst():
+                self.publisher.stall(action.stall_s, action.n)
+            case _:
+                self.act_alone(action)
+
+    def freeze(self) -> None:
+        """Leave the sockets that are open now unread and unwritten."""
+        for connection in list(self.connections):
+            connection.freeze()
+
+    def thaw(self) -> None:
+        """Read and write all sockets again."""
+        for connection in list(self.connections):
+            connection.thaw()
+
+    def close_all(self, code: int) -> None:
+        """Close every connection."""
+        for connection in list(self.connections):
+            connection.close(code)
+
+    def upkeep(self) -> None:
+        """Do what is due on every connection."""
+        now_s = time.monotonic()
+        for connection in list(self.connections):
+            if connection.frozen or connection.ending:
+                continue
+            if connection.sent != connection.sent_before:
+                connection.sent_before, connection.active_s = connection.sent, now_s
+            if connection.close_at_s is not None and now_s >= connection.close_at_s:
+                connection.close(1000)
+            else:
+                self.keep_alive(connection, now_s)
+
+    def _read(self, connection: Connection, message: WSMessage) -> None:
+        now_s = time.monotonic()
+        connection.active_s = now_s
+        connection.frames_received += 1
+        if not self.count(connection, now_s):
+            return
+        if message.type is WSMsgType.TEXT:
+            connection.control_messages += 1
+            self.answer(connection, message.data)
+        elif message.type is WSMsgType.PING:
+            connection.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            connection.ponged(bytes(message.data))

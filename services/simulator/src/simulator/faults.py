@@ -1,0 +1,323 @@
+"""Faults: what can be made to go wrong, where, and which of it is on now.
+
+Pure: times are passed in, in Unix milliseconds.
+"""
+
+import copy
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from .catalogue import EXCHANGES, ExchangeName
+from .garble import Variety
+from .market import Listing
+
+
+class _Fault(BaseModel):
+    """What every fault says: where it is. `for_s` ends it by itself."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    exchange: ExchangeName | Literal["*"]
+    for_s: float | None = Field(default=None, gt=0)
+
+    def exchanges(self) -> tuple[ExchangeName, ...]:
+        """Return the exchanges it is on."""
+        return EXCHANGES if self.exchange == "*" else (self.exchange,)
+
+
+class _SymbolFault(_Fault):
+    """A fault on one symbol, or on all of an exchange's symbols where it is None."""
+
+    symbol: str | None = None
+
+
+class Mute(_SymbolFault):
+    """The socket stays open and answers, but no data comes."""
+
+    kind: Literal["mute"]
+
+
+class Refuse(_Fault):
+    """Handshakes, and REST requests unless `rest` is false, are answered with an error status."""
+
+    kind: Literal["refuse"]
+    status: Literal[400, 403, 418, 429, 451, 503] = 503
+    retry_after_s: int | None = Field(default=None, ge=0)
+    rest: bool = True
+
+
+class HalfOpen(_Fault):
+    """Sockets that are open now are neither read nor written any more. With `also_new`, later ones too."""
+
+    kind: Literal["half_open"]
+    also_new: bool = False
+
+
+class Clock(_Fault):
+    """The exchange's clock is off: its times are `ms` later (or, below zero, earlier) than ours."""
+
+    kind: Literal["clock"]
+    ms: int
+
+
+class Late(_SymbolFault):
+    """A share of the messages is delayed, and so comes with an older time and after newer ones."""
+
+    kind: Literal["late"]
+    ms: int = Field(gt=0, le=60_000)
+    share: float = Field(default=1.0, gt=0, le=1)
+
+
+class Spike(_SymbolFault):
+    """All prices are multiplied."""
+
+    kind: Literal["spike"]
+    factor: float = Field(gt=0, le=1e6)
+
+
+class Garbage(_SymbolFault):
+    """A share of the messages is replaced by what no exchange should send."""
+
+    kind: Literal["garbage"]
+    share: float = Field(default=1.0, gt=0, le=1)
+    varieties: tuple[Variety, ...] | None = Field(default=None, min_length=1)
+
+
+class Empty(_SymbolFault):
+    """Optional figures are the empty string, and books have no levels."""
+
+    kind: Literal["empty"]
+
+
+class Duplicate(_SymbolFault):
+    """Each message comes twice, and its predecessor once more."""
+
+    kind: Literal["duplicate"]
+
+
+class Delist(_SymbolFault):
+    """The symbol leaves the listing and goes silent."""
+
+    kind: Literal["delist"]
+    symbol: str
+
+
+class NoOpen(_SymbolFault):
+    """The price of 24 h ago is "0"."""
+
+    kind: Literal["no_open"]
+
+
+class NestedErrors(_Fault):
+    """Binance answers wrong requests with a nested error object (as it starts) or with the flat one of its documents."""
+
+    kind: Literal["nested_errors"]
+    exchange: Literal["binance"] = "binance"
+    on: bool
+
+
+StandingFault = Mute | Refuse | HalfOpen | Clock | Late | Spike | Garbage | Empty | Duplicate | Delist | NoOpen | NestedErrors
+
+
+class _Action(_Fault):
+    """A fault that happens once, now."""
+
+    for_s: None = None
+
+
+class Cut(_Action):
+    """All sockets are reset without a close frame."""
+
+    kind: Literal["cut"]
+
+
+class ServerShutdown(_Action):
+    """Binance announces its shutdown, and closes a moment later."""
+
+    kind: Literal["server_shutdown"]
+    exchange: Literal["binance"] = "binance"
+    close_after_s: float = Field(default=2.0, ge=0, le=3600)
+
+
+class Notice64008(_Action):
+    """OKX announces a service upgrade, and closes a minute later."""
+
+    kind: Literal["notice_64008"]
+    exchange: Literal["okx"] = "okx"
+    close_after_s: float = Field(default=60.0, ge=0, le=3600)
+
+
+class BybitRestart(_Action):
+    """Bybit's order books start again at u=1."""
+
+    kind: Literal["bybit_restart"]
+    exchange: Literal["bybit"] = "bybit"
+    symbol: str | None = None
+
+
+class Burst(_Action):
+    """Data stalls; then `n` messages come at once: what was held back, and new ones up to that number."""
+
+    kind: Literal["burst"]
+    n: int = Field(default=500, ge=1, le=20_000)
+    stall_s: float = Field(default=2.0, ge=0, le=600)
+
+
+Action = Cut | ServerShutdown | Notice64008 | BybitRestart | Burst
+
+
+_KNOWN: Final[TypeAdapter[StandingFault | Action]] = TypeAdapter(Annotated[StandingFault | Action, Field(discriminator="kind")])
+
+
+def read_fault(body: bytes) -> StandingFault | Action:
+    """Read a fault from JSON.
+
+    Raises:
+        pydantic.ValidationError: what is wrong with it.
+    """
+    return _KNOWN.validate_json(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Everything that is wrong with one symbol on one exchange now."""
+
+    mute: bool = False
+    delist: bool = False
+    empty: bool = False
+    duplicate: bool = False
+    no_open: bool = False
+    clock_ms: int = 0
+    late_ms: int = 0
+    late_share: float = 0.0
+    factor: float = 1.0
+    garbage_share: float = 0.0
+    varieties: tuple[Variety, ...] | None = None
+
+    def distort(self, listing: Listing) -> Listing:
+        """Return the listing as the faulty exchange sees it."""
+        if self.factor == 1.0:
+            return listing
+        seen = copy.copy(listing)
+        step = 1 / seen.scale
+        seen.bid = seen.to_tick(listing.bid * self.factor)
+        seen.ask = max(seen.to_tick(listing.ask * self.factor), seen.bid + step)
+        seen.last = seen.to_tick(listing.last * self.factor)
+        seen.high24h, seen.low24h = max(listing.high24h, seen.last), min(listing.low24h, seen.last)
+        return seen
+
+
+NO_EFFECTS: Final = Effects()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A fault that is on, and when it ends (never: infinity)."""
+
+    fault: StandingFault
+    ends_ms: float
+
+
+class FaultBoard:
+    """The faults that are on."""
+
+    def __init__(self) -> None:
+        self._standing: list[Standing] = []
+        self._effects: dict[tuple[ExchangeName, str], Effects] = {}
+        self.next_end_ms = math.inf
+
+    @property
+    def standing(self) -> tuple[Standing, ...]:
+        """What is on now, the oldest first."""
+        return tuple(self._standing)
+
+    def add(self, fault: StandingFault, now_ms: int) -> None:
+        """Turn a fault on. One of the same kind at the same place gives way to it."""
+        same = (fault.kind, fault.exchange, getattr(fault, "symbol", None))
+        kept = [it for it in self._standing if _place(it.fault) != same]
+        ends_ms = math.inf if fault.for_s is None else now_ms + fault.for_s * 1000
+        self._set([*kept, Standing(fault, ends_ms)])
+
+    def clear(self, exchange: str | None = None, kind: str | None = None) -> int:
+        """Turn faults off, all or those of an exchange or kind; return how many. A fault on "*" belongs to every exchange."""
+        kept = [
+            it
+            for it in self._standing
+            if (exchange is not None and exchange not in it.fault.exchanges()) or (kind is not None and kind != it.fault.kind)
+        ]
+        cleared = len(self._standing) - len(kept)
+        self._set(kept)
+        return cleared
+
+    def expire(self, now_ms: int) -> bool:
+        """Turn off what has lasted its time; return whether anything was."""
+        if now_ms < self.next_end_ms:
+            return False
+        self._set([it for it in self._standing if it.ends_ms > now_ms])
+        return True
+
+    def of(self, exchange: ExchangeName, symbol: str) -> Effects:
+        """Return what is wrong with a symbol on an exchange; NO_EFFECTS itself where nothing is."""
+        if not self._standing:
+            return NO_EFFECTS
+        key = (exchange, symbol)
+        found = self._effects.get(key)
+        if found is None:
+            found = self._effects[key] = self._read(exchange, symbol)
+        return found
+
+    def refusal(self, exchange: ExchangeName) -> Refuse | None:
+        """Return how an exchange refuses connections, or None where it accepts them."""
+        return next((fault for fault in self._on(exchange) if isinstance(fault, Refuse)), None)
+
+    def half_open(self, exchange: ExchangeName) -> HalfOpen | None:
+        """Return the fault that freezes an exchange's sockets, or None."""
+        return next((fault for fault in self._on(exchange) if isinstance(fault, HalfOpen)), None)
+
+    def clock_ms(self, exchange: ExchangeName) -> int:
+        """Return how much an exchange's clock is ahead."""
+        return next((fault.ms for fault in self._on(exchange) if isinstance(fault, Clock)), 0)
+
+    def nested_errors(self) -> bool:
+        """Return whether Binance nests its errors."""
+        return next((fault.on for fault in self._on("binance") if isinstance(fault, NestedErrors)), True)
+
+    def _on(self, exchange: ExchangeName) -> list[StandingFault]:
+        """Return an exchange's faults, the newest first."""
+        return [it.fault for it in reversed(self._standing) if exchange in it.fault.exchanges()]
+
+    def _set(self, standing: list[Standing]) -> None:
+        self._standing = standing
+        self._effects.clear()
+        self.next_end_ms = min((it.ends_ms for it in standing), default=math.inf)
+
+    def _read(self, exchange: ExchangeName, symbol: str) -> Effects:
+        effects = NO_EFFECTS
+        for fault in reversed(self._on(exchange)):
+            if getattr(fault, "symbol", None) in {None, symbol}:
+                effects = replace(effects, **_effect(fault))
+        return NO_EFFECTS if effects == NO_EFFECTS else effects
+
+
+_FLAGS: Final = frozenset(field.name for field in fields(Effects) if field.type is bool)
+
+
+def _place(fault: StandingFault) -> tuple[str, str, str | None]:
+    return fault.kind, fault.exchange, getattr(fault, "symbol", None)
+
+
+def _effect(fault: StandingFault) -> dict[str, Any]:
+    match fault:
+        case Clock():
+            return {"clock_ms": fault.ms}
+        case Late():
+            return {"late_ms": fault.ms, "late_share": fault.share}
+        case Spike():
+            return {"factor": fault.factor}
+        case Garbage():
+            return {"garbage_share": fault.share, "varieties": fault.varieties}
+        case _:
+            return {fault.kind: True} if fault.kind in _FLAGS else {}

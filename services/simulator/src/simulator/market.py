@@ -1,0 +1,307 @@
+"""The simulated prices: one random walk per coin, from which every exchange's book, trades and 24 h figures follow.
+
+Pure: time and the seed are passed in, so the same calls give the same market. Times are Unix milliseconds.
+"""
+
+import math
+import random
+import zlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Literal, NamedTuple
+
+from . import catalogue
+from .catalogue import ExchangeName
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+REVERSION_PER_S = 1 / 21_600  # a shock is forgotten over hours, so that prices stay sane over days
+MAX_PREMIUM = 0.0003
+PREMIUM_PERIOD_MS = 1_200_000
+ACTIVITY_EXPONENT = 0.75  # how strongly events go to what is traded most
+TRADE_SHARE = 0.5
+LONGEST_TRADELESS_S = 60.0
+STILL_COINS = frozenset({"USDT", "USDC", "EUR", "TUSD"})
+
+Side = Literal["buy", "sell"]
+
+
+class Coin:
+    """A coin's price in USDT: an Ornstein-Uhlenbeck walk of its logarithm around an anchor."""
+
+    __slots__ = ("anchor", "history", "log_price", "stepped_ms", "volatility")
+
+    def __init__(self, name: str, usual_price: float, now_ms: int, rng: random.Random) -> None:
+        calm = name in STILL_COINS
+        self.volatility = 0.0 if name == "USDT" else 5e-6 if calm else rng.uniform(1.2e-4, 2.2e-4)
+        self.anchor = self.log_price = math.log(usual_price)
+        self.stepped_ms = now_ms - 25 * HOUR_MS
+        self.history: list[float] = [self.price]  # hourly, 25 hours ago first, now last
+        for hours_ago in range(24, -1, -1):
+            self.step(now_ms - hours_ago * HOUR_MS, rng)
+            self.history.append(self.price)
+
+    @property
+    def price(self) -> float:
+        """The price in USDT."""
+        return math.exp(self.log_price)
+
+    def step(self, now_ms: int, rng: random.Random) -> None:
+        """Walk from the last step to now."""
+        elapsed_s = (now_ms - self.stepped_ms) / 1000
+        if elapsed_s <= 0:
+            return
+        self.stepped_ms = now_ms
+        kept = math.exp(-REVERSION_PER_S * elapsed_s)
+        spread = self.volatility * math.sqrt((1 - kept * kept) / (2 * REVERSION_PER_S))
+        self.log_price = self.anchor + (self.log_price - self.anchor) * kept + rng.gauss(0.0, spread)
+
+    def move(self, price: float) -> None:
+        """Put the price, and the anchor it reverts to, somewhere else."""
+        self.anchor = self.log_price = math.log(price)
+
+
+class Hour:
+    """What was traded in one hour on one market."""
+
+    __slots__ = ("count", "high", "low", "open", "start_ms", "turnover", "volume")
+
+    def __init__(self, start_ms: int, price: float) -> None:
+        self.start_ms = start_ms
+        self.open = self.high = self.low = price
+        self.volume = self.turnover = 0.0
+        self.count = 0
+
+
+class Turnover(NamedTuple):
+    """A rolling day's volume in base units, turnover in quote units, and number of trades."""
+
+    base: float
+    quote: float
+    trades: int
+
+
+class Listing:
+    """One market on one exchange at this moment: best bid and ask, last trade, and the rolling day behind it."""
+
+    __slots__ = (
+        "_rest",
+        "ask",
+        "ask_size",
+        "base",
+        "bid",
+        "bid_size",
+        "exchange",
+        "high24h",
+        "hours",
+        "last",
+        "last_side",
+        "last_size",
+        "low24h",
+        "native",
+        "phase",
+        "price_decimals",
+        "quote",
+        "scale",
+        "sequence",
+        "size_decimals",
+        "size_scale",
+        "spread",
+        "state",
+        "symbol",
+        "trade_id",
+        "traded_ms",
+        "turnover24h",
+        "update_id",
+    )
+
+    def __init__(self, entry: catalogue.Entry, prices: Sequence[float], now_ms: int, rng: random.Random) -> None:
+        """Make up a listing with a day of trading behind it.
+
+        Args:
+            entry: what it is.
+            prices: the price at each full hour, 25 hours ago first, now last.
+            now_ms: now.
+            rng: the source of chance.
+        """
+        self.exchange, self.base, self.quote = entry.exchange, entry.base, entry.quote
+        self.symbol, self.state = entry.symbol, entry.state
+        self.native = self.symbol if entry.exchange == "okx" else entry.base + entry.quote
+        self.price_decimals, self.size_decimals = entry.price_decimals, entry.size_decimals
+        self.scale, self.size_scale = float(10**entry.price_decimals), float(10**entry.size_decimals)
+        self.turnover24h = entry.turnover24h
+        self.spread = 0.0006 / (1 + entry.turnover24h / 2e6)
+        self.phase = zlib.crc32(f"{entry.exchange}:{entry.symbol}".encode()) / 2**32 * math.tau
+        self.trade_id = rng.randrange(10**8, 10**9)
+        self.update_id = rng.randrange(10**10, 10**11)
+        self.sequence = rng.randrange(10**11, 2 * 10**11)
+        self.last_side: Side = "buy"
+        self.hours: deque[Hour] = deque(maxlen=25)
+        for number, price in enumerate(prices[:-1]):
+            self._add_past_hour(now_ms - (len(prices) - 1 - number) * HOUR_MS, price, prices[number + 1], rng)
+        self.hours.append(Hour(now_ms, self.to_tick(prices[-1])))
+        self.high24h = self.low24h = self.hours[-1].open
+        self.traded_ms = now_ms
+        self.last, self.last_size = self.hours[-1].open, self.to_size(self.turnover24h / 30_000 / prices[-1])
+        self._read_hours()
+        self.requote(prices[-1], rng)
+
+    @property
+    def open24h(self) -> float:
+        """The price at the start of the rolling day."""
+        return self.hours[0].open
+
+    def price_at(self, time_ms: int) -> float:
+        """Return the price at a time within the rolling day: the open of its hour."""
+        number = (time_ms - self.hours[0].start_ms) // HOUR_MS
+        return self.hours[min(max(number, 0), len(self.hours) - 1)].open
+
+    def to_tick(self, price: float) -> float:
+        """Round a price to this market's steps, never to zero."""
+        return max(round(price * self.scale), 1) / self.scale
+
+    def to_size(self, size: float) -> float:
+        """Round a size to this market's steps, never to zero."""
+        return max(round(size * self.size_scale), 1) / self.size_scale
+
+    def volume(self, now_ms: int) -> Turnover:
+        """Return the rolling day's volume: what the oldest hour loses as time passes is already taken off."""
+        oldest, rest = self.hours[0], self._rest
+        kept = 1 - min(max((now_ms - self.hours[-1].start_ms) / HOUR_MS, 0.0), 1.0)
+        return Turnover(
+            rest.volume + oldest.volume * kept,
+            rest.turnover + oldest.turnover * kept,
+            rest.count + int(oldest.count * kept) or 1,
+        )
+
+    def requote(self, fair: float, rng: random.Random) -> None:
+        """Put new orders around a fair price: the best bid and ask, a step or more apart."""
+        half = fair * self.spread / 2
+        bid = max(math.floor((fair - half) * self.scale), 1)
+        ask = max(math.ceil((fair + half) * self.scale), bid + 1)
+        self.bid, self.ask = bid / self.scale, ask / self.scale
+        depth = self.turnover24h / fair / 20_000
+        self.bid_size = self.to_size(-depth * math.log(1 - rng.random()))
+        self.ask_size = self.to_size(-depth * math.log(1 - rng.random()))
+        self.update_id += 1
+        self.sequence += 1 + int(rng.random() * 4)
+
+    def trade(self, now_ms: int, rng: random.Random) -> None:
+        """Let someone hit the best bid or lift the best ask, with a size that keeps up the usual turnover."""
+        self._roll(now_ms)
+        self.last_side = "buy" if rng.random() < 0.5 else "sell"
+        self.last = self.ask if self.last_side == "buy" else self.bid
+        elapsed_s = min(max((now_ms - self.traded_ms) / 1000, 0.001), LONGEST_TRADELESS_S)
+        self.last_size = self.to_size(self.turnover24h / 86_400 * elapsed_s * rng.expovariate(1.0) / self.last)
+        self.traded_ms = now_ms
+        self.trade_id += 1
+        hour = self.hours[-1]
+        for total in (hour, self._rest):
+            total.volume += self.last_size
+            total.turnover += self.last_size * self.last
+            total.count += 1
+        hour.high, hour.low = max(hour.high, self.last), min(hour.low, self.last)
+        self.high24h, self.low24h = max(self.high24h, self.last), min(self.low24h, self.last)
+
+    def _add_past_hour(self, start_ms: int, opened: float, closed: float, rng: random.Random) -> None:
+        hour = Hour(start_ms, self.to_tick(opened))
+        hour.high = self.to_tick(max(opened, closed) * (1 + rng.uniform(0, 0.002)))
+        hour.low = self.to_tick(min(opened, closed) * (1 - rng.uniform(0, 0.002)))
+        hour.turnover = self.turnover24h / 24 * rng.uniform(0.6, 1.4)
+        hour.volume = hour.turnover / ((hour.high + hour.low) / 2)
+        hour.count = max(int(hour.turnover / 800), 1)
+        self.hours.append(hour)
+
+    def _roll(self, now_ms: int) -> None:
+        """Begin the hours that have begun since the last trade, and forget those that left the day."""
+        begun = False
+        while now_ms - self.hours[-1].start_ms >= HOUR_MS:
+            self.hours.append(Hour(self.hours[-1].start_ms + HOUR_MS, self.last))
+            begun = True
+        if begun:
+            self._read_hours()
+
+    def _read_hours(self) -> None:
+        """Find the day's extremes, and what was traded since its first hour."""
+        hours = list(self.hours)
+        self.high24h, self.low24h = max(hour.high for hour in hours), min(hour.low for hour in hours)
+        self._rest = Hour(hours[0].start_ms, hours[0].open)
+        self._rest.volume = sum(hour.volume for hour in hours[1:])
+        self._rest.turnover = sum(hour.turnover for hour in hours[1:])
+        self._rest.count = sum(hour.count for hour in hours[1:])
+
+
+class Event(NamedTuple):
+    """Something happened to a listing: its best bid and ask changed, and where `traded`, a trade too."""
+
+    listing: Listing
+    traded: bool
+
+
+class Market:
+    """All listings of all exchanges, and the chance that moves them."""
+
+    def __init__(self, seed: int, now_ms: int) -> None:
+        self._rng = random.Random(seed)
+        self._coins = {coin.name: Coin(coin.name, coin.usual_price, now_ms, self._rng) for coin in catalogue.coins().values()}
+        self.listings = [self._list(entry, now_ms) for entry in catalogue.entries()]
+        self.focus(None)
+
+    def of(self, exchange: ExchangeName) -> dict[str, Listing]:
+        """Return an exchange's listings by native symbol."""
+        return {listing.native: listing for listing in self.listings if listing.exchange == exchange}
+
+    def symbols(self) -> set[str]:
+        """Return every symbol that some exchange lists."""
+        return {listing.symbol for listing in self.listings}
+
+    def focus(self, symbols: Iterable[str] | None) -> None:
+        """Let events happen to these symbols alone; None gives all of them their share again."""
+        chosen = None if symbols is None else set(symbols)
+        self._active = [
+            listing for listing in self.listings if listing.state == "trading" and (chosen is None or listing.symbol in chosen)
+        ]
+        usd = self._coins
+        weights = [(it.turnover24h * usd[it.quote].price) ** ACTIVITY_EXPONENT for it in self._active]
+        self._cumulated = list(accumulate(weights))
+
+    def draw(self, count: int) -> list[Listing]:
+        """Choose where the next events happen: the more a market is traded, the more often."""
+        if not self._active:
+            return []
+        return self._rng.choices(self._active, cum_weights=self._cumulated, k=count)
+
+    def step(self, listing: Listing, now_ms: int, *, traded: bool | None = None) -> Event:
+        """Let one event happen to a listing: a book change or, where `traded` (None: by chance), a trade too."""
+        rng = self._rng
+        self._coins[listing.base].step(now_ms, rng)
+        listing.requote(self.fair(listing, now_ms), rng)
+        happened = rng.random() < TRADE_SHARE if traded is None else traded
+        if happened:
+            listing.trade(now_ms, rng)
+        return Event(listing, happened)
+
+    def move(self, symbol: str, price: float, now_ms: int) -> list[Event]:
+        """Put a symbol's price elsewhere on all exchanges at once, by moving its base coin.
+
+        Raises:
+            KeyError: no exchange lists the symbol.
+        """
+        moved = [listing for listing in self.listings if listing.symbol == symbol]
+        if not moved:
+            raise KeyError(symbol)
+        base = self._coins[moved[0].base]
+        base.step(now_ms, self._rng)
+        base.move(price * self._coins[moved[0].quote].price)
+        return [self.step(listing, now_ms, traded=True) for listing in moved if listing.state == "trading"]
+
+    def fair(self, listing: Listing, now_ms: int) -> float:
+        """Return what a listing is worth: its coins' ratio, with the exchange's own slowly moving premium."""
+        premium = MAX_PREMIUM * math.sin(now_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + listing.phase)
+        return self._coins[listing.base].price / self._coins[listing.quote].price * (1 + premium)
+
+    def _list(self, entry: catalogue.Entry, now_ms: int) -> Listing:
+        base, quote = self._coins[entry.base].history, self._coins[entry.quote].history
+        prices = [of_base / of_quote for of_base, of_quote in zip(base, quote, strict=True)]
+        return Listing(entry, prices, now_ms, self._rng)

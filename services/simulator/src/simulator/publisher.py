@@ -1,0 +1,157 @@
+"""From a listing's event to its subscribers' sockets: built once for all of them, paced, and with the faults that are on."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from .catalogue import ExchangeName
+from .clock import wall_ms
+from .connection import Connection
+from .faults import NO_EFFECTS, Effects, FaultBoard
+from .garble import VARIETIES, garble, row_of
+from .market import Event, Listing, Market
+from .topic import Channel, Topic
+from .wire import TEXT, encode, frame
+
+MAX_BURST_TRIES = 3  # events per wanted message: a channel of trades alone skips every book change
+
+Wrap = Callable[[Topic, bytes], bytes]
+"""Puts a message into the envelope that connections with `wrapped` get."""
+
+
+class Publisher:
+    """An exchange's topics that somebody listens to."""
+
+    def __init__(
+        self, exchange: ExchangeName, market: Market, faults: FaultBoard, rng: random.Random, wrap: Wrap | None = None
+    ) -> None:
+        self.exchange = exchange
+        self.pacing = True
+        self.topics: dict[str, Topic] = {}
+        self._market, self._faults, self._rng, self._wrap = market, faults, rng, wrap
+        self._of_listing: dict[str, list[Topic]] = {}
+        self._held: deque[tuple[Topic, bytes, int]] | None = None
+
+    def add(self, connection: Connection, name: str, channel: Channel, listing: Listing) -> Topic:
+        """Let a connection listen to a topic."""
+        topic = self.topics.get(name)
+        if topic is None:
+            topic = self.topics[name] = Topic(name, channel, listing)
+            self._of_listing.setdefault(listing.native, []).append(topic)
+        topic.subscribers.add(connection)
+        return topic
+
+    def remove(self, connection: Connection, topic: Topic) -> None:
+        """Let a connection listen no more, and forget a topic that nobody listens to."""
+        topic.subscribers.discard(connection)
+        if not topic.subscribers and self.topics.get(topic.name) is topic:
+            topic.forget()
+            del self.topics[topic.name]
+            self._of_listing[topic.listing.native].remove(topic)
+
+    def effects(self, listing: Listing) -> Effects:
+        """Return what is wrong with a listing now."""
+        return self._faults.of(self.exchange, listing.symbol)
+
+    def on_event(self, event: Event) -> None:
+        """Send what an event makes due."""
+        for topic in self._of_listing.get(event.listing.native, ()):
+            if event.traded or topic.channel.on == "book":
+                self._offer(topic)
+
+    def push(self, topic: Topic) -> None:
+        """Send a topic's current state to its subscribers now."""
+        topic.forget()
+        topic.sent_s = time.monotonic()
+        effects = self.effects(topic.listing)
+        if effects is NO_EFFECTS and self._held is None:
+            message = topic.channel.build(topic.listing, wall_ms())
+            self._write(topic, encode(message), TEXT, topic.subscribers)
+        elif not (effects.mute or effects.delist):
+            payload, opcode = self._spoil(topic, effects)
+            if self._held is None:
+                self._deliver(topic, payload, opcode, effects, topic.subscribers)
+            else:
+                self._held.append((topic, payload, opcode))
+
+    def push_to(self, connection: Connection, topic: Topic) -> None:
+        """Send a topic's current state to one of its subscribers now."""
+        effects = self.effects(topic.listing)
+        if self._held is None and not (effects.mute or effects.delist):
+            topic.sent_s = topic.sent_s or time.monotonic()
+            payload, opcode = self._spoil(topic, effects)
+            self._deliver(topic, payload, opcode, effects, (connection,))
+
+    def resend(self, channel: Channel, after_s: float) -> None:
+        """Send the topics of a channel once more that have been quiet for so long."""
+        oldest_s = time.monotonic() - after_s
+        for topic in list(self.topics.values()):
+            if topic.channel is channel and topic.sent_s <= oldest_s and topic.due is None:
+                self.push(topic)
+
+    def stall(self, stall_s: float, n: int) -> None:
+        """Hold all messages back for a while, then send `n` at once: the newest held ones, and new ones up to `n`."""
+        self._held = deque(self._held or (), maxlen=n)
+        asyncio.get_running_loop().call_later(stall_s, self._burst, n)
+
+    def _offer(self, topic: Topic) -> None:
+        """Send a topic's state now, or as soon as its interval is over."""
+        if topic.due is not None:
+            return
+        interval_ms = topic.channel.interval_ms
+        wait_s = topic.sent_s + interval_ms / 1000 - time.monotonic() if self.pacing and interval_ms else 0.0
+        if wait_s <= 0:
+            self.push(topic)
+        else:
+            topic.due = asyncio.get_running_loop().call_later(wait_s, self.push, topic)
+
+    def _burst(self, n: int) -> None:
+        held, self._held = self._held or deque(), None
+        for topic, payload, opcode in held:
+            self._write(topic, payload, opcode, topic.subscribers)
+        topics, sent = [topic for topic in self.topics.values() if topic.listing.state == "trading"], len(held)
+        for number in range((n - sent) * MAX_BURST_TRIES if topics else 0):
+            topic = topics[number % len(topics)]
+            event = self._market.step(topic.listing, wall_ms())
+            if sent < n and (event.traded or topic.channel.on == "book"):
+                self.push(topic)
+                sent += 1
+
+    def _spoil(self, topic: Topic, effects: Effects) -> tuple[bytes, int]:
+        """Return a topic's message with what is wrong with it now, and its opcode."""
+        channel = topic.channel
+        message = channel.build(effects.distort(topic.listing), wall_ms() + effects.clock_ms)
+        row = row_of(message)
+        if effects.no_open and channel.open24h is not None:
+            row[channel.open24h] = "0"
+        if effects.empty:
+            row.update({name: [] if isinstance(row[name], list) else "" for name in channel.optional})
+        if effects.garbage_share and self._rng.random() < effects.garbage_share:
+            variety = self._rng.choice(effects.varieties or VARIETIES)
+            return garble(message, channel.prices, variety, self._rng)
+        return encode(message), TEXT
+
+    def _deliver(self, topic: Topic, payload: bytes, opcode: int, effects: Effects, to: Iterable[Connection]) -> None:
+        """Write a message once, or twice with its predecessor after it, now or late."""
+        payloads = [payload, payload, topic.previous or payload] if effects.duplicate else [payload]
+        topic.previous = payload if effects.duplicate else None
+        late = effects.late_ms and self._rng.random() < effects.late_share
+        for each in payloads:
+            if late:
+                delay_s = effects.late_ms / 1000
+                asyncio.get_running_loop().call_later(delay_s, self._write, topic, each, opcode, to)
+            else:
+                self._write(topic, each, opcode, to)
+
+    def _write(self, topic: Topic, payload: bytes, opcode: int, to: Iterable[Connection]) -> None:
+        bare = frame(payload, opcode)
+        wrapped: bytes | None = None
+        for connection in to:
+            if connection.wrapped and self._wrap is not None and opcode == TEXT:
+                if wrapped is None:
+                    wrapped = frame(self._wrap(topic, payload))
+                connection.write(wrapped)
+            else:
+                connection.write(bare)

@@ -1,0 +1,37 @@
+"""How values look on the wire: WebSocket frames, and numbers as the exchanges write them."""
+
+import struct
+from typing import Any, Final
+
+import orjson
+
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+PING: Final = 0x9
+PONG: Final = 0xA
+
+
+def frame(payload: bytes, opcode: int = TEXT) -> bytes:
+    """Return one whole, unmasked WebSocket frame (RFC 6455, section 5.2), ready to be written to any number of sockets."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def encode(message: Any) -> bytes:
+    """Return a message as JSON without spaces."""
+    return orjson.dumps(message)
+
+
+def trimmed(value: float, decimals: int) -> str:
+    """Write a number without trailing zeros: 64500, 0.1, 64000.7."""
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def eight(value: float) -> str:
+    """Write a number with eight decimals: 64000.10000000."""
+    return f"{value:.8f}"

@@ -1,0 +1,90 @@
+"""ccxt, an independent exchange client, takes the simulator for the exchanges that it plays."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from ccxt import pro
+
+from simulator.app import Running, serving
+from simulator.settings import Settings
+
+PRICES = {"BTC/USDT": (50_000, 80_000), "PEPE/USDT": (0.000005, 0.00003), "ETH/BTC": (0.03, 0.07)}
+WITHIN_S = 20.0
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Running]:
+    async with serving(Settings(port=0, rate=2000.0)) as running:
+        yield running
+
+
+def aimed_at(running: Running, name: str) -> Any:
+    """Return ccxt's client of an exchange with every URL that it needs replaced by the simulator's."""
+    rest, ws = f"http://127.0.0.1:{running.port}", f"ws://127.0.0.1:{running.port}"
+    client = getattr(pro, name)({"newUpdates": True, "enableRateLimit": False})
+    match name:
+        case "binance":
+            client.urls["api"]["public"] = f"{rest}/api/v3"
+            client.urls["api"]["ws"]["spot"] = f"{ws}/ws"
+            client.options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
+        case "bybit":
+            client.urls["api"]["public"] = rest
+            client.urls["api"]["ws"]["public"]["spot"] = f"{ws}/v5/public/spot"
+            client.options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}
+        case "okx":
+            client.urls["api"]["rest"] = rest
+            client.urls["api"]["ws"] = f"{ws}/ws/v5"
+            client.options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}
+    return client
+
+
+def assert_sane(ticker: dict[str, Any], symbol: str) -> None:
+    lowest, highest = PRICES[symbol]
+    assert ticker["symbol"] == symbol
+    assert lowest < ticker["low"] <= ticker["open"] <= ticker["high"] < highest
+    assert ticker["low"] <= ticker["last"] <= ticker["high"]
+    assert ticker["low"] <= ticker["quoteVolume"] / ticker["baseVolume"] <= ticker["high"]
+    assert ticker["percentage"] == pytest.approx((ticker["last"] / ticker["open"] - 1) * 100, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["binance", "bybit", "okx"])
+async def test_ccxt_reads_an_exchange(simulator: Running, name: str) -> None:
+    """Markets, tickers, trades and best quotes arrive, over REST and WebSocket, and mean what they should."""
+    client = aimed_at(simulator, name)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            markets = await client.load_markets()
+            assert len(markets) >= 300
+            assert markets["BTC/USDT"]["precision"]["price"] == (0.01 if name == "binance" else 0.1)
+
+            for symbol in PRICES:
+                assert_sane(await client.fetch_ticker(symbol), symbol)
+            ticker = await client.watch_ticker("BTC/USDT")
+            assert_sane(ticker, "BTC/USDT")
+            assert abs(ticker["timestamp"] - client.milliseconds()) < 60_000
+
+            for trade in await client.watch_trades("BTC/USDT"):
+                assert trade["side"] in {"buy", "sell"}
+                assert PRICES["BTC/USDT"][0] < trade["price"] < PRICES["BTC/USDT"][1]
+                assert trade["amount"] > 0
+
+            best = (await client.watch_bids_asks(["BTC/USDT"]))["BTC/USDT"]
+            assert 0 < best["ask"] - best["bid"] < best["bid"] * 0.001
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(("name", "levels"), [("bybit", 1), ("okx", 1), ("okx", 5)])
+async def test_ccxt_follows_an_order_book(simulator: Running, name: str, levels: int) -> None:
+    """A book of so many levels arrives, sorted, with bids below asks."""
+    client = aimed_at(simulator, name)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            book = await client.watch_order_book("ETH/USDT", levels)
+    finally:
+        await client.close()
+    assert len(book["bids"]) == len(book["asks"]) == levels
+    prices = [level[0] for level in reversed(book["bids"])] + [level[0] for level in book["asks"]]
+    assert prices == sorted(set(prices))
