@@ -1,0 +1,185 @@
+"""The whole system as processes, as users run it: one command each, configured by the environment, on the simulator."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from httpx_sse import aconnect_sse
+
+from market_pulse.bus import Bus, open_bus
+from support.redis_server import RedisServer, redis_server
+from support.waiting import PATIENCE_S, free_port, until
+
+EXCHANGES = ("binance", "bybit", "okx")
+HASTE = {  # the same rules with shorter times, so that a test need not wait minutes
+    "SOFT_AGE_S": "2",
+    "HARD_AGE_S": "6",
+    "HOLD_S": "4",
+    "SYMBOL_GRACE_S": "2",
+    "BLOCKED_RETRY_S": "2",
+    "DRAIN_S": "0.3",
+    "LOG_FORMAT": "json",
+}
+STOP_LIMIT_S = 10.0
+
+
+class Part:
+    """One process, its log, and where its probes are."""
+
+    def __init__(self, name: str, module: str, folder: Path, environment: dict[str, str], health_port: int) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.health = f"http://127.0.0.1:{health_port}"
+        self._module = module
+        self._environment = os.environ | HASTE | environment
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", self._module, env=self._environment, stdout=log, stderr=log
+            )
+
+    async def stop(self) -> int:
+        """Ask it to end, as an operator does, and return its exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(self.process.wait(), STOP_LIMIT_S)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            return -9
+
+    def complaints(self) -> list[str]:
+        """Return the log lines that speak of something nobody expected."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line[:500] for line in lines if "Traceback" in line or '"level": "error"' in line or "Exception" in line]
+
+
+class Stack:
+    """All parts, and what a test does with them."""
+
+    def __init__(self, server: RedisServer, bus: Bus, parts: dict[str, Part], gateway: str, simulator: str) -> None:
+        self.server = server
+        self.bus = bus
+        self.parts = parts
+        self.http = httpx.AsyncClient(base_url=gateway, timeout=PATIENCE_S)
+        self._control = httpx.AsyncClient(base_url=simulator, timeout=PATIENCE_S)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+        await self._control.aclose()
+
+    async def fault(self, exchange: str, kind: str, **parameters: Any) -> None:
+        answer = await self._control.post("/control/faults", json={"exchange": exchange, "kind": kind, **parameters})
+        assert answer.status_code < 300, answer.text
+
+    async def heal(self) -> None:
+        (await self._control.delete("/control/faults")).raise_for_status()
+
+    async def ready(self) -> bool:
+        """Return whether every featured symbol has a price of all three exchanges."""
+        with contextlib.suppress(httpx.TransportError):
+            answer = await self.http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
+            if answer.status_code == 200:
+                tickers = answer.json()["tickers"]
+                return len(tickers) == 4 and all(ticker["sourcesUsed"] == 3 for ticker in tickers)
+        return False
+
+    async def states(self) -> dict[str, str]:
+        answer = await self.http.get("/api/status")
+        return {name: status["state"] for name, status in answer.json()["exchanges"].items()}
+
+    async def metric(self, part: str, name: str) -> float:
+        """Return a metric's sum over its labels."""
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            text = (await client.get(f"{self.parts[part].health}/metrics")).text
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+
+
+class Events:
+    """One stream, read by a public client."""
+
+    def __init__(self, events: AsyncIterator[Any]) -> None:
+        self._events = events
+        self.tickers: list[dict[str, Any]] = []
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                event = await anext(self._events)
+                if event.event == "message":
+                    message: dict[str, Any] = orjson.loads(event.data)
+                    if message["type"] == "ticker":
+                        self.tickers.append(message["data"])
+                    return message
+
+    async def ticker(self, where: Any = lambda _: True, within_s: float = PATIENCE_S) -> dict[str, Any]:
+        """Return the next ticker that meets a condition."""
+        async with asyncio.timeout(within_s):
+            while True:
+                message = await self.next()
+                if message["type"] == "ticker" and where(message["data"]):
+                    ticker: dict[str, Any] = message["data"]
+                    return ticker
+
+
+@contextlib.asynccontextmanager
+async def events(stack: Stack, path: str) -> AsyncIterator[Events]:
+    async with aconnect_sse(stack.http, "GET", path) as source:
+        assert source.response.status_code == 200, await source.response.aread()
+        stream = source.aiter_sse()
+        try:
+            yield Events(stream)
+        finally:
+            await stream.aclose()
+
+
+def source_of(ticker: dict[str, Any], exchange: str) -> dict[str, Any]:
+    source: dict[str, Any] = next(one for one in ticker["sources"] if one["exchange"] == exchange)
+    return source
+
+
+@contextlib.asynccontextmanager
+async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack]:
+    """Start every part, wait until prices are complete, and stop all of them at the end."""
+    ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
+    simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
+    async with redis_server() as server, open_bus(server.url) as bus:
+        shared = {"REDIS_URL": server.url, **environment}
+        parts = {"simulator": Part("simulator", "simulator", folder, {"PORT": str(ports["simulator"])}, ports["simulator"])}
+        for exchange in EXCHANGES:
+            feed = {
+                "WS_URL": simulator.replace("http", "ws", 1),
+                "REST_URL": simulator,
+                "HEALTH_PORT": str(ports[exchange]),
+            }
+            parts[exchange] = Part(f"ingest-{exchange}", f"ingest_{exchange}", folder, shared | feed, ports[exchange])
+        health = {"HEALTH_PORT": str(ports["aggregator"])}
+        parts["aggregator"] = Part("aggregator", "aggregator", folder, shared | health, ports["aggregator"])
+        parts["gateway"] = Part("gateway", "gateway", folder, shared | {"PORT": str(ports["gateway"])}, ports["gateway"])
+        stack = Stack(server, bus, parts, gateway, simulator)
+        try:
+            for part in parts.values():
+                await part.start()
+            await until(stack.ready, 90)
+            yield stack
+            codes = {name: await part.stop() for name, part in reversed(parts.items())}
+            assert codes == dict.fromkeys(codes, 0), "a part did not end well when asked to"
+            complaints = {part.name: part.complaints() for part in parts.values()}
+            assert not any(complaints.values()), complaints
+        finally:
+            for part in parts.values():
+                if part.process is not None and part.process.returncode is None:
+                    part.process.kill()
+                    await part.process.wait()
+            await stack.aclose()

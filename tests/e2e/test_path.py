@@ -1,0 +1,208 @@
+"""From the exchange to the browser, all parts as processes: prices come, faults are told, nothing stays broken.
+
+The tests share one running system and leave it healthy.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from math import fsum, isclose
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from e2e.stack import EXCHANGES, Stack, events, running_stack, source_of
+from market_pulse import channels
+from market_pulse.model import Symbol
+from market_pulse.subscriber import Subscriber
+from support.waiting import until
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+each_exchange = pytest.mark.parametrize("exchange", EXCHANGES)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running_stack(tmp_path_factory.mktemp("logs"), MAX_CONNECTION_AGE_S="20") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stack(system: Stack) -> AsyncIterator[Stack]:
+    yield system
+    await system.heal()
+    await until(system.ready, 60)
+
+
+def recomputed(ticker: dict[str, Any]) -> float:
+    return fsum(source["weight"] * source["usedPrice"] for source in ticker["sources"] if source["weight"])
+
+
+async def test_one_symbol_snapshot_then_live(stack: Stack) -> None:
+    async with events(stack, "/api/realtime/BTC") as stream:
+        first, second = await stream.next(), await stream.next()
+        assert (first["type"], first["data"]["symbols"], first["data"]["simulated"]) == ("connected", ["BTC-USDT"], True)
+        assert second["type"] == "ticker"
+        for _ in range(20):
+            await stream.ticker()
+        numbers = [ticker["seq"] for ticker in stream.tickers]
+        assert numbers == sorted(set(numbers))
+        for ticker in stream.tickers:
+            assert {source["exchange"] for source in ticker["sources"]} == set(EXCHANGES)
+            assert isclose(recomputed(ticker), ticker["price"], abs_tol=10 ** -(ticker["dp"] + 2))
+
+
+async def test_many_symbols_on_one_stream(stack: Stack) -> None:
+    async with events(stack, "/api/realtime?symbols=BTC,ETH,sol,DOGE-USDT") as stream:
+        connected = await stream.next()
+        assert connected["data"]["symbols"] == ["BTC-USDT", "ETH-USDT", "SOL-USDT", "DOGE-USDT"]
+        while {ticker["symbol"] for ticker in stream.tickers} != set(connected["data"]["symbols"]):
+            await stream.next()
+        await stream.ticker(lambda ticker: ticker["symbol"] == "DOGE-USDT" and ticker["sourcesUsed"] == 3)
+
+
+async def test_a_symbol_streams_because_somebody_subscribed_in_redis_and_ends_after_the_grace_period(stack: Stack) -> None:
+    symbol = Symbol("ADA-USDT")
+    heard: list[bytes] = []
+
+    async def subscribed(_: bool) -> None:
+        pass
+
+    subscriber = Subscriber(stack.bus.client, lambda _, message: heard.append(message), subscribed)
+    await subscriber.subscribe(channels.ticker(symbol))
+    listening = asyncio.create_task(subscriber.run())
+    try:
+        await until(lambda: any(b'"sourcesUsed":3' in message for message in heard))
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+    names = [channels.ticks(exchange, symbol) for exchange in EXCHANGES]
+    assert None not in await stack.bus.last(*names)
+    await until(lambda: _gone(stack, *names, channels.ticker(symbol)))
+
+
+async def _gone(stack: Stack, *names: str) -> bool:
+    return await stack.bus.last(*names) == [None] * len(names)
+
+
+async def test_a_symbol_nobody_lists(stack: Stack) -> None:
+    answer = await stack.http.get("/api/realtime/DOGGE")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert "DOGE-USDT" in answer.text
+
+
+@each_exchange
+async def test_a_muted_exchange_fades_goes_stale_and_comes_back(stack: Stack, exchange: str) -> None:
+    async with events(stack, "/api/realtime/BTC") as stream:
+        await stream.ticker(lambda ticker: ticker["sourcesUsed"] == 3)
+        await stack.fault(exchange, "mute")
+        fading = await stream.ticker(lambda ticker: source_of(ticker, exchange)["state"] == "fading")
+        assert 0 < source_of(fading, exchange)["weight"] < 0.7
+        stale = await stream.ticker(lambda ticker: source_of(ticker, exchange)["state"] == "stale")
+        assert (source_of(stale, exchange)["weight"], stale["sourcesUsed"], stale["quality"]) == (0, 2, "ok")
+        await stack.heal()
+        await stream.ticker(lambda ticker: source_of(ticker, exchange)["state"] == "used", within_s=30)
+        for before, after in zip(stream.tickers, stream.tickers[1:], strict=False):
+            assert abs(after["price"] / before["price"] - 1) < 0.005
+            assert abs(after["changePercent24h"] - before["changePercent24h"]) < 0.5
+
+
+async def test_all_muted_is_stale_then_down_and_never_fresh(stack: Stack) -> None:
+    async with events(stack, "/api/realtime/BTC") as stream:
+        await stream.ticker(lambda ticker: ticker["quality"] == "ok")
+        await stack.fault("*", "mute")
+        stale = await stream.ticker(lambda ticker: ticker["quality"] == "stale")
+        good = next(ticker for ticker in reversed(stream.tickers) if ticker["quality"] in {"ok", "single", "disputed"})
+        assert (stale["price"], stale["receivedTime"]) == (good["price"], good["receivedTime"])
+        down = await stream.ticker(lambda ticker: ticker["quality"] == "down")
+        assert (down["price"], down["changePercent24h"], down["receivedTime"]) == (None, None, None)
+        for ticker in stream.tickers:
+            if ticker["quality"] == "stale":
+                assert ticker["receivedTime"] == good["receivedTime"]
+        await stack.heal()
+        await stream.ticker(lambda ticker: ticker["quality"] == "ok", within_s=40)
+
+
+@each_exchange
+async def test_a_cut_exchange_is_back_by_itself(stack: Stack, exchange: str) -> None:
+    before = await stack.metric(exchange, "market_pulse_ingest_reconnects_total")
+    await stack.fault(exchange, "cut")
+    await until(lambda: _grew(stack, exchange, "market_pulse_ingest_reconnects_total", before))
+    await until(lambda: _state_is(stack, exchange, "connected"))
+
+
+@each_exchange
+async def test_a_blocked_exchange_is_told_and_the_others_go_on(stack: Stack, exchange: str) -> None:
+    await stack.fault(exchange, "refuse", status=451)
+    await stack.fault(exchange, "cut")
+    await until(lambda: _state_is(stack, exchange, "blocked"))
+    async with events(stack, "/api/realtime/ETH") as stream:
+        await stream.ticker(lambda ticker: ticker["sourcesUsed"] == 2 and ticker["quality"] == "ok")
+    await stack.heal()
+    await until(lambda: _state_is(stack, exchange, "connected"))
+
+
+async def _grew(stack: Stack, part: str, metric: str, before: float) -> bool:
+    return await stack.metric(part, metric) > before
+
+
+async def _state_is(stack: Stack, exchange: str, state: str) -> bool:
+    return (await stack.states())[exchange] == state
+
+
+@each_exchange
+async def test_garbage_is_skipped(stack: Stack, exchange: str) -> None:
+    before = await stack.metric(exchange, "market_pulse_ingest_bad_frames_total")
+    await stack.fault(exchange, "garbage", share=0.3)
+    await until(lambda: _grew(stack, exchange, "market_pulse_ingest_bad_frames_total", before))
+    async with events(stack, "/api/realtime/BTC") as stream:
+        for _ in range(10):
+            ticker = await stream.ticker()
+            assert 0 < ticker["price"] < 1e7
+
+
+async def test_a_wrong_clock_makes_a_source_lag_not_the_price_jump(stack: Stack) -> None:
+    async with events(stack, "/api/realtime/BTC") as stream:
+        await stack.fault("okx", "clock", ms=-7000)
+        lagging = await stream.ticker(lambda ticker: source_of(ticker, "okx")["state"] == "lagging")
+        assert (lagging["sourcesUsed"], lagging["quality"]) == (2, "ok")
+        await stack.heal()
+        await stream.ticker(lambda ticker: source_of(ticker, "okx")["state"] == "used", within_s=30)
+
+
+async def test_redis_dies_and_comes_back_empty(stack: Stack) -> None:
+    async with events(stack, "/api/realtime/BTC") as stream:
+        before = (await stream.ticker(lambda ticker: ticker["quality"] == "ok"))["seq"]
+        await stack.server.kill()
+        await asyncio.sleep(1)
+        await stack.server.start()
+        while (await stream.next())["type"] != "resync":
+            pass
+        after = await stream.ticker(lambda ticker: ticker["quality"] == "ok" and ticker["sourcesUsed"] == 3, within_s=30)
+        assert after["seq"] > before
+    await until(lambda: _listed(stack))
+
+
+async def _listed(stack: Stack) -> bool:
+    return set(await stack.bus.listings()) == set(EXCHANGES)
+
+
+async def test_sockets_were_replaced_while_prices_went_on(stack: Stack) -> None:
+    """Sockets in this system are replaced each 20 s; the price must not notice."""
+    async with events(stack, "/api/realtime/BTC") as stream:
+        before = {exchange: await stack.metric(exchange, "market_pulse_ingest_handovers_total") for exchange in EXCHANGES}
+        while not all([await _grew(stack, one, "market_pulse_ingest_handovers_total", before[one]) for one in EXCHANGES]):
+            ticker = await stream.ticker()
+            assert (ticker["sourcesUsed"], ticker["quality"]) == (3, "ok")
+
+
+async def test_clients_that_vanish_leave_nothing_behind(stack: Stack) -> None:
+    for _ in range(30):
+        async with events(stack, "/api/realtime/BTC") as stream:
+            await stream.next()
+    await until(lambda: _no_streams(stack))
+
+
+async def _no_streams(stack: Stack) -> bool:
+    streams: int = (await stack.http.get("/api/status")).json()["gateway"]["streams"]
+    return streams == 0
