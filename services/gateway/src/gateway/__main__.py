@@ -1,0 +1,33 @@
+"""Run the gateway: `python -m gateway`."""
+
+import asyncio
+
+from market_pulse.bus import open_bus
+from market_pulse.lifecycle import run
+from market_pulse.logs import configure_logs
+from market_pulse.settings import load_settings
+
+from .app import build_app
+from .gateway import Gateway
+from .server import Server
+from .settings import GatewaySettings
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until a signal, then drain. If a job fails the process ends with its error."""
+    async with open_bus(settings.redis_url.get_secret_value()) as bus:
+        gateway = Gateway(settings, bus)
+        async with asyncio.TaskGroup() as tasks:
+            jobs = tasks.create_task(gateway.run())
+            await Server(build_app(gateway), gateway).serve()
+            jobs.cancel()
+
+
+def main() -> None:
+    settings = load_settings(GatewaySettings)
+    configure_logs("gateway", settings.log_level, settings.log_format)
+    run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The HTTP application: routes, pages, errors and the layers around them."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+from starlette.middleware.cors import CORSMiddleware
+
+from .gateway import Gateway
+from .middleware import SIMULATED_HEADER, HeadAsGet, SimulatedHeader
+from .models import Problem, StreamEvent
+from .pages import add_pages
+from .problems import add_problem_handlers
+from .routes import api
+
+
+class GatewayApp(FastAPI):
+    """FastAPI, whose OpenAPI also defines what routes only refer to: a stream's events and problems."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the API's description."""
+        if self.openapi_schema is None:
+            template = "#/components/schemas/{model}"
+            _, added = models_json_schema([(StreamEvent, "serialization"), (Problem, "serialization")], ref_template=template)
+            super().openapi()["components"]["schemas"] |= added["$defs"]
+        return super().openapi()
+
+
+def build_app(gateway: Gateway) -> FastAPI:
+    """Return the application that serves a gateway."""
+    app = GatewayApp(
+        title="Market Pulse",
+        version="1",
+        summary="Live crypto prices across exchanges, over Server-Sent Events and REST",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.gateway = gateway
+    app.include_router(api)
+    add_pages(app)
+    add_problem_handlers(app)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(SimulatedHeader, simulated=lambda: gateway.hub.statuses.simulated)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=gateway.settings.cors_origins,
+        allow_methods=["GET"],
+        allow_headers=["Last-Event-ID", "Cache-Control"],
+        expose_headers=["ETag", "Retry-After", SIMULATED_HEADER],
+    )
+    return app

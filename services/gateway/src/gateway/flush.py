@@ -1,0 +1,22 @@
+"""When the hub may write next: at once while writing is cheap, less often as it gets dearer. Pure: time is an argument."""
+
+from math import inf
+
+
+class FlushClock:
+    """Leaves as much time free after each flush as it took, so that writing never takes more than about half of a core.
+
+    Times are seconds on any one monotonic clock.
+    """
+
+    def __init__(self, max_hz: float | None = None) -> None:
+        self._shortest_s = 1 / max_hz if max_hz else 0.0
+        self._next = -inf
+
+    def wait_s(self, now: float) -> float:
+        """Return how long from now the next flush has to wait; 0 when it is due."""
+        return max(0.0, self._next - now)
+
+    def flushed(self, start: float, end: float) -> None:
+        """Note when the newest flush began and ended."""
+        self._next = max(end + (end - start), start + self._shortest_s)

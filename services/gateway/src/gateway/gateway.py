@@ -1,0 +1,69 @@
+"""The gateway as a whole: its parts, its jobs, and how it is doing."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import NoReturn
+
+from market_pulse.bus import Bus
+from market_pulse.health import Check
+
+from .flush import FlushClock
+from .hub import Hub
+from .intake import Intake
+from .limits import Limits
+from .listings import Listings
+from .settings import GatewaySettings
+
+SWEEP_INTERVAL_S = 1.0
+
+
+class Gateway:
+    """What the routes serve from. `draining` is set when the process is about to stop, `closing` when streams are ended."""
+
+    def __init__(self, settings: GatewaySettings, bus: Bus) -> None:
+        self.settings = settings
+        self.instance = f"{socket.gethostname()}:{os.getpid()}"
+        self.hub = Hub(
+            settings.symbols,
+            instance=self.instance,
+            flush_clock=FlushClock(settings.max_flush_hz),
+            heartbeat_s=settings.heartbeat_s,
+            max_age_s=settings.stream_max_age_s,
+            max_lag_s=settings.max_lag_s,
+        )
+        self.intake = Intake(bus, self.hub)
+        self.listings = Listings(bus, settings.symbols)
+        self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
+        self.draining = False
+        self.closing = False
+        self._started = time.monotonic()
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def ready_checks(self) -> Mapping[str, Check]:
+        """What must be well for new clients to be sent here."""
+        return {
+            "draining": lambda: "this process is about to stop" if self.draining else None,
+            "bus": lambda: None if self.intake.connected else "the subscription on the bus does not stand",
+        }
+
+    async def run(self) -> NoReturn:
+        """Do all that goes on beside requests, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.intake.run())
+            tasks.create_task(self.listings.run())
+            tasks.create_task(self._sweep())
+        raise AssertionError("none of these ends by itself")
+
+    async def _sweep(self) -> NoReturn:
+        interval_s = min(SWEEP_INTERVAL_S, self.settings.heartbeat_s / 2)
+        while True:
+            await asyncio.sleep(interval_s)
+            self.hub.sweep()

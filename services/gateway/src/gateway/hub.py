@@ -1,0 +1,258 @@
+"""One bus, fanned out to many streams: what is known of each wanted symbol, and who is told. Knows no HTTP, no Redis.
+
+Messages come in through `on_message` and go to the groups of streams that want them. The outbox writes what is pending in
+each group as one shared chunk to every stream of the group that can take it; who cannot gets the newest state when it can.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from market_pulse import channels
+from market_pulse.clock import now_ms
+from market_pulse.codec import CodecError, encode_status
+from market_pulse.model import Symbol
+
+from . import sse
+from .flush import FlushClock
+from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
+from .stats import Stats
+from .statuses import Statuses
+from .streams import Group, Sink, Stream
+from .tickers import as_of, read_ticker, staleness
+from .topics import Topic, Topics
+
+CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
+RETRY_MS = (1000, 5000)
+RETRY_AFTER_BYE_MS = (500, 3000)
+
+
+class Hub:
+    """The streams, the symbols they want, and the newest of each.
+
+    Args:
+        featured: symbols that are wanted always.
+        instance: this process's name, told to clients.
+        flush_clock: when flushes may happen.
+        heartbeat_s: how often each stream gets a heartbeat.
+        max_age_s: when a stream is asked to reconnect, give or take 15 %, so that load levels out.
+        max_lag_s: how long a client may leave unread what it was sent.
+        clock: monotonic seconds.
+        wall_clock_ms: Unix milliseconds.
+    """
+
+    def __init__(
+        self,
+        featured: Iterable[Symbol] = (),
+        *,
+        instance: str = "gateway",
+        flush_clock: FlushClock | None = None,
+        heartbeat_s: float = 15.0,
+        max_age_s: float = 1800.0,
+        max_lag_s: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,  # not the loop's, which stands still while a callback runs
+        wall_clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self.instance = instance
+        self.stats = Stats()
+        self.statuses = Statuses()
+        self.topics = Topics(clock)
+        self.streams: set[Stream] = set()
+        self._clock = clock
+        self._now_ms = wall_clock_ms
+        self._heartbeat_s, self._max_age_s, self._max_lag_s = heartbeat_s, max_age_s, max_lag_s
+        self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, self._current)
+        self._groups: dict[tuple[tuple[Symbol, ...], float], Group] = {}
+        self._status_events: dict[str, bytes] = {}
+        self._resync_event = b""
+        self.topics.hold(featured)
+
+    def ticker(self, symbol: Symbol) -> bytes | None:
+        """Return a held symbol's ticker as it must be read now, or None where none is known."""
+        latest = self.topics[symbol].latest
+        return None if latest is None else as_of(latest, self._now_ms())
+
+    # From the bus.
+
+    def on_message(self, channel: str, data: bytes) -> None:
+        """Take a message. One that is malformed is counted and skipped."""
+        kind, _, name = channel.partition(":")
+        try:
+            if kind == "ticker":
+                self._take_ticker(Symbol(name), data, live=True)
+            elif kind == "status":
+                self._take_status(data)
+        except CodecError:
+            self.stats.bad_messages += 1
+
+    def take_last(self, tickers: Iterable[tuple[Symbol, bytes | None]], statuses: Iterable[bytes] = ()) -> None:
+        """Take last values. Whatever is older than what is known already is passed over."""
+        for data in statuses:
+            self.on_message(channels.ALL_STATUS, data)
+        for symbol, last in tickers:
+            if last is not None:
+                with suppress(CodecError):
+                    self._take_ticker(symbol, last, live=False)
+
+    def resync(self, reason: str) -> None:
+        """Tell every stream that messages may have been missed, and send it all that it wants anew."""
+        self.stats.resyncs += 1
+        self._resync_event = sse.event("resync", {"reason": reason})
+        for group in self._groups.values():
+            group.pending = {RESYNC: self._resync_event, **self._snapshot(group)}
+            self._outbox.queue(group)
+
+    def _take_ticker(self, symbol: Symbol, data: bytes, *, live: bool) -> None:
+        topic = self.topics.find(symbol)
+        if topic is None:
+            return  # unsubscribed a moment ago
+        latest = read_ticker(symbol, data)
+        self.stats.ticks += live
+        if not latest.supersedes(topic.latest):
+            return
+        topic.latest = latest
+        if live and topic.groups:
+            self._outbox.date(latest.aggregated_time_ms)
+        self._tell(symbol, topic)
+        if topic.level == 0:
+            topic.live.set()
+
+    def _take_status(self, data: bytes) -> None:
+        self.statuses.take(data, self._now_ms())
+        self._tell_statuses()
+
+    def _tell(self, symbol: Symbol, topic: Topic) -> None:
+        """Make the topic's event from its latest ticker, as of now, and have it sent."""
+        if topic.latest is None:
+            return
+        now = self._now_ms()
+        topic.level = staleness(topic.latest.aggregated_time_ms, now)
+        topic.event = sse.ticker_event(symbol, topic.latest.seq, as_of(topic.latest, now))
+        for group in topic.groups:
+            self._outbox.add(group, symbol, topic.event)
+
+    def _tell_statuses(self) -> None:
+        for status in self.statuses.changed(self._now_ms()):
+            key = channels.status(status.exchange)
+            event = self._status_events[key] = sse.status_event(encode_status(status))
+            for group in self._groups.values():
+                self._outbox.add(group, key, event)
+
+    # To the streams.
+
+    def open(self, sink: Sink, symbols: tuple[Symbol, ...], max_hz: float | None = None, *, resumed: bool = False) -> Stream:
+        """Start a stream: what is known goes out at once, and from then on all that changes, without a gap between."""
+        self.topics.hold(symbols)
+        group = self._group(symbols, max_hz)
+        now = self._clock()
+        stream = Stream(
+            sink,
+            group,
+            beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
+            expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
+        )
+        connected = sse.event(
+            "connected",
+            {
+                "symbols": symbols,
+                "instance": self.instance,
+                "simulated": self.statuses.simulated,
+                "resumed": resumed,
+                "heartbeatMs": round(self._heartbeat_s * 1000),
+            },
+            retry_ms=random.randint(*RETRY_MS),
+        )
+        self._outbox.write(stream, sse.chunk(b"".join((connected, *self._snapshot(group).values()))))
+        if group.pending:
+            group.joiners[stream] = dict(group.pending)
+        else:
+            group.streams.add(stream)
+        self.streams.add(stream)
+        self.stats.opened += 1
+        return stream
+
+    def leave(self, stream: Stream, reason: str = "client") -> None:
+        """Forget a stream, at once and completely; a second time does nothing."""
+        if stream not in self.streams:
+            return
+        self.streams.remove(stream)
+        group = stream.group
+        group.streams.discard(stream)
+        group.joiners.pop(stream, None)
+        if not group.streams and not group.joiners:
+            del self._groups[group.key]
+            for symbol in group.symbols:
+                self.topics[symbol].groups.discard(group)
+        self.topics.release(group.symbols)
+        self.stats.closed[reason] += 1
+
+    def writable(self, stream: Stream) -> None:
+        """Go on with a stream that has nothing unsent any more."""
+        if stream in self.streams:
+            self._outbox.catch_up(stream)
+
+    def sweep(self) -> None:
+        """Do what the time demands: call old tickers and silent exchanges by their name, beat, end and cut streams."""
+        now, wall_ms = self._clock(), self._now_ms()
+        self.topics.expire()
+        for symbol, topic in self.topics:
+            if topic.latest and staleness(topic.latest.aggregated_time_ms, wall_ms) > topic.level:
+                self._tell(symbol, topic)
+        self._tell_statuses()
+        beat = sse.chunk(sse.heartbeat(wall_ms))
+        for stream in list(self.streams):
+            if stream.lagging_since is not None and now - stream.lagging_since >= self._max_lag_s:
+                stream.sink.abort()
+                self.leave(stream, "slow")
+            elif now >= stream.expires_at:
+                self.end(stream, "max_age")
+            elif now >= stream.beat_at:
+                stream.beat_at = now + self._heartbeat_s
+                self._outbox.beat(stream, beat)
+
+    def end(self, stream: Stream, reason: str) -> None:
+        """Say goodbye to a stream: its client shall reconnect, at a time of its own."""
+        retry_ms = random.randint(*RETRY_AFTER_BYE_MS)
+        stream.end(sse.event("bye", {"reason": reason, "retryMs": retry_ms}, retry_ms))
+        if stream.sink.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, stream.sink.abort)
+        self.leave(stream, reason)
+
+    async def drain(self, over_s: float) -> None:
+        """End all streams, evenly spread over a time."""
+        streams = list(self.streams)
+        random.shuffle(streams)
+        start = self._clock()
+        for number, stream in enumerate(streams, start=1):
+            ahead_s = start + over_s * number / len(streams) - self._clock()
+            if ahead_s > SHORTEST_TIMER_S:
+                await asyncio.sleep(ahead_s)
+            if stream in self.streams:
+                self.end(stream, "shutdown")
+
+    def _group(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> Group:
+        group = Group(tuple(sorted(symbols)), max_hz)
+        known = self._groups.setdefault(group.key, group)
+        if known is group:
+            for symbol in symbols:
+                self.topics[symbol].groups.add(group)
+        return known
+
+    def _snapshot(self, group: Group) -> dict[str, bytes]:
+        """Return the newest event of each of the group's symbols that has one, and of each exchange."""
+        known: dict[str, bytes] = {symbol: self._current(symbol) for symbol in group.symbols if self.topics[symbol].latest}
+        return known | self._status_events
+
+    def _current(self, key: str) -> bytes:
+        """Return the newest event of a key, none being empty."""
+        if key == RESYNC:
+            return self._resync_event
+        topic = self.topics.find(Symbol(key))
+        if topic is None or topic.latest is None:
+            return self._status_events.get(key, b"")
+        now = self._now_ms()
+        if topic.level == staleness(topic.latest.aggregated_time_ms, now) == 0:
+            return topic.event
+        return sse.ticker_event(key, topic.latest.seq, as_of(topic.latest, now))

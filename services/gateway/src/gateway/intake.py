@@ -1,0 +1,71 @@
+"""Keeps the hub fed: asks the bus for what the hub wants, by name, and reads last values so that no gap is left."""
+
+import asyncio
+from typing import NoReturn
+
+from market_pulse import channels
+from market_pulse.bus import Bus, BusError
+from market_pulse.logs import get_logger
+from market_pulse.model import Symbol
+from market_pulse.subscriber import Subscriber
+
+from .hub import Hub
+
+log = get_logger()
+
+
+class Intake:
+    """This process's one subscription. To be subscribed to `ticker:<symbol>` is what makes a symbol stream."""
+
+    def __init__(self, bus: Bus, hub: Hub) -> None:
+        self._bus = bus
+        self._hub = hub
+        self._subscribed: set[Symbol] = set()
+        self._unread: set[Symbol] = set()
+        self._work = hub.topics.changed
+        self._subscriber = Subscriber(bus.client, hub.on_message, self._on_subscribed, self._on_standing)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the subscription stands right now."""
+        return self._subscriber.connected
+
+    async def run(self) -> NoReturn:
+        """Follow the bus until cancelled."""
+        await self._subscriber.subscribe_patterns(channels.ALL_STATUS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._subscriber.run())
+            tasks.create_task(self._follow_demand())
+        raise AssertionError("neither task ends by itself")
+
+    async def _follow_demand(self) -> NoReturn:
+        """Subscribe to what has become wanted, unsubscribe from what has not, read what has come to stand."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            wanted = self._hub.topics.wanted
+            added, dropped = wanted - self._subscribed, self._subscribed - wanted
+            self._subscribed = wanted
+            await self._subscriber.subscribe(*map(channels.ticker, added))
+            await self._subscriber.unsubscribe(*map(channels.ticker, dropped))
+            unread, self._unread = self._unread, set()
+            try:
+                await self._read(unread)
+            except BusError as failed:
+                log.debug("last values not read; the next message of each symbol will do", cause=str(failed))
+
+    def _on_standing(self, channel: str) -> None:
+        self._unread.add(Symbol(channel.removeprefix("ticker:")))
+        self._work.set()
+
+    async def _on_subscribed(self, lost: bool) -> None:
+        self._unread.clear()
+        statuses = await self._bus.last_matching(channels.ALL_STATUS)
+        await self._read(self._subscribed, statuses)
+        if lost:
+            self._hub.resync("the bus was away")
+
+    async def _read(self, symbols: set[Symbol], statuses: list[bytes] | None = None) -> None:
+        names = list(symbols)
+        lasts = await self._bus.last(*map(channels.ticker, names))
+        self._hub.take_last(zip(names, lasts, strict=True), statuses or ())

@@ -1,0 +1,50 @@
+"""How many streams may be open, in all and per client address."""
+
+from collections import Counter
+from ipaddress import IPv6Address, ip_address
+
+
+class TooManyStreamsError(Exception):
+    """There is no room for one more stream. `by_address` tells whether this client has too many, or all together."""
+
+    def __init__(self, *, by_address: bool) -> None:
+        super().__init__("too many streams from this address" if by_address else "too many streams")
+        self.by_address = by_address
+
+
+class Limits:
+    """Counts open streams. Over a limit the new one is refused; an open one is never cut for it."""
+
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._open: Counter[str] = Counter()
+
+    def take(self, address: str) -> str:
+        """Count one more stream and return what `give_back` has to be told when it is gone.
+
+        Raises:
+            TooManyStreamsError: there is no room.
+        """
+        owner = _owner(address)
+        if self._open[owner] >= self._most_per_address:
+            raise TooManyStreamsError(by_address=True)
+        if self._open.total() >= self._most:
+            raise TooManyStreamsError(by_address=False)
+        self._open[owner] += 1
+        return owner
+
+    def give_back(self, owner: str) -> None:
+        """Count one stream less."""
+        self._open[owner] -= 1
+        if not self._open[owner]:
+            del self._open[owner]
+
+
+def _owner(address: str) -> str:
+    """Return whose an address is: an IPv6 host has a whole /64 of them."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else address

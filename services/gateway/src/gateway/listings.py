@@ -1,0 +1,106 @@
+"""Which symbols exist: what the exchanges list, what a wrong one was probably meant to be, and the listing as JSON."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import orjson
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import extract
+
+from market_pulse.bus import Bus, BusError
+from market_pulse.logs import get_logger
+from market_pulse.model import Symbol
+
+REFRESH_INTERVAL_S = 30.0
+SHORTEST_INTERVAL_S = 1.0  # between two reads, however often a symbol is missed
+MOST_SUGGESTIONS = 5
+FARTHEST_EDITS = 2
+
+log = get_logger()
+
+
+class Listings:
+    """What the exchanges list, as far as is known, read from the bus again and again."""
+
+    def __init__(self, bus: Bus, featured: Sequence[Symbol]) -> None:
+        self._bus = bus
+        self._featured = featured
+        self._by_exchange: dict[str, frozenset[Symbol]] = {}
+        self._exchanges: dict[Symbol, list[str]] = {}
+        self._reading = asyncio.Lock()
+        self._read_at = -REFRESH_INTERVAL_S
+        self.json = b""
+        self.etag = ""
+        self._index({})
+
+    @property
+    def known(self) -> bool:
+        """Whether any exchange has said yet what it lists."""
+        return bool(self._by_exchange)
+
+    def __contains__(self, symbol: Symbol) -> bool:
+        return symbol in self._exchanges or symbol in self._featured
+
+    async def unlisted(self, symbols: Iterable[Symbol]) -> list[Symbol]:
+        """Return those of the symbols that nobody lists, having looked again if there seemed to be any."""
+        missing = [symbol for symbol in symbols if symbol not in self]
+        if not missing:
+            return []
+        await self.refresh()
+        return [symbol for symbol in missing if symbol not in self]
+
+    def suggestions(self, symbol: Symbol) -> list[Symbol]:
+        """Return the listed symbols nearest to one that is not, best first."""
+        return near_matches(symbol, self._exchanges)
+
+    def matching(self, text: str) -> bytes:
+        """Return the listing's JSON, reduced to the symbols that contain a text, in whatever case."""
+        wanted = text.strip().upper()
+        return self._json(symbol for symbol in self._exchanges if wanted in symbol)
+
+    async def run(self) -> None:
+        """Keep the listings fresh until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH_INTERVAL_S if self.known else SHORTEST_INTERVAL_S)
+
+    async def refresh(self) -> None:
+        """Read the listings, unless that was done just now. What an exchange listed holds until it says otherwise."""
+        clock = asyncio.get_running_loop().time
+        async with self._reading:
+            if clock() - self._read_at < SHORTEST_INTERVAL_S:
+                return
+            try:
+                self._index(await self._bus.listings())
+            except BusError as failed:
+                log.debug("listings not read", cause=str(failed))
+            self._read_at = clock()
+
+    def _index(self, news: Mapping[str, frozenset[Symbol]]) -> None:
+        by_exchange = self._by_exchange | {exchange: symbols for exchange, symbols in news.items() if symbols}
+        if by_exchange == self._by_exchange and self.json:
+            return
+        self._by_exchange = by_exchange
+        exchanges: dict[Symbol, list[str]] = {}
+        for exchange in sorted(by_exchange):
+            for symbol in by_exchange[exchange]:
+                exchanges.setdefault(symbol, []).append(exchange)
+        self._exchanges = dict(sorted(exchanges.items()))
+        self.json = self._json(self._exchanges)
+        self.etag = f'"{hashlib.sha256(self.json).hexdigest()[:16]}"'
+
+    def _json(self, symbols: Iterable[Symbol]) -> bytes:
+        listed = [{"symbol": symbol, "exchanges": self._exchanges[symbol]} for symbol in symbols]
+        return orjson.dumps({"featured": self._featured, "symbols": listed})
+
+
+def near_matches(symbol: Symbol, listed: Mapping[Symbol, Sequence[str]]) -> list[Symbol]:
+    """Return up to MOST_SUGGESTIONS listed symbols within FARTHEST_EDITS single-letter edits, nearest first.
+
+    Among equally near ones those with the same quote come first, then those that more exchanges list.
+    """
+    found = extract(symbol, listed.keys(), scorer=OSA.distance, score_cutoff=FARTHEST_EDITS, limit=None)
+    quote = symbol.partition("-")[2]
+    ranked = sorted(found, key=lambda one: (one[1], one[0].partition("-")[2] != quote, -len(listed[one[0]]), one[0]))
+    return [name for name, _, _ in ranked[:MOST_SUGGESTIONS]]

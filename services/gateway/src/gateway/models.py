@@ -1,0 +1,191 @@
+"""The API's objects as OpenAPI shows them. Hot answers are bytes from the bus and never pass through these."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic.alias_generators import to_camel
+
+from market_pulse.model import FeedState, Quality, SourceState
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class TickerSource(_Model):
+    """One exchange's part in a ticker. The price is the sum of weight * usedPrice over the sources."""
+
+    exchange: str
+    price: float
+    used_price: float | None
+    weight: float
+    age_ms: int
+    state: SourceState
+    reason: str | None
+
+
+class Ticker(_Model):
+    """One symbol's price across exchanges, and how far to trust it. Times are Unix milliseconds.
+
+    A ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After another
+    60 s it is `down`, and the price is null. Either comes with the seq of the last renewal.
+    """
+
+    v: int
+    symbol: str = Field(examples=["BTC-USDT"])
+    seq: int
+    price: float | None
+    dp: int = Field(description="Decimals worth showing")
+    bid: float | None
+    ask: float | None
+    change24h: float | None = Field(alias="change24h")
+    change_percent24h: float | None = Field(alias="changePercent24h")
+    open24h: float | None = Field(alias="open24h")
+    high24h: float | None = Field(alias="high24h")
+    low24h: float | None = Field(alias="low24h")
+    volume24h: float | None = Field(alias="volume24h", description="In base units")
+    quote_volume24h: float | None = Field(alias="quoteVolume24h", description="In quote units")
+    quality: Quality
+    confidence: float | None
+    spread_bps: float | None
+    sources_used: int
+    sources_total: int
+    sources: list[TickerSource]
+    exchange_time: int | None
+    received_time: int | None
+    aggregated_time: int
+
+
+class Tickers(_Model):
+    """The tickers known of the symbols asked for, in that order, and the symbols of which none is known yet."""
+
+    tickers: list[Ticker]
+    missing: list[str]
+
+
+class ListedSymbol(_Model):
+    """A symbol and the exchanges that list it."""
+
+    symbol: str
+    exchanges: list[str]
+
+
+class SymbolListing(_Model):
+    """What can be asked for. The featured symbols stream always, others as soon as somebody asks."""
+
+    featured: list[str]
+    symbols: list[ListedSymbol]
+
+
+class FeedStatus(_Model):
+    """How one exchange's feed is doing, since when and why."""
+
+    v: int
+    exchange: str
+    state: FeedState
+    reason: str | None
+    since: int
+    symbols: int
+    last_tick_time: int | None
+    reconnects: int
+    instance: str
+    simulated: bool
+
+
+class GatewayStatus(_Model):
+    """How this gateway process is doing."""
+
+    instance: str
+    uptime_s: float
+    streams: int
+    symbols: list[str] = Field(description="Subscribed on the bus right now")
+    bus_connected: bool
+    resyncs: int
+    draining: bool
+
+
+class Status(_Model):
+    """Each exchange's feed and this gateway. `simulated` is true when any exchange's prices are made up by the simulator."""
+
+    simulated: bool
+    exchanges: dict[str, FeedStatus]
+    gateway: GatewayStatus
+
+
+class Problem(BaseModel):
+    """RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    suggestions: dict[str, list[str]] | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+class Connected(_Model):
+    """What the stream will carry. `resumed` says that a valid Last-Event-ID came; the answer is a fresh snapshot anyway."""
+
+    symbols: list[str]
+    instance: str
+    simulated: bool
+    resumed: bool
+    heartbeat_ms: int
+
+
+class Resync(_Model):
+    """Messages may have been missed. Fresh snapshots follow."""
+
+    reason: str
+
+
+class Bye(_Model):
+    """The server ends this stream. Reconnect after `retryMs`, as an EventSource does by itself."""
+
+    reason: Literal["shutdown", "max_age"]
+    retry_ms: int
+
+
+class ConnectedEvent(BaseModel):
+    """The first event."""
+
+    type: Literal["connected"]
+    data: Connected
+
+
+class TickerEvent(BaseModel):
+    """A symbol's newest state: a snapshot first, then each change. Its `id:` is `<symbol>:<seq>`."""
+
+    type: Literal["ticker"]
+    data: Ticker
+
+
+class StatusEvent(BaseModel):
+    """An exchange's state, at the start and whenever it changes."""
+
+    type: Literal["status"]
+    data: FeedStatus
+
+
+class ResyncEvent(BaseModel):
+    """Messages may have been missed."""
+
+    type: Literal["resync"]
+    data: Resync
+
+
+class ByeEvent(BaseModel):
+    """The last event."""
+
+    type: Literal["bye"]
+    data: Bye
+
+
+class StreamEvent(RootModel[ConnectedEvent | TickerEvent | StatusEvent | ResyncEvent | ByeEvent]):
+    """The data of a stream's default (`message`) events."""
+
+
+PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/StreamEvent"}}}}

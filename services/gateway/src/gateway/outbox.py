@@ -1,0 +1,138 @@
+"""When and to whom bytes are written: one shared chunk per group and flush, and nothing to who has not taken the last one."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from market_pulse.clock import now_ms
+
+from .flush import FlushClock
+from .sse import chunk
+from .stats import Stats
+from .streams import Group, Stream
+
+RESYNC = "resync"  # the one key whose event comes before all others
+SHORTEST_TIMER_S = 0.001  # the event loop's resolution
+
+
+class Outbox:
+    """Writes what is pending in groups to their streams.
+
+    Args:
+        stats: where it counts.
+        flush_clock: when flushes may happen.
+        clock: monotonic seconds.
+        current: the newest event of a key, for who missed it.
+    """
+
+    def __init__(
+        self, stats: Stats, flush_clock: FlushClock, clock: Callable[[], float], current: Callable[[str], bytes]
+    ) -> None:
+        self._stats = stats
+        self._flush_clock = flush_clock
+        self._clock = clock
+        self._current = current
+        self._loop = asyncio.get_running_loop()
+        self._dirty: list[Group] = []
+        self._armed = False
+        self._oldest_unwritten_ms: int | None = None
+
+    def add(self, group: Group, key: str, event: bytes) -> None:
+        """Have an event sent to a group, in the place of an earlier one of the same key that is still pending."""
+        self._stats.conflated += key in group.pending
+        group.pending[key] = event
+        self.queue(group)
+
+    def queue(self, group: Group) -> None:
+        """Have a group flushed as soon as its own rate and the flush clock allow."""
+        if group.queued:
+            return
+        group.queued = True
+        wait_s = group.not_before - self._clock() if group.shortest_s else 0.0
+        if wait_s > 0:
+            self._loop.call_later(wait_s, self._enqueue, group)
+        else:
+            self._enqueue(group)
+
+    def date(self, published_ms: int) -> None:
+        """Note when a message that is now pending was published, for the latency of the next flush."""
+        if self._oldest_unwritten_ms is None:
+            self._oldest_unwritten_ms = published_ms
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Write to one stream, unless its connection is going."""
+        if stream.sink.is_closing():
+            return
+        stream.sink.write(data)
+        self._stats.frames += 1
+        self._stats.bytes += len(data)
+
+    def beat(self, stream: Stream, data: bytes) -> None:
+        """Write a heartbeat to a stream that can take it; one that cannot is lagging."""
+        if stream.sink.get_write_buffer_size():
+            self._lag(stream, self._clock())
+        else:
+            self.write(stream, data)
+
+    def catch_up(self, stream: Stream) -> None:
+        """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
+        stream.lagging_since = None
+        if stream.missed:
+            missed, stream.missed = stream.missed, {}
+            self.write(stream, chunk(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
+
+    def _enqueue(self, group: Group) -> None:
+        self._dirty.append(group)
+        if self._armed:
+            return
+        self._armed = True
+        wait_s = self._flush_clock.wait_s(self._clock())
+        if wait_s > 0:
+            self._loop.call_later(max(wait_s, SHORTEST_TIMER_S), self._flush)
+        else:
+            self._loop.call_soon(self._flush)  # with all that the bus has for us in this turn of the loop
+
+    def _flush(self) -> None:
+        start = self._clock()
+        self._armed = False
+        dirty, self._dirty = self._dirty, []
+        for group in dirty:
+            group.queued = False
+            group.not_before = start + group.shortest_s
+            self._flush_group(group, start)
+        end = self._clock()
+        self._flush_clock.flushed(start, end)
+        self._stats.flushes += 1
+        self._stats.flush_s += end - start
+        if self._oldest_unwritten_ms is not None:
+            self._stats.latency.observe((now_ms() - self._oldest_unwritten_ms) / 1000)
+            self._oldest_unwritten_ms = None
+
+    def _flush_group(self, group: Group, now: float) -> None:
+        pending, group.pending = group.pending, {}
+        joiners, group.joiners = group.joiners, {}
+        if not pending:
+            return
+        data = chunk(b"".join(pending.values()))
+        for stream in list(group.streams):
+            self._offer(stream, data, pending, now)
+        for stream, given in joiners.items():
+            group.streams.add(stream)
+            news = {key: event for key, event in pending.items() if given.get(key) is not event}
+            if news:
+                self._offer(stream, chunk(b"".join(news.values())), news, now)
+
+    def _offer(self, stream: Stream, data: bytes, keys: Iterable[str], now: float) -> None:
+        unsent = stream.sink.get_write_buffer_size()
+        if not unsent and not stream.missed:
+            self.write(stream, data)
+            return
+        stream.missed.update(dict.fromkeys(keys))
+        if unsent:
+            self._lag(stream, now)
+        else:
+            self.catch_up(stream)
+
+    def _lag(self, stream: Stream, now: float) -> None:
+        if stream.lagging_since is None:
+            stream.lagging_since = now
+            self._stats.laggards += 1

@@ -1,0 +1,71 @@
+"""What people open in a browser, and what machines probe: the page, the API's documentation, health and metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import prometheus_client
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from market_pulse.health import Check, verdict
+
+from .metrics import gateway_registry
+
+STATIC = Path(__file__).parent / "static"
+PAGE_HEADERS = {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-cache"}
+
+pages = APIRouter(include_in_schema=False)
+
+
+@pages.get("/")
+async def page() -> Response:
+    """Return the page."""
+    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+
+
+@pages.get("/docs")
+async def docs(request: Request) -> Response:
+    """Return Swagger UI, all of it from this server."""
+    app: FastAPI = request.app
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=f"{app.title}: API",
+        swagger_js_url="/docs-assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs-assets/swagger-ui.css",
+        swagger_favicon_url="/static/icon.svg",
+    )
+
+
+@pages.get("/livez")
+@pages.get("/healthz")
+async def livez() -> Response:
+    """Answer that this process runs; whether Redis does is none of this probe's business."""
+    return _probe({})
+
+
+@pages.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Answer whether new clients should be sent here, naming what fails."""
+    return _probe(request.app.state.gateway.ready_checks)
+
+
+@pages.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Answer a Prometheus scrape."""
+    registry = request.app.state.registry
+    return Response(prometheus_client.generate_latest(registry), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add all of these, and the files they load."""
+    app.state.registry = gateway_registry(app.state.gateway)
+    app.include_router(pages)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/docs-assets", StaticFiles(packages=[("fastapi_offline", "static")]))
+
+
+def _probe(checks: Mapping[str, Check]) -> Response:
+    status, body = verdict(checks)
+    return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})

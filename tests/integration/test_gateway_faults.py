@@ -1,0 +1,187 @@
+"""What goes wrong around a gateway: the bus away, readers that do not read, and its own end."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from market_pulse.bus import open_bus
+
+from .gateway_fixtures import (
+    BTC,
+    ETH,
+    PATIENCE_S,
+    GatewayProcess,
+    Market,
+    Valkey,
+    gateway_process,
+    reading,
+    running_gateway,
+    until,
+    valkey_server,
+)
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[Valkey]:
+    async with valkey_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def market(valkey: Valkey) -> AsyncIterator[Market]:
+    async with open_bus(valkey.url) as bus:
+        yield Market(bus)
+
+
+async def test_the_bus_goes_and_comes_back(valkey: Valkey, market: Market) -> None:
+    """Streams stay, say what has become of the price, and are told that they may have missed something."""
+    await market.list_symbols(BTC, ETH)
+    async with running_gateway(valkey.url) as running, reading(running.http, "/api/realtime/BTC") as reader:
+        for number in range(5):
+            await market.publish(BTC, 100.0 + number)
+        await reader.next("ticker", lambda data: data["price"] == 104.0)
+
+        await valkey.kill()
+        await until(lambda: not running.gateway.intake.connected)
+        ready = await running.http.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["draining"]) == (503, "ok")
+        assert (await running.http.get("/livez")).status_code == 200
+        stale = await reader.next("ticker")
+        assert (stale["quality"], stale["price"], stale["seq"]) == ("stale", 104.0, 5)
+        assert (await running.http.get("/api/ticker/BTC")).json()["quality"] == "stale"
+        cold = await running.http.get("/api/ticker/ETH")
+        assert cold.status_code == 503
+        assert (await running.http.get("/api/status")).json()["gateway"]["busConnected"] is False
+
+        await valkey.start()
+        seq = await market.publish(BTC, 200.0)
+        assert seq == 1, "the new server knows nothing of the old one's numbers"
+        await reader.next("resync")
+        fresh = await reader.next("ticker")
+        assert (fresh["quality"], fresh["price"]) == ("ok", 200.0)
+        seq = await market.publish(BTC, 201.0)
+        assert (await reader.next("ticker"))["seq"] == seq
+        assert (await running.http.get("/readyz")).status_code == 200
+
+
+async def test_without_a_bus_nothing_hangs(valkey: Valkey) -> None:
+    await valkey.kill()
+    async with running_gateway(valkey.url, connected=False) as running:
+        async with asyncio.timeout(PATIENCE_S):
+            for path, status in {
+                "/livez": 200, "/readyz": 503, "/api/status": 200, "/api/symbols": 200, "/metrics": 200,
+                "/api/ticker/BTC": 503, "/api/ticker?symbols=BTC": 200, "/api/realtime/SOL": 503,
+            }.items():  # fmt: skip
+                answer = await running.http.get(path)
+                assert answer.status_code == status, path
+
+
+@contextlib.asynccontextmanager
+async def not_reading(gateway: GatewayProcess, path: str) -> AsyncIterator[socket.socket]:
+    """Open a stream with a small receive buffer and read nothing of it."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(connection, ("127.0.0.1", gateway.port))
+        await loop.sock_sendall(connection, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        yield connection
+
+
+async def metric(http: httpx.AsyncClient, name: str) -> float:
+    for line in (await http.get("/metrics")).text.splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.split()[-1])
+    return 0.0
+
+
+async def test_a_slow_reader_gets_the_newest_and_costs_nothing(valkey: Valkey, market: Market) -> None:
+    """It reads nothing for thousands of messages; then what it reads is not the past."""
+    async with (
+        gateway_process(valkey.url) as gateway,
+        httpx.AsyncClient(base_url=gateway.url) as http,
+        not_reading(gateway, "/api/realtime/BTC") as slow,
+        reading(http, "/api/realtime/BTC") as quick,
+    ):
+        await quick.next("connected")
+        await until(lambda: streams(http, 2))
+        before = await metric(http, "process_resident_memory_bytes")
+        seq = 0
+        for _ in range(3000):
+            seq = await market.publish(BTC, 1.0)
+        await quick.next("ticker", lambda data: data["seq"] == seq)
+        assert await metric(http, "market_pulse_gateway_laggards_total") >= 1
+        assert await metric(http, "process_resident_memory_bytes") - before < 8_000_000
+        loop = asyncio.get_running_loop()
+        received = 0
+        async with asyncio.timeout(PATIENCE_S):
+            text = b""
+            while f'"seq":{seq},'.encode() not in text:
+                data = await loop.sock_recv(slow, 65536)
+                received += len(data)
+                text = (text + data)[-4096:]
+        assert received < 3000 * 300 / 4, "it was spared most of what it missed"
+
+
+async def streams(http: httpx.AsyncClient, count: int) -> bool:
+    return await metric(http, "market_pulse_gateway_streams") == count
+
+
+async def test_who_never_reads_is_cut(valkey: Valkey, market: Market) -> None:
+    async with (
+        gateway_process(valkey.url, MAX_LAG_S="1") as gateway,
+        httpx.AsyncClient(base_url=gateway.url) as http,
+        not_reading(gateway, "/api/realtime/BTC"),
+    ):
+        await until(lambda: streams(http, 1))
+        async with asyncio.timeout(PATIENCE_S):
+            while 'streams_closed_total{reason="slow"} 1.0' not in (await http.get("/metrics")).text:
+                for _ in range(50):
+                    await market.publish(BTC, 1.0)
+        assert await streams(http, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+async def test_stopping_with_open_streams(valkey: Valkey, market: Market, number: signal.Signals) -> None:
+    """Everybody hears goodbye, also who does not read is no reason to stay, and the exit code is 0."""
+    await market.publish(BTC, 1.0)
+    async with (
+        gateway_process(valkey.url, DRAIN_S="1") as gateway,
+        httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http,
+        not_reading(gateway, "/api/realtime/BTC"),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        readers = [await stack.enter_async_context(reading(http, "/api/realtime/BTC")) for _ in range(20)]
+        for reader in readers:
+            await reader.next("ticker")
+        gateway.process.send_signal(number)
+        await until(lambda: unready(http))
+        async with reading(http, "/api/realtime/BTC") as late:
+            await late.next("connected")  # until a proxy has noticed, newcomers are still served
+        ends: list[Any] = [(await reader.rest())[-1] for reader in readers]
+        assert {(end["type"], end["data"]["reason"]) for end in ends} == {("bye", "shutdown")}
+        assert len({end["data"]["retryMs"] for end in ends}) > 1, "they do not come back as one"
+        assert await asyncio.wait_for(gateway.process.wait(), PATIENCE_S) == 0
+
+
+async def unready(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/readyz")).status_code == 503
+
+
+async def test_a_second_signal_ends_at_once(valkey: Valkey) -> None:
+    async with (
+        gateway_process(valkey.url, DRAIN_S="60") as gateway,
+        httpx.AsyncClient(base_url=gateway.url) as http,
+        reading(http, "/api/realtime/BTC") as reader,
+    ):
+        await reader.next("connected")
+        gateway.process.send_signal(signal.SIGTERM)
+        await until(lambda: unready(http))
+        gateway.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(gateway.process.wait(), PATIENCE_S) == 0

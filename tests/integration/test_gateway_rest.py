@@ -1,0 +1,225 @@
+"""What REST answers, and how it refuses: always in bounded time, never with a 500."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway import models
+from market_pulse.bus import open_bus
+from market_pulse.model import Symbol
+
+from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, Valkey, reading, running_gateway, until, valkey_server
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[Valkey]:
+    async with valkey_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def market(valkey: Valkey) -> AsyncIterator[Market]:
+    async with open_bus(valkey.url) as bus:
+        yield Market(bus)
+
+
+@pytest.fixture
+async def running(valkey: Valkey, market: Market) -> AsyncIterator[Running]:
+    await market.list_symbols(BTC, ETH, SOL, DOGE, Symbol("BTC-USDC"))
+    async with running_gateway(valkey.url) as running:
+        yield running
+
+
+def problem(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == answer.status_code
+    models.Problem.model_validate(body)
+    return body
+
+
+async def test_the_last_ticker(running: Running, market: Market) -> None:
+    seq = await market.publish(BTC, 64000.0)
+    await until(lambda: running.gateway.hub.ticker(BTC) is not None)
+    answer = await running.http.get("/api/ticker/btc")
+    assert answer.headers["cache-control"] == "no-store"
+    assert (answer.json()["seq"], answer.json()["price"]) == (seq, 64000.0)
+    models.Ticker.model_validate(answer.json())
+    head = await running.http.head("/api/ticker/btc")
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(answer.content)))
+
+
+async def test_asking_for_a_cold_symbol_makes_it_stream(running: Running, market: Market) -> None:
+    """The request itself is the demand, and waits for what that brings."""
+
+    async def ingest() -> None:
+        await until(lambda: demanded(market, SOL))
+        await market.publish(SOL, 150.0)
+
+    publishing = asyncio.create_task(ingest())
+    answer = await running.http.get("/api/ticker/SOL")
+    await publishing
+    assert (answer.status_code, answer.json()["price"]) == (200, 150.0)
+
+
+async def demanded(market: Market, symbol: Symbol) -> bool:
+    return symbol in await market.bus.demanded()
+
+
+async def test_no_price_in_time(running: Running) -> None:
+    answer = await running.http.get("/api/ticker/DOGE")
+    assert (answer.status_code, problem(answer)["code"]) == (503, "no_price_yet")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_many_tickers_and_what_is_missing(running: Running, market: Market) -> None:
+    await market.publish(BTC, 1.0)
+    await market.publish(ETH, 2.0)
+    answer = await running.http.get("/api/ticker", params={"symbols": "ETH,BTC,DOGE"})
+    body = models.Tickers.model_validate(answer.json())
+    assert [(ticker.symbol, ticker.price) for ticker in body.tickers] == [(ETH, 2.0), (BTC, 1.0)]
+    assert body.missing == [DOGE]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/ticker/BTCC", "/api/ticker?symbols=ETH,BTCC", "/api/realtime/BTCC", "/api/realtime?symbols=btcc"]
+)
+async def test_unknown_symbols_come_with_near_matches(running: Running, path: str) -> None:
+    body = problem(await running.http.get(path))
+    assert (body["status"], body["code"]) == (404, "unknown_symbol")
+    assert body["suggestions"] == {"BTCC-USDT": ["BTC-USDT", "BTC-USDC"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/ticker/B!", 400),
+        ("/api/ticker/a-b-c", 400),
+        ("/api/realtime/%F0%9F%92%A9", 400),
+        ("/api/realtime?symbols=,", 400),
+        ("/api/ticker?symbols=" + ",".join(f"A{number}" for number in range(101)), 400),
+        ("/api/realtime", 422),
+        ("/api/ticker", 422),
+        ("/api/realtime/BTC?max_hz=0", 422),
+        ("/api/realtime/BTC?max_hz=nan", 422),
+        ("/api/realtime/BTC?max_hz=fast", 422),
+        ("/api/nothing", 404),
+    ],
+)
+async def test_malformed_requests(running: Running, path: str, status: int) -> None:
+    assert problem(await running.http.get(path))["status"] == status
+
+
+async def test_wrong_methods(running: Running) -> None:
+    answer = await running.http.post("/api/ticker/BTC")
+    assert problem(answer)["status"] == 405
+    assert answer.headers["allow"] == "GET"
+    assert (await running.http.head("/api/realtime/BTC")).status_code == 405
+
+
+async def test_a_new_listing_is_found_at_once(running: Running, market: Market) -> None:
+    new = Symbol("NEW-USDT")
+    await asyncio.sleep(1.1)  # the last look was at the start
+    await market.bus.publish_listing("bybit", [new, BTC])
+    await market.publish(new, 3.0)
+    assert (await running.http.get("/api/ticker/NEW")).json()["price"] == 3.0
+
+
+async def test_the_listing(running: Running) -> None:
+    answer = await running.http.get("/api/symbols")
+    body = models.SymbolListing.model_validate(answer.json())
+    assert body.featured == [BTC, ETH]
+    assert [listed.symbol for listed in body.symbols] == ["BTC-USDC", "BTC-USDT", "DOGE-USDT", "ETH-USDT", "SOL-USDT"]
+    assert body.symbols[0].exchanges == ["okx"]
+    again = await running.http.get("/api/symbols", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", answer.headers["etag"])
+    filtered = (await running.http.get("/api/symbols", params={"q": "btc"})).json()
+    assert [listed["symbol"] for listed in filtered["symbols"]] == ["BTC-USDC", "BTC-USDT"]
+
+
+async def test_before_any_listing_only_featured_symbols_are_taken(valkey: Valkey, market: Market) -> None:
+    async with running_gateway(valkey.url) as running:
+        await market.publish(BTC, 1.0)
+        assert (await running.http.get("/api/ticker/BTC")).status_code == 200
+        refused = await running.http.get("/api/realtime/SOL")
+        assert (refused.status_code, problem(refused)["code"]) == (503, "listing_unknown")
+        assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_status(running: Running, market: Market) -> None:
+    before = models.Status.model_validate((await running.http.get("/api/status")).json())
+    assert (before.simulated, before.exchanges) == (False, {})
+    await market.say(simulated=True)
+    await until(lambda: running.gateway.hub.statuses.simulated)
+    async with reading(running.http, "/api/realtime/SOL") as reader:
+        await reader.next("connected")
+        answer = await running.http.get("/api/status")
+    status = models.Status.model_validate(answer.json())
+    assert answer.headers["x-market-pulse-simulated"] == "true"
+    assert status.simulated
+    assert status.exchanges["okx"].state == "connected"
+    assert (status.gateway.streams, status.gateway.symbols) == (1, [BTC, ETH, SOL])
+    assert status.gateway.bus_connected
+    assert not status.gateway.draining
+
+
+async def test_probes(running: Running) -> None:
+    for path in ("/livez", "/healthz", "/readyz"):
+        assert (await running.http.get(path)).status_code == 200
+    running.gateway.draining = True
+    answer = await running.http.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["bus"]) == (503, "ok")
+    assert answer.json()["checks"]["draining"] != "ok"
+    assert (await running.http.get("/livez")).status_code == 200
+
+
+async def test_metrics(running: Running, market: Market) -> None:
+    async with reading(running.http, "/api/realtime/BTC") as reader:
+        await market.publish(BTC, 1.0)
+        await reader.next("ticker")
+        text = (await running.http.get("/metrics")).text
+    values = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.labels
+    }
+    assert values["market_pulse_gateway_streams"] == 1
+    assert values["market_pulse_gateway_bus_connected"] == 1
+    assert values["market_pulse_gateway_streams_opened_total"] == 1
+    assert values["market_pulse_gateway_publish_to_write_seconds_count"] >= 1
+    assert values["market_pulse_gateway_sent_bytes_total"] > 500
+
+
+async def test_openapi_describes_each_route_and_defines_what_it_refers_to(running: Running) -> None:
+    text = (await running.http.get("/openapi.json")).text
+    description = orjson.loads(text)
+    assert set(description["paths"]) == {
+        "/api/realtime/{symbol}", "/api/realtime", "/api/ticker/{symbol}", "/api/ticker", "/api/symbols", "/api/status",
+    }  # fmt: skip
+    referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert referred <= set(description["components"]["schemas"])
+    fields = description["components"]["schemas"]["Ticker"]["properties"]
+    assert set(fields) == set(orjson.loads(ticker_json()))
+
+
+def ticker_json() -> bytes:
+    from market_pulse.codec import encode_ticker
+
+    from .gateway_fixtures import sample_ticker
+
+    return encode_ticker(sample_ticker(BTC, 1.0))
+
+
+async def test_pages_load_nothing_from_elsewhere(running: Running) -> None:
+    for path in ("/", "/docs"):
+        page = await running.http.get(path)
+        assert page.status_code == 200
+        assert "http" not in page.text.replace("http-equiv", "")
+    for path in ("/static/page.js", "/static/page.css", "/docs-assets/swagger-ui-bundle.js", "/docs-assets/swagger-ui.css"):
+        assert (await running.http.get(path)).status_code == 200

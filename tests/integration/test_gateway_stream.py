@@ -1,0 +1,280 @@
+"""Streams over real sockets: what comes, in which order, and what it does to demand."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+import orjson
+import pytest
+
+from gateway.topics import LINGER_S
+from market_pulse.bus import open_bus
+
+from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, Valkey, reading, running_gateway, until, valkey_server
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[Valkey]:
+    async with valkey_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def market(valkey: Valkey) -> AsyncIterator[Market]:
+    async with open_bus(valkey.url) as bus:
+        yield Market(bus)
+
+
+@pytest.fixture
+async def running(valkey: Valkey, market: Market) -> AsyncIterator[Running]:
+    await market.list_symbols(BTC, ETH, SOL, DOGE)
+    async with running_gateway(valkey.url) as running:
+        yield running
+
+
+async def test_snapshot_then_live(running: Running, market: Market) -> None:
+    first = await market.publish(BTC, 100.0)
+    async with reading(running.http, "/api/realtime/btc") as reader:
+        assert reader.response.headers["cache-control"] == "no-cache, no-transform"
+        assert reader.response.headers["x-accel-buffering"] == "no"
+        connected = await reader.next()
+        assert connected["type"] == "connected"
+        assert connected["data"]["symbols"] == ["BTC-USDT"]
+        assert connected["data"]["simulated"] is False
+        assert reader.retry_ms is not None
+        assert 1000 <= reader.retry_ms <= 5000
+        snapshot = await reader.next()
+        assert (snapshot["type"], snapshot["data"]["seq"], snapshot["data"]["price"]) == ("ticker", first, 100.0)
+        assert reader.last_id == f"BTC-USDT:{first}"
+        second = await market.publish(BTC, 101.0)
+        assert (await reader.next("ticker"))["seq"] == second == first + 1
+
+
+async def test_no_gap_and_no_repetition_while_opening(running: Running, market: Market) -> None:
+    """Streams that open while prices come thick and fast see each number once, from their snapshot on."""
+    stop = asyncio.Event()
+
+    async def publish() -> None:
+        while not stop.is_set():
+            await market.publish(BTC, 1.0)
+            await asyncio.sleep(0.001)
+
+    async def read() -> list[int]:
+        async with reading(running.http, "/api/realtime/BTC") as reader:
+            return [(await reader.next("ticker"))["seq"] for _ in range(60)]
+
+    publishing = asyncio.create_task(publish())
+    try:
+        streams = await asyncio.gather(*(read() for _ in range(10)))
+    finally:
+        stop.set()
+        await publishing
+    for numbers in streams:
+        assert numbers == sorted(set(numbers)), "never backwards, never twice"
+
+
+async def test_the_last_number_always_arrives(running: Running, market: Market) -> None:
+    async with reading(running.http, "/api/realtime?symbols=BTC,ETH") as reader:
+        for _ in range(50):
+            newest = {BTC: await market.publish(BTC, 1.0), ETH: await market.publish(ETH, 1.0)}
+        for symbol, seq in newest.items():
+            await reader.next("ticker", lambda data, symbol=symbol, seq=seq: (data["symbol"], data["seq"]) == (symbol, seq))  # type: ignore[misc]
+
+
+async def test_many_symbols_over_one_connection(running: Running, market: Market) -> None:
+    for symbol in (BTC, ETH):
+        await market.publish(symbol, 10.0)
+    async with reading(running.http, "/api/realtime?symbols=ETH,btc,BTC-USDT,SOL") as reader:
+        assert (await reader.next())["data"]["symbols"] == ["ETH-USDT", "BTC-USDT", "SOL-USDT"]
+        assert {(await reader.next("ticker"))["symbol"] for _ in range(2)} == {BTC, ETH}
+        await market.publish(SOL, 5.0)
+        assert (await reader.next("ticker"))["symbol"] == SOL
+
+
+async def test_a_stream_is_demand_until_it_ends(running: Running, market: Market) -> None:
+    assert await market.bus.demanded() == {BTC, ETH}
+    async with reading(running.http, "/api/realtime/SOL") as reader:
+        await reader.next("connected")
+        await until(lambda: _demanded(market, {BTC, ETH, SOL}))
+    await until(lambda: not running.gateway.hub.streams)
+    assert SOL in await market.bus.demanded(), "it lingers a moment"
+    await until(lambda: _demanded(market, {BTC, ETH}), LINGER_S + 10)
+
+
+async def _demanded(market: Market, symbols: set[str]) -> bool:
+    return await market.bus.demanded() == symbols
+
+
+async def test_a_price_from_before_is_a_snapshot_too(running: Running, market: Market) -> None:
+    """Nobody here has subscribed to it yet, so it comes from the last value."""
+    seq = await market.publish(DOGE, 0.1)
+    async with reading(running.http, "/api/realtime/DOGE") as reader:
+        assert (await reader.next("ticker"))["seq"] == seq
+
+
+async def test_an_old_price_is_not_shown_as_live(running: Running, market: Market) -> None:
+    await market.publish(DOGE, 0.1, time_ms=1_600_000_000_000)
+    async with reading(running.http, "/api/realtime/DOGE") as reader:
+        ticker = await reader.next("ticker")
+        assert (ticker["quality"], ticker["price"]) == ("down", None)
+        await market.publish(DOGE, 0.2)
+        ticker = await reader.next("ticker")
+        assert (ticker["quality"], ticker["price"]) == ("ok", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "resumed"),
+    [
+        ({"headers": {"Last-Event-ID": "BTC-USDT:7"}}, True),
+        ({"params": {"last_event_id": "BTC-USDT:7"}}, True),
+        ({"headers": {"Last-Event-ID": "nonsense"}}, False),
+        ({}, False),
+    ],
+)
+async def test_resuming_is_answered_with_a_fresh_snapshot(
+    running: Running, market: Market, sent: dict[str, dict[str, str]], resumed: bool
+) -> None:
+    seq = await market.publish(BTC, 1.0)
+    async with reading(running.http, "/api/realtime/BTC", **sent) as reader:
+        assert (await reader.next("connected"))["resumed"] is resumed
+        assert (await reader.next("ticker"))["seq"] == seq
+
+
+async def test_status_and_simulation_are_told(running: Running, market: Market) -> None:
+    async with reading(running.http, "/api/realtime/BTC") as reader:
+        await reader.next("connected")
+        await market.say(simulated=True)
+        assert (await reader.next("status"))["simulated"] is True
+    async with reading(running.http, "/api/realtime/BTC") as reader:
+        assert reader.response.headers["x-market-pulse-simulated"] == "true"
+        assert (await reader.next("connected"))["simulated"] is True
+        assert (await reader.next("status"))["exchange"] == "okx"
+
+
+async def test_heartbeats(valkey: Valkey) -> None:
+    async with running_gateway(valkey.url, heartbeat_s=0.2) as running, reading(running.http, "/api/realtime/BTC") as reader:
+        first, second = await reader.next("hb"), await reader.next("hb")
+        assert first["time"] < second["time"]
+        assert reader.last_id == "", "a heartbeat has no id"
+
+
+async def test_max_hz(running: Running, market: Market) -> None:
+    """Fewer events, but the newest one always."""
+    async with reading(running.http, "/api/realtime/BTC?max_hz=5") as reader:
+        await reader.next("connected")
+        seq = 0
+        for _ in range(100):
+            seq = await market.publish(BTC, 1.0)
+            await asyncio.sleep(0.005)
+        seen = 1
+        while (await reader.next("ticker"))["seq"] != seq:
+            seen += 1
+        assert seen < 50
+
+
+async def test_streams_end_at_their_age(valkey: Valkey) -> None:
+    async with running_gateway(valkey.url, stream_max_age_s=0.3, heartbeat_s=0.2) as running:
+        async with reading(running.http, "/api/realtime/BTC") as reader:
+            last = (await reader.rest())[-1]
+        assert (last["type"], last["data"]["reason"]) == ("bye", "max_age")
+        assert last["data"]["retryMs"] == reader.retry_ms
+
+
+async def test_limits_per_address_and_in_all(valkey: Valkey) -> None:
+    async with running_gateway(valkey.url, max_streams=3, max_streams_per_ip=2, trusted_proxies=("127.0.0.1",)) as running:
+
+        def as_client(address: str) -> dict[str, str]:
+            return {"X-Forwarded-For": address}
+
+        async with contextlib.AsyncExitStack() as streams:
+            for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+                reader = await streams.enter_async_context(
+                    reading(running.http, "/api/realtime/BTC", headers=as_client(address))
+                )
+                await reader.next("connected")
+            too_many = await running.http.get("/api/realtime/BTC", headers=as_client("192.0.2.1"))
+            assert (too_many.status_code, too_many.json()["code"]) == (429, "too_many_streams")
+            full = await running.http.get("/api/realtime/BTC", headers=as_client("192.0.2.3"))
+            assert full.status_code == 503
+            for refused in (too_many, full):
+                assert refused.headers["content-type"] == "application/problem+json"
+                assert int(refused.headers["retry-after"]) > 0
+            assert (await running.http.get("/livez")).status_code == 200, "probes never count"
+        await until(lambda: not running.gateway.hub.streams)
+        async with reading(running.http, "/api/realtime/BTC", headers=as_client("192.0.2.1")) as reader:
+            await reader.next("connected")
+
+
+async def test_forwarded_addresses_of_strangers_are_not_believed(valkey: Valkey) -> None:
+    async with (
+        running_gateway(valkey.url, max_streams_per_ip=1) as running,
+        reading(running.http, "/api/realtime/BTC", headers={"X-Forwarded-For": "192.0.2.1"}) as reader,
+    ):
+        await reader.next("connected")
+        refused = await running.http.get("/api/realtime/BTC", headers={"X-Forwarded-For": "192.0.2.2"})
+        assert refused.status_code == 429
+
+
+async def test_a_connection_serves_rest_first_and_a_stream_after(running: Running, market: Market) -> None:
+    """Also pipelined: both requests in one packet."""
+    await market.publish(BTC, 42.0)
+    await until(lambda: running.gateway.hub.ticker(BTC) is not None)
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    try:
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /api/realtime/BTC HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            assert b"text/event-stream" in await reader.readuntil(b"\r\n\r\n")
+            chunk = await reader.readexactly(int(await reader.readuntil(b"\r\n"), 16))
+        assert [orjson.loads(line[6:])["type"] for line in chunk.split(b"\n") if line.startswith(b"data: ")] == [
+            "connected",
+            "ticker",
+        ]
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_vanished_clients_leave_nothing_behind(running: Running, market: Market) -> None:
+    """Connections reset in every state, under load."""
+
+    async def come_and_go(number: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"GET /api/realtime?symbols=BTC,SOL HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(number % 7 * 0.004)
+        writer.transport.abort()
+
+    async def publish() -> None:
+        for _ in range(200):
+            await market.publish(BTC, 1.0)
+
+    await asyncio.gather(publish(), *(come_and_go(number) for number in range(200)))
+    await until(lambda: not running.gateway.hub.streams)
+    hub = running.gateway.hub
+    await until(lambda: not running.server.server_state.tasks and len(running.server.server_state.connections) <= 1)
+    assert hub.stats.opened == hub.stats.closed.total()
+    assert not running.gateway.limits._open
+    assert not hub._groups
+
+
+async def test_a_stream_before_the_bus_is_there(valkey: Valkey, market: Market) -> None:
+    await valkey.kill()
+    async with running_gateway(valkey.url, connected=False) as running, reading(running.http, "/api/realtime/BTC") as reader:
+        assert (await reader.next("connected"))["symbols"] == [BTC]
+        await valkey.start()
+        await until(lambda: running.gateway.intake.connected)
+        await market.publish(BTC, 7.0)
+        assert (await reader.next("ticker"))["price"] == 7.0
+
+
+async def test_cors(running: Running) -> None:
+    headers = {"Origin": "https://elsewhere.example"}
+    async with reading(running.http, "/api/realtime/BTC", headers=headers) as reader:
+        assert reader.response.headers["access-control-allow-origin"] == "*"
+    answer = await running.http.get("/api/symbols", headers=headers)
+    assert "ETag" in answer.headers["access-control-expose-headers"]
+    assert isinstance(answer, httpx.Response)

@@ -1,0 +1,69 @@
+"""Tickers and statuses as the bus carries them, written by the real codec."""
+
+from market_pulse.codec import encode_status, encode_ticker
+from market_pulse.model import FeedState, FeedStatus, Quality, Source, Symbol, Ticker
+
+NOW_MS = 1_700_000_000_000
+
+
+def ticker(
+    symbol: str = "BTC-USDT", seq: int = 1, *, price: float | None = 64000.0, time_ms: int = NOW_MS, quality: Quality = "ok"
+) -> Ticker:
+    """Return a complete ticker of two sources, one of them 58 s old."""
+    sources = tuple(
+        Source(exchange=exchange, price=64000.0, used_price=64000.0, weight=0.5, age_ms=age_ms, state="used", reason=None)
+        for exchange, age_ms in (("binance", 100), ("okx", 58_000))
+    )
+    return Ticker(
+        symbol=Symbol(symbol),
+        seq=seq,
+        price=price,
+        dp=2,
+        bid=63999.0,
+        ask=64001.0,
+        change24h=640.0,
+        change_percent24h=1.01,
+        open24h=63360.0,
+        high24h=65000.0,
+        low24h=63000.0,
+        volume24h=1000.0,
+        quote_volume24h=64_000_000.0,
+        quality=quality,
+        confidence=1.0,
+        spread_bps=0.5,
+        sources_used=2,
+        sources_total=2,
+        sources=sources,
+        exchange_time_ms=time_ms - 120,
+        received_time_ms=time_ms - 100,
+        aggregated_time_ms=time_ms,
+    )
+
+
+def ticker_bytes(symbol: str = "BTC-USDT", seq: int = 1, *, price: float | None = 64000.0, time_ms: int = NOW_MS) -> bytes:
+    """Return the same as a message."""
+    return encode_ticker(ticker(symbol, seq, price=price, time_ms=time_ms))
+
+
+def status_bytes(
+    exchange: str = "okx",
+    state: FeedState = "connected",
+    *,
+    reason: str | None = None,
+    instance: str = "a",
+    simulated: bool = False,
+) -> bytes:
+    """Return a status message."""
+    return encode_status(
+        FeedStatus(
+            exchange=exchange,
+            state=state,
+            reason=reason,
+            since_ms=NOW_MS,
+            symbols=4,
+            last_tick_time_ms=NOW_MS,
+            reconnects=0,
+            instance=instance,
+            simulated=simulated,
+        )
+    )

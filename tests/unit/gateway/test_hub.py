@@ -1,0 +1,356 @@
+"""The hub with streams that are lists of bytes: who gets what, and what it costs whom."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.hub import Hub
+from gateway.sse import LAST_CHUNK
+from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
+from gateway.topics import LINGER_S
+from market_pulse import channels
+from market_pulse.model import Symbol
+
+from .gateway_samples import NOW_MS, status_bytes, ticker_bytes
+
+BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+
+
+class FakeSink:
+    """Keeps what is written; `unsent` is what a slow client has not taken."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.unsent = 0
+        self.closed: str | None = None
+
+    def is_closing(self) -> bool:
+        return self.closed is not None
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def write(self, data: bytes) -> None:
+        assert self.closed is None
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.closed = "closed"
+
+    def abort(self) -> None:
+        self.closed = "aborted"
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the data of the events written since the last call."""
+        text = b"".join(unchunked(data) for data in self.written)
+        self.written.clear()
+        lines = [line for line in text.split(b"\n") if line.startswith(b"data: ")]
+        return [orjson.loads(line.removeprefix(b"data: ")) for line in lines]
+
+    def summary(self) -> list[str]:
+        """Return the same in short: `ticker BTC-USDT 3`."""
+        return [short(event) for event in self.take()]
+
+
+def unchunked(data: bytes) -> bytes:
+    size, _, rest = data.removesuffix(LAST_CHUNK).partition(b"\r\n")
+    assert rest.endswith(b"\r\n")
+    assert int(size, 16) == len(rest) - 2
+    return rest[:-2]
+
+
+def short(event: dict[str, Any]) -> str:
+    match event:
+        case {"type": "ticker", "data": data}:
+            return f"ticker {data['symbol']} {data['seq']} {data['quality']}"
+        case {"type": "status", "data": data}:
+            return f"status {data['exchange']} {data['state']}"
+        case {"type": kind}:
+            return str(kind)
+    return "hb"
+
+
+class World:
+    """A hub, its two clocks, and a bus that only it hears."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = 1000.0
+        self.hub = Hub(clock=lambda: self.now, wall_clock_ms=lambda: self.wall_ms, **options)
+
+    @property
+    def wall_ms(self) -> int:
+        return NOW_MS + round((self.now - 1000.0) * 1000)
+
+    def publish(self, symbol: Symbol, seq: int) -> None:
+        self.hub.on_message(channels.ticker(symbol), ticker_bytes(symbol, seq, time_ms=self.wall_ms))
+
+    def open(self, *symbols: Symbol, max_hz: float | None = None) -> FakeSink:
+        sink = FakeSink()
+        self.hub.open(sink, symbols or (BTC,), max_hz)
+        return sink
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.hub.sweep()
+
+
+@pytest.fixture
+async def world() -> World:
+    return World(featured=(BTC,), max_lag_s=30)
+
+
+async def turn() -> None:
+    """Let the loop run what is due, flushes that had to wait for their millisecond included."""
+    await asyncio.sleep(0.005)
+
+
+async def test_snapshot_then_live(world: World) -> None:
+    world.publish(BTC, 1)
+    sink = world.open(BTC)
+    assert sink.summary() == ["connected", "ticker BTC-USDT 1 ok"]
+    world.publish(BTC, 2)
+    await turn()
+    assert sink.summary() == ["ticker BTC-USDT 2 ok"]
+
+
+async def test_a_stream_may_open_before_there_is_a_price(world: World) -> None:
+    sink = world.open(ETH)
+    assert sink.summary() == ["connected"]
+    world.publish(ETH, 1)
+    await turn()
+    assert sink.summary() == ["ticker ETH-USDT 1 ok"]
+
+
+async def test_one_write_carries_the_newest_of_each_symbol(world: World) -> None:
+    sink = world.open(BTC, ETH)
+    sink.take()
+    for seq in range(1, 6):
+        world.publish(BTC, seq)
+        world.publish(ETH, seq)
+    await turn()
+    assert len(sink.written) == 1
+    assert sink.summary() == ["ticker BTC-USDT 5 ok", "ticker ETH-USDT 5 ok"]
+    assert world.hub.stats.conflated == 8
+
+
+async def test_all_streams_of_a_group_get_the_same_bytes_object(world: World) -> None:
+    sinks = [world.open(BTC, ETH), world.open(ETH, BTC)]
+    for sink in sinks:
+        sink.take()
+    world.publish(BTC, 1)
+    await turn()
+    assert sinks[0].written[0] is sinks[1].written[0]
+
+
+async def test_who_joins_while_events_are_pending_gets_each_once(world: World) -> None:
+    first = world.open(BTC, ETH)
+    first.take()
+    world.publish(BTC, 1)  # pending for the first
+    late = world.open(BTC, ETH)
+    assert late.summary() == ["connected", "ticker BTC-USDT 1 ok"]
+    world.publish(ETH, 1)
+    await turn()
+    assert first.summary() == ["ticker BTC-USDT 1 ok", "ticker ETH-USDT 1 ok"]
+    assert late.summary() == ["ticker ETH-USDT 1 ok"]
+    world.publish(BTC, 2)
+    await turn()
+    assert late.summary() == first.summary() == ["ticker BTC-USDT 2 ok"]
+
+
+async def test_old_and_repeated_messages_change_nothing(world: World) -> None:
+    sink = world.open(BTC)
+    world.publish(BTC, 5)
+    await turn()
+    sink.take()
+    world.publish(BTC, 5)
+    world.publish(BTC, 4)
+    await turn()
+    assert sink.summary() == []
+
+
+async def test_counting_begun_anew_does_not_block(world: World) -> None:
+    world.publish(BTC, 500)
+    sink = world.open(BTC)
+    sink.take()
+    world.now += 0.1
+    world.publish(BTC, 1)
+    await turn()
+    assert sink.summary() == ["ticker BTC-USDT 1 ok"]
+
+
+async def test_a_laggard_gets_the_newest_when_it_can_take_it(world: World) -> None:
+    sink, quick = world.open(BTC, ETH), world.open(BTC, ETH)
+    stream = next(stream for stream in world.hub.streams if stream.sink is sink)
+    sink.take()
+    quick.take()
+    sink.unsent = 1
+    for seq in range(1, 4):
+        world.publish(BTC, seq)
+        await turn()
+    assert sink.written == [], "nothing is piled up for it"
+    assert len(quick.take()) == 3, "and it costs nobody else anything"
+    sink.unsent = 0
+    world.hub.writable(stream)
+    assert sink.summary() == ["ticker BTC-USDT 3 ok"]
+    world.publish(BTC, 4)
+    await turn()
+    assert sink.summary() == ["ticker BTC-USDT 4 ok"]
+    assert world.hub.stats.laggards == 1
+
+
+async def test_who_lags_too_long_is_cut(world: World) -> None:
+    sink = world.open(BTC)
+    sink.unsent = 1
+    world.publish(BTC, 1)
+    await turn()
+    states = []
+    for seconds in (29, 2):
+        world.pass_time(seconds)
+        states.append(sink.closed)
+    assert states == [None, "aborted"]
+    assert world.hub.stats.closed == {"slow": 1}
+    assert not world.hub.streams
+
+
+async def test_who_does_not_even_take_heartbeats_is_cut(world: World) -> None:
+    sink = world.open(BTC)
+    sink.unsent = 1
+    world.pass_time(16)
+    world.pass_time(31)
+    assert sink.closed == "aborted"
+
+
+async def test_a_closing_connection_is_not_written_to(world: World) -> None:
+    sink = world.open(BTC)
+    sink.closed = "by the client"
+    world.publish(BTC, 1)
+    await turn()
+    world.pass_time(20)
+
+
+async def test_an_unrenewed_price_is_called_stale_then_down_once_each(world: World) -> None:
+    world.publish(BTC, 1)
+    sink = world.open(BTC)
+    sink.take()
+    seen = []
+    for _ in range(80):
+        world.pass_time(1)
+        await turn()
+        seen += [event for event in sink.summary() if event != "hb"]
+    assert seen == ["ticker BTC-USDT 1 stale", "ticker BTC-USDT 1 down"]
+    world.publish(BTC, 2)
+    await turn()
+    assert sink.summary() == ["ticker BTC-USDT 2 ok"]
+
+
+async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
+    world.publish(BTC, 1)
+    world.now += STALE_AFTER_MS / 1000  # no sweep has come by yet
+    assert world.open(BTC).summary() == ["connected", "ticker BTC-USDT 1 stale"]
+    world.now += DOWN_AFTER_MS / 1000
+    assert b'"down"' in (world.hub.ticker(BTC) or b"")
+
+
+async def test_statuses_are_told_when_they_change(world: World) -> None:
+    sink = world.open(BTC)
+    sink.take()
+    for _ in range(2):
+        world.hub.on_message("status:okx", status_bytes())
+        await turn()
+    assert sink.summary() == ["status okx connected"]
+    assert world.open(BTC).summary() == ["connected", "status okx connected"]
+    world.pass_time(16)
+    await turn()
+    assert sink.summary() == ["hb", "status okx down"]
+
+
+async def test_resync_is_followed_by_fresh_snapshots(world: World) -> None:
+    world.publish(BTC, 1)
+    sink = world.open(BTC)
+    sink.take()
+    world.hub.take_last([(BTC, ticker_bytes(BTC, 9, time_ms=world.wall_ms)), (ETH, None)])
+    world.hub.resync("the bus was away")
+    await turn()
+    assert sink.summary() == ["resync", "ticker BTC-USDT 9 ok"]
+
+
+async def test_a_laggard_hears_of_the_resync_first(world: World) -> None:
+    world.publish(BTC, 1)
+    sink = world.open(BTC)
+    sink.take()
+    sink.unsent = 1
+    world.publish(BTC, 2)
+    await turn()
+    world.hub.resync("the bus was away")
+    await turn()
+    sink.unsent = 0
+    world.hub.writable(next(iter(world.hub.streams)))
+    assert sink.summary() == ["resync", "ticker BTC-USDT 2 ok"]
+
+
+async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:
+    for data in (b"", b"[1]", ticker_bytes("ETH-USDT")):
+        world.hub.on_message("ticker:BTC-USDT", data)
+    world.hub.on_message("status:okx", b"{}")
+    assert world.hub.stats.bad_messages == 4
+    assert world.hub.ticker(BTC) is None
+
+
+async def test_demand_lingers_and_goes(world: World) -> None:
+    sink = world.open(ETH)
+    assert world.hub.topics.wanted == {BTC, ETH}
+    world.hub.leave(next(stream for stream in world.hub.streams if stream.sink is sink))
+    world.pass_time(LINGER_S - 1)
+    assert world.hub.topics.wanted == {BTC, ETH}
+    world.pass_time(2)
+    assert world.hub.topics.wanted == {BTC}, "featured symbols are wanted always"
+
+
+async def test_max_hz_holds_updates_back_and_sends_the_newest() -> None:
+    hub = Hub()
+    sink = FakeSink()
+    hub.open(sink, (BTC,), max_hz=10)
+    sink.take()
+    for seq in range(1, 8):
+        hub.on_message("ticker:BTC-USDT", ticker_bytes(BTC, seq, time_ms=hub._now_ms()))
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.12)
+    writes = len(sink.written)
+    assert 2 <= writes <= 4
+    assert sink.summary()[-1] == "ticker BTC-USDT 7 ok"
+
+
+async def test_streams_end_with_bye_at_their_age(world: World) -> None:
+    sink = world.open(BTC)
+    sink.take()
+    world.pass_time(1800 * 1.15)
+    assert sink.written[-1].endswith(LAST_CHUNK)
+    assert sink.summary() == ["bye"]
+    assert sink.closed == "closed"
+    assert world.hub.stats.closed == {"max_age": 1}
+
+
+async def test_drain_ends_all_with_bye() -> None:
+    hub = Hub()
+    sinks = [FakeSink() for _ in range(20)]
+    for sink in sinks:
+        hub.open(sink, (BTC,))
+    await hub.drain(0.05)
+    assert all(sink.summary()[-1] == "bye" and sink.closed == "closed" for sink in sinks)
+    assert hub.stats.closed == {"shutdown": 20}
+
+
+async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
+    for number in range(200):
+        world.open(BTC, ETH, max_hz=1 + number)
+        world.publish(BTC, number)
+    for stream in list(world.hub.streams):
+        world.hub.leave(stream)
+        world.hub.leave(stream)  # a second time does nothing
+    await turn()
+    world.pass_time(LINGER_S + 1)
+    assert world.hub.stats.closed == {"client": 200}
+    assert not world.hub._groups
+    assert world.hub.topics.wanted == {BTC}

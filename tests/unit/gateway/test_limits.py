@@ -1,0 +1,33 @@
+"""Limits refuse the new and spare the old."""
+
+import pytest
+
+from gateway.limits import Limits, TooManyStreamsError
+
+
+def test_a_place_given_back_can_be_taken_again() -> None:
+    limits = Limits(most=2, most_per_address=2)
+    owner = limits.take("192.0.2.1")
+    limits.take("192.0.2.2")
+    with pytest.raises(TooManyStreamsError) as full:
+        limits.take("192.0.2.3")
+    assert not full.value.by_address
+    limits.give_back(owner)
+    limits.take("192.0.2.3")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param("192.0.2.1", "192.0.2.1", id="IPv4"),
+        pytest.param("2001:db8::1", "2001:db8::2:2", id="one IPv6 host has a whole /64"),
+        pytest.param("local", "local", id="a Unix socket"),
+    ],
+)
+def test_one_address_cannot_take_all(first: str, second: str) -> None:
+    limits = Limits(most=9, most_per_address=1)
+    limits.take(first)
+    with pytest.raises(TooManyStreamsError) as full:
+        limits.take(second)
+    assert full.value.by_address
+    limits.take("198.51.100.7")
