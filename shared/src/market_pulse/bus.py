@@ -1,7 +1,8 @@
 """The bus: publish, last values, demand and listings over Redis. With `subscriber`, the only module that knows Redis."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ SCAN_COUNT = 1000
 
 _OPTIONS: dict[str, Any] = {
     "protocol": 2,  # RESP3's pushes cost more and leaked memory in some hiredis versions
-    "socket_timeout": COMMAND_TIMEOUT_S,
+    "socket_timeout": None,  # our own bound is cheaper: the library's is a task per command, and may swallow a cancellation
     "socket_connect_timeout": COMMAND_TIMEOUT_S,
     "socket_keepalive": True,
 }
@@ -91,7 +92,7 @@ class Bus:
 
     async def ping(self) -> None:
         """Ask whether Redis answers."""
-        with _told():
+        async with _bounded():
             await self.client.ping()
 
     async def publish_ticks(self, ticks: Iterable[Tick]) -> None:
@@ -110,7 +111,7 @@ class Bus:
         if not messages:
             return
         keys = [channels.last(channel) for channel, _ in messages]
-        with _told():
+        async with _bounded():
             await self._publish(keys, [expiry_s, *(part for message in messages for part in message)])
 
     async def publish_tickers(self, tickers: Sequence[Ticker]) -> list[Published]:
@@ -123,7 +124,7 @@ class Bus:
             channel = channels.ticker(ticker.symbol)
             keys += channels.sequence(ticker.symbol), channels.last(channel)
             args += channel, *encode_ticker_around_seq(ticker), ticker.seq
-        with _told():
+        async with _bounded():
             answer = await self._publish_tickers(keys, args)
         return [Published(seq, receivers) for seq, receivers in zip(answer[::2], answer[1::2], strict=True)]
 
@@ -131,13 +132,13 @@ class Bus:
         """Return the last message of each channel, or None where there is none."""
         if not names:
             return []
-        with _told():
+        async with _bounded():
             messages: list[Any] = await self.client.mget([channels.last(name) for name in names])
         return messages
 
     async def last_matching(self, pattern: str) -> list[bytes]:
         """Return the last messages of all channels that match a pattern, for example `ticks:*`."""
-        with _told():
+        async with _bounded():
             found = [key async for key in self.client.scan_iter(channels.last(pattern), count=SCAN_COUNT)]
             messages: list[Any] = await self.client.mget(found) if found else []
         return [message for message in messages if message is not None]
@@ -145,12 +146,12 @@ class Bus:
     async def forget(self, *names: str) -> None:
         """Drop the last values of channels that nobody serves any more."""
         if names:
-            with _told():
+            async with _bounded():
                 await self.client.delete(*(channels.last(name) for name in names))
 
     async def demanded(self) -> set[Symbol]:
         """Return the symbols that somebody, anywhere, is subscribed to by name right now."""
-        with _told():
+        async with _bounded():
             names: list[Any] = await self.client.pubsub_channels(channels.ALL_TICKERS)
         return set(_symbols_of(names, channels.ALL_TICKERS))
 
@@ -158,17 +159,16 @@ class Bus:
         """Replace the set of symbols that an exchange lists."""
         key = channels.listing(exchange)
         members = list(symbols)
-        with _told():
-            async with self.client.pipeline(transaction=True) as pipeline:
-                pipeline.delete(key)
-                if members:
-                    pipeline.sadd(key, *members)
-                    pipeline.expire(key, LISTING_EXPIRY_S)
-                await pipeline.execute()
+        async with _bounded(), self.client.pipeline(transaction=True) as pipeline:
+            pipeline.delete(key)
+            if members:
+                pipeline.sadd(key, *members)
+                pipeline.expire(key, LISTING_EXPIRY_S)
+            await pipeline.execute()
 
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
         """Return each exchange's listed symbols, as far as they are known."""
-        with _told():
+        async with _bounded():
             keys = [key async for key in self.client.scan_iter(channels.ALL_SYMBOLS, count=SCAN_COUNT)]
             async with self.client.pipeline(transaction=False) as pipeline:
                 for key in keys:
@@ -194,11 +194,14 @@ async def open_bus(redis_url: str) -> AsyncIterator[Bus]:
             await pool.sentinel_manager.aclose()
 
 
-@contextmanager
-def _told() -> "Iterator[None]":
-    """Turn what the Redis library raises into this module's own error."""
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    """Bound a round trip, and turn what the Redis library raises into this module's own error."""
     try:
-        yield
+        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+            yield
+    except TimeoutError as late:
+        raise BusError(f"no answer within {COMMAND_TIMEOUT_S:.0f} s") from late
     except (RedisError, OSError) as failed:
         raise BusError(f"{type(failed).__name__}: {failed}") from failed
 

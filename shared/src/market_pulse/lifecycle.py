@@ -1,11 +1,15 @@
 """Run a service until it is told to stop, then drain. Knows no job."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from .logs import get_logger
+
+DRAIN_LIMIT_S = 8.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -23,6 +27,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def run_until_stopped(*jobs: Coroutine[Any, Any, Any]) -> None:
     """Run jobs until SIGTERM or SIGINT, then cancel them and wait for each to drain.
 
+    A job that has not drained after DRAIN_LIMIT_S ends the process all the same, with exit code 1.
+
     Raises:
         ExceptionGroup: a job failed; all others were cancelled.
     """
@@ -37,6 +43,10 @@ async def run_until_stopped(*jobs: Coroutine[Any, Any, Any]) -> None:
             await waiting
             for task in running:
                 task.cancel()
+            _, stuck = await asyncio.wait(running, timeout=DRAIN_LIMIT_S)
+            if stuck:
+                get_logger().error("not drained in time", jobs=[task.get_coro().__qualname__ for task in stuck])  # type: ignore[union-attr]
+                os._exit(1)  # whatever holds a job would hold an orderly end too
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)

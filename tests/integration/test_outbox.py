@@ -1,0 +1,86 @@
+"""Ticks on their way to a real server that may be slow, away or back."""
+
+import asyncio
+import random
+
+import pytest
+
+from market_pulse import bus as bus_module
+from market_pulse import channels
+from market_pulse.bus import open_bus
+from market_pulse.codec import decode_tick
+from market_pulse.feed.outbox import Outbox
+from market_pulse.model import Symbol, Tick
+from support.redis_server import RedisServer
+from support.waiting import until
+
+BTC = Symbol("BTC-USDT")
+
+
+def tick(price: float) -> Tick:
+    return Tick(exchange="okx", symbol=BTC, price=price, exchange_time_ms=1, received_time_ms=1)
+
+
+async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) -> None:
+    async with open_bus(server.url) as bus:
+        outbox = Outbox(bus.publish_ticks)
+        running = asyncio.create_task(outbox.run())
+        await server.kill()
+        for price in range(1, 1000):
+            outbox.put(tick(float(price)))
+            await asyncio.sleep(0)
+        await until(lambda: outbox.failing_since_s is not None)
+        await server.start()
+        await until(lambda: outbox.failing_since_s is None)
+        (last,) = await bus.last(channels.ticks("okx", BTC))
+        assert last is not None
+        assert decode_tick(last).price == 999
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_frozen_redis_delays_nothing_but_the_publishing(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_module, "COMMAND_TIMEOUT_S", 0.3)
+    async with open_bus(server.url) as bus:
+        outbox = Outbox(bus.publish_ticks)
+        running = asyncio.create_task(outbox.run())
+        outbox.put(tick(1.0))
+        await until(lambda: _last_price(bus, 1.0))
+        server.freeze()
+        for price in range(2, 1000):
+            outbox.put(tick(float(price)))  # never waits
+        await until(lambda: outbox.failing_since_s is not None)
+        server.thaw()
+        await until(lambda: _last_price(bus, 999.0))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _last_price(bus: bus_module.Bus, price: float) -> bool:
+    (last,) = await bus.last(channels.ticks("okx", BTC))
+    return last is not None and decode_tick(last).price == price
+
+
+async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisServer) -> None:
+    async with open_bus(server.url) as bus:
+        for _ in range(300):
+            outbox = Outbox(bus.publish_ticks)
+            running = asyncio.create_task(outbox.run())
+            for price in range(1, 20):
+                outbox.put(tick(float(price)))
+                await asyncio.sleep(0)
+            await asyncio.sleep(random.random() / 1000)
+            running.cancel()
+            _, pending = await asyncio.wait({running}, timeout=5)
+            assert not pending
+
+
+async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
+    async with open_bus(server.url) as bus:
+        outbox = Outbox(bus.publish_ticks)
+        running = asyncio.create_task(outbox.run())
+        await asyncio.sleep(0)
+        outbox.put(tick(7.0))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert await _last_price(bus, 7.0)
