@@ -19,8 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 
-import httpx
 import orjson
+import uvloop
 from websockets.asyncio.client import connect
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -47,6 +47,7 @@ class Samples:
     def __init__(self) -> None:
         self.by_hop: dict[str, list[float]] = {hop: [] for hop in HOPS}
         self.ticks = self.tickers = 0
+        self.cores: dict[str, float] = {}
 
     def add(self, hop: str, took_ms: float) -> None:
         self.by_hop[hop].append(took_ms)
@@ -56,53 +57,47 @@ def now_ms() -> float:
     return time.time_ns() / 1e6
 
 
-async def browser(base_url: str, symbols: list[str], samples: Samples) -> None:
+async def browser(stack: Stack, symbols: list[str], samples: Samples) -> None:
     """Read one stream, and time each exchange time that was not seen before."""
     seen: dict[str, int] = {}
-    async with (
-        httpx.AsyncClient(base_url=base_url, timeout=None) as client,
-        client.stream("GET", "/api/realtime", params={"symbols": ",".join(symbols)}) as response,
-    ):
-        async for line in response.aiter_lines():
-            if not line.startswith('data: {"type":"ticker"'):
+    reader, writer = await asyncio.open_connection(stack.http.base_url.host, stack.http.base_url.port, limit=2**20)
+    writer.write(f"GET /api/realtime?symbols={','.join(symbols)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    try:
+        while line := await reader.readline():
+            if not line.startswith(b'data: {"type":"ticker"'):
                 continue
             arrived_ms = now_ms()
             ticker = orjson.loads(line[6:])["data"]
             samples.tickers += 1
-            if ticker["exchangeTime"] is None or ticker["exchangeTime"] <= seen.get(ticker["symbol"], 0):
+            symbol, sent_ms = ticker["symbol"], ticker["exchangeTime"]
+            if sent_ms is None or sent_ms <= seen.get(symbol, 0):
                 continue
-            first = ticker["symbol"] not in seen
-            seen[ticker["symbol"]] = ticker["exchangeTime"]
+            first = symbol not in seen
+            seen[symbol] = sent_ms
             if not first:
-                samples.add("exchange's send to ingest", ticker["receivedTime"] - ticker["exchangeTime"])
+                samples.add("exchange's send to ingest", ticker["receivedTime"] - sent_ms)
                 samples.add("ingest to price made", ticker["aggregatedTime"] - ticker["receivedTime"])
                 samples.add("price made to browser", arrived_ms - ticker["aggregatedTime"])
-                samples.add("whole path", arrived_ms - ticker["exchangeTime"])
+                samples.add("whole path", arrived_ms - sent_ms)
+    finally:
+        writer.close()
 
 
-async def bare_client(ws_url: str, symbols: list[str], samples: Samples) -> None:
+async def bare_client(stack: Stack, symbols: list[str], samples: Samples) -> None:
     """Receive the same trades as the ingest does, and nothing else."""
+    url = str(stack.control.base_url).replace("http", "ws", 1).rstrip("/")
     streams = [f"{symbol.replace('-', '').lower()}@trade" for symbol in symbols]
-    async with connect(ws_url + "/stream", compression=None) as socket:
+    async with connect(url + "/stream", compression=None) as socket:
         await socket.send(orjson.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1}).decode())
         async for frame in socket:
+            arrived_ms = now_ms()
             message = orjson.loads(frame)
             if "data" in message:
-                samples.add("floor: bare client's receipt", now_ms() - message["data"]["E"])
+                samples.add("floor: bare client's receipt", arrived_ms - message["data"]["E"])
 
 
-@asynccontextmanager
-async def background(*jobs: "asyncio.Task[None]") -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
-
-
-async def measure(stack: Stack, symbols: list[str], seconds: float) -> Samples:
-    samples = Samples()
+async def bus_reader(stack: Stack, samples: Samples) -> None:
+    """Count the ticks on the bus, and time how long an ingest held each."""
 
     def on_tick(_: str, message: bytes) -> None:
         tick = decode_tick(message)
@@ -115,13 +110,40 @@ async def measure(stack: Stack, symbols: list[str], seconds: float) -> Samples:
 
     subscriber = Subscriber(stack.bus.client, on_tick, subscribed)
     await subscriber.subscribe_patterns(channels.ALL_TICKS)
+    await subscriber.run()
+
+
+@asynccontextmanager
+async def background(*jobs: "asyncio.Task[None]") -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+
+def cpu_seconds(stack: Stack) -> dict[str, float]:
+    """Return the processor time that each part has used so far."""
+    used = {}
+    for name, part in stack.parts.items():
+        assert part.process is not None
+        fields = Path(f"/proc/{part.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        used[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+async def measure(stack: Stack, symbols: list[str], seconds: float) -> Samples:
+    """Run one round: the whole path alone, then what is measured at other places, so that neither disturbs the other."""
+    samples = Samples()
     batches = [symbols[at : at + SYMBOLS_PER_STREAM] for at in range(0, len(symbols), SYMBOLS_PER_STREAM)]
-    jobs = [asyncio.create_task(browser(str(stack.http.base_url), batch, samples)) for batch in batches]
-    jobs += [
-        asyncio.create_task(subscriber.run()),
-        asyncio.create_task(bare_client(str(stack.control.base_url).replace("http", "ws", 1).rstrip("/"), symbols, samples)),
-    ]
-    async with background(*jobs):
+    browsers = [asyncio.create_task(browser(stack, batch, samples)) for batch in batches]
+    async with background(*browsers):
+        before = cpu_seconds(stack)
+        await asyncio.sleep(seconds)
+        samples.cores = {name: (used - before[name]) / seconds for name, used in cpu_seconds(stack).items()}
+    aside = [asyncio.create_task(bare_client(stack, symbols, samples)), asyncio.create_task(bus_reader(stack, samples))]
+    async with background(*aside):
         await asyncio.sleep(seconds)
     return samples
 
@@ -140,6 +162,8 @@ def report(rounds: list[Samples], seconds: float) -> None:
     whole = median(percentiles(one.by_hop["whole path"])[0] for one in rounds)
     floor = median(percentiles(one.by_hop["floor: bare client's receipt"])[0] for one in rounds)
     print(f"\nwhole path / floor, p50: {whole / max(floor, 0.1):.1f}")
+    shares = {name: median(one.cores[name] for one in rounds) for name in rounds[0].cores}
+    print("cores used: " + ", ".join(f"{name} {share:.2f}" for name, share in shares.items()))
     for name in ("ticks", "tickers"):
         print(f"{name} a second: {median(getattr(one, name) for one in rounds) / seconds:.0f}")
 
@@ -169,4 +193,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())
