@@ -35,7 +35,7 @@ async def test_life_of_a_process() -> None:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
         metrics = (await client.get(f"http://127.0.0.1:{health_port}/metrics")).text
-        assert "aggregator_tickers_total" in metrics
+        assert "market_pulse_aggregator_tickers_total" in metrics
         assert (await client.get(f"http://127.0.0.1:{health_port}/livez")).status_code == 200
         await bus.publish_ticks([tick(64001.0)])
         await asyncio.sleep(0.1)

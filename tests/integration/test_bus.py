@@ -188,6 +188,13 @@ async def test_a_killed_connection_is_noticed(server: RedisServer) -> None:
         await until(lambda: ear.subscribed == [False, True])
 
 
+async def test_a_channel_name_that_is_no_text_ends_nothing(bus: Bus) -> None:
+    async with listening(bus, patterns=(channels.ALL_TICKS,)) as ear:
+        await bus.client.publish(b"ticks:\xff", b"x")
+        await bus.publish_ticks([TICK])
+        await until(lambda: len(ear.heard) == 2)
+
+
 async def test_sentinel_leads_to_the_master(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     port, folder = free_port(), tmp_path_factory.mktemp("sentinel")
     configuration = folder / "sentinel.conf"

@@ -194,9 +194,9 @@ def _source(source: Source) -> dict[str, object]:
 def _decode_source(message: dict[str, Any]) -> Source:
     return Source(
         exchange=_text(message, "exchange"),
-        price=float(message["price"]),
+        price=_required_number(message, "price"),
         used_price=_number(message, "usedPrice"),
-        weight=float(message["weight"]),
+        weight=_required_number(message, "weight"),
         age_ms=_required_integer(message, "ageMs"),
         state=cast("Any", _text(message, "state")),
         reason=message.get("reason"),
@@ -229,6 +229,13 @@ def _number(message: dict[str, Any], name: str) -> float | None:
         if isfinite(number):
             return number
     raise CodecError(f"{name} must be a finite number or null")
+
+
+def _required_number(message: dict[str, Any], name: str) -> float:
+    value = _number(message, name)
+    if value is None:
+        raise CodecError(f"{name} is missing")
+    return value
 
 
 def _integer(message: dict[str, Any], name: str) -> int | None:

@@ -119,9 +119,9 @@ class Subscriber:
             return
         kind = answer[0]
         if kind == b"message":
-            self._on_message(answer[1].decode(), answer[2])
+            self._on_message(answer[1].decode(errors="replace"), answer[2])
         elif kind == b"pmessage":
-            self._on_message(answer[2].decode(), answer[3])
+            self._on_message(answer[2].decode(errors="replace"), answer[3])
         elif kind == b"subscribe" and self._on_standing is not None:
             self._on_standing(answer[1].decode())
 

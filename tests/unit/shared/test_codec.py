@@ -144,3 +144,10 @@ def test_decode_tick_refuses(change: dict[str, object]) -> None:
 def test_unknown_fields_and_missing_optional_ones_do_not_matter() -> None:
     tick = codec.decode_tick(b'{"v":1,"exchange":"okx","symbol":"BTC-USDT","price":5,"receivedTime":9,"later":{"x":1}}')
     assert (tick.price, tick.bid, tick.exchange_time_ms) == (5.0, None, None)
+
+
+def test_a_ticker_with_a_wrong_source_is_refused() -> None:
+    ticker = b'{"symbol":"BTC-USDT","seq":1,"dp":2,"quality":"ok","sourcesUsed":1,"sourcesTotal":1,"aggregatedTime":1,"sources":[%b]}'
+    for source in (b"7", b"{}", b'{"exchange":"okx","price":"abc","weight":1,"ageMs":0,"state":"used"}'):
+        with pytest.raises(codec.CodecError):
+            codec.decode_ticker(ticker % source)

@@ -1,0 +1,16 @@
+from market_pulse.lifecycle import run
+from market_pulse.logs import configure_logs
+from market_pulse.settings import load_settings
+
+from .service import serve
+from .settings import AggregatorSettings
+
+
+def main() -> None:
+    settings = load_settings(AggregatorSettings)
+    configure_logs("aggregator", settings.log_level, settings.log_format)
+    run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

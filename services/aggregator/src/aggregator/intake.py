@@ -1,0 +1,79 @@
+"""From messages on the bus to the market: decode, check, keep; what cannot be kept is counted and passed over."""
+
+from collections.abc import Callable
+
+from market_pulse import channels
+from market_pulse.codec import CodecError, decode_tick
+from market_pulse.logs import get_logger
+from market_pulse.model import Symbol, Tick
+
+from .market import Market
+from .metrics import BAD_MESSAGES, DROPPED, TICKS
+
+SAMPLE_CHARACTERS = 120
+
+log = get_logger()
+
+
+class Intake:
+    """Feeds ticks to the market and says which symbols changed. Nothing that arrives makes it raise.
+
+    Args:
+        market: keeps the ticks.
+        changed: called with a symbol whenever a tick of it was kept.
+    """
+
+    def __init__(self, market: Market, changed: Callable[[Symbol], None]) -> None:
+        self._market = market
+        self._changed = changed
+        self._reported: set[str] = set()
+
+    def take_message(self, channel: str, data: bytes) -> None:
+        """Take a message as it arrives on a channel."""
+        tick = self._decode(channel, data)
+        if tick is None:
+            return
+        if channels.ticks(tick.exchange, tick.symbol) != channel:
+            self._refuse_message("channel", channel, data, "exchange or symbol is not the channel's")
+            return
+        self._take(tick)
+
+    def take_last(self, data: bytes) -> None:
+        """Take a tick that was kept as the last one of its channel."""
+        tick = self._decode("last tick", data)
+        if tick is not None:
+            self._take(tick)
+
+    def _decode(self, channel: str, data: bytes) -> Tick | None:
+        try:
+            return decode_tick(data)
+        except CodecError as wrong:
+            self._refuse_message("codec", channel, data, str(wrong))
+            return None
+
+    def _take(self, tick: Tick) -> None:
+        refusal = self._market.take(tick)
+        if refusal is None:
+            TICKS.inc()
+            self._changed(tick.symbol)
+            return
+        DROPPED.labels(refusal).inc()
+        if refusal != "older" and self._is_first(refusal):
+            log.warning("tick refused; more of the kind are only counted", reason=refusal, exchange=tick.exchange[:40])
+
+    def _refuse_message(self, kind: str, channel: str, data: bytes, cause: str) -> None:
+        BAD_MESSAGES.labels(kind).inc()
+        if self._is_first(kind):
+            sample = data[:SAMPLE_CHARACTERS].decode(errors="replace")
+            log.warning(
+                "message skipped; more of the kind are only counted",
+                kind=kind,
+                channel=channel[:SAMPLE_CHARACTERS],
+                cause=cause[:SAMPLE_CHARACTERS],
+                sample=sample,
+            )
+
+    def _is_first(self, kind: str) -> bool:
+        is_first = kind not in self._reported
+        self._reported.add(kind)
+        return is_first

@@ -1,0 +1,151 @@
+"""Makes and publishes tickers when they are due. Knows no tick: it is told which symbols changed."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from market_pulse import channels
+from market_pulse.backoff import backoff_s
+from market_pulse.bus import Bus, BusError
+from market_pulse.clock import now_ms
+from market_pulse.logs import get_logger
+from market_pulse.model import Symbol
+
+from .market import Market
+from .metrics import CONFLATED, PUBLISH_FAILURES, PUBLISH_S, TICK_TO_TICKER_S, TICKERS
+from .ownership import Owns, owns_all
+from .schedule import Schedule
+
+HEARTBEAT_S = 1.0
+MAX_BATCH = 500
+"""Tickers per command, so that Redis and this process each stay responsive when very many symbols change at once."""
+MAX_IDLE_S = 1.0
+STUCK_AFTER_S = 20.0  # longer than a publish that times out, its retry and the delay after it
+FLUSH_LIMIT_S = 1.0
+
+log = get_logger()
+
+
+class Publisher:
+    """Publishes each symbol's newest state: a change at once, then at most `max_rate_hz` times a second, and each 1 s anyway.
+
+    While a publish is under way, or Redis is away, changes add up to one entry a symbol.
+    """
+
+    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, owns: Owns = owns_all) -> None:
+        self._bus = bus
+        self._market = market
+        self._owns = owns
+        self._schedule = Schedule(1 / max_rate_hz, HEARTBEAT_S)
+        self._changed_s: dict[Symbol, float] = {}
+        self._wake = asyncio.Event()
+        self._publishing = asyncio.Lock()  # so that no ticker comes after its symbol was forgotten
+        self._failures = 0
+        self._turned_s: float | None = None
+
+    def touch(self, symbol: Symbol) -> None:
+        """Note that a symbol changed."""
+        now_s = time.monotonic()
+        if self._schedule.touch(symbol, now_s):
+            self._changed_s.setdefault(symbol, now_s)
+            self._wake.set()
+        else:
+            CONFLATED.inc()
+
+    async def run(self) -> NoReturn:
+        """Publish until cancelled; then publish what has changed, for a bounded time."""
+        try:
+            while True:
+                await self._until_due()
+                try:
+                    await self._publish(self._schedule.due(time.monotonic(), MAX_BATCH))
+                except BusError as failed:
+                    await self._recover(failed)
+        except asyncio.CancelledError:
+            await self._flush()
+            raise
+
+    async def forget(self, symbols: Sequence[Symbol]) -> None:
+        """Withdraw the last tickers of symbols that stream no more.
+
+        Raises:
+            BusError: nothing was withdrawn.
+        """
+        async with self._publishing:
+            await self._bus.forget(*(channels.ticker(symbol) for symbol in symbols))
+            for symbol in symbols:
+                self.drop(symbol)
+
+    def drop(self, symbol: Symbol) -> None:
+        """Stop following a symbol; its last ticker stays."""
+        self._market.drop(symbol)
+        self._schedule.drop(symbol)
+        self._changed_s.pop(symbol, None)
+
+    def why_not_live(self) -> str | None:
+        """Say whether the loop has stopped turning."""
+        silent_s = 0.0 if self._turned_s is None else time.monotonic() - self._turned_s
+        return f"no turn for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None
+
+    def why_not_ready(self) -> str | None:
+        """Say whether the last publish failed."""
+        return f"{self._failures} failed in a row" if self._failures else None
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._turned_s = time.monotonic()
+            self._wake.clear()
+            due_s = self._schedule.next_s()
+            wait_s = MAX_IDLE_S if due_s is None else due_s - self._turned_s
+            if wait_s <= 0:
+                return
+            timer = loop.call_later(max(wait_s, 0.001), self._wake.set)  # the loop's timers count milliseconds
+            await self._wake.wait()
+            timer.cancel()
+
+    async def _publish(self, symbols: Sequence[Symbol]) -> None:
+        """Publish the state of this moment in one command.
+
+        Raises:
+            BusError: perhaps nothing was published; the symbols are due again.
+        """
+        changed_s = {symbol: self._changed_s.pop(symbol) for symbol in symbols if symbol in self._changed_s}
+        try:
+            async with self._publishing:
+                await self._publish_now([symbol for symbol in symbols if self._owns(symbol)])
+        except BaseException:
+            self._changed_s |= changed_s
+            for symbol in symbols:
+                self._schedule.touch(symbol, time.monotonic())
+            raise
+        self._failures = 0
+        done_s = time.monotonic()
+        for since_s in changed_s.values():
+            TICK_TO_TICKER_S.observe(done_s - since_s)
+
+    async def _publish_now(self, symbols: Sequence[Symbol]) -> None:
+        time_ms = now_ms()
+        states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
+        tickers = [state.make_ticker(time_ms, self._market.parameters) for state in states]
+        with PUBLISH_S.time():
+            answers = await self._bus.publish_tickers(tickers)
+        TICKERS.inc(len(tickers))
+        for state, ticker, answer in zip(states, tickers, answers, strict=True):
+            state.seq = answer.seq
+            state.announced = ticker.quality
+
+    async def _recover(self, failed: BusError) -> None:
+        PUBLISH_FAILURES.inc()
+        self._failures += 1
+        if self._failures == 1:
+            log.warning("publish failed; the newest state goes out when Redis is back", cause=str(failed))
+        await asyncio.sleep(backoff_s(self._failures, base_s=0.1, cap_s=2.0, floor_s=0.05))
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_LIMIT_S):
+                await self._publish(self._schedule.changed())
+        except (BusError, TimeoutError) as failed:
+            log.warning("last changes not published", cause=str(failed) or type(failed).__name__)

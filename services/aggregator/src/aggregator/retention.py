@@ -1,0 +1,54 @@
+"""Lets go of symbols that nobody feeds and nobody asks for, so that an old price does not linger and memory does not grow."""
+
+from market_pulse import channels
+from market_pulse.bus import Bus
+from market_pulse.clock import now_ms
+
+from .market import Market, SymbolState
+from .publisher import Publisher
+
+QUIET_AFTER_S = 5.0
+
+
+class Retention:
+    """Decides which symbols to keep following. Demand is a subscription to `ticker:<symbol>`; ingests answer it.
+
+    An ingest that releases a symbol deletes its last tick. A quiet symbol of which no last tick is left was released by all:
+    its last ticker goes too. One whose last ticks are left, but are so old that it is `down`, is only followed no more: its
+    last message, which says so, stays.
+    """
+
+    def __init__(self, bus: Bus, market: Market, publisher: Publisher) -> None:
+        self._bus = bus
+        self._market = market
+        self._publisher = publisher
+
+    async def sweep(self) -> None:
+        """Let go of what can go.
+
+        Raises:
+            BusError: Redis did not answer; nothing is lost, the next sweep finds the same.
+        """
+        if not any(_is_quiet(state) for state in self._market):
+            return
+        demanded = await self._bus.demanded()
+        quiet = [state for state in self._market if _is_quiet(state) and state.symbol not in demanded]
+        fed = await self._fed(quiet)
+        # Asked again, because ticks may have come while Redis was answering.
+        released = [state.symbol for state in quiet if state.symbol not in fed and _is_quiet(state)]
+        if released:
+            await self._publisher.forget(released)
+        for state in quiet:
+            if state.symbol in fed and state.announced == "down" and _is_quiet(state):
+                self._publisher.drop(state.symbol)
+
+    async def _fed(self, states: list[SymbolState]) -> set[str]:
+        """Return the symbols of which some exchange's last tick is still there."""
+        pairs = [(exchange, state.symbol) for state in states for exchange in state.ticks]
+        last_ticks = await self._bus.last(*(channels.ticks(exchange, symbol) for exchange, symbol in pairs))
+        return {symbol for (_, symbol), tick in zip(pairs, last_ticks, strict=True) if tick is not None}
+
+
+def _is_quiet(state: SymbolState) -> bool:
+    newest_ms = max((tick.received_time_ms for tick in state.ticks.values()), default=0)
+    return now_ms() - newest_ms > QUIET_AFTER_S * 1000

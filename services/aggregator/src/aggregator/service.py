@@ -1,0 +1,114 @@
+"""The running aggregator: ticks in, tickers out, and an eye on both."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import NoReturn
+
+from market_pulse import channels
+from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.codec import CodecError, decode_ticker
+from market_pulse.health import Check, serve_health
+from market_pulse.lifecycle import run_until_stopped
+from market_pulse.logs import get_logger
+from market_pulse.subscriber import Subscriber
+
+from .intake import Intake
+from .market import Market
+from .metrics import BAD_MESSAGES, Observer
+from .ownership import Owns, owns_all
+from .publisher import Publisher
+from .retention import Retention
+from .settings import AggregatorSettings
+
+WATCH_INTERVAL_S = 1.0
+SETTLE_S = 10.0
+"""After the bus was away, ingests and subscribers need this long to come back; before that, nothing is let go."""
+
+log = get_logger()
+
+
+class Service:
+    """One aggregator's parts and jobs."""
+
+    def __init__(self, bus: Bus, settings: AggregatorSettings, owns: Owns = owns_all) -> None:
+        self._bus = bus
+        self.market = Market(settings.parameters, settings.max_aggregated_symbols)
+        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, owns)
+        self._intake = Intake(self.market, self._publisher.touch)
+        self._retention = Retention(bus, self.market, self._publisher)
+        self._subscriber = Subscriber(bus.client, self._intake.take_message, self._on_subscribed)
+        self._warm = asyncio.Event()
+        self._subscribed_s = 0.0
+
+    async def follow(self) -> NoReturn:
+        """Take every tick on the bus until cancelled."""
+        await self._subscriber.subscribe_patterns(channels.ALL_TICKS)
+        await self._subscriber.run()
+
+    async def publish(self) -> NoReturn:
+        """Publish tickers until cancelled. Begins when what an earlier run left is known: a restart must not look like one."""
+        await self._warm.wait()
+        await self._publisher.run()
+
+    async def watch(self) -> NoReturn:
+        """Each second, let go of symbols that nobody needs and bring the gauges up to date, until cancelled."""
+        observer = Observer()
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            observer.observe(self.market)
+            if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
+                try:
+                    await self._retention.sweep()
+                except BusError as failed:
+                    log.debug("sweep failed; the next one finds the same", cause=str(failed))
+
+    def live(self) -> Mapping[str, Check]:
+        """Return what must hold, or this process should be restarted."""
+        return {"publishing": self._publisher.why_not_live}
+
+    def ready(self) -> Mapping[str, Check]:
+        """Return what must hold for tickers to be published."""
+        return {"subscription": self._why_not_following, "publishing": self._publisher.why_not_ready}
+
+    def _why_not_following(self) -> str | None:
+        if not self._subscriber.connected:
+            return "not connected"
+        return None if self._warm.is_set() else "reading the last ticks"
+
+    async def _on_subscribed(self, resync: bool) -> None:
+        """Catch up: read the ticks of before the subscription, and at the start what an earlier run published."""
+        self._subscribed_s = time.monotonic()
+        for data in await self._bus.last_matching(channels.ALL_TICKS):
+            self._intake.take_last(data)
+        if self._warm.is_set():
+            log.info("subscribed again", resync=resync, symbols=len(self.market))
+            return
+        for data in await self._bus.last_matching(channels.ALL_TICKERS):
+            self._resume(data)
+        self._warm.set()
+        log.info("subscribed", symbols=len(self.market))
+
+    def _resume(self, data: bytes) -> None:
+        try:
+            ticker = decode_ticker(data)
+        except CodecError:
+            BAD_MESSAGES.labels("last ticker").inc()
+            return
+        if self.market.resume(ticker) is None:
+            self._publisher.touch(ticker.symbol)
+
+
+async def serve(settings: AggregatorSettings) -> None:
+    """Run the aggregator until it is told to stop."""
+    parameters = settings.parameters
+    log.info("starting", max_rate_hz=settings.max_rate_hz, parameters=str(parameters), health_port=settings.health_port)
+    async with open_bus(settings.redis_url.get_secret_value()) as bus:
+        service = Service(bus, settings)
+        await run_until_stopped(
+            service.follow(),
+            service.publish(),
+            service.watch(),
+            serve_health(settings.health_host, settings.health_port, service.live(), service.ready()),
+        )
+    log.info("stopped")
