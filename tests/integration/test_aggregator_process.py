@@ -9,7 +9,9 @@ import time
 import httpx
 import pytest
 
-from .aggregator_fixtures import free_port, listening, server, tick, until, until_async, url
+from support.waiting import free_port, until
+
+from .aggregator_fixtures import listening, server, tick, url
 
 
 async def started(port: int, health_port: int, **variables: str) -> asyncio.subprocess.Process:
@@ -31,7 +33,7 @@ async def test_life_of_a_process() -> None:
             except httpx.TransportError:
                 return False
 
-        await until_async(is_ready)
+        await until(is_ready)
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
         metrics = (await client.get(f"http://127.0.0.1:{health_port}/metrics")).text
@@ -61,7 +63,7 @@ async def test_not_ready_without_redis() -> None:
         return True
 
     async with httpx.AsyncClient() as client:
-        await until_async(is_unready)
+        await until(is_unready)
         assert (await client.get(f"http://127.0.0.1:{health_port}/livez")).status_code == 200
     stopped_s = time.monotonic()
     process.send_signal(signal.SIGTERM)

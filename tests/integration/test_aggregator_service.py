@@ -8,8 +8,9 @@ import pytest
 from market_pulse import channels
 from market_pulse.bus import Bus
 from market_pulse.codec import decode_ticker
+from support.waiting import free_port, until
 
-from .aggregator_fixtures import BTC, ETH, aggregator, free_port, listening, server, tick, until
+from .aggregator_fixtures import BTC, ETH, aggregator, listening, server, tick
 
 
 @pytest.fixture

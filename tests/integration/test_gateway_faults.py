@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from market_pulse.bus import open_bus
+from support.redis_server import RedisServer
+from support.waiting import until
 
 from .gateway_fixtures import (
     BTC,
@@ -18,36 +20,27 @@ from .gateway_fixtures import (
     PATIENCE_S,
     GatewayProcess,
     Market,
-    Valkey,
     gateway_process,
     reading,
     running_gateway,
-    until,
-    valkey_server,
 )
 
 
 @pytest.fixture
-async def valkey() -> AsyncIterator[Valkey]:
-    async with valkey_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def market(valkey: Valkey) -> AsyncIterator[Market]:
-    async with open_bus(valkey.url) as bus:
+async def market(server: RedisServer) -> AsyncIterator[Market]:
+    async with open_bus(server.url) as bus:
         yield Market(bus)
 
 
-async def test_the_bus_goes_and_comes_back(valkey: Valkey, market: Market) -> None:
+async def test_the_bus_goes_and_comes_back(server: RedisServer, market: Market) -> None:
     """Streams stay, say what has become of the price, and are told that they may have missed something."""
     await market.list_symbols(BTC, ETH)
-    async with running_gateway(valkey.url) as running, reading(running.http, "/api/realtime/BTC") as reader:
+    async with running_gateway(server.url) as running, reading(running.http, "/api/realtime/BTC") as reader:
         for number in range(5):
             await market.publish(BTC, 100.0 + number)
         await reader.next("ticker", lambda data: data["price"] == 104.0)
 
-        await valkey.kill()
+        await server.kill()
         await until(lambda: not running.gateway.intake.connected)
         ready = await running.http.get("/readyz")
         assert (ready.status_code, ready.json()["checks"]["draining"]) == (503, "ok")
@@ -59,7 +52,7 @@ async def test_the_bus_goes_and_comes_back(valkey: Valkey, market: Market) -> No
         assert cold.status_code == 503
         assert (await running.http.get("/api/status")).json()["gateway"]["busConnected"] is False
 
-        await valkey.start()
+        await server.start()
         seq = await market.publish(BTC, 200.0)
         assert seq == 1, "the new server knows nothing of the old one's numbers"
         await reader.next("resync")
@@ -70,9 +63,9 @@ async def test_the_bus_goes_and_comes_back(valkey: Valkey, market: Market) -> No
         assert (await running.http.get("/readyz")).status_code == 200
 
 
-async def test_without_a_bus_nothing_hangs(valkey: Valkey) -> None:
-    await valkey.kill()
-    async with running_gateway(valkey.url, connected=False) as running:
+async def test_without_a_bus_nothing_hangs(server: RedisServer) -> None:
+    await server.kill()
+    async with running_gateway(server.url, connected=False) as running:
         async with asyncio.timeout(PATIENCE_S):
             for path, status in {
                 "/livez": 200, "/readyz": 503, "/api/status": 200, "/api/symbols": 200, "/metrics": 200,
@@ -101,10 +94,10 @@ async def metric(http: httpx.AsyncClient, name: str) -> float:
     return 0.0
 
 
-async def test_a_slow_reader_gets_the_newest_and_costs_nothing(valkey: Valkey, market: Market) -> None:
+async def test_a_slow_reader_gets_the_newest_and_costs_nothing(server: RedisServer, market: Market) -> None:
     """It reads nothing for thousands of messages; then what it reads is not the past."""
     async with (
-        gateway_process(valkey.url) as gateway,
+        gateway_process(server.url) as gateway,
         httpx.AsyncClient(base_url=gateway.url) as http,
         not_reading(gateway, "/api/realtime/BTC") as slow,
         reading(http, "/api/realtime/BTC") as quick,
@@ -133,9 +126,9 @@ async def streams(http: httpx.AsyncClient, count: int) -> bool:
     return await metric(http, "market_pulse_gateway_streams") == count
 
 
-async def test_who_never_reads_is_cut(valkey: Valkey, market: Market) -> None:
+async def test_who_never_reads_is_cut(server: RedisServer, market: Market) -> None:
     async with (
-        gateway_process(valkey.url, MAX_LAG_S="1") as gateway,
+        gateway_process(server.url, MAX_LAG_S="1") as gateway,
         httpx.AsyncClient(base_url=gateway.url) as http,
         not_reading(gateway, "/api/realtime/BTC"),
     ):
@@ -148,11 +141,11 @@ async def test_who_never_reads_is_cut(valkey: Valkey, market: Market) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-async def test_stopping_with_open_streams(valkey: Valkey, market: Market, number: signal.Signals) -> None:
+async def test_stopping_with_open_streams(server: RedisServer, market: Market, number: signal.Signals) -> None:
     """Everybody hears goodbye, also who does not read is no reason to stay, and the exit code is 0."""
     await market.publish(BTC, 1.0)
     async with (
-        gateway_process(valkey.url, DRAIN_S="1") as gateway,
+        gateway_process(server.url, DRAIN_S="1") as gateway,
         httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http,
         not_reading(gateway, "/api/realtime/BTC"),
         contextlib.AsyncExitStack() as stack,
@@ -174,9 +167,9 @@ async def unready(http: httpx.AsyncClient) -> bool:
     return (await http.get("/readyz")).status_code == 503
 
 
-async def test_a_second_signal_ends_at_once(valkey: Valkey) -> None:
+async def test_a_second_signal_ends_at_once(server: RedisServer) -> None:
     async with (
-        gateway_process(valkey.url, DRAIN_S="60") as gateway,
+        gateway_process(server.url, DRAIN_S="60") as gateway,
         httpx.AsyncClient(base_url=gateway.url) as http,
         reading(http, "/api/realtime/BTC") as reader,
     ):

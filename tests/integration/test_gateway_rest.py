@@ -12,26 +12,22 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import models
 from market_pulse.bus import open_bus
 from market_pulse.model import Symbol
+from support.redis_server import RedisServer
+from support.waiting import until
 
-from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, Valkey, reading, running_gateway, until, valkey_server
-
-
-@pytest.fixture
-async def valkey() -> AsyncIterator[Valkey]:
-    async with valkey_server() as running:
-        yield running
+from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, running_gateway
 
 
 @pytest.fixture
-async def market(valkey: Valkey) -> AsyncIterator[Market]:
-    async with open_bus(valkey.url) as bus:
+async def market(server: RedisServer) -> AsyncIterator[Market]:
+    async with open_bus(server.url) as bus:
         yield Market(bus)
 
 
 @pytest.fixture
-async def running(valkey: Valkey, market: Market) -> AsyncIterator[Running]:
+async def running(server: RedisServer, market: Market) -> AsyncIterator[Running]:
     await market.list_symbols(BTC, ETH, SOL, DOGE, Symbol("BTC-USDC"))
-    async with running_gateway(valkey.url) as running:
+    async with running_gateway(server.url) as running:
         yield running
 
 
@@ -142,8 +138,8 @@ async def test_the_listing(running: Running) -> None:
     assert [listed["symbol"] for listed in filtered["symbols"]] == ["BTC-USDC", "BTC-USDT"]
 
 
-async def test_before_any_listing_only_featured_symbols_are_taken(valkey: Valkey, market: Market) -> None:
-    async with running_gateway(valkey.url) as running:
+async def test_before_any_listing_only_featured_symbols_are_taken(server: RedisServer, market: Market) -> None:
+    async with running_gateway(server.url) as running:
         await market.publish(BTC, 1.0)
         assert (await running.http.get("/api/ticker/BTC")).status_code == 200
         refused = await running.http.get("/api/realtime/SOL")

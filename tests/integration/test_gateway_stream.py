@@ -10,26 +10,22 @@ import pytest
 
 from gateway.topics import LINGER_S
 from market_pulse.bus import open_bus
+from support.redis_server import RedisServer
+from support.waiting import until
 
-from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, Valkey, reading, running_gateway, until, valkey_server
-
-
-@pytest.fixture
-async def valkey() -> AsyncIterator[Valkey]:
-    async with valkey_server() as running:
-        yield running
+from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, running_gateway
 
 
 @pytest.fixture
-async def market(valkey: Valkey) -> AsyncIterator[Market]:
-    async with open_bus(valkey.url) as bus:
+async def market(server: RedisServer) -> AsyncIterator[Market]:
+    async with open_bus(server.url) as bus:
         yield Market(bus)
 
 
 @pytest.fixture
-async def running(valkey: Valkey, market: Market) -> AsyncIterator[Running]:
+async def running(server: RedisServer, market: Market) -> AsyncIterator[Running]:
     await market.list_symbols(BTC, ETH, SOL, DOGE)
-    async with running_gateway(valkey.url) as running:
+    async with running_gateway(server.url) as running:
         yield running
 
 
@@ -152,8 +148,8 @@ async def test_status_and_simulation_are_told(running: Running, market: Market) 
         assert (await reader.next("status"))["exchange"] == "okx"
 
 
-async def test_heartbeats(valkey: Valkey) -> None:
-    async with running_gateway(valkey.url, heartbeat_s=0.2) as running, reading(running.http, "/api/realtime/BTC") as reader:
+async def test_heartbeats(server: RedisServer) -> None:
+    async with running_gateway(server.url, heartbeat_s=0.2) as running, reading(running.http, "/api/realtime/BTC") as reader:
         first, second = await reader.next("hb"), await reader.next("hb")
         assert first["time"] < second["time"]
         assert reader.last_id == "", "a heartbeat has no id"
@@ -173,16 +169,16 @@ async def test_max_hz(running: Running, market: Market) -> None:
         assert seen < 50
 
 
-async def test_streams_end_at_their_age(valkey: Valkey) -> None:
-    async with running_gateway(valkey.url, stream_max_age_s=0.3, heartbeat_s=0.2) as running:
+async def test_streams_end_at_their_age(server: RedisServer) -> None:
+    async with running_gateway(server.url, stream_max_age_s=0.3, heartbeat_s=0.2) as running:
         async with reading(running.http, "/api/realtime/BTC") as reader:
             last = (await reader.rest())[-1]
         assert (last["type"], last["data"]["reason"]) == ("bye", "max_age")
         assert last["data"]["retryMs"] == reader.retry_ms
 
 
-async def test_limits_per_address_and_in_all(valkey: Valkey) -> None:
-    async with running_gateway(valkey.url, max_streams=3, max_streams_per_ip=2, trusted_proxies=("127.0.0.1",)) as running:
+async def test_limits_per_address_and_in_all(server: RedisServer) -> None:
+    async with running_gateway(server.url, max_streams=3, max_streams_per_ip=2, trusted_proxies=("127.0.0.1",)) as running:
 
         def as_client(address: str) -> dict[str, str]:
             return {"X-Forwarded-For": address}
@@ -206,9 +202,9 @@ async def test_limits_per_address_and_in_all(valkey: Valkey) -> None:
             await reader.next("connected")
 
 
-async def test_forwarded_addresses_of_strangers_are_not_believed(valkey: Valkey) -> None:
+async def test_forwarded_addresses_of_strangers_are_not_believed(server: RedisServer) -> None:
     async with (
-        running_gateway(valkey.url, max_streams_per_ip=1) as running,
+        running_gateway(server.url, max_streams_per_ip=1) as running,
         reading(running.http, "/api/realtime/BTC", headers={"X-Forwarded-For": "192.0.2.1"}) as reader,
     ):
         await reader.next("connected")
@@ -261,11 +257,11 @@ async def test_vanished_clients_leave_nothing_behind(running: Running, market: M
     assert not hub._groups
 
 
-async def test_a_stream_before_the_bus_is_there(valkey: Valkey, market: Market) -> None:
-    await valkey.kill()
-    async with running_gateway(valkey.url, connected=False) as running, reading(running.http, "/api/realtime/BTC") as reader:
+async def test_a_stream_before_the_bus_is_there(server: RedisServer, market: Market) -> None:
+    await server.kill()
+    async with running_gateway(server.url, connected=False) as running, reading(running.http, "/api/realtime/BTC") as reader:
         assert (await reader.next("connected"))["symbols"] == [BTC]
-        await valkey.start()
+        await server.start()
         await until(lambda: running.gateway.intake.connected)
         await market.publish(BTC, 7.0)
         assert (await reader.next("ticker"))["price"] == 7.0

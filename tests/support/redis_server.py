@@ -16,8 +16,8 @@ from .waiting import free_port, until
 class RedisServer:
     """A server without persistence, on a port of its own; what it knew dies with it."""
 
-    def __init__(self) -> None:
-        self.port = free_port()
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -52,8 +52,8 @@ async def answers(bus: Bus) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def redis_server() -> AsyncIterator[RedisServer]:
-    server = RedisServer()
+async def redis_server(port: int | None = None) -> AsyncIterator[RedisServer]:
+    server = RedisServer(port)
     await server.start()
     try:
         yield server
