@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -23,8 +22,7 @@ import orjson
 import uvloop
 from websockets.asyncio.client import connect
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
+import system  # noqa: F401 - makes the tests' support importable
 from market_pulse import channels
 from market_pulse.codec import decode_tick
 from market_pulse.subscriber import Subscriber
@@ -185,9 +183,8 @@ async def main() -> None:
             others = sorted(symbol for symbol in common if symbol.endswith("-USDT") and symbol not in featured)
             symbols = [*featured, *others][: options.symbols]
             await stack.limit_market(symbols, options.rate)
-            print(
-                f"{len(symbols)} symbols, {options.rate:.0f} market events a second, {options.rounds} rounds of {options.seconds:.0f} s"
-            )
+            amount = f"{len(symbols)} symbols, {options.rate:.0f} market events a second"
+            print(f"{amount}, {options.rounds} rounds of {options.seconds:.0f} s")
             await measure(stack, symbols, 5)  # warm: every symbol subscribed everywhere
             report([await measure(stack, symbols, options.seconds) for _ in range(options.rounds)], options.seconds)
 
