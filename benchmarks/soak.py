@@ -3,7 +3,7 @@
     python benchmarks/soak.py [--minutes 10] [--seed 1]
 
 Every few seconds an exchange is muted, cut, refused, frozen, garbled, delayed or announces its end, alone or with others, and
-is healed again. Meanwhile streams are read and checked: numbers never go back, no price is called fresh that is old, prices stay
+is healed again. Meanwhile streams are read and checked: numbers never go back, no old price is called fresh, prices stay
 within what the exchanges say. At the end all faults are healed, and every price must be of three sources again.
 """
 
@@ -40,7 +40,10 @@ FAULTS: list[dict[str, Any]] = [
     {"kind": "delist", "symbol": "SOL-USDT"},
     {"kind": "burst", "n": 500, "stall_s": 2},
 ]
-ENDS = {"binance": {"kind": "server_shutdown"}, "okx": {"kind": "notice_64008", "close_after_s": 10}}
+ENDS: dict[str, list[dict[str, Any]]] = {
+    "binance": [{"kind": "server_shutdown"}],
+    "okx": [{"kind": "notice_64008", "close_after_s": 10}],
+}
 SAMPLE_S = 5.0
 
 
@@ -94,7 +97,7 @@ async def trouble(stack: Stack, seconds: float, dice: random.Random, say: Callab
     end_s = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < end_s:
         for exchange in dice.sample(EXCHANGES, dice.choice((1, 1, 1, 2, 3))):
-            fault = dice.choice([*FAULTS, *([ENDS[exchange]] if exchange in ENDS else [])])
+            fault = dice.choice([*FAULTS, *ENDS.get(exchange, [])])
             say(f"{exchange}: {fault}")
             await stack.fault(exchange, **fault)
             count += 1

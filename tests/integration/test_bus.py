@@ -184,7 +184,7 @@ async def test_a_frozen_server_is_noticed(server: RedisServer, monkeypatch: pyte
 
 async def test_a_killed_connection_is_noticed(server: RedisServer) -> None:
     async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
-        await bus.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await bus.client.client_kill_filter(_type="pubsub")
         await until(lambda: ear.subscribed == [False, True])
 
 

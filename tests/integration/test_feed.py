@@ -16,7 +16,7 @@ from market_pulse.feed import runner
 from market_pulse.feed.adapter import Adapter, Listed
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
-from market_pulse.model import Tick
+from market_pulse.model import Symbol, Tick
 from simulator.app import serving
 from simulator.settings import Settings
 from support.waiting import until
@@ -152,7 +152,7 @@ async def test_many_symbols_stay_under_the_limits(exchange: str) -> None:
 async def test_one_refused_symbol_harms_no_other(exchange: str) -> None:
     async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
         native = "NOPE-USDT" if exchange == "okx" else "NOPEUSDT"
-        played.listing["NOPE-USDT"] = replace(played.listing["BTC-USDT"], symbol="NOPE-USDT", native=native)
+        played.listing["NOPE-USDT"] = Listed(Symbol("NOPE-USDT"), native, None)
         played.want("BTC-USDT", "NOPE-USDT", "ETH-USDT", "SOL-USDT")
         await until(played.fresh("BTC-USDT", "ETH-USDT", "SOL-USDT"))
         await until(lambda: played.feed.status().reason == f"1 of 4 symbols refused: {native}")

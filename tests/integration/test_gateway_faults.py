@@ -12,12 +12,11 @@ import pytest
 
 from market_pulse.bus import open_bus
 from support.redis_server import RedisServer
-from support.waiting import until
+from support.waiting import PATIENCE_S, until
 
 from .gateway_fixtures import (
     BTC,
     ETH,
-    PATIENCE_S,
     GatewayProcess,
     Market,
     gateway_process,

@@ -106,7 +106,7 @@ def test_listing(adapter: Adapter, sample: dict[str, Any]) -> None:
 def test_any_bytes_become_events_or_a_frame_error(adapter: Adapter, data: bytes) -> None:
     for parse in (adapter.parse, adapter.parse_ticker, adapter.parse_listing):
         with contextlib.suppress(FrameError):  # anything else would end the feed
-            read(parse, data)  # type: ignore[arg-type]
+            read(parse, data)
 
 
 def mutations(value: Any, put: Any) -> list[Any]:
@@ -128,7 +128,7 @@ def _with(value: Any, key: Any, new: Any) -> Any:
     return copy
 
 
-BAD = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, "1e400", "nonsense"]
+BAD: list[Any] = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, "1e400", "nonsense"]
 
 
 @pytest.mark.parametrize("put", BAD, ids=lambda bad: repr(bad)[:12])

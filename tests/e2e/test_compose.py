@@ -1,0 +1,230 @@
+"""The demo as users start it, in containers: what is reachable, who may do what, and what several gateways are good for.
+
+The tests share one deployment, with a project name and ports of its own, and run in this order.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from httpx_sse import aconnect_sse
+from redis.asyncio import Redis
+
+from aggregator.settings import AggregatorSettings
+from gateway.settings import GatewaySettings
+from market_pulse.feed.settings import IngestSettings
+from market_pulse.settings import Settings
+from simulator.settings import Settings as SimulatorSettings
+from support.docker import no_docker
+from support.waiting import PATIENCE_S, free_port, until
+
+ROOT = Path(__file__).parents[2]
+EXCHANGES = {"binance", "bybit", "okx"}
+STREAMS_PER_IP = 12
+BUILD_LIMIT_S, UP_LIMIT_S, DOWN_LIMIT_S = 600, 180, 60
+SETTINGS: dict[str, type[Settings]] = {
+    **dict.fromkeys(("ingest-binance", "ingest-bybit", "ingest-okx"), IngestSettings),
+    "aggregator": AggregatorSettings,
+    "gateway": GatewaySettings,
+    "simulator": SimulatorSettings,
+}
+
+needs_docker = [
+    pytest.mark.docker,
+    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
+    pytest.mark.timeout(BUILD_LIMIT_S + UP_LIMIT_S + DOWN_LIMIT_S),
+]
+
+
+class Deployment:
+    """One Compose project."""
+
+    def __init__(self) -> None:
+        self.project = f"market-pulse-test-{os.getpid()}"
+        self.page_port, self.redis_port = free_port(), free_port()
+        self.page = f"http://127.0.0.1:{self.page_port}"
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
+            "PORT": str(self.page_port),
+            "REDIS_PORT": str(self.redis_port),
+            "MAX_STREAMS_PER_IP": str(STREAMS_PER_IP),
+        }
+
+    def compose(self, *arguments: str, within_s: float = 60) -> str:
+        command = ("docker", "compose", "--env-file", "deploy/demo.env", "--project-name", self.project, *arguments)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False, timeout=within_s
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+        return done.stdout
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Return what the engine knows of each container, by service; of a scaled one, of the last."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        known = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True, timeout=30).stdout)
+        return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in known}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Deployment]:
+    deployment = Deployment()
+    try:
+        deployment.compose("build", within_s=BUILD_LIMIT_S)
+        deployment.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_LIMIT_S), within_s=UP_LIMIT_S + 10)
+        yield deployment
+    finally:
+        deployment.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", within_s=DOWN_LIMIT_S)
+
+
+@contextlib.asynccontextmanager
+async def stream(demo: Deployment, path: str, **headers: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """Open a stream through the edge, as `{"type": …, "data": …}` messages."""
+    async with (
+        httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S, headers=headers) as client,
+        aconnect_sse(client, "GET", path) as source,
+    ):
+        source.response.raise_for_status()
+
+        async def messages() -> AsyncGenerator[dict[str, Any]]:
+            async for event in source.aiter_sse():
+                if event.event == "message":
+                    yield orjson.loads(event.data)
+
+        reading = messages()
+        try:
+            yield reading
+        finally:
+            await reading.aclose()
+
+
+async def ticker_of_all(messages: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first ticker that all three exchanges have their part in."""
+    async with asyncio.timeout(PATIENCE_S):
+        async for message in messages:
+            if message["type"] == "ticker" and message["data"]["sourcesUsed"] == len(EXCHANGES):
+                ticker: dict[str, Any] = message["data"]
+                return ticker
+    raise AssertionError("the stream ended")
+
+
+def test_every_variable_is_in_the_example() -> None:
+    """.env.example names each setting of each part."""
+    documented = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert {name.upper() for kind in SETTINGS.values() for name in kind.model_fields} - documented == set()
+
+
+class TestCompose:
+    pytestmark = needs_docker
+
+    def test_every_variable_reaches_its_part(self) -> None:
+        """A setting is either passed on or fixed by the file; what is missing could not be set at all."""
+        services = json.loads(Deployment().compose("config", "--format", "json"))["services"]
+        missing = {
+            f"{service}: {name.upper()}"
+            for service, kind in SETTINGS.items()
+            for name in kind.model_fields
+            if name.upper() not in services[service]["environment"]
+        }
+        # MAX_LAG_S is the aggregator's here: the gateway means something else by it.
+        assert missing <= {"gateway: MAX_LAG_S"}
+
+    async def test_stream_comes_through_the_edge(self, demo: Deployment) -> None:
+        async with stream(demo, "/api/realtime/BTC") as messages:
+            connected = await anext(messages)
+            assert connected["type"] == "connected"
+            assert connected["data"]["simulated"] is True
+            ticker = await ticker_of_all(messages)
+        assert {source["exchange"] for source in ticker["sources"]} == EXCHANGES
+
+    def test_only_the_edge_and_redis_are_published(self, demo: Deployment) -> None:
+        published = {
+            service: [
+                (one["HostIp"], int(one["HostPort"]))
+                for ports in container["NetworkSettings"]["Ports"].values()
+                for one in ports or ()
+            ]
+            for service, container in demo.containers().items()
+        }
+        assert {service: ports for service, ports in published.items() if ports} == {
+            "edge": [("127.0.0.1", demo.page_port)],
+            "redis": [("127.0.0.1", demo.redis_port)],
+        }
+
+    def test_containers_may_do_little(self, demo: Deployment) -> None:
+        for service, container in demo.containers().items():
+            assert demo.compose("exec", "-T", service, "id", "-u").strip() == "10001", service
+            host = container["HostConfig"]
+            assert host["ReadonlyRootfs"], service
+            assert host["CapDrop"] == ["ALL"], service
+            assert host["Memory"] > 0, service
+            assert host["PidsLimit"] > 0, service
+
+    def test_inside_is_inside(self, demo: Deployment) -> None:
+        assert httpx.get(f"{demo.page}/metrics").status_code == 404
+        assert httpx.get(f"{demo.page}/haproxy").status_code == 200
+
+    async def test_any_symbol_straight_from_redis(self, demo: Deployment) -> None:
+        """Subscribing is the demand: nobody asked for DOGE before."""
+        async with Redis(port=demo.redis_port) as redis, redis.pubsub() as bus, asyncio.timeout(PATIENCE_S):
+            await bus.subscribe("ticker:DOGE-USDT", *(f"ticks:{exchange}:DOGE-USDT" for exchange in EXCHANGES))
+            heard: set[str] = set()
+            while heard != {"ticker", *EXCHANGES}:
+                message = await bus.get_message(ignore_subscribe_messages=True, timeout=1)
+                if message:
+                    kind, *rest = message["channel"].decode().split(":")
+                    heard.add(rest[0] if kind == "ticks" else kind)
+
+    async def test_a_client_cannot_choose_its_address(self, demo: Deployment) -> None:
+        """The limit per address holds, whatever X-Forwarded-For a client makes up."""
+        async with contextlib.AsyncExitStack() as streams:
+            for number in range(STREAMS_PER_IP):
+                opened = stream(demo, "/api/realtime/BTC", **{"X-Forwarded-For": f"203.0.113.{number}"})
+                await anext(await streams.enter_async_context(opened))
+            async with httpx.AsyncClient() as client:
+                refused = await client.get(f"{demo.page}/api/realtime/BTC", headers={"X-Forwarded-For": "203.0.113.99"})
+            assert refused.status_code == 429
+
+    async def test_a_killed_gateway_costs_a_reconnect(self, demo: Deployment) -> None:
+        await asyncio.to_thread(demo.compose, "up", "--detach", "--wait", "--no-recreate", "--scale", "gateway=3", within_s=90)
+
+        async def instance() -> str:
+            async with stream(demo, "/api/realtime/BTC") as messages:
+                connected = await anext(messages)
+                await ticker_of_all(messages)
+                return str(connected["data"]["instance"])
+
+        async def all_three() -> bool:
+            return len(set(await asyncio.gather(*(instance() for _ in range(6))))) == 3
+
+        await until(all_three)
+        async with stream(demo, "/api/realtime/BTC") as messages:
+            container = (await anext(messages))["data"]["instance"].split(":")[0]
+            await asyncio.to_thread(subprocess.run, ["docker", "kill", container], check=True, capture_output=True, timeout=30)
+            with contextlib.suppress(httpx.RemoteProtocolError):
+                async with asyncio.timeout(PATIENCE_S):
+                    async for _ in messages:
+                        pass
+        assert container not in await instance()  # at once, and not through the dead one
+
+    async def test_without_a_gateway_the_edge_says_when_to_come_back(self, demo: Deployment) -> None:
+        await asyncio.to_thread(demo.compose, "stop", "gateway")
+        async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
+            refused = await client.get("/api/ticker/BTC")
+            assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["status"] == 503
+            await asyncio.to_thread(demo.compose, "start", "gateway")
+
+            async def answers() -> bool:
+                return (await client.get("/api/ticker/BTC")).status_code == 200
+
+            await until(answers)
