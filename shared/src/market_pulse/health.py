@@ -1,13 +1,6 @@
-"""Probes and metrics of a part that has no HTTP API of its own: /livez, /readyz and /metrics.
-
-As a program (`python -m market_pulse.health livez`) it asks a running part, for container health checks.
-"""
+"""Probes and metrics of a part that has no HTTP API of its own: /livez, /readyz and /metrics."""
 
 import asyncio
-import os
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -70,22 +63,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take no signal."""
         yield
-
-
-def main() -> int:
-    """Ask the probe named on the command line; exit 0 when it is well, 1 when not, and say why."""
-    path = sys.argv[1] if len(sys.argv) > 1 else "livez"
-    port = os.environ.get("HEALTH_PORT", "9100")
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=3) as answer:
-            print(answer.read().decode())  # noqa: T201
-            return 0
-    except urllib.error.HTTPError as failing:
-        print(failing.read().decode())  # noqa: T201
-    except OSError as unreachable:
-        print(f"{path}: {unreachable}")  # noqa: T201
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
