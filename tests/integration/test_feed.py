@@ -56,8 +56,7 @@ class Exchange:
     async def topics(self) -> list[str]:
         """Return what the exchange's sockets are subscribed to, by the exchange's own account."""
         answer = (await self.http.get("/control/connections")).json()
-        connections = answer["connections"] if isinstance(answer, dict) else answer
-        return sorted(topic for one in connections if one["exchange"] == self.exchange for topic in one["topics"])
+        return sorted(topic for one in answer["connections"] if one["exchange"] == self.exchange for topic in one["topics"])
 
     def state(self) -> str:
         return self.feed.status().state
@@ -266,9 +265,18 @@ async def test_sockets_are_replaced_before_they_are_too_old(exchange: str) -> No
         assert times == sorted(times)
 
 
+async def test_with_nothing_to_carry_no_socket_is_opened() -> None:
+    async with exchange_feed(OKX) as played:
+        await until(lambda: played.feed.status().reason == "this exchange lists none of the wanted symbols")
+        assert (await played.http.get("/control/connections")).json()["connections"] == []
+        played.want("BTC-USDT")
+        await until(played.fresh("BTC-USDT"))
+
+
 async def test_no_address_is_tried_for_ever() -> None:
     ticks: list[Tick] = []
     feed = Feed(BINANCE, ("ws://127.0.0.1:9/stream",), ticks.append, blocked_retry_s=1, max_age_s=None)
+    feed.want({"BTCUSDT": Listed(Symbol("BTC-USDT"), "BTCUSDT", None)})
     task = asyncio.create_task(feed.run())
     await until(lambda: feed.status().reconnects > 3)
     assert feed.status().state == "reconnecting"

@@ -49,6 +49,7 @@ class Feed:
         self._max_age_s = max_age_s
         self._attempts = 0
         self._listed: Mapping[str, Listed] = {}
+        self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
         self.book = Book(adapter.exchange)
         self._status = FeedStatus(
@@ -65,6 +66,10 @@ class Feed:
     def want(self, listed: Mapping[str, Listed]) -> None:
         """Set what to carry: native symbol -> listing, the most important first."""
         self._listed = listed
+        if listed:
+            self._anything_wanted.set()
+        else:
+            self._anything_wanted.clear()
         self.book.keep(listed)
         for connection in self._connections:
             connection.want(listed)
@@ -127,6 +132,9 @@ class Feed:
         failures = 0
         try:
             while True:
+                if not self._listed:
+                    self._become("connecting", "this exchange lists none of the wanted symbols")
+                    await self._anything_wanted.wait()
                 self.book = Book(self.adapter.exchange)  # what was known before the gap may be old: never mix it in
                 connection, task = self._start()
                 log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
