@@ -1,0 +1,77 @@
+"""What publishing one tick costs the publisher's processor: through the bus, through the Redis client, and at the least.
+
+    python benchmarks/publish.py [--rounds 5] [--ticks 2000]
+
+All three run the same Lua script on the same server, a Valkey of the benchmark's own, one call after the other. `client` is the
+Redis library's general way (pool, retries, telemetry); `floor` writes and reads a connection and does nothing else.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from importlib.resources import files
+from statistics import median
+from typing import Any
+
+import uvloop
+
+import system  # noqa: F401 - makes the tests' support importable
+from market_pulse import channels
+from market_pulse.bus import LAST_TICK_EXPIRY_S, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.codec import encode_tick
+from market_pulse.model import Symbol, Tick
+from support.redis_server import redis_server
+
+TICK = Tick(
+    exchange="okx", symbol=Symbol("BTC-USDT"), price=64000.5, bid=64000.4, ask=64000.6, exchange_time_ms=1, received_time_ms=1
+)
+CHANNEL = channels.ticks(TICK.exchange, TICK.symbol)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ticks", type=int, default=2000, help="per way and round")
+    options = parser.parse_args()
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, redis {version('redis')}")
+    async with redis_server() as server, open_bus(server.url) as bus:
+        script = bus.client.register_script((files("market_pulse") / "publish.lua").read_text())
+        pool: Any = bus.client.connection_pool
+        connection = pool.make_connection()
+        await connection.connect()
+        sha = await bus.client.script_load((files("market_pulse") / "publish.lua").read_text())
+
+        async def through_client() -> None:
+            await script([channels.last(CHANNEL)], [LAST_TICK_EXPIRY_S, CHANNEL, encode_tick(TICK, now_ms())])
+
+        async def floor() -> None:
+            message = encode_tick(TICK, now_ms())
+            arguments = (1, channels.last(CHANNEL), LAST_TICK_EXPIRY_S, CHANNEL, message)
+            await connection.send_command("EVALSHA", sha, *arguments, check_health=False)
+            await connection.read_response()
+
+        ways: dict[str, Callable[[], Awaitable[None]]] = {
+            "bus": lambda: bus.publish_ticks([TICK]),
+            "client": through_client,
+            "floor": floor,
+        }
+        costs: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(options.rounds):
+            for name, way in ways.items():
+                before = time.process_time()
+                for _ in range(options.ticks):
+                    await way()
+                costs[name].append((time.process_time() - before) / options.ticks * 1e6)
+        await connection.disconnect()
+    least = median(costs["floor"])
+    print("\n| way | processor time per tick, us | ratio to the floor |\n|---|---|---|")
+    for name, figures in costs.items():
+        print(f"| {name} | {median(figures):.0f} | {median(figures) / least:.2f} |")
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
