@@ -20,7 +20,7 @@ function addRow(symbol) {
 }
 
 const take = {
-  connected: ({ simulated }) => { byId("connection").textContent = "live"; byId("simulated").hidden = !simulated; },
+  connected: ({ simulated }) => { byId("connection").textContent = "connected"; byId("simulated").hidden = !simulated; },
   ticker: show,
   status: ({ simulated }) => { if (simulated) byId("simulated").hidden = false; },
   resync: () => {},
