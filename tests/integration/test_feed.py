@@ -12,7 +12,7 @@ import pytest
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.feed import runner
+from market_pulse.feed import book, runner
 from market_pulse.feed.adapter import Adapter, Listed
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
@@ -169,6 +169,14 @@ async def test_a_silent_socket_is_given_up_and_data_comes_back(exchange: str, ki
         await played.heal()
         await until(played.fresh("BTC-USDT"))
         await until(lambda: played.state() == "connected")
+
+
+async def test_a_rarely_traded_symbol_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "LIQUID_TURNOVER", 1e15)
+    async with exchange_feed(replace(OKX, silence_s=0.5), "BTC-USDT") as played:
+        await played.fault("mute")
+        await asyncio.sleep(2)  # several times the bound that holds for lively symbols
+        assert played.feed.status().reconnects == 0
 
 
 @pytest.mark.parametrize("exchange", ["bybit", "okx"])

@@ -117,6 +117,14 @@ def test_released_symbols_are_forgotten(book: Book) -> None:
     assert book.heard("BTCUSDT") is None
 
 
+def test_silence_is_suspicious_where_trading_is_lively(book: Book) -> None:
+    assert book.expects_data()  # nothing known yet
+    book.apply(DAY, 1)
+    assert not book.expects_data()
+    book.apply(replace(DAY, native="ETHUSDT", quote_volume24h=5e6), 1)
+    assert book.expects_data()
+
+
 def test_is_behind(book: Book) -> None:
     assert book.is_behind(DAY)
     book.apply(DAY, 1)

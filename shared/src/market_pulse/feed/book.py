@@ -16,6 +16,7 @@ NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a litt
 
 FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
 SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
+LIQUID_TURNOVER = 1e6  # quote units in 24 h, most often dollars: some ten a second
 
 
 class Change(Enum):
@@ -103,6 +104,11 @@ class Book:
         if day.trade_id is not None:
             return day.trade_id > state.trade_id
         return day.exchange_time_ms > (state.exchange_time_ms or 0) + NEWER_BY_MS
+
+    def expects_data(self) -> bool:
+        """Return whether silence would be suspicious: some symbol is traded so much, or nothing is known yet."""
+        turnovers = [state.day.quote_volume24h or 0.0 for state in self._states.values() if state.day is not None]
+        return not turnovers or max(turnovers) >= LIQUID_TURNOVER
 
     def keep(self, natives: Mapping[str, object]) -> None:
         """Forget all symbols but these."""

@@ -23,6 +23,7 @@ from .subscriptions import Subscriptions
 OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
+QUIET_LIMIT_S = 300.0  # where only rarely traded symbols are carried, silence is no sign of death for so long
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
 SAMPLE_LENGTH = 200
@@ -243,8 +244,9 @@ class Connection:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = self._clock()
-            if self._listed and now_s - self._heard_s > self._adapter.silence_s:
-                raise FeedLost(f"open but silent for {self._adapter.silence_s:.0f} s")
+            limit_s = self._adapter.silence_s if self._book.expects_data() else QUIET_LIMIT_S
+            if self._listed and now_s - self._heard_s > limit_s:
+                raise FeedLost(f"open but silent for {limit_s:.0f} s")
             if self._max_age_s is not None and self.age_s > self._max_age_s:
                 self._leave(f"the socket is {self.age_s:.0f} s old and would be cut")
             self._ledger.expire(now_s)
