@@ -16,7 +16,7 @@ NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a litt
 
 FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
 SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
-LIQUID_TURNOVER = 1e6  # quote units in 24 h, most often dollars: some ten a second
+LIQUID_TURNOVER = 1e6  # quote units in 24 h: about twelve dollars a second, where the quote is one
 
 
 class Change(Enum):
