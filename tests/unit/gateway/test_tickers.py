@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of, read_ticker, staleness
+from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of, read_ticker
 from market_pulse.codec import CodecError, decode_ticker
 
 from .gateway_samples import NOW_MS, ticker_bytes
@@ -18,14 +18,16 @@ GONE_WHEN_DOWN = {
 
 
 def after(elapsed_ms: int, data: bytes | None = None) -> dict[str, Any]:
-    message: dict[str, Any] = orjson.loads(as_of(read_ticker("BTC-USDT", data or ticker_bytes()), NOW_MS + elapsed_ms))
+    message: dict[str, Any] = orjson.loads(
+        as_of(read_ticker("BTC-USDT", data or ticker_bytes(), NOW_MS, live=True), NOW_MS + elapsed_ms)
+    )
     return message
 
 
 @pytest.mark.parametrize("elapsed_ms", [-3000, 0, STALE_AFTER_MS - 1])
 def test_a_live_ticker_stays_as_it_is(elapsed_ms: int) -> None:
     """Up to the bound not a byte changes, also when the aggregator's clock is ahead of ours."""
-    assert as_of(read_ticker("BTC-USDT", ticker_bytes()), NOW_MS + elapsed_ms) == ticker_bytes()
+    assert as_of(read_ticker("BTC-USDT", ticker_bytes(), NOW_MS, live=True), NOW_MS + elapsed_ms) == ticker_bytes()
 
 
 def test_a_stale_ticker_keeps_numbers_and_times() -> None:
@@ -54,11 +56,32 @@ def test_a_ticker_that_was_down_does_not_become_stale() -> None:
     assert after(STALE_AFTER_MS, was_down)["quality"] == "down"
 
 
+@pytest.mark.parametrize("skew_ms", [-600_000, 0, 600_000])
+def test_the_age_of_what_came_live_is_measured_by_our_own_clock(skew_ms: int) -> None:
+    """Another machine's clock, ahead or behind, makes no live price stale and no dead one live."""
+    ticker = read_ticker("BTC-USDT", ticker_bytes(), NOW_MS + skew_ms, live=True)
+    assert ticker.staleness(NOW_MS + skew_ms) == 0
+    assert ticker.staleness(NOW_MS + skew_ms + STALE_AFTER_MS) == 1
+
+
+@pytest.mark.parametrize(("behind_ms", "expected"), [(-600_000, 0), (0, 0), (STALE_AFTER_MS, 1), (DOWN_AFTER_MS, 2)])
+def test_a_last_value_is_as_old_as_it_says(behind_ms: int, expected: int) -> None:
+    assert read_ticker("BTC-USDT", ticker_bytes(), NOW_MS + behind_ms, live=False).staleness(NOW_MS + behind_ms) == expected
+
+
+def test_a_price_that_was_held_already_is_not_held_twice_as_long() -> None:
+    held = orjson.loads(ticker_bytes()) | {"quality": "stale", "receivedTime": NOW_MS - 59_000}
+    ticker = read_ticker("BTC-USDT", orjson.dumps(held), NOW_MS, live=True)
+    assert ticker.staleness(NOW_MS) == 0  # the aggregator lives, and says itself what the price is worth
+    assert ticker.staleness(NOW_MS + STALE_AFTER_MS + 1000) == 2
+
+
 @given(st.integers(0, 200_000), st.integers(0, 200_000))
 def test_age_never_makes_it_better(one_ms: int, other_ms: int) -> None:
     """Staleness only grows."""
     earlier, later = sorted((one_ms, other_ms))
-    assert staleness(NOW_MS, NOW_MS + earlier) <= staleness(NOW_MS, NOW_MS + later)
+    known = LatestTicker(1, NOW_MS, b"", NOW_MS)
+    assert known.staleness(NOW_MS + earlier) <= known.staleness(NOW_MS + later)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +96,9 @@ def test_age_never_makes_it_better(one_ms: int, other_ms: int) -> None:
 )
 def test_supersedes(seq: int, time_ms: int, expected: bool) -> None:
     """What is older never replaces what is newer, and nothing blocks for ever."""
-    known = LatestTicker(10, NOW_MS, b"")
-    assert LatestTicker(seq, NOW_MS + time_ms, b"").supersedes(known) is expected
-    assert LatestTicker(seq, NOW_MS + time_ms, b"").supersedes(None)
+    known = LatestTicker(10, NOW_MS, b"", NOW_MS)
+    assert LatestTicker(seq, NOW_MS + time_ms, b"", NOW_MS).supersedes(known) is expected
+    assert LatestTicker(seq, NOW_MS + time_ms, b"", NOW_MS).supersedes(None)
 
 
 @pytest.mark.parametrize(
@@ -89,16 +112,16 @@ def test_supersedes(seq: int, time_ms: int, expected: bool) -> None:
 )  # fmt: skip
 def test_what_is_no_ticker_is_refused(data: bytes) -> None:
     with pytest.raises(CodecError):
-        read_ticker("BTC-USDT", data)
+        read_ticker("BTC-USDT", data, NOW_MS, live=True)
 
 
 @given(st.binary())
 def test_any_bytes_are_a_ticker_or_an_error(data: bytes) -> None:
     with pytest.raises(CodecError):
-        read_ticker("BTC-USDT", data)
+        read_ticker("BTC-USDT", data, NOW_MS, live=True)
 
 
 def test_line_breaks_are_taken_out() -> None:
     """A line break would end the event's data early."""
     pretty = orjson.dumps(orjson.loads(ticker_bytes()), option=orjson.OPT_INDENT_2)
-    assert read_ticker("BTC-USDT", pretty).data == ticker_bytes()
+    assert read_ticker("BTC-USDT", pretty, NOW_MS, live=True).data == ticker_bytes()

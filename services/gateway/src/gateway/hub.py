@@ -21,7 +21,7 @@ from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
 from .stats import Stats
 from .statuses import Statuses
 from .streams import Group, Sink, Stream
-from .tickers import as_of, read_ticker, staleness
+from .tickers import as_of, read_ticker
 from .topics import Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
@@ -108,7 +108,7 @@ class Hub:
         topic = self.topics.find(symbol)
         if topic is None:
             return  # unsubscribed a moment ago
-        latest = read_ticker(symbol, data)
+        latest = read_ticker(symbol, data, self._now_ms(), live=live)
         self.stats.ticks += live
         if not latest.supersedes(topic.latest):
             return
@@ -128,7 +128,7 @@ class Hub:
         if topic.latest is None:
             return
         now = self._now_ms()
-        topic.level = staleness(topic.latest.aggregated_time_ms, now)
+        topic.level = topic.latest.staleness(now)
         topic.event = sse.ticker_event(symbol, topic.latest.seq, as_of(topic.latest, now))
         for group in topic.groups:
             self._outbox.add(group, symbol, topic.event)
@@ -198,7 +198,7 @@ class Hub:
         now, wall_ms = self._clock(), self._now_ms()
         self.topics.expire()
         for symbol, topic in self.topics:
-            if topic.latest and staleness(topic.latest.aggregated_time_ms, wall_ms) > topic.level:
+            if topic.latest and topic.latest.staleness(wall_ms) > topic.level:
                 self._tell(symbol, topic)
         self._tell_statuses()
         beat = sse.chunk(sse.heartbeat(wall_ms))
@@ -253,6 +253,6 @@ class Hub:
         if topic is None or topic.latest is None:
             return self._status_events.get(key, b"")
         now = self._now_ms()
-        if topic.level == staleness(topic.latest.aggregated_time_ms, now) == 0:
+        if topic.level == topic.latest.staleness(now) == 0:
             return topic.event
         return sse.ticker_event(key, topic.latest.seq, as_of(topic.latest, now))

@@ -29,11 +29,25 @@ _UNKNOWN_WHEN_DOWN = (
 
 
 class LatestTicker(NamedTuple):
-    """A ticker's JSON, in one line, and the little that the gateway itself needs of it."""
+    """A ticker's JSON, in one line, and the little that the gateway itself needs of it.
+
+    `current_ms` is when it was surely the newest, by our own clock: another machine's need not agree with it.
+    `held_since_ms` is when its price was last fresh, if the aggregator holds a price that no source backs any more.
+    """
 
     seq: int
     aggregated_time_ms: int
     data: bytes
+    current_ms: int
+    held_since_ms: int | None = None
+
+    def staleness(self, now_ms: int) -> int:
+        """Return 0 for a ticker that is live by its age, 1 for a stale one, 2 for one so old that it says nothing."""
+        age_ms = now_ms - self.current_ms
+        if age_ms < STALE_AFTER_MS:
+            return 0
+        oldest_ms = self.current_ms if self.held_since_ms is None else min(self.current_ms, self.held_since_ms)
+        return 2 if now_ms - oldest_ms >= DOWN_AFTER_MS else 1
 
     def supersedes(self, other: "LatestTicker | None") -> bool:
         """Tell whether this ticker is news after the other.
@@ -43,8 +57,14 @@ class LatestTicker(NamedTuple):
         return other is None or self.seq > other.seq or self.aggregated_time_ms > other.aggregated_time_ms
 
 
-def read_ticker(symbol: str, data: bytes) -> LatestTicker:
+def read_ticker(symbol: str, data: bytes, now_ms: int, *, live: bool) -> LatestTicker:
     """Read as much of a ticker message as is needed to pass it on.
+
+    Args:
+        symbol: whose ticker it has to be.
+        data: the message.
+        now_ms: our clock.
+        live: whether it came just now; a last value is as old as it says.
 
     Raises:
         CodecError: not a ticker of this symbol.
@@ -58,18 +78,14 @@ def read_ticker(symbol: str, data: bytes) -> LatestTicker:
             "symbol": str(name),
             "seq": int(seq),
             "aggregatedTime": int(time_ms),
-            "quality": str(),
+            "quality": str(quality),
             "sources": [*sources],
         } if name == symbol and all(type(source) is dict for source in sources):
             one_line = orjson.dumps(message) if b"\n" in data or b"\r" in data else data
-            return LatestTicker(seq, time_ms, one_line)
+            received_ms = message.get("receivedTime")
+            held_since_ms = received_ms if quality == "stale" and type(received_ms) is int else None
+            return LatestTicker(seq, time_ms, one_line, now_ms if live else min(time_ms, now_ms), held_since_ms)
     raise CodecError(f"not a ticker of {symbol}")
-
-
-def staleness(aggregated_time_ms: int, now_ms: int) -> int:
-    """Return 0 for a ticker that is live by its age, 1 for a stale one, 2 for one so old that it says nothing."""
-    age_ms = now_ms - aggregated_time_ms
-    return (age_ms >= STALE_AFTER_MS) + (age_ms >= DOWN_AFTER_MS)
 
 
 def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
@@ -78,12 +94,12 @@ def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
     A live ticker is returned as it is. A stale one keeps its numbers and times, but its quality is `stale` and its sources
     are as old as they have become. After another minute the quality is `down` and the price is not known.
     """
-    level = staleness(ticker.aggregated_time_ms, now_ms)
+    level = ticker.staleness(now_ms)
     if level == 0:
         return ticker.data
     message: dict[str, Any] = orjson.loads(ticker.data)
     for source in message["sources"]:
-        _grow_older(source, now_ms - ticker.aggregated_time_ms)
+        _grow_older(source, now_ms - ticker.current_ms)
     if level == 1 and message["quality"] != "down":
         message["quality"] = "stale"
     else:
