@@ -147,6 +147,19 @@ async def test_listings_are_replaced_whole(bus: Bus) -> None:
     assert await bus.listings() == {"okx": {ETH}, "bybit": {BTC}}
 
 
+async def test_keys_of_others_do_not_hide_listings(bus: Bus) -> None:
+    await bus.publish_listing("okx", [BTC])
+    await bus.client.set("symbols:junk", "not a set")
+    await bus.client.sadd("symbols:okx", b"\xff", "btc-usdt")
+    assert await bus.listings() == {"okx": {BTC}}
+
+
+async def test_a_broken_counter_stops_no_ticker(bus: Bus) -> None:
+    await bus.client.set("seq:BTC-USDT", "not a number")
+    published = await bus.publish_tickers([replace(TICKER, seq=41), replace(TICKER, symbol=ETH)])
+    assert [one.seq for one in published] == [42, 1]
+
+
 async def test_forgotten_values_are_gone(bus: Bus) -> None:
     await bus.publish_ticks([TICK])
     await bus.forget("ticks:okx:BTC-USDT")

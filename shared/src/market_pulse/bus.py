@@ -149,8 +149,8 @@ class Bus:
 
     async def last_matching(self, pattern: str) -> list[bytes]:
         """Return the last messages of all channels that match a pattern, for example `ticks:*`."""
+        found = await self._keys(channels.last(pattern))
         async with _bounded():
-            found = [key async for key in self.client.scan_iter(channels.last(pattern), count=SCAN_COUNT)]
             messages: list[Any] = await self.client.mget(found) if found else []
         return [message for message in messages if message is not None]
 
@@ -179,16 +179,28 @@ class Bus:
 
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
         """Return each exchange's listed symbols, as far as they are known."""
-        async with _bounded():
-            keys = [key async for key in self.client.scan_iter(channels.ALL_SYMBOLS, count=SCAN_COUNT)]
-            async with self.client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.smembers(key)
-                sets = await pipeline.execute()
+        keys = await self._keys(channels.ALL_SYMBOLS)
+        async with _bounded(), self.client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.smembers(key)
+            sets = await pipeline.execute(raise_on_error=False)
         return {
-            key.decode().removeprefix("symbols:"): frozenset(Symbol(member.decode()) for member in members)
+            key.decode(errors="replace").removeprefix("symbols:"): frozenset(_symbols_of(members, ""))
             for key, members in zip(keys, sets, strict=True)
+            if not isinstance(members, Exception)  # somebody else's key of another type
         }
+
+    async def _keys(self, pattern: str) -> list[bytes]:
+        """Return the keys that match a pattern. Each page is a bounded round trip, however large the server."""
+        found: set[bytes] = set()
+        cursor = 0
+        while True:
+            async with _bounded():
+                page: Any
+                cursor, page = await self.client.scan(cursor, match=pattern, count=SCAN_COUNT)
+            found.update(page)
+            if cursor == 0:
+                return list(found)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import orjson
 from .model import FeedStatus, Source, Symbol, Tick, Ticker
 
 VERSION = 1
+LARGEST_INTEGER = 2**53  # what a JSON number carries exactly
 
 
 class CodecError(ValueError):
@@ -240,10 +241,12 @@ def _required_number(message: dict[str, Any], name: str) -> float:
 
 def _integer(message: dict[str, Any], name: str) -> int | None:
     value = message.get(name)
-    if value is None or type(value) is int:
-        return value
+    if value is None:
+        return None
     if type(value) is float and value.is_integer():
-        return int(value)
+        value = int(value)
+    if type(value) is int and abs(value) <= LARGEST_INTEGER:
+        return value
     raise CodecError(f"{name} must be a whole number or null")
 
 

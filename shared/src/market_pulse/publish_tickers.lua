@@ -6,8 +6,8 @@ local answer = {}
 for i = 1, #KEYS / 2 do
   local seq_key, last_key = KEYS[2 * i - 1], KEYS[2 * i]
   local channel, head, tail, known = ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i], tonumber(ARGV[4 * i + 1])
-  local seq = redis.call('INCR', seq_key)
-  if seq <= known then
+  local seq = redis.pcall('INCR', seq_key)
+  if type(seq) == 'table' or seq <= known then -- a table is an error: the counter is broken
     seq = known + 1
     redis.call('SET', seq_key, string.format('%d', seq))
   end

@@ -36,7 +36,7 @@ TICKS = st.builds(
 TICKERS = st.builds(
     Ticker,
     symbol=SYMBOL,
-    seq=st.integers(1, 2**53),
+    seq=st.integers(1, 2**53 - 1),
     price=MAYBE,
     dp=st.integers(0, 18),
     bid=MAYBE,
@@ -139,6 +139,13 @@ def test_decode_tick_refuses(change: dict[str, object]) -> None:
     message = {"v": 1, "exchange": "okx", "symbol": "BTC-USDT", "price": 1.0, "receivedTime": 1} | change
     with pytest.raises(codec.CodecError):
         codec.decode_tick(orjson.dumps(message))
+
+
+@pytest.mark.parametrize("since", ["1e20", "-1e300", "9007199254740993", '"x"', "null"])
+def test_a_status_with_a_time_that_is_none_is_refused(since: str) -> None:
+    status = f'{{"exchange":"okx","state":"connected","symbols":1,"reconnects":0,"instance":"a","since":{since}}}'
+    with pytest.raises(codec.CodecError):
+        codec.decode_status(status.encode())
 
 
 def test_unknown_fields_and_missing_optional_ones_do_not_matter() -> None:
