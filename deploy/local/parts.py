@@ -5,8 +5,9 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-EXCHANGES = ("binance", "bybit", "okx")
+INGESTS = tuple(sorted(path.name for path in (Path(__file__).parents[2] / "services").glob("ingest-*")))
 PAGE_PORT, REDIS_PORT, SIMULATOR_PORT, HEALTH_PORT = 8080, 6379, 9000, 9101
 
 
@@ -76,7 +77,7 @@ def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
         port = ports.take(SIMULATOR_PORT)
         parts.append(_module("simulator", HOST="127.0.0.1", PORT=str(port)))
         feed = {"WS_URL": f"ws://127.0.0.1:{port}", "REST_URL": f"http://127.0.0.1:{port}"}
-    parts += [_module(f"ingest-{exchange}", HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for exchange in EXCHANGES]
+    parts += [_module(ingest, HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for ingest in INGESTS]
     parts.append(_module("aggregator", HEALTH_PORT=str(ports.take(HEALTH_PORT))))
     # No proxy stands before this gateway: none needs time to notice that it stops.
     drain_s = environment.get("DRAIN_S") or "0.5"
