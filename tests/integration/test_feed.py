@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
@@ -172,7 +173,7 @@ async def test_a_silent_socket_is_given_up_and_data_comes_back(exchange: str, ki
 
 
 async def test_a_rarely_traded_symbol_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "LIQUID_TURNOVER", 1e15)
+    monkeypatch.setattr(book, "LIVELY_TURNOVER", 1e15)
     async with exchange_feed(replace(OKX, silence_s=0.5), "BTC-USDT") as played:
         await played.fault("mute")
         await asyncio.sleep(2)  # several times the bound that holds for lively symbols
@@ -207,6 +208,21 @@ async def test_a_refusal_of_the_place_is_blocked_and_tried_again(exchange: str, 
         assert str(status) in (played.feed.status().reason or "")
         await played.heal()
         await until(played.fresh("BTC-USDT"))
+
+
+async def test_blocked_everywhere_is_said_once() -> None:
+    async with exchange_feed(BINANCE) as played:
+        await played.fault("refuse", status=451)
+        url = str(played.http.base_url).replace("http", "ws", 1).rstrip("/") + BINANCE.ws_path
+        feed = Feed(BINANCE, (url, url, url), played.ticks.append, blocked_retry_s=0.2, max_age_s=None)
+        feed.want({"BTCUSDT": played.listing["BTC-USDT"]})
+        with structlog.testing.capture_logs() as logs:
+            task = asyncio.create_task(feed.run())
+            await until(lambda: feed.status().reconnects >= 9)
+            assert feed.status().state == "blocked"
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert [one["event"] for one in logs if one["log_level"] == "warning"] == ["feed blocked"]
 
 
 @each_exchange

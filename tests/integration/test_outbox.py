@@ -75,6 +75,21 @@ async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisSer
             assert not pending
 
 
+async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) -> None:
+    async with open_bus(server.url) as bus:
+        outbox = Outbox(bus.publish_ticks)
+        running = asyncio.create_task(outbox.run())
+        outbox.put(tick(1.0))
+        await until(lambda: _last_price(bus, 1.0))
+        server.freeze()
+        outbox.put(tick(2.0))
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.wait({running}, timeout=5)
+        server.thaw()
+        assert running.cancelled()
+
+
 async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
     async with open_bus(server.url) as bus:
         outbox = Outbox(bus.publish_ticks)

@@ -181,7 +181,7 @@ def test_states_its_limits(adapter: Adapter) -> None:
     assert adapter.silence_s > 0
     assert 0 < adapter.pong_timeout_s < adapter.ping_interval_s
     assert all(url.startswith("wss://") for url in adapter.ws_urls)
-    assert adapter.rest_url.startswith("https://")
+    assert all(url.startswith("https://") for url in adapter.rest_urls)
 
 
 @pytest.mark.parametrize(

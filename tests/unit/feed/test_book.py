@@ -71,8 +71,17 @@ def test_quotes_of_the_day_count_only_where_there_are_no_others(book: Book) -> N
 )
 def test_what_is_older_is_outdated(book: Book, known: Day, late: Day) -> None:
     book.apply(known, 1)
+    before = book.tick(BTC)
     assert book.apply(late, 2) is Change.OUTDATED
-    assert book.heard("BTCUSDT") == 1
+    assert book.tick(BTC) == before
+
+
+def test_quotes_alone_are_not_a_symbol_heard(book: Book) -> None:
+    book.apply(QUOTE, 1)
+    assert book.heard("BTCUSDT") is None
+    book.apply(DAY, 2)
+    book.apply(replace(QUOTE, order=(9, 0)), 3)
+    assert book.heard("BTCUSDT") == 2
 
 
 def test_one_wild_trade_number_does_not_freeze_the_price(book: Book) -> None:
@@ -117,12 +126,12 @@ def test_released_symbols_are_forgotten(book: Book) -> None:
     assert book.heard("BTCUSDT") is None
 
 
-def test_silence_is_suspicious_where_trading_is_lively(book: Book) -> None:
-    assert book.expects_data()  # nothing known yet
+def test_a_book_is_lively_when_one_of_its_symbols_is(book: Book) -> None:
+    assert not book.is_lively()
     book.apply(DAY, 1)
-    assert not book.expects_data()
+    assert not book.is_lively()
     book.apply(replace(DAY, native="ETHUSDT", quote_volume24h=5e6), 1)
-    assert book.expects_data()
+    assert book.is_lively()
 
 
 def test_is_behind(book: Book) -> None:
@@ -130,4 +139,5 @@ def test_is_behind(book: Book) -> None:
     book.apply(DAY, 1)
     assert not book.is_behind(DAY)
     assert book.is_behind(replace(DAY, trade_id=6))
-    assert book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))
+    assert book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000, price=1.0))
+    assert not book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))

@@ -22,6 +22,13 @@ def test_no_window_is_overrun(pauses: list[float]) -> None:
             assert last - first >= rate.window_s - 1e-6
 
 
+def test_pings_use_up_only_the_windows_in_which_they_count() -> None:
+    pacer = Pacer((Rate(2, 1.0), Rate(3, 3600.0, pings_count=False)))
+    for second in range(100):
+        pacer.sent(second, ping=True)
+    assert pacer.delay_s(101.0) == 0
+
+
 def test_a_free_window_does_not_delay() -> None:
     pacer = Pacer(RATES)
     for _ in range(3):

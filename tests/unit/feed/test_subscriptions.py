@@ -127,6 +127,26 @@ def test_data_is_as_good_as_an_acknowledgement() -> None:
     assert (ledger.live, ledger.unanswered) == ({"A"}, 0)
 
 
+def test_a_deaf_symbol_is_ended_and_begun_anew() -> None:
+    ledger = wanting(SMALL, "A", "B")
+    (request,) = all_requests(ledger)
+    ledger.acknowledged(Acknowledged(str(request.request_id)))
+    ledger.again("A")
+    goodbye, welcome = all_requests(ledger)
+    assert (goodbye.kind, sorted(goodbye.topics)) == ("unsubscribe", ["orderbook.1.A", "tickers.A"])
+    assert (welcome.kind, sorted(welcome.topics)) == ("subscribe", ["orderbook.1.A", "tickers.A"])
+    ledger.acknowledged(Acknowledged(str(goodbye.request_id)))
+    assert ledger.live == {"B"}  # the end is acknowledged, not the beginning
+
+
+def test_what_may_be_live_without_an_answer_is_ended_when_nobody_wants_it() -> None:
+    ledger = wanting(SMALL, "A")
+    all_requests(ledger)
+    ledger.want([])
+    ledger.expire(ANSWER_LIMIT_S + 1)
+    assert [one.kind for one in all_requests(ledger)] == ["unsubscribe"]
+
+
 NATIVES = st.sampled_from(["A", "B", "C", "D", "E"])
 ANSWERS = st.one_of(
     st.builds(

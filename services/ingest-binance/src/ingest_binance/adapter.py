@@ -82,6 +82,11 @@ def _untyped(message: dict[str, Any], data: dict[str, Any]) -> Sequence[Event]:
     raise FrameError("unknown")
 
 
+def _trade_id(number: object) -> int:
+    """Read the last trade of the 24 h; -1 where there was none."""
+    return -1 if number == -1 else whole(number)
+
+
 def _day(data: dict[str, Any]) -> Day:
     return Day(
         native=text(data["s"]),
@@ -91,9 +96,9 @@ def _day(data: dict[str, Any]) -> Day:
         low24h=positive(data.get("l")),
         volume24h=amount(data.get("v")),
         quote_volume24h=amount(data.get("q")),
-        order=(whole(data["E"]), whole(data["L"])),
+        order=(whole(data["E"]), _trade_id(data["L"])),
         exchange_time_ms=whole(data["E"]),
-        trade_id=whole(data["L"]),
+        trade_id=_trade_id(data["L"]),
         bid=positive(data.get("b")),
         ask=positive(data.get("a")),
     )
@@ -133,9 +138,9 @@ def parse_ticker(answer: bytes) -> Sequence[Event]:
             low24h=positive(data.get("lowPrice")),
             volume24h=amount(data.get("volume")),
             quote_volume24h=amount(data.get("quoteVolume")),
-            order=(whole(data["closeTime"]), whole(data["lastId"])),
+            order=(whole(data["closeTime"]), _trade_id(data["lastId"])),
             exchange_time_ms=whole(data["closeTime"]),
-            trade_id=whole(data["lastId"]),
+            trade_id=_trade_id(data["lastId"]),
             bid=positive(data.get("bidPrice")),
             ask=positive(data.get("askPrice")),
         )
@@ -150,7 +155,7 @@ ADAPTER = Adapter(
         "wss://data-stream.binance.vision/stream",
     ),
     ws_path="/stream",
-    rest_url="https://api.binance.com",
+    rest_urls=("https://api.binance.com", "https://data-api.binance.vision"),
     listing_path="/api/v3/exchangeInfo?permissions=SPOT",
     parse_listing=parse_listing,
     ticker_path=ticker_path,

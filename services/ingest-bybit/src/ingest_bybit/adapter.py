@@ -154,7 +154,7 @@ ADAPTER = Adapter(
     exchange="bybit",
     ws_urls=("wss://stream.bybit.com/v5/public/spot",),
     ws_path="/v5/public/spot",
-    rest_url="https://api.bybit.com",
+    rest_urls=("https://api.bybit.com",),
     listing_path="/v5/market/instruments-info?category=spot",
     parse_listing=parse_listing,
     ticker_path=ticker_path,

@@ -135,7 +135,7 @@ ADAPTER = Adapter(
     exchange="okx",
     ws_urls=("wss://ws.okx.com:8443/ws/v5/public",),
     ws_path="/ws/v5/public",
-    rest_url="https://www.okx.com",
+    rest_urls=("https://www.okx.com",),
     listing_path="/api/v5/public/instruments?instType=SPOT",
     parse_listing=parse_listing,
     ticker_path=ticker_path,
@@ -147,7 +147,7 @@ ADAPTER = Adapter(
     parse=parse,
     topics_per_request=100,
     topics_per_connection=1000,
-    rates=(Rate(2, 1.0), Rate(450, 3600.0)),  # 480 an hour are allowed
+    rates=(Rate(2, 1.0), Rate(450, 3600.0, pings_count=False)),  # 480 requests an hour are allowed
     ping="ping",
     ping_interval_s=15.0,  # closed after 30 s without traffic
     silence_s=30.0,

@@ -118,10 +118,11 @@ Event = MarketEvent | Acknowledged | Refused | Pong | GoingAway
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `messages` in any window of `window_s` seconds."""
+    """At most `messages` in any window of `window_s` seconds; pings count, or they do not."""
 
     messages: int
     window_s: float
+    pings_count: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +140,7 @@ class Adapter:
     exchange: str
     ws_urls: tuple[str, ...]
     ws_path: str
-    rest_url: str
+    rest_urls: tuple[str, ...]
     listing_path: str
     parse_listing: Callable[[bytes], list[Listed]]
     ticker_path: Callable[[str], str]

@@ -16,7 +16,7 @@ NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a litt
 
 FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
 SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
-LIQUID_TURNOVER = 1e6  # quote units in 24 h: about twelve dollars a second, where the quote is one
+LIVELY_TURNOVER = 1e6  # quote units in 24 h: about twelve dollars a second, where the quote is one
 
 
 class Change(Enum):
@@ -30,10 +30,11 @@ class Change(Enum):
 class _State:
     """One native symbol's parts, each the newest of its channel."""
 
-    __slots__ = ("day", "exchange_time_ms", "price", "quote", "received_time_ms", "trade_id", "traded_ms")
+    __slots__ = ("day", "day_received_ms", "exchange_time_ms", "price", "quote", "received_time_ms", "trade_id", "traded_ms")
 
     def __init__(self) -> None:
         self.day: Day | None = None
+        self.day_received_ms = 0
         self.quote: Quote | None = None
         self.price = 0.0
         self.trade_id = -1
@@ -92,9 +93,12 @@ class Book:
         )
 
     def heard(self, native: str) -> int | None:
-        """Return when a symbol was last heard of, in Unix milliseconds of our clock; None: never."""
+        """Return when a symbol's 24 h figures last came, in Unix milliseconds of our clock; None: never.
+
+        They are the channel without which there is no tick; quotes alone do not show that it lives.
+        """
         state = self._states.get(native)
-        return state.received_time_ms if state else None
+        return state.day_received_ms if state and state.day else None
 
     def is_behind(self, day: Day) -> bool:
         """Return whether the 24 h figures, read elsewhere, show that this book missed something."""
@@ -103,12 +107,12 @@ class Book:
             return True
         if day.trade_id is not None:
             return day.trade_id > state.trade_id
-        return day.exchange_time_ms > (state.exchange_time_ms or 0) + NEWER_BY_MS
+        is_newer = day.exchange_time_ms > (state.exchange_time_ms or 0) + NEWER_BY_MS
+        return is_newer and day.price != state.price  # the time of an answer is not that of a trade
 
-    def expects_data(self) -> bool:
-        """Return whether silence would be suspicious: some symbol is traded so much, or nothing is known yet."""
-        turnovers = [state.day.quote_volume24h or 0.0 for state in self._states.values() if state.day is not None]
-        return not turnovers or max(turnovers) >= LIQUID_TURNOVER
+    def is_lively(self) -> bool:
+        """Return whether some symbol is traded so much that silence would be suspicious."""
+        return any((state.day.quote_volume24h or 0.0) >= LIVELY_TURNOVER for state in self._states.values() if state.day)
 
     def keep(self, natives: Mapping[str, object]) -> None:
         """Forget all symbols but these."""
@@ -144,8 +148,9 @@ def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
         if day.order < known.order and known.exchange_time_ms <= received_time_ms + FUTURE_MS:
             return Change.OUTDATED
         if day == known:
+            state.day_received_ms = received_time_ms
             return Change.SAME
-    state.day = day
+    state.day, state.day_received_ms = day, received_time_ms
     if day.trade_id is None:
         state.price = day.price
     elif day.trade_id >= state.trade_id or received_time_ms - state.traded_ms > SETTLED_MS:

@@ -53,6 +53,7 @@ class Carrier:
         self._since_ms: dict[str, int] = {}
         self._checked_ms: dict[str, int] = {}
         self._turned_away: frozenset[Symbol] = frozenset()
+        self._ask_rest_after_s = 0.0  # when the exchange asked us to wait
 
     async def run(self) -> NoReturn:
         """Run the feed and everything that decides what it carries, until cancelled."""
@@ -167,11 +168,14 @@ class Carrier:
                 try:
                     self._judge(native, await self._rest.ticker(native))
                 except FeedError as failed:
+                    if isinstance(failed, FeedRefused):
+                        wait_s = failed.retry_after_s or self._settings.quiet_symbol_s
+                        self._ask_rest_after_s = asyncio.get_running_loop().time() + wait_s
                     log.debug("quiet symbol not checked", exchange=self._adapter.exchange, native=native, cause=str(failed))
 
     def _quiet_symbol(self) -> str | None:
-        """Return one symbol that has been silent for too long while the feed delivers, and was not checked lately."""
-        if not self._feed.delivering or self._feed.age_s < FIRST_DATA_S:
+        """Return one symbol that has been silent for too long while a socket is open, and was not checked lately."""
+        if self._feed.age_s < FIRST_DATA_S or asyncio.get_running_loop().time() < self._ask_rest_after_s:
             return None
         now = now_ms()
         quiet_ms = self._settings.quiet_symbol_s * 1000

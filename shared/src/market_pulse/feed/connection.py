@@ -23,6 +23,7 @@ from .subscriptions import Subscriptions
 OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
+FIRST_DATA_LIMIT_S = 15.0  # a socket that has not delivered anything yet may belong to a very quiet symbol
 QUIET_LIMIT_S = 300.0  # where only rarely traded symbols are carried, silence is no sign of death for so long
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
@@ -61,6 +62,8 @@ class Connection:
 
     def want(self, listed: Mapping[str, Listed]) -> None:
         """Set what to carry: native symbol -> listing, the most important first."""
+        if not self._listed:
+            self._heard_s = self._clock()  # there was nothing to hear
         self._listed = listed
         self.delivered.intersection_update(listed)
         self._ledger.want(listed)
@@ -220,8 +223,8 @@ class Connection:
         while (delay_s := self._pacer.delay_s(self._clock())) > 0:
             await asyncio.sleep(delay_s)
 
-    async def _send(self, socket: ClientConnection, text: str) -> None:
-        self._pacer.sent(self._clock())
+    async def _send(self, socket: ClientConnection, text: str, *, ping: bool = False) -> None:
+        self._pacer.sent(self._clock(), ping=ping)
         async with asyncio.timeout(OPEN_LIMIT_S):
             await socket.send(text)
 
@@ -234,17 +237,23 @@ class Connection:
         while True:
             await asyncio.sleep(self._adapter.ping_interval_s - self._adapter.pong_timeout_s)
             asked_s = self._clock()
-            await self._send(socket, text)
+            await self._send(socket, text, ping=True)
             await asyncio.sleep(self._adapter.pong_timeout_s)
             if self._ponged_s < asked_s:
                 raise FeedLost(f"no pong within {self._adapter.pong_timeout_s:.0f} s")
+
+    def _silence_limit_s(self) -> float:
+        """Return how long this socket may be silent, by what it carries."""
+        if not self.delivered:
+            return max(self._adapter.silence_s, FIRST_DATA_LIMIT_S)
+        return self._adapter.silence_s if self._book.is_lively() else max(self._adapter.silence_s, QUIET_LIMIT_S)
 
     async def _watch(self, socket: ClientConnection) -> NoReturn:
         """Watch what the reader cannot notice while it waits: silence, age, requests without an answer."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = self._clock()
-            limit_s = self._adapter.silence_s if self._book.expects_data() else QUIET_LIMIT_S
+            limit_s = self._silence_limit_s()
             if self._listed and now_s - self._heard_s > limit_s:
                 raise FeedLost(f"open but silent for {limit_s:.0f} s")
             if self._max_age_s is not None and self.age_s > self._max_age_s:

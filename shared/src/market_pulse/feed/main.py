@@ -43,17 +43,18 @@ def ws_urls(adapter: Adapter, ws_url: str | None) -> tuple[str, ...]:
 async def serve(adapter: Adapter, settings: IngestSettings) -> None:
     """Wire the parts and run them until told to stop."""
     urls = ws_urls(adapter, settings.ws_url)
+    rest_urls = (settings.rest_url,) if settings.rest_url else adapter.rest_urls
     log.info(
         "ingest starting",
         exchange=adapter.exchange,
         symbols=",".join(settings.symbols),
         max_symbols=settings.max_symbols,
         ws_url=urls[0],
-        rest_url=settings.rest_url or adapter.rest_url,
+        rest_url=rest_urls[0],
     )
     async with (
         open_bus(settings.redis_url.get_secret_value()) as bus,
-        RestClient(adapter, settings.rest_url or adapter.rest_url) as rest,
+        RestClient(adapter, *rest_urls) as rest,
     ):
         outbox = Outbox(bus.publish_ticks)
         feed = Feed(

@@ -5,6 +5,7 @@ is slow or away, a newer tick takes the place of the one that waits.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
@@ -52,8 +53,9 @@ class Outbox:
                     await asyncio.sleep(backoff_s(failures, base_s=0.1, cap_s=2.0, floor_s=0.05))
         finally:
             if self._waiting and failures == 0:
-                async with asyncio.timeout(DRAIN_LIMIT_S):
-                    await self._send()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_LIMIT_S):
+                        await self._send()
 
     async def _send(self) -> bool:
         batch, self._waiting = self._waiting, {}

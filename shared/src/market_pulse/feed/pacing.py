@@ -9,14 +9,15 @@ class Pacer:
     """Counts messages sent and says how long the next one has to wait. Time is passed in."""
 
     def __init__(self, rates: tuple[Rate, ...]) -> None:
-        self._rates = rates
-        self._sent: deque[float] = deque(maxlen=max((rate.messages for rate in rates), default=1))
+        self._windows = [(rate, deque[float](maxlen=rate.messages)) for rate in rates]
 
     def delay_s(self, now_s: float) -> float:
         """Return the seconds until the next message may go: zero when it may go now."""
-        waits = (self._sent[-rate.messages] + rate.window_s - now_s for rate in self._rates if len(self._sent) >= rate.messages)
+        waits = (sent[0] + rate.window_s - now_s for rate, sent in self._windows if len(sent) == rate.messages)
         return max(0.0, max(waits, default=0.0))
 
-    def sent(self, now_s: float) -> None:
+    def sent(self, now_s: float, *, ping: bool = False) -> None:
         """Note that a message went out."""
-        self._sent.append(now_s)
+        for rate, sent in self._windows:
+            if rate.pings_count or not ping:
+                sent.append(now_s)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isnan
 from typing import Self
 
 import httpx
@@ -12,17 +13,19 @@ from .adapter import Adapter, Event, Listed, read
 from .errors import FeedLost, FeedRefused
 
 ANSWER_LIMIT_S = 15.0
+MAX_RETRY_AFTER_S = 3 * 86_400.0
 SIMULATOR = "market-pulse-simulator"
 """What the simulator calls itself in the Server header, on WebSocket handshakes too."""
 
 
 class RestClient:
-    """One exchange's REST API. Every call is bounded and raises FeedLost or FrameError."""
+    """One exchange's REST API, at several addresses in turn. Every call is bounded and raises FeedLost or FrameError."""
 
-    def __init__(self, adapter: Adapter, base_url: str) -> None:
+    def __init__(self, adapter: Adapter, *base_urls: str) -> None:
         self._adapter = adapter
-        self._client = httpx.AsyncClient(base_url=base_url.rstrip("/"), timeout=ANSWER_LIMIT_S, follow_redirects=True)
-        self.simulated = False
+        self._base_urls = base_urls
+        self._failures = 0
+        self._client = httpx.AsyncClient(timeout=ANSWER_LIMIT_S, follow_redirects=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,26 +42,28 @@ class RestClient:
         return read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
 
     async def _get(self, path: str) -> bytes:
+        base_url = self._base_urls[self._failures % len(self._base_urls)]
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                answer = await self._client.get(path)
-        except (httpx.HTTPError, OSError, TimeoutError) as failed:
+                answer = await self._client.get(base_url.rstrip("/") + path)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as failed:
+            self._failures += 1
             raise FeedLost(f"REST: {type(failed).__name__}: {failed}") from failed
-        self.simulated = answer.headers.get("server") == SIMULATOR
         if answer.status_code in {403, 418, 429, 451} or answer.status_code >= 500:
+            self._failures += 1
             raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("retry-after")))
         return answer.content
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """Read a Retry-After header, seconds or a date; None when there is none that makes sense."""
+    """Read a Retry-After header, seconds or a date, at most the longest ban that occurs; None: none that makes sense."""
     if header is None:
         return None
     try:
-        return max(0.0, float(header))
+        seconds = float(header)
     except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S) if not isnan(seconds) else None

@@ -25,7 +25,6 @@ SILENT_CAP_S = 10.0  # an exchange that opens sockets is there: its data may be 
 HANDOVER_LIMIT_S = 30.0
 HANDOVER_SETTLE_S = 5.0
 FIRST_DATA_LIMIT_S = 10.0
-MAX_RETRY_AFTER_S = 3 * 86_400.0  # the longest ban that an exchange announces
 
 log = get_logger()
 
@@ -137,7 +136,8 @@ class Feed:
                     await self._anything_wanted.wait()
                 self.book = Book(self.adapter.exchange)  # what was known before the gap may be old: never mix it in
                 connection, task = self._start()
-                log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
+                if self._status.state != "blocked":
+                    log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
                 connection, lost = await self._use(connection, task)
                 healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
                 failures = 1 if healthy else failures + 1
@@ -200,11 +200,12 @@ class Feed:
                 old_task, new_task = new_task, old_task
                 return new, old_task
             self._connections = [old]
-            reason = str(_reason(new_task)) if new_task.done() else "no data in time"
-            log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=reason)
+            failed = _reason(new_task) if new_task.done() else FeedLost("no data in time")
+            log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=str(failed))
         finally:
             await _end(new_task)  # the one that is not used any more
-        await _first(old_task, asyncio.sleep(backoff_s(3)))
+        wait_s = failed.retry_after_s or 0.0 if isinstance(failed, FeedRefused) else 0.0
+        await _first(old_task, asyncio.sleep(wait_s + backoff_s(3)))
         return old, old_task
 
     async def _settle(self, old: Connection, new: Connection, new_task: asyncio.Task[NoReturn]) -> None:
@@ -219,18 +220,18 @@ class Feed:
         exchange = self.adapter.exchange
         refused = lost if isinstance(lost, FeedRefused) else None
         self._attempts += 0 if opened else 1  # another address, where the exchange has several
-        more_addresses = self._attempts % len(self._urls) != 0
-        if refused is not None and refused.blocked and not more_addresses:
-            delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2)
-            reason = f"HTTP {refused.status}: the exchange does not serve this place"
-            first = self._status.state != "blocked"
-            self._become("blocked", reason)
-            if first:
+        was_blocked = self._status.state == "blocked" and not opened  # and is, until a handshake succeeds
+        if was_blocked or (refused is not None and refused.blocked):
+            all_tried = self._attempts % len(self._urls) == 0
+            delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2) if all_tried else backoff_s(1)
+            if refused is not None and not was_blocked and all_tried:
+                reason = f"HTTP {refused.status}: the exchange does not serve this place"
+                self._become("blocked", reason)
                 log.warning("feed blocked", exchange=exchange, cause=reason, retry_in_s=round(delay_s))
         else:
             delay_s = backoff_s(failures, cap_s=SILENT_CAP_S) if opened else backoff_s(failures)
             if refused is not None and refused.retry_after_s is not None:
-                delay_s = min(refused.retry_after_s, MAX_RETRY_AFTER_S) + delay_s
+                delay_s += refused.retry_after_s
             self._become("reconnecting", str(lost))
             log.warning("feed lost", exchange=exchange, cause=str(lost), retry_in_s=round(delay_s, 1))
         RECONNECTS.labels(exchange, _kind(lost)).inc()

@@ -31,6 +31,7 @@ class Subscriptions:
         self._live: set[str] = set()
         self._refused: dict[str, float] = {}  # native symbol -> when to ask again
         self._alone: set[str] = set()  # native symbols of a request refused as a whole: asked for one by one
+        self._renewed: set[str] = set()  # live topics to end and begin anew
         self._requests: dict[int, Request] = {}
         self._last_id = 0
         self.unanswered = 0
@@ -52,10 +53,11 @@ class Subscriptions:
 
     def next_request(self, now_s: float) -> Request | None:
         """Return the next message to send, or None when all is as wanted; it counts as sent."""
-        surplus = [topic for topic in self._live if topic not in self._natives]
+        surplus = [topic for topic in self._live if topic not in self._natives or topic in self._renewed]
         if surplus:
             topics = tuple(surplus[: self._adapter.topics_per_request])
             self._live.difference_update(topics)
+            self._renewed.difference_update(topics)
             return self._new_request("unsubscribe", topics, now_s)
         batch = self._next_batch(now_s)
         if not batch:
@@ -91,6 +93,9 @@ class Subscriptions:
         """Take an acceptance in. An answer to nothing that we asked is passed over."""
         request = self._requests.get(_number(answer.request_id))
         if request is None:
+            return
+        if request.kind == "unsubscribe":
+            del self._requests[request.request_id]
             return
         topics = request.topics if answer.topic is None else (answer.topic,)
         for topic in topics:
@@ -132,14 +137,16 @@ class Subscriptions:
                 self._live.add(topic)
 
     def again(self, native: str) -> None:
-        """Ask for a symbol once more, as if it had never been acknowledged."""
-        self._live.difference_update(self._adapter.topics(native))
+        """End a symbol's subscription and begin it anew: an exchange would answer a mere repetition with `already`."""
+        self._renewed.update(self._live.intersection(self._adapter.topics(native)))
 
     def expire(self, now_s: float) -> None:
         """Give up on requests that the exchange did not answer in time; their topics are missing again."""
         for request in [one for one in self._requests.values() if now_s - one.sent_s > ANSWER_LIMIT_S]:
             if request.kind == "subscribe" and any(topic in self._asked for topic in request.topics):
                 self.unanswered += 1
+                # Perhaps only the answer was lost: what nobody wants any more is ended all the same.
+                self._live.update(topic for topic in request.topics if topic in self._asked and topic not in self._natives)
             self._release(request)
 
     def _culprit(self, answer: Refused, request: Request | None) -> str | None:
