@@ -122,6 +122,8 @@ class Hub:
     def _take_status(self, data: bytes) -> None:
         self.statuses.take(data, self._now_ms())
         self._tell_statuses()
+        for exchange, status in self.statuses.current(self._now_ms()).items():  # for those who join later
+            self._status_events[channels.status(exchange)] = sse.status_event(encode_status(status))
 
     def _tell(self, symbol: Symbol, topic: Topic) -> None:
         """Make the topic's event from its latest ticker, as of now, and have it sent."""
