@@ -105,9 +105,10 @@ def _is_ready(port: int) -> bool:
 
 def _greeting(planned: Plan, *, demo: bool) -> str:
     page = f"http://localhost:{planned.page_port}"
+    exchanges = "SIMULATED exchanges: all prices are made up" if demo else "live exchanges (none reachable? try make demo)"
     server = f"-p {planned.redis_port}" if planned.redis_port else '-u "$REDIS_URL"'
     return f"""
-Market Pulse runs on {"SIMULATED exchanges: all prices are made up" if demo else "live exchanges"}. Ctrl-C stops it.
+Market Pulse runs on {exchanges}. Ctrl-C stops it.
 
   page    {page}
   stream  curl -N {page}/api/realtime/BTC

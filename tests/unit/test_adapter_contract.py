@@ -76,6 +76,16 @@ def as_expected(adapter: Adapter, sample: dict[str, Any]) -> Tick:
     return Tick(exchange=adapter.exchange, symbol=sample["symbol"], dp=sample["dp"], received_time_ms=1, **sample["tick"])
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_folder_package_and_exchange_have_one_name(folder: Path) -> None:
+    (package,) = (folder / "src").glob("ingest_*")
+    exchange = ADAPTERS[folder.name].exchange
+    assert package.name == f"ingest_{exchange}"
+    assert folder.name in {f"ingest-{exchange}", f"{exchange}-exchange"}
+    assert (folder / "pyproject.toml").exists()
+    assert Path(str(importlib.import_module(package.name).__file__)).parent == package
+
+
 @each_adapter
 def test_brings_evidence(adapter: Adapter) -> None:
     folder = next(folder for folder in FOLDERS if ADAPTERS[folder.name] is adapter)
