@@ -1,13 +1,15 @@
 """Configuration from the environment: read once, typed, and refused at start with the variable's name when it is wrong."""
 
+import re
 import sys
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .model import Symbol, parse_symbols
 
+_REDIS_URL = re.compile(r"(rediss?|unix)://.+|redis\+sentinel://[^/]+/[^/]+(/\d+)?(\?.*)?")
 EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
@@ -27,10 +29,17 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console", "auto"] = "auto"
 
 
+def _check_redis_url(url: SecretStr) -> SecretStr:
+    if not _REDIS_URL.fullmatch(url.get_secret_value()):
+        raise ValueError("must be redis://, rediss://, unix:// or redis+sentinel://host:port[,host:port...]/name[/db]")
+    return url
+
+
 class BusSettings(Settings):
     """What every part on the bus reads."""
 
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")  # may carry a password: never in a log line
+    # It may carry a password: never in a log line.
+    redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
 
 
 class HealthSettings(Settings):

@@ -47,6 +47,7 @@ class Connection:
         self._on_tick = on_tick
         self._max_age_s = max_age_s
         self._listed: Mapping[str, Listed] = {}
+        self._wanted_s: dict[str, float] = {}
         self._ledger = Subscriptions(adapter)
         self._pacer = Pacer(adapter.rates)
         self._changed = asyncio.Event()
@@ -64,6 +65,8 @@ class Connection:
         """Set what to carry: native symbol -> listing, the most important first."""
         if not self._listed:
             self._heard_s = self._clock()  # there was nothing to hear
+        now_s = self._clock()
+        self._wanted_s = {native: self._wanted_s.get(native, now_s) for native in listed}
         self._listed = listed
         self.delivered.intersection_update(listed)
         self._ledger.want(listed)
@@ -78,6 +81,12 @@ class Connection:
     def refused(self) -> set[str]:
         """The native symbols that the exchange refuses on this socket."""
         return self._ledger.refused
+
+    def overdue(self, after_s: float) -> set[str]:
+        """Return the native symbols that were asked for so long ago and have not delivered, nor been refused."""
+        since_s = self._clock() - after_s
+        waiting = {native for native, wanted_s in self._wanted_s.items() if max(wanted_s, self._opened_s) < since_s}
+        return waiting - self.delivered - self.refused
 
     @property
     def age_s(self) -> float:

@@ -96,6 +96,7 @@ class StatusReporter:
         self._clock = asyncio.get_running_loop().time
         self._turned_s = self._clock()
         self.reached = False
+        self._never_tried = True
 
     def stalled(self) -> str | None:
         """Say what is wrong when the loop has not turned for too long."""
@@ -121,6 +122,12 @@ class StatusReporter:
     async def _publish(self, status: FeedStatus) -> None:
         try:
             await self._bus.publish_status(status)
+        except BusError as failed:
+            if self.reached or self._never_tried:
+                log.warning("bus not reached; trying on", cause=str(failed))
+            self.reached = False
+        else:
+            if not self.reached:
+                log.info("bus reached")
             self.reached = True
-        except BusError:
-            self.reached = False  # the outbox says so in the log; the next beat tries again
+        self._never_tried = False

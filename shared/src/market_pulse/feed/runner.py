@@ -113,8 +113,7 @@ class Feed:
         """Judge a feed that delivers: connected, or degraded by what it lacks."""
         current = self._connections[0]
         refused = current.refused
-        silent = self._listed.keys() - current.delivered - refused if current.age_s > FIRST_DATA_LIMIT_S else set()
-        for lacking, what in ((refused, "refused"), (silent, "without data")):
+        for lacking, what in ((refused, "refused"), (current.overdue(FIRST_DATA_LIMIT_S), "without data")):
             if lacking:
                 named = ", ".join(sorted(lacking)[:5])
                 return "degraded", f"{len(lacking)} of {len(self._listed)} symbols {what}: {named}"
