@@ -210,6 +210,19 @@ async def test_a_refusal_of_the_place_is_blocked_and_tried_again(exchange: str, 
         await until(played.fresh("BTC-USDT"))
 
 
+async def test_retry_after_is_obeyed_by_who_is_blocked_too() -> None:
+    async with exchange_feed(OKX, "BTC-USDT", blocked_retry_s=0.2) as played:
+        await played.fault("refuse", status=451)
+        await played.fault("cut")
+        await until(lambda: played.state() == "blocked")
+        await played.heal()
+        await played.fault("refuse", status=429, retry_after_s=30)
+        await asyncio.sleep(1.0)  # several of its own delays: by now it was told to wait
+        lost = played.feed.status().reconnects
+        await asyncio.sleep(1.0)
+        assert played.feed.status().reconnects == lost
+
+
 async def test_blocked_everywhere_is_said_once() -> None:
     async with exchange_feed(BINANCE) as played:
         await played.fault("refuse", status=451)

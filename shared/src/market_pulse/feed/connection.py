@@ -274,11 +274,6 @@ class Connection:
                 raise FeedLost("closed")
 
 
-def describe(error: BaseException) -> str:
-    """Return an error's words, or its name where it has none."""
-    return str(error) or type(error).__name__
-
-
 def _closing(closed: ConnectionClosed) -> str:
     if closed.rcvd is None:
         return "cut without a closing frame"

@@ -47,6 +47,7 @@ class Feed:
         self._blocked_retry_s = blocked_retry_s
         self._max_age_s = max_age_s
         self._attempts = 0
+        self._last_tick_ms: int | None = None
         self._listed: Mapping[str, Listed] = {}
         self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
@@ -103,7 +104,9 @@ class Feed:
             self._become(*self._condition())
             delivered = len(self._connections[0].delivered)
         LIVE_SYMBOLS.labels(self.adapter.exchange).set(delivered)
-        return replace(self._status, symbols=delivered)
+        if self._last_tick_ms is not None:
+            LAST_TICK.labels(self.adapter.exchange).set(self._last_tick_ms / 1000)
+        return replace(self._status, symbols=delivered, last_tick_time_ms=self._last_tick_ms)
 
     def stop(self) -> None:
         """Say `down` from now on: the process is about to end."""
@@ -156,8 +159,7 @@ class Feed:
         return connection, asyncio.create_task(connection.run())
 
     def _take(self, tick: Tick) -> None:
-        LAST_TICK.labels(tick.exchange).set(tick.received_time_ms / 1000)
-        self._status = replace(self._status, last_tick_time_ms=tick.received_time_ms)
+        self._last_tick_ms = tick.received_time_ms
         self._on_tick(tick)
 
     async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost]:
@@ -223,6 +225,8 @@ class Feed:
         if was_blocked or (refused is not None and refused.blocked):
             all_tried = self._attempts % len(self._urls) == 0
             delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2) if all_tried else backoff_s(1)
+            if refused is not None and refused.retry_after_s is not None:
+                delay_s = max(delay_s, refused.retry_after_s)
             if refused is not None and not was_blocked and all_tried:
                 reason = f"HTTP {refused.status}: the exchange does not serve this place"
                 self._become("blocked", reason)
