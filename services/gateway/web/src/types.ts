@@ -1,0 +1,81 @@
+/** The words of the gateway's API, generated from its OpenAPI description, and what the client makes of them. */
+import type { components } from "./api.ts";
+
+type Schemas = components["schemas"];
+
+export type TickerMessage = Schemas["Ticker"];
+export type TickerSource = Schemas["TickerSource"];
+export type FeedStatus = Schemas["FeedStatus"];
+export type Quality = TickerMessage["quality"];
+export type StreamEvent = Schemas["StreamEvent"];
+export type Problem = Schemas["Problem"];
+
+/**
+ * A ticker that has a price. Prices are quote units per base unit, times Unix milliseconds.
+ * `change24h` and `changePercent24h` are NaN where the exchanges do not say, so that formatting them cannot throw.
+ */
+export interface Ticker extends TickerMessage {
+  readonly price: number;
+  readonly change24h: number;
+  readonly changePercent24h: number;
+}
+
+/**
+ * - `idle`: nobody asks
+ * - `connecting`: the first price has not come yet
+ * - `live`: a price that was renewed within the last seconds and that sources back
+ * - `stale`: the newest price is old, or nothing backs it any more
+ * - `reconnecting`: the stream has been away for more than 3 s
+ * - `offline`: the browser has no network, or the gateway could not be reached for a while, or there is no such symbol
+ */
+export type Status = "idle" | "connecting" | "live" | "stale" | "reconnecting" | "offline";
+
+export interface RealtimeError {
+  readonly code: "unknown_symbol" | "unreachable" | "rate_limited" | "bad_data";
+  readonly message: string;
+  /** For an unknown symbol: listed ones that look like it. */
+  readonly suggestions?: readonly string[];
+}
+
+/** What is known of one symbol. Frozen; replaced when anything changes, so identity tells. */
+export interface SymbolState {
+  /** The newest ticker with a price; null until one came, and again when the price is not known any more (`down`). */
+  readonly ticker: Ticker | null;
+  /** The newest message as it came: like `ticker`, but also there without a price, when it says why there is none. */
+  readonly latest: TickerMessage | null;
+  /** When `latest` came, by this browser's clock (`Date.now()`). */
+  readonly heardAt: number | null;
+  readonly status: Status;
+  /** Whether the price is live right now: the same as `status === "live"`. */
+  readonly isConnected: boolean;
+  readonly error: RealtimeError | null;
+}
+
+/** How the stream and the exchanges are doing. Frozen; replaced when anything changes. */
+export interface ConnectionState {
+  readonly status: Status;
+  /** Each exchange's feed, by its name, as far as it has been told. */
+  readonly exchanges: Readonly<Record<string, FeedStatus>>;
+  /** Whether any price is made up by the simulator. */
+  readonly simulated: boolean;
+}
+
+/** A value that changes, in the form that React's useSyncExternalStore takes. All functions are bound and stable. */
+export interface Store<T> {
+  /** Call `listener` after each change until the returned function is called. */
+  readonly subscribe: (listener: () => void) => () => void;
+  readonly getSnapshot: () => T;
+  /** The snapshot for rendering on a server: always the same one. */
+  readonly getServerSnapshot: () => T;
+}
+
+export interface RealtimeClient {
+  /** The state of one symbol (`BTC` is `BTC-USDT`), one stable store each. It streams while somebody is subscribed to it. */
+  symbol(symbol: string): Store<SymbolState>;
+  /** The state of the stream and the exchanges. Subscribing to it alone opens nothing. */
+  readonly connection: Store<ConnectionState>;
+  /** Try again now, whatever has failed before. */
+  reconnect(): void;
+  /** Give up all connections. The client is of no use afterwards. */
+  close(): void;
+}
