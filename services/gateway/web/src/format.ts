@@ -1,0 +1,127 @@
+/**
+ * How prices, percentages, volumes and ages are written. Pure, and total: any number gives a text; null and what is
+ * not finite give "–". Nothing is ever in exponent notation. `locale` is a BCP 47 tag, by default the browser's own; it
+ * decides on separators, while digits are always 0 to 9, so that they can be counted and compared.
+ */
+
+/** A piece of a price: `sub` is to be drawn as a `<sub>`. */
+export interface Part {
+  readonly text: string;
+  readonly sub: boolean;
+}
+
+/** A price as text, in the three forms that a view needs. */
+export interface PriceText {
+  /** To draw: `0.0`, `5` as a `<sub>`, `1230`; mostly one piece. */
+  readonly parts: readonly Part[];
+  /** The parts in one line of text, `0.0₅1230`: a character for each character of the parts. */
+  readonly plain: string;
+  /** Every zero written out, `0.000001230`: for labels, titles and the clipboard. */
+  readonly full: string;
+}
+
+export type Direction = "up" | "down" | "flat";
+
+const NONE = "–";
+const NO_PRICE: PriceText = { parts: [{ text: NONE, sub: false }], plain: NONE, full: NONE };
+const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
+
+const STYLES = {
+  decimals2: { minimumFractionDigits: 2, maximumFractionDigits: 2 },
+  decimals3: { minimumFractionDigits: 3, maximumFractionDigits: 3 },
+  decimals4: { minimumFractionDigits: 4, maximumFractionDigits: 4 },
+  significant4: { minimumSignificantDigits: 4, maximumSignificantDigits: 4 },
+  percent: { style: "unit", unit: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" },
+  volume: { notation: "compact", maximumSignificantDigits: 3 },
+} as const satisfies Record<string, Intl.NumberFormatOptions>;
+
+type Style = keyof typeof STYLES;
+
+/** Making a formatter takes far longer than using it, and prices are formatted with each tick. */
+const formatters = new Map<string, Intl.NumberFormat>();
+
+function format(value: number, style: Style, locale: string | undefined): string {
+  const key = `${style} ${locale}`;
+  let formatter = formatters.get(key);
+  if (!formatter) {
+    formatter = new Intl.NumberFormat(locale, { ...STYLES[style], numberingSystem: "latn" });
+    formatters.set(key, formatter);
+  }
+  return formatter.format(value + 0); // -0 + 0 is 0
+}
+
+/** The style of a price. Each band begins where rounding carries into it: 9.99995 is 10.000, not 10.0000. */
+function priceStyle(price: number, dp: number): Style {
+  const size = Math.abs(price);
+  if (size > 0 && size < 0.99995) return "significant4";
+  if (size >= 99.9995 || size === 0 || dp <= 2) return "decimals2";
+  return size >= 9.99995 || dp === 3 ? "decimals3" : "decimals4";
+}
+
+/**
+ * Write a price. From 1 on it has 4 decimals under 10, 3 under 100 and 2 above, yet no more than `dp` (the decimals that the
+ * exchanges' tick sizes make worth showing) or 2, whichever is more. Below 1 it has 4 significant digits; 4 or more zeros
+ * after the point are counted instead of written: 0.00000123 is 0.0₅1230.
+ */
+export function formatPrice(price: number | null, dp: number, locale?: string): PriceText {
+  if (price === null || !Number.isFinite(price)) return NO_PRICE;
+  const full = format(price, priceStyle(price, dp), locale);
+  const [, lead, zeros, digits] = /^(\D*0\D)(0{4,})(\d+)$/.exec(full) ?? [];
+  if (!lead || !zeros || !digits) return { parts: [{ text: full, sub: false }], plain: full, full };
+  const count = String(zeros.length);
+  const parts = [
+    { text: `${lead}0`, sub: false },
+    { text: count, sub: true },
+    { text: digits, sub: false },
+  ];
+  return { parts, plain: `${lead}0${count.replace(/\d/g, (digit) => SUBSCRIPTS.charAt(+digit))}${digits}`, full };
+}
+
+/** Write a percentage with its sign and 2 decimals: 1.234 is +1.23%, and what rounds to zero has no sign. */
+export function formatPercent(percent: number | null, locale?: string): string {
+  if (percent === null || !Number.isFinite(percent)) return NONE;
+  return format(percent, "percent", locale).replace("-", "−");
+}
+
+/** Return where a percentage points, going by its text: what is written as 0.00% is flat, and so is what is not known. */
+export function direction(percent: number | null): Direction {
+  if (percent === null || !Number.isFinite(percent) || Math.abs(percent) < 0.005) return "flat";
+  return percent > 0 ? "up" : "down";
+}
+
+/** Write a volume or turnover short, with 3 significant digits: 1.23B, 45.6M. */
+export function formatVolume(volume: number | null, locale?: string): string {
+  return volume === null || !Number.isFinite(volume) ? NONE : format(volume, "volume", locale);
+}
+
+/** Write an age in its largest whole unit: now, 14 s, 2 min, 1 h, 3 d. Clocks that disagree can make it negative: now. */
+export function formatAge(ageMs: number | null): string {
+  if (ageMs === null || !Number.isFinite(ageMs)) return NONE;
+  const seconds = Math.floor(ageMs / 1000);
+  if (seconds < 1) return "now";
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400).toLocaleString("en", { useGrouping: false })} d`;
+}
+
+/** Return the index of the first character of `after` that is not that of `before`; `after.length` if there is none. */
+export function firstDifference(before: string, after: string): number {
+  let index = 0;
+  while (index < after.length && before[index] === after[index]) index++;
+  return index;
+}
+
+/** Cut a price's parts in two at an index into its `plain` text: what stayed and what changed. */
+export function splitParts(parts: readonly Part[], index: number): readonly [readonly Part[], readonly Part[]] {
+  const before: Part[] = [];
+  const after: Part[] = [];
+  let start = 0;
+  for (const { text, sub } of parts) {
+    const cut = Math.max(0, index - start);
+    if (cut > 0) before.push({ text: text.slice(0, cut), sub });
+    if (cut < text.length) after.push({ text: text.slice(cut), sub });
+    start += text.length;
+  }
+  return [before, after];
+}
