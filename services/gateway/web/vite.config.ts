@@ -1,4 +1,4 @@
-/** Builds the page, its embeddable sibling and the custom element's script into the gateway's package. */
+/** Builds the page and its embeddable sibling into the gateway's package. */
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
@@ -6,11 +6,14 @@ const GATEWAY = process.env.GATEWAY ?? "http://localhost:8080";
 
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: { "/api": GATEWAY, "/docs": GATEWAY } },
+  server: { proxy: { "/api": GATEWAY, "/docs": GATEWAY, "/openapi.json": GATEWAY } },
   build: {
     outDir: "../src/gateway/static",
     emptyOutDir: true,
     assetsInlineLimit: 0,
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    license: { fileName: "licenses.md" }, // of all that is bundled; served beside the page
     rolldownOptions: { input: ["index.html", "embed.html"] },
   },
   test: { environment: "happy-dom", include: ["tests/**/*.test.{ts,tsx}"], restoreMocks: true },
