@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import SecretStr
 
 from gateway.app import build_app
+from gateway.front import FRONT
 from gateway.gateway import Gateway
 from gateway.server import Server
 from gateway.settings import GatewaySettings
@@ -98,12 +100,14 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(redis_url: str, *, connected: bool = True, **settings: Any) -> AsyncIterator[Running]:
+async def running_gateway(
+    redis_url: str, *, connected: bool = True, front: Path = FRONT, **settings: Any
+) -> AsyncIterator[Running]:
     """Run a gateway as `python -m gateway` would, stopped without ceremony at the end."""
     options: dict[str, Any] = {"port": 0, "drain_s": 0.0, "symbols": (BTC, ETH)} | settings
     async with open_bus(redis_url) as bus:
         gateway = Gateway(GatewaySettings(redis_url=SecretStr(redis_url), **options), bus)
-        server = Server(build_app(gateway), gateway)
+        server = Server(build_app(gateway, front), gateway)
         jobs, serving = asyncio.create_task(gateway.run()), asyncio.create_task(server.serve())
         try:
             await until(lambda: server.started and (gateway.intake.connected or not connected))

@@ -1,11 +1,13 @@
 """The HTTP application: routes, pages, errors and the layers around them."""
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 from starlette.middleware.cors import CORSMiddleware
 
+from .front import FRONT, add_front
 from .gateway import Gateway
 from .middleware import SIMULATED_HEADER, HeadAsGet, SimulatedHeader
 from .models import Problem, StreamEvent
@@ -26,8 +28,8 @@ class GatewayApp(FastAPI):
         return super().openapi()
 
 
-def build_app(gateway: Gateway) -> FastAPI:
-    """Return the application that serves a gateway."""
+def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
+    """Return the application that serves a gateway, and the page that was built into a folder."""
     app = GatewayApp(
         title="Market Pulse",
         version="1",
@@ -38,6 +40,7 @@ def build_app(gateway: Gateway) -> FastAPI:
     app.state.gateway = gateway
     app.include_router(api)
     add_pages(app)
+    add_front(app, front)
     add_problem_handlers(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SimulatedHeader, simulated=lambda: gateway.hub.statuses.simulated)

@@ -1,28 +1,18 @@
-"""What people open in a browser, and what machines probe: the page, the API's documentation, health and metrics."""
+"""What people read about the API, and what machines probe: documentation, health and metrics."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import prometheus_client
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from market_pulse.health import Check, verdict
 
 from .metrics import gateway_registry
 
-STATIC = Path(__file__).parent / "static"
-PAGE_HEADERS = {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-cache"}
-
 pages = APIRouter(include_in_schema=False)
-
-
-@pages.get("/")
-async def page() -> Response:
-    """Return the page."""
-    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
 
 @pages.get("/docs")
@@ -34,7 +24,7 @@ async def docs(request: Request) -> Response:
         title=f"{app.title}: API",
         swagger_js_url="/docs-assets/swagger-ui-bundle.js",
         swagger_css_url="/docs-assets/swagger-ui.css",
-        swagger_favicon_url="/static/icon.svg",
+        swagger_favicon_url="/icon.svg",
     )
 
 
@@ -62,7 +52,6 @@ def add_pages(app: FastAPI) -> None:
     """Add all of these, and the files they load."""
     app.state.registry = gateway_registry(app.state.gateway)
     app.include_router(pages)
-    app.mount("/static", StaticFiles(directory=STATIC))
     app.mount("/docs-assets", StaticFiles(packages=[("fastapi_offline", "static")]))
 
 

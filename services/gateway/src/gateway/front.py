@@ -1,0 +1,105 @@
+"""The built page: its files, read once at the start, each with the headers that suit it.
+
+`make web` builds them. Where nobody did, this answers what to do, and the API works all the same.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .problems import ProblemError
+
+FRONT = Path(__file__).parent / "static"
+ENTRANCES = ("/", "/embed", "/market-pulse.js")  # what a person asks for; the rest is loaded by these
+
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".md": "text/markdown",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file as it is sent: plain, and compressed where that is shorter."""
+
+    body: bytes
+    compressed: bytes | None
+    media_type: str
+    headers: Mapping[str, str]
+
+    async def answer(self, request: Request) -> Response:
+        """Return the file, or nothing but its headers to a browser that has this version."""
+        if self.headers["ETag"] in request.headers.get("If-None-Match", ""):
+            return Response(status_code=304, headers=self.headers)
+        if self.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+            return Response(self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
+        return Response(self.body, headers=self.headers, media_type=self.media_type)
+
+
+def add_front(app: FastAPI, folder: Path = FRONT) -> None:
+    """Serve every file of a built page; where there is none, say so at the entrances."""
+    files = dict(_read(folder))
+    for url, file in files.items():
+        app.router.add_route(url, file.answer, methods=["GET"], include_in_schema=False)
+    for url in ENTRANCES:
+        if url not in files:
+            app.router.add_route(url, _not_built, methods=["GET"], include_in_schema=False)
+
+
+def _read(folder: Path) -> Iterator[tuple[str, File]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            url = {"index.html": "/", "embed.html": "/embed"}.get(name, f"/{name}")
+            body = path.read_bytes()
+            compressed = gzip.compress(body, mtime=0)
+            yield (
+                url,
+                File(
+                    body,
+                    compressed if len(compressed) < len(body) else None,
+                    _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+                    MappingProxyType(_headers(url, body)),
+                ),
+            )
+
+
+def _headers(url: str, body: bytes) -> dict[str, str]:
+    headers = {
+        "Cache-Control": "public, max-age=300",
+        "ETag": f'W/"{hashlib.sha256(body).hexdigest()[:20]}"',  # weak: the same for the compressed form
+        "Referrer-Policy": "strict-origin-when-cross-origin",
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if url.startswith("/assets/"):  # their names change with their content
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif url in {"/", "/embed"}:
+        headers["Cache-Control"] = "no-cache"
+        headers["Content-Security-Policy"] = _POLICY + ("*" if url == "/embed" else "'none'")
+    elif url == "/market-pulse.js":  # for pages of other sites, with `crossorigin` or without
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        headers["Vary"] = "Accept-Encoding, Origin"
+    return headers
+
+
+async def _not_built(_: Request) -> Response:
+    detail = "the page has not been built here: run `make web`, then start the gateway again; the API works without it"
+    raise ProblemError(503, "page_not_built", detail)
