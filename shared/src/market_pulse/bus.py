@@ -1,9 +1,9 @@
-"""The bus: publish, last values, demand and listings over Redis. With `subscriber`, the only module that knows Redis."""
+"""The bus: publish, last values, history, demand, listings. With `subscriber`, the only module that knows Redis."""
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from . import channels
 from .clock import now_ms
-from .codec import encode_status, encode_tick, encode_ticker_around_seq
-from .model import FeedStatus, Symbol, Tick, Ticker, parse_symbol
+from .codec import CodecError, decode_point, encode_point, encode_status, encode_tick, encode_ticker_around_seq
+from .model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker, parse_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ LAST_TICK_EXPIRY_S = 3600
 LAST_TICKER_EXPIRY_S = 86_400
 LAST_STATUS_EXPIRY_S = 15  # three of the beats at which a living ingest repeats it
 LISTING_EXPIRY_S = 86_400
+HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after the last point
 COMMAND_TIMEOUT_S = 3.0
 SCAN_COUNT = 1000
 
@@ -90,11 +91,13 @@ class Bus:
         self.client = client
         self._publish = _Script(client, "publish.lua")
         self._publish_tickers = _Script(client, "publish_tickers.lua")
+        self._record = _Script(client, "record.lua")
 
     async def aclose(self) -> None:
         """Close the connections. Nothing may be asked after that."""
         await self._publish.aclose()
         await self._publish_tickers.aclose()
+        await self._record.aclose()
         await self.client.aclose()
         pool: Any = self.client.connection_pool
         await pool.aclose()
@@ -138,6 +141,31 @@ class Bus:
         async with _bounded():
             answer = await self._publish_tickers(keys, args)
         return [Published(seq, receivers) for seq, receivers in zip(answer[::2], answer[1::2], strict=True)]
+
+    async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
+        """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""
+        if not points:
+            return 0
+        args: list[str | bytes | int] = [resolution.points, HISTORY_EXPIRY_S[resolution]]
+        for point in points.values():
+            entry_id, fields = encode_point(point)
+            args += entry_id, len(fields), *fields
+        async with _bounded():
+            written: int = await self._record([channels.history(resolution, symbol) for symbol in points], args)
+        return written
+
+    async def history(self, resolution: Resolution, symbol: Symbol, since_ms: int) -> list[Point]:
+        """Return a symbol's points from a moment on, oldest first. What is no point is left out."""
+        async with _bounded():
+            try:
+                entries: Any = await self.client.xrevrange(
+                    channels.history(resolution, symbol), min=since_ms, count=resolution.points
+                )
+            except ResponseError as refused:
+                if str(refused).startswith("WRONGTYPE"):  # somebody else's key
+                    return []
+                raise
+        return list(_points_of(reversed(entries)))
 
     async def last(self, *names: str) -> list[bytes | None]:
         """Return the last message of each channel, or None where there is none."""
@@ -274,6 +302,12 @@ async def _bounded() -> AsyncIterator[None]:
         raise BusError(f"no answer within {COMMAND_TIMEOUT_S:.0f} s") from late
     except (RedisError, OSError) as failed:
         raise BusError(f"{type(failed).__name__}: {failed}") from failed
+
+
+def _points_of(entries: "Iterable[tuple[bytes, Mapping[bytes, bytes]]]") -> "Iterator[Point]":
+    for entry_id, fields in entries:
+        with suppress(CodecError):
+            yield decode_point(entry_id, fields)
 
 
 def _symbols_of(names: Iterable[bytes], pattern: str) -> "Iterator[Symbol]":

@@ -1,6 +1,6 @@
 """The names of the bus: which message travels on which channel, and where its last value is kept. Pure: knows no Redis."""
 
-from .model import Symbol
+from .model import Resolution, Symbol
 
 ALL_TICKS = "ticks:*"
 ALL_STATUS = "status:*"
@@ -31,6 +31,11 @@ def last(channel: str) -> str:
 def listing(exchange: str) -> str:
     """Name the set of the symbols that an exchange lists."""
     return f"symbols:{exchange}"
+
+
+def history(resolution: Resolution, symbol: Symbol) -> str:
+    """Name the stream that keeps a symbol's past prices."""
+    return f"history:{resolution}:{symbol}"
 
 
 def sequence(symbol: Symbol) -> str:

@@ -1,11 +1,15 @@
-"""The model as bytes and back: one JSON object a message, camelCase, version 1. Pure: knows no channel and no Redis."""
+"""The model as bytes and back. Pure: knows no channel and no Redis.
 
-from math import isfinite
+A message is one JSON object, camelCase, version 1. A point of a history is an entry of a stream: fields and values.
+"""
+
+from collections.abc import Mapping
+from math import inf, isfinite
 from typing import Any, cast
 
 import orjson
 
-from .model import FeedStatus, Source, Symbol, Tick, Ticker
+from .model import FeedStatus, Point, Source, Symbol, Tick, Ticker
 
 VERSION = 1
 LARGEST_INTEGER = 2**53  # what a JSON number carries exactly
@@ -178,6 +182,33 @@ def decode_status(data: bytes) -> FeedStatus:
         instance=_text(message, "instance"),
         simulated=message.get("simulated") is True,
     )
+
+
+def encode_point(point: Point) -> tuple[str, list[str]]:
+    """Write a point as a stream's entry: its id, then `price`, then each exchange's own price by its name."""
+    fields = ["price", repr(point.price)]
+    for exchange, price in point.sources.items():
+        fields += exchange, repr(price)
+    return f"{point.time_ms}-0", fields
+
+
+def decode_point(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Point:
+    """Read a point from a stream's entry.
+
+    Raises:
+        CodecError: the id is no whole millisecond, `price` is missing, or a value is not finite or not above zero.
+    """
+    time, _, nth = entry_id.partition(b"-")
+    try:
+        time_ms = int(time)
+        prices = {name.decode(): float(value) for name, value in fields.items()}
+    except ValueError as wrong:
+        raise CodecError(f"not a point: {wrong}") from wrong
+    if nth != b"0" or not 0 <= time_ms <= LARGEST_INTEGER:
+        raise CodecError("a point needs a time of its own")
+    if "price" not in prices or not all(0 < price < inf for price in prices.values()):
+        raise CodecError("a point needs prices above zero")
+    return Point(time_ms=time_ms, price=prices.pop("price"), sources=prices)
 
 
 def _source(source: Source) -> dict[str, object]:

@@ -5,8 +5,9 @@ base units, quote volumes (turnover) in quote units. None means: not known.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal, NewType
 
 Symbol = NewType("Symbol", str)
@@ -120,6 +121,44 @@ class Ticker:
     exchange_time_ms: int | None
     received_time_ms: int | None
     aggregated_time_ms: int
+
+
+class Resolution(StrEnum):
+    """How finely a history is kept: a point each second for ten minutes, and a point each minute for a day."""
+
+    SECOND = "1s"
+    MINUTE = "1m"
+
+    @property
+    def step_ms(self) -> int:
+        """The time from one point to the next."""
+        return 1_000 if self is Resolution.SECOND else 60_000
+
+    @property
+    def points(self) -> int:
+        """How many points are kept at most."""
+        return 600 if self is Resolution.SECOND else 1440
+
+    @property
+    def span_ms(self) -> int:
+        """How far back the history reaches."""
+        return self.step_ms * self.points
+
+    def step_of(self, time_ms: int) -> int:
+        """Return when the step (the second, the minute) began that a moment lies in."""
+        return time_ms - time_ms % self.step_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One point of a symbol's history: the first price known in a step, and what each exchange heard of then said itself.
+
+    `time_ms` is when the step began. Steps in which no price was known have no point.
+    """
+
+    time_ms: int
+    price: float
+    sources: Mapping[str, float]
 
 
 FeedState = Literal["connecting", "connected", "degraded", "reconnecting", "blocked", "down"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pulse import codec
-from market_pulse.model import FeedStatus, Source, Symbol, Ticker
+from market_pulse.model import FeedStatus, Point, Source, Symbol, Ticker
 from market_pulse.model import Tick as TickValue
 
 FIGURE = st.floats(allow_nan=False, allow_infinity=False)
@@ -83,6 +83,11 @@ STATUSES = st.builds(
     simulated=st.booleans(),
 )
 
+PRICE = st.floats(min_value=1e-30, max_value=1e30)
+POINTS = st.builds(
+    Point, time_ms=TIME_MS, price=PRICE, sources=st.dictionaries(st.sampled_from(["binance", "okx", "币安"]), PRICE)
+)
+
 
 @given(TICKS)
 def test_tick_round_trip(tick: TickValue) -> None:
@@ -98,6 +103,14 @@ def test_ticker_round_trip(ticker: Ticker) -> None:
 @given(STATUSES)
 def test_status_round_trip(status: FeedStatus) -> None:
     assert codec.decode_status(codec.encode_status(status)) == status
+
+
+@given(POINTS)
+def test_point_round_trip(point: Point) -> None:
+    """Through the bytes that a stream hands out."""
+    entry_id, fields = codec.encode_point(point)
+    data = [field.encode() for field in fields]
+    assert codec.decode_point(entry_id.encode(), dict(zip(data[::2], data[1::2], strict=True))) == point
 
 
 @given(TICKERS)
@@ -158,3 +171,23 @@ def test_a_ticker_with_a_wrong_source_is_refused() -> None:
     for source in (b"7", b"{}", b'{"exchange":"okx","price":"abc","weight":1,"ageMs":0,"state":"used"}'):
         with pytest.raises(codec.CodecError):
             codec.decode_ticker(ticker % source)
+
+
+@pytest.mark.parametrize(
+    ("entry_id", "fields"),
+    [
+        pytest.param(b"1000-0", {}, id="no price"),
+        pytest.param(b"1000-0", {b"okx": b"1.5"}, id="only a source"),
+        pytest.param(b"1000-0", {b"price": b"high"}, id="price a word"),
+        pytest.param(b"1000-0", {b"price": b"0"}, id="price zero"),
+        pytest.param(b"1000-0", {b"price": b"nan"}, id="price no number"),
+        pytest.param(b"1000-0", {b"price": b"inf"}, id="price without end"),
+        pytest.param(b"1000-0", {b"price": b"1", b"okx": b"-1"}, id="a source below zero"),
+        pytest.param(b"1000-0", {b"price": b"1", b"\xff": b"1"}, id="a source that is no text"),
+        pytest.param(b"1000-1", {b"price": b"1"}, id="a second one in the same millisecond"),
+        pytest.param(b"18446744073709551615-0", {b"price": b"1"}, id="no time that JSON can hold"),
+    ],
+)
+def test_decode_point_refuses(entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+    with pytest.raises(codec.CodecError):
+        codec.decode_point(entry_id, fields)
