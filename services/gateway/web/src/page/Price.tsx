@@ -1,0 +1,42 @@
+/** A price: drawn digit by digit, read out whole, its changed digits lit for a moment. */
+import type { ClipboardEvent } from "react";
+import { formatPrice, type Part, splitParts } from "../format.ts";
+import "./Price.css";
+import { useFlash } from "./useFlash.ts";
+
+interface Props {
+  readonly price: number | null;
+  readonly dp: number;
+  /** Whether this is an old price, which never flashes. */
+  readonly isOld?: boolean;
+}
+
+export function Price({ price, dp, isOld = false }: Props) {
+  const { parts, plain, full } = formatPrice(price, dp);
+  const flash = useFlash(plain, price);
+  const [steady, changed] = splitParts(parts, flash && !isOld ? flash.from : plain.length);
+  const copyFull = (event: ClipboardEvent) => {
+    event.clipboardData.setData("text/plain", full);
+    event.preventDefault();
+  };
+  return (
+    <span className="price" data-old={isOld || undefined} title={full} onCopy={copyFull}>
+      <span aria-hidden="true">
+        <Digits parts={steady} />
+        {changed.length > 0 && (
+          <span className="flash" data-direction={flash?.direction} key={flash?.id}>
+            <Digits parts={changed} />
+          </span>
+        )}
+      </span>
+      <span className="visually-hidden">{full}</span>
+    </span>
+  );
+}
+
+function Digits({ parts }: { parts: readonly Part[] }) {
+  return parts.map(({ text, sub }, index) =>
+    // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a text have no other identity
+    sub ? <sub key={index}>{text}</sub> : <span key={index}>{text}</span>,
+  );
+}

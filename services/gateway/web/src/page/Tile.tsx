@@ -1,0 +1,60 @@
+/** One symbol in the bar. */
+import { memo } from "react";
+import type { SymbolState } from "../types.ts";
+import { useTickerAge } from "../useRealtimeTicker.ts";
+import { Change } from "./Change.tsx";
+import { symbolName } from "./names.ts";
+import { Price } from "./Price.tsx";
+import { Sparkline } from "./Sparkline.tsx";
+import { StateMark } from "./StateMark.tsx";
+import "./Tile.css";
+import { reasonOf, shortWords, trustOf } from "./trust.ts";
+import { useShownState } from "./useShownState.ts";
+
+interface Props {
+  readonly symbol: string;
+  /** Where the tile leads. */
+  readonly href: string;
+  readonly isCompact: boolean;
+}
+
+export const Tile = memo(function Tile({ symbol, href, isCompact }: Props) {
+  const { base, quote, coin } = symbolName(symbol);
+  const { state, lastTicker, isPaused } = useShownState(symbol);
+  const trust = trustOf(state);
+  const isOld = trust === "stale" || trust === "offline";
+  const dp = lastTicker?.dp ?? 2;
+  return (
+    <li className="tile" data-trust={trust}>
+      <a className="tile-name" href={href}>
+        <b>{base}</b>
+        {quote !== "USDT" && <span>/{quote}</span>} {coin && coin !== base && <span className="tile-coin">{coin}</span>}
+      </a>
+      <TileState symbol={symbol} state={state} isPaused={isPaused} />
+      <span className="tile-price">
+        <Price price={lastTicker?.price ?? null} dp={dp} isOld={isOld} />
+      </span>
+      <span className="tile-change">
+        <Change percent={lastTicker?.changePercent24h ?? null} isOld={isOld} />
+      </span>
+      {!isCompact && (
+        <span className="tile-line">
+          <Sparkline symbol={symbol} dp={dp} />
+        </span>
+      )}
+    </li>
+  );
+});
+
+/** The dot, and beside it the words that need to be seen; those of a live price are only read out. */
+function TileState({ symbol, state, isPaused }: { symbol: string; state: SymbolState; isPaused: boolean }) {
+  const ageMs = useTickerAge(symbol);
+  const trust = trustOf(state);
+  const words = isPaused ? "paused" : shortWords(state, ageMs);
+  return (
+    <span className="tile-state" title={isPaused ? "Updates are paused" : reasonOf(state, ageMs)}>
+      <span className={trust === "live" && !isPaused ? "visually-hidden" : undefined}>{words}</span>
+      <StateMark state={isPaused ? "paused" : trust} />
+    </span>
+  );
+}

@@ -1,0 +1,65 @@
+/** What people call coins and exchanges. A coin that is not here is called by its symbol alone. */
+
+const COINS: Readonly<Record<string, string>> = {
+  AAVE: "Aave",
+  ADA: "Cardano",
+  ALGO: "Algorand",
+  APT: "Aptos",
+  ARB: "Arbitrum",
+  ATOM: "Cosmos",
+  AVAX: "Avalanche",
+  BCH: "Bitcoin Cash",
+  BNB: "BNB",
+  BONK: "Bonk",
+  BTC: "Bitcoin",
+  DOGE: "Dogecoin",
+  DOT: "Polkadot",
+  ETC: "Ethereum Classic",
+  ETH: "Ethereum",
+  FIL: "Filecoin",
+  HBAR: "Hedera",
+  ICP: "Internet Computer",
+  INJ: "Injective",
+  LINK: "Chainlink",
+  LTC: "Litecoin",
+  NEAR: "Near",
+  OP: "Optimism",
+  PEPE: "Pepe",
+  POL: "Polygon",
+  RENDER: "Render",
+  SHIB: "Shiba Inu",
+  SOL: "Solana",
+  SUI: "Sui",
+  TIA: "Celestia",
+  TON: "Toncoin",
+  TRX: "Tron",
+  UNI: "Uniswap",
+  USDC: "USD Coin",
+  XLM: "Stellar",
+  XMR: "Monero",
+  XRP: "XRP",
+};
+
+const EXCHANGES: Readonly<Record<string, string>> = { okx: "OKX" };
+
+export interface SymbolName {
+  readonly base: string;
+  readonly quote: string;
+  /** The coin's name, where it has one besides its symbol. */
+  readonly coin: string | null;
+}
+
+/** Take a symbol apart: `BTC-USDT` is BTC, priced in USDT, called Bitcoin. */
+export function symbolName(symbol: string): SymbolName {
+  const [base = symbol, quote = ""] = symbol.split("-");
+  return { base, quote, coin: COINS[base] ?? null };
+}
+
+/** Return the shortest text that means a symbol: `BTC-USDT` is BTC. */
+export function shortSymbol(symbol: string): string {
+  return symbol.replace(/-USDT$/, "");
+}
+
+export function exchangeName(exchange: string): string {
+  return EXCHANGES[exchange] ?? exchange.charAt(0).toUpperCase() + exchange.slice(1);
+}

@@ -1,0 +1,56 @@
+/** How each of some symbols stands, and since when: changes only when one of them does, not with each price. */
+import { useMemo, useSyncExternalStore } from "react";
+import { tickerAge } from "../client.ts";
+import type { RealtimeClient, Store, SymbolState } from "../types.ts";
+import { useRealtimeClient } from "../useRealtimeTicker.ts";
+import { isConnected, reasonOf, type Trust, trustOf } from "./trust.ts";
+
+export interface Standing {
+  readonly symbol: string;
+  readonly trust: Trust;
+  /** Whether it counts as connected. */
+  readonly isConnected: boolean;
+  /** Since when it has stood so (`Date.now()`). */
+  readonly since: number;
+  readonly reason: string;
+}
+
+/** Return how a symbol stands; the same object as before if nothing but the price has changed. */
+export function standingOf(symbol: string, state: SymbolState, before: Standing | undefined, now: number): Standing {
+  const trust = trustOf(state);
+  const counts = isConnected(state);
+  const reason = reasonOf(state, null);
+  if (before?.trust === trust && before.isConnected === counts)
+    return before.reason === reason ? before : { ...before, reason };
+  const silentMs = trust === "stale" ? (tickerAge(state, now) ?? 0) : 0; // it has been so before we noticed
+  return { symbol, trust, isConnected: counts, since: now - silentMs, reason };
+}
+
+/** Make a store of these symbols' standings. */
+function standingsStore(client: RealtimeClient, symbols: readonly string[]): Store<readonly Standing[]> {
+  let standings: readonly Standing[] = [];
+  function getSnapshot() {
+    const now = Date.now();
+    const next = symbols.map((symbol, index) => standingOf(symbol, client.symbol(symbol).getSnapshot(), standings[index], now));
+    if (next.length !== standings.length || next.some((standing, index) => standing !== standings[index])) standings = next;
+    return standings;
+  }
+  return {
+    subscribe(listener) {
+      const ends = symbols.map((symbol) => client.symbol(symbol).subscribe(listener));
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+    getSnapshot,
+    getServerSnapshot: getSnapshot,
+  };
+}
+
+export function useStandings(symbols: readonly string[]): readonly Standing[] {
+  const client = useRealtimeClient();
+  const key = symbols.join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the same symbols in a new array are the same symbols
+  const { subscribe, getSnapshot } = useMemo(() => standingsStore(client, symbols), [client, key]);
+  return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
+}

@@ -1,0 +1,73 @@
+/** How far what is shown of a symbol can be trusted: the one place that decides, and that says it in words. */
+import { formatAge } from "../format.ts";
+import type { SymbolState } from "../types.ts";
+import { exchangeName } from "./names.ts";
+
+/**
+ * - `live`: renewed within seconds, by two exchanges or more
+ * - `degraded`: renewed, but by one exchange only, or they disagree
+ * - `stale`: a price that nothing confirms any more, or that may have changed while the stream is away
+ * - `offline`: no price, and none to be had
+ * - `waiting`: the first one has not come yet
+ */
+export type Trust = "live" | "degraded" | "stale" | "offline" | "waiting";
+
+export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
+  if (error?.code === "unknown_symbol" || error?.code === "too_many_symbols") return "offline";
+  if (status === "live") return latest?.quality === "ok" ? "live" : "degraded";
+  if (ticker && status !== "idle") return status === "offline" ? "offline" : "stale";
+  return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
+}
+
+/** Whether a symbol counts as connected: a fresh price that no exchange contradicts. */
+export function isConnected({ isConnected, latest }: SymbolState): boolean {
+  return isConnected && (latest?.quality === "ok" || latest?.quality === "single");
+}
+
+/** A few words, as they stand in a tile: "14 s ago". */
+export function shortWords(state: SymbolState, ageMs: number | null): string {
+  const { status, latest, error } = state;
+  switch (trustOf(state)) {
+    case "live":
+      return "live";
+    case "degraded":
+      return latest?.quality === "disputed" ? "disputed" : "one source";
+    case "stale":
+      return ageMs === null ? "stale" : `${formatAge(ageMs)} ago`;
+    case "offline":
+      if (error?.code === "unknown_symbol") return "not listed";
+      return status === "offline" ? "offline" : "no price";
+    case "waiting":
+      return "waiting";
+  }
+}
+
+/** A sentence that says what is the matter, and why. */
+export function reasonOf(state: SymbolState, ageMs: number | null): string {
+  const { status, latest, error } = state;
+  const used =
+    latest?.sources.filter((source) => source.usedPrice !== null).map((source) => exchangeName(source.exchange)) ?? [];
+  const age = ageMs === null ? "" : ` Last confirmed ${formatAge(ageMs)} ago.`;
+  if (error) return `${sentence(error.message)}${age}`;
+  if (status === "offline") return `The gateway cannot be reached.${age}`;
+  if (status === "reconnecting") return `The stream is away.${age}`;
+  switch (latest?.quality) {
+    case "ok":
+      return status === "live" ? `${used.length} exchanges agree.` : `The price has not been renewed.${age}`;
+    case "single":
+      return status === "live" ? `Only ${used.join()} has a fresh price.` : `The price has not been renewed.${age}`;
+    case "disputed":
+      return `The exchanges disagree by ${latest.spreadBps ?? "many"} bps.`;
+    case "stale":
+      return `No exchange confirms this price.${age}`;
+    case "down":
+      return "No exchange has sent a price lately.";
+    default:
+      return "The first price has not come yet.";
+  }
+}
+
+function sentence(text: string): string {
+  const clean = text.trim().replace(/\.$/, "");
+  return `${clean.charAt(0).toUpperCase()}${clean.slice(1)}.`;
+}

@@ -1,0 +1,39 @@
+/** A symbol's last ten minutes: from the gateway's history first, then from what comes in. */
+import { useEffect, useState } from "react";
+import { useRealtimeClient } from "../useRealtimeTicker.ts";
+import { fetchHistory } from "./history.ts";
+import { pausedAt } from "./settings.ts";
+import { extend, type Point, SPAN_MS, STEP_MS } from "./sparkline.ts";
+import { useValue } from "./value.ts";
+
+const RENEW_MS = 1000;
+
+export function useSparkline(symbol: string): readonly Point[] {
+  const client = useRealtimeClient();
+  const isPaused = useValue(pausedAt) !== null;
+  const [points, setPoints] = useState<readonly Point[]>([]);
+
+  useEffect(() => {
+    if (isPaused) return; // and look up what was missed when it goes on
+    const abort = new AbortController();
+    const store = client.symbol(symbol);
+    let renewedAt = 0;
+    fetchHistory(symbol, "1s", SPAN_MS / STEP_MS, abort.signal).then(({ times, prices }) => {
+      if (abort.signal.aborted || !times.length) return;
+      const past = times.reduce<readonly Point[]>((line, time, index) => extend(line, time, prices[index] ?? 0), []);
+      setPoints((live) => live.reduce((line, { time, price }) => extend(line, time, price), past));
+    });
+    const end = store.subscribe(() => {
+      const { ticker, isConnected } = store.getSnapshot();
+      if (!ticker || !isConnected || performance.now() - renewedAt < RENEW_MS) return;
+      renewedAt = performance.now();
+      setPoints((line) => extend(line, ticker.receivedTime ?? ticker.aggregatedTime, ticker.price));
+    });
+    return () => {
+      abort.abort();
+      end();
+    };
+  }, [client, symbol, isPaused]);
+
+  return points;
+}
