@@ -31,7 +31,7 @@ export interface Ticker extends TickerMessage {
 export type Status = "idle" | "connecting" | "live" | "stale" | "reconnecting" | "offline";
 
 export interface RealtimeError {
-  readonly code: "unknown_symbol" | "unreachable" | "rate_limited" | "bad_data";
+  readonly code: "unknown_symbol" | "too_many_symbols" | "unreachable" | "rate_limited" | "bad_data";
   readonly message: string;
   /** For an unknown symbol: listed ones that look like it. */
   readonly suggestions?: readonly string[];
@@ -78,4 +78,26 @@ export interface RealtimeClient {
   reconnect(): void;
   /** Give up all connections. The client is of no use afterwards. */
   close(): void;
+}
+
+/**
+ * What a source of prices tells the client, in the same words whether it is this tab's own stream or another tab's.
+ * - `ticker`: a message, from the stream or by REST, and when it came (`Date.now()`)
+ * - `link`: whether the stream is open, and what is wrong if anything is
+ * - `refused`: why a symbol is not streamed
+ * - `beat`: a sign of life
+ */
+export type News =
+  | { readonly type: "ticker"; readonly data: TickerMessage; readonly heardAt: number }
+  | { readonly type: "status"; readonly data: FeedStatus }
+  | { readonly type: "link"; readonly up: boolean; readonly simulated: boolean; readonly error: RealtimeError | null }
+  | { readonly type: "refused"; readonly symbol: string; readonly error: RealtimeError }
+  | { readonly type: "beat" };
+
+/** Where prices come from. */
+export interface Feed {
+  /** Carry exactly these symbols from now on; none: let go of everything. */
+  want(symbols: readonly string[]): void;
+  /** Look again at once: the page was asleep or without a network, or somebody asks for it. */
+  wake(anew: boolean): void;
 }

@@ -1,14 +1,22 @@
 "use client";
-/** PLACEHOLDER for parallel work; the exported names and shapes stay. */
-import { createContext, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import { realtimeClient } from "./client.ts";
-import type { ConnectionState, RealtimeClient, SymbolState } from "./types.ts";
+/** Prices in React: typed views of the client's stores. Connection, retries and batching live there. */
+import { createContext, useContext, useMemo, useSyncExternalStore } from "react";
+import { IDLE, realtimeClient, tickerAge } from "./client.ts";
+import type { ConnectionState, RealtimeClient, Store, SymbolState } from "./types.ts";
 
-/** Which client the hooks below it use; by default the one of this page's own origin. */
+export type * from "./types.ts";
+
+/** Which client the hooks below it use; without one, that of this page's own origin. */
 export const RealtimeContext = createContext<RealtimeClient | null>(null);
 
 export function useRealtimeClient(): RealtimeClient {
   return useContext(RealtimeContext) ?? realtimeClient();
+}
+
+const idleStore: Store<SymbolState> = { subscribe: () => () => {}, getSnapshot: () => IDLE, getServerSnapshot: () => IDLE };
+
+function useStore<T>({ subscribe, getSnapshot, getServerSnapshot }: Store<T>): T {
+  return useSyncExternalStore(subscribe, getSnapshot, getServerSnapshot);
 }
 
 export interface RealtimeTicker extends SymbolState {
@@ -16,51 +24,79 @@ export interface RealtimeTicker extends SymbolState {
   readonly reconnect: () => void;
 }
 
-const IDLE: SymbolState = Object.freeze({ ticker: null, latest: null, heardAt: null, status: "idle", isConnected: false, error: null });
-const idleStore = { subscribe: () => () => {}, getSnapshot: () => IDLE, getServerSnapshot: () => IDLE };
+export interface RealtimeTickerOptions {
+  /** `BTC` is `BTC-USDT`. */
+  readonly symbol: string;
+  /** Without it nothing is asked for, and the status is `idle`. */
+  readonly enabled?: boolean;
+}
 
-export function useRealtimeTicker({ symbol, enabled = true }: { symbol: string; enabled?: boolean }): RealtimeTicker {
+/** One symbol's newest ticker, and whether to trust it now. All callers on a page, and all its tabs, share one stream. */
+export function useRealtimeTicker({ symbol, enabled = true }: RealtimeTickerOptions): RealtimeTicker {
   const client = useRealtimeClient();
-  const store = enabled ? client.symbol(symbol) : idleStore;
-  const state = useSyncExternalStore(store.subscribe, store.getSnapshot, store.getServerSnapshot);
+  const state = useStore(enabled ? client.symbol(symbol) : idleStore);
   return useMemo(() => ({ ...state, reconnect: client.reconnect }), [state, client]);
 }
 
-/** All of these symbols' states, by the symbol as it was asked for. */
+/** The states of several symbols, by the name each was asked for with. */
 export function useRealtimeTickers(symbols: readonly string[]): Readonly<Record<string, SymbolState>> {
   const client = useRealtimeClient();
-  const key = symbols.join(",");
-  const store = useMemo(() => {
-    const names = key ? key.split(",") : [];
-    let last: Record<string, SymbolState> = {};
-    const read = () => {
-      const now = Object.fromEntries(names.map((name) => [name, client.symbol(name).getSnapshot()]));
-      if (names.some((name) => now[name] !== last[name])) last = now;
-      return last;
-    };
-    return {
-      subscribe: (listener: () => void) => {
-        const ends = names.map((name) => client.symbol(name).subscribe(listener));
-        return () => { for (const end of ends) end(); };
-      },
-      read,
-    };
-  }, [client, key]);
-  return useSyncExternalStore(store.subscribe, store.read, store.read);
+  const names = symbols.join();
+  const store = useMemo(() => together(client, names ? names.split(",") : []), [client, names]);
+  return useStore(store);
 }
 
-/** Milliseconds since any exchange last confirmed this symbol's price, renewed each second; null while nothing is known. */
+/** Join several symbols' stores into one, whose snapshot is another only if one of theirs is. */
+function together(client: RealtimeClient, names: readonly string[]): Store<Readonly<Record<string, SymbolState>>> {
+  const stores = names.map((name) => client.symbol(name));
+  const read = (from: (store: Store<SymbolState>) => SymbolState) =>
+    Object.freeze(Object.fromEntries(stores.map((store, index) => [names[index], from(store)])));
+  const onServer = read((store) => store.getServerSnapshot());
+  let snapshot = onServer;
+  return {
+    subscribe(listener) {
+      const ends = stores.map((store) => store.subscribe(listener));
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+    getSnapshot() {
+      const newest = read((store) => store.getSnapshot());
+      if (names.some((name) => newest[name] !== snapshot[name])) snapshot = newest;
+      return snapshot;
+    },
+    getServerSnapshot: () => onServer,
+  };
+}
+
+/**
+ * How old a symbol's price is, in whole seconds as milliseconds, renewed each second; null while none is known.
+ * A hook of its own, so that the passing of time re-renders only who shows it.
+ */
 export function useTickerAge(symbol: string): number | null {
   const client = useRealtimeClient();
-  const [, renew] = useState(0);
-  const store = useRef(client.symbol(symbol)).current;
-  useEffect(() => { const timer = setInterval(() => renew((n) => n + 1), 1000); return () => clearInterval(timer); }, []);
-  const { heardAt } = store.getSnapshot();
-  return heardAt === null ? null : Date.now() - heardAt;
+  const age = useMemo((): Store<number | null> => {
+    const { subscribe, getSnapshot } = client.symbol(symbol);
+    return {
+      subscribe(listener) {
+        const end = subscribe(listener);
+        const timer = setInterval(listener, 1000);
+        return () => {
+          clearInterval(timer);
+          end();
+        };
+      },
+      getSnapshot() {
+        const ms = tickerAge(getSnapshot());
+        return ms === null ? null : Math.floor(ms / 1000) * 1000;
+      },
+      getServerSnapshot: () => null,
+    };
+  }, [client, symbol]);
+  return useStore(age);
 }
 
-/** How the stream and the exchanges are doing. */
+/** How the stream and the exchanges are doing. Opens nothing by itself. */
 export function useConnection(): ConnectionState {
-  const { connection } = useRealtimeClient();
-  return useSyncExternalStore(connection.subscribe, connection.getSnapshot, connection.getServerSnapshot);
+  return useStore(useRealtimeClient().connection);
 }

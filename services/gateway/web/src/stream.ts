@@ -1,0 +1,213 @@
+/**
+ * One stream of prices that does not give up: opens an EventSource, watches it, replaces it, and asks by REST meanwhile.
+ *
+ * A native EventSource gives up for good after any answer but 200, and does not notice a connection that died in its sleep.
+ * So each one here is used until it fails or falls silent; then comes a new one, after a delay that grows.
+ */
+import type { Feed, News, Problem, RealtimeError, StreamEvent, TickerMessage } from "./types.ts";
+
+/** The most symbols that the gateway takes in one request. */
+export const MOST_SYMBOLS = 100;
+const POLL_MS = 10_000;
+const OPEN_WITHIN_MS = 10_000;
+const PROVEN_AFTER_MS = 10_000; // only a stream that has lived so long earns short delays again
+const LONGEST_DELAY_MS = 30_000;
+const SILENT_BEATS = 2.5;
+
+/** Return how long to wait after this many failures in a row: exponential, capped, with full jitter. */
+export function backoffMs(failures: number): number {
+  return Math.random() * Math.min(LONGEST_DELAY_MS, 1000 * 2 ** (failures - 1));
+}
+
+/** Open a stream from a gateway ("" is this page's own origin). All that it learns goes to `tell`. */
+export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
+  let wanted: readonly string[] = [];
+  const refused = new Set<string>();
+  let current: EventSource | null = null; // the one that delivers
+  let next: EventSource | null = null; // the one that is to take over
+  let carried = ""; // what the newest of them was asked for
+  let lastEventId = "";
+  let simulated = false;
+  let error: RealtimeError | null = null;
+  let beatMs = 15_000;
+  let failures = 0;
+  let [heardAt, askedAt, openedAt, notBefore] = [0, 0, 0, 0];
+  let retry: ReturnType<typeof setTimeout> | undefined;
+  let watch: ReturnType<typeof setInterval> | undefined;
+
+  const streamable = () => wanted.filter((symbol) => !refused.has(symbol)).slice(0, MOST_SYMBOLS);
+  const asQuery = (symbols: readonly string[]) => encodeURIComponent(symbols.join(","));
+  const streamUrl = () => `${baseUrl}/api/realtime?symbols=${carried}`;
+
+  function tellLink(news: RealtimeError | null = error) {
+    error = news;
+    tell({ type: "link", up: current !== null, simulated, error });
+  }
+
+  function take(ticker: TickerMessage) {
+    const { symbol, price, sources } = ticker;
+    const isPrice = price === null || (Number.isFinite(price) && price > 0);
+    if (typeof symbol !== "string" || !isPrice || !Array.isArray(sources)) throw new SyntaxError("not a ticker");
+    tell({ type: "ticker", data: ticker, heardAt: Date.now() });
+  }
+
+  function open() {
+    clearTimeout(retry);
+    retry = undefined;
+    next?.close();
+    next = null;
+    carried = asQuery(streamable());
+    if (!carried) return stop();
+    watch ??= setInterval(look, 1000);
+    if (!current) tellLink();
+    if (Date.now() < notBefore) return later(0);
+    openedAt = Date.now();
+    const source = new EventSource(streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`));
+    next = source;
+    source.onmessage = (event) => {
+      heardAt = Date.now();
+      lastEventId = event.lastEventId || lastEventId;
+      try {
+        handle(source, JSON.parse(event.data));
+        if (error?.code === "bad_data") tellLink(null);
+      } catch (wrong) {
+        tellLink({ code: "bad_data", message: `the gateway sent something else than a message: ${wrong}` });
+      }
+    };
+    source.addEventListener("hb", () => {
+      heardAt = Date.now();
+      tell({ type: "beat" });
+    });
+    source.onerror = () => lose(source);
+  }
+
+  function handle(source: EventSource, event: StreamEvent) {
+    switch (event.type) {
+      case "connected":
+        if (source !== next) break;
+        current?.close(); // only now: the new one delivers
+        [current, next] = [source, null];
+        ({ heartbeatMs: beatMs, simulated } = event.data);
+        tellLink(null);
+        break;
+      case "ticker":
+        take(event.data);
+        break;
+      case "status":
+        tell(event);
+        break;
+      case "bye": // the server spreads its clients' return over a while
+        lose(source, event.data.retryMs);
+    }
+  }
+
+  /** Drop a stream that ended or must end, and have another one after a while. */
+  function lose(source: EventSource, delayMs?: number) {
+    const wasRefused = source.readyState === EventSource.CLOSED;
+    source.close();
+    if (source === next) next = null;
+    else if (source === current) {
+      current = null;
+      if (Date.now() - openedAt > PROVEN_AFTER_MS) failures = 0;
+      tellLink();
+    } else return;
+    if (next) return; // it takes over anyway
+    if (delayMs === undefined) delayMs = backoffMs(++failures);
+    later(delayMs);
+    if (wasRefused) explain();
+  }
+
+  function later(delayMs: number) {
+    clearTimeout(retry);
+    retry = setTimeout(open, Math.max(delayMs, notBefore - Date.now()));
+  }
+
+  /** An EventSource does not say why it was refused: ask as a plain request does, and let go of the answer if it is a stream. */
+  async function explain() {
+    const asking = new AbortController();
+    const response = await request(streamUrl(), asking.signal);
+    if (response) asking.abort();
+  }
+
+  /** Ask for the newest tickers by REST. */
+  async function ask(symbols: readonly string[]) {
+    if (!symbols.length) return;
+    askedAt = Date.now();
+    const response = await request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`, AbortSignal.timeout(POLL_MS));
+    try {
+      for (const ticker of (await response?.json())?.tickers ?? []) take(ticker);
+    } catch (wrong) {
+      if (!current) tellLink({ code: "bad_data", message: `the gateway sent something else than tickers: ${wrong}` });
+    }
+  }
+
+  /** Return the response, if it is a good one; else learn what is wrong. */
+  async function request(url: string, signal: AbortSignal): Promise<Response | undefined> {
+    let news: RealtimeError;
+    try {
+      const response = await fetch(url, { signal });
+      if (response.ok) return response;
+      notBefore = Date.now() + 1000 * (Number(response.headers.get("Retry-After")) || 0);
+      const problem: Problem = await response.json();
+      if (problem.code === "unknown_symbol") return void refuse(problem.suggestions ?? {});
+      news = { code: response.status === 429 ? "rate_limited" : "unreachable", message: problem.detail };
+    } catch (failed) {
+      news = { code: "unreachable", message: `the gateway does not answer: ${failed}` };
+    }
+    if (!current) tellLink(news);
+  }
+
+  function refuse(unknown: Record<string, readonly string[]>) {
+    for (const [symbol, suggestions] of Object.entries(unknown)) {
+      refused.add(symbol);
+      tell({ type: "refused", symbol, error: { code: "unknown_symbol", message: `nobody lists ${symbol}`, suggestions } });
+    }
+    if (asQuery(streamable()) === carried) return;
+    failures = 0;
+    open();
+    ask(streamable());
+  }
+
+  /** Each second: replace a stream that has fallen silent or does not open, and poll while there is none. */
+  function look() {
+    const now = Date.now();
+    if (current && now - heardAt > SILENT_BEATS * beatMs) lose(current);
+    if (next && now - openedAt > OPEN_WITHIN_MS) lose(next);
+    if (!current && now - askedAt >= POLL_MS) ask(streamable());
+  }
+
+  function stop() {
+    clearInterval(watch);
+    watch = undefined;
+    current?.close();
+    current = null;
+    failures = 0;
+    tellLink(null);
+  }
+
+  return {
+    want(symbols) {
+      const known = new Set(wanted);
+      wanted = [...symbols].sort();
+      for (const symbol of refused) if (!wanted.includes(symbol)) refused.delete(symbol);
+      for (const symbol of wanted.slice(MOST_SYMBOLS + refused.size))
+        tell({
+          type: "refused",
+          symbol,
+          error: { code: "too_many_symbols", message: `a stream carries ${MOST_SYMBOLS} symbols` },
+        });
+      if (asQuery(streamable()) === carried) return;
+      if (!retry || current) open(); // else the attempt that is due will ask for what is wanted then
+      ask(streamable().filter((symbol) => !known.has(symbol)));
+    },
+    wake(anew) {
+      if (!wanted.length) return;
+      if (anew || !current || Date.now() - heardAt > beatMs) {
+        refused.clear();
+        failures = notBefore = 0;
+        open();
+      }
+      ask(streamable());
+    },
+  };
+}

@@ -1,0 +1,167 @@
+/**
+ * One stream for all tabs of an origin. Whoever holds a Web Lock has the stream and passes on what it says; the others say
+ * what they want. When the holder goes, the browser gives the lock to the next; a holder that was put to sleep is robbed.
+ *
+ * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
+ */
+import { openStream } from "./stream.ts";
+import type { Feed, News } from "./types.ts";
+
+type Said =
+  | { readonly news: News }
+  | { readonly tab: string; readonly wants: readonly string[] }
+  | { readonly wake: boolean } // as in Feed.wake, whose argument it is
+  | "who"; // who is there? asked by a new holder, and by a tab that hears nothing from the old one
+
+const LOOK_MS = 1000;
+const ASK_AFTER_MS = 5000; // live prices come each second
+const ROB_AFTER_MS = 8000;
+
+/** Open a stream from a gateway that this tab shares with its siblings. All that it learns goes to `tell`. */
+export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
+  const locks = globalThis.navigator?.locks;
+  if (!locks || !globalThis.BroadcastChannel) return openStream(baseUrl, tell);
+  const name = `market-pulse.v1 ${baseUrl}`;
+  const tab = crypto.randomUUID();
+  let wanted: readonly string[] = [];
+  let channel: BroadcastChannel | null = null; // there while this tab takes part
+  let presence = new AbortController(); // ends when it does not any more
+  let present = false;
+  let term = new AbortController(); // ends when its turn to hold the stream, or its wait for that, does
+  let stream: Feed | null = null; // there while this tab holds the lock
+  const others = new Map<string, readonly string[]>();
+  const known = new Map<string, News>(); // the newest of each kind, for who joins
+  let heardAt = 0;
+  let watch: ReturnType<typeof setInterval> | undefined;
+
+  const say = (said: Said) => channel?.postMessage(said);
+  const sayWants = () => present && say({ tab, wants: wanted });
+
+  /** Hold a lock, once it is free, until the signal. Only if it is stolen before that, `robbed` is called. */
+  function hold(lock: string, signal: AbortSignal, held: () => void, robbed: () => void, steal = false) {
+    const use = () =>
+      new Promise<void>((release) => {
+        if (signal.aborted) return release();
+        signal.addEventListener("abort", () => release());
+        held();
+      });
+    locks.request(lock, steal ? { steal } : { signal }, use).catch((failed) => {
+      if (signal.aborted) return;
+      if (failed.name === "AbortError") robbed();
+      else held(); // a sandboxed frame has no locks, and no siblings either
+    });
+  }
+
+  function supply() {
+    const all = new Set([wanted, ...others.values()].flat());
+    for (const [key, { type }] of known) if ((type === "ticker" || type === "refused") && !all.has(key)) known.delete(key);
+    stream?.want([...all]);
+  }
+
+  function passOn(news: News) {
+    if (news.type === "ticker") known.set(news.data.symbol, news);
+    else if (news.type === "refused") known.set(news.symbol, news);
+    else if (news.type === "status") known.set(`status ${news.data.exchange}`, news);
+    else if (news.type === "link") known.set("link", news);
+    tell(news);
+    if (stream) say({ news });
+  }
+
+  function hear(said: Said) {
+    if (said === "who") {
+      if (stream) say({ news: { type: "beat" } });
+      else sayWants();
+    } else if ("news" in said) {
+      if (stream) return; // from a robbed one that does not know it yet
+      heardAt = Date.now();
+      tell(said.news);
+    } else if (!stream) return;
+    else if ("wake" in said) stream.wake(said.wake);
+    else serve(said.tab, said.wants);
+  }
+
+  function serve(other: string, wants: readonly string[]) {
+    // Each tab holds a lock of its own name for as long as it takes part: to get it is to know that the tab is gone.
+    const gone = () => {
+      others.delete(other);
+      supply();
+    };
+    if (!others.has(other)) locks.request(`${name} ${other}`, { signal: term.signal }, gone).catch(() => {}); // our term ended
+    others.set(other, wants);
+    supply();
+    for (const news of known.values()) say({ news });
+  }
+
+  function seek(steal = false) {
+    term.abort();
+    term = new AbortController();
+    const held = () => {
+      stream = openStream(baseUrl, passOn);
+      supply();
+      say("who");
+    };
+    const robbed = () => {
+      resign();
+      seek();
+      sayWants();
+    };
+    hold(name, term.signal, held, robbed, steal);
+  }
+
+  /** Close the stream without a word to the others: who takes over tells them what is. */
+  function resign() {
+    const closing = stream;
+    stream = null;
+    closing?.want([]);
+    others.clear();
+    known.clear();
+  }
+
+  function join() {
+    channel = new BroadcastChannel(name);
+    channel.onmessage = ({ data }: MessageEvent<Said>) => hear(data);
+    presence = new AbortController();
+    const appear = () => {
+      present = true;
+      sayWants();
+    };
+    hold(`${name} ${tab}`, presence.signal, appear, () => {});
+    seek();
+    const patienceMs = ROB_AFTER_MS + 4000 * Math.random(); // so that not all rob at once
+    let lookedAt = Date.now();
+    heardAt = lookedAt;
+    watch = setInterval(() => {
+      const now = Date.now();
+      if (stream || now - lookedAt > 2 * LOOK_MS) heardAt = now; // having slept oneself says nothing about the other
+      lookedAt = now;
+      if (now - heardAt > patienceMs) {
+        heardAt = now;
+        seek(true);
+      } else if (now - heardAt > ASK_AFTER_MS) say("who");
+    }, LOOK_MS);
+  }
+
+  function part() {
+    clearInterval(watch);
+    resign();
+    term.abort();
+    presence.abort();
+    present = false;
+    channel?.close();
+    channel = null;
+  }
+
+  return {
+    want(symbols) {
+      wanted = symbols;
+      if (!symbols.length) return part();
+      if (!channel) join();
+      else if (stream) supply();
+      else sayWants();
+    },
+    wake(anew) {
+      if (stream) stream.wake(anew);
+      else say({ wake: anew });
+    },
+  };
+}

@@ -1,0 +1,441 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createRealtimeClient, normalizeSymbol, realtimeClient, tickerAge } from "../src/client.ts";
+import type { FeedStatus, RealtimeClient, SymbolState } from "../src/types.ts";
+import { FakeEventSource, type FakeRest, fakeBrowser, message, pass, unknownSymbols } from "./fakes.ts";
+
+let rest: FakeRest;
+let client: RealtimeClient;
+
+beforeEach(() => {
+  rest = fakeBrowser();
+  client = createRealtimeClient();
+});
+
+afterEach(() => {
+  client.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const state = (symbol: string): SymbolState => client.symbol(symbol).getSnapshot();
+const listen = (symbol: string, listener = () => {}) => client.symbol(symbol).subscribe(listener);
+
+/** Have BTC stream, its first price heard. */
+async function live(...symbols: string[]): Promise<FakeEventSource> {
+  for (const symbol of symbols) listen(symbol);
+  await pass(1);
+  const source = FakeEventSource.newest;
+  source.connect();
+  for (const symbol of source.symbols) source.tick(symbol, 2);
+  await pass(20);
+  return source;
+}
+
+function hide(hidden: boolean) {
+  vi.spyOn(document, "hidden", "get").mockReturnValue(hidden);
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+
+function statusOf(exchange: string, simulated = false): FeedStatus {
+  const { receivedTime } = message("BTC-USDT", 1);
+  const times = { since: receivedTime ?? 0, lastTickTime: receivedTime };
+  return { v: 1, exchange, state: "connected", reason: null, symbols: 4, reconnects: 0, instance: "i", simulated, ...times };
+}
+
+test.each([
+  ["btc", "BTC-USDT"],
+  [" eth-btc ", "ETH-BTC"],
+  ["", null],
+  ["BTC/USDT", null],
+  ["a-b-c", null],
+  [`${"A".repeat(33)}-USDT`, null],
+])("the symbol %j is %j", (text, symbol) => {
+  expect(normalizeSymbol(text)).toBe(symbol);
+});
+
+describe("one stream for all", () => {
+  test("the first price comes by REST, and live ones by one stream for every symbol and listener", async () => {
+    for (const symbol of ["BTC", "btc-usdt", "ETH", "SOL"]) listen(symbol);
+    expect(state("BTC").status).toBe("connecting");
+    await pass(20);
+    expect(FakeEventSource.sources.map((source) => source.symbols)).toEqual([["BTC-USDT", "ETH-USDT", "SOL-USDT"]]);
+    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC-USDT%2CETH-USDT%2CSOL-USDT"]);
+    expect(state("BTC")).toMatchObject({ status: "connecting", isConnected: false, ticker: { price: 64000.5, seq: 1 } });
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 2, { price: 65000 });
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", isConnected: true, error: null, ticker: { price: 65000, seq: 2 } });
+  });
+
+  test("a remount within one turn, as Strict Mode does it, keeps the stream", async () => {
+    const end = listen("BTC");
+    end();
+    listen("BTC");
+    await pass(20);
+    expect(FakeEventSource.sources).toHaveLength(1);
+    const again = listen("BTC");
+    again();
+    await pass(20);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("the last listener's end closes it, and leaves no timer behind", async () => {
+    const end = listen("BTC");
+    await pass(1);
+    FakeEventSource.newest.connect();
+    end();
+    end();
+    await pass(20);
+    expect(FakeEventSource.open).toHaveLength(0);
+    expect(state("BTC").status).toBe("idle");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("a change of symbols opens the new stream before the old one closes", async () => {
+    const first = await live("BTC");
+    listen("ETH");
+    listen("SOL");
+    await pass(1);
+    const second = FakeEventSource.newest;
+    expect(second.symbols).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT"]);
+    expect(first.closed).toBe(false);
+    first.tick("BTC-USDT", 3, { price: 66000 });
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ isConnected: true, ticker: { price: 66000 } });
+    second.connect();
+    expect(first.closed).toBe(true);
+    expect(FakeEventSource.open).toEqual([second]);
+  });
+
+  test("only the listeners of a symbol are told of its tick, once per frame", async () => {
+    const [onBtc, onEth] = [vi.fn(), vi.fn()];
+    listen("BTC", onBtc);
+    listen("ETH", onEth);
+    const source = await live("BTC", "ETH");
+    onBtc.mockClear();
+    onEth.mockClear();
+    for (let seq = 3; seq < 50; seq += 1) source.tick("BTC-USDT", seq);
+    await pass(20);
+    expect(onBtc).toHaveBeenCalledTimes(1);
+    expect(onEth).not.toHaveBeenCalled();
+    expect(state("BTC").ticker?.seq).toBe(49);
+  });
+
+  test("the page's parts share one client for each gateway", () => {
+    expect(realtimeClient()).toBe(realtimeClient(""));
+    expect(realtimeClient("https://prices.example")).not.toBe(realtimeClient());
+  });
+
+  test("symbols beyond what a stream carries are told so, and the others stream", async () => {
+    for (let number = 0; number < 103; number += 1) listen(`C${String(number).padStart(3, "0")}`);
+    await pass(20);
+    expect(FakeEventSource.newest.symbols).toHaveLength(100);
+    expect(state("C102")).toMatchObject({ status: "offline", error: { code: "too_many_symbols" } });
+    expect(state("C099").error).toBeNull();
+  });
+});
+
+describe("what is live", () => {
+  test.each([
+    ["ok", "live"],
+    ["single", "live"],
+    ["disputed", "live"],
+    ["stale", "stale"],
+  ] as const)("a ticker of quality %s is %s", async (quality, status) => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 3, { quality });
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status, isConnected: status === "live", ticker: { quality } });
+  });
+
+  test("a symbol without a price has no ticker, but its message says why", async () => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 3, { quality: "down", price: null });
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false, ticker: null, latest: { quality: "down" } });
+  });
+
+  test("figures that nobody gave are NaN, which formatting survives", async () => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 3, { changePercent24h: null, change24h: null });
+    await pass(20);
+    expect(state("BTC").ticker?.changePercent24h.toFixed(2)).toBe("NaN");
+  });
+
+  test("one symbol that falls silent is stale while the others are live", async () => {
+    const source = await live("BTC", "ETH");
+    for (let second = 0; second < 6; second += 1) {
+      await pass(1000);
+      source.tick("ETH-USDT", 3 + second);
+    }
+    await pass(20);
+    expect([state("BTC").status, state("ETH").status]).toEqual(["stale", "live"]);
+    source.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(state("BTC").status).toBe("live");
+  });
+
+  test.each([
+    ["older number", { seq: 1, aggregatedTime: 0 }, 64000.5],
+    ["same number, as when it has become stale", { seq: 2, price: 1 }, 1],
+    ["lower number made later: counting began anew", { seq: 1, price: 2, aggregatedTime: 1_700_000_100_000 }, 2],
+  ])("%s", async (_, more, price) => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 2, more);
+    await pass(20);
+    expect(state("BTC").ticker?.price).toBe(price);
+  });
+
+  test("its age is what the gateway measured and what has passed here since", async () => {
+    await live("BTC");
+    const at = state("BTC");
+    expect(tickerAge(at, (at.heardAt ?? 0) + 2000)).toBe(2020);
+    expect(tickerAge(at, (at.heardAt ?? 0) - 5000)).toBe(20);
+    expect(tickerAge({ ...at, latest: null })).toBeNull();
+  });
+});
+
+describe("the connection", () => {
+  test("tells how the exchanges are doing", async () => {
+    const source = await live("BTC");
+    const listener = vi.fn();
+    const end = client.connection.subscribe(listener);
+    source.say({ type: "status", data: statusOf("okx", true) });
+    await pass(20);
+    expect(client.connection.getSnapshot()).toMatchObject({
+      status: "live",
+      simulated: true,
+      exchanges: { okx: { symbols: 4 } },
+    });
+    expect(listener).toHaveBeenCalledTimes(1);
+    end();
+  });
+
+  test("a loss that is over within seconds is none; a longer one is told", async () => {
+    const source = await live("BTC");
+    source.fail();
+    await pass(400);
+    expect(FakeEventSource.open).toHaveLength(0);
+    expect(state("BTC").status).toBe("live");
+    await pass(150); // half of a second: full jitter of the first delay
+    expect(FakeEventSource.open).toHaveLength(1);
+    await pass(4000);
+    expect(state("BTC").status).toBe("reconnecting");
+    expect(state("BTC").isConnected).toBe(false);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+    expect(FakeEventSource.newest.url).toContain("last_event_id=BTC-USDT%3A2");
+  });
+
+  test("delays grow to half a minute, jittered, and only a stream that lived makes them short again", async () => {
+    const source = await live("BTC");
+    await pass(11_000);
+    source.fail();
+    const delays: number[] = [];
+    for (let attempt = 0; attempt < 8; attempt += 1) {
+      const before = FakeEventSource.sources.length;
+      let waited = 0;
+      for (; FakeEventSource.sources.length === before; waited += 100) await pass(100);
+      delays.push(waited);
+      FakeEventSource.newest.connect();
+      FakeEventSource.newest.fail();
+    }
+    expect(delays).toEqual([500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
+  });
+
+  test("a stream that was refused is tried again, which a native EventSource would not do", async () => {
+    listen("BTC");
+    await pass(1);
+    rest.answer = (url) =>
+      url.includes("/api/realtime")
+        ? { status: 429, headers: { "Retry-After": "5" }, body: { code: "too_many_streams", detail: "too many streams" } }
+        : { body: { tickers: [message("BTC-USDT", 7)], missing: [] } };
+    FakeEventSource.newest.fail("refused");
+    await pass(4900);
+    expect(FakeEventSource.sources).toHaveLength(1);
+    await pass(200);
+    expect(FakeEventSource.sources).toHaveLength(2);
+    expect(state("BTC").ticker).not.toBeNull();
+    await pass(26_000);
+    expect(state("BTC")).toMatchObject({ status: "offline", error: { code: "rate_limited", message: "too many streams" } });
+  });
+
+  test("while no stream can be had, prices are polled each 10 s and never called live", async () => {
+    const source = await live("BTC");
+    source.fail();
+    let seq = 10;
+    rest.asked = [];
+    rest.answer = () => ({ body: { tickers: [message("BTC-USDT", seq++)], missing: [] } });
+    for (let second = 0; second < 60; second += 1) {
+      await pass(1000);
+      FakeEventSource.open[0]?.fail();
+      if (second > 4) expect(state("BTC").isConnected).toBe(false);
+    }
+    expect(rest.asked.length).toBeGreaterThanOrEqual(5);
+    expect(rest.asked.length).toBeLessThanOrEqual(7);
+    expect(state("BTC").ticker?.seq).toBeGreaterThan(13);
+    expect(state("BTC").status).toBe("offline");
+  });
+
+  test("a network that is away is unreachable, said after a while", async () => {
+    rest.answer = () => null;
+    listen("BTC");
+    await pass(1);
+    FakeEventSource.newest.fail();
+    await pass(31_000);
+    expect(state("BTC")).toMatchObject({ status: "offline", error: { code: "unreachable" }, ticker: null });
+  });
+
+  test("a socket that died in its sleep is noticed by the missing beats", async () => {
+    listen("BTC");
+    await pass(1);
+    const source = FakeEventSource.newest;
+    source.connect(2000);
+    for (let second = 0; second < 8; second += 1) {
+      await pass(1000);
+      source.beat();
+    }
+    expect(source.closed).toBe(false); // beats are enough
+    await pass(7000);
+    expect(source.closed).toBe(true);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("a stream that does not open is given up", async () => {
+    await live("BTC");
+    FakeEventSource.newest.fail();
+    await pass(600);
+    const hanging = FakeEventSource.newest;
+    await pass(13_000);
+    expect(hanging.closed).toBe(true);
+    expect(FakeEventSource.open).toHaveLength(1);
+    expect(FakeEventSource.newest).not.toBe(hanging);
+  });
+
+  test("a goodbye is obeyed: back when the server says", async () => {
+    const source = await live("BTC");
+    source.say({ type: "bye", data: { reason: "shutdown", retryMs: 2500 } });
+    expect(source.closed).toBe(true);
+    await pass(2400);
+    expect(FakeEventSource.open).toHaveLength(0);
+    await pass(200);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(state("BTC").status).toBe("live");
+  });
+
+  test("reconnect tries now, whatever was refused before", async () => {
+    listen("BTC");
+    await pass(1);
+    FakeEventSource.newest.fail();
+    const before = FakeEventSource.sources.length;
+    client.reconnect();
+    expect(FakeEventSource.sources).toHaveLength(before + 1);
+  });
+});
+
+describe("bad input", () => {
+  test("an unknown symbol is told with what it may have meant, and the others stream", async () => {
+    rest.answer = (url) =>
+      url.includes("DOGGE") ? unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] }) : { body: { tickers: [], missing: [] } };
+    listen("BTC");
+    listen("DOGGE");
+    await pass(1);
+    FakeEventSource.sources[0]?.fail("refused");
+    await pass(20);
+    expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
+    expect(state("DOGGE")).toMatchObject({ status: "offline", error: { code: "unknown_symbol", suggestions: ["DOGE-USDT"] } });
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 2);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+  });
+
+  test("what is no symbol is never asked for", async () => {
+    listen("BTC/USDT?");
+    await pass(20);
+    expect(FakeEventSource.sources).toHaveLength(0);
+    expect(rest.asked).toHaveLength(0);
+    expect(state("BTC/USDT?")).toMatchObject({ status: "offline", error: { code: "unknown_symbol" } });
+  });
+
+  test.each([
+    ["half a message", '{"type":"ticker","da'],
+    ["nothing", "null"],
+    ["a ticker without a symbol", '{"type":"ticker","data":{"price":1}}'],
+    ["a price that is a text", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":"1"}}'],
+    ["a price below zero", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":-1}}'],
+  ])("%s is told and skipped, until the next good message", async (_, data) => {
+    const source = await live("BTC");
+    source.raw(data);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ ticker: { price: 64000.5 }, error: { code: "bad_data" } });
+    source.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+  });
+
+  test("a message of an unknown type is passed over", async () => {
+    const source = await live("BTC");
+    source.raw('{"type":"news","data":{}}');
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+  });
+});
+
+describe("sleep and wake", () => {
+  test("a page that is looked at again asks for the newest at once, and keeps a stream that speaks", async () => {
+    const source = await live("BTC");
+    hide(true);
+    await pass(10_000);
+    rest.asked = [];
+    hide(false);
+    expect(rest.asked).toHaveLength(1);
+    expect(source.closed).toBe(false);
+  });
+
+  test("a stream that was silent for more than a beat while asleep is replaced at once", async () => {
+    const source = await live("BTC");
+    vi.setSystemTime(Date.now() + 3_600_000); // asleep: no timer ran
+    hide(false);
+    expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false });
+    expect(FakeEventSource.sources).toHaveLength(2);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 99);
+    await pass(20);
+    expect(source.closed).toBe(true);
+    expect(state("BTC")).toMatchObject({ status: "live", ticker: { seq: 99 } });
+  });
+
+  test("a page hidden for minutes lets go of its stream, and has it again when it is looked at", async () => {
+    const source = await live("BTC");
+    hide(true);
+    for (let minute = 0; minute < 6; minute += 1) {
+      await pass(60_000);
+      if (!source.closed) source.beat();
+    }
+    expect(FakeEventSource.open).toHaveLength(0);
+    hide(false);
+    await pass(20);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("a page put away for the way back lets go, and is back when shown", async () => {
+    await live("BTC");
+    globalThis.dispatchEvent(new Event("pagehide"));
+    expect(FakeEventSource.open).toHaveLength(0);
+    globalThis.dispatchEvent(new Event("pageshow"));
+    await pass(20);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("without a network nothing is live", async () => {
+    await live("BTC");
+    vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
+    globalThis.dispatchEvent(new Event("offline"));
+    expect(state("BTC")).toMatchObject({ status: "offline", isConnected: false });
+  });
+});

@@ -1,0 +1,145 @@
+/** A gateway, a clock and a frame per 16 ms, all of them made up, so that a test says when what happens. */
+import { vi } from "vitest";
+import type { Problem, StreamEvent, TickerMessage } from "../src/types.ts";
+
+export function message(symbol: string, seq: number, more: Partial<TickerMessage> = {}): TickerMessage {
+  return {
+    v: 1,
+    symbol,
+    seq,
+    price: 64000.5,
+    dp: 2,
+    bid: 64000,
+    ask: 64001,
+    change24h: 100,
+    changePercent24h: 0.1565,
+    open24h: 63900.5,
+    high24h: 64100,
+    low24h: 63800,
+    volume24h: 10,
+    quoteVolume24h: 640000,
+    quality: "ok",
+    confidence: 1,
+    spreadBps: 0.1,
+    sourcesUsed: 2,
+    sourcesTotal: 2,
+    sources: [
+      { exchange: "binance", price: 64000.5, usedPrice: 64000.5, weight: 0.6, ageMs: 20, state: "used", reason: null },
+      { exchange: "okx", price: 64000.5, usedPrice: 64000.5, weight: 0.4, ageMs: 300, state: "used", reason: null },
+    ],
+    exchangeTime: 1_700_000_000_000,
+    receivedTime: 1_700_000_000_010,
+    aggregatedTime: 1_700_000_000_020 + seq,
+    ...more,
+  };
+}
+
+/** Stands in for EventSource; `sources` are all that were opened, in order. */
+export class FakeEventSource extends EventTarget {
+  static readonly CONNECTING = 0;
+  static readonly OPEN = 1;
+  static readonly CLOSED = 2;
+  static sources: FakeEventSource[] = [];
+
+  onmessage: ((event: MessageEvent) => void) | null = null;
+  onerror: (() => void) | null = null;
+  readyState = FakeEventSource.CONNECTING;
+  closed = false;
+
+  constructor(readonly url: string) {
+    super();
+    FakeEventSource.sources.push(this);
+  }
+
+  static get newest(): FakeEventSource {
+    const source = FakeEventSource.sources.at(-1);
+    if (!source) throw new Error("no stream was opened");
+    return source;
+  }
+
+  static get open(): FakeEventSource[] {
+    return FakeEventSource.sources.filter((source) => !source.closed);
+  }
+
+  get symbols(): string[] {
+    return new URL(this.url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
+  }
+
+  close() {
+    this.closed = true;
+    this.readyState = FakeEventSource.CLOSED;
+  }
+
+  raw(data: string, lastEventId = "") {
+    this.onmessage?.({ data, lastEventId } as MessageEvent);
+  }
+
+  say(event: StreamEvent, lastEventId = "") {
+    this.raw(JSON.stringify(event), lastEventId);
+  }
+
+  connect(heartbeatMs = 15_000) {
+    this.readyState = FakeEventSource.OPEN;
+    const data = { symbols: this.symbols, instance: "fake", simulated: false, resumed: false, heartbeatMs };
+    this.say({ type: "connected", data });
+  }
+
+  tick(symbol: string, seq: number, more: Partial<TickerMessage> = {}) {
+    this.say({ type: "ticker", data: message(symbol, seq, more) }, `${symbol}:${seq}`);
+  }
+
+  beat() {
+    this.dispatchEvent(new Event("hb"));
+  }
+
+  /** Lose the connection, or be answered with something else than a stream. */
+  fail(how: "lost" | "refused" = "lost") {
+    this.readyState = how === "refused" ? FakeEventSource.CLOSED : FakeEventSource.CONNECTING;
+    this.onerror?.();
+  }
+}
+
+type Answer = { status?: number; headers?: Record<string, string>; body: unknown };
+
+/** Stands in for fetch: `answer` says what each path gets; without one the network is away. */
+export class FakeRest {
+  asked: string[] = [];
+  answer: (url: string) => Answer | null = (url) => {
+    const symbols = new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
+    return url.includes("/api/ticker") ? { body: { tickers: symbols.map((symbol) => message(symbol, 1)), missing: [] } } : null;
+  };
+
+  fetch = async (url: string): Promise<Response> => {
+    this.asked.push(url);
+    const answer = this.answer(url);
+    if (!answer) throw new TypeError("network error");
+    return new Response(JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers ?? {} });
+  };
+}
+
+export function unknownSymbols(suggestions: Record<string, string[]>): Answer {
+  const body: Problem = {
+    type: "about:blank",
+    title: "Not Found",
+    status: 404,
+    detail: "nobody lists it",
+    instance: "/api/ticker",
+    code: "unknown_symbol",
+    suggestions,
+    errors: null,
+  };
+  return { status: 404, body };
+}
+
+/** Put the fakes in place of the browser's own, with a clock that stands still until it is moved. */
+export function fakeBrowser(): FakeRest {
+  vi.useFakeTimers({ now: 1_700_000_000_000 });
+  FakeEventSource.sources = [];
+  vi.stubGlobal("EventSource", FakeEventSource);
+  const rest = new FakeRest();
+  vi.stubGlobal("fetch", rest.fetch);
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+  return rest;
+}
+
+export const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);

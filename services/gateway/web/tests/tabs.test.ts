@@ -1,0 +1,226 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createRealtimeClient } from "../src/client.ts";
+import type { RealtimeClient } from "../src/types.ts";
+import { FakeEventSource, fakeBrowser, pass, unknownSymbols } from "./fakes.ts";
+
+type Waiting = { start: () => void };
+
+/** Web Locks among the tabs of one test: a queue per name, stealing and aborting included. */
+class FakeLocks {
+  private readonly held = new Map<string, { reject: (why: Error) => void }>();
+  private readonly queues = new Map<string, Waiting[]>();
+
+  request = (name: string, options: { signal?: AbortSignal; steal?: boolean }, use: () => unknown): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const queue = this.queues.get(name) ?? [];
+      this.queues.set(name, queue);
+      const holder = { reject };
+      const start = () => {
+        this.held.set(name, holder);
+        Promise.resolve(use()).then((value) => {
+          if (this.held.get(name) !== holder) return;
+          this.held.delete(name);
+          resolve(value);
+          queue.shift()?.start();
+        });
+      };
+      if (options.steal) {
+        this.held.get(name)?.reject(new DOMException("stolen", "AbortError"));
+        return queueMicrotask(start);
+      }
+      const waiting = { start };
+      options.signal?.addEventListener("abort", () => {
+        const place = queue.indexOf(waiting);
+        if (place < 0) return;
+        queue.splice(place, 1);
+        reject(new DOMException("aborted", "AbortError"));
+      });
+      if (this.held.has(name)) queue.push(waiting);
+      else {
+        this.held.set(name, holder);
+        queueMicrotask(start);
+      }
+    });
+}
+
+/** A channel among the tabs of one test. A frozen one neither hears nor says anything. */
+class FakeChannel {
+  static channels: FakeChannel[] = [];
+  static frozen = new Set<FakeChannel>();
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+
+  constructor(readonly name: string) {
+    FakeChannel.channels.push(this);
+  }
+
+  postMessage(data: unknown) {
+    if (FakeChannel.frozen.has(this)) return;
+    const copy = JSON.stringify(data);
+    for (const other of FakeChannel.channels)
+      if (other !== this && other.name === this.name && !FakeChannel.frozen.has(other))
+        queueMicrotask(() => other.onmessage?.({ data: JSON.parse(copy) }));
+  }
+
+  close() {
+    FakeChannel.channels = FakeChannel.channels.filter((channel) => channel !== this);
+  }
+}
+
+let tabs: RealtimeClient[];
+
+beforeEach(() => {
+  fakeBrowser();
+  FakeChannel.channels = [];
+  FakeChannel.frozen.clear();
+  Object.defineProperty(navigator, "locks", { value: new FakeLocks(), configurable: true });
+  vi.stubGlobal("BroadcastChannel", FakeChannel);
+  tabs = [createRealtimeClient(), createRealtimeClient(), createRealtimeClient()];
+});
+
+afterEach(() => {
+  for (const tab of tabs) tab.close();
+  Reflect.deleteProperty(navigator, "locks");
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function tab(number: number): RealtimeClient {
+  const found = tabs[number];
+  if (!found) throw new Error(`no tab ${number}`);
+  return found;
+}
+
+const state = (number: number, symbol: string) => tab(number).symbol(symbol).getSnapshot();
+const listen = (number: number, symbol: string) =>
+  tab(number)
+    .symbol(symbol)
+    .subscribe(() => {});
+
+test("three tabs have one stream of all that they want, and all of them are live", async () => {
+  listen(0, "BTC");
+  await pass(20);
+  listen(1, "BTC");
+  listen(2, "ETH");
+  await pass(20);
+  expect(FakeEventSource.open.length).toBeLessThanOrEqual(2); // the old one until the new one delivers
+  FakeEventSource.newest.connect();
+  expect(FakeEventSource.open.map((source) => source.symbols)).toEqual([["BTC-USDT", "ETH-USDT"]]);
+  FakeEventSource.newest.tick("BTC-USDT", 5, { price: 70000 });
+  FakeEventSource.newest.tick("ETH-USDT", 6);
+  await pass(20);
+  expect(state(0, "BTC")).toMatchObject({ isConnected: true, ticker: { price: 70000 } });
+  expect(state(1, "BTC")).toMatchObject({ isConnected: true, ticker: { price: 70000 } });
+  expect(state(2, "ETH")).toMatchObject({ isConnected: true, ticker: { seq: 6 } });
+  expect(state(2, "BTC").latest).toBeNull();
+});
+
+test("a tab that joins knows at once what the others know, as old as it is", async () => {
+  listen(0, "BTC");
+  await pass(1);
+  FakeEventSource.newest.connect();
+  FakeEventSource.newest.tick("BTC-USDT", 5);
+  await pass(3000);
+  listen(1, "BTC");
+  await pass(20);
+  expect(FakeEventSource.sources).toHaveLength(1);
+  expect(state(1, "BTC")).toMatchObject({ isConnected: true, ticker: { seq: 5 }, heardAt: state(0, "BTC").heardAt });
+  await pass(3000);
+  expect([state(0, "BTC").status, state(1, "BTC").status]).toEqual(["stale", "stale"]);
+});
+
+test("when the tab with the stream goes, the next one has it", async () => {
+  listen(0, "BTC");
+  await pass(1);
+  FakeEventSource.newest.connect();
+  listen(1, "ETH");
+  listen(2, "ETH");
+  await pass(20);
+  tab(0).close();
+  await pass(20);
+  expect(FakeEventSource.open.map((source) => source.symbols)).toEqual([["ETH-USDT"]]);
+  FakeEventSource.newest.connect();
+  FakeEventSource.newest.tick("ETH-USDT", 9);
+  await pass(20);
+  expect([state(1, "ETH").isConnected, state(2, "ETH").isConnected]).toEqual([true, true]);
+});
+
+test("what a gone tab wanted is let go of", async () => {
+  listen(0, "BTC");
+  await pass(20);
+  listen(1, "ETH");
+  await pass(20);
+  tab(1).close();
+  await pass(20);
+  expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
+});
+
+test("a tab put to sleep with the stream is robbed, and waits its turn when it wakes", async () => {
+  listen(0, "BTC");
+  await pass(1);
+  const asleep = FakeEventSource.newest;
+  asleep.connect();
+  asleep.tick("BTC-USDT", 5);
+  listen(1, "BTC");
+  await pass(20);
+  const [sleeper] = FakeChannel.channels;
+  if (sleeper) FakeChannel.frozen.add(sleeper);
+  await pass(6000);
+  expect(state(1, "BTC").isConnected).toBe(false);
+  await pass(6000);
+  const taken = FakeEventSource.newest;
+  expect(taken).not.toBe(asleep);
+  taken.connect();
+  taken.tick("BTC-USDT", 9);
+  await pass(20);
+  expect(state(1, "BTC")).toMatchObject({ isConnected: true, ticker: { seq: 9 } });
+  FakeChannel.frozen.clear();
+  expect(asleep.closed).toBe(true);
+  taken.tick("BTC-USDT", 10);
+  await pass(20);
+  expect(state(0, "BTC")).toMatchObject({ isConnected: true, ticker: { seq: 10 } });
+  expect(FakeEventSource.open).toHaveLength(1);
+});
+
+test("a quiet stream is no reason to rob the tab that has it", async () => {
+  listen(0, "BTC");
+  await pass(1);
+  FakeEventSource.newest.connect(60_000);
+  listen(1, "BTC");
+  await pass(60_000);
+  expect(FakeEventSource.sources).toHaveLength(1);
+});
+
+test("an unknown symbol is told to each tab that wants it", async () => {
+  vi.stubGlobal("fetch", async () => {
+    const { status, body } = unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] });
+    return new Response(JSON.stringify(body), { status: status ?? 404 });
+  });
+  listen(0, "DOGGE");
+  await pass(20);
+  listen(1, "DOGGE");
+  await pass(20);
+  expect([state(0, "DOGGE").error?.code, state(1, "DOGGE").error?.code]).toEqual(["unknown_symbol", "unknown_symbol"]);
+});
+
+test("reconnect in a tab without the stream reaches the one that has it", async () => {
+  listen(0, "BTC");
+  await pass(1);
+  FakeEventSource.newest.connect();
+  listen(1, "BTC");
+  await pass(20);
+  tab(1).reconnect();
+  await pass(20);
+  expect(FakeEventSource.sources).toHaveLength(2);
+});
+
+test("a frame that may not have locks has a stream of its own", async () => {
+  const refuse = () => Promise.reject(new DOMException("sandboxed", "SecurityError"));
+  Object.defineProperty(navigator, "locks", { value: { request: refuse }, configurable: true });
+  tabs.push(createRealtimeClient());
+  listen(3, "BTC");
+  await pass(20);
+  FakeEventSource.newest.connect();
+  FakeEventSource.newest.tick("BTC-USDT", 5);
+  await pass(20);
+  expect(state(3, "BTC").isConnected).toBe(true);
+});
