@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fix setup setup-run
+.PHONY: help up demo web test check fix setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -18,33 +18,53 @@ UV := $(if $(shell uv tree --frozen --depth 0 2>/dev/null),uv,$(RUN)/uv)
 # --inexact: what another target has installed stays.
 SYNC = $(UV) sync --quiet --frozen --inexact --all-packages
 
+# The browser part: what the build writes last stands for all of it. Its sources include folders, so that a file that
+# goes counts as a change.
+WEB := services/gateway/web
+PAGE := services/gateway/src/gateway/static/market-pulse.js
+MODULES := $(WEB)/node_modules/.package-lock.json
+WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public) $(wildcard $(addprefix $(WEB)/,*.html vite.*.ts package.json tsconfig.json))
+# The Node on the PATH if Vite runs on it, else the one that a Python wheel carries.
+NODE_FITS := $(shell command -v npm && node -p '[a, b] = process.versions.node.split(".").map(Number); \
+	a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19)' 2>/dev/null)
+NODE := $(if $(filter true,$(NODE_FITS)),,$(RUN)/node)
+NPM := $(if $(NODE),PATH="$(CURDIR)/$(RUN):$$PATH" )npm --prefix $(WEB)
+
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
-up: setup-run ## run everything here, on live exchanges
+up: setup-run web ## run everything here, on live exchanges
 	@$(RUN)/python -m deploy.local.run
 
-demo: setup-run ## run everything here, on simulated exchanges
+demo: setup-run web ## run everything here, on simulated exchanges
 	@$(RUN)/python -m deploy.local.run --demo
 
-test: setup ## run the tests; make test ARGS="-k stream -x"
+web: $(PAGE) ## build the page, where its sources have changed
+
+test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
+	$(NPM) test
 	$(RUN)/pytest $(ARGS)
 
-check: setup ## look for mistakes without running anything; changes nothing
+check: setup $(MODULES) ## look for mistakes without running anything; changes nothing
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy shared/src services/*/src
 	MYPYPATH=tests:benchmarks $(RUN)/mypy tests deploy $(sort $(dir $(wildcard benchmarks/*.py)))
 	$(RUN)/lint-imports
 	$(UV) lock --check
+	$(RUN)/python -m gateway.openapi | diff $(WEB)/openapi.json -
+	$(NPM) run --silent check
 	$(RUN)/python -m deploy.checks.imports $(UV)
 	@if docker compose version >/dev/null 2>&1; then set -x; \
 		docker compose config -q && docker compose --env-file deploy/demo.env config -q; \
 	else echo "no Docker Compose here: its files were not checked"; fi
 
-fix: setup ## repair and format what can be
+fix: setup $(MODULES) ## repair and format what can be
 	$(RUN)/ruff check --fix
 	$(RUN)/ruff format
+	$(RUN)/python -m gateway.openapi >$(WEB)/openapi.json
+	$(NPM) run --silent types
+	$(NPM) run --silent fix
 
 setup: $(UV)
 	@$(SYNC)
@@ -52,6 +72,16 @@ setup: $(UV)
 # Compiled at once: six processes that start together would each compile what all of them import.
 setup-run: $(UV)
 	@$(SYNC) --no-dev --group local --compile-bytecode
+
+$(PAGE): $(WEB_SOURCES) $(MODULES)
+	$(NPM) run --silent build
+
+$(MODULES): $(WEB)/package-lock.json | $(NODE)
+	$(NPM) ci >/dev/null
+
+$(RUN)/node: uv.lock | $(UV)
+	@$(UV) sync --quiet --frozen --inexact --only-group node
+	@touch $@
 
 ifneq ($(UV),uv)
 # Without ensurepip, which some distributions leave out: the pip that is there installs into the new environment.

@@ -1,9 +1,12 @@
 """What a browser gets from a gateway: the page's files with their headers, whoever asks and whatever has been built."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from gateway.front import FRONT
 
 from .gateway_fixtures import Running, running_gateway
 
@@ -162,6 +165,18 @@ async def test_a_build_that_broke_off_is_served_as_far_as_it_got(front: Path) ->
     async with running_gateway(NO_BUS, connected=False, front=front) as gateway:
         assert (await gateway.http.get("/")).status_code == 200
         assert (await gateway.http.get("/market-pulse.js")).status_code == 503
+
+
+@pytest.mark.skipif(not FRONT.exists(), reason="no page has been built here: run `make web`")
+@pytest.mark.parametrize("path", ["/", "/embed"])
+async def test_the_page_that_was_built_needs_nothing_that_its_policy_forbids(path: str) -> None:
+    async with running_gateway(NO_BUS, connected=False) as gateway:
+        page = (await gateway.http.get(path)).text
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
+        loaded = re.findall(r'<(?:script|link)[^>]*\s(?:src|href)="([^"]*)"', page)
+        assert any(url.startswith("/assets/") for url in loaded)
+        for url in loaded:
+            assert (await gateway.http.get(url)).status_code == 200, url
 
 
 async def test_the_documentation_loads_nothing_from_elsewhere(running: Running) -> None:
