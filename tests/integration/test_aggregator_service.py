@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
 from market_pulse import channels
 from market_pulse.bus import Bus
 from market_pulse.codec import decode_ticker
+from market_pulse.model import Point, Resolution
 from support.waiting import free_port, until
 
 from .aggregator_fixtures import BTC, ETH, aggregator, listening, server, tick
@@ -126,6 +128,7 @@ async def test_redis_restart(port: int) -> None:
         await until(lambda: listener.last().price == 64001.0)
         seqs = [one.seq for one in listener.tickers]
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        await until(lambda: past(bus))
         await service.__aexit__(None, None, None)
 
 
@@ -217,6 +220,44 @@ async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: Bus, m
         await bus.publish_ticks([tick(64001.0)])
         await until(lambda: listener.last().price == 64001.0)
         assert listener.last().seq == seq + 1
+
+
+async def past(bus: Bus, resolution: Resolution = Resolution.SECOND) -> list[Point]:
+    return await bus.history(resolution, BTC, 0)
+
+
+async def test_history_grows_each_second_and_begins_each_minute_at_once(port: int, bus: Bus) -> None:
+    """Points carry what was published and what each source said, at whole seconds; the minute has one from the start."""
+    async with aggregator(port):
+        await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
+        async with asyncio.timeout(20):
+            while len(await past(bus)) < 3:
+                await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
+                await asyncio.sleep(0.1)
+    points = await past(bus)
+    assert points[-1].price == 64005.0
+    assert points[-1].sources == {"binance": 64000.0, "okx": 64010.0}
+    assert {point.time_ms % 1000 for point in points} == {0}
+    minutes = await past(bus, Resolution.MINUTE)
+    assert minutes[0].time_ms == Resolution.MINUTE.step_of(points[0].time_ms)
+
+
+async def test_history_has_a_gap_where_no_price_was_known(port: int, bus: Bus) -> None:
+    """A price that is only held is not recorded; the line goes on with the next one that is known."""
+
+    async def publish_until_recorded(price: float) -> None:
+        async with asyncio.timeout(20):
+            while price not in [point.price for point in await past(bus)]:
+                await bus.publish_ticks([tick(price)])
+                await asyncio.sleep(0.1)
+
+    async with aggregator(port, soft_age_s=0.3, hard_age_s=0.6, hold_s=60), listening(bus) as listener:
+        await publish_until_recorded(64000.0)
+        await until(lambda: [one.quality for one in listener.tickers].count("stale") >= 3)
+        await publish_until_recorded(64001.0)
+    points = await past(bus)
+    before, after = next(pair for pair in pairwise(points) if pair[0].price != pair[1].price)
+    assert after.time_ms - before.time_ms > 2000
 
 
 async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from market_pulse.model import Quality, Symbol, Tick, Ticker, parse_symbol
+from market_pulse.model import Symbol, Tick, Ticker, parse_symbol
 
 from .methodology import aggregate, is_figure, source_price
 from .result import LastGood, Parameters, Result
@@ -21,7 +21,8 @@ Refusal = Literal["older", "figure", "time", "full", "symbol"]
 class SymbolState:
     """One symbol between two prices.
 
-    `seq` is the highest number of its messages that is known, `announced` the quality that was last published.
+    `seq` is the highest number of its messages that is known, `published` the ticker that this process published last, and
+    `recorded_ms` when its price was last added to its history, None if it never was.
     """
 
     def __init__(self, symbol: Symbol) -> None:
@@ -32,7 +33,8 @@ class SymbolState:
         self.dp = 0
         self.seq = 0
         self.result: Result | None = None
-        self.announced: Quality | None = None
+        self.published: Ticker | None = None
+        self.recorded_ms: int | None = None
 
     def take(self, tick: Tick, max_lag_s: float) -> Refusal | None:
         """Keep a tick if it is newer than what is kept of its exchange; else say why not."""

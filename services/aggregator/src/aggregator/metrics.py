@@ -22,6 +22,8 @@ PUBLISH_FAILURES = Counter(PREFIX + "publish_failures", "Publish commands that f
 TICK_TO_TICKER_S = Histogram(
     PREFIX + "tick_to_ticker_seconds", "From a tick's arrival to its ticker's publication", buckets=LATENCY_BUCKETS_S
 )
+HISTORY_POINTS = Counter(PREFIX + "history_points", "Points added to the history of prices")
+HISTORY_FAILURES = Counter(PREFIX + "history_failures", "Seconds whose points were not all added, because Redis did not answer")
 SYMBOLS = Gauge(PREFIX + "symbols", "Symbols followed")
 SOURCES = Gauge(PREFIX + "sources", "Sources of all symbols by state", ["state"])
 QUALITIES = Gauge(PREFIX + "symbols_by_quality", "Symbols by quality", ["quality"])

@@ -134,7 +134,7 @@ class Publisher:
         TICKERS.inc(len(tickers))
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
-            state.announced = ticker.quality
+            state.published = ticker
 
     async def _recover(self, failed: BusError) -> None:
         PUBLISH_FAILURES.inc()

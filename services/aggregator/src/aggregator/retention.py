@@ -39,7 +39,7 @@ class Retention:
         if released:
             await self._publisher.forget(released)
         for state in quiet:
-            if state.symbol in fed and state.announced == "down" and _is_quiet(state):
+            if state.symbol in fed and _is_down(state) and _is_quiet(state):
                 self._publisher.drop(state.symbol)
 
     async def _fed(self, states: list[SymbolState]) -> set[str]:
@@ -47,6 +47,10 @@ class Retention:
         pairs = [(exchange, state.symbol) for state in states for exchange in state.ticks]
         last_ticks = await self._bus.last(*(channels.ticks(exchange, symbol) for exchange, symbol in pairs))
         return {symbol for (_, symbol), tick in zip(pairs, last_ticks, strict=True) if tick is not None}
+
+
+def _is_down(state: SymbolState) -> bool:
+    return state.published is not None and state.published.quality == "down"
 
 
 def _is_quiet(state: SymbolState) -> bool:

@@ -18,6 +18,7 @@ from .market import Market
 from .metrics import BAD_MESSAGES, Observer
 from .ownership import Owns, owns_all
 from .publisher import Publisher
+from .recorder import Recorder
 from .retention import Retention
 from .settings import AggregatorSettings
 
@@ -35,6 +36,7 @@ class Service:
         self._bus = bus
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
         self._publisher = Publisher(bus, self.market, settings.max_rate_hz, owns)
+        self._recorder = Recorder(bus, self.market, owns)
         self._intake = Intake(self.market, self._publisher.touch)
         self._retention = Retention(bus, self.market, self._publisher)
         self._subscriber = Subscriber(bus.client, self._intake.take_message, self._on_subscribed)
@@ -50,6 +52,10 @@ class Service:
         """Publish tickers until cancelled. Begins when what an earlier run left is known: a restart must not look like one."""
         await self._warm.wait()
         await self._publisher.run()
+
+    async def record(self) -> NoReturn:
+        """Add to the history of prices until cancelled."""
+        await self._recorder.run()
 
     async def watch(self) -> NoReturn:
         """Each second, let go of symbols that nobody needs and bring the gauges up to date, until cancelled."""
@@ -108,6 +114,7 @@ async def serve(settings: AggregatorSettings) -> None:
         await run_until_stopped(
             service.follow(),
             service.publish(),
+            service.record(),
             service.watch(),
             serve_health(settings.health_host, settings.health_port, service.live(), service.ready()),
         )

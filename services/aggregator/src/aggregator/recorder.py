@@ -1,0 +1,60 @@
+"""Adds to the history of prices what was published, each second. Never in the publisher's way, and nothing queues."""
+
+import asyncio
+from typing import NoReturn
+
+from market_pulse.bus import Bus, BusError
+from market_pulse.clock import now_ms
+from market_pulse.logs import get_logger
+from market_pulse.model import Resolution
+
+from .market import Market, SymbolState
+from .metrics import HISTORY_FAILURES, HISTORY_POINTS
+from .ownership import Owns, owns_all
+from .sampling import points_due
+
+MAX_BATCH = 100
+"""Symbols per command: between two commands ticks come in and tickers go out."""
+
+log = get_logger()
+
+
+class Recorder:
+    """Records the first price of each second and of each minute, of the symbols that are ours.
+
+    A step in which Redis is away for long, or no price is known, stays a gap: what is missed is not made up for.
+    """
+
+    def __init__(self, bus: Bus, market: Market, owns: Owns = owns_all) -> None:
+        self._bus = bus
+        self._market = market
+        self._owns = owns
+
+    async def run(self) -> NoReturn:
+        """Record now, then at each second of the wall clock, until cancelled."""
+        while True:
+            try:
+                await self.record(now_ms())
+            except BusError as failed:
+                HISTORY_FAILURES.inc()
+                log.debug("history not written; the next second goes on", cause=str(failed))
+            await asyncio.sleep(1 - now_ms() % 1000 / 1000)
+
+    async def record(self, time_ms: int) -> None:
+        """Record what is due of every symbol.
+
+        Raises:
+            BusError: the points of some symbols are not written.
+        """
+        states = [state for state in self._market if self._owns(state.symbol)]
+        for start in range(0, len(states), MAX_BATCH):
+            await self._record(states[start : start + MAX_BATCH], time_ms)
+
+    async def _record(self, states: list[SymbolState], time_ms: int) -> None:
+        due = [(state, points_due(state.published, state.recorded_ms, time_ms)) for state in states]
+        for resolution in Resolution:
+            points = {state.symbol: news[resolution] for state, news in due if resolution in news}
+            HISTORY_POINTS.inc(await self._bus.record(resolution, points))
+        for state, news in due:
+            if news:
+                state.recorded_ms = time_ms

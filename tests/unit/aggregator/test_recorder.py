@@ -1,0 +1,118 @@
+"""The recorder without Redis: whose history it writes, in what portions, and what it does when the bus fails."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from aggregator.market import Market
+from aggregator.recorder import MAX_BATCH, Recorder
+from aggregator.result import Parameters
+from market_pulse.bus import Bus, BusError
+from market_pulse.model import Point, Resolution, Symbol
+
+from .examples import BTC, NOW_MS, B, tick
+
+ETH = Symbol("ETH-USDT")
+MINUTE_MS = Resolution.MINUTE.step_of(NOW_MS)
+
+
+class BusInMemory:
+    """Stands for the bus where a real one cannot be made to misbehave on cue."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Resolution, Mapping[Symbol, Point]]] = []
+        self.failures = 0
+
+    async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise BusError("away")
+        if points:
+            self.calls.append((resolution, points))
+        return len(points)
+
+    def times(self, resolution: Resolution, symbol: Symbol = BTC) -> list[int]:
+        return [points[symbol].time_ms - MINUTE_MS for one, points in self.calls if one is resolution and symbol in points]
+
+
+def market(*symbols: Symbol) -> Market:
+    market = Market(Parameters(), len(symbols))
+    for symbol in symbols:
+        assert market.take(replace(tick(B, 64000.0), symbol=symbol)) is None
+    return market
+
+
+def publish(market: Market, now_ms: int) -> None:
+    for state in market:
+        state.published = replace(state.make_ticker(NOW_MS, market.parameters), aggregated_time_ms=now_ms)
+
+
+def recorder(bus: BusInMemory, market: Market, **others: Any) -> Recorder:
+    return Recorder(cast("Bus", bus), market, **others)
+
+
+async def test_only_our_symbols_are_recorded() -> None:
+    bus, followed = BusInMemory(), market(BTC, ETH)
+    publish(followed, NOW_MS)
+    await recorder(bus, followed, owns=lambda symbol: symbol == ETH).record(NOW_MS)
+    assert [set(points) for _, points in bus.calls] == [{ETH}, {ETH}]
+
+
+async def test_a_symbol_that_comes_later_begins_at_once() -> None:
+    bus, followed = BusInMemory(), market(BTC, ETH)
+    subject = recorder(bus, followed)
+    await subject.record(MINUTE_MS)
+    publish(followed, MINUTE_MS + 20_000)
+    await subject.record(MINUTE_MS + 20_400)
+    assert (bus.times(Resolution.SECOND), bus.times(Resolution.MINUTE)) == ([20_000], [0])
+
+
+async def test_many_symbols_go_in_bounded_commands() -> None:
+    bus, followed = BusInMemory(), market(*(Symbol(f"A{number}-USDT") for number in range(2 * MAX_BATCH + 1)))
+    publish(followed, NOW_MS)
+    await recorder(bus, followed).record(NOW_MS)
+    assert [len(points) for resolution, points in bus.calls if resolution is Resolution.SECOND] == [MAX_BATCH, MAX_BATCH, 1]
+
+
+@pytest.mark.parametrize("failed_calls", [1, 2, 3, 4])
+async def test_a_failure_costs_seconds_but_not_the_minute(failed_calls: int) -> None:
+    """What could not be written is not kept for later; the minute's point is the first that can be written."""
+    bus, followed = BusInMemory(), market(BTC)
+    bus.failures = failed_calls
+    subject = recorder(bus, followed)
+    for second in range(failed_calls):
+        publish(followed, MINUTE_MS + second * 1000)
+        with pytest.raises(BusError):
+            await subject.record(MINUTE_MS + second * 1000)
+    for second in (failed_calls, failed_calls + 1):
+        publish(followed, MINUTE_MS + second * 1000)
+        await subject.record(MINUTE_MS + second * 1000)
+    assert bus.times(Resolution.SECOND) == [failed_calls * 1000, (failed_calls + 1) * 1000]
+    assert bus.times(Resolution.MINUTE) == [0]
+
+
+async def test_a_failing_bus_does_not_end_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn is at a new second; a failed one is followed by another."""
+    clock_ms = NOW_MS
+    monkeypatch.setattr("aggregator.recorder.now_ms", lambda: clock_ms)
+    bus, followed = BusInMemory(), market(BTC)
+    bus.failures = 1
+    publish(followed, clock_ms)
+    waits: list[float] = []
+
+    async def sleep(wait_s: float) -> None:
+        nonlocal clock_ms
+        waits.append(wait_s)
+        if len(waits) == 3:
+            raise asyncio.CancelledError
+        clock_ms += round(wait_s * 1000)
+
+    clock_ms += 250
+    monkeypatch.setattr("aggregator.recorder.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await recorder(bus, followed).run()
+    assert waits == [0.75, 1.0, 1.0]
+    assert bus.times(Resolution.SECOND) == [NOW_MS - MINUTE_MS + 1000, NOW_MS - MINUTE_MS + 2000]

@@ -1,0 +1,69 @@
+"""What is added to a symbol's history, and when. Times are milliseconds after a full minute."""
+
+from dataclasses import replace
+
+import pytest
+
+from aggregator.sampling import points_due
+from market_pulse.model import Point, Resolution, Ticker
+
+from .examples import NOW_MS, B, O, Y, published, result_of, tick
+
+MINUTE_MS = Resolution.MINUTE.step_of(NOW_MS)
+SECOND, MINUTE = Resolution
+
+
+def ticker_at(time_ms: int) -> Ticker:
+    result = result_of(tick(B, 64000.11), tick(Y, 64000.22, age_s=30), tick(O, 70000.0))
+    return replace(published(result), aggregated_time_ms=MINUTE_MS + time_ms)
+
+
+@pytest.mark.parametrize(
+    ("recorded_ms", "now_ms", "expected"),
+    [
+        pytest.param(None, 20_300, {SECOND: 20_000, MINUTE: 0}, id="the first time"),
+        pytest.param(20_300, 20_999, {}, id="the same second"),
+        pytest.param(20_999, 21_000, {SECOND: 21_000}, id="the next second"),
+        pytest.param(20_300, 25_700, {SECOND: 25_000}, id="seconds passed over"),
+        pytest.param(59_990, 60_000, {SECOND: 60_000, MINUTE: 60_000}, id="the next minute"),
+        pytest.param(58_000, 61_500, {SECOND: 61_000, MINUTE: 60_000}, id="the turn of the minute passed over"),
+        pytest.param(60_500, 59_500, {SECOND: 59_000, MINUTE: 0}, id="a clock set back"),
+    ],
+)
+def test_steps(recorded_ms: int | None, now_ms: int, expected: dict[Resolution, int]) -> None:
+    """A point is due once in a step, and carries the time at which the step began."""
+    points = points_due(ticker_at(now_ms), None if recorded_ms is None else MINUTE_MS + recorded_ms, MINUTE_MS + now_ms)
+    assert {resolution: point.time_ms - MINUTE_MS for resolution, point in points.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "is_known"),
+    [
+        pytest.param({"quality": "ok"}, True, id="ok"),
+        pytest.param({"quality": "single"}, True, id="single"),
+        pytest.param({"quality": "disputed"}, True, id="disputed"),
+        pytest.param({"quality": "stale"}, False, id="held"),
+        pytest.param({"quality": "down", "price": None}, False, id="down"),
+        pytest.param({"aggregated_time_ms": MINUTE_MS + 3_000}, True, id="published two seconds ago"),
+        pytest.param({"aggregated_time_ms": MINUTE_MS + 2_999}, False, id="published longer ago"),
+    ],
+)
+def test_only_what_is_known_now_is_recorded(change: dict[str, object], is_known: bool) -> None:
+    ticker = replace(ticker_at(4_500), **change)  # type: ignore[arg-type] # fields by name
+    assert bool(points_due(ticker, None, MINUTE_MS + 5_000)) == is_known
+
+
+def test_nothing_was_published_yet() -> None:
+    assert points_due(None, None, NOW_MS) == {}
+
+
+def test_a_point_is_the_price_as_published_and_what_each_source_said() -> None:
+    """A fading source and an excluded one were heard, a silent or a lagging one was not."""
+    ticks = tick(B, 64000.11), tick(Y, 64000.22, age_s=30), tick("kraken", 64000.33), tick(O, 70000.0)
+    ticker = published(result_of(*ticks, tick("late", 63000.0, lag_s=9.0), tick("silent", 63000.0, age_s=99)))
+    assert {source.state for source in ticker.sources} == {"used", "fading", "excluded", "lagging", "stale"}
+    assert ticker.price is not None
+    sources = {B: 64000.11, Y: 64000.22, "kraken": 64000.33, O: 70000.0}
+    assert points_due(ticker, None, NOW_MS)[SECOND] == Point(
+        time_ms=SECOND.step_of(NOW_MS), price=ticker.price, sources=sources
+    )
