@@ -21,7 +21,7 @@ from gateway.server import Server
 from gateway.settings import GatewaySettings
 from market_pulse.bus import Bus, open_bus
 from market_pulse.clock import now_ms
-from market_pulse.model import FeedStatus, Source, Symbol, Ticker
+from market_pulse.model import FeedStatus, Point, Resolution, Source, Symbol, Ticker
 from support.waiting import PATIENCE_S, free_port, until
 
 BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
@@ -66,6 +66,17 @@ class Market:
         """Publish a ticker and return its number."""
         [published] = await self.bus.publish_tickers([sample_ticker(symbol, price, time_ms)])
         return published.seq
+
+    async def record(self, resolution: Resolution, symbol: Symbol, count: int) -> list[Point]:
+        """Add so many points to a symbol's history, the newest that of now."""
+        newest_ms = resolution.step_of(now_ms())
+        steps = range(count - 1, -1, -1)
+        points = [
+            Point(time_ms=newest_ms - ago * resolution.step_ms, price=100.0 + ago, sources={"okx": 100.0}) for ago in steps
+        ]
+        for point in points:
+            assert await self.bus.record(resolution, {symbol: point}) == 1
+        return points
 
     async def list_symbols(self, *symbols: Symbol) -> None:
         await self.bus.publish_listing("okx", symbols)

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import models
 from market_pulse.bus import open_bus
-from market_pulse.model import Symbol
+from market_pulse.clock import now_ms
+from market_pulse.model import Resolution, Symbol
 from support.redis_server import RedisServer
 from support.waiting import until
 
@@ -83,7 +84,14 @@ async def test_many_tickers_and_what_is_missing(running: Running, market: Market
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/ticker/BTCC", "/api/ticker?symbols=ETH,BTCC", "/api/realtime/BTCC", "/api/realtime?symbols=btcc"]
+    "path",
+    [
+        "/api/ticker/BTCC",
+        "/api/ticker?symbols=ETH,BTCC",
+        "/api/realtime/BTCC",
+        "/api/realtime?symbols=btcc",
+        "/api/history/BTCC",
+    ],
 )
 async def test_unknown_symbols_come_with_near_matches(running: Running, path: str) -> None:
     body = problem(await running.http.get(path))
@@ -104,6 +112,12 @@ async def test_unknown_symbols_come_with_near_matches(running: Running, path: st
         ("/api/realtime/BTC?max_hz=0", 422),
         ("/api/realtime/BTC?max_hz=nan", 422),
         ("/api/realtime/BTC?max_hz=fast", 422),
+        ("/api/history/B!", 400),
+        ("/api/history/BTC?resolution=1h", 422),
+        ("/api/history/BTC?max_points=1", 422),
+        ("/api/history/BTC?max_points=1441", 422),
+        ("/api/history/BTC?max_points=all", 422),
+        ("/api/history", 404),
         ("/api/nothing", 404),
     ],
 )
@@ -147,6 +161,56 @@ async def test_before_any_listing_only_featured_symbols_are_taken(server: RedisS
         assert int(refused.headers["retry-after"]) > 0
 
 
+@pytest.mark.parametrize(("resolution", "query"), [("1s", "?resolution=1s"), ("1m", "?resolution=1m"), ("1m", "")])
+async def test_history(running: Running, market: Market, resolution: str, query: str) -> None:
+    points = await market.record(Resolution(resolution), SOL, 5)
+    answer = await running.http.get(f"/api/history/sol{query}")
+    models.History.model_validate(answer.json())
+    assert answer.json() == {
+        "symbol": "SOL-USDT",
+        "resolution": resolution,
+        "stepMs": Resolution(resolution).step_ms,
+        "times": [point.time_ms for point in points],
+        "prices": [104.0, 103.0, 102.0, 101.0, 100.0],
+        "sources": {"okx": [100.0] * 5},
+    }
+    assert answer.headers["cache-control"] == "public, max-age=1"
+    assert SOL not in running.gateway.hub.topics.wanted
+
+
+async def test_history_is_thinned_to_what_is_asked_for(running: Running, market: Market) -> None:
+    points = await market.record(Resolution.SECOND, BTC, 95)
+    body = (await running.http.get("/api/history/BTC?resolution=1s&max_points=11")).json()
+    *others, newest = body["times"]
+    assert (newest, body["stepMs"], body["prices"][-1]) == (points[-1].time_ms, 10_000, 100.0)
+    assert 8 <= len(others) <= 10
+    assert {time_ms % 10_000 for time_ms in others} == {0}
+    assert len(body["prices"]) == len(body["sources"]["okx"]) == len(body["times"])
+
+
+async def test_history_ends_with_its_span_and_passes_over_what_is_none(running: Running, market: Market) -> None:
+    key, time_ms = "history:1s:BTC-USDT", now_ms()
+    for entry_id, price in (
+        (time_ms - 600_000, "1"),
+        (time_ms - 500_000, "2"),
+        (time_ms - 400_000, "?"),
+        (time_ms + 60_000, "4"),
+    ):
+        await market.bus.client.xadd(key, {"price": price}, id=f"{entry_id}-0")
+    await market.bus.client.set("history:1s:ETH-USDT", "not a stream")
+    assert (await running.http.get("/api/history/BTC?resolution=1s")).json()["prices"] == [2.0]
+    for path in ("/api/history/ETH?resolution=1s", "/api/history/DOGE?resolution=1s"):
+        body = (await running.http.get(path)).json()
+        assert (body["times"], body["prices"], body["sources"]) == ([], [], {})
+
+
+async def test_no_history_while_the_bus_is_away(running: Running, server: RedisServer) -> None:
+    await server.kill()
+    answer = await running.http.get("/api/history/BTC")
+    assert (answer.status_code, problem(answer)["code"]) == (503, "bus_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+
+
 async def test_status(running: Running, market: Market) -> None:
     before = models.Status.model_validate((await running.http.get("/api/status")).json())
     assert (before.simulated, before.exchanges) == (False, {})
@@ -161,6 +225,7 @@ async def test_status(running: Running, market: Market) -> None:
     assert status.exchanges["okx"].state == "connected"
     assert (status.gateway.streams, status.gateway.symbols) == (1, [BTC, ETH, SOL])
     assert status.gateway.bus_connected
+    assert before.gateway.time <= status.gateway.time <= now_ms()
     assert not status.gateway.draining
 
 
@@ -196,7 +261,8 @@ async def test_openapi_describes_each_route_and_defines_what_it_refers_to(runnin
     text = (await running.http.get("/openapi.json")).text
     description = orjson.loads(text)
     assert set(description["paths"]) == {
-        "/api/realtime/{symbol}", "/api/realtime", "/api/ticker/{symbol}", "/api/ticker", "/api/symbols", "/api/status",
+        "/api/realtime/{symbol}", "/api/realtime", "/api/ticker/{symbol}", "/api/ticker", "/api/history/{symbol}", "/api/symbols",
+        "/api/status",
     }  # fmt: skip
     referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert referred <= set(description["components"]["schemas"])

@@ -11,6 +11,7 @@ from market_pulse.bus import Bus
 from market_pulse.health import Check
 
 from .flush import FlushClock
+from .history import Histories
 from .hub import Hub
 from .intake import Intake
 from .limits import Limits
@@ -36,6 +37,7 @@ class Gateway:
         )
         self.intake = Intake(bus, self.hub)
         self.listings = Listings(bus, settings.symbols)
+        self.histories = Histories(bus)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
         self.draining = False
         self.closing = False

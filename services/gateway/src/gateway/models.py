@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 
-from market_pulse.model import FeedState, Quality, SourceState
+from market_pulse.model import FeedState, Quality, Resolution, SourceState
 
 
 class _Model(BaseModel):
@@ -63,6 +63,21 @@ class Tickers(_Model):
     missing: list[str]
 
 
+class History(_Model):
+    """A symbol's past prices in columns, oldest first: the n-th entry of each list belongs to the n-th time.
+
+    A point is the first price known in its second or minute. Neighbours more than `stepMs` apart have a gap between them, in
+    which no price was known.
+    """
+
+    symbol: str
+    resolution: Resolution
+    step_ms: int = Field(description="From one point to the next, thinned where there are more than asked for")
+    times: list[int] = Field(description="Unix milliseconds, ascending: whole multiples of stepMs, and the newest point's")
+    prices: list[float]
+    sources: dict[str, list[float | None]] = Field(description="Each exchange's own price; null where it was not heard")
+
+
 class ListedSymbol(_Model):
     """A symbol and the exchanges that list it."""
 
@@ -96,6 +111,7 @@ class GatewayStatus(_Model):
     """How this gateway process is doing."""
 
     instance: str
+    time: int = Field(description="When this was answered, in Unix milliseconds by this gateway's clock")
     uptime_s: float
     streams: int
     symbols: list[str] = Field(description="Subscribed on the bus right now")

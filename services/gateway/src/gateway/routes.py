@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from market_pulse.clock import now_ms
 from market_pulse.codec import encode_status
-from market_pulse.model import Symbol, parse_symbol, parse_symbols
+from market_pulse.model import Resolution, Symbol, parse_symbol, parse_symbols
 
 from . import models
 from .event_stream import EventStream
 from .gateway import Gateway
+from .history import SHARED_FOR_S
 from .limits import TooManyStreamsError
 from .problems import RETRY_AFTER_S, ProblemError
 from .protocol import lender
@@ -22,9 +23,11 @@ MOST_SYMBOLS = 100
 MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
 FIRST_TICKER_WITHIN_S = 3.0
 LISTING_MAX_AGE_S = 10
+MOST_POINTS = max(resolution.points for resolution in Resolution)
 
 Symbols = Annotated[str, Query(description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT", examples=["BTC,ETH"])]
 MaxHz = Annotated[float | None, Query(ge=0.1, le=1000, description="At most so many updates a second")]
+MaxPoints = Annotated[int, Query(ge=2, le=MOST_POINTS, description="Thin the history to at most so many points")]
 LastEventId = Annotated[str | None, Query(description="As the header Last-Event-ID; the answer is a fresh snapshot")]
 LastEventIdHeader = Annotated[str | None, Header(alias="Last-Event-ID")]
 
@@ -86,6 +89,21 @@ async def tickers(request: Request, symbols: Symbols) -> Response:
     return _json(b'{"tickers":[%b],"missing":%b}' % (known, missing))
 
 
+@api.get("/history/{symbol}", response_model=models.History, responses=_PROBLEMS, tags=["history"])
+async def history(
+    request: Request, symbol: str, resolution: Resolution = Resolution.MINUTE, max_points: MaxPoints = MOST_POINTS
+) -> Response:
+    """Return a symbol's past prices: each second of the last ten minutes, or each minute of the last day.
+
+    To ask is no demand: the history of a symbol that does not stream is what is left of it, perhaps nothing.
+    """
+    name = _symbol(symbol)
+    gateway = _gateway(request)
+    await _listed(gateway, (name,))
+    known = await gateway.histories.get(resolution, name)
+    return _json(known.json(max_points), {"Cache-Control": f"public, max-age={SHARED_FOR_S:.0f}"})
+
+
 @api.get("/symbols", response_model=models.SymbolListing, responses={422: _PROBLEMS[422]}, tags=["what there is"])
 async def symbols(
     request: Request,
@@ -108,7 +126,8 @@ async def status(request: Request) -> Response:
     """Return how each exchange's feed and this gateway are doing."""
     gateway = _gateway(request)
     hub = gateway.hub
-    exchanges = hub.statuses.current(now_ms())
+    time_ms = now_ms()
+    exchanges = hub.statuses.current(time_ms)
     return _json(
         orjson.dumps(
             {
@@ -116,6 +135,7 @@ async def status(request: Request) -> Response:
                 "exchanges": {name: orjson.Fragment(encode_status(one)) for name, one in exchanges.items()},
                 "gateway": {
                     "instance": gateway.instance,
+                    "time": time_ms,
                     "uptimeS": round(gateway.uptime_s, 1),
                     "streams": len(hub.streams),
                     "symbols": sorted(hub.topics.wanted),

@@ -4,6 +4,28 @@
  */
 
 export interface paths {
+    "/api/history/{symbol}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * History
+         * @description Return a symbol's past prices: each second of the last ten minutes, or each minute of the last day.
+         *
+         *     To ask is no demand: the history of a symbol that does not stream is what is left of it, perhaps nothing.
+         */
+        get: operations["history_api_history__symbol__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/realtime": {
         parameters: {
             query?: never;
@@ -230,8 +252,44 @@ export interface components {
              * @description Subscribed on the bus right now
              */
             symbols: string[];
+            /**
+             * Time
+             * @description When this was answered, in Unix milliseconds by this gateway's clock
+             */
+            time: number;
             /** Uptimes */
             uptimeS: number;
+        };
+        /**
+         * History
+         * @description A symbol's past prices in columns, oldest first: the n-th entry of each list belongs to the n-th time.
+         *
+         *     A point is the first price known in its second or minute. Neighbours more than `stepMs` apart have a gap between them, in
+         *     which no price was known.
+         */
+        History: {
+            /** Prices */
+            prices: number[];
+            resolution: components["schemas"]["Resolution"];
+            /**
+             * Sources
+             * @description Each exchange's own price; null where it was not heard
+             */
+            sources: {
+                [key: string]: (number | null)[];
+            };
+            /**
+             * Stepms
+             * @description From one point to the next, thinned where there are more than asked for
+             */
+            stepMs: number;
+            /** Symbol */
+            symbol: string;
+            /**
+             * Times
+             * @description Unix milliseconds, ascending: whole multiples of stepMs, and the newest point's
+             */
+            times: number[];
         };
         /**
          * ListedSymbol
@@ -275,6 +333,12 @@ export interface components {
             /** Type */
             type: string;
         };
+        /**
+         * Resolution
+         * @description How finely a history is kept: a point each second for ten minutes, and a point each minute for a day.
+         * @enum {string}
+         */
+        Resolution: "1s" | "1m";
         /**
          * Resync
          * @description Messages may have been missed. Fresh snapshots follow.
@@ -459,6 +523,68 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    history_api_history__symbol__get: {
+        parameters: {
+            query?: {
+                resolution?: components["schemas"]["Resolution"];
+                /** @description Thin the history to at most so many points */
+                max_points?: number;
+            };
+            header?: never;
+            path: {
+                symbol: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description Not a symbol, or too many */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody lists this symbol; `suggestions` names near matches */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is missing or out of range */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible right now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     stream_symbols_api_realtime_get: {
         parameters: {
             query: {
