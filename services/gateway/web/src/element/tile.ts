@@ -1,0 +1,172 @@
+/** One symbol's tile: its elements, made once, and how a state is drawn into them. All text goes in as text, never as HTML. */
+import { normalizeSymbol, tickerAge } from "../client.ts";
+import { direction, firstDifference, formatAge, formatPercent, formatPrice, type Part, splitParts } from "../format.ts";
+import type { Quality, Status, SymbolState } from "../types.ts";
+
+/** How much a price is worth, as the shape of a dot: the shapes tell without colour. In a square of 12. */
+const SHAPES = {
+  full: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0z",
+  half: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0zm0 2a4 4 0 0 1 0 8z",
+  hollow: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0zm0 2a4 4 0 1 1 0 8a4 4 0 1 1 0-8z",
+  cross: "M1.5 0L6 4.5L10.5 0L12 1.5L7.5 6L12 10.5L10.5 12L6 7.5L1.5 12L0 10.5L4.5 6L0 1.5z",
+} as const;
+
+interface Standing {
+  readonly shape: keyof typeof SHAPES;
+  /** What there is room for; nothing where all is well. */
+  readonly note: string;
+  readonly words: string;
+}
+
+const OF_LIVE: Partial<Record<Quality, Standing>> = {
+  single: { shape: "half", note: "1 source", words: "live, from one exchange only" },
+  disputed: { shape: "half", note: "disputed", words: "live, but the exchanges disagree" },
+};
+const WELL: Standing = { shape: "full", note: "", words: "live" };
+const WORDS: Record<Status, string> = {
+  idle: "not connected",
+  connecting: "connecting",
+  live: "live",
+  stale: "stale",
+  reconnecting: "reconnecting",
+  offline: "offline",
+};
+const FLASH_EVERY_MS = 500; // twice a second; from three times on it can harm (WCAG 2.3.1)
+
+function standing(state: SymbolState): Standing {
+  const { status, ticker, error } = state;
+  if (status === "live") return (ticker && OF_LIVE[ticker.quality]) ?? WELL;
+  const shape = status === "offline" ? "cross" : "hollow";
+  if (error?.code === "unknown_symbol") return { shape, note: "", words: "not known" };
+  if (!ticker) {
+    const words = status === "stale" ? "no price" : WORDS[status];
+    return { shape, note: words, words };
+  }
+  const age = formatAge(tickerAge(state));
+  const old = age === "now" ? "just now" : `${age} old`;
+  return { shape, note: old, words: `${WORDS[status]}, ${old}` };
+}
+
+/** What is wrong, where that is why there is no price. */
+function trouble({ ticker, error }: SymbolState): string {
+  if (ticker || !error) return "";
+  const similar = error.suggestions?.slice(0, 2).join(" or ");
+  return similar ? `${error.message}; did you mean ${similar}?` : error.message;
+}
+
+function make(tag: string, name: string): HTMLElement {
+  const element = document.createElement(tag);
+  element.className = name;
+  return element;
+}
+
+function makeDot(): { dot: SVGElement; path: SVGElement } {
+  const dot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  dot.setAttribute("viewBox", "0 0 12 12");
+  dot.setAttribute("class", "dot");
+  dot.setAttribute("aria-hidden", "true");
+  dot.append(path);
+  return { dot, path };
+}
+
+function write(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function writeParts(element: HTMLElement, parts: readonly Part[]): void {
+  const nodes = parts.map(({ text, sub }) => {
+    if (!sub) return text;
+    const count = document.createElement("sub");
+    count.textContent = text;
+    return count;
+  });
+  element.replaceChildren(...nodes);
+}
+
+export interface Tile {
+  readonly element: HTMLElement;
+  draw(state: SymbolState): void;
+}
+
+export function makeTile(symbol: string): Tile {
+  const element = document.createElement("li");
+  const name = make("span", "symbol");
+  const base = document.createElement("b");
+  const quote = make("span", "quote");
+  const note = make("span", "note");
+  const price = make("span", "price");
+  const digits = make("span", "digits");
+  const stayed = document.createElement("span");
+  const spokenPrice = make("span", "spoken");
+  const change = make("span", "change");
+  const glyph = make("span", "glyph");
+  const percent = document.createElement("span");
+  const error = make("span", "error");
+  const words = make("span", "spoken");
+  const { dot, path } = makeDot();
+  let changed = document.createElement("span");
+  let before = { price: 0, plain: "" };
+  let flashFrom = Number.POSITIVE_INFINITY; // the first character that the last flash marks
+  let flashedAt = Number.NEGATIVE_INFINITY;
+
+  for (const silent of [digits, glyph, note]) silent.setAttribute("aria-hidden", "true");
+  for (const part of [name, note, price, change, error]) part.setAttribute("part", part.className);
+  dot.setAttribute("part", "dot");
+  element.setAttribute("part", "tile");
+  const [baseName, quoteName] = (normalizeSymbol(symbol) ?? symbol).split("-");
+  base.textContent = baseName ?? "";
+  quote.textContent = quoteName ? `/${quoteName}` : "";
+  name.append(base, quote);
+  digits.append(stayed, changed);
+  price.append(digits, spokenPrice);
+  change.append(glyph, percent);
+  element.append(dot, name, price, change, error, words, note);
+
+  /** Mark the digits that changed, from the first one on, unless the last mark is too recent. */
+  function flash(now: number, plain: string) {
+    const at = performance.now();
+    if (!before.plain || plain === before.plain || at - flashedAt < FLASH_EVERY_MS) return;
+    flashedAt = at;
+    flashFrom = firstDifference(before.plain, plain);
+    const fresh = make("span", `changed ${now > before.price ? "up" : "down"}`); // a new element starts the animation anew
+    changed.replaceWith(fresh);
+    changed = fresh;
+  }
+
+  function drawPrice({ ticker, isConnected }: SymbolState) {
+    const text = formatPrice(ticker?.price ?? null, ticker?.dp ?? 0);
+    if (ticker && isConnected) flash(ticker.price, text.plain);
+    before = ticker ? { price: ticker.price, plain: text.plain } : { price: 0, plain: "" };
+    const isCounted = text.plain !== text.full;
+    price.classList.toggle("counted", isCounted);
+    price.title = isCounted ? text.full : "";
+    const [same, rest] = splitParts(text.parts, flashFrom);
+    writeParts(stayed, same);
+    writeParts(changed, rest);
+    write(spokenPrice, text.full);
+  }
+
+  return {
+    element,
+    draw(state) {
+      const { shape, note: short, words: long } = standing(state);
+      const points = direction(state.ticker?.changePercent24h ?? null);
+      const message = trouble(state);
+      element.dataset.shape = shape;
+      element.dataset.direction = points;
+      element.toggleAttribute("data-live", state.isConnected);
+      element.title = state.error && state.ticker ? `${long}: ${state.error.message}` : long;
+      path.setAttribute("d", SHAPES[shape]);
+      write(note, short);
+      write(words, long);
+      price.hidden = message !== "";
+      change.hidden = !state.ticker;
+      error.hidden = message === "";
+      write(error, message);
+      drawPrice(state);
+      write(glyph, { up: "▲ ", down: "▼ ", flat: "" }[points]);
+      write(percent, formatPercent(state.ticker?.changePercent24h ?? null));
+    },
+  };
+}
