@@ -1,10 +1,13 @@
 /** The Market Pulse bar: a few symbols at a glance, how far to trust each, and how many are connected. */
 import "./MarketPulseTicker.css";
-import { ConnectedCount } from "./page/ConnectedCount.tsx";
+import { Announcer } from "./page/bar/Announcer.tsx";
+import { AwayNote } from "./page/bar/AwayNote.tsx";
+import { useAway } from "./page/bar/away.ts";
+import { ConnectedCount } from "./page/bar/ConnectedCount.tsx";
+import { PauseButton } from "./page/bar/PauseButton.tsx";
+import { Tile } from "./page/bar/Tile.tsx";
 import { useListing } from "./page/listing.ts";
 import { shortSymbol } from "./page/names.ts";
-import { PauseButton } from "./page/PauseButton.tsx";
-import { Tile } from "./page/Tile.tsx";
 import { useConnection } from "./useRealtimeTicker.ts";
 
 interface Props {
@@ -14,14 +17,18 @@ interface Props {
   readonly isCompact?: boolean;
   /** Where a tile leads. */
   readonly linkTo?: (symbol: string) => string;
+  /** Where that opens: `_blank` from within a frame. */
+  readonly target?: string;
 }
 
+const NONE: readonly string[] = [];
 const PLACEHOLDERS = ["a", "b", "c", "d"];
 const toPage = (symbol: string) => `/?symbols=${shortSymbol(symbol)}`;
 
-export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage }: Props) {
+export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage, target }: Props) {
   const listing = useListing();
-  const shown = symbols ?? listing?.featured;
+  const shown = symbols ?? listing?.featured ?? NONE;
+  useAway(shown);
   return (
     <section className="bar" aria-label="Market Pulse" data-compact={isCompact || undefined}>
       <div className="bar-head">
@@ -29,16 +36,24 @@ export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage 
           <svg viewBox="0 0 32 32" aria-hidden="true">
             <path d="M2 18h7l4-11 6 18 4-7h7" />
           </svg>
-          Market Pulse
+          <span>Market Pulse</span>
         </span>
-        <ConnectedCount symbols={shown ?? []} />
-        <SimulatedTag />
         <PauseButton />
+        <span className="bar-count">
+          <ConnectedCount symbols={shown} />
+        </span>
+        <span className="bar-notes">
+          <SimulatedTag />
+          <AwayNote />
+        </span>
       </div>
       <ul className="tiles">
-        {shown?.map((symbol) => <Tile key={symbol} symbol={symbol} href={linkTo(symbol)} isCompact={isCompact} />) ??
-          PLACEHOLDERS.map((key) => <li key={key} className="tile" />)}
+        {shown.map((symbol) => (
+          <Tile key={symbol} symbol={symbol} href={linkTo(symbol)} target={target} isCompact={isCompact} />
+        ))}
+        {!shown.length && PLACEHOLDERS.map((key) => <li key={key} className="tile" />)}
       </ul>
+      <Announcer symbols={shown} />
     </section>
   );
 }

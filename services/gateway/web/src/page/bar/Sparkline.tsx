@@ -1,6 +1,6 @@
 /** Ten minutes of a price in a line without axes. */
 import { memo } from "react";
-import { formatPrice } from "../format.ts";
+import { formatPrice } from "../../format.ts";
 import "./Sparkline.css";
 import { linePath } from "./sparkline.ts";
 import { useSparkline } from "./useSparkline.ts";

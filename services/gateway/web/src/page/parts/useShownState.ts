@@ -1,9 +1,9 @@
 /** A symbol's state as the page shows it: live, or as it was when the visitor paused. */
 import { useState } from "react";
-import type { SymbolState, Ticker } from "../types.ts";
-import { useRealtimeTicker } from "../useRealtimeTicker.ts";
-import { pausedAt } from "./settings.ts";
-import { useValue } from "./value.ts";
+import type { SymbolState, Ticker } from "../../types.ts";
+import { useRealtimeTicker } from "../../useRealtimeTicker.ts";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 
 export interface ShownState {
   readonly state: SymbolState;

@@ -1,8 +1,8 @@
 /** When a price's changed digits light up for a moment. */
 import { useEffect, useRef, useState } from "react";
-import { firstDifference } from "../format.ts";
-import { pausedAt } from "./settings.ts";
-import { useValue } from "./value.ts";
+import { firstDifference } from "../../format.ts";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 
 const FLASH_MS = 200;
 const SPACING_MS = 500; // at most two a second: WCAG 2.3.1 allows three

@@ -1,6 +1,6 @@
 /** A price: drawn digit by digit, read out whole, its changed digits lit for a moment. */
 import type { ClipboardEvent } from "react";
-import { formatPrice, type Part, splitParts } from "../format.ts";
+import { formatPrice, type Part, splitParts } from "../../format.ts";
 import "./Price.css";
 import { useFlash } from "./useFlash.ts";
 

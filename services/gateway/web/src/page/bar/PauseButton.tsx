@@ -1,6 +1,6 @@
 /** Stops everything on the page that changes by itself (WCAG 2.2.2), and lets it go on. */
-import { pausedAt } from "./settings.ts";
-import { useValue } from "./value.ts";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 
 export function PauseButton() {
   const isPaused = useValue(pausedAt) !== null;

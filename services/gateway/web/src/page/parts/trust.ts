@@ -1,7 +1,7 @@
 /** How far what is shown of a symbol can be trusted: the one place that decides, and that says it in words. */
-import { formatAge } from "../format.ts";
-import type { SymbolState } from "../types.ts";
-import { exchangeName } from "./names.ts";
+import { formatAge } from "../../format.ts";
+import type { SymbolState } from "../../types.ts";
+import { exchangeName } from "../names.ts";
 
 /**
  * - `live`: renewed within seconds, by two exchanges or more

@@ -1,5 +1,5 @@
 /** How a price moved in 24 hours: a triangle, a sign and a colour, of which any one is enough. */
-import { direction, formatPercent } from "../format.ts";
+import { direction, formatPercent } from "../../format.ts";
 import "./Change.css";
 
 const TRIANGLES = { up: "▲", down: "▼", flat: "" };

@@ -1,13 +1,13 @@
 /** "Real-time · 4/4 connected": how many prices are fresh and undisputed, and what is the matter with the others. */
-import { useConnection } from "../useRealtimeTicker.ts";
-import { formatSince, formatTime } from "./clock.ts";
+import { useConnection } from "../../useRealtimeTicker.ts";
+import { formatSince, formatTime } from "../clock.ts";
 import "./ConnectedCount.css";
-import { symbolName } from "./names.ts";
-import { Popover } from "./Popover.tsx";
-import { StateMark } from "./StateMark.tsx";
-import { pausedAt } from "./settings.ts";
+import { symbolName } from "../names.ts";
+import { Popover } from "../parts/Popover.tsx";
+import { StateMark } from "../parts/StateMark.tsx";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 import { type Standing, useStandings } from "./standings.ts";
-import { useValue } from "./value.ts";
 
 export function ConnectedCount({ symbols }: { symbols: readonly string[] }) {
   const standings = useStandings(symbols);

@@ -1,9 +1,9 @@
 /** How each of some symbols stands, and since when: changes only when one of them does, not with each price. */
 import { useMemo, useSyncExternalStore } from "react";
-import { tickerAge } from "../client.ts";
-import type { RealtimeClient, Store, SymbolState } from "../types.ts";
-import { useRealtimeClient } from "../useRealtimeTicker.ts";
-import { isConnected, reasonOf, type Trust, trustOf } from "./trust.ts";
+import { tickerAge } from "../../client.ts";
+import type { RealtimeClient, Store, SymbolState } from "../../types.ts";
+import { useRealtimeClient } from "../../useRealtimeTicker.ts";
+import { isConnected, reasonOf, type Trust, trustOf } from "../parts/trust.ts";
 
 export interface Standing {
   readonly symbol: string;

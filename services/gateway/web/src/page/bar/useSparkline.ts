@@ -1,10 +1,10 @@
 /** A symbol's last ten minutes: from the gateway's history first, then from what comes in. */
 import { useEffect, useState } from "react";
-import { useRealtimeClient } from "../useRealtimeTicker.ts";
-import { fetchHistory } from "./history.ts";
-import { pausedAt } from "./settings.ts";
+import { useRealtimeClient } from "../../useRealtimeTicker.ts";
+import { fetchHistory } from "../history.ts";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 import { extend, type Point, SPAN_MS, STEP_MS } from "./sparkline.ts";
-import { useValue } from "./value.ts";
 
 const RENEW_MS = 1000;
 

@@ -1,24 +1,28 @@
 /** One symbol in the bar. */
 import { memo } from "react";
-import type { SymbolState } from "../types.ts";
-import { useTickerAge } from "../useRealtimeTicker.ts";
-import { Change } from "./Change.tsx";
-import { symbolName } from "./names.ts";
-import { Price } from "./Price.tsx";
+import { direction, formatAge, formatPercent } from "../../format.ts";
+import type { SymbolState } from "../../types.ts";
+import { useTickerAge } from "../../useRealtimeTicker.ts";
+import { symbolName } from "../names.ts";
+import { Change } from "../parts/Change.tsx";
+import { Price } from "../parts/Price.tsx";
+import { StateMark } from "../parts/StateMark.tsx";
+import { useValue } from "../value.ts";
+import { away } from "./away.ts";
 import { Sparkline } from "./Sparkline.tsx";
-import { StateMark } from "./StateMark.tsx";
 import "./Tile.css";
-import { reasonOf, shortWords, trustOf } from "./trust.ts";
-import { useShownState } from "./useShownState.ts";
+import { reasonOf, shortWords, trustOf } from "../parts/trust.ts";
+import { useShownState } from "../parts/useShownState.ts";
 
 interface Props {
   readonly symbol: string;
   /** Where the tile leads. */
   readonly href: string;
+  readonly target: string | undefined;
   readonly isCompact: boolean;
 }
 
-export const Tile = memo(function Tile({ symbol, href, isCompact }: Props) {
+export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Props) {
   const { base, quote, coin } = symbolName(symbol);
   const { state, lastTicker, isPaused } = useShownState(symbol);
   const trust = trustOf(state);
@@ -26,11 +30,14 @@ export const Tile = memo(function Tile({ symbol, href, isCompact }: Props) {
   const dp = lastTicker?.dp ?? 2;
   return (
     <li className="tile" data-trust={trust}>
-      <a className="tile-name" href={href}>
+      <a className="tile-name" href={href} target={target}>
         <b>{base}</b>
         {quote !== "USDT" && <span>/{quote}</span>} {coin && coin !== base && <span className="tile-coin">{coin}</span>}
       </a>
-      <TileState symbol={symbol} state={state} isPaused={isPaused} />
+      <span className="tile-notes">
+        <TileAway symbol={symbol} />
+        <TileState symbol={symbol} state={state} isPaused={isPaused} />
+      </span>
       <span className="tile-price">
         <Price price={lastTicker?.price ?? null} dp={dp} isOld={isOld} />
       </span>
@@ -45,6 +52,18 @@ export const Tile = memo(function Tile({ symbol, href, isCompact }: Props) {
     </li>
   );
 });
+
+/** What the price did while the page was hidden. */
+function TileAway({ symbol }: { symbol: string }) {
+  const absence = useValue(away);
+  const move = absence?.moves[symbol];
+  if (!absence || move === undefined) return null;
+  return (
+    <span className="tile-away" data-direction={direction(move)} title={`While you were away for ${formatAge(absence.awayMs)}`}>
+      {formatPercent(move)} while away
+    </span>
+  );
+}
 
 /** The dot, and beside it the words that need to be seen; those of a live price are only read out. */
 function TileState({ symbol, state, isPaused }: { symbol: string; state: SymbolState; isPaused: boolean }) {

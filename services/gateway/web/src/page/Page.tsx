@@ -1,0 +1,104 @@
+/** The page: the bar, how the exchanges are doing, and a card for each chosen symbol. */
+import { useCallback, useEffect } from "react";
+import { MarketPulseTicker } from "../MarketPulseTicker.tsx";
+import { useConnection } from "../useRealtimeTicker.ts";
+import { SymbolCard } from "./cards/SymbolCard.tsx";
+import { chosenSymbols } from "./chosenSymbols.ts";
+import { CopyLink } from "./controls/CopyLink.tsx";
+import { Display } from "./controls/Display.tsx";
+import { Search } from "./controls/Search.tsx";
+import { SortChoice } from "./controls/SortChoice.tsx";
+import { ExchangeStrip } from "./exchanges/ExchangeStrip.tsx";
+import { useListing } from "./listing.ts";
+import "./Page.css";
+import { useSorted } from "./sorting.ts";
+import { useValue } from "./value.ts";
+
+const NONE: readonly string[] = [];
+
+export function Page() {
+  const featured = useListing()?.featured ?? NONE;
+  const symbols = useValue(chosenSymbols) ?? featured;
+  const order = useSorted(symbols);
+  const { show, remove, replace } = useChanges(symbols);
+  useHash(show);
+  return (
+    <>
+      <header className="page-bar">
+        <MarketPulseTicker linkTo={toCard} />
+      </header>
+      <main>
+        <h1 className="visually-hidden">Live prices across exchanges</h1>
+        <SimulatedBanner />
+        <div className="tools">
+          <ExchangeStrip symbols={featured} />
+          <div className="controls">
+            <Search shown={symbols} onChoose={show} />
+            <SortChoice />
+            <CopyLink symbols={symbols} />
+            <Display />
+          </div>
+        </div>
+        <div className="cards" data-count={symbols.length}>
+          {order.map((symbol) => (
+            <SymbolCard key={symbol} symbol={symbol} onRemove={remove} onReplace={replace} />
+          ))}
+        </div>
+        {featured.length > 0 && symbols.length === 0 && (
+          <p className="nothing">
+            No symbol is shown. Add one above, or{" "}
+            <button type="button" className="plain-button" onClick={() => chosenSymbols.set(null)}>
+              show the featured ones
+            </button>
+            .
+          </p>
+        )}
+      </main>
+      <footer className="page-footer">
+        <a href="/docs">API</a>
+        <span>
+          Charts: <a href="https://www.tradingview.com/">TradingView Lightweight Charts</a>
+        </span>
+        <span>A reference for people and programs to look at, not a quote to trade at.</span>
+      </footer>
+    </>
+  );
+}
+
+function SimulatedBanner() {
+  return useConnection().simulated && <p className="banner">Simulated exchanges: these are not market prices.</p>;
+}
+
+function toCard(symbol: string): string {
+  return `#${symbol}`;
+}
+
+/** The ways in which the visitor changes which symbols have a card. */
+function useChanges(symbols: readonly string[]) {
+  const show = useCallback(
+    (symbol: string) => {
+      if (!symbols.includes(symbol)) chosenSymbols.set([...symbols, symbol]);
+      // The card may be only about to be drawn.
+      requestAnimationFrame(() => document.getElementById(symbol)?.focus());
+    },
+    [symbols],
+  );
+  const remove = useCallback((symbol: string) => chosenSymbols.set(symbols.filter((other) => other !== symbol)), [symbols]);
+  const replace = useCallback(
+    (symbol: string, by: string) => chosenSymbols.set([...new Set(symbols.map((other) => (other === symbol ? by : other)))]),
+    [symbols],
+  );
+  return { show, remove, replace };
+}
+
+/** Show the card that a tile of the bar points to, also if it was removed. */
+function useHash(show: (symbol: string) => void) {
+  useEffect(() => {
+    const look = () => {
+      const symbol = decodeURIComponent(location.hash.slice(1));
+      if (symbol) show(symbol);
+    };
+    window.addEventListener("hashchange", look);
+    return () => window.removeEventListener("hashchange", look);
+  }, [show]);
+}

@@ -1,0 +1,17 @@
+/** Says that the tiles show what moved while the page was hidden, until that is dismissed. */
+import { formatAge } from "../../format.ts";
+import { useValue } from "../value.ts";
+import { away } from "./away.ts";
+
+export function AwayNote() {
+  const absence = useValue(away);
+  if (!absence) return null;
+  return (
+    <span className="away-note">
+      Away {formatAge(absence.awayMs)}{" "}
+      <button type="button" className="plain-button" onClick={() => away.set(null)}>
+        Dismiss
+      </button>
+    </span>
+  );
+}

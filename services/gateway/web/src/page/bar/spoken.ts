@@ -1,0 +1,41 @@
+/** What is said aloud. Pure. */
+import { direction, formatPercent, formatPrice } from "../../format.ts";
+import type { SymbolState } from "../../types.ts";
+import { symbolName } from "../names.ts";
+import { trustOf } from "../parts/trust.ts";
+import type { Standing } from "./standings.ts";
+
+const MANY = 3;
+
+/**
+ * Return what to say about how the symbols stand now, compared with what was said last (null: nothing yet). Empty when
+ * there is nothing to say: nothing changed, or all are live at the start.
+ */
+export function transitionsOf(before: readonly Standing[] | null, after: readonly Standing[]): string {
+  const changed = after.filter((now) => {
+    const was = before?.find((standing) => standing.symbol === now.symbol);
+    return was ? was.trust !== now.trust : now.trust !== "live";
+  });
+  if (changed.length > MANY) return `${after.filter((now) => now.isConnected).length} of ${after.length} prices are live.`;
+  return changed.map((now) => `${nameOf(now.symbol)}: ${now.trust === "live" ? "live." : now.reason}`).join(" ");
+}
+
+/** Return the prices in one sentence each: `Bitcoin 63,227.15, down 1.92%.` Old ones are said to be. */
+export function summaryOf(states: readonly (readonly [string, SymbolState])[]): string {
+  return states.map(([symbol, state]) => `${nameOf(symbol)} ${priceOf(state)}.`).join(" ");
+}
+
+function priceOf(state: SymbolState): string {
+  const { ticker } = state;
+  if (!ticker) return "has no price";
+  const price = formatPrice(ticker.price, ticker.dp).full;
+  const trust = trustOf(state);
+  if (trust === "stale" || trust === "offline") return `was ${price}, which is stale`;
+  const to = direction(ticker.changePercent24h);
+  return to === "flat" ? `${price}, unchanged` : `${price}, ${to} ${formatPercent(Math.abs(ticker.changePercent24h)).slice(1)}`;
+}
+
+function nameOf(symbol: string): string {
+  const { base, coin } = symbolName(symbol);
+  return coin ?? base;
+}

@@ -1,0 +1,29 @@
+/** The figures of the day. */
+import { formatVolume } from "../../format.ts";
+import type { Ticker } from "../../types.ts";
+import { symbolName } from "../names.ts";
+import { DayRange } from "./DayRange.tsx";
+import "./Facts.css";
+
+export function Facts({ ticker }: { ticker: Ticker }) {
+  const { base, quote } = symbolName(ticker.symbol);
+  const { volume24h, quoteVolume24h, spreadBps } = ticker;
+  return (
+    <>
+      <DayRange ticker={ticker} />
+      <dl className="facts">
+        <dt>24 h volume</dt>
+        <dd>
+          {formatVolume(volume24h)} <span className="unit">{base}</span>
+        </dd>
+        <dd>
+          {formatVolume(quoteVolume24h)} <span className="unit">{quote}</span>
+        </dd>
+        <dt>Spread</dt>
+        <dd title="Between the outermost exchanges, in hundredths of a percent">
+          {spreadBps === null ? "–" : spreadBps.toFixed(2)} <span className="unit">bps</span>
+        </dd>
+      </dl>
+    </>
+  );
+}

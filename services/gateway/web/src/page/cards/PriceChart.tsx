@@ -1,0 +1,31 @@
+/** A symbol's price over time, with each exchange's own. */
+import { memo, useRef, useState } from "react";
+import "./PriceChart.css";
+import { RANGES, useChart } from "./useChart.ts";
+
+export const PriceChart = memo(function PriceChart({ symbol }: { symbol: string }) {
+  const [index, setIndex] = useState(0);
+  const range = RANGES[index] ?? RANGES[0];
+  const canvas = useRef<HTMLDivElement>(null);
+  const hasFailed = useChart(canvas, symbol, range);
+  return (
+    <div className="chart">
+      <fieldset className="chart-ranges">
+        <legend className="visually-hidden">Time shown</legend>
+        {RANGES.map(({ label }, number) => (
+          <button
+            key={label}
+            type="button"
+            className="plain-button"
+            aria-pressed={number === index}
+            onClick={() => setIndex(number)}
+          >
+            {label}
+          </button>
+        ))}
+      </fieldset>
+      <div className="chart-canvas" ref={canvas} role="img" aria-label={`${symbol}, the last ${range.words}`} />
+      {hasFailed && <p className="chart-failure">The chart could not be loaded. Reload the page to try again.</p>}
+    </div>
+  );
+});

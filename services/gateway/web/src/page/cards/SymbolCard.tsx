@@ -1,0 +1,76 @@
+/** All that is known of one symbol. */
+import { memo } from "react";
+import { formatPrice } from "../../format.ts";
+import { symbolName } from "../names.ts";
+import { Change } from "../parts/Change.tsx";
+import { Price } from "../parts/Price.tsx";
+import { trustOf } from "../parts/trust.ts";
+import { useShownState } from "../parts/useShownState.ts";
+import { Facts } from "./Facts.tsx";
+import { Legend } from "./Legend.tsx";
+import { PriceChart } from "./PriceChart.tsx";
+import { QualityLine } from "./QualityLine.tsx";
+import "./SymbolCard.css";
+import { UnknownSymbol } from "./UnknownSymbol.tsx";
+import { WhyThisPrice } from "./WhyThisPrice.tsx";
+
+interface Props {
+  readonly symbol: string;
+  readonly onRemove: (symbol: string) => void;
+  /** Show another symbol in this one's place. */
+  readonly onReplace: (symbol: string, by: string) => void;
+}
+
+export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace }: Props) {
+  const { state, lastTicker, isPaused } = useShownState(symbol);
+  const { base, quote, coin } = symbolName(symbol);
+  const trust = trustOf(state);
+  const isOld = trust === "stale" || trust === "offline";
+  const isUnknown = state.error?.code === "unknown_symbol" && !lastTicker;
+  const dp = lastTicker?.dp ?? 2;
+  return (
+    <article className="card" id={symbol} tabIndex={-1} aria-label={symbol} data-trust={trust}>
+      <header className="card-header">
+        <h2>
+          {base}
+          <span className="unit">/{quote}</span> {coin && coin !== base && <span className="card-coin">{coin}</span>}
+        </h2>
+        <button type="button" className="plain-button card-remove" onClick={() => onRemove(symbol)}>
+          <svg viewBox="0 0 12 12" aria-hidden="true">
+            <path d="m2 2 8 8m0-8-8 8" />
+          </svg>
+          <span className="visually-hidden">Remove {base}</span>
+        </button>
+      </header>
+      {isUnknown ? (
+        <UnknownSymbol error={state.error} onChoose={(by) => onReplace(symbol, by)} />
+      ) : (
+        <div className="card-body">
+          <div className="card-figures">
+            <div className="card-price">
+              <Price price={lastTicker?.price ?? null} dp={dp} isOld={isOld} />
+            </div>
+            <p className="card-change">
+              <Change percent={lastTicker?.changePercent24h ?? null} isOld={isOld} />
+              <span className="unit" title="Change in 24 hours">
+                {signed(lastTicker?.change24h, dp)}
+              </span>
+            </p>
+            <QualityLine symbol={symbol} state={state} isPaused={isPaused} />
+            {lastTicker && <Facts ticker={lastTicker} />}
+          </div>
+          <div className="card-chart">
+            <PriceChart symbol={symbol} />
+            <Legend ticker={state.latest} />
+          </div>
+          <div className="card-why">{state.latest && <WhyThisPrice ticker={state.latest} />}</div>
+        </div>
+      )}
+    </article>
+  );
+});
+
+function signed(change: number | undefined, dp: number): string {
+  if (change === undefined || Number.isNaN(change)) return "";
+  return `${change < 0 ? "−" : "+"}${formatPrice(Math.abs(change), dp).plain}`;
+}

@@ -1,0 +1,31 @@
+/** Instead of a price: why there is none to be had, and what may have been meant. */
+import type { RealtimeError } from "../../types.ts";
+import { shortSymbol } from "../names.ts";
+
+interface Props {
+  readonly error: RealtimeError | null;
+  readonly onChoose: (symbol: string) => void;
+}
+
+export function UnknownSymbol({ error, onChoose }: Props) {
+  const suggestions = error?.suggestions ?? [];
+  return (
+    <div className="card-unknown">
+      <p>{error?.message ?? "No exchange lists this symbol."}</p>
+      {suggestions.length > 0 && (
+        <>
+          <p className="label">Did you mean</p>
+          <ul>
+            {suggestions.map((symbol) => (
+              <li key={symbol}>
+                <button type="button" className="button" onClick={() => onChoose(symbol)}>
+                  {shortSymbol(symbol)}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,92 @@
+/** "Why this price?": every exchange, what it says, how much it counts and why, and the sum that is the price. */
+import { useState } from "react";
+import { formatAge } from "../../format.ts";
+import type { TickerMessage, TickerSource } from "../../types.ts";
+import { exchangeName } from "../names.ts";
+import "./WhyThisPrice.css";
+import { contributions } from "./why.ts";
+
+export function WhyThisPrice({ ticker }: { ticker: TickerMessage }) {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details className="why" onToggle={(event) => setIsOpen(event.currentTarget.open)}>
+      <summary>Why this price?</summary>
+      {isOpen && <Sources ticker={ticker} />}
+    </details>
+  );
+}
+
+export function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: TickerMessage }) {
+  const sum = price === null ? null : contributions(sources, price, dp);
+  const decimals = sum?.decimals ?? dp;
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: where the table is wider than the card, keys must scroll it
+    <section className="why-scroll" tabIndex={0} aria-label={`What the price of ${symbol} is made of`}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Exchange</th>
+            <th scope="col">Price</th>
+            <th scope="col">Used</th>
+            <th scope="col">× Weight</th>
+            <th scope="col">= Part</th>
+            <th scope="col">Age</th>
+          </tr>
+        </thead>
+        <tbody>
+          {sources.map((source, index) => (
+            <Source key={source.exchange} source={source} part={sum?.parts[index] ?? null} dp={dp} decimals={decimals} />
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <th scope="row">{sum ? "Price" : "No sum"}</th>
+            {sum ? (
+              <>
+                <td colSpan={2} />
+                <td>{fixed(100, 1)}%</td>
+                <td>{fixed(sum.total, decimals)}</td>
+                <td />
+              </>
+            ) : (
+              <td colSpan={5}>{price === null ? "There is no price now." : "This is the last price that was known."}</td>
+            )}
+          </tr>
+        </tfoot>
+      </table>
+    </section>
+  );
+}
+
+interface SourceProps {
+  readonly source: TickerSource;
+  readonly part: number | null;
+  readonly dp: number;
+  readonly decimals: number;
+}
+
+function Source({ source: { exchange, price, usedPrice, weight, ageMs, state, reason }, part, dp, decimals }: SourceProps) {
+  const isUsed = usedPrice !== null;
+  return (
+    <tr data-used={isUsed}>
+      <th scope="row">
+        {isUsed ? exchangeName(exchange) : <s>{exchangeName(exchange)}</s>}
+        <span className="why-reason">{reason ? `${state}: ${reason}` : state}</span>
+      </th>
+      <td>{isUsed ? fixed(price, dp) : <s>{fixed(price, dp)}</s>}</td>
+      <td data-clamped={(isUsed && usedPrice !== price) || undefined}>{isUsed ? fixed(usedPrice, dp) : "–"}</td>
+      <td>{isUsed ? `${fixed(100 * weight, 1)}%` : "–"}</td>
+      <td>{part === null ? "–" : fixed(part, decimals)}</td>
+      <td>{formatAge(ageMs)}</td>
+    </tr>
+  );
+}
+
+/** Write a number with exactly so many decimals: in a sum, every digit counts. */
+function fixed(value: number, decimals: number): string {
+  return value.toLocaleString(undefined, {
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+    numberingSystem: "latn",
+  });
+}

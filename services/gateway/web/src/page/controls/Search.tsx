@@ -1,0 +1,90 @@
+/** Adds a symbol to the page: an editable combobox with a list, after the WAI-ARIA pattern. */
+import { type KeyboardEvent, useId, useState } from "react";
+import { useListing } from "../listing.ts";
+import { exchangeName, symbolName } from "../names.ts";
+import { matching } from "./matching.ts";
+import "./Search.css";
+
+interface Props {
+  readonly shown: readonly string[];
+  readonly onChoose: (symbol: string) => void;
+}
+
+export function Search({ shown, onChoose }: Props) {
+  const id = useId();
+  const listing = useListing();
+  const [text, setText] = useState("");
+  const [active, setActive] = useState(0);
+  const [isOpen, setIsOpen] = useState(false);
+  const options = matching(listing?.symbols ?? [], text);
+  const isListed = isOpen && options.length > 0;
+  const isInVain = isOpen && listing !== null && text.trim() !== "" && options.length === 0;
+
+  function choose(symbol: string | undefined) {
+    if (!symbol) return;
+    onChoose(symbol);
+    setText("");
+    setIsOpen(false);
+  }
+
+  function onKeyDown(event: KeyboardEvent) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && options.length) {
+      setActive(isOpen ? (active + step + options.length) % options.length : 0);
+      setIsOpen(true);
+    } else if (event.key === "Enter") choose(options[active]?.symbol);
+    else if (event.key === "Escape") {
+      if (!isOpen) setText("");
+      setIsOpen(false);
+    } else return;
+    event.preventDefault();
+  }
+
+  return (
+    <div className="search">
+      <input
+        type="text"
+        role="combobox"
+        aria-label="Add a symbol"
+        placeholder="Add a symbol"
+        autoComplete="off"
+        autoCapitalize="characters"
+        spellCheck={false}
+        aria-autocomplete="list"
+        aria-expanded={isListed}
+        aria-controls={`${id}list`}
+        aria-activedescendant={isListed ? `${id}${active}` : undefined}
+        value={text}
+        onChange={(event) => {
+          setText(event.target.value);
+          setActive(0);
+          setIsOpen(true);
+        }}
+        onKeyDown={onKeyDown}
+        onBlur={() => setIsOpen(false)}
+      />
+      <div id={`${id}list`} className="search-list" role="listbox" aria-label="Listed symbols" hidden={!isListed}>
+        {isListed &&
+          options.map(({ symbol, exchanges }, index) => (
+            // biome-ignore lint/a11y/useFocusableInteractive: the focus stays in the field, which names the active option
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the field takes the keys
+            <div
+              key={symbol}
+              id={`${id}${index}`}
+              role="option"
+              aria-selected={index === active}
+              onPointerDown={(event) => event.preventDefault()}
+              onClick={() => choose(symbol)}
+            >
+              <span>
+                <b>{symbolName(symbol).base}</b>
+                <span className="unit">/{symbolName(symbol).quote}</span> {symbolName(symbol).coin}
+              </span>
+              <span className="label">{shown.includes(symbol) ? "shown" : exchanges.map(exchangeName).join(", ")}</span>
+            </div>
+          ))}
+      </div>
+      {isInVain && <p className="search-list search-vain">No exchange lists “{text.trim()}”.</p>}
+    </div>
+  );
+}

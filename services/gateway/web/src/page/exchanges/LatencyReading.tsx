@@ -1,0 +1,42 @@
+/** "12 ms": from the exchange to this page, hop by hop. */
+import { Popover } from "../parts/Popover.tsx";
+import { useLatency } from "./useLatency.ts";
+
+export function LatencyReading({ symbols }: { symbols: readonly string[] }) {
+  const measured = useLatency(symbols);
+  const latency = measured?.latency;
+  return (
+    <Popover
+      isHint
+      className="exchange"
+      label={
+        <>
+          <span className="label">Exchange to browser</span> <span className="latency">{milliseconds(latency?.total)}</span>
+        </>
+      }
+    >
+      <dl className="hops">
+        <dt>Exchange to ingest</dt>
+        <dd>{milliseconds(latency?.exchangeToIngest)}</dd>
+        <dt>Ingest to aggregator</dt>
+        <dd>{milliseconds(latency?.ingestToAggregator)}</dd>
+        <dt>Aggregator to browser</dt>
+        <dd>{milliseconds(latency?.aggregatorToBrowser)}</dd>
+      </dl>
+      <p className="label">
+        {measured
+          ? `Medians of the last ${measured.latency.samples} prices. This browser's clock is ${offset(measured.offsetMs)} the gateway's, give or take ${milliseconds(measured.errorMs)}; that is taken into account. The exchanges' clocks are believed.`
+          : "Not known: no price with the exchange's own time has come yet, or the gateway's clock could not be read."}
+      </p>
+    </Popover>
+  );
+}
+
+function milliseconds(value: number | undefined): string {
+  return value === undefined ? "–" : `${Math.round(value) || 0} ms`;
+}
+
+function offset(offsetMs: number): string {
+  const size = milliseconds(Math.abs(offsetMs));
+  return offsetMs > 0 ? `${size} behind` : `${size} ahead of`;
+}
