@@ -1,0 +1,360 @@
+/** The custom element, on clients that the tests play. Whether it looks right is for a browser to say. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { gatewayOf } from "../src/element.ts";
+import { formatPercent, formatPrice } from "../src/format.ts";
+import type {
+  ConnectionState,
+  RealtimeClient,
+  RealtimeError,
+  Status,
+  Store,
+  SymbolState,
+  TickerMessage,
+} from "../src/types.ts";
+
+const GATEWAY = "https://prices.example";
+const written = (price: number) => formatPrice(price, 2).full; // as this machine's locale has it
+const PRICE = written(97000.1);
+const UP = formatPercent(1.234);
+const CLIENTS = Symbol.for("market-pulse/realtime.v1");
+
+/** A store whose value a test sets. */
+class Played<T> implements Store<T> {
+  readonly listeners = new Set<() => void>();
+  constructor(private value: T) {}
+  readonly subscribe = (listener: () => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+  readonly getSnapshot = () => this.value;
+  readonly getServerSnapshot = () => this.value;
+  set(value: T) {
+    this.value = value;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+class PlayedClient implements RealtimeClient {
+  readonly symbols = new Map<string, Played<SymbolState>>();
+  readonly connection = new Played<ConnectionState>({ status: "live", exchanges: {}, simulated: false });
+  readonly reconnect = () => {};
+  readonly close = () => {};
+  symbol(symbol: string): Played<SymbolState> {
+    const store = this.symbols.get(symbol) ?? new Played(state("connecting"));
+    this.symbols.set(symbol, store);
+    return store;
+  }
+  /** The symbols that somebody is subscribed to. */
+  get followed(): string[] {
+    return [...this.symbols].filter(([, { listeners }]) => listeners.size).map(([symbol]) => symbol);
+  }
+}
+
+function state(status: Status, ticker: Partial<TickerMessage> & { price?: number } = {}, error: RealtimeError | null = null) {
+  const latest = ticker.price ? { dp: 2, quality: "ok", changePercent24h: 1.234, sources: [{ ageMs: 0 }], ...ticker } : null;
+  return { ticker: latest, latest, heardAt: Date.now(), status, isConnected: status === "live", error } as SymbolState;
+}
+
+let client: PlayedClient;
+let elsewhere: PlayedClient;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  client = new PlayedClient();
+  elsewhere = new PlayedClient();
+  Object.assign(globalThis, {
+    [CLIENTS]: new Map([
+      ["", client],
+      [GATEWAY, elsewhere],
+    ]),
+  });
+});
+
+afterEach(() => {
+  document.body.replaceChildren();
+  vi.useRealTimers();
+});
+
+function place(attributes: Record<string, string> = { symbols: "BTC" }): HTMLElement {
+  const element = document.createElement("market-pulse");
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  document.body.append(element);
+  return element;
+}
+
+const shadow = (element: HTMLElement) => element.shadowRoot as ShadowRoot;
+const tiles = (element: HTMLElement) => [...shadow(element).querySelectorAll("li")];
+function find(element: HTMLElement, selector: string): HTMLElement {
+  const found = shadow(element).querySelector<HTMLElement>(selector);
+  if (!found) throw new Error(`no ${selector}`);
+  return found;
+}
+
+/** What a reader of the screen is told of a tile. */
+function spoken(tile: Element): string {
+  const copy = tile.cloneNode(true) as Element;
+  for (const silent of copy.querySelectorAll("[aria-hidden], [hidden]")) silent.remove();
+  return [...copy.children].map((child) => child.textContent).join(" ");
+}
+
+describe("what it shows", () => {
+  test("is a list with a tile for each symbol, once", () => {
+    const element = place({ symbols: " btc, ETH,,BTC-USDT,eth-btc" });
+    expect(find(element, "ul").getAttribute("role")).toBe("list");
+    expect(tiles(element).map((tile) => tile.querySelector(".symbol")?.textContent)).toEqual([
+      "BTC/USDT",
+      "ETH/USDT",
+      "ETH/BTC",
+    ]);
+  });
+
+  test("is the usual four where no symbols are named", () => {
+    place({});
+    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]);
+  });
+
+  test.each<[string, SymbolState, string, string]>([
+    ["live", state("live", { price: 97000.1 }), "full", `BTC/USDT ${PRICE} ${UP} live`],
+    ["one source", state("live", { price: 97000.1, quality: "single" }), "half", `${PRICE} ${UP} live, from one exchange only`],
+    [
+      "disputed",
+      state("live", { price: 97000.1, quality: "disputed" }),
+      "half",
+      `${PRICE} ${UP} live, but the exchanges disagree`,
+    ],
+    ["stale", state("stale", { price: 97000.1, quality: "stale" }), "hollow", `${PRICE} ${UP} stale, just now`],
+    ["no price", state("stale"), "hollow", "BTC/USDT – no price"],
+    ["connecting", state("connecting"), "hollow", "BTC/USDT – connecting"],
+    ["reconnecting", state("reconnecting", { price: 97000.1 }), "hollow", `${PRICE} ${UP} reconnecting, just now`],
+    ["offline", state("offline", { price: 97000.1 }), "cross", `${PRICE} ${UP} offline, just now`],
+    [
+      "unknown",
+      state("offline", {}, { code: "unknown_symbol", message: "nobody lists it", suggestions: ["A-B", "C-D", "E-F"] }),
+      "cross",
+      "BTC/USDT nobody lists it; did you mean A-B or C-D? not known",
+    ],
+    ["unreachable", state("offline", {}, { code: "unreachable", message: "no answer" }), "cross", "BTC/USDT no answer offline"],
+  ])("%s: a dot of its own shape, and words", (_, shown, shape, words) => {
+    const element = place();
+    client.symbol("BTC-USDT").set(shown);
+    const [tile] = tiles(element);
+    expect(tile?.dataset.shape).toBe(shape);
+    expect(tile?.hasAttribute("data-live")).toBe(shown.isConnected);
+    expect(spoken(tile as Element)).toContain(words);
+  });
+
+  test("has a different dot for each shape", () => {
+    const element = place();
+    const drawn = new Set<string | null | undefined>();
+    for (const one of [
+      state("live", { price: 1 }),
+      state("live", { price: 1, quality: "single" }),
+      state("stale", { price: 1 }),
+      state("offline", { price: 1 }),
+    ]) {
+      client.symbol("BTC-USDT").set(one);
+      drawn.add(find(element, ".dot path").getAttribute("d"));
+    }
+    expect(drawn.size).toBe(4);
+  });
+
+  test("one symbol's trouble is not the others'", () => {
+    const element = place({ symbols: "NOPE,BTC" });
+    client.symbol("NOPE-USDT").set(state("offline", {}, { code: "unknown_symbol", message: "nobody lists NOPE-USDT" }));
+    client.symbol("BTC-USDT").set(state("live", { price: 97000.1 }));
+    expect(tiles(element).map(spoken)).toEqual(["NOPE/USDT nobody lists NOPE-USDT not known", `BTC/USDT ${PRICE} ${UP} live`]);
+  });
+
+  test("takes what a gateway says as text", () => {
+    const element = place({ symbols: "<b>x</b>" });
+    client.symbol("<b>x</b>").set(state("offline", {}, { code: "unknown_symbol", message: "<img src=x onerror=alert(1)>" }));
+    expect(shadow(element).querySelector("img")).toBeNull();
+    expect(find(element, ".error").textContent).toBe("<img src=x onerror=alert(1)>");
+    expect(find(element, ".symbol").textContent).toBe("<b>x</b>");
+  });
+
+  test("counts zeros in a sub, says them, and copies them", () => {
+    const element = place();
+    client.symbol("BTC-USDT").set(state("live", { price: 0.00000123 }));
+    expect(find(element, ".digits").textContent).toBe(written(0.00000123).replace("00000", "05"));
+    expect(find(element, ".digits sub").textContent).toBe("5");
+    expect(find(element, ".price .spoken").textContent).toBe(written(0.00000123));
+    expect(find(element, ".price").title).toBe(written(0.00000123));
+    expect(find(element, ".price").classList).toContain("counted");
+  });
+
+  test("points the way that the percentage does", () => {
+    const element = place();
+    const seen = [1.5, -1.5, 0.001].map((changePercent24h) => {
+      client.symbol("BTC-USDT").set(state("live", { price: 1, changePercent24h }));
+      return [tiles(element)[0]?.dataset.direction, find(element, ".change").textContent];
+    });
+    expect(seen).toEqual([
+      ["up", `▲ ${formatPercent(1.5)}`],
+      ["down", `▼ ${formatPercent(-1.5)}`],
+      ["flat", formatPercent(0)],
+    ]);
+  });
+
+  test("lets a stale price age by itself", () => {
+    const element = place();
+    client.symbol("BTC-USDT").set(state("stale", { price: 97000.1 }));
+    vi.advanceTimersByTime(14_000);
+    expect(find(element, ".note").textContent).toBe("14 s old");
+  });
+
+  test("says where prices are made up", () => {
+    const element = place();
+    expect(find(element, ".simulated").hidden).toBe(true);
+    client.connection.set({ status: "live", exchanges: {}, simulated: true });
+    expect(find(element, ".simulated").hidden).toBe(false);
+    expect(find(place(), ".simulated").hidden).toBe(false);
+  });
+
+  test("has its style from a sheet that all share, and none inline", () => {
+    const [one, other] = [place(), place()];
+    client.symbol("BTC-USDT").set(state("live", { price: 0.00000123 }));
+    expect(shadow(one).adoptedStyleSheets).toEqual(shadow(other).adoptedStyleSheets);
+    expect(shadow(one).querySelector("style, [style]")).toBeNull();
+  });
+});
+
+describe("a change of digits", () => {
+  const show = (price: number, status: Status = "live") => client.symbol("BTC-USDT").set(state(status, { price }));
+  const marked = (element: HTMLElement) => [
+    shadow(element).querySelector(".changed")?.className,
+    shadow(element).querySelector(".changed")?.textContent,
+  ];
+
+  test("is marked from the first one that differs, up or down", () => {
+    const element = place();
+    show(97000.12);
+    expect(marked(element)).toEqual([undefined, undefined]);
+    show(97000.15);
+    expect(marked(element)).toEqual(["changed up", "5"]);
+    vi.advanceTimersByTime(500);
+    show(96999.15);
+    expect(marked(element)).toEqual(["changed down", written(96999.15).slice(1)]);
+    expect(find(element, ".digits").textContent).toBe(written(96999.15));
+  });
+
+  test("is not marked more than twice a second, while every price is shown", () => {
+    const element = place();
+    show(1000);
+    let marks = 0;
+    let last: Element | null = null;
+    for (let i = 1; i <= 50; i++) {
+      show(1000 + i);
+      const mark = shadow(element).querySelector(".changed");
+      if (mark !== last) marks++;
+      last = mark;
+      expect(find(element, ".digits").textContent).toBe(written(1000 + i));
+      vi.advanceTimersByTime(20);
+    }
+    expect(marks).toBe(2);
+  });
+
+  test("is not marked where the price is not live", () => {
+    const element = place();
+    show(97000.12);
+    show(97000.15, "stale");
+    expect(marked(element)).toEqual([undefined, undefined]);
+  });
+});
+
+describe("its place in a page", () => {
+  test("it listens while it is there", () => {
+    const element = place({ symbols: "BTC,ETH" });
+    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
+    element.remove();
+    expect(client.followed).toEqual([]);
+    expect(client.connection.listeners.size).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+    document.body.append(element);
+    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
+    expect(tiles(element)).toHaveLength(2);
+  });
+
+  test("several share the one client", () => {
+    const [one] = [place({ symbols: "BTC" }), place({ symbols: "BTC,ETH" })];
+    expect(client.symbol("BTC-USDT").listeners.size).toBe(2);
+    one.remove();
+    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
+  });
+
+  test("symbols may change, and what stays is not let go", () => {
+    const element = place({ symbols: "BTC,ETH" });
+    client.symbol("ETH-USDT").set(state("live", { price: 3000 }));
+    const [, eth] = tiles(element);
+    const counts: number[] = [];
+    const { listeners } = client.symbol("ETH-USDT");
+    vi.spyOn(listeners, "delete").mockImplementation((listener) => {
+      const had = Set.prototype.delete.call(listeners, listener);
+      counts.push(listeners.size);
+      return had;
+    });
+    element.setAttribute("symbols", "ETH,SOL");
+    expect(client.followed).toEqual(["ETH-USDT", "SOL-USDT"]);
+    expect(counts).toEqual([1]);
+    expect(tiles(element)[0]).toBe(eth);
+    expect(vi.getTimerCount()).toBe(1);
+  });
+
+  test("so may the gateway", () => {
+    const element = place({ symbols: "BTC" });
+    client.symbol("BTC-USDT").set(state("live", { price: 97000.1 }));
+    element.setAttribute("gateway", `${GATEWAY}/`);
+    expect([client.followed, elsewhere.followed]).toEqual([[], ["BTC-USDT"]]);
+    expect(spoken(tiles(element)[0] as Element)).toBe("BTC/USDT – connecting");
+    element.setAttribute("gateway", location.origin);
+    expect([client.followed, elsewhere.followed]).toEqual([["BTC-USDT"], []]);
+  });
+
+  test("attributes may be set before it is in a page", () => {
+    const element = document.createElement("market-pulse");
+    element.setAttribute("symbols", "BTC");
+    expect(client.followed).toEqual([]);
+  });
+});
+
+test.each([
+  ["https://prices.example/market-pulse.js", "https://prices.example"],
+  ["https://prices.example:8443/market-pulse.js?v=2", "https://prices.example:8443"],
+  ["https://site.example/prices/market-pulse.js", "https://site.example/prices"],
+  ["https://cdn.example/assets/index-4f2a.js", ""],
+  ["https://cdn.example/?/market-pulse.js", ""],
+  ["file:///market-pulse.js", ""],
+  ["", ""],
+])("a script from %s belongs to the gateway %s", (script, gateway) => {
+  expect(gatewayOf(script)).toBe(gateway);
+});
+
+test("it asks the gateway that its script came from", async () => {
+  vi.spyOn(document, "currentScript", "get").mockReturnValue(
+    Object.assign(document.createElement("script"), { src: `${GATEWAY}/market-pulse.js` }),
+  );
+  vi.resetModules();
+  const { MarketPulseElement } = await import("../src/element.ts");
+  customElements.define("market-pulse-served", MarketPulseElement);
+  document.body.append(document.createElement("market-pulse-served"));
+  expect(elsewhere.followed).toHaveLength(4);
+});
+
+test("a second copy of the module leaves the first one's element alone", async () => {
+  const first = customElements.get("market-pulse");
+  vi.resetModules();
+  await import("../src/element.ts");
+  expect(customElements.get("market-pulse")).toBe(first);
+});
+
+test("on a server it can be imported", async () => {
+  const names = ["HTMLElement", "customElements", "document"] as const;
+  const kept = names.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
+  vi.resetModules();
+  try {
+    for (const name of names) Reflect.deleteProperty(globalThis, name);
+    await expect(import("../src/element.ts")).resolves.toHaveProperty("MarketPulseElement");
+  } finally {
+    for (const [name, property] of kept) Object.defineProperty(globalThis, name, property ?? {});
+  }
+});
