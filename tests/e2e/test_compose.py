@@ -6,11 +6,9 @@ The tests share one deployment, with a project name and ports of its own, and ru
 import asyncio
 import contextlib
 import json
-import os
 import re
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,13 +22,12 @@ from gateway.settings import GatewaySettings
 from market_pulse.feed.settings import IngestSettings
 from market_pulse.settings import Settings
 from simulator.settings import Settings as SimulatorSettings
+from support.compose import DEPLOYMENT_LIMIT_S, ROOT, Deployment, deployed
 from support.docker import no_docker
-from support.waiting import PATIENCE_S, free_port, until
+from support.waiting import PATIENCE_S, until
 
-ROOT = Path(__file__).parents[2]
 EXCHANGES = {"binance", "bybit", "okx"}
 STREAMS_PER_IP = 12
-BUILD_LIMIT_S, UP_LIMIT_S, DOWN_LIMIT_S = 600, 180, 60
 SETTINGS: dict[str, type[Settings]] = {
     **dict.fromkeys(("ingest-binance", "ingest-bybit", "ingest-okx"), IngestSettings),
     "aggregator": AggregatorSettings,
@@ -41,48 +38,14 @@ SETTINGS: dict[str, type[Settings]] = {
 needs_docker = [
     pytest.mark.docker,
     pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
-    pytest.mark.timeout(BUILD_LIMIT_S + UP_LIMIT_S + DOWN_LIMIT_S),
+    pytest.mark.timeout(DEPLOYMENT_LIMIT_S),
 ]
-
-
-class Deployment:
-    """One Compose project."""
-
-    def __init__(self) -> None:
-        self.project = f"market-pulse-test-{os.getpid()}"
-        self.page_port, self.redis_port = free_port(), free_port()
-        self.page = f"http://127.0.0.1:{self.page_port}"
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
-            "PORT": str(self.page_port),
-            "REDIS_PORT": str(self.redis_port),
-            "MAX_STREAMS_PER_IP": str(STREAMS_PER_IP),
-        }
-
-    def compose(self, *arguments: str, within_s: float = 60) -> str:
-        command = ("docker", "compose", "--env-file", "deploy/demo.env", "--project-name", self.project, *arguments)
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False, timeout=within_s
-        )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-        return done.stdout
-
-    def containers(self) -> dict[str, dict[str, Any]]:
-        """Return what the engine knows of each container, by service; of a scaled one, of the last."""
-        ids = self.compose("ps", "--all", "--quiet").split()
-        known = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True, timeout=30).stdout)
-        return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in known}
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Deployment]:
-    deployment = Deployment()
-    try:
-        deployment.compose("build", within_s=BUILD_LIMIT_S)
-        deployment.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_LIMIT_S), within_s=UP_LIMIT_S + 10)
+    with deployed(Deployment("test", MAX_STREAMS_PER_IP=str(STREAMS_PER_IP))) as deployment:
         yield deployment
-    finally:
-        deployment.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", within_s=DOWN_LIMIT_S)
 
 
 @contextlib.asynccontextmanager
@@ -127,7 +90,7 @@ class TestCompose:
 
     def test_every_variable_reaches_its_part(self) -> None:
         """A setting is either passed on or fixed by the file; what is missing could not be set at all."""
-        services = json.loads(Deployment().compose("config", "--format", "json"))["services"]
+        services = json.loads(Deployment("config").compose("config", "--format", "json"))["services"]
         missing = {
             f"{service}: {name.upper()}"
             for service, kind in SETTINGS.items()

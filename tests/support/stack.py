@@ -91,13 +91,7 @@ class Stack:
         (await self.control.post("/control/rate", json=change)).raise_for_status()
 
     async def ready(self) -> bool:
-        """Return whether every featured symbol has a price of all three exchanges."""
-        with contextlib.suppress(httpx.TransportError):
-            answer = await self.http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
-            if answer.status_code == 200:
-                tickers = answer.json()["tickers"]
-                return len(tickers) == 4 and all(ticker["sourcesUsed"] == 3 for ticker in tickers)
-        return False
+        return await is_complete(self.http)
 
     async def states(self) -> dict[str, str]:
         answer = await self.http.get("/api/status")
@@ -108,6 +102,16 @@ class Stack:
         async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             text = (await client.get(f"{self.parts[part].health}/metrics")).text
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+
+
+async def is_complete(http: httpx.AsyncClient) -> bool:
+    """Return whether every featured symbol has a fresh price of all three exchanges."""
+    with contextlib.suppress(httpx.TransportError):
+        answer = await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
+        if answer.status_code == 200:
+            tickers = answer.json()["tickers"]
+            return len(tickers) == 4 and all(ticker["sourcesUsed"] == 3 and ticker["quality"] == "ok" for ticker in tickers)
+    return False
 
 
 class Events:

@@ -1,0 +1,55 @@
+"""The demo in containers, as users start it: a Compose project with a name and ports of its own."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from support.waiting import free_port
+
+ROOT = Path(__file__).parents[2]
+BUILD_LIMIT_S, UP_LIMIT_S, DOWN_LIMIT_S = 600, 180, 60
+DEPLOYMENT_LIMIT_S = BUILD_LIMIT_S + UP_LIMIT_S + DOWN_LIMIT_S
+
+
+class Deployment:
+    """One Compose project. `environment` is what its variables are set to."""
+
+    def __init__(self, purpose: str, **environment: str) -> None:
+        self.project = f"market-pulse-{purpose}-{os.getpid()}"
+        self.page_port, self.redis_port = free_port(), free_port()
+        self.page = f"http://127.0.0.1:{self.page_port}"
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
+            "PORT": str(self.page_port),
+            "REDIS_PORT": str(self.redis_port),
+            **environment,
+        }
+
+    def compose(self, *arguments: str, within_s: float = 60) -> str:
+        command = ("docker", "compose", "--env-file", "deploy/demo.env", "--project-name", self.project, *arguments)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False, timeout=within_s
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+        return done.stdout
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Return what the engine knows of each container, by service; of a scaled one, of the last."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        known = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True, timeout=30).stdout)
+        return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in known}
+
+
+@contextlib.contextmanager
+def deployed(deployment: Deployment) -> Iterator[Deployment]:
+    """Build the images, which costs little after the first time, start all of it, and leave nothing of it behind."""
+    try:
+        deployment.compose("build", within_s=BUILD_LIMIT_S)
+        deployment.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_LIMIT_S), within_s=UP_LIMIT_S + 10)
+        yield deployment
+    finally:
+        deployment.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", within_s=DOWN_LIMIT_S)
