@@ -1,0 +1,86 @@
+"""A real browser on the demo in containers. All tests here share one deployment, one browser and one event loop."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright, expect
+
+from support.compose import DEPLOYMENT_LIMIT_S, deployed
+from support.docker import no_docker
+from support.waiting import PATIENCE_S
+
+from .demo import Demo
+from .elsewhere import Elsewhere, elsewhere_server
+from .visitor import REPORT_VIOLATIONS, Visitor
+
+HERE = Path(__file__).parent
+CHROMIUM = shutil.which("chromium")
+OPTIONS = [
+    "--no-sandbox",  # which root cannot have, and which the tests' own pages do not need
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # nothing leaves this machine
+]
+
+expect.set_options(timeout=PATIENCE_S * 1000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test of this folder what all of them need."""
+    marks = [
+        pytest.mark.docker,
+        pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
+        pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
+        pytest.mark.timeout(DEPLOYMENT_LIMIT_S),
+        pytest.mark.asyncio(loop_scope="package"),
+    ]
+    for item in items:
+        if HERE in item.path.parents:
+            for mark in marks:
+                item.add_marker(mark, append=False)
+
+
+@pytest.fixture(scope="package")
+def deployment() -> Iterator[Demo]:
+    demo = Demo()
+    with deployed(demo):
+        yield demo
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def demo(deployment: Demo) -> AsyncIterator[Demo]:
+    """The system, whole at the start of each test."""
+    await deployment.ready()
+    yield deployment
+    await deployment.recover()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def visitor(browser: Browser, demo: Demo) -> AsyncIterator[Visitor]:
+    """Somebody with an empty profile; the test fails if anything went wrong that it did not allow."""
+    context = await browser.new_context()
+    context.set_default_timeout(PATIENCE_S * 1000)
+    await context.add_init_script(REPORT_VIOLATIONS)
+    visitor = Visitor(context, demo.url)
+    yield visitor
+    complaints = await visitor.complaints()
+    await context.close()
+    assert complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def elsewhere(visitor: Visitor) -> AsyncIterator[Elsewhere]:
+    """Another site, which the visitor may go to."""
+    async with elsewhere_server() as site:
+        visitor.allow_origin(site.url)
+        yield site

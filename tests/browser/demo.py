@@ -1,0 +1,81 @@
+"""The demo that all browser tests share, and what a test can do to it."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+
+from support.compose import Deployment
+from support.stack import HASTE, is_complete
+from support.waiting import PATIENCE_S, until
+
+RECOVERY_LIMIT_S = 60.0
+CALL = """
+import sys, urllib.error, urllib.request
+method, path, body = sys.argv[1:]
+request = urllib.request.Request("http://127.0.0.1:9000" + path, body.encode() or None, method=method)
+try:
+    print(urllib.request.urlopen(request, timeout=5).read().decode())
+except urllib.error.HTTPError as refused:
+    sys.exit(refused.read().decode())
+"""
+
+
+class Demo(Deployment):
+    """The system behind its edge, with shorter times, on exchanges that fail when told to."""
+
+    def __init__(self) -> None:
+        super().__init__("browser", **{**HASTE, "HEARTBEAT_S": "2", "SYMBOL_GRACE_S": "5", "DRAIN_S": "0.5"})
+        self.url = self.page
+        self._down: set[str] = set()
+        self._disturbed = False
+
+    async def fault(self, exchange: str, kind: str, **parameters: Any) -> None:
+        """Have an exchange, or with `*` all of them, fail in one of the simulator's ways until healed."""
+        await self.control("POST", "/control/faults", {"exchange": exchange, "kind": kind, **parameters})
+
+    async def heal(self) -> None:
+        """End all faults."""
+        await self.control("DELETE", "/control/faults")
+
+    async def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask the simulator, whose control API is reachable from inside only."""
+        self._disturbed = True
+        text = json.dumps(body) if body else ""
+        answer: dict[str, Any] = json.loads(
+            await self._compose("exec", "-T", "simulator", "python", "-c", CALL, method, path, text)
+        )
+        return answer
+
+    async def kill(self, service: str) -> None:
+        """End a service without notice."""
+        self._down.add(service)
+        await self._compose("kill", service)
+
+    async def stop(self, service: str) -> None:
+        """Ask a service to end, and wait until it has."""
+        self._down.add(service)
+        await self._compose("stop", service)
+
+    async def start(self, *services: str) -> None:
+        """Start services that were killed or stopped."""
+        self._disturbed = True
+        await self._compose("start", *services)
+        self._down -= set(services)
+
+    async def recover(self) -> None:
+        """Undo what a test has done, and wait until every featured symbol has its full price again."""
+        if self._down:
+            await self.start(*self._down)
+        if self._disturbed:
+            await self.heal()
+            await self.ready()
+        self._disturbed = False
+
+    async def ready(self) -> None:
+        async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S) as http:
+            await until(lambda: is_complete(http), RECOVERY_LIMIT_S)
+
+    async def _compose(self, *arguments: str) -> str:
+        return await asyncio.to_thread(self.compose, *arguments)

@@ -1,0 +1,40 @@
+"""Another site, on which our page and our element are embedded."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+
+class Elsewhere:
+    """A server of one page, whose text a test chooses."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._page = ""
+        self._headers: dict[str, str] = {}
+
+    def show(self, body: str, **headers: str) -> str:
+        """Serve this body from now on, with these headers (`Content_Security_Policy=…`); return the page's URL."""
+        self._page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Elsewhere</title><body>{body}'
+        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return f"{self.url}/"
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request: the page at its path, nothing at any other."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            request = await reader.readuntil(b"\r\n\r\n")
+            body = self._page.encode() if request.startswith(b"GET / ") else b""
+            headers = {"Content-Type": "text/html", "Content-Length": str(len(body)), "Connection": "close", **self._headers}
+            lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+            writer.write("\r\n".join(lines).encode() + body)
+            await writer.drain()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def elsewhere_server() -> AsyncIterator[Elsewhere]:
+    """Serve on a port of its own, under a name of its own: to a browser, localhost is another site than 127.0.0.1."""
+    elsewhere = Elsewhere()
+    async with await asyncio.start_server(elsewhere.answer, "127.0.0.1", 0) as server:
+        elsewhere.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+        yield elsewhere
