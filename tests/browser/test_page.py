@@ -1,23 +1,27 @@
 """The page as a browser takes it: from one origin, within its policy, framed only where it may be."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
 from .elsewhere import Elsewhere
 from .visitor import Visitor
 
+A_PRICE = re.compile(r"\d,\d{3}\.\d\d")
+
 
 @pytest.mark.parametrize("path", ["/", "/embed"])
 async def test_it_loads_with_nothing_to_complain_about(visitor: Visitor, path: str) -> None:
     page = await visitor.open(path)
     await expect(page).to_have_title("Market Pulse")
-    await expect(page.locator("#root")).not_to_be_empty()
+    await expect(page.locator("#root")).to_contain_text(A_PRICE)
     assert await visitor.complaints() == []
 
 
 async def test_the_embedded_page_may_be_framed(visitor: Visitor, elsewhere: Elsewhere) -> None:
     page = await visitor.open(elsewhere.show(f'<iframe src="{visitor.url}/embed"></iframe>'))
-    await expect(page.frame_locator("iframe").locator("#root")).not_to_be_empty()
+    await expect(page.frame_locator("iframe").locator("#root")).to_contain_text(A_PRICE)
 
 
 async def test_the_page_may_not_be_framed(visitor: Visitor, elsewhere: Elsewhere) -> None:
