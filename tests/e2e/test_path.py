@@ -4,7 +4,8 @@ The tests share one running system and leave it healthy.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from itertools import pairwise
 from math import fsum, isclose
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from market_pulse import channels
+from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
 from support.stack import EXCHANGES, HASTE, Stack, events, running_stack, source_of
@@ -121,6 +123,38 @@ async def test_all_muted_is_stale_then_down_and_never_fresh(stack: Stack) -> Non
                 assert ticker["receivedTime"] == good["receivedTime"]
         await stack.heal()
         await stream.ticker(lambda ticker: ticker["quality"] == "ok", within_s=40)
+
+
+async def test_history_fills_each_second_and_a_muted_market_leaves_a_gap(stack: Stack) -> None:
+    async def history() -> dict[str, Any]:
+        answer = await stack.http.get("/api/history/BTC", params={"resolution": "1s"})
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def complete_since(time_ms: int) -> int:
+        """Count the points from a moment on that have each exchange's price."""
+        known = await history()
+        columns = [known["times"], *(known["sources"].get(exchange, []) for exchange in EXCHANGES)]
+        return sum(at_ms > time_ms and None not in prices for at_ms, *prices in zip(*columns, strict=False))
+
+    began_ms = now_ms()
+    await until(lambda: _at_least(3, complete_since(began_ms)))
+    async with events(stack, "/api/realtime/BTC") as stream:
+        await stack.fault("*", "mute")
+        stale = await stream.ticker(lambda ticker: ticker["quality"] == "stale")
+        await stream.ticker(lambda ticker: ticker["quality"] == "down")
+        await stack.heal()
+        good = await stream.ticker(lambda ticker: ticker["quality"] == "ok", within_s=40)
+    await until(lambda: _at_least(3, complete_since(good["aggregatedTime"])))
+    times = (await history())["times"]
+    gap = next(pair for pair in pairwise(times) if pair[1] > stale["aggregatedTime"])
+    assert gap[0] <= stale["aggregatedTime"]
+    assert gap[1] - gap[0] > 3000
+    assert not any(stale["aggregatedTime"] < time_ms < good["aggregatedTime"] - 1000 for time_ms in times)
+
+
+async def _at_least(least: int, count: Awaitable[int]) -> bool:
+    return await count >= least
 
 
 @each_exchange

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from . import channels
 from .clock import now_ms
-from .codec import CodecError, decode_point, encode_point, encode_status, encode_tick, encode_ticker_around_seq
+from .codec import CodecError, decode_point, encode_points, encode_status, encode_tick, encode_ticker_around_seq
 from .model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker, parse_symbol
 
 if TYPE_CHECKING:
@@ -146,12 +146,10 @@ class Bus:
         """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""
         if not points:
             return 0
-        args: list[str | bytes | int] = [resolution.points, HISTORY_EXPIRY_S[resolution]]
-        for point in points.values():
-            entry_id, fields = encode_point(point)
-            args += entry_id, len(fields), *fields
+        keys = [channels.history(resolution, symbol) for symbol in points]
+        entries = encode_points(points.values())
         async with _bounded():
-            written: int = await self._record([channels.history(resolution, symbol) for symbol in points], args)
+            written: int = await self._record(keys, [resolution.points, HISTORY_EXPIRY_S[resolution], entries])
         return written
 
     async def history(self, resolution: Resolution, symbol: Symbol, since_ms: int) -> list[Point]:
@@ -306,8 +304,10 @@ async def _bounded() -> AsyncIterator[None]:
 
 def _points_of(entries: "Iterable[tuple[bytes, Mapping[bytes, bytes]]]") -> "Iterator[Point]":
     for entry_id, fields in entries:
-        with suppress(CodecError):
+        try:
             yield decode_point(entry_id, fields)
+        except CodecError:
+            continue
 
 
 def _symbols_of(names: Iterable[bytes], pattern: str) -> "Iterator[Symbol]":

@@ -3,7 +3,7 @@
 A message is one JSON object, camelCase, version 1. A point of a history is an entry of a stream: fields and values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf, isfinite
 from typing import Any, cast
 
@@ -184,12 +184,12 @@ def decode_status(data: bytes) -> FeedStatus:
     )
 
 
-def encode_point(point: Point) -> tuple[str, list[str]]:
-    """Write a point as a stream's entry: its id, then `price`, then each exchange's own price by its name."""
-    fields = ["price", repr(point.price)]
-    for exchange, price in point.sources.items():
-        fields += exchange, repr(price)
-    return f"{point.time_ms}-0", fields
+def encode_points(points: Iterable[Point]) -> bytes:
+    """Write points as the entries of their streams, in a JSON array: of each its id, then its fields, each with its value.
+
+    The first field is `price`; every other one is named after an exchange and has that exchange's own price.
+    """
+    return orjson.dumps([_entry(point) for point in points])
 
 
 def decode_point(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Point:
@@ -206,9 +206,19 @@ def decode_point(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Point:
         raise CodecError(f"not a point: {wrong}") from wrong
     if nth != b"0" or not 0 <= time_ms <= LARGEST_INTEGER:
         raise CodecError("a point needs a time of its own")
-    if "price" not in prices or not all(0 < price < inf for price in prices.values()):
-        raise CodecError("a point needs prices above zero")
+    for price in prices.values():
+        if not 0 < price < inf:
+            raise CodecError("a point's prices are finite and above zero")
+    if "price" not in prices:
+        raise CodecError("a point needs a price")
     return Point(time_ms=time_ms, price=prices.pop("price"), sources=prices)
+
+
+def _entry(point: Point) -> list[str]:
+    entry = [f"{point.time_ms}-0", "price", repr(point.price)]
+    for exchange, price in point.sources.items():
+        entry += exchange, repr(price)
+    return entry
 
 
 def _source(source: Source) -> dict[str, object]:

@@ -16,7 +16,7 @@ from market_pulse.model import Point, Resolution, Symbol
 from .problems import ProblemError
 
 SHARED_FOR_S = 1.0
-MOST_SHARED = 64  # some 15 MB of whole days
+MOST_SHARED = 128  # some 30 MB if all are whole days
 MOST_SOURCES = 32
 AHEAD_MS = 5_000  # how far another machine's clock may be ahead of ours; what is later yet, a wrong clock has written
 
