@@ -31,28 +31,30 @@ export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage,
   useAway(shown);
   return (
     <section className="bar" aria-label="Market Pulse" data-compact={isCompact || undefined}>
-      <div className="bar-head">
-        <span className="bar-brand">
-          <svg viewBox="0 0 32 32" aria-hidden="true">
-            <path d="M2 18h7l4-11 6 18 4-7h7" />
-          </svg>
-          <span>Market Pulse</span>
-        </span>
-        <PauseButton />
-        <span className="bar-count">
-          <ConnectedCount symbols={shown} />
-        </span>
-        <span className="bar-notes">
-          <SimulatedTag />
-          <AwayNote />
-        </span>
+      <div className="bar-row">
+        <div className="bar-head">
+          <span className="bar-brand">
+            <svg viewBox="0 0 32 32" aria-hidden="true">
+              <path d="M2 18h7l4-11 6 18 4-7h7" />
+            </svg>
+            <span>Market Pulse</span>
+          </span>
+          <PauseButton />
+          <span className="bar-count">
+            <ConnectedCount symbols={shown} />
+          </span>
+          <span className="bar-notes">
+            <SimulatedTag />
+            <AwayNote />
+          </span>
+        </div>
+        <ul className="tiles">
+          {shown.map((symbol) => (
+            <Tile key={symbol} symbol={symbol} href={linkTo(symbol)} target={target} isCompact={isCompact} />
+          ))}
+          {!shown.length && PLACEHOLDERS.map((key) => <li key={key} className="tile" />)}
+        </ul>
       </div>
-      <ul className="tiles">
-        {shown.map((symbol) => (
-          <Tile key={symbol} symbol={symbol} href={linkTo(symbol)} target={target} isCompact={isCompact} />
-        ))}
-        {!shown.length && PLACEHOLDERS.map((key) => <li key={key} className="tile" />)}
-      </ul>
       <Announcer symbols={shown} />
     </section>
   );

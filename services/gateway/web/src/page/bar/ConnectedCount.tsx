@@ -18,7 +18,16 @@ export function ConnectedCount({ symbols }: { symbols: readonly string[] }) {
     <Popover
       isHint
       className="connected-count"
-      label={paused ? `Paused at ${formatTime(paused)}` : `${LINK[status]} · ${connected}/${symbols.length} connected`}
+      label={
+        paused ? (
+          `Paused at ${formatTime(paused)}`
+        ) : (
+          <>
+            <span className="count-link">{LINK[status]} · </span>
+            {connected}/{symbols.length} <span className="count-word">connected</span>
+          </>
+        )
+      }
     >
       <p>
         {connected} of {symbols.length} have a fresh price that no exchange contradicts.

@@ -1,4 +1,5 @@
 /** Stops everything on the page that changes by itself (WCAG 2.2.2), and lets it go on. */
+import "./PauseButton.css";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
 
@@ -7,12 +8,15 @@ export function PauseButton() {
   return (
     <button
       type="button"
-      className="button"
+      className="button pause"
       aria-pressed={isPaused}
       title="Freeze the prices on this page"
       onClick={() => pausedAt.set(isPaused ? null : Date.now())}
     >
-      Pause
+      <svg viewBox="0 0 10 10" aria-hidden="true">
+        <path d="M3 1v8M7 1v8" />
+      </svg>
+      <span>Pause</span>
     </button>
   );
 }

@@ -44,11 +44,7 @@ export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Prop
       <span className="tile-change">
         <Change percent={lastTicker?.changePercent24h ?? null} isOld={isOld} />
       </span>
-      {!isCompact && (
-        <span className="tile-line">
-          <Sparkline symbol={symbol} dp={dp} />
-        </span>
-      )}
+      {!isCompact && <span className="tile-line">{lastTicker && <Sparkline symbol={symbol} dp={dp} />}</span>}
     </li>
   );
 });

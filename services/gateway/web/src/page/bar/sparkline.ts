@@ -9,10 +9,11 @@ export interface Point {
 export const STEP_MS = 10_000;
 export const SPAN_MS = 600_000;
 
-/** Return the points with a price added: one per step, none older than the span. An old price changes nothing. */
+/** Return the points with a price added: one per step, none older than the span. An old price changes nothing, nor does one that is none. */
 export function extend(points: readonly Point[], time: number, price: number): readonly Point[] {
   const step = Math.floor(time / STEP_MS) * STEP_MS;
   const last = points.at(-1);
+  if (!Number.isFinite(price)) return points;
   if (last && (step < last.time || (step === last.time && price === last.price))) return points;
   const kept = points.filter((point) => point.time > step - SPAN_MS && point.time < step);
   return [...kept, { time: step, price }];

@@ -18,9 +18,10 @@ export function useSparkline(symbol: string): readonly Point[] {
     const abort = new AbortController();
     const store = client.symbol(symbol);
     let renewedAt = 0;
-    fetchHistory(symbol, "1s", SPAN_MS / STEP_MS, abort.signal).then(({ times, prices }) => {
-      if (abort.signal.aborted || !times.length) return;
-      const past = times.reduce<readonly Point[]>((line, time, index) => extend(line, time, prices[index] ?? 0), []);
+    fetchHistory(symbol, "1s", abort.signal, SPAN_MS / STEP_MS).then((history) => {
+      if (abort.signal.aborted || !history) return;
+      const { times, prices } = history;
+      const past = times.reduce<readonly Point[]>((line, time, index) => extend(line, time, prices[index] ?? Number.NaN), []);
       setPoints((live) => live.reduce((line, { time, price }) => extend(line, time, price), past));
     });
     const end = store.subscribe(() => {

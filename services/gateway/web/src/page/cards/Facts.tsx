@@ -16,6 +16,7 @@ export function Facts({ ticker }: { ticker: Ticker }) {
         <dd>
           {formatVolume(volume24h)} <span className="unit">{base}</span>
         </dd>
+        <dt>24 h turnover</dt>
         <dd>
           {formatVolume(quoteVolume24h)} <span className="unit">{quote}</span>
         </dd>

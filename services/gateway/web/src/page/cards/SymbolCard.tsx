@@ -60,7 +60,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
             {lastTicker && <Facts ticker={lastTicker} />}
           </div>
           <div className="card-chart">
-            <PriceChart symbol={symbol} />
+            {lastTicker && <PriceChart symbol={symbol} />}
             <Legend ticker={state.latest} />
           </div>
           <div className="card-why">{state.latest && <WhyThisPrice ticker={state.latest} />}</div>

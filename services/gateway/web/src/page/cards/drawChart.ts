@@ -12,6 +12,7 @@ import {
   type UTCTimestamp,
 } from "lightweight-charts";
 import { formatPrice } from "../../format.ts";
+import { formatTimeOfDay } from "../clock.ts";
 import { type Grid, type LinePoint, lineOf, type Row, withRow } from "./chartData.ts";
 import { lineNumber } from "./lines.ts";
 
@@ -131,22 +132,18 @@ function options() {
     layout: { fontFamily, fontSize: 11, attributionLogo: false }, // the page's footer credits TradingView
     grid: { vertLines: { visible: false } },
     crosshair: { mode: CrosshairMode.Magnet },
-    rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.08, bottom: 0.06 } },
+    rightPriceScale: { borderVisible: false, entireTextOnly: true, scaleMargins: { top: 0.08, bottom: 0.06 } },
     timeScale: {
       borderVisible: false,
       timeVisible: true,
+      allowBoldLabels: false,
       minBarSpacing: 0.01,
       lockVisibleTimeRangeOnResize: true,
-      tickMarkFormatter: (time: Time) => timeOfDay(time, false),
+      tickMarkFormatter: (time: Time) => formatTimeOfDay(1000 * (time as UTCTimestamp), "minutes"),
     },
-    localization: { timeFormatter: (time: Time) => timeOfDay(time, true) },
+    // The library writes times in UTC; these are the visitor's.
+    localization: { timeFormatter: (time: Time) => formatTimeOfDay(1000 * (time as UTCTimestamp), "seconds") },
   };
-}
-
-/** Write a time in the visitor's own time zone; the library knows none. */
-function timeOfDay(time: Time, isExact: boolean): string {
-  const at = new Date((time as UTCTimestamp) * 1000);
-  return at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...(isExact && { second: "2-digit" }) });
 }
 
 function point({ time, value }: LinePoint) {

@@ -74,9 +74,9 @@ function feed(chart: DrawnChart, client: RealtimeClient, symbol: string, { grid,
     chart.add(rowNow(ticker, grid));
   }
 
-  fetchHistory(symbol, resolution, grid.steps, abort.signal).then((history) => {
+  fetchHistory(symbol, resolution, abort.signal).then((history) => {
     if (abort.signal.aborted) return;
-    const rows = rowsOf(history, grid);
+    const rows = history ? rowsOf(history, grid) : [];
     const { ticker } = store.getSnapshot();
     if (ticker) chart.setDecimals(ticker.dp);
     chart.load(rows, Math.max(rows.at(-1)?.time ?? 0, stepTime(ticker?.aggregatedTime ?? Date.now(), grid)), grid);
