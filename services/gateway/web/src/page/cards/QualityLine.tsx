@@ -31,5 +31,5 @@ function sentenceOf(state: SymbolState, ageMs: number | null): string {
     const of = sourcesUsed === sourcesTotal ? `${sourcesUsed}` : `${sourcesUsed} of ${sourcesTotal}`;
     return `${of} exchanges agree within ±${formatPrice(confidence, dp).plain}`;
   }
-  return reasonOf(state, trust === "stale" || trust === "offline" ? ageMs : null);
+  return reasonOf(state, ageMs);
 }

@@ -33,7 +33,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
       <header className="card-header">
         <h2>
           {base}
-          <span className="unit">/{quote}</span> {coin && coin !== base && <span className="card-coin">{coin}</span>}
+          {quote && <span className="unit">/{quote}</span>} {coin && coin !== base && <span className="card-coin">{coin}</span>}
         </h2>
         <button type="button" className="plain-button card-remove" onClick={() => onRemove(symbol)}>
           <svg viewBox="0 0 12 12" aria-hidden="true">

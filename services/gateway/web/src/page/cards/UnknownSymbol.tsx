@@ -1,6 +1,7 @@
 /** Instead of a price: why there is none to be had, and what may have been meant. */
 import type { RealtimeError } from "../../types.ts";
 import { shortSymbol } from "../names.ts";
+import { sentence } from "../parts/trust.ts";
 
 interface Props {
   readonly error: RealtimeError | null;
@@ -11,7 +12,7 @@ export function UnknownSymbol({ error, onChoose }: Props) {
   const suggestions = error?.suggestions ?? [];
   return (
     <div className="card-unknown">
-      <p>{error?.message ?? "No exchange lists this symbol."}</p>
+      <p>{sentence(error?.message ?? "No exchange lists this symbol")}</p>
       {suggestions.length > 0 && (
         <>
           <p className="label">Did you mean</p>

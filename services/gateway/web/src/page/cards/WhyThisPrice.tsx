@@ -31,6 +31,7 @@ export function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: Ti
             <th scope="col">× Weight</th>
             <th scope="col">= Part</th>
             <th scope="col">Age</th>
+            <th scope="col">State</th>
           </tr>
         </thead>
         <tbody>
@@ -46,10 +47,10 @@ export function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: Ti
                 <td colSpan={2} />
                 <td>{fixed(100, 1)}%</td>
                 <td>{fixed(sum.total, decimals)}</td>
-                <td />
+                <td colSpan={2} />
               </>
             ) : (
-              <td colSpan={5}>{price === null ? "There is no price now." : "This is the last price that was known."}</td>
+              <td colSpan={6}>{price === null ? "There is no price now." : "This is the last price that was known."}</td>
             )}
           </tr>
         </tfoot>
@@ -69,15 +70,13 @@ function Source({ source: { exchange, price, usedPrice, weight, ageMs, state, re
   const isUsed = usedPrice !== null;
   return (
     <tr data-used={isUsed}>
-      <th scope="row">
-        {isUsed ? exchangeName(exchange) : <s>{exchangeName(exchange)}</s>}
-        <span className="why-reason">{reason ? `${state}: ${reason}` : state}</span>
-      </th>
+      <th scope="row">{isUsed ? exchangeName(exchange) : <s>{exchangeName(exchange)}</s>}</th>
       <td>{isUsed ? fixed(price, dp) : <s>{fixed(price, dp)}</s>}</td>
       <td data-clamped={(isUsed && usedPrice !== price) || undefined}>{isUsed ? fixed(usedPrice, dp) : "–"}</td>
       <td>{isUsed ? `${fixed(100 * weight, 1)}%` : "–"}</td>
       <td>{part === null ? "–" : fixed(part, decimals)}</td>
       <td>{formatAge(ageMs)}</td>
+      <td>{reason ? `${state}: ${reason}` : state}</td>
     </tr>
   );
 }

@@ -8,10 +8,11 @@ export interface Row {
   readonly sources: Readonly<Record<string, number>>;
 }
 
-/** A point of a line: where nothing is known, it has no value, and the line has a gap. */
+/** A point of a line: where nothing is known, it has no value. `isEnd`: a gap follows, and no line leads over it. */
 export interface LinePoint {
   readonly time: number;
   readonly value?: number;
+  readonly isEnd?: boolean;
 }
 
 /** Steps per range, in seconds and number. */
@@ -60,6 +61,13 @@ export function lineOf(
   return Array.from({ length: steps }, (_, index) => {
     const time = end - stepS * (steps - 1 - index);
     const value = byTime.get(time);
-    return value === undefined ? { time } : { time, value };
+    if (value === undefined) return { time };
+    return { time, value, isEnd: time < end && byTime.get(time + stepS) === undefined };
   });
+}
+
+/** Tell whether a row goes on where another ended: the next step, or the same one again, of the same exchanges. */
+export function goesOn(from: Row, to: Row, { stepS }: Grid): boolean {
+  const exchanges = (row: Row) => Object.keys(row.sources).sort().join();
+  return to.time - from.time <= stepS && exchanges(from) === exchanges(to);
 }

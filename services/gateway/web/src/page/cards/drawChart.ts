@@ -13,15 +13,15 @@ import {
 } from "lightweight-charts";
 import { formatPrice } from "../../format.ts";
 import { formatTimeOfDay } from "../clock.ts";
-import { type Grid, type LinePoint, lineOf, type Row, withRow } from "./chartData.ts";
+import { type Grid, goesOn, type LinePoint, lineOf, type Row, withRow } from "./chartData.ts";
 import { lineNumber } from "./lines.ts";
 
 const TRIM_AFTER = 60; // steps drawn past the grid's length before the oldest are let go
 const DASHES = [LineStyle.Solid, LineStyle.Dashed, LineStyle.Dotted, LineStyle.LargeDashed];
 
 export interface DrawnChart {
-  /** Draw these rows and nothing else. */
-  load(rows: readonly Row[], end: number, grid: Grid): void;
+  /** Draw these rows and nothing else, on a grid whose newest step is `newest`. */
+  load(rows: readonly Row[], newest: number, grid: Grid): void;
   /** Draw one more row, or the newest one anew. */
   add(row: Row): void;
   /** Write prices with so many decimals at most. */
@@ -39,7 +39,8 @@ export function drawChart(element: HTMLElement): DrawnChart {
   const sources = new Map<string, Line>();
   let grid: Grid = { stepS: 1, steps: 0 };
   let rows: readonly Row[] = [];
-  let drawn = { end: 0, count: 0 };
+  let end = 0; // the newest step drawn
+  let drawn = 0; // how many steps are
   let decimals = 2;
 
   function sourceLine(exchange: string): Line {
@@ -54,12 +55,13 @@ export function drawChart(element: HTMLElement): DrawnChart {
     return line;
   }
 
-  function drawAll(end: number) {
+  function drawAll(newest: number) {
+    end = newest;
+    drawn = grid.steps;
     for (const row of rows) for (const exchange of Object.keys(row.sources)) sourceLine(exchange);
     price.setData(points(lineOf(rows, end, grid, (row) => row.price)));
     for (const [exchange, line] of sources) line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange])));
     chart.timeScale().setVisibleLogicalRange({ from: 0, to: grid.steps - 1 });
-    drawn = { end, count: grid.steps };
   }
 
   function paint() {
@@ -84,22 +86,21 @@ export function drawChart(element: HTMLElement): DrawnChart {
 
   paint();
   return {
-    load(next, end, nextGrid) {
+    load(next, newest, nextGrid) {
       [rows, grid] = [next, nextGrid];
-      drawAll(end);
+      drawAll(newest);
     },
     add(row) {
+      const last = rows.at(-1);
       rows = withRow(rows, row, grid);
-      if (row.time < drawn.end) return;
-      const isNext = row.time === drawn.end + grid.stepS;
-      if (row.time !== drawn.end && (!isNext || drawn.count >= grid.steps + TRIM_AFTER)) return drawAll(row.time);
-      for (const exchange of Object.keys(row.sources)) sourceLine(exchange);
+      if (row.time < end) return;
+      const isNew = row.time > end;
+      if (!last || !goesOn(last, row, grid) || (isNew && drawn >= grid.steps + TRIM_AFTER)) return drawAll(row.time);
       price.update(point({ time: row.time, value: row.price }));
-      for (const [exchange, line] of sources) {
-        const value = row.sources[exchange];
-        line.update(point(value === undefined ? { time: row.time } : { time: row.time, value }));
-      }
-      if (isNext) drawn = { end: row.time, count: drawn.count + 1 };
+      for (const [exchange, value] of Object.entries(row.sources))
+        sourceLine(exchange).update(point({ time: row.time, value }));
+      if (isNew) drawn += 1;
+      end = row.time;
     },
     setDecimals(dp) {
       if (dp === decimals) return;
@@ -146,8 +147,10 @@ function options() {
   };
 }
 
-function point({ time, value }: LinePoint) {
-  return value === undefined ? { time: time as UTCTimestamp } : { time: time as UTCTimestamp, value };
+/** Write a point for the library, which would lead a line over a gap: so the piece that would is not to be seen. */
+function point({ time, value, isEnd }: LinePoint) {
+  const at = time as UTCTimestamp;
+  return value === undefined ? { time: at } : { time: at, value, ...(isEnd && { color: "transparent" }) };
 }
 
 function points(line: readonly LinePoint[]) {

@@ -1,15 +1,18 @@
 /** How each exchange's feed is doing, in a line. */
 import type { FeedStatus } from "../../types.ts";
 import { useConnection } from "../../useRealtimeTicker.ts";
-import { formatSince, formatTime } from "../clock.ts";
+import { formatSince, formatTime, formatTimeOfDay } from "../clock.ts";
 import { exchangeName } from "../names.ts";
 import { Popover } from "../parts/Popover.tsx";
 import { type MarkState, StateMark } from "../parts/StateMark.tsx";
+import { useHeld } from "../parts/useHeld.ts";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 import "./ExchangeStrip.css";
 import { LatencyReading } from "./LatencyReading.tsx";
 
 export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
-  const { exchanges } = useConnection();
+  const { exchanges } = useHeld(useConnection());
   const feeds = Object.values(exchanges).sort((a, b) => a.exchange.localeCompare(b.exchange));
   return (
     <section className="exchanges" aria-label="Exchanges">
@@ -40,16 +43,17 @@ function Exchange({
   feed: FeedStatus;
 }) {
   const isWell = state === "connected";
+  const isPaused = useValue(pausedAt) !== null;
   return (
     <Popover
       isHint
       className="exchange"
       label={
         <>
-          <StateMark state={MARKS[state]} />
+          <StateMark state={isPaused ? "paused" : MARKS[state]} />
           <b>{exchangeName(exchange)}</b>
           <span className="exchange-state" data-state={state}>
-            {state}
+            {isWell ? state : `${state} since ${formatTimeOfDay(since, "minutes")}`}
             {!isWell && reason && `: ${reason}`}
           </span>
           {isWell && <span className="label">{count(symbols, "symbol")}</span>}

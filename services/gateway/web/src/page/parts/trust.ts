@@ -1,11 +1,11 @@
 /** How far what is shown of a symbol can be trusted: the one place that decides, and that says it in words. */
 import { formatAge } from "../../format.ts";
-import type { SymbolState } from "../../types.ts";
+import type { SymbolState, TickerMessage } from "../../types.ts";
 import { exchangeName } from "../names.ts";
 
 /**
  * - `live`: renewed within seconds, by two exchanges or more
- * - `degraded`: renewed, but by one exchange only, or they disagree
+ * - `degraded`: renewed, but by one exchange only, or they disagree, or have all been silent for a while
  * - `stale`: a price that nothing confirms any more, or that may have changed while the stream is away
  * - `offline`: no price, and none to be had
  * - `waiting`: the first one has not come yet
@@ -14,9 +14,14 @@ export type Trust = "live" | "degraded" | "stale" | "offline" | "waiting";
 
 export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
   if (error?.code === "unknown_symbol" || error?.code === "too_many_symbols") return "offline";
-  if (status === "live") return latest?.quality === "ok" ? "live" : "degraded";
+  if (status === "live") return latest?.quality === "ok" && !isAgeing(latest) ? "live" : "degraded";
   if (ticker && status !== "idle") return status === "offline" ? "offline" : "stale";
   return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
+}
+
+/** Whether all exchanges that a price is made of have been silent so long that they count for less already. */
+function isAgeing({ sources }: TickerMessage): boolean {
+  return !sources.some((source) => source.state === "used");
 }
 
 /** Whether a symbol counts as connected: a fresh price that no exchange contradicts. */
@@ -31,6 +36,7 @@ export function shortWords(state: SymbolState, ageMs: number | null): string {
     case "live":
       return "live";
     case "degraded":
+      if (latest?.quality === "ok" && ageMs !== null) return `${formatAge(ageMs)} old`;
       return latest?.quality === "disputed" ? "disputed" : "one source";
     case "stale":
       return ageMs === null ? "stale" : `${formatAge(ageMs)} ago`;
@@ -53,9 +59,10 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
   if (status === "reconnecting") return `The stream is away.${age}`;
   switch (latest?.quality) {
     case "ok":
-      return status === "live" ? `${used.length} exchanges agree.` : `The price has not been renewed.${age}`;
     case "single":
-      return status === "live" ? `Only ${used.join()} has a fresh price.` : `The price has not been renewed.${age}`;
+      if (status !== "live") return `The price has not been renewed.${age}`;
+      if (isAgeing(latest)) return `No exchange has sent anything for a while.${age}`;
+      return latest.quality === "ok" ? `${used.length} exchanges agree.` : `Only ${used.join()} has a fresh price.`;
     case "disputed":
       return `The exchanges disagree by ${latest.spreadBps ?? "many"} bps.`;
     case "stale":
@@ -67,7 +74,8 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
   }
 }
 
-function sentence(text: string): string {
+/** Write a message as a sentence: a capital first, a full stop last. */
+export function sentence(text: string): string {
   const clean = text.trim().replace(/\.$/, "");
   return `${clean.charAt(0).toUpperCase()}${clean.slice(1)}.`;
 }

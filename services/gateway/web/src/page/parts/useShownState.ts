@@ -4,6 +4,7 @@ import type { SymbolState, Ticker } from "../../types.ts";
 import { useRealtimeTicker } from "../../useRealtimeTicker.ts";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
+import { useHeld } from "./useHeld.ts";
 
 export interface ShownState {
   readonly state: SymbolState;
@@ -13,14 +14,9 @@ export interface ShownState {
 }
 
 export function useShownState(symbol: string): ShownState {
-  const now = useRealtimeTicker({ symbol });
+  const state = useHeld(useRealtimeTicker({ symbol }));
   const isPaused = useValue(pausedAt) !== null;
-  const [held, setHeld] = useState<SymbolState | null>(null);
-  const [lastTicker, setLastTicker] = useState(now.ticker);
-  // Set while rendering, so that not even one frame shows the wrong one: React repeats the rendering at once.
-  if (isPaused && !held) setHeld(now);
-  if (!isPaused && held) setHeld(null);
-  const state = isPaused && held ? held : now;
+  const [lastTicker, setLastTicker] = useState(state.ticker);
   if (state.ticker && state.ticker !== lastTicker) setLastTicker(state.ticker);
   return { state, lastTicker: state.ticker ?? lastTicker, isPaused };
 }

@@ -1,0 +1,20 @@
+import { describe, expect, test } from "vitest";
+import { matching } from "../../src/page/controls/matching.ts";
+
+describe("search", () => {
+  const listed = ["BTC-USDT", "BTC-USDC", "ETH-BTC", "DOGE-USDT", "DOT-USDT", "WBTC-USDT"].map((symbol) => ({
+    symbol,
+    exchanges: ["okx"],
+  }));
+
+  test.each([
+    ["btc", ["BTC-USDT", "BTC-USDC", "WBTC-USDT", "ETH-BTC"]],
+    ["bitcoin", ["BTC-USDT", "BTC-USDC"]],
+    ["do", ["DOT-USDT", "DOGE-USDT"]],
+    ["eth/btc", ["ETH-BTC"]],
+    ["xyz", []],
+    ["  ", []],
+  ])("%j finds %j", (text, expected) => {
+    expect(matching(listed, text).map((one) => one.symbol)).toEqual(expected);
+  });
+});
