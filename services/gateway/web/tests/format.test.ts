@@ -88,7 +88,9 @@ describe("a price", () => {
     for (const price of numbers(5_000, -18, 15)) {
       const text = formatPrice(price, 18, "en-US");
       expect(text.full).toMatch(/^(0|[1-9]\d{0,2}(,\d{3})*)\.\d{2,}$/);
-      expect(Math.abs(parsed(text.full) - price)).toBeLessThanOrEqual(price < 1 ? price * 0.5001e-3 : 0.00501 + price * Number.EPSILON);
+      expect(Math.abs(parsed(text.full) - price)).toBeLessThanOrEqual(
+        price < 1 ? price * 0.5001e-3 : 0.00501 + price * Number.EPSILON,
+      );
       if (price < 0.9999) expect(text.full.replace(/^0\.0*/, "")).toMatch(/^[1-9]\d{3}$/);
       expect(joined(text)).toBe(text.plain);
       const zeros = text.parts.find(({ sub }) => sub)?.text;
