@@ -13,6 +13,8 @@ const OPEN_WITHIN_MS = 10_000;
 const PROVEN_AFTER_MS = 10_000; // only a stream that has lived so long earns short delays again
 const LONGEST_DELAY_MS = 30_000;
 const SILENT_BEATS = 2.5;
+const LOOK_MS = 1000;
+const ASLEEP_MS = 5000;
 
 /** Return how long to wait after this many failures in a row: exponential, capped, with full jitter. */
 export function backoffMs(failures: number): number {
@@ -31,7 +33,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
   let error: RealtimeError | null = null;
   let beatMs = 15_000;
   let failures = 0;
-  let [heardAt, askedAt, openedAt, notBefore] = [0, 0, 0, 0];
+  let [heardAt, askedAt, openedAt, lookedAt, notBefore] = [0, 0, 0, 0, 0];
   let retry: ReturnType<typeof setTimeout> | undefined;
   let watch: ReturnType<typeof setInterval> | undefined;
 
@@ -58,13 +60,15 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
     next = null;
     carried = asQuery(streamable());
     if (!carried) return stop();
-    watch ??= setInterval(look, 1000);
+    if (!watch) lookedAt = Date.now();
+    watch ??= setInterval(look, LOOK_MS);
     if (!current) tellLink();
     if (Date.now() < notBefore) return later(0);
     openedAt = Date.now();
     const source = new EventSource(streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`));
     next = source;
     source.onmessage = (event) => {
+      if (startedAnew()) return;
       heardAt = Date.now();
       lastEventId = event.lastEventId || lastEventId;
       try {
@@ -168,8 +172,22 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
     ask(streamable());
   }
 
+  /** A page that was asleep finds a backlog of old prices, which look new. Leave it, and begin with a new stream. */
+  function startedAnew(): boolean {
+    const wasAsleep = Date.now() - lookedAt > ASLEEP_MS;
+    lookedAt = Date.now();
+    if (!wasAsleep) return false;
+    current?.close();
+    current = null;
+    failures = 0;
+    open();
+    ask(streamable());
+    return true;
+  }
+
   /** Each second: replace a stream that has fallen silent or does not open, and poll while there is none. */
   function look() {
+    if (startedAnew()) return;
     const now = Date.now();
     if (current && now - heardAt > SILENT_BEATS * beatMs) lose(current);
     if (next && now - openedAt > OPEN_WITHIN_MS) lose(next);

@@ -410,6 +410,21 @@ describe("sleep and wake", () => {
     expect(state("BTC")).toMatchObject({ status: "live", ticker: { seq: 99 } });
   });
 
+  test("the backlog of old prices that a frozen page finds is never shown as live", async () => {
+    const source = await live("BTC");
+    vi.setSystemTime(Date.now() + 60_000); // frozen: no timer ran, but the network went on
+    for (let seq = 3; seq < 9; seq += 1) source.tick("BTC-USDT", seq, { price: 1 });
+    await pass(20);
+    expect(source.closed).toBe(true);
+    expect(state("BTC").ticker?.price).toBe(64000.5);
+    expect(state("BTC").isConnected).toBe(false);
+    expect(FakeEventSource.open).toHaveLength(1);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 99, { price: 2 });
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 2 } });
+  });
+
   test("a page hidden for minutes lets go of its stream, and has it again when it is looked at", async () => {
     const source = await live("BTC");
     hide(true);

@@ -71,7 +71,7 @@ export class FakeEventSource extends EventTarget {
   }
 
   raw(data: string, lastEventId = "") {
-    this.onmessage?.({ data, lastEventId } as MessageEvent);
+    if (!this.closed) this.onmessage?.({ data, lastEventId } as MessageEvent);
   }
 
   say(event: StreamEvent, lastEventId = "") {
