@@ -74,8 +74,8 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
       try {
         handle(source, JSON.parse(event.data));
         if (error?.code === "bad_data") tellLink(null);
-      } catch (wrong) {
-        tellLink({ code: "bad_data", message: `the gateway sent something else than a message: ${wrong}` });
+      } catch {
+        tellLink({ code: "bad_data", message: "the gateway sent something else than a message" });
       }
     };
     source.addEventListener("hb", () => {
@@ -140,8 +140,8 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
     const response = await request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`, AbortSignal.timeout(POLL_MS));
     try {
       for (const ticker of (await response?.json())?.tickers ?? []) take(ticker);
-    } catch (wrong) {
-      if (!current) tellLink({ code: "bad_data", message: `the gateway sent something else than tickers: ${wrong}` });
+    } catch {
+      if (!current) tellLink({ code: "bad_data", message: "the gateway sent something else than tickers" });
     }
   }
 
@@ -155,8 +155,8 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
       const problem: Problem = await response.json();
       if (problem.code === "unknown_symbol") return void refuse(problem.suggestions ?? {});
       news = { code: response.status === 429 ? "rate_limited" : "unreachable", message: problem.detail };
-    } catch (failed) {
-      news = { code: "unreachable", message: `the gateway does not answer: ${failed}` };
+    } catch {
+      news = { code: "unreachable", message: "the gateway does not answer" };
     }
     if (!current) tellLink(news);
   }
