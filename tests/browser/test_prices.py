@@ -37,7 +37,7 @@ async def test_digits_change_and_all_are_connected(visitor: Visitor) -> None:
     page = await visitor.open("/")
     await expect_live(page, *FEATURED)
     await expect_count(page, "4/4 connected")
-    seen = set()
+    seen: set[str | None] = set()
     async with asyncio.timeout(20):
         while len(seen) < 4:
             seen.add(await price_of(tile(page, "BTC")).text_content())

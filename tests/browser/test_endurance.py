@@ -1,0 +1,52 @@
+"""A page that is left open: thousands of ticks later it holds no more memory, nodes or listeners than before."""
+
+import asyncio
+
+from playwright.async_api import CDPSession, Page
+
+from .demo import Demo
+from .market import FEATURED, expect_live
+from .visitor import Visitor
+
+BUSY_EVENTS_PER_S = 2000
+TICKS = 3000
+COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
+  window.ticks = 0;
+  const channel = new BroadcastChannel("market-pulse.v1 ");
+  channel.onmessage = ({ data }) => { if (data.news?.type === "ticker") ticks += 1; };
+}"""
+
+
+async def test_memory_stays_flat_over_thousands_of_ticks(visitor: Visitor, demo: Demo) -> None:
+    page = await visitor.open("/")
+    await expect_live(page, *FEATURED)
+    symbols = [f"{base}-USDT" for base in FEATURED]
+    await demo.control("POST", "/control/rate", {"events_per_s": BUSY_EVENTS_PER_S, "symbols": symbols})
+    try:
+        await page.evaluate(COUNT_TICKS)
+        session = await visitor.context.new_cdp_session(page)
+        await _ticks(page, TICKS)
+        before = await _held(session)
+        await _ticks(page, 2 * TICKS)
+        after = await _held(session)
+    finally:
+        await demo.control("POST", "/control/rate", {"events_per_s": 300})
+    assert after["nodes"] <= before["nodes"] + 200, (before, after)
+    assert after["jsEventListeners"] <= before["jsEventListeners"] + 50, (before, after)
+    assert after["heap"] <= before["heap"] * 1.1 + 500_000, (before, after)
+
+
+async def _ticks(page: Page, count: int) -> None:
+    """Wait until the page has taken so many ticks in all."""
+    async with asyncio.timeout(120):
+        while await page.evaluate("ticks") < count:
+            await asyncio.sleep(0.2)
+
+
+async def _held(session: CDPSession) -> dict[str, int]:
+    """Return what the page holds on to, garbage left out."""
+    await session.send("HeapProfiler.enable")
+    await session.send("HeapProfiler.collectGarbage")
+    counters = await session.send("Memory.getDOMCounters")
+    usage = await session.send("Runtime.getHeapUsage")
+    return {**counters, "heap": int(usage["usedSize"])}
