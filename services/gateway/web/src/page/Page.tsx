@@ -18,7 +18,9 @@ const NONE: readonly string[] = [];
 
 export function Page() {
   const featured = useListing()?.featured ?? NONE;
-  const symbols = useValue(chosenSymbols) ?? featured;
+  const chosen = useValue(chosenSymbols);
+  const symbols = chosen ?? featured;
+  const isKnown = chosen !== null || featured.length > 0; // until then nothing stands where the cards will be
   const order = useSorted(symbols);
   const { show, remove, replace } = useChanges(symbols);
   useHash(show);
@@ -39,34 +41,44 @@ export function Page() {
             <Display />
           </div>
         </div>
-        <div className="cards" data-count={symbols.length}>
+        <div className="cards">
           {order.map((symbol) => (
             <SymbolCard key={symbol} symbol={symbol} onRemove={remove} onReplace={replace} />
           ))}
         </div>
-        {featured.length > 0 && symbols.length === 0 && (
-          <p className="nothing">
-            No symbol is shown. Add one above, or{" "}
-            <button type="button" className="plain-button" onClick={() => chosenSymbols.set(null)}>
-              show the featured ones
-            </button>
-            .
-          </p>
-        )}
+        {isKnown && symbols.length === 0 && <Nothing />}
       </main>
-      <footer className="page-footer">
-        <a href="/docs">API</a>
-        <span>
-          Charts: <a href="https://www.tradingview.com/">TradingView Lightweight Charts</a>
-        </span>
-        <span>A reference for people and programs to look at, not a quote to trade at.</span>
-      </footer>
+      {isKnown && <Footer />}
     </>
   );
 }
 
 function SimulatedBanner() {
   return useConnection().simulated && <p className="banner">Simulated exchanges: these are not market prices.</p>;
+}
+
+function Nothing() {
+  return (
+    <p className="nothing">
+      No symbol is shown. Add one above, or{" "}
+      <button type="button" className="plain-button" onClick={() => chosenSymbols.set(null)}>
+        show the featured ones
+      </button>
+      .
+    </p>
+  );
+}
+
+function Footer() {
+  return (
+    <footer className="page-footer">
+      <a href="/docs">API</a>
+      <span>
+        Charts: <a href="https://www.tradingview.com/">TradingView Lightweight Charts</a>
+      </span>
+      <span>A reference for people and programs to look at, not a quote to trade at.</span>
+    </footer>
+  );
 }
 
 function toCard(symbol: string): string {

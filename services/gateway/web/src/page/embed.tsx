@@ -12,6 +12,9 @@ const root = document.getElementById("root");
 if (root)
   createRoot(root).render(
     <StrictMode>
-      <MarketPulseTicker {...(symbols && { symbols })} isCompact={query.get("compact") === "1"} target="_blank" />
+      <main>
+        <h1 className="visually-hidden">Market Pulse</h1>
+        <MarketPulseTicker {...(symbols && { symbols })} isCompact={query.get("compact") === "1"} target="_blank" />
+      </main>
     </StrictMode>,
   );

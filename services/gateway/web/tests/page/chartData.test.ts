@@ -24,15 +24,20 @@ describe("a chart's rows", () => {
     expect(rows.at(-1)?.price).toBe(5980);
   });
 
-  test("make a line with a point for each step, which ends where a gap begins", () => {
-    const line = lineOf([row(120, 10), row(240, 12), row(300, 13)], 300, GRID, (one) => one.price);
-    expect(line).toEqual([
-      { time: 60 },
-      { time: 120, value: 10, isEnd: true },
+  const line = (...rows: Row[]) => lineOf(rows, 300, GRID, (one) => one.price);
+
+  test("make a line with a point for each step, over a step or two without one", () => {
+    expect(line(row(60, 10), row(240, 12), row(300, 13))).toEqual([
+      { time: 60, value: 10, isEnd: false },
+      { time: 120 },
       { time: 180 },
       { time: 240, value: 12, isEnd: false },
       { time: 300, value: 13, isEnd: false },
     ]);
+  });
+
+  test("make a line that ends where a gap begins", () => {
+    expect(line(row(60, 10), row(300, 13)).map((point) => point.isEnd)).toEqual([true, undefined, undefined, undefined, false]);
   });
 
   test.each([

@@ -3,21 +3,26 @@ import { formatPrice } from "../../format.ts";
 import type { Ticker } from "../../types.ts";
 import "./DayRange.css";
 
-export function DayRange({ ticker: { price, low24h: low, high24h: high, dp } }: { ticker: Ticker }) {
-  if (low === null || high === null) return null;
-  const share = high > low ? Math.min(1, Math.max(0, (price - low) / (high - low))) : 0.5;
+export function DayRange({ ticker }: { ticker: Ticker | null }) {
+  const { price = 0, low24h: low = null, high24h: high = null, dp = 2 } = ticker ?? {};
   const [from, to] = [formatPrice(low, dp), formatPrice(high, dp)];
+  const isKnown = low !== null && high !== null;
+  const share = isKnown && high > low ? Math.min(1, Math.max(0, (price - low) / (high - low))) : 0.5;
   return (
     <div className="day-range">
-      <span title={`Low of 24 hours: ${from.full}`}>{from.plain}</span>
+      <span title="Low of 24 hours">{from.plain}</span>
       <span
         className="day-range-bar"
         role="img"
-        aria-label={`${Math.round(100 * share)}% of the way from the 24 hours' low, ${from.full}, to the high, ${to.full}`}
+        aria-label={
+          isKnown
+            ? `${Math.round(100 * share)}% of the way from the 24 hours' low, ${from.full}, to the high, ${to.full}`
+            : "Low and high of 24 hours: not known"
+        }
       >
-        <span style={{ insetInlineStart: `${100 * share}%` }} />
+        {isKnown && <span style={{ insetInlineStart: `${100 * share}%` }} />}
       </span>
-      <span title={`High of 24 hours: ${to.full}`}>{to.plain}</span>
+      <span title="High of 24 hours">{to.plain}</span>
     </div>
   );
 }

@@ -5,9 +5,15 @@ import { symbolName } from "../names.ts";
 import { DayRange } from "./DayRange.tsx";
 import "./Facts.css";
 
-export function Facts({ ticker }: { ticker: Ticker }) {
-  const { base, quote } = symbolName(ticker.symbol);
-  const { volume24h, quoteVolume24h, spreadBps } = ticker;
+interface Props {
+  readonly symbol: string;
+  /** Null until one is known: the figures' places are kept. */
+  readonly ticker: Ticker | null;
+}
+
+export function Facts({ symbol, ticker }: Props) {
+  const { base, quote } = symbolName(symbol);
+  const { volume24h = null, quoteVolume24h = null, spreadBps = null } = ticker ?? {};
   return (
     <>
       <DayRange ticker={ticker} />
@@ -22,7 +28,7 @@ export function Facts({ ticker }: { ticker: Ticker }) {
         </dd>
         <dt>Spread</dt>
         <dd title="Between the outermost exchanges, in hundredths of a percent">
-          {spreadBps === null ? "–" : spreadBps.toFixed(2)} <span className="unit">bps</span>
+          {spreadBps === null ? "–" : spreadBps.toFixed(2)} {spreadBps !== null && <span className="unit">bps</span>}
         </dd>
       </dl>
     </>

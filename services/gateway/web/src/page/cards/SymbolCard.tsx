@@ -53,24 +53,26 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
             <p className="card-change">
               <Change percent={lastTicker?.changePercent24h ?? null} isOld={isOld} />
               <span className="unit" title="Change in 24 hours">
-                {signed(lastTicker?.change24h, dp)}
+                {signed(lastTicker?.change24h ?? Number.NaN, dp)}
               </span>
             </p>
             <QualityLine symbol={symbol} state={state} isPaused={isPaused} />
-            {lastTicker && <Facts ticker={lastTicker} />}
+            <Facts symbol={symbol} ticker={lastTicker} />
           </div>
           <div className="card-chart">
             {lastTicker && <PriceChart symbol={symbol} />}
             <Legend ticker={state.latest} />
           </div>
-          <div className="card-why">{state.latest && <WhyThisPrice ticker={state.latest} />}</div>
+          <div className="card-why">
+            <WhyThisPrice ticker={state.latest} />
+          </div>
         </div>
       )}
     </article>
   );
 });
 
-function signed(change: number | undefined, dp: number): string {
-  if (change === undefined || Number.isNaN(change)) return "";
+function signed(change: number, dp: number): string {
+  if (Number.isNaN(change)) return "";
   return `${change < 0 ? "−" : "+"}${formatPrice(Math.abs(change), dp).plain}`;
 }

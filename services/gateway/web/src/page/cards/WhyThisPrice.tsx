@@ -6,17 +6,17 @@ import { exchangeName } from "../names.ts";
 import "./WhyThisPrice.css";
 import { contributions } from "./why.ts";
 
-export function WhyThisPrice({ ticker }: { ticker: TickerMessage }) {
+export function WhyThisPrice({ ticker }: { ticker: TickerMessage | null }) {
   const [isOpen, setIsOpen] = useState(false);
   return (
     <details className="why" onToggle={(event) => setIsOpen(event.currentTarget.open)}>
       <summary>Why this price?</summary>
-      {isOpen && <Sources ticker={ticker} />}
+      {isOpen && (ticker ? <Sources ticker={ticker} /> : <p>The first price has not come yet.</p>)}
     </details>
   );
 }
 
-export function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: TickerMessage }) {
+function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: TickerMessage }) {
   const sum = price === null ? null : contributions(sources, price, dp);
   const decimals = sum?.decimals ?? dp;
   return (

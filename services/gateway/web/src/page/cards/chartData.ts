@@ -50,6 +50,9 @@ export function withRow(rows: readonly Row[], row: Row, { stepS, steps }: Grid):
   return [...kept, row];
 }
 
+/** So many steps without a point are the rhythm's jitter: a price each second can miss a second. More are a gap. */
+const JITTER = 2;
+
 /** Return one line over the whole grid that ends at `end`, with a point for each step. */
 export function lineOf(
   rows: readonly Row[],
@@ -62,8 +65,13 @@ export function lineOf(
     const time = end - stepS * (steps - 1 - index);
     const value = byTime.get(time);
     if (value === undefined) return { time };
-    return { time, value, isEnd: time < end && byTime.get(time + stepS) === undefined };
+    return { time, value, isEnd: time < end && !nextKnown(time) };
   });
+
+  function nextKnown(time: number): boolean {
+    for (let step = 1; step <= JITTER + 1; step++) if (byTime.get(time + step * stepS) !== undefined) return true;
+    return false;
+  }
 }
 
 /** Tell whether a row goes on where another ended: the next step, or the same one again, of the same exchanges. */

@@ -12,14 +12,14 @@ import "./ExchangeStrip.css";
 import { LatencyReading } from "./LatencyReading.tsx";
 
 export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
-  const { exchanges } = useHeld(useConnection());
+  const { exchanges, status } = useHeld(useConnection());
   const feeds = Object.values(exchanges).sort((a, b) => a.exchange.localeCompare(b.exchange));
   return (
     <section className="exchanges" aria-label="Exchanges">
       <ul>
         {feeds.map((feed) => (
           <li key={`${feed.exchange} ${feed.instance}`}>
-            <Exchange feed={feed} />
+            <Exchange feed={feed} isTold={status !== "reconnecting" && status !== "offline"} />
           </li>
         ))}
       </ul>
@@ -37,31 +37,36 @@ const MARKS: Readonly<Record<FeedStatus["state"], MarkState>> = {
   down: "offline",
 };
 
-function Exchange({
-  feed: { exchange, state, reason, since, symbols, lastTickTime, reconnects, simulated },
-}: {
-  feed: FeedStatus;
-}) {
+interface Props {
+  readonly feed: FeedStatus;
+  /** Whether we are told when this changes: without a stream, it is only what was last known. */
+  readonly isTold: boolean;
+}
+
+function Exchange({ feed, isTold }: Props) {
+  const { exchange, state, reason, since, symbols, lastTickTime, reconnects, simulated } = feed;
   const isWell = state === "connected";
   const isPaused = useValue(pausedAt) !== null;
+  const mark = isPaused ? "paused" : isTold ? MARKS[state] : "stale";
   return (
     <Popover
       isHint
       className="exchange"
       label={
         <>
-          <StateMark state={isPaused ? "paused" : MARKS[state]} />
+          <StateMark state={mark} />
           <b>{exchangeName(exchange)}</b>
-          <span className="exchange-state" data-state={state}>
+          <span className="exchange-state" data-state={isTold ? state : undefined}>
+            {!isTold && "was "}
             {isWell ? state : `${state} since ${formatTimeOfDay(since, "minutes")}`}
             {!isWell && reason && `: ${reason}`}
           </span>
-          {isWell && <span className="label">{count(symbols, "symbol")}</span>}
+          {isWell && isTold && <span className="label">{count(symbols, "symbol")}</span>}
         </>
       }
     >
       <p>
-        {exchangeName(exchange)} is {state} {formatSince(since)}
+        {exchangeName(exchange)} {isTold ? "is" : "was last known to be"} {state} {formatSince(since)}
         {reason && `: ${reason}`}.
       </p>
       <p>

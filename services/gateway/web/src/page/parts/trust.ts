@@ -54,7 +54,7 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
   const used =
     latest?.sources.filter((source) => source.usedPrice !== null).map((source) => exchangeName(source.exchange)) ?? [];
   const age = ageMs === null ? "" : ` Last confirmed ${formatAge(ageMs)} ago.`;
-  if (error) return `${sentence(error.message)}${age}`;
+  if (error && error.code !== "unreachable") return `${sentence(error.message)}${age}`;
   if (status === "offline") return `The gateway cannot be reached.${age}`;
   if (status === "reconnecting") return `The stream is away.${age}`;
   switch (latest?.quality) {
