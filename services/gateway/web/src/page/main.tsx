@@ -1,14 +1,5 @@
-/** Mounts the page. */
-import { StrictMode } from "react";
-import { createRoot } from "react-dom/client";
-import "./tokens.css";
-import "./base.css";
+/** The page at `/`. */
+import { mount } from "./mount.tsx";
 import { Page } from "./Page.tsx";
 
-const root = document.getElementById("root");
-if (root)
-  createRoot(root).render(
-    <StrictMode>
-      <Page />
-    </StrictMode>,
-  );
+mount(<Page />);

@@ -69,7 +69,7 @@ function TileState({ symbol, state, isPaused }: { symbol: string; state: SymbolS
   return (
     <span className="tile-state" title={isPaused ? "Updates are paused" : reasonOf(state, ageMs)}>
       <span className={trust === "live" && !isPaused ? "visually-hidden" : undefined}>{words}</span>
-      <StateMark state={isPaused ? "paused" : trust} />
+      <StateMark state={isPaused ? "paused" : trust} isPulsing />
     </span>
   );
 }

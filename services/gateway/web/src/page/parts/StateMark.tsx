@@ -1,26 +1,29 @@
-/** The dot that says how far to trust a price. Each state has a shape of its own, so that no colour is needed to tell. */
+/** The dot that says how far to trust something. Each state has a shape of its own, so that no colour is needed to tell. */
 import "./StateMark.css";
 import type { Trust } from "./trust.ts";
 
 export type MarkState = Trust | "paused";
 
-export function StateMark({ state }: { state: MarkState }) {
+interface Props {
+  readonly state: MarkState;
+  /** Whether a live one shows its pulse. */
+  readonly isPulsing?: boolean;
+}
+
+export function StateMark({ state, isPulsing = false }: Props) {
   return (
-    <svg className="state-mark" data-state={state} viewBox="0 0 12 12" aria-hidden="true">
-      <Shape state={state} />
-    </svg>
+    <span className="state-mark" data-state={state} data-pulsing={isPulsing || undefined}>
+      <svg viewBox="0 0 12 12" aria-hidden="true">
+        <Shape state={state} />
+      </svg>
+    </span>
   );
 }
 
 function Shape({ state }: { state: MarkState }) {
   switch (state) {
     case "live":
-      return (
-        <>
-          <circle className="state-pulse" cx="6" cy="6" r="4" />
-          <circle cx="6" cy="6" r="4" fill="currentColor" />
-        </>
-      );
+      return <circle cx="6" cy="6" r="4" fill="currentColor" />;
     case "degraded":
       return (
         <>

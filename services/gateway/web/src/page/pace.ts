@@ -1,0 +1,63 @@
+/** Slows prices down to what eyes can follow: many changes a second would only cost the battery of a page left open all day. */
+import type { RealtimeClient, Store, SymbolState } from "../types.ts";
+
+/** Return a client that tells of changes at most every so often, of all symbols at once, always with the newest state. */
+export function paced(client: RealtimeClient, everyMs: number): RealtimeClient {
+  const stores = new Map<string, Store<SymbolState>>();
+  const changed = new Set<() => void>();
+  let toldAt = Number.NEGATIVE_INFINITY;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function tell() {
+    timer = undefined;
+    toldAt = performance.now();
+    const due = [...changed];
+    changed.clear();
+    for (const show of due) show();
+  }
+
+  function tellOf(show: () => void) {
+    changed.add(show);
+    if (timer === undefined) timer = setTimeout(tell, Math.max(0, toldAt + everyMs - performance.now()));
+  }
+
+  function makeStore({ subscribe, getSnapshot, getServerSnapshot }: Store<SymbolState>): Store<SymbolState> {
+    const listeners = new Set<() => void>();
+    let shown: SymbolState | null = null; // while somebody listens
+    let end = () => {};
+    const show = () => {
+      if (!shown) return;
+      shown = getSnapshot();
+      for (const listener of listeners) listener();
+    };
+    return {
+      subscribe(listener) {
+        const own = () => listener();
+        listeners.add(own);
+        if (listeners.size === 1) {
+          end = subscribe(() => tellOf(show));
+          shown = getSnapshot();
+        }
+        return () => {
+          if (!listeners.delete(own) || listeners.size) return;
+          end();
+          shown = null;
+        };
+      },
+      getSnapshot: () => shown ?? getSnapshot(),
+      getServerSnapshot,
+    };
+  }
+
+  return {
+    ...client,
+    symbol(symbol) {
+      let store = stores.get(symbol);
+      if (!store) {
+        store = makeStore(client.symbol(symbol));
+        stores.set(symbol, store);
+      }
+      return store;
+    },
+  };
+}
