@@ -1,6 +1,7 @@
 """Ticks and parameters as the methodology's worked examples write them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aggregator.methodology import aggregate
@@ -33,7 +34,8 @@ def by_exchange(*ticks: Tick) -> dict[str, Tick]:
 
 
 def last_good(price: float, *, age_s: float = 0.0, **figures: Any) -> LastGood:
-    return LastGood(price=price, time_ms=NOW_MS - round(age_s * 1000), **figures)
+    time_ms = NOW_MS - round(age_s * 1000)
+    return replace(result_of(), price=price, quality="ok", sources_used=1, aggregated_time_ms=time_ms, **figures)
 
 
 def result_of(

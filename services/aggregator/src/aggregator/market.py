@@ -1,6 +1,7 @@
 """What is known of each symbol between two prices: newest ticks, flags, the last good price. No I/O, no clock."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from market_pulse.model import Symbol, Tick, Ticker, parse_symbol
@@ -60,7 +61,9 @@ class SymbolState:
     def make_ticker(self, now_ms: int, parameters: Parameters) -> Ticker:
         """Make the ticker of this moment, and remember what the next one needs."""
         result = aggregate(now_ms, self.ticks, self.flags, self.last_good, parameters)
-        self.result, self.flags, self.last_good = result, result.flags, result.last_good
+        self.result, self.flags = result, result.flags
+        if result.sources_used:
+            self.last_good = result
         return to_ticker(result, self.symbol, self.seq, self.dp)
 
 
@@ -128,22 +131,11 @@ def _last_good(ticker: Ticker) -> LastGood | None:
     if not is_figure(ticker.price):
         return None
     if ticker.quality in {"ok", "single", "disputed"}:
-        time_ms: int | None = ticker.aggregated_time_ms
-    else:
-        time_ms = ticker.received_time_ms  # held already: all that is known is that it is no younger than its newest tick
-    if time_ms is None:
+        return ticker
+    if ticker.received_time_ms is None:
         return None
-    return LastGood(
-        price=ticker.price,
-        time_ms=time_ms,
-        open24h=ticker.open24h,
-        change24h=ticker.change24h,
-        change_percent24h=ticker.change_percent24h,
-        high24h=ticker.high24h,
-        low24h=ticker.low24h,
-        exchange_time_ms=ticker.exchange_time_ms,
-        received_time_ms=ticker.received_time_ms,
-    )
+    # Held already: all that is known is that it is no younger than its newest tick.
+    return replace(ticker, aggregated_time_ms=ticker.received_time_ms)
 
 
 def _is_time(time_ms: int) -> bool:

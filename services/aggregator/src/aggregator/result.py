@@ -1,8 +1,8 @@
-"""What the methodology is given and what it hands back: its parameters, the last good price, and a result. Values only."""
+"""What the methodology is given and what it hands back: its parameters, and a result. Values only."""
 
 from dataclasses import dataclass
 
-from market_pulse.model import Quality, Source
+from market_pulse.model import Quality, Source, Ticker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,30 +29,13 @@ class Parameters:
         return self.exclusion / 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastGood:
-    """The last price of quality ok, single or disputed, with the figures that belong to it.
-
-    `time_ms` is when that price was made, on our clock; the other two times are those of the newest tick it was made of.
-    """
-
-    price: float
-    time_ms: int
-    open24h: float | None = None
-    change24h: float | None = None
-    change_percent24h: float | None = None
-    high24h: float | None = None
-    low24h: float | None = None
-    exchange_time_ms: int | None = None
-    received_time_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Result:
-    """One symbol's price at one moment, not yet rounded, and what the next call needs to know: `flags`, `last_good`.
+    """One symbol's price at one moment, not yet rounded: made once, never changed.
 
-    `flags` names the exchanges that are excluded until they come back. `clock_skew` is true when every fresh source's clock
-    is off in the same direction, so that ours is the likely culprit. The other fields are those of the ticker.
+    `flags` names the exchanges that are excluded until they come back, which the next call needs to know. `clock_skew` is
+    true when every fresh source's clock is off in the same direction, so that ours is the likely culprit. The other fields
+    are those of the ticker.
     """
 
     price: float | None
@@ -74,5 +57,8 @@ class Result:
     received_time_ms: int | None
     aggregated_time_ms: int
     flags: frozenset[str]
-    last_good: LastGood | None
     clock_skew: bool
+
+
+LastGood = Result | Ticker
+"""The last one of quality ok, single or disputed: what is held when there is no source."""
