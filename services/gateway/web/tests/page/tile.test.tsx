@@ -119,6 +119,12 @@ describe("the count of connected symbols", () => {
   const SYMBOLS = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"];
   const button = () => screen.getByRole("button");
 
+  test("does not count a price whose exchanges have all been silent for a while", () => {
+    render(<ConnectedCount symbols={["BTC-USDT"]} />, { wrapper: client.wrapper });
+    client.say("BTC-USDT", state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 14_000 })] }));
+    expect(button().textContent).toBe("Real-time · 0/1 connected");
+  });
+
   test("counts fresh and undisputed prices, not sockets", () => {
     render(<ConnectedCount symbols={SYMBOLS} />, { wrapper: client.wrapper });
     expect(button().textContent).toBe("Real-time · 0/4 connected");

@@ -8,6 +8,8 @@ export interface Point {
 
 export const STEP_MS = 10_000;
 export const SPAN_MS = 600_000;
+/** From here on time without a price is a gap. Less is the rhythm's jitter, and that of a thinned history. */
+export const GAP_MS = 3 * STEP_MS;
 
 /** Return the points with a price added: one per step, none older than the span. An old price changes nothing, nor does one that is none. */
 export function extend(points: readonly Point[], time: number, price: number): readonly Point[] {
@@ -21,7 +23,7 @@ export function extend(points: readonly Point[], time: number, price: number): r
 
 /**
  * Return an SVG path through the points, in a box whose right edge is the newest point and whose width is the span.
- * A gap of more than two steps is left open. Fewer than two points make no line.
+ * Gaps are left open. Fewer than two points make no line.
  */
 export function linePath(points: readonly Point[], width: number, height: number): string {
   const end = points.at(-1)?.time ?? 0;
@@ -34,7 +36,7 @@ export function linePath(points: readonly Point[], width: number, height: number
     .map(({ time, price }) => {
       const x = width * (1 - (end - time) / SPAN_MS);
       const y = isFlat ? height / 2 : height * (1 - (price - low) / range);
-      const command = time - before > 2 * STEP_MS ? "M" : "L";
+      const command = time - before > GAP_MS ? "M" : "L";
       before = time;
       return `${command}${x.toFixed(1)} ${y.toFixed(1)}`;
     })

@@ -3,7 +3,7 @@ import { useMemo, useSyncExternalStore } from "react";
 import { tickerAge } from "../../client.ts";
 import type { RealtimeClient, Store, SymbolState } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
-import { isConnected, reasonOf, type Trust, trustOf } from "../parts/trust.ts";
+import { countsAsConnected, isAgeing, reasonOf, type Trust, trustOf } from "../parts/trust.ts";
 
 export interface Standing {
   readonly symbol: string;
@@ -18,11 +18,11 @@ export interface Standing {
 /** Return how a symbol stands; the same object as before if nothing but the price has changed. */
 export function standingOf(symbol: string, state: SymbolState, before: Standing | undefined, now: number): Standing {
   const trust = trustOf(state);
-  const counts = isConnected(state);
+  const counts = countsAsConnected(state);
   const reason = reasonOf(state, null);
   if (before?.trust === trust && before.isConnected === counts)
     return before.reason === reason ? before : { ...before, reason };
-  const silentMs = trust === "stale" ? (tickerAge(state, now) ?? 0) : 0; // it has been so before we noticed
+  const silentMs = state.latest && isAgeing(state.latest) ? (tickerAge(state, now) ?? 0) : 0; // so before we noticed
   return { symbol, trust, isConnected: counts, since: now - silentMs, reason };
 }
 

@@ -4,7 +4,7 @@ import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { fetchHistory } from "../history.ts";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
-import { extend, type Point, SPAN_MS, STEP_MS } from "./sparkline.ts";
+import { extend, GAP_MS, type Point, SPAN_MS, STEP_MS } from "./sparkline.ts";
 
 const RENEW_MS = 1000;
 
@@ -18,17 +18,24 @@ export function useSparkline(symbol: string): readonly Point[] {
     const abort = new AbortController();
     const store = client.symbol(symbol);
     let renewedAt = 0;
-    fetchHistory(symbol, "1s", abort.signal, SPAN_MS / STEP_MS).then((history) => {
+    let newest = 0;
+    async function load() {
+      const history = await fetchHistory(symbol, "1s", abort.signal, SPAN_MS / STEP_MS);
       if (abort.signal.aborted || !history) return;
-      const { times, prices } = history;
-      const past = times.reduce<readonly Point[]>((line, time, index) => extend(line, time, prices[index] ?? Number.NaN), []);
-      setPoints((live) => live.reduce((line, { time, price }) => extend(line, time, price), past));
-    });
+      const past = history.times.map((time, index) => ({ time, price: history.prices[index] ?? Number.NaN }));
+      setPoints((live) =>
+        [...past, ...live].reduce<readonly Point[]>((line, { time, price }) => extend(line, time, price), []),
+      );
+    }
+    void load();
     const end = store.subscribe(() => {
       const { ticker, isConnected } = store.getSnapshot();
       if (!ticker || !isConnected || performance.now() - renewedAt < RENEW_MS) return;
       renewedAt = performance.now();
-      setPoints((line) => extend(line, ticker.receivedTime ?? ticker.aggregatedTime, ticker.price));
+      const time = ticker.receivedTime ?? ticker.aggregatedTime;
+      if (newest && time - newest > GAP_MS) void load(); // the page slept, perhaps, and prices went on
+      newest = time;
+      setPoints((line) => extend(line, time, ticker.price));
     });
     return () => {
       abort.abort();

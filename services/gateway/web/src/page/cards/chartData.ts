@@ -50,8 +50,8 @@ export function withRow(rows: readonly Row[], row: Row, { stepS, steps }: Grid):
   return [...kept, row];
 }
 
-/** So many steps without a point are the rhythm's jitter: a price each second can miss a second. More are a gap. */
-const JITTER = 2;
+/** From so many steps on the time between two points is a gap. Less is the rhythm's jitter: a price each second can miss one. */
+export const GAP_STEPS = 4;
 
 /** Return one line over the whole grid that ends at `end`, with a point for each step. */
 export function lineOf(
@@ -69,7 +69,7 @@ export function lineOf(
   });
 
   function nextKnown(time: number): boolean {
-    for (let step = 1; step <= JITTER + 1; step++) if (byTime.get(time + step * stepS) !== undefined) return true;
+    for (let step = 1; step < GAP_STEPS; step++) if (byTime.get(time + step * stepS) !== undefined) return true;
     return false;
   }
 }

@@ -5,7 +5,7 @@ import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { fetchHistory, type Resolution } from "../history.ts";
 import { pausedAt, scheme, theme } from "../settings.ts";
 import { useValue } from "../value.ts";
-import { type Grid, type Row, rowsOf, stepTime } from "./chartData.ts";
+import { GAP_STEPS, type Grid, type Row, rowsOf, stepTime } from "./chartData.ts";
 import type { DrawnChart } from "./drawChart.ts";
 
 const REDRAW_MS = 250; // a chart's step is a second: more often is only heat
@@ -62,29 +62,35 @@ function feed(chart: DrawnChart, client: RealtimeClient, symbol: string, { grid,
   const abort = new AbortController();
   let frame = 0;
   let drawnAt = 0;
-  let isLoaded = false;
+  let newest: number | null = null; // the newest step drawn; null while the history is on its way
+
+  async function load() {
+    newest = null;
+    const history = await fetchHistory(symbol, resolution, abort.signal);
+    if (abort.signal.aborted) return;
+    const rows = history ? rowsOf(history, grid) : [];
+    const { ticker } = store.getSnapshot();
+    newest = Math.max(rows.at(-1)?.time ?? 0, stepTime(ticker?.aggregatedTime ?? Date.now(), grid));
+    if (ticker) chart.setDecimals(ticker.dp);
+    chart.load(rows, newest, grid);
+    draw();
+  }
 
   function draw() {
     frame = 0;
     const { ticker, isConnected } = store.getSnapshot();
-    if (!isLoaded || !ticker || !isConnected) return;
-    if (performance.now() - drawnAt < REDRAW_MS) return;
+    if (newest === null || !ticker || !isConnected) return;
     drawnAt = performance.now();
+    const row = rowNow(ticker, grid);
+    if (row.time - newest >= GAP_STEPS * grid.stepS) return void load(); // the page slept, perhaps, and prices went on
+    newest = Math.max(newest, row.time);
     chart.setDecimals(ticker.dp);
-    chart.add(rowNow(ticker, grid));
+    chart.add(row);
   }
 
-  fetchHistory(symbol, resolution, abort.signal).then((history) => {
-    if (abort.signal.aborted) return;
-    const rows = history ? rowsOf(history, grid) : [];
-    const { ticker } = store.getSnapshot();
-    if (ticker) chart.setDecimals(ticker.dp);
-    chart.load(rows, Math.max(rows.at(-1)?.time ?? 0, stepTime(ticker?.aggregatedTime ?? Date.now(), grid)), grid);
-    isLoaded = true;
-    draw();
-  });
+  void load();
   const end = store.subscribe(() => {
-    frame ||= requestAnimationFrame(draw);
+    if (performance.now() - drawnAt >= REDRAW_MS) frame ||= requestAnimationFrame(draw);
   });
   return () => {
     abort.abort();

@@ -19,14 +19,14 @@ export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
   return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
 }
 
-/** Whether all exchanges that a price is made of have been silent so long that they count for less already. */
-function isAgeing({ sources }: TickerMessage): boolean {
+/** Whether all exchanges have been silent for so long that they count for less already, or not at all. */
+export function isAgeing({ sources }: TickerMessage): boolean {
   return !sources.some((source) => source.state === "used");
 }
 
 /** Whether a symbol counts as connected: a fresh price that no exchange contradicts. */
-export function isConnected({ isConnected, latest }: SymbolState): boolean {
-  return isConnected && (latest?.quality === "ok" || latest?.quality === "single");
+export function countsAsConnected({ isConnected, latest }: SymbolState): boolean {
+  return isConnected && (latest?.quality === "ok" || latest?.quality === "single") && !isAgeing(latest);
 }
 
 /** A few words, as they stand in a tile: "14 s ago". */
