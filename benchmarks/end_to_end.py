@@ -1,6 +1,6 @@
 """How long from an exchange's send of a trade to the browser's receipt, hop by hop, with every part a process of its own.
 
-    python benchmarks/end_to_end.py [--symbols 200] [--rate 1000] [--seconds 20] [--rounds 3]
+    python benchmarks/bench.py end_to_end [--symbols 200] [--rate 1000] [--seconds 20] [--rounds 3]
 
 The simulator stamps each trade when it sends it; all clocks are this machine's, in milliseconds. Beside the whole path, in the
 same run and on the same messages, stands a floor: a bare WebSocket client of the simulator that does nothing with what it gets.
@@ -9,12 +9,10 @@ same run and on the same messages, stands a floor: a bare WebSocket client of th
 import argparse
 import asyncio
 import os
-import platform
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -22,6 +20,7 @@ import orjson
 import uvloop
 from websockets.asyncio.client import connect
 
+import report
 import system  # noqa: F401 - makes the tests' support importable
 from market_pulse import channels
 from market_pulse.codec import decode_tick
@@ -151,43 +150,45 @@ def percentiles(values: list[float]) -> tuple[float, float]:
     return median(values), cuts[98]
 
 
-def report(rounds: list[Samples], seconds: float) -> None:
-    print("\n| hop | p50 ms | p99 ms | samples |\n|---|---|---|---|")
+def show(rounds: list[Samples], seconds: float) -> None:
+    rows: list[tuple[report.Cell, ...]] = []
     for hop in HOPS:
-        figures = [percentiles(one.by_hop[hop]) for one in rounds]
-        count = sum(len(one.by_hop[hop]) for one in rounds)
-        print(f"| {hop} | {median(p50 for p50, _ in figures):.1f} | {median(p99 for _, p99 in figures):.1f} | {count} |")
-    whole = median(percentiles(one.by_hop["whole path"])[0] for one in rounds)
-    floor = median(percentiles(one.by_hop["floor: bare client's receipt"])[0] for one in rounds)
-    print(f"\nwhole path / floor, p50: {whole / max(floor, 0.1):.1f}")
+        p50, p99 = zip(*(percentiles(one.by_hop[hop]) for one in rounds), strict=True)
+        rows.append((hop, report.spread(p50), report.spread(p99), sum(len(one.by_hop[hop]) for one in rounds)))
+    report.table("From the exchange to the browser", ("hop", "p50 ms", "p99 ms", "samples"), rows)
+    whole, floor = (
+        [percentiles(one.by_hop[hop])[0] for one in rounds] for hop in ("whole path", "floor: bare client's receipt")
+    )
+    print(f"\nwhole path / floor, p50: {report.cell(report.ratio(whole, floor))}")
     shares = {name: median(one.cores[name] for one in rounds) for name in rounds[0].cores}
     print("cores used: " + ", ".join(f"{name} {share:.2f}" for name, share in shares.items()))
     for name in ("ticks", "tickers"):
         print(f"{name} a second: {median(getattr(one, name) for one in rounds) / seconds:.0f}")
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: list[str]) -> None:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bench.py end_to_end", description=__doc__, formatter_class=plain)
     parser.add_argument("--symbols", type=int, default=200)
     parser.add_argument("--rate", type=float, default=1000, help="market events a second, over all exchanges and symbols")
     parser.add_argument("--seconds", type=float, default=20, help="length of a round")
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
-    print(", ".join(f"{name} {version(name)}" for name in ("websockets", "redis", "hiredis", "uvicorn", "uvloop", "orjson")))
+    options = parser.parse_args(arguments)
+    print(report.packages("websockets", "redis", "hiredis", "uvicorn", "uvloop", "orjson"))
+    uvloop.run(run(options.symbols, options.rate, options.seconds, options.rounds))
+
+
+async def run(count: int, rate: float, seconds: float, rounds: int) -> None:
+    """Start all parts, let so many symbols move, measure the rounds and show what came out."""
     with tempfile.TemporaryDirectory() as folder:
-        async with running_stack(Path(folder), MAX_SYMBOLS=str(max(options.symbols, 4))) as stack:
+        async with running_stack(Path(folder), MAX_SYMBOLS=str(max(count, 4))) as stack:
             listings = await stack.bus.listings()
             common = frozenset.intersection(*listings.values())
             featured = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]
             others = sorted(symbol for symbol in common if symbol.endswith("-USDT") and symbol not in featured)
-            symbols = [*featured, *others][: options.symbols]
-            await stack.limit_market(symbols, options.rate)
-            amount = f"{len(symbols)} symbols, {options.rate:.0f} market events a second"
-            print(f"{amount}, {options.rounds} rounds of {options.seconds:.0f} s")
+            symbols = [*featured, *others][:count]
+            await stack.limit_market(symbols, rate)
+            amount = f"{len(symbols)} symbols, {rate:.0f} market events a second"
+            print(f"{amount}, {rounds} rounds of {seconds:.0f} s")
             await measure(stack, symbols, 5)  # warm: every symbol subscribed everywhere
-            report([await measure(stack, symbols, options.seconds) for _ in range(options.rounds)], options.seconds)
-
-
-if __name__ == "__main__":
-    uvloop.run(main())
+            show([await measure(stack, symbols, seconds) for _ in range(rounds)], seconds)

@@ -1,23 +1,20 @@
 """What publishing one tick costs the publisher's processor: through the bus, through the Redis client, and at the least.
 
-    python benchmarks/publish.py [--rounds 5] [--ticks 2000]
+    python benchmarks/bench.py publish [--rounds 5] [--ticks 2000]
 
 All three run the same Lua script on the same server, a Valkey of the benchmark's own, one call after the other. `client` is the
 Redis library's general way (pool, retries, telemetry); `floor` writes and reads a connection and does nothing else.
 """
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 from importlib.resources import files
-from statistics import median
 from typing import Any
 
 import uvloop
 
+import report
 import system  # noqa: F401 - makes the tests' support importable
 from market_pulse import channels
 from market_pulse.bus import LAST_TICK_EXPIRY_S, open_bus
@@ -32,12 +29,20 @@ TICK = Tick(
 CHANNEL = channels.ticks(TICK.exchange, TICK.symbol)
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: list[str]) -> None:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bench.py publish", description=__doc__, formatter_class=plain)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ticks", type=int, default=2000, help="per way and round")
-    options = parser.parse_args()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, redis {version('redis')}")
+    options = parser.parse_args(arguments)
+    print(report.packages("redis", "hiredis", "orjson"))
+    costs = uvloop.run(measure(options.rounds, options.ticks))
+    rows = [(name, report.spread(figures), report.ratio(figures, costs["floor"])) for name, figures in costs.items()]
+    report.table("Publishing one tick", ("way", "processor time per tick, us", "ratio to the floor"), rows)
+
+
+async def measure(rounds: int, ticks: int) -> dict[str, list[float]]:
+    """Return the processor time per tick of each way, in microseconds, round by round."""
     async with redis_server() as server, open_bus(server.url) as bus:
         script = bus.client.register_script((files("market_pulse") / "publish.lua").read_text())
         pool: Any = bus.client.connection_pool
@@ -60,18 +65,11 @@ async def main() -> None:
             "floor": floor,
         }
         costs: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for name, way in ways.items():
                 before = time.process_time()
-                for _ in range(options.ticks):
+                for _ in range(ticks):
                     await way()
-                costs[name].append((time.process_time() - before) / options.ticks * 1e6)
+                costs[name].append((time.process_time() - before) / ticks * 1e6)
         await connection.disconnect()
-    least = median(costs["floor"])
-    print("\n| way | processor time per tick, us | ratio to the floor |\n|---|---|---|")
-    for name, figures in costs.items():
-        print(f"| {name} | {median(figures):.0f} | {median(figures) / least:.2f} |")
-
-
-if __name__ == "__main__":
-    uvloop.run(main())
+    return costs

@@ -1,6 +1,6 @@
 """Minutes of the whole system under faults at random, watched: memory of each part, logs, and what clients are told.
 
-    python benchmarks/soak.py [--minutes 10] [--seed 1]
+    python benchmarks/bench.py soak [--minutes 10] [--seed 1]
 
 Every few seconds an exchange is muted, cut, refused, frozen, garbled, delayed or announces its end, alone or with others, and
 is healed again. Meanwhile streams are read and checked: numbers never go back, no old price is called fresh, prices stay
@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import report
 import system  # noqa: F401 - makes the tests' support importable
 from support.stack import EXCHANGES, Stack, events, running_stack
 from support.waiting import until
@@ -113,12 +114,18 @@ async def sample(stack: Stack, samples: list[dict[str, float]]) -> None:
         await asyncio.sleep(SAMPLE_S)
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: list[str]) -> None:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bench.py soak", description=__doc__, formatter_class=plain)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="print each fault")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    asyncio.run(run(options.minutes, options.seed, print if options.verbose else lambda _: None))
+
+
+async def run(minutes: float, seed: int, say: Callable[[str], None]) -> None:
+    """Trouble the whole system for some minutes, then show what was seen."""
     samples: list[dict[str, float]] = []
     watcher = Watcher()
     with tempfile.TemporaryDirectory() as folder:
@@ -131,25 +138,21 @@ async def main() -> None:
                     sample(stack, samples),
                 )
             ]
-            say: Callable[[str], None] = print if options.verbose else lambda _: None
-            faults = await trouble(stack, options.minutes * 60, random.Random(options.seed), say)
+            faults = await trouble(stack, minutes * 60, random.Random(seed), say)
             await stack.heal()
             await until(stack.ready, 120)
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
         # running_stack has checked by now that every part ended well and that no log holds an exception
-    print(f"{options.minutes:.0f} minutes, seed {options.seed}: {faults} faults, all healed; tickers {dict(watcher.qualities)}")
-    print("| part | MB in the second quarter | MB in the last quarter | change |\n|---|---|---|---|")
+    print(f"{minutes:.0f} minutes, seed {seed}: {faults} faults, all healed; tickers {dict(watcher.qualities)}")
     quarter = len(samples) // 4
+    rows = []
     for name in samples[0]:
         early = mean(one[name] for one in samples[quarter : 2 * quarter])
         late = mean(one[name] for one in samples[-quarter:])
-        print(f"| {name} | {early:.1f} | {late:.1f} | {late - early:+.1f} |")
+        rows.append((name, early, late, f"{late - early:+.1f}"))
+    report.table("Memory", ("part", "MB in the second quarter", "MB in the last quarter", "change"), rows)
     print("\n".join(watcher.wrong[:20]) or "nothing wrong in any ticker")
     if watcher.wrong:
         raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
