@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test check fix setup setup-run
+.PHONY: help up demo web test check fix bench setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -65,6 +65,10 @@ fix: setup $(MODULES) ## repair and format what can be
 	$(RUN)/python -m gateway.openapi >$(WEB)/openapi.json
 	$(NPM) run --silent types
 	$(NPM) run --silent fix
+
+bench: $(UV) ## measure, beside what one would use instead; make bench BENCH=fanout ARGS=--quick
+	@$(SYNC) --group bench
+	@$(RUN)/python benchmarks/bench.py $(BENCH) $(ARGS)
 
 setup: $(UV)
 	@$(SYNC)

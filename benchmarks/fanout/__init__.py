@@ -1,0 +1,73 @@
+"""One ticker to many streams: the gateway as it is shipped, beside what one would use instead, and a C loop as the limit.
+
+    python benchmarks/bench.py fanout [--quick] [--only moderate,clock] [--rounds 3]
+
+Each server runs on a core of its own, with a Redis of its own, and is sent ticks in the shape of real ones. Scenes: moderate,
+saturation, clock, half, stalled, life. In the first three the servers take turns, round by round; figures are medians of the
+rounds, ratios medians of each round's ratio. A whole run takes some ten minutes, a quick one, of few clients and one round,
+less than two.
+"""
+
+import argparse
+import resource
+
+import report
+from fanout import clock, lifecycle, moderate, saturation, slow
+from fanout.cores import Cores
+from fanout.run import Run, timed
+from fanout.servers import ALL, GATEWAY, Fleet, redis_program
+from fanout.traffic import SYMBOLS, message
+
+FIRST_PORT = 7600
+SCENES = {
+    "moderate": moderate.measure,
+    "saturation": saturation.measure,
+    "clock": clock.measure,
+    "half": slow.measure_half_speed,
+    "stalled": slow.measure_stalled,
+    "life": lifecycle.measure,
+}
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        "bench.py fanout", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="few clients, one round: does it run, not how fast is it")
+    parser.add_argument("--only", default=",".join(SCENES), help="scenes, separated by commas")
+    parser.add_argument("--servers", help="only these, by the starts of their names, beside the gateway")
+    parser.add_argument("--rounds", type=int, help="rounds of the scenes whose servers take turns (3)")
+    options = parser.parse_args(arguments)
+    scenes = options.only.split(",")
+    if unknown := set(scenes) - set(SCENES):
+        parser.error(f"no such scene: {', '.join(sorted(unknown))}")
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    on = Cores()
+    print(f"{on}; {most} descriptors a process; {len(message(SYMBOLS[0]))} bytes a tick")
+    print(report.program(redis_program(), "--version"))
+    servers = []
+    for server in ALL:
+        if options.servers and server is not GATEWAY and not server.name.startswith(tuple(options.servers.split(","))):
+            continue
+        why = server.missing()
+        print(f"- {server.name}: {server.version() if why is None else f'LEFT OUT: {why}'}", flush=True)
+        if why is None:
+            servers.append(server)
+
+    fleet = Fleet(on, FIRST_PORT)
+    run = Run(fleet, servers, options.quick, options.rounds or (1 if options.quick else 3))
+    try:
+        for scene in scenes:
+            with timed(scene):
+                SCENES[scene](run)
+    finally:
+        fleet.stop()
+    verdict = {True: "yes", False: "**no**", None: "-"}
+    report.table(
+        "What the gateway should reach",
+        ("goal", "reached", "met"),
+        [(one.what, one.reached, verdict[one.met]) for one in run.goals],
+    )
+    print(f"\nThe program that reads the streams used {run.busiest_load:.2f} of its core at most.")

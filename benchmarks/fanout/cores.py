@@ -1,0 +1,75 @@
+"""Which core does what. The measured server has one for itself; its load must not be what limits it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Cores:
+    """The first core is the measured server's, the second the load's; buses and publishers have the rest, if there is any."""
+
+    def __init__(self) -> None:
+        available = sorted(os.sched_getaffinity(0))
+        self.server = {available[0]}
+        self.load = {available[min(1, len(available) - 1)]}
+        self.bus = set(available[2:]) or self.load
+        self.shared = len(available) < 2
+
+    def __str__(self) -> str:
+        what = f"server on core {self.server}, load on {self.load}, bus and publisher on {self.bus}"
+        return what + ("; ONE CORE FOR ALL: no figure means anything" if self.shared else "")
+
+
+@contextmanager
+def pinned_to(cores: set[int]) -> Iterator[None]:
+    """Stay on some cores for the time of the context: processes that are started in it stay there for ever."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [pid]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            found += map(int, _read(children).split())
+    return found
+
+
+def cpu_s(pids: list[int]) -> float:
+    """Return the processor time that processes have used so far, in seconds, to the microsecond."""
+    total_ns = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            total_ns += int((_read(task) or "0").split()[0])
+    return total_ns / 1e9
+
+
+def resident_kb(pids: list[int]) -> float:
+    """Return the resident memory of processes, in KiB."""
+    return sum(int((_read(Path(f"/proc/{pid}/statm")) or "0 0").split()[1]) for pid in pids) * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+def descriptors(pids: list[int]) -> int:
+    """Return how many file descriptors processes have open."""
+    return sum(1 for pid in pids for _ in Path(f"/proc/{pid}/fd").glob("*"))
+
+
+def kernel_tcp_kb() -> float:
+    """Return the memory in this machine's TCP sockets, in KiB."""
+    for line in _read(Path("/proc/net/sockstat")).splitlines():
+        if line.startswith("TCP:"):
+            return int(line.split()[-1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+    return 0.0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # the process or the thread has just ended
+        return ""

@@ -1,0 +1,106 @@
+"""Saturation: the highest number of deliveries a second that a server keeps up with, found by raising the rate."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import median
+
+import report
+from fanout.run import Run
+from fanout.servers import GATEWAY, NCHAN, NODE, Figures, Server, Visit
+
+FULL = ((1000, 1), (1000, 50))
+QUICK = ((200, 50),)
+LATEST_MS = 500.0
+SMALLEST_SHARE = 0.95
+EASY_DELIVERIES_S = 5_000
+MOST_STARTS = 3
+STEP = 1.5
+HIGHEST_RATE = 20_000.0  # messages a second: more than that no bus of prices brings
+WORTH_GOING_ON = 1.03
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best step of a search: messages a second in, and what came of it. None where no step was kept up with."""
+
+    rate: float
+    figures: Figures | None
+
+    @property
+    def deliveries_s(self) -> float:
+        return self.figures.deliveries_s if self.figures else 0.0
+
+
+def measure(run: Run) -> None:
+    for clients, symbols in QUICK if run.quick else FULL:
+        found: defaultdict[Server, list[Best]] = defaultdict(list)
+        for _ in range(1 if run.quick else max(1, run.rounds - 1)):
+            for server in run.servers:
+                found[server].append(_search(run, server, clients, symbols))
+        _print(clients, symbols, found)
+        if symbols > 1:
+            _hold(run, clients, symbols, found)
+
+
+def _search(run: Run, server: Server, clients: int, symbols: int) -> Best:
+    """Raise the rate from what is easy, or where that is not, from what is easier still."""
+    rate = EASY_DELIVERIES_S / clients
+    for _ in range(MOST_STARTS):
+        best = _climb(run, server, clients, symbols, rate)
+        if best.figures:
+            return best
+        rate /= 4
+    return best
+
+
+def _climb(run: Run, server: Server, clients: int, symbols: int, rate: float) -> Best:
+    """Raise the rate until the server no longer keeps up, or brings no more for it."""
+    running = run.fleet[server]
+    best = Best(rate, None)
+    with Visit(running, [running.group(clients, symbols)]) as visit:
+        while rate <= HIGHEST_RATE:
+            figures = run.note_load(visit.measure(rate, symbols, 1.0, warm_s=0.6))
+            if not _kept_up(server, figures) or figures.deliveries_s < best.deliveries_s * WORTH_GOING_ON:
+                break
+            best = Best(rate, figures)
+            # What takes little of a core says nothing: go to where half of it would be needed.
+            rate = max(rate * STEP, 0.5 * rate / max(figures.cores, 0.02))
+    return best
+
+
+def _kept_up(server: Server, figures: Figures) -> bool:
+    """Tell whether ticks came in time and all of them, or from a server that conflates, the newest of them."""
+    whole = server.conflates or figures.share >= SMALLEST_SHARE
+    return figures.p99_ms <= LATEST_MS and whole and figures.ended == 0 and figures.deliveries_s > 0
+
+
+def _print(clients: int, symbols: int, found: dict[Server, list[Best]]) -> None:
+    ours = [one.deliveries_s for one in found[GATEWAY]]
+    rows = []
+    for server, rounds in found.items():
+        kept = [one.figures for one in rounds if one.figures]
+        rows.append(
+            (
+                server.name,
+                report.spread([one.deliveries_s for one in rounds]),
+                report.ratio(ours, [one.deliveries_s for one in rounds]),
+                median(one.rate for one in rounds) if kept else None,
+                f"{100 * median(one.share for one in kept):.0f} %" if kept else None,
+                median(one.p99_ms for one in kept) if kept else None,
+                median(one.cores for one in kept) if kept else None,
+                median(one.load_cores for one in kept) if kept else None,
+            )
+        )
+    of = "one symbol" if symbols == 1 else f"{symbols} symbols"
+    report.table(
+        f"Saturation: {clients:,} clients, {of}, p99 within {LATEST_MS:.0f} ms",
+        ("server", "deliveries/s", "gateway's over it", "ticks/s in", "delivered", "p99 ms", "cores", "cores of the load"),
+        rows,
+    )
+
+
+def _hold(run: Run, clients: int, symbols: int, found: dict[Server, list[Best]]) -> None:
+    ours = [one.deliveries_s for one in found[GATEWAY]]
+    for other, limit, name in ((NCHAN, 10, "nchan's"), (NODE, 2.5, "Node's")):
+        value = report.ratio(ours, [one.deliveries_s for one in found[other]]) if other in found else None
+        run.at_least(f"sustained deliveries over {name}, {clients:,} clients, {symbols} symbols", value, limit)

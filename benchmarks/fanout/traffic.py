@@ -1,0 +1,180 @@
+"""The traffic: ticks in the shape of real ones, and the two C programs that publish them and that read the streams."""
+
+import hashlib
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from fanout.cores import pinned_to
+from market_pulse import channels
+from market_pulse.codec import encode_ticker
+from market_pulse.model import Source, Symbol, Ticker
+
+HERE = Path(__file__).parents[1]
+CACHE = HERE / ".cache"
+FLAGS = ("-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra")
+PATIENCE_S = 15.0
+
+BASES = (
+    "BTC ETH SOL BNB XRP ADA DOGE TRX AVAX LINK DOT TON SHIB LTC BCH UNI NEAR ICP APT ETC XLM FIL ATOM HBAR ARB OP VET INJ MKR "
+    "AAVE GRT ALGO QNT EGLD STX IMX SAND MANA AXS THETA XTZ EOS FLOW CHZ CRV SNX KAVA ZEC DASH COMP"
+)
+SYMBOLS = tuple(Symbol(f"{base}-USDT") for base in BASES.split())
+
+
+class ToolError(Exception):
+    """A program of the benchmark's own failed or did not answer in time: there is no figure."""
+
+
+def compiled(source: Path) -> Path:
+    """Return the program made from a C file, compiling it where that has not been done before.
+
+    Raises:
+        ToolError: there is no gcc, or it refused the file.
+    """
+    mark = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:12]
+    program = CACHE / f"{source.stem}-{mark}"
+    if not program.exists():
+        if shutil.which("gcc") is None:
+            raise ToolError("gcc is needed to compile the load generator")
+        CACHE.mkdir(exist_ok=True)
+        made = subprocess.run(["gcc", *FLAGS, "-o", program, source], capture_output=True, text=True, check=False, timeout=60)
+        if made.returncode:
+            raise ToolError(made.stderr)
+    return program
+
+
+def message(symbol: Symbol) -> str:
+    """Return a ticker message as the aggregator writes it, with the publisher's marks where number and times belong."""
+    price = 64_012.345678
+    sources = tuple(
+        Source(
+            exchange=exchange,
+            price=price + off,
+            used_price=price + off,
+            weight=weight,
+            age_ms=age_ms,
+            state="used",
+            reason=None,
+        )
+        for exchange, off, weight, age_ms in (
+            ("binance", 0.01, 0.61803398, 12),
+            ("bybit", -0.42, 0.21098765, 140),
+            ("okx", 1.2, 0.17097837, 88),
+        )
+    )
+    ticker = Ticker(
+        symbol=symbol,
+        seq=4_000_000_001,
+        price=price,
+        dp=2,
+        bid=64_012.34,
+        ask=64_012.35,
+        change24h=-1203.111322,
+        change_percent24h=-1.8448,
+        open24h=65_215.457,
+        high24h=65_680.12,
+        low24h=63_222.01,
+        volume24h=31_244.87112,
+        quote_volume24h=1_700_000_000.000001,
+        quality="ok",
+        confidence=1.2,
+        spread_bps=0.25,
+        sources_used=3,
+        sources_total=3,
+        sources=sources,
+        exchange_time_ms=1_700_000_000_012,
+        received_time_ms=1_700_000_000_034,
+        aggregated_time_ms=1_700_000_000_056,
+    )
+    text = encode_ticker(ticker).decode()
+    for value, mark in (("4000000001", "@S"), ("1700000000056", "@M"), ("1700000000.000001", "@U")):
+        if text.count(f":{value}") != 1:
+            raise AssertionError(f"{value} must be in a ticker once: {text}")
+        text = text.replace(f":{value}", f":{mark}")
+    return text
+
+
+def write_messages(file: Path) -> None:
+    """Write what the publisher publishes: a line per symbol."""
+    file.write_text("".join(f"{channels.ticker(symbol)}\t{message(symbol)}\n" for symbol in SYMBOLS))
+
+
+class Tool:
+    """A program that answers each command on its stdin by one line of JSON on its stdout."""
+
+    def __init__(self, program: Path, *arguments: object, cores: set[int]) -> None:
+        self._name = program.name
+        with pinned_to(cores):
+            self._process = subprocess.Popen(
+                [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+        self._unread = b""
+
+    def ask(self, command: str, within_s: float = PATIENCE_S) -> Any:
+        """Give a command and return its answer."""
+        self.tell(command)
+        return self.answer(within_s)
+
+    def tell(self, command: str) -> None:
+        """Give a command; its answer has to be taken before the next one."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(command.encode() + b"\n")
+        except BrokenPipeError:
+            raise ToolError(f"{self._name} has ended") from None
+
+    def answer(self, within_s: float = PATIENCE_S) -> Any:
+        """Take an answer.
+
+        Raises:
+            ToolError: none came in time.
+        """
+        assert self._process.stdout is not None
+        end = time.monotonic() + within_s
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
+            part = os.read(self._process.stdout.fileno(), 65536) if ready else b""
+            if not part:
+                raise ToolError(f"{self._name} {'has ended' if ready else f'did not answer within {within_s:.0f} s'}")
+            self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
+        return orjson.loads(line)
+
+    def close(self) -> None:
+        """End the program."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Streams that ask for the same and are read alike: `bytes_per_s` None as they come, 0 never."""
+
+    name: str = "all"
+    count: int
+    path: str
+    bytes_per_s: float | None = None
+
+
+def readers(port: int, groups: Sequence[Group], cores: set[int]) -> Tool:
+    """Start the program that reads streams; nothing is connected yet."""
+    arguments = [f"{one.name}:{one.count}:{-1 if one.bytes_per_s is None else one.bytes_per_s}:{one.path}" for one in groups]
+    return Tool(compiled(HERE / "load" / "readers.c"), port, *arguments, cores=cores)
+
+
+def publisher(port: int, messages: Path, cores: set[int], *, by_http: bool) -> Tool:
+    """Start the program that publishes, to Redis or to an HTTP server's `/publish/`; nothing is published yet."""
+    way = ("http", port, "/publish/") if by_http else ("redis", port)
+    return Tool(compiled(HERE / "load" / "publisher.c"), *way, messages, cores=cores)
