@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import httpx
@@ -235,11 +238,15 @@ async def test_a_connection_serves_rest_first_and_a_stream_after(running: Runnin
         await writer.wait_closed()
 
 
-async def test_vanished_clients_leave_nothing_behind(running: Running, market: Market) -> None:
+async def test_vanished_clients_leave_nothing_behind(
+    running: Running, market: Market, caplog: pytest.LogCaptureFixture
+) -> None:
     """Connections reset in every state, under load."""
 
     async def come_and_go(number: int) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that it is a reset
         writer.write(b"GET /api/realtime?symbols=BTC,SOL HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(number % 7 * 0.004)
         writer.transport.abort()
@@ -255,6 +262,7 @@ async def test_vanished_clients_leave_nothing_behind(running: Running, market: M
     assert hub.stats.opened == hub.stats.closed.total()
     assert not running.gateway.limits._open
     assert not hub._groups
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_stream_before_the_bus_is_there(server: RedisServer, market: Market) -> None:

@@ -48,14 +48,10 @@ class EventStream(Response):
         """Send the head, hand the connection to the hub and wait for its end."""
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if self._protocol.transport.is_closing():
-                return  # the client left before its stream began
-            transport = self._protocol.lend(lambda: self._hub.writable(stream), lambda: self._hub.leave(stream))
-            stream = self._hub.open(transport, self._symbols, self._max_hz, resumed=self._resumed)
-            try:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-            finally:
-                self._hub.leave(stream)
+            if not self._protocol.transport.is_closing():  # as it is when the client left before its stream began
+                transport = self._protocol.lend(lambda: self._hub.writable(stream), lambda: self._hub.leave(stream))
+                stream = self._hub.open(transport, self._symbols, self._max_hz, resumed=self._resumed)
+            while (await receive())["type"] != "http.disconnect":  # to return earlier would be an error to uvicorn
+                pass
         finally:
             self._limits.give_back(self._owner)
