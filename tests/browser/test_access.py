@@ -86,7 +86,7 @@ async def test_a_breakdown_and_the_display_by_keyboard(visitor: Visitor) -> None
     await expect(page.get_by_role("radio", name=re.compile("Dark", re.IGNORECASE))).to_be_hidden()
     await tab_to(page, "^Why this price")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("table")).to_be_visible()
+    await expect(page.locator(".why table")).to_be_visible()
 
 
 async def test_the_chosen_theme_is_there_before_the_first_paint(visitor: Visitor) -> None:

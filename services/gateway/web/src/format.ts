@@ -32,7 +32,7 @@ const STYLES = {
   decimals4: { minimumFractionDigits: 4, maximumFractionDigits: 4 },
   significant4: { minimumSignificantDigits: 4, maximumSignificantDigits: 4 },
   percent: { style: "unit", unit: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" },
-  volume: { notation: "compact", maximumSignificantDigits: 3 },
+  volume: { notation: "compact", minimumSignificantDigits: 3, maximumSignificantDigits: 3 },
 } as const satisfies Record<string, Intl.NumberFormatOptions>;
 
 type Style = keyof typeof STYLES;

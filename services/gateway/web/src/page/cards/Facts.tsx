@@ -5,6 +5,8 @@ import { symbolName } from "../names.ts";
 import { DayRange } from "./DayRange.tsx";
 import "./Facts.css";
 
+const FIGURE_SPACE = "\u2007"; // as wide as a digit: a figure that gains one does not move
+
 interface Props {
   readonly symbol: string;
   /** Null until one is known: the figures' places are kept. */
@@ -28,7 +30,7 @@ export function Facts({ symbol, ticker }: Props) {
         </dd>
         <dt>Spread</dt>
         <dd title="Between the outermost exchanges, in hundredths of a percent">
-          {spreadBps === null ? "–" : spreadBps.toFixed(2)} {spreadBps !== null && <span className="unit">bps</span>}
+          {spreadBps === null ? "–" : spreadBps.toFixed(2).padStart(6, FIGURE_SPACE)} {spreadBps !== null && <span className="unit">bps</span>}
         </dd>
       </dl>
     </>
