@@ -30,7 +30,8 @@ export function Facts({ symbol, ticker }: Props) {
         </dd>
         <dt>Spread</dt>
         <dd title="Between the outermost exchanges, in hundredths of a percent">
-          {spreadBps === null ? "–" : spreadBps.toFixed(2).padStart(6, FIGURE_SPACE)} {spreadBps !== null && <span className="unit">bps</span>}
+          {spreadBps === null ? "–" : spreadBps.toFixed(2).padStart(6, FIGURE_SPACE)}{" "}
+          {spreadBps !== null && <span className="unit">bps</span>}
         </dd>
       </dl>
     </>
