@@ -4,7 +4,8 @@ A message is one JSON object, camelCase, version 1. A point of a history is an e
 """
 
 from collections.abc import Iterable, Mapping
-from math import inf, isfinite
+from math import inf
+from operator import itemgetter
 from typing import Any, cast
 
 import orjson
@@ -13,6 +14,9 @@ from .model import FeedStatus, Point, Source, Symbol, Tick, Ticker
 
 VERSION = 1
 LARGEST_INTEGER = 2**53  # what a JSON number carries exactly
+_TICK_FIGURES = ("bid", "ask", "open24h", "high24h", "low24h", "volume24h", "quoteVolume24h")  # in the order of Tick's fields
+_TICK_FIGURES_OF = itemgetter(*_TICK_FIGURES)
+_PLAIN = frozenset({float, type(None)})  # what JSON was read as is finite
 
 
 class CodecError(ValueError):
@@ -49,27 +53,25 @@ def decode_tick(data: bytes) -> Tick:
         CodecError: no JSON object, a field of the wrong type, or a price that is missing, not finite or not above zero.
     """
     message = _object(data)
-    price = _number(message, "price")
-    if price is None or price <= 0:
+    price = _required_number(message, "price")
+    if price <= 0:
         raise CodecError("a tick needs a price above zero")
-    received_time_ms = _integer(message, "receivedTime")
-    if received_time_ms is None:
-        raise CodecError("a tick needs its receivedTime")
+    try:
+        figures = _TICK_FIGURES_OF(message)
+        is_plain = _PLAIN.issuperset(map(type, figures))
+    except KeyError:
+        is_plain = False
+    if not is_plain:  # as others may write it: our own ticks have every field, and figures with a point
+        figures = tuple(_number(message, name) for name in _TICK_FIGURES)
     return Tick(
-        exchange=_text(message, "exchange"),
-        symbol=Symbol(_text(message, "symbol")),
-        price=price,
-        bid=_number(message, "bid"),
-        ask=_number(message, "ask"),
-        open24h=_number(message, "open24h"),
-        high24h=_number(message, "high24h"),
-        low24h=_number(message, "low24h"),
-        volume24h=_number(message, "volume24h"),
-        quote_volume24h=_number(message, "quoteVolume24h"),
-        dp=_integer(message, "dp"),
-        exchange_time_ms=_integer(message, "exchangeTime"),
-        received_time_ms=received_time_ms,
-        published_time_ms=_integer(message, "publishedTime"),
+        _text(message, "exchange"),
+        Symbol(_text(message, "symbol")),
+        price,
+        _integer(message, "exchangeTime"),
+        _required_integer(message, "receivedTime"),
+        _integer(message, "publishedTime"),
+        _integer(message, "dp"),
+        *figures,
     )
 
 
@@ -264,13 +266,11 @@ def _text(message: dict[str, Any], name: str) -> str:
 
 def _number(message: dict[str, Any], name: str) -> float | None:
     value = message.get(name)
-    if value is None:
-        return None
-    if type(value) is float or type(value) is int:
-        number = float(value)
-        if isfinite(number):
-            return number
-    raise CodecError(f"{name} must be a finite number or null")
+    if value is None or type(value) is float:
+        return value  # what JSON was read as is finite
+    if type(value) is int:
+        return float(value)
+    raise CodecError(f"{name} must be a number or null")
 
 
 def _required_number(message: dict[str, Any], name: str) -> float:
@@ -282,12 +282,10 @@ def _required_number(message: dict[str, Any], name: str) -> float:
 
 def _integer(message: dict[str, Any], name: str) -> int | None:
     value = message.get(name)
-    if value is None:
-        return None
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is int and abs(value) <= LARGEST_INTEGER:
+    if value is None or (type(value) is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER):
         return value
+    if type(value) is float and value.is_integer() and abs(value) <= LARGEST_INTEGER:
+        return int(value)
     raise CodecError(f"{name} must be a whole number or null")
 
 

@@ -48,7 +48,7 @@ def unique(symbols: Iterable[Symbol]) -> tuple[Symbol, ...]:
     return tuple(dict.fromkeys(symbols))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Tick:
     """One exchange's state of one symbol at one moment, complete: never a change, always the whole.
 
@@ -60,6 +60,10 @@ class Tick:
     exchange: str
     symbol: Symbol
     price: float
+    exchange_time_ms: int | None
+    received_time_ms: int
+    published_time_ms: int | None = None
+    dp: int | None = None
     bid: float | None = None
     ask: float | None = None
     open24h: float | None = None
@@ -67,10 +71,6 @@ class Tick:
     low24h: float | None = None
     volume24h: float | None = None
     quote_volume24h: float | None = None
-    dp: int | None = None
-    exchange_time_ms: int | None
-    received_time_ms: int
-    published_time_ms: int | None = None
 
 
 Quality = Literal["ok", "single", "disputed", "stale", "down"]
@@ -93,7 +93,7 @@ class Source:
     reason: str | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Ticker:
     """One price per symbol, made of all exchanges, with the truth about its quality.
 
