@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import hiredis
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -44,8 +44,7 @@ class BusError(Exception):
     """Redis could not be reached in time, or refused a command. Transient: the caller tries again later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """What became of a published ticker: its number, and how many subscribers received it (patterns included)."""
 
     seq: int
@@ -140,7 +139,7 @@ class Bus:
             args += channel, *encode_ticker_around_seq(ticker), ticker.seq
         async with _bounded():
             answer = await self._publish_tickers(keys, args)
-        return [Published(seq, receivers) for seq, receivers in zip(answer[::2], answer[1::2], strict=True)]
+        return list(map(Published, answer[::2], answer[1::2]))
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
         """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""
@@ -266,7 +265,8 @@ class _Script:
     async def _run(self, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         try:
             connection = await self._open()
-            await connection.send_command("EVALSHA", self._sha, len(keys), *keys, *args, check_health=False)
+            command: Any = ("EVALSHA", self._sha, len(keys), *keys, *args)
+            await connection.send_packed_command(hiredis.pack_command(command), check_health=False)
             try:
                 return await connection.read_response()
             except NoScriptError:  # a server that is new or has forgotten learns it by this
