@@ -67,5 +67,7 @@ def test_each_message_is_counted_once(channel: str, data: bytes, name: str, labe
     intake = Intake(Market(Parameters(), 10), changed.append)
     before = value(name, **labels)
     intake.take_message(channel, data)
+    for _ in range(2):
+        intake.count()
     assert value(name, **labels) == before + 1
     assert changed == ([BTC] if name == "market_pulse_aggregator_ticks_total" else [])

@@ -27,6 +27,12 @@ class Intake:
         self._market = market
         self._changed = changed
         self._reported: set[str] = set()
+        self._kept = 0
+
+    def count(self) -> None:
+        """Add the ticks kept since the last time to the metrics: at each tick that would cost as much as keeping it."""
+        TICKS.inc(self._kept)
+        self._kept = 0
 
     def take_message(self, channel: str, data: bytes) -> None:
         """Take a message as it arrives on a channel."""
@@ -54,7 +60,7 @@ class Intake:
     def _take(self, tick: Tick) -> None:
         refusal = self._market.take(tick)
         if refusal is None:
-            TICKS.inc()
+            self._kept += 1
             self._changed(tick.symbol)
             return
         DROPPED.labels(refusal).inc()

@@ -40,13 +40,15 @@ class SymbolState:
     def take(self, tick: Tick, max_lag_s: float) -> Refusal | None:
         """Keep a tick if it is newer than what is kept of its exchange; else say why not."""
         stored = self.ticks.get(tick.exchange)
-        if stored is not None and _is_older(tick, stored, max_lag_s):
+        if stored is None:
+            if len(self.ticks) >= MAX_SOURCES:
+                return "full"
+        elif _is_older(tick, stored, max_lag_s):
             return "older"
-        if stored is None and len(self.ticks) >= MAX_SOURCES:
-            return "full"
         self.ticks[tick.exchange] = tick
-        # Never fewer than before: a price must not lose decimals because a source was late or silent.
-        self.dp = max(self.dp, decimals(source_price(tick)) if tick.dp is None else min(tick.dp, MAX_DP))
+        dp = decimals(source_price(tick)) if tick.dp is None else tick.dp
+        if dp > self.dp:  # never fewer than before: a price must not lose decimals because a source was late or silent
+            self.dp = min(dp, MAX_DP)
         return None
 
     def resume(self, ticker: Ticker) -> None:
@@ -89,7 +91,10 @@ class Market:
         """Keep a tick if it is usable and newer than what is kept; else say why not."""
         if not is_figure(tick.price):
             return "figure"
-        if not _is_time(tick.received_time_ms) or not (tick.exchange_time_ms is None or _is_time(tick.exchange_time_ms)):
+        exchange_time_ms = tick.exchange_time_ms
+        if not (
+            0 < tick.received_time_ms < LATEST_TIME_MS and (exchange_time_ms is None or 0 < exchange_time_ms < LATEST_TIME_MS)
+        ):
             return "time"
         state = self._states.get(tick.symbol) or self._add(tick.symbol)
         return state if isinstance(state, str) else state.take(tick, self.parameters.max_lag_s)
@@ -136,10 +141,6 @@ def _last_good(ticker: Ticker) -> LastGood | None:
         return None
     # Held already: all that is known is that it is no younger than its newest tick.
     return replace(ticker, aggregated_time_ms=ticker.received_time_ms)
-
-
-def _is_time(time_ms: int) -> bool:
-    return 0 < time_ms < LATEST_TIME_MS
 
 
 def _is_ours(symbol: Symbol) -> bool:

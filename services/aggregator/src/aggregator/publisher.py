@@ -42,6 +42,7 @@ class Publisher:
         self._wake = asyncio.Event()
         self._publishing = asyncio.Lock()  # so that no ticker comes after its symbol was forgotten
         self._failures = 0
+        self._conflated = 0
         self._turned_s: float | None = None
 
     def touch(self, symbol: Symbol) -> None:
@@ -51,7 +52,7 @@ class Publisher:
             self._changed_s.setdefault(symbol, now_s)
             self._wake.set()
         else:
-            CONFLATED.inc()
+            self._conflated += 1
 
     async def run(self) -> NoReturn:
         """Publish until cancelled; then publish what has changed, for a bounded time."""
@@ -132,6 +133,8 @@ class Publisher:
         with PUBLISH_S.time():
             answers = await self._bus.publish_tickers(tickers)
         TICKERS.inc(len(tickers))
+        CONFLATED.inc(self._conflated)
+        self._conflated = 0
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
             state.published = ticker

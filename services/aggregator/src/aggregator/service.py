@@ -62,6 +62,7 @@ class Service:
         observer = Observer()
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
+            self._intake.count()
             observer.observe(self.market)
             if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
                 try:
