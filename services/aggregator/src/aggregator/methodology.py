@@ -4,7 +4,7 @@ Pure: time is an argument; no clock, network, randomness or I/O. Sums are exactl
 sources cannot matter. No input raises: a figure that makes no sense counts as missing.
 
 This runs for every ticker: bounds are compared in place and values built by position, which makes it three times as fast
-(benchmarks/aggregator.py).
+(benchmarks/aggregate.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,293 @@
+"""The aggregator's speed: the price function by itself, and ticks in to tickers out beside the least that can be done.
+
+    python benchmarks/bench.py aggregate [--against REVISION] [--rounds 5] [--seconds 3] [--rates 1000,10000,30000]
+
+The price is made of three sources that agree. With `--against`, the price function of an earlier revision runs in turn with
+this one's, each in a process of its own; a figure is the least of many short repeats, since whatever disturbs only adds.
+
+Ticks of three exchanges then go over a Valkey of the benchmark's own to the aggregator as it is shipped, and in turn to
+`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own codec, `bare` as JSON without
+a look at what it says. Latency is from the write of the newest tick that a ticker is made of to the ticker's arrival here: what
+waits for its symbol's turn (MAX_RATE_HZ) waits in all three. Throughput is ticks per second of the process's processor time,
+while as many ticks wait as it can take.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+import uvloop
+
+import report
+import system  # noqa: F401 - makes the tests' support importable
+from fanout.cores import cpu_s
+from market_pulse import channels
+from market_pulse.clock import now_ms
+from market_pulse.codec import encode_tick
+from market_pulse.model import Symbol, Tick
+from support.redis_server import RedisServer, redis_server
+from support.waiting import free_port
+
+HERE = Path(__file__).parent
+EXCHANGES = ("binance", "bybit", "okx")
+SYMBOL_COUNTS = (4, 200, 1000)
+BURST = 60_000
+START_LIMIT_S = 20.0
+SETTLE_S = 0.5
+STEP_S = 0.001
+
+PRICE = """
+import gc, time
+from market_pulse.model import Symbol, Tick
+from aggregator.methodology import aggregate
+try:
+    from aggregator.result import Parameters
+except ImportError:
+    from aggregator.methodology import Parameters
+NOW_MS = 1_790_000_000_000
+def tick(exchange, price, turnover):
+    return Tick(exchange=exchange, symbol=Symbol("BTC-USDT"), price=price, bid=price - 0.1, ask=price + 0.1, open24h=62000.0,
+                high24h=65000.0, low24h=61000.0, volume24h=12345.678, quote_volume24h=turnover, dp=2,
+                exchange_time_ms=NOW_MS - 120, received_time_ms=NOW_MS - 100, published_time_ms=NOW_MS - 99)
+ticks = {one.exchange: one for one in (tick("binance", 64000.1, 1.8e9), tick("bybit", 64001.2, 6e8), tick("okx", 63999.5, 4e8))}
+parameters, flags, least = Parameters(), frozenset(), 1e9
+gc.disable()
+for _ in range(400):
+    began = time.perf_counter()
+    for _ in range(100):
+        aggregate(NOW_MS, ticks, flags, None, parameters)
+    least = min(least, time.perf_counter() - began)
+print(least / 100 * 1e6)
+"""
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        "bench.py aggregate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--against", metavar="REVISION", help="an earlier revision in git, for the price function")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is held")
+    parser.add_argument("--rates", default="1000,10000,30000", help="ticks a second, over all symbols and exchanges")
+    parser.add_argument("--symbols", default=",".join(map(str, SYMBOL_COUNTS)), help="how many symbols")
+    options = parser.parse_args(arguments)
+    print(report.packages("orjson", "redis", "hiredis", "uvloop", "prometheus-client"))
+    measure_price(options.against, options.rounds)
+    rates = [int(rate) for rate in options.rates.split(",") if rate]
+    counts = [int(count) for count in options.symbols.split(",") if count]
+    uvloop.run(measure_path(counts, rates, options.rounds, options.seconds))
+
+
+def measure_price(revision: str | None, rounds: int) -> None:
+    """Print how long one price takes, now and at an earlier revision."""
+    costs: dict[str, list[float]] = {name: [] for name in ("now", revision) if name is not None}
+    with tempfile.TemporaryDirectory() as folder:
+        if revision is not None:
+            sources = "services/aggregator/src", "shared/src"
+            archive = subprocess.run(["git", "archive", revision, *sources], cwd=HERE.parent, capture_output=True, check=True)
+            subprocess.run(["tar", "x", "-C", folder], input=archive.stdout, check=True)
+        for _ in range(rounds):
+            for name, figures in costs.items():
+                root = HERE.parent if name == "now" else Path(folder)
+                path = f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"
+                answer = subprocess.run(
+                    [sys.executable, "-c", PRICE], env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=True
+                )
+                figures.append(float(answer.stdout))
+    rows = [(name, report.spread(figures), report.ratio(figures, costs["now"])) for name, figures in costs.items()]
+    report.table("One price of three sources", ("revision", "us", "ratio to now"), rows)
+
+
+@dataclass
+class Figures:
+    """One contender's figures of one scene, round by round."""
+
+    tick_us: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    tickers_per_tick: list[float] = field(default_factory=list)
+
+
+REPUBLISH = str(HERE / "peers/republish.py")
+CONTENDERS = {"aggregator": ["-m", "aggregator"], "floor": [REPUBLISH], "bare": [REPUBLISH, "--bare"]}
+
+
+async def measure_path(counts: Sequence[int], rates: Sequence[int], rounds: int, seconds: float) -> None:
+    """Print latency and processor time at each rate, then throughput."""
+    scenes = [(count, rate) for count in counts for rate in [*rates, None]]
+    all_figures = {scene: {name: Figures() for name in CONTENDERS} for scene in scenes}
+    for _ in range(rounds):
+        for count in counts:
+            for name in CONTENDERS:
+                async with redis_server() as server, contender(name, server, count) as pid, loading(server, count) as load:
+                    for rate in [*rates, None]:
+                        await load.measure(pid, rate, seconds, all_figures[count, rate][name])
+    print_latencies({scene: by_name for scene, by_name in all_figures.items() if scene[1] is not None})
+    print_throughputs({count: by_name for (count, rate), by_name in all_figures.items() if rate is None})
+
+
+def print_latencies(all_figures: "Mapping[tuple[int, int | None], Mapping[str, Figures]]") -> None:
+    rows: list[tuple[report.Cell, ...]] = []
+    for (count, rate), by_name in all_figures.items():
+        for name, figures in by_name.items():
+            medians = [median(one) for one in (figures.p50_ms, figures.p99_ms, figures.tickers_per_tick)]
+            rows.append((f"{count:,}", f"{rate:,}", name, *medians, report.spread(figures.tick_us)))
+    columns = ("symbols", "ticks/s", "who", "p50 ms", "p99 ms", "tickers per tick", "processor time per tick, us")
+    report.table("Ticks in, tickers out", columns, rows)
+
+
+def print_throughputs(all_figures: "Mapping[int, Mapping[str, Figures]]") -> None:
+    rows = []
+    for count, by_name in all_figures.items():
+        ours = [1e6 / one for one in by_name["aggregator"].tick_us]
+        for name, figures in by_name.items():
+            theirs = [1e6 / one for one in figures.tick_us]
+            rows.append(
+                (f"{count:,}", name, report.spread(theirs), median(figures.tickers_per_tick), report.ratio(ours, theirs))
+            )
+    columns = ("symbols", "who", "ticks/s per core", "tickers per tick", "aggregator to it")
+    report.table("Throughput", columns, rows)
+
+
+@asynccontextmanager
+async def contender(name: str, server: RedisServer, symbols: int) -> AsyncIterator[int]:
+    """Run the aggregator or the floor until the end of the block."""
+    environment: Mapping[str, str] = os.environ | {
+        "REDIS_URL": server.url,
+        "HEALTH_PORT": str(free_port()),
+        "MAX_AGGREGATED_SYMBOLS": str(symbols),
+        "LOG_FORMAT": "json",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *CONTENDERS[name], env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            while b"subscribed" not in (line := await process.stdout.readline()) and b"ready" not in line:
+                assert line, "it ended at once"
+        reading = asyncio.create_task(process.stdout.read())
+        yield process.pid
+    finally:
+        process.kill()
+        await process.wait()
+        reading.cancel()
+
+
+class Load(asyncio.Protocol):
+    """Publishes ticks at a rate and times the tickers made of them.
+
+    Each tick's bid is its own number, and no tick has an ask: so a ticker's bid, the highest of its sources, names the newest
+    tick that it was made of.
+    """
+
+    NUMBER = re.compile(rb'"bid":(\d+)[.,]')
+
+    def __init__(self, publishing: asyncio.WriteTransport, symbols: int) -> None:
+        self.number = 0
+        self.sent_s: dict[int, float] = {}
+        self.delays_s: list[float] = []
+        self.newest = 0
+        self._rest = b""
+        self._templates = [template(exchange, at) for at in range(symbols) for exchange in EXCHANGES]
+        self._publishing = publishing
+
+    def data_received(self, data: bytes) -> None:
+        arrived_s = time.perf_counter()
+        data = self._rest + data
+        end = max(len(data) - 32, 0)  # what may be the beginning of a number
+        for found in self.NUMBER.finditer(data):
+            end = max(end, found.end())
+            number = int(found[1])
+            self.newest = max(self.newest, number)
+            sent_s = self.sent_s.pop(number, None)  # a heartbeat repeats a number: only its first ticker counts
+            if sent_s is not None:
+                self.delays_s.append(arrived_s - sent_s)
+        self._rest = data[end:]
+
+    async def measure(self, pid: int, rate: int | None, seconds: float, figures: Figures) -> None:
+        """Hold a rate for a while, or without one let as much wait as can be taken, and add what that gave to the figures."""
+        ticks = BURST if rate is None else round(rate * seconds)
+        self._send(len(self._templates))  # each symbol is known, with all of its sources, before it counts
+        await self._until_answered()
+        self.sent_s.clear()
+        self.delays_s.clear()
+        used_s = cpu_s([pid])
+        if rate is None:
+            for _ in range(0, ticks, 1000):
+                self._send(1000)
+                await asyncio.sleep(0)
+        else:
+            began_s, sent = time.perf_counter(), 0
+            while sent < ticks:
+                due = min(ticks, int((time.perf_counter() - began_s) * rate))
+                self._send(due - sent)
+                sent = due
+                await asyncio.sleep(STEP_S)
+        await self._until_answered()
+        used_s = cpu_s([pid]) - used_s
+        cuts = quantiles(self.delays_s, n=100)
+        figures.tick_us.append(used_s / ticks * 1e6)
+        figures.p50_ms.append(cuts[49] * 1e3)
+        figures.p99_ms.append(cuts[98] * 1e3)
+        figures.tickers_per_tick.append(len(self.delays_s) / ticks)
+
+    def _send(self, count: int) -> None:
+        if count <= 0:
+            return
+        received = b"%013d" % now_ms()
+        frames: list[bytes] = []
+        sent_s = time.perf_counter()
+        for _ in range(count):
+            self.number += 1
+            head, middle, tail = self._templates[self.number * 7 % len(self._templates)]
+            frames += head, b"%09d" % (self.number + 100_000_000), middle, received, tail
+            self.sent_s[self.number + 100_000_000] = sent_s
+        self._publishing.write(b"".join(frames))
+
+    async def _until_answered(self) -> None:
+        """Wait until a ticker of the last tick has come, so that nothing waits any more."""
+        async with asyncio.timeout(60):
+            while self.newest < self.number + 100_000_000:
+                await asyncio.sleep(STEP_S)
+
+
+@asynccontextmanager
+async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
+    """Connect to the server, twice, and subscribe."""
+    loop = asyncio.get_running_loop()
+    publishing, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", server.port)
+    publishing.write(b"CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'\r\n")
+    reading, load = await loop.create_connection(lambda: Load(publishing, symbols), "127.0.0.1", server.port)
+    reading.write(b"PSUBSCRIBE ticker:*\r\n")
+    try:
+        await asyncio.sleep(SETTLE_S)
+        yield load
+    finally:
+        reading.abort()
+        publishing.abort()
+
+
+def template(exchange: str, at: int) -> tuple[bytes, bytes, bytes]:
+    """Return a tick's PUBLISH around its number and the time at which it was received."""
+    symbol = Symbol(f"C{at}-USDT")
+    tick = Tick(
+        exchange=exchange, symbol=symbol, price=64000.12, bid=111_111_111.0, open24h=62000.5, high24h=65000.5, low24h=61000.5,
+        volume24h=12345.678, quote_volume24h=789_012_345.678, dp=2, exchange_time_ms=None, received_time_ms=2_222_222_222_222,
+    )  # fmt: skip
+    message = encode_tick(tick, 2_222_222_222_223)
+    channel = channels.ticks(exchange, symbol).encode()
+    frame = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(message), message)
+    head, _, rest = frame.partition(b"111111111")
+    middle, _, tail = rest.partition(b"2222222222222")
+    return head, middle, tail
