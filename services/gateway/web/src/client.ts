@@ -1,4 +1,5 @@
 /** What a page knows of prices: one store per symbol, fed by one stream. Knows no React. */
+import { since } from "./stream.ts";
 import { shareStream } from "./tabs.ts";
 import type {
   ConnectionState,
@@ -16,7 +17,9 @@ import type {
 export type * from "./types.ts";
 
 const FRESH_MS = 5000; // a live price is repeated each second
-const GRACE_MS = 3000; // a stream that is back within this was never away
+const YIELDS_AFTER_MS = 2 * FRESH_MS;
+const LIVE_QUALITIES = new Set(["ok", "single", "disputed"]);
+const GRACE_MS = 4000; // a stream that is back within this was never away; a server that goes asks for up to three seconds
 const UNREACHABLE_MS = 30_000;
 const REST_AFTER_MS = 300_000; // a page that nobody has looked at for so long lets go
 const HIDDEN_FRAME_MS = 250;
@@ -45,6 +48,12 @@ export const IDLE: SymbolState = Object.freeze({
   isConnected: false,
   error: null,
 });
+/** A store that says so. */
+export const IDLE_STORE: Store<SymbolState> = {
+  subscribe: () => () => {},
+  getSnapshot: () => IDLE,
+  getServerSnapshot: () => IDLE,
+};
 const NO_CONNECTION: ConnectionState = Object.freeze({ status: "idle", exchanges: Object.freeze({}), simulated: false });
 
 /** Return our spelling of a symbol (`btc` is `BTC-USDT`), or null if the text is none. */
@@ -63,9 +72,15 @@ export function tickerAge({ latest, heardAt }: SymbolState, now = Date.now()): n
   return Math.min(...latest.sources.map((source) => source.ageMs)) + Math.max(0, now - heardAt);
 }
 
-/** Tell whether a message is news after another; equal numbers are: the gateway repeats a ticker that has become stale. */
-function supersedes(message: TickerMessage, known: TickerMessage | null): boolean {
-  return !known || message.seq >= known.seq || message.aggregatedTime > known.aggregatedTime;
+/**
+ * Tell whether a message, made known at a time, is news after another. A higher number is, unless it was made well before;
+ * a lower one that was made later is what counting begun anew looks like; and what was not renewed for long yields to anything.
+ */
+function supersedes(message: TickerMessage, at: number, known: TickerMessage | null, knownAt: number): boolean {
+  if (!known || at - knownAt > YIELDS_AFTER_MS) return true;
+  const laterMs = message.aggregatedTime - known.aggregatedTime;
+  if (message.seq === known.seq) return at >= knownAt; // the gateway repeats a ticker that has become stale
+  return message.seq > known.seq ? laterMs > -FRESH_MS : laterMs > 0;
 }
 
 function withPrice(message: TickerMessage | null): Ticker | null {
@@ -78,6 +93,12 @@ function withPrice(message: TickerMessage | null): Ticker | null {
     changePercent24h: changePercent24h ?? Number.NaN,
   });
 }
+
+const REGISTRY = Symbol.for("market-pulse/realtime.v1");
+const page: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
+page[REGISTRY] ??= new Map();
+/** The clients of this page, by their gateway: one for all, even if bundling made several copies of this module. */
+const registry = page[REGISTRY];
 
 export interface ClientOptions {
   /** Where the gateway is, without a slash at the end; "" is this page's own origin. */
@@ -105,9 +126,9 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
   /** How the stream is doing, whatever it carries. */
   function linkStatus(): Status {
     if (!active.size) return "idle";
-    const downMs = link.up ? 0 : Date.now() - downSince;
+    const downMs = link.up ? 0 : since(downSince);
     if (navigator.onLine === false || downMs > UNREACHABLE_MS) return "offline";
-    if (!hasBeenUp) return "connecting";
+    if (!hasBeenUp && !link.up) return "connecting";
     return downMs > GRACE_MS ? "reconnecting" : "live";
   }
 
@@ -127,15 +148,15 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
       if (refusal) return "offline";
       if (status !== "live") return status;
       if (!latest) return "connecting";
-      const isBacked = latest.quality !== "stale" && latest.quality !== "down";
-      return isBacked && Date.now() - heardAt < FRESH_MS ? "live" : "stale";
+      const isBacked = latest.price !== null && LIVE_QUALITIES.has(latest.quality);
+      return isBacked && since(heardAt) < FRESH_MS ? "live" : "stale";
     }
 
     const entry: Entry = {
       symbol,
       isSymbol,
       hear(message, at) {
-        if (!supersedes(message, latest)) return;
+        if (!supersedes(message, at, latest, heardAt)) return;
         [latest, heardAt, refusal] = [message, at, null];
         changed.add(entry);
       },
@@ -206,6 +227,7 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
         break;
       case "link":
         if (link.up && !news.up) downSince = Date.now();
+        if (!link.up && news.up) exchanges = NO_CONNECTION.exchanges; // the gateway tells of all that it knows
         link = news;
         hasBeenUp ||= news.up;
         for (const entry of active) changed.add(entry);
@@ -249,6 +271,7 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
   function wake() {
     look();
     if (!isResting) return feed.wake(false);
+    if (document.hidden) return;
     isResting = false;
     downSince = Date.now();
     supply();
@@ -260,12 +283,12 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
     else wake();
   }
 
-  const reactions: readonly (readonly [EventTarget, string, () => void])[] =
+  const reactions: readonly (readonly [EventTarget, string, () => unknown])[] =
     typeof document === "undefined"
       ? []
       : [
           [document, "visibilitychange", onVisibility],
-          [globalThis, "pageshow", wake],
+          [globalThis, "pageshow", () => isResting && wake()], // back from where it was put away; else it has only loaded
           [globalThis, "pagehide", rest], // so that the browser may keep the page for the way back
           [globalThis, "online", wake],
           [globalThis, "offline", look],
@@ -287,8 +310,9 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
     settleConnection();
   }
 
-  return {
+  const client: RealtimeClient = {
     symbol(text) {
+      if (typeof document === "undefined") return IDLE_STORE; // a server's client must not grow with what visitors ask for
       const symbol = normalizeSymbol(text) ?? text;
       const entry = entries.get(symbol) ?? makeEntry(symbol);
       entries.set(symbol, entry);
@@ -310,18 +334,15 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
       for (const entry of closed) entry.settle();
       stop();
       feed.want([]);
+      for (const [url, one] of registry) if (one === client) registry.delete(url);
     },
   };
+  return client;
 }
 
-const REGISTRY = Symbol.for("market-pulse/realtime.v1");
-type Registered = typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> };
-
-/** Return the one client for a gateway that all parts of a page share, even if bundling made several copies of this module. */
+/** Return the one client for a gateway that all parts of a page share. */
 export function realtimeClient(baseUrl = ""): RealtimeClient {
-  const page: Registered = globalThis;
-  page[REGISTRY] ??= new Map();
-  const client = page[REGISTRY].get(baseUrl) ?? createRealtimeClient({ baseUrl });
-  page[REGISTRY].set(baseUrl, client);
+  const client = registry.get(baseUrl) ?? createRealtimeClient({ baseUrl });
+  registry.set(baseUrl, client);
   return client;
 }

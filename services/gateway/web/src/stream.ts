@@ -12,9 +12,16 @@ const POLL_MS = 10_000;
 const OPEN_WITHIN_MS = 10_000;
 const PROVEN_AFTER_MS = 10_000; // only a stream that has lived so long earns short delays again
 const LONGEST_DELAY_MS = 30_000;
+const LONGEST_WAIT_MS = 300_000; // however long a server asks for
+const LISTED_AGAIN_MS = 300_000; // when a symbol that nobody listed is asked for again
 const SILENT_BEATS = 2.5;
 const LOOK_MS = 1000;
 const ASLEEP_MS = 5000;
+const JUST_OPENED_MS = 1000;
+const BEAT_MS = 15_000;
+
+/** How long ago a moment was. A clock that was set back makes it long ago too: nothing may wait for it to catch up. */
+export const since = (time: number): number => Math.abs(Date.now() - time);
 
 /** Return how long to wait after this many failures in a row: exponential, capped, with full jitter. */
 export function backoffMs(failures: number): number {
@@ -31,9 +38,9 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
   let lastEventId = "";
   let simulated = false;
   let error: RealtimeError | null = null;
-  let beatMs = 15_000;
+  let beatMs = BEAT_MS;
   let failures = 0;
-  let [heardAt, askedAt, openedAt, lookedAt, notBefore] = [0, 0, 0, 0, 0];
+  let [heardAt, askedAt, openedAt, lookedAt, refusedAt, dueAt, notBefore] = [0, 0, 0, 0, 0, 0, 0];
   let retry: ReturnType<typeof setTimeout> | undefined;
   let watch: ReturnType<typeof setInterval> | undefined;
 
@@ -46,11 +53,14 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
     tell({ type: "link", up: current !== null, simulated, error });
   }
 
-  function take(ticker: TickerMessage) {
-    const { symbol, price, sources } = ticker;
+  /** Pass a ticker on. `heardAt` is when it was surely the newest. */
+  function take(ticker: TickerMessage, heardAt: number) {
+    const { symbol, seq, price, sources, aggregatedTime } = ticker;
     const isPrice = price === null || (Number.isFinite(price) && price > 0);
-    if (typeof symbol !== "string" || !isPrice || !Array.isArray(sources)) throw new SyntaxError("not a ticker");
-    tell({ type: "ticker", data: ticker, heardAt: Date.now() });
+    const isTicker = typeof symbol === "string" && isPrice && Number.isFinite(seq) && Number.isFinite(aggregatedTime);
+    if (!isTicker || !Array.isArray(sources) || !sources.every((source) => Number.isFinite(source?.ageMs)))
+      throw new SyntaxError("not a ticker");
+    tell({ type: "ticker", data: ticker, heardAt });
   }
 
   function open() {
@@ -65,7 +75,13 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
     if (!current) tellLink();
     if (Date.now() < notBefore) return later(0);
     openedAt = Date.now();
-    const source = new EventSource(streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`));
+    let source: EventSource;
+    try {
+      source = new EventSource(streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`));
+    } catch {
+      tellLink({ code: "unreachable", message: `${baseUrl} is no address of a gateway` });
+      return later(LONGEST_DELAY_MS);
+    }
     next = source;
     source.onmessage = (event) => {
       if (startedAnew()) return;
@@ -91,11 +107,12 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
         if (source !== next) break;
         current?.close(); // only now: the new one delivers
         [current, next] = [source, null];
-        ({ heartbeatMs: beatMs, simulated } = event.data);
+        simulated = event.data.simulated;
+        beatMs = event.data.heartbeatMs > 0 ? event.data.heartbeatMs : BEAT_MS;
         tellLink(null);
         break;
       case "ticker":
-        take(event.data);
+        take(event.data, heardAt);
         break;
       case "status":
         tell(event);
@@ -112,7 +129,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
     if (source === next) next = null;
     else if (source === current) {
       current = null;
-      if (Date.now() - openedAt > PROVEN_AFTER_MS) failures = 0;
+      if (since(openedAt) > PROVEN_AFTER_MS) failures = 0;
       tellLink();
     } else return;
     if (next) return; // it takes over anyway
@@ -123,37 +140,48 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
 
   function later(delayMs: number) {
     clearTimeout(retry);
-    retry = setTimeout(open, Math.max(delayMs, notBefore - Date.now()));
+    const waitMs = Math.min(Math.max(delayMs, notBefore - Date.now()), LONGEST_WAIT_MS);
+    dueAt = Date.now() + waitMs;
+    retry = setTimeout(() => {
+      notBefore = 0;
+      open();
+    }, waitMs);
   }
 
   /** An EventSource does not say why it was refused: ask as a plain request does, and let go of the answer if it is a stream. */
   async function explain() {
-    const asking = new AbortController();
-    const response = await request(streamUrl(), asking.signal);
-    if (response) asking.abort();
+    const response = await request(streamUrl());
+    response?.body?.cancel().catch(() => {});
   }
 
   /** Ask for the newest tickers by REST. */
   async function ask(symbols: readonly string[]) {
     if (!symbols.length) return;
-    askedAt = Date.now();
-    const response = await request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`, AbortSignal.timeout(POLL_MS));
+    const at = Date.now();
+    askedAt = at;
+    const response = await request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`);
     try {
-      for (const ticker of (await response?.json())?.tickers ?? []) take(ticker);
+      for (const ticker of (await response?.json())?.tickers ?? []) take(ticker, at);
+      if (response && symbols.some((symbol) => refused.delete(symbol))) open(); // somebody lists it by now
     } catch {
       if (!current) tellLink({ code: "bad_data", message: "the gateway sent something else than tickers" });
     }
   }
 
   /** Return the response, if it is a good one; else learn what is wrong. */
-  async function request(url: string, signal: AbortSignal): Promise<Response | undefined> {
+  async function request(url: string): Promise<Response | undefined> {
     let news: RealtimeError;
     try {
-      const response = await fetch(url, { signal });
+      const response = await fetch(url, { signal: AbortSignal.timeout(POLL_MS) });
       if (response.ok) return response;
-      notBefore = Date.now() + 1000 * (Number(response.headers.get("Retry-After")) || 0);
+      notBefore = Date.now() + Math.min(1000 * (Number(response.headers.get("Retry-After")) || 0), LONGEST_WAIT_MS);
+      if (retry && notBefore > dueAt) later(0);
       const problem: Problem = await response.json();
       if (problem.code === "unknown_symbol") return void refuse(problem.suggestions ?? {});
+      // Which one it means is not said; of letters beyond ASCII, browser and gateway may know different ones.
+      const strange = streamable().filter((symbol) => /[^\x21-\x7e]/.test(symbol));
+      if (problem.code === "malformed_symbol" && strange.length)
+        return void refuse(Object.fromEntries(strange.map((symbol) => [symbol, []])));
       news = { code: response.status === 429 ? "rate_limited" : "unreachable", message: problem.detail };
     } catch {
       news = { code: "unreachable", message: "the gateway does not answer" };
@@ -162,6 +190,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
   }
 
   function refuse(unknown: Record<string, readonly string[]>) {
+    refusedAt = Date.now();
     for (const [symbol, suggestions] of Object.entries(unknown)) {
       refused.add(symbol);
       tell({ type: "refused", symbol, error: { code: "unknown_symbol", message: `nobody lists ${symbol}`, suggestions } });
@@ -174,12 +203,12 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
 
   /** A page that was asleep finds a backlog of old prices, which look new. Leave it, and begin with a new stream. */
   function startedAnew(): boolean {
-    const wasAsleep = Date.now() - lookedAt > ASLEEP_MS;
+    const wasAsleep = since(lookedAt) > ASLEEP_MS;
     lookedAt = Date.now();
     if (!wasAsleep) return false;
     current?.close();
     current = null;
-    failures = 0;
+    failures = notBefore = 0;
     open();
     ask(streamable());
     return true;
@@ -188,15 +217,16 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
   /** Each second: replace a stream that has fallen silent or does not open, and poll while there is none. */
   function look() {
     if (startedAnew()) return;
-    const now = Date.now();
-    if (current && now - heardAt > SILENT_BEATS * beatMs) lose(current);
-    if (next && now - openedAt > OPEN_WITHIN_MS) lose(next);
-    if (!current && now - askedAt >= POLL_MS) ask(streamable());
+    if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
+    if (next && since(openedAt) > OPEN_WITHIN_MS) lose(next);
+    if (!current && since(askedAt) >= POLL_MS && Date.now() >= notBefore) ask(streamable());
+    if (refused.size && since(refusedAt) >= LISTED_AGAIN_MS) ask([...refused]);
   }
 
   function stop() {
     clearInterval(watch);
     watch = undefined;
+    refused.clear();
     current?.close();
     current = null;
     failures = 0;
@@ -208,20 +238,21 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
       const known = new Set(wanted);
       wanted = [...symbols].sort();
       for (const symbol of refused) if (!wanted.includes(symbol)) refused.delete(symbol);
-      for (const symbol of wanted.slice(MOST_SYMBOLS + refused.size))
+      for (const symbol of wanted.filter((one) => !refused.has(one)).slice(MOST_SYMBOLS))
         tell({
           type: "refused",
           symbol,
           error: { code: "too_many_symbols", message: `a stream carries ${MOST_SYMBOLS} symbols` },
         });
       if (asQuery(streamable()) === carried) return;
-      if (!retry || current) open(); // else the attempt that is due will ask for what is wanted then
+      if (!retry || current || !symbols.length) open(); // else the attempt that is due will ask for what is wanted then
       ask(streamable().filter((symbol) => !known.has(symbol)));
     },
     wake(anew) {
       if (!wanted.length) return;
-      if (anew || !current || Date.now() - heardAt > beatMs) {
-        refused.clear();
+      const isOpening = next && since(openedAt) < JUST_OPENED_MS;
+      if (anew || (!isOpening && (!current || since(heardAt) > beatMs))) {
+        if (anew) refused.clear();
         failures = notBefore = 0;
         open();
       }

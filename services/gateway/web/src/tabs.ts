@@ -4,7 +4,7 @@
  *
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
-import { openStream } from "./stream.ts";
+import { openStream, since } from "./stream.ts";
 import type { Feed, News } from "./types.ts";
 
 type Said =
@@ -16,12 +16,19 @@ type Said =
 const LOOK_MS = 1000;
 const ASK_AFTER_MS = 5000; // live prices come each second
 const ROB_AFTER_MS = 8000;
+const ROB_SLEEPER_AFTER_MS = 2000; // a page that is looked at wants prices now
+const SUPPLY_AFTER_MS = 20; // so that all tabs have said what they want
 
 /** Open a stream from a gateway that this tab shares with its siblings. All that it learns goes to `tell`. */
 export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
   const locks = globalThis.navigator?.locks;
-  if (!locks || !globalThis.BroadcastChannel) return openStream(baseUrl, tell);
   const name = `market-pulse.v1 ${baseUrl}`;
+  try {
+    new BroadcastChannel(name).close();
+    if (!locks) throw new Error("no locks");
+  } catch {
+    return openStream(baseUrl, tell); // some browsers have channels, but none for pages without cookies
+  }
   const tab = crypto.randomUUID();
   let wanted: readonly string[] = [];
   let channel: BroadcastChannel | null = null; // there while this tab takes part
@@ -33,6 +40,7 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
   const known = new Map<string, News>(); // the newest of each kind, for who joins
   let heardAt = 0;
   let watch: ReturnType<typeof setInterval> | undefined;
+  let supplying: ReturnType<typeof setTimeout> | undefined;
 
   const say = (said: Said) => channel?.postMessage(said);
   const sayWants = () => present && say({ tab, wants: wanted });
@@ -52,7 +60,12 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
     });
   }
 
+  function supplySoon() {
+    supplying ??= setTimeout(supply, SUPPLY_AFTER_MS);
+  }
+
   function supply() {
+    supplying = undefined;
     const all = new Set([wanted, ...others.values()].flat());
     for (const [key, { type }] of known) if ((type === "ticker" || type === "refused") && !all.has(key)) known.delete(key);
     stream?.want([...all]);
@@ -84,11 +97,11 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
     // Each tab holds a lock of its own name for as long as it takes part: to get it is to know that the tab is gone.
     const gone = () => {
       others.delete(other);
-      supply();
+      supplySoon();
     };
     if (!others.has(other)) locks.request(`${name} ${other}`, { signal: term.signal }, gone).catch(() => {}); // our term ended
     others.set(other, wants);
-    supply();
+    supplySoon();
     for (const news of known.values()) say({ news });
   }
 
@@ -96,8 +109,9 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
     term.abort();
     term = new AbortController();
     const held = () => {
-      stream = openStream(baseUrl, passOn);
-      supply();
+      const mine = openStream(baseUrl, (news) => stream === mine && passOn(news)); // afterwards it has no say
+      stream = mine;
+      supplySoon();
       say("who");
     };
     const robbed = () => {
@@ -110,9 +124,13 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
 
   /** Close the stream without a word to the others: who takes over tells them what is. */
   function resign() {
+    clearTimeout(supplying);
+    supplying = undefined;
+    if (!stream) return;
     const closing = stream;
     stream = null;
-    closing?.want([]);
+    closing.want([]);
+    tell({ type: "link", up: false, simulated: false, error: null }); // to this tab alone, until it hears the next holder
     others.clear();
     known.clear();
   }
@@ -127,17 +145,17 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
     };
     hold(`${name} ${tab}`, presence.signal, appear, () => {});
     seek();
-    const patienceMs = ROB_AFTER_MS + 4000 * Math.random(); // so that not all rob at once
+    const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // so that not all rob at once
     let lookedAt = Date.now();
     heardAt = lookedAt;
     watch = setInterval(() => {
-      const now = Date.now();
-      if (stream || now - lookedAt > 2 * LOOK_MS) heardAt = now; // having slept oneself says nothing about the other
-      lookedAt = now;
-      if (now - heardAt > patienceMs) {
-        heardAt = now;
+      if (stream || since(lookedAt) > 2 * LOOK_MS) heardAt = Date.now(); // having slept oneself says nothing about the other
+      lookedAt = Date.now();
+      const silentMs = since(heardAt);
+      if (silentMs > patienceMs) {
+        heardAt = Date.now();
         seek(true);
-      } else if (now - heardAt > ASK_AFTER_MS) say("who");
+      } else if (silentMs > ASK_AFTER_MS) say("who");
     }, LOOK_MS);
   }
 
@@ -156,12 +174,14 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
       wanted = symbols;
       if (!symbols.length) return part();
       if (!channel) join();
-      else if (stream) supply();
+      else if (stream) supplySoon();
       else sayWants();
     },
     wake(anew) {
-      if (stream) stream.wake(anew);
-      else say({ wake: anew });
+      if (stream) return stream.wake(anew);
+      heardAt = Math.min(heardAt, Date.now() - ROB_AFTER_MS + ROB_SLEEPER_AFTER_MS);
+      say({ wake: anew });
+      say("who");
     },
   };
 }

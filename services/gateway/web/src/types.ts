@@ -25,7 +25,7 @@ export interface Ticker extends TickerMessage {
  * - `connecting`: the first price has not come yet
  * - `live`: a price that was renewed within the last seconds and that sources back
  * - `stale`: the newest price is old, or nothing backs it any more
- * - `reconnecting`: the stream has been away for more than 3 s
+ * - `reconnecting`: the stream has been away for some seconds
  * - `offline`: the browser has no network, or the gateway could not be reached for a while, or there is no such symbol
  */
 export type Status = "idle" | "connecting" | "live" | "stale" | "reconnecting" | "offline";

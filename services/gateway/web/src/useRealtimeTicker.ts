@@ -1,7 +1,7 @@
 "use client";
 /** Prices in React: typed views of the client's stores. Connection, retries and batching live there. */
 import { createContext, useContext, useMemo, useSyncExternalStore } from "react";
-import { IDLE, realtimeClient, tickerAge } from "./client.ts";
+import { IDLE_STORE, realtimeClient, tickerAge } from "./client.ts";
 import type { ConnectionState, RealtimeClient, Store, SymbolState } from "./types.ts";
 
 export type * from "./types.ts";
@@ -12,8 +12,6 @@ export const RealtimeContext = createContext<RealtimeClient | null>(null);
 export function useRealtimeClient(): RealtimeClient {
   return useContext(RealtimeContext) ?? realtimeClient();
 }
-
-const idleStore: Store<SymbolState> = { subscribe: () => () => {}, getSnapshot: () => IDLE, getServerSnapshot: () => IDLE };
 
 function useStore<T>({ subscribe, getSnapshot, getServerSnapshot }: Store<T>): T {
   return useSyncExternalStore(subscribe, getSnapshot, getServerSnapshot);
@@ -34,7 +32,7 @@ export interface RealtimeTickerOptions {
 /** One symbol's newest ticker, and whether to trust it now. All callers on a page, and all its tabs, share one stream. */
 export function useRealtimeTicker({ symbol, enabled = true }: RealtimeTickerOptions): RealtimeTicker {
   const client = useRealtimeClient();
-  const state = useStore(enabled ? client.symbol(symbol) : idleStore);
+  const state = useStore(enabled ? client.symbol(symbol) : IDLE_STORE);
   return useMemo(() => ({ ...state, reconnect: client.reconnect }), [state, client]);
 }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createRealtimeClient, normalizeSymbol, realtimeClient, tickerAge } from "../src/client.ts";
-import type { FeedStatus, RealtimeClient, SymbolState } from "../src/types.ts";
+import type { FeedStatus, RealtimeClient, SymbolState, TickerMessage } from "../src/types.ts";
 import { FakeEventSource, type FakeRest, fakeBrowser, message, pass, unknownSymbols } from "./fakes.ts";
 
 let rest: FakeRest;
@@ -77,6 +77,27 @@ describe("one stream for all", () => {
     again();
     await pass(20);
     expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("a sole listener that leaves and is back in the same turn is live as before", async () => {
+    const end = listen("BTC");
+    await pass(1);
+    FakeEventSource.newest.connect();
+    end();
+    listen("BTC");
+    FakeEventSource.newest.tick("BTC-USDT", 2);
+    await pass(20);
+    expect(FakeEventSource.sources).toHaveLength(1);
+    expect(state("BTC").status).toBe("live");
+  });
+
+  test("a page that has loaded opens one stream and asks once", async () => {
+    listen("BTC");
+    await pass(1);
+    globalThis.dispatchEvent(new Event("pageshow")); // comes after every load
+    await pass(20);
+    expect(FakeEventSource.sources).toHaveLength(1);
+    expect(rest.asked).toHaveLength(1);
   });
 
   test("the last listener's end closes it, and leaves no timer behind", async () => {
@@ -179,11 +200,61 @@ describe("what is live", () => {
     ["older number", { seq: 1, aggregatedTime: 0 }, 64000.5],
     ["same number, as when it has become stale", { seq: 2, price: 1 }, 1],
     ["lower number made later: counting began anew", { seq: 1, price: 2, aggregatedTime: 1_700_000_100_000 }, 2],
+    [
+      "higher number made long before: from before counting began anew",
+      { seq: 9, price: 3, aggregatedTime: 1_600_000_000_000 },
+      64000.5,
+    ],
   ])("%s", async (_, more, price) => {
     const source = await live("BTC");
     source.tick("BTC-USDT", 2, more);
     await pass(20);
     expect(state("BTC").ticker?.price).toBe(price);
+  });
+
+  test.each([["a quality of the future"], [undefined], [null]])("the quality %j is not live", async (quality) => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 3, { quality } as unknown as Partial<TickerMessage>);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false });
+  });
+
+  test("an answer that comes late does not replace what the stream said meanwhile", async () => {
+    const source = await live("BTC");
+    let answer = (_: Response) => {};
+    vi.stubGlobal("fetch", () => new Promise<Response>((resolve) => (answer = resolve)));
+    hide(false); // looked at: asks
+    await pass(1000);
+    source.tick("BTC-USDT", 2, { quality: "stale" });
+    answer(new Response(JSON.stringify({ tickers: [message("BTC-USDT", 2)], missing: [] })));
+    await pass(20);
+    expect(state("BTC").status).toBe("stale");
+  });
+
+  test.each([-3_600_000, 3_600_000])("a clock that is set by %i ms keeps nothing live and stops nothing", async (ms) => {
+    const source = await live("BTC");
+    source.fail();
+    vi.setSystemTime(Date.now() + ms);
+    rest.answer = () => null;
+    await pass(1000);
+    expect(state("BTC").isConnected).toBe(false);
+    await pass(30_000);
+    expect(FakeEventSource.sources.length).toBeGreaterThan(1);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(state("BTC").status).toBe("live");
+  });
+
+  test("an absurd number does not mute a symbol for ever", async () => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 1e15, { aggregatedTime: 9e15 });
+    for (let second = 0; second < 12; second += 1) {
+      await pass(1000);
+      source.tick("BTC-USDT", 3 + second, { price: 70_000 });
+    }
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 70_000 } });
   });
 
   test("its age is what the gateway measured and what has passed here since", async () => {
@@ -219,7 +290,7 @@ describe("the connection", () => {
     expect(state("BTC").status).toBe("live");
     await pass(150); // half of a second: full jitter of the first delay
     expect(FakeEventSource.open).toHaveLength(1);
-    await pass(4000);
+    await pass(5000);
     expect(state("BTC").status).toBe("reconnecting");
     expect(state("BTC").isConnected).toBe(false);
     FakeEventSource.newest.connect();
@@ -327,6 +398,52 @@ describe("the connection", () => {
     expect(state("BTC").status).toBe("live");
   });
 
+  test.each(["86400", "99999999", "-5", "soon"])("a Retry-After of %j ends", async (wait) => {
+    listen("BTC");
+    await pass(1);
+    rest.answer = () => ({ status: 503, headers: { "Retry-After": wait }, body: { code: "busy", detail: "busy" } });
+    FakeEventSource.newest.fail("refused");
+    await pass(301_000);
+    expect(FakeEventSource.sources.length).toBeGreaterThan(1);
+    expect(FakeEventSource.sources.length).toBeLessThan(100);
+  });
+
+  test("nobody is left to wait for a stream that nobody wants", async () => {
+    const end = listen("BTC");
+    await pass(1);
+    rest.answer = () => ({ status: 503, headers: { "Retry-After": "200" }, body: { code: "busy", detail: "busy" } });
+    FakeEventSource.newest.fail("refused");
+    await pass(20);
+    end();
+    await pass(20);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("a heartbeat that makes no sense is no reason to trust silence", async () => {
+    listen("BTC");
+    await pass(1);
+    const source = FakeEventSource.newest;
+    source.connect(Number.NaN);
+    await pass(60_000);
+    expect(source.closed).toBe(true);
+  });
+
+  test("an address that is none is told, not thrown", async () => {
+    const wrong = createRealtimeClient({ baseUrl: "http://[" });
+    vi.stubGlobal(
+      "EventSource",
+      class {
+        constructor() {
+          throw new DOMException("not a URL", "SyntaxError");
+        }
+      },
+    );
+    const end = wrong.symbol("BTC").subscribe(() => {});
+    await pass(31_000);
+    expect(wrong.symbol("BTC").getSnapshot()).toMatchObject({ status: "offline", error: { code: "unreachable" } });
+    end();
+  });
+
   test("reconnect tries now, whatever was refused before", async () => {
     listen("BTC");
     await pass(1);
@@ -354,6 +471,36 @@ describe("bad input", () => {
     expect(state("BTC")).toMatchObject({ status: "live", error: null });
   });
 
+  test("a symbol that somebody has listed since is found again", async () => {
+    rest.answer = (url) => (url.includes("NEW") ? unknownSymbols({ "NEW-USDT": [] }) : { body: { tickers: [], missing: [] } });
+    listen("BTC");
+    listen("NEW");
+    await pass(20);
+    expect(state("NEW").error?.code).toBe("unknown_symbol");
+    FakeEventSource.newest.connect();
+    rest.answer = () => ({ body: { tickers: [], missing: [] } });
+    for (let second = 0; second < 301; second += 1) {
+      FakeEventSource.newest.beat();
+      await pass(1000);
+    }
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("NEW-USDT", 1);
+    await pass(20);
+    expect(state("NEW")).toMatchObject({ status: "live", error: null });
+  });
+
+  test("a symbol that only the gateway takes for none does not stop the others", async () => {
+    rest.answer = (url) =>
+      url.includes(encodeURIComponent("Ä"))
+        ? { status: 400, body: { code: "malformed_symbol", detail: "not a symbol" } }
+        : { body: { tickers: [message("BTC-USDT", 1)], missing: [] } };
+    listen("BTC");
+    listen("Ä");
+    await pass(20);
+    expect(state("Ä").error?.code).toBe("unknown_symbol");
+    expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
+  });
+
   test("what is no symbol is never asked for", async () => {
     listen("BTC/USDT?");
     await pass(20);
@@ -367,6 +514,11 @@ describe("bad input", () => {
     ["nothing", "null"],
     ["a ticker without a symbol", '{"type":"ticker","data":{"price":1}}'],
     ["a price that is a text", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":"1"}}'],
+    ["a ticker without a number", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":1,"aggregatedTime":1}}'],
+    [
+      "a source that is none",
+      '{"type":"ticker","data":{"symbol":"BTC-USDT","seq":9,"aggregatedTime":1,"sources":[null],"price":1}}',
+    ],
     ["a price below zero", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":-1}}'],
   ])("%s is told and skipped, until the next good message", async (_, data) => {
     const source = await live("BTC");
@@ -412,6 +564,7 @@ describe("sleep and wake", () => {
 
   test("the backlog of old prices that a frozen page finds is never shown as live", async () => {
     const source = await live("BTC");
+    rest.answer = () => null;
     vi.setSystemTime(Date.now() + 60_000); // frozen: no timer ran, but the network went on
     for (let seq = 3; seq < 9; seq += 1) source.tick("BTC-USDT", seq, { price: 1 });
     await pass(20);
@@ -436,6 +589,15 @@ describe("sleep and wake", () => {
     hide(false);
     await pass(20);
     expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("a network that comes back does not wake a page that nobody looks at", async () => {
+    await live("BTC");
+    hide(true);
+    await pass(400_000);
+    globalThis.dispatchEvent(new Event("online"));
+    await pass(20);
+    expect(FakeEventSource.open).toHaveLength(0);
   });
 
   test("a page put away for the way back lets go, and is back when shown", async () => {

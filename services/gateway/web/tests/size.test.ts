@@ -10,8 +10,8 @@ test("client and hooks come to no more than 5 kB on the wire", async () => {
     build: {
       write: false,
       target: "es2022",
-      lib: { entry: "src/useRealtimeTicker.ts", formats: ["es"] },
-      rolldownOptions: { external: ["react"] },
+      lib: { entry: "src/useRealtimeTicker.ts", formats: ["iife"], name: "hooks" }, // Vite leaves modules their white space
+      rolldownOptions: { external: ["react"], output: { globals: { react: "React" } } },
     },
   });
   const outputs = [built].flat().flatMap((bundle) => ("output" in bundle ? bundle.output : []));

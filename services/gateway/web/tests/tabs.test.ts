@@ -98,16 +98,16 @@ const listen = (number: number, symbol: string) =>
 
 test("three tabs have one stream of all that they want, and all of them are live", async () => {
   listen(0, "BTC");
-  await pass(20);
+  await pass(50);
   listen(1, "BTC");
   listen(2, "ETH");
-  await pass(20);
+  await pass(50);
   expect(FakeEventSource.open.length).toBeLessThanOrEqual(2); // the old one until the new one delivers
   FakeEventSource.newest.connect();
   expect(FakeEventSource.open.map((source) => source.symbols)).toEqual([["BTC-USDT", "ETH-USDT"]]);
   FakeEventSource.newest.tick("BTC-USDT", 5, { price: 70000 });
   FakeEventSource.newest.tick("ETH-USDT", 6);
-  await pass(20);
+  await pass(50);
   expect(state(0, "BTC")).toMatchObject({ isConnected: true, ticker: { price: 70000 } });
   expect(state(1, "BTC")).toMatchObject({ isConnected: true, ticker: { price: 70000 } });
   expect(state(2, "ETH")).toMatchObject({ isConnected: true, ticker: { seq: 6 } });
@@ -116,12 +116,12 @@ test("three tabs have one stream of all that they want, and all of them are live
 
 test("a tab that joins knows at once what the others know, as old as it is", async () => {
   listen(0, "BTC");
-  await pass(1);
+  await pass(30);
   FakeEventSource.newest.connect();
   FakeEventSource.newest.tick("BTC-USDT", 5);
   await pass(3000);
   listen(1, "BTC");
-  await pass(20);
+  await pass(50);
   expect(FakeEventSource.sources).toHaveLength(1);
   expect(state(1, "BTC")).toMatchObject({ isConnected: true, ticker: { seq: 5 }, heardAt: state(0, "BTC").heardAt });
   await pass(3000);
@@ -130,38 +130,38 @@ test("a tab that joins knows at once what the others know, as old as it is", asy
 
 test("when the tab with the stream goes, the next one has it", async () => {
   listen(0, "BTC");
-  await pass(1);
+  await pass(30);
   FakeEventSource.newest.connect();
   listen(1, "ETH");
   listen(2, "ETH");
-  await pass(20);
+  await pass(50);
   tab(0).close();
-  await pass(20);
+  await pass(50);
   expect(FakeEventSource.open.map((source) => source.symbols)).toEqual([["ETH-USDT"]]);
   FakeEventSource.newest.connect();
   FakeEventSource.newest.tick("ETH-USDT", 9);
-  await pass(20);
+  await pass(50);
   expect([state(1, "ETH").isConnected, state(2, "ETH").isConnected]).toEqual([true, true]);
 });
 
 test("what a gone tab wanted is let go of", async () => {
   listen(0, "BTC");
-  await pass(20);
+  await pass(50);
   listen(1, "ETH");
-  await pass(20);
+  await pass(50);
   tab(1).close();
-  await pass(20);
+  await pass(50);
   expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
 });
 
 test("a tab put to sleep with the stream is robbed, and waits its turn when it wakes", async () => {
   listen(0, "BTC");
-  await pass(1);
+  await pass(30);
   const asleep = FakeEventSource.newest;
   asleep.connect();
   asleep.tick("BTC-USDT", 5);
   listen(1, "BTC");
-  await pass(20);
+  await pass(50);
   const [sleeper] = FakeChannel.channels;
   if (sleeper) FakeChannel.frozen.add(sleeper);
   await pass(6000);
@@ -171,19 +171,88 @@ test("a tab put to sleep with the stream is robbed, and waits its turn when it w
   expect(taken).not.toBe(asleep);
   taken.connect();
   taken.tick("BTC-USDT", 9);
-  await pass(20);
+  await pass(50);
   expect(state(1, "BTC")).toMatchObject({ isConnected: true, ticker: { seq: 9 } });
   FakeChannel.frozen.clear();
   expect(asleep.closed).toBe(true);
   taken.tick("BTC-USDT", 10);
-  await pass(20);
+  await pass(50);
   expect(state(0, "BTC")).toMatchObject({ isConnected: true, ticker: { seq: 10 } });
   expect(FakeEventSource.open).toHaveLength(1);
 });
 
+test.each(["while it waits to try again", "while an answer is under way"])(
+  "a robbed tab has no say any more: %s",
+  async (when) => {
+    listen(0, "BTC");
+    await pass(50);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 5);
+    listen(1, "BTC");
+    await pass(50);
+    let fail = () => {};
+    if (when === "while an answer is under way")
+      vi.stubGlobal("fetch", () => new Promise((_, reject) => (fail = () => reject(new TypeError("network error")))));
+    FakeEventSource.newest.fail(when === "while an answer is under way" ? "refused" : "lost");
+    const [sleeper] = FakeChannel.channels;
+    if (sleeper) FakeChannel.frozen.add(sleeper);
+    vi.spyOn(Math, "random").mockReturnValue(1); // its next attempt is far
+    for (let second = 0; second < 14; second += 1) {
+      await pass(1000);
+      for (const source of FakeEventSource.open) source.fail();
+    }
+    FakeChannel.frozen.clear();
+    await pass(50);
+    fail();
+    for (let second = 0; second < 60; second += 1) {
+      const [source] = FakeEventSource.open;
+      if (source?.readyState === FakeEventSource.CONNECTING) source.connect();
+      source?.tick("BTC-USDT", 10 + second);
+      await pass(1000);
+    }
+    expect([state(0, "BTC").status, state(1, "BTC").status]).toEqual(["live", "live"]);
+  },
+);
+
+test("a tab that is looked at does not wait long for one that sleeps", async () => {
+  listen(0, "BTC");
+  await pass(50);
+  const asleep = FakeEventSource.newest;
+  asleep.connect();
+  listen(1, "BTC");
+  await pass(50);
+  const [sleeper] = FakeChannel.channels;
+  if (sleeper) FakeChannel.frozen.add(sleeper);
+  document.dispatchEvent(new Event("visibilitychange"));
+  await pass(5000);
+  expect(FakeEventSource.newest).not.toBe(asleep);
+});
+
+test("where channels are forbidden each tab has a stream of its own", async () => {
+  vi.stubGlobal(
+    "BroadcastChannel",
+    class {
+      constructor() {
+        throw new DOMException("no cookies", "SecurityError");
+      }
+    },
+  );
+  tabs.push(createRealtimeClient());
+  listen(3, "BTC");
+  await pass(50);
+  expect(FakeEventSource.open).toHaveLength(1);
+});
+
+test("many tabs that come at once cost few streams", async () => {
+  for (let number = 0; number < 3; number += 1) listen(number, ["BTC", "ETH", "SOL"][number] ?? "BNB");
+  await pass(100);
+  expect(FakeEventSource.sources.length).toBeLessThanOrEqual(2);
+  expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT"]);
+});
+
 test("a quiet stream is no reason to rob the tab that has it", async () => {
   listen(0, "BTC");
-  await pass(1);
+  await pass(30);
   FakeEventSource.newest.connect(60_000);
   listen(1, "BTC");
   await pass(60_000);
@@ -196,20 +265,20 @@ test("an unknown symbol is told to each tab that wants it", async () => {
     return new Response(JSON.stringify(body), { status: status ?? 404 });
   });
   listen(0, "DOGGE");
-  await pass(20);
+  await pass(50);
   listen(1, "DOGGE");
-  await pass(20);
+  await pass(50);
   expect([state(0, "DOGGE").error?.code, state(1, "DOGGE").error?.code]).toEqual(["unknown_symbol", "unknown_symbol"]);
 });
 
 test("reconnect in a tab without the stream reaches the one that has it", async () => {
   listen(0, "BTC");
-  await pass(1);
+  await pass(30);
   FakeEventSource.newest.connect();
   listen(1, "BTC");
-  await pass(20);
+  await pass(50);
   tab(1).reconnect();
-  await pass(20);
+  await pass(50);
   expect(FakeEventSource.sources).toHaveLength(2);
 });
 
@@ -218,9 +287,9 @@ test("a frame that may not have locks has a stream of its own", async () => {
   Object.defineProperty(navigator, "locks", { value: { request: refuse }, configurable: true });
   tabs.push(createRealtimeClient());
   listen(3, "BTC");
-  await pass(20);
+  await pass(50);
   FakeEventSource.newest.connect();
   FakeEventSource.newest.tick("BTC-USDT", 5);
-  await pass(20);
+  await pass(50);
   expect(state(3, "BTC").isConnected).toBe(true);
 });

@@ -9,6 +9,7 @@ import { FakeClient, source, state } from "./fakeClient.ts";
 let client: FakeClient;
 
 beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] }); // ages stand still
   client = new FakeClient();
   vi.stubGlobal("fetch", () => Promise.reject(new TypeError("no network in this test")));
 });
@@ -16,6 +17,7 @@ beforeEach(() => {
 afterEach(() => {
   cleanup();
   act(() => pausedAt.set(null));
+  vi.useRealTimers();
   vi.unstubAllGlobals();
 });
 
@@ -31,31 +33,31 @@ function renderTile() {
 
 const silent = (ageMs: number) => [source("okx", { usedPrice: null, ageMs, state: "stale", reason: "silent" })];
 
-const CASES: [name: string, told: SymbolState, mark: string, words: string][] = [
-  ["live", state("BTC-USDT", "ok"), "live", "live"],
-  ["one exchange only", state("BTC-USDT", "single"), "degraded", "one source"],
-  ["exchanges disagree", state("BTC-USDT", "disputed"), "degraded", "disputed"],
+const CASES: [name: string, tell: () => SymbolState, mark: string, words: string][] = [
+  ["live", () => state("BTC-USDT", "ok"), "live", "live"],
+  ["one exchange only", () => state("BTC-USDT", "single"), "degraded", "one source"],
+  ["exchanges disagree", () => state("BTC-USDT", "disputed"), "degraded", "disputed"],
   [
     "all are falling silent",
-    state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 14_200 })] }),
+    () => state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 14_200 })] }),
     "degraded",
     "14 s old",
   ],
-  ["stale", state("BTC-USDT", "stale", { sources: silent(61_000) }), "stale", "1 min ago"],
+  ["stale", () => state("BTC-USDT", "stale", { sources: silent(61_000) }), "stale", "1 min ago"],
   [
     "not renewed",
-    state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 14_000 })] }, { status: "stale" }),
+    () => state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 14_000 })] }, { status: "stale" }),
     "stale",
     "14 s ago",
   ],
   [
     "stream away",
-    state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 5000 })] }, { status: "reconnecting" }),
+    () => state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 5000 })] }, { status: "reconnecting" }),
     "stale",
     "5 s ago",
   ],
-  ["down", state("BTC-USDT", "down", { price: null, sources: [] }), "offline", "no price"],
-  ["no network", state("BTC-USDT", "ok", {}, { status: "offline" }), "offline", "offline"],
+  ["down", () => state("BTC-USDT", "down", { price: null, sources: [] }), "offline", "no price"],
+  ["no network", () => state("BTC-USDT", "ok", {}, { status: "offline" }), "offline", "offline"],
   [
     "unknown",
     state(
@@ -70,17 +72,17 @@ const CASES: [name: string, told: SymbolState, mark: string, words: string][] = 
 ];
 
 describe("a tile", () => {
-  test.each(CASES)("%s: has a mark and words of its own", (_, told, mark, words) => {
+  test.each(CASES)("%s: has a mark and words of its own", (_, tell, mark, words) => {
     const tile = renderTile();
-    client.say("BTC-USDT", told);
+    client.say("BTC-USDT", tell());
     expect(tile.querySelector(".state-mark")?.getAttribute("data-state")).toBe(mark);
     expect(tile.querySelector(".tile-state")?.textContent).toBe(words);
   });
 
   test("every mark has a shape of its own", () => {
-    const shapes = CASES.map(([, told, mark]) => {
+    const shapes = CASES.map(([, tell, mark]) => {
       const tile = renderTile();
-      client.say("BTC-USDT", told);
+      client.say("BTC-USDT", tell());
       const shape = tile.querySelector(".state-mark")?.innerHTML;
       cleanup();
       return [mark, shape] as const;
