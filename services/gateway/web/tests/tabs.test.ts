@@ -181,38 +181,44 @@ test("a tab put to sleep with the stream is robbed, and waits its turn when it w
   expect(FakeEventSource.open).toHaveLength(1);
 });
 
-test.each(["while it waits to try again", "while an answer is under way"])(
-  "a robbed tab has no say any more: %s",
-  async (when) => {
-    listen(0, "BTC");
-    await pass(50);
-    FakeEventSource.newest.connect();
-    FakeEventSource.newest.tick("BTC-USDT", 5);
-    listen(1, "BTC");
-    await pass(50);
-    let fail = () => {};
-    if (when === "while an answer is under way")
-      vi.stubGlobal("fetch", () => new Promise((_, reject) => (fail = () => reject(new TypeError("network error")))));
-    FakeEventSource.newest.fail(when === "while an answer is under way" ? "refused" : "lost");
-    const [sleeper] = FakeChannel.channels;
-    if (sleeper) FakeChannel.frozen.add(sleeper);
-    vi.spyOn(Math, "random").mockReturnValue(1); // its next attempt is far
-    for (let second = 0; second < 14; second += 1) {
-      await pass(1000);
-      for (const source of FakeEventSource.open) source.fail();
-    }
-    FakeChannel.frozen.clear();
-    await pass(50);
-    fail();
-    for (let second = 0; second < 60; second += 1) {
-      const [source] = FakeEventSource.open;
-      if (source?.readyState === FakeEventSource.CONNECTING) source.connect();
-      source?.tick("BTC-USDT", 10 + second);
-      await pass(1000);
-    }
-    expect([state(0, "BTC").status, state(1, "BTC").status]).toEqual(["live", "live"]);
-  },
-);
+test.each([
+  ["while it waits to try again", true],
+  ["while an answer is under way", false],
+])("a robbed tab has no say any more: %s", async (_, isWaiting) => {
+  listen(0, "BTC");
+  await pass(50);
+  FakeEventSource.newest.connect();
+  FakeEventSource.newest.tick("BTC-USDT", 5);
+  listen(1, "BTC");
+  await pass(50);
+  const before = globalThis.fetch;
+  let answer = () => {};
+  const busy = new Response('{"code":"busy","detail":"busy"}', { status: 503, headers: { "Retry-After": "40" } });
+  vi.stubGlobal(
+    "fetch",
+    () =>
+      new Promise((resolve, reject) => (answer = () => (isWaiting ? resolve(busy) : reject(new TypeError("network error"))))),
+  );
+  FakeEventSource.newest.fail("refused");
+  if (isWaiting) answer();
+  await pass(10);
+  vi.stubGlobal("fetch", before);
+  const [sleeper] = FakeChannel.channels;
+  if (sleeper) FakeChannel.frozen.add(sleeper);
+  for (let second = 0; second < 14; second += 1) {
+    await pass(1000);
+    for (const source of FakeEventSource.open) source.fail();
+  }
+  FakeChannel.frozen.clear();
+  for (let second = 0; second < 60; second += 1) {
+    const [source] = FakeEventSource.open;
+    if (source?.readyState === FakeEventSource.CONNECTING) source.connect();
+    source?.tick("BTC-USDT", 10 + second);
+    await pass(1000);
+    if (second === 10) answer(); // long after it lost its say
+  }
+  expect([state(0, "BTC").status, state(1, "BTC").status]).toEqual(["live", "live"]);
+});
 
 test("a tab that is looked at does not wait long for one that sleeps", async () => {
   listen(0, "BTC");
