@@ -11,10 +11,11 @@ import httpx
 import orjson
 import pytest
 
+from gateway.protocol import StreamProtocol
 from gateway.topics import LINGER_S
 from market_pulse.bus import open_bus
 from support.redis_server import RedisServer
-from support.waiting import until
+from support.waiting import PATIENCE_S, until
 
 from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, running_gateway
 
@@ -236,6 +237,60 @@ async def test_a_connection_serves_rest_first_and_a_stream_after(running: Runnin
     finally:
         writer.close()
         await writer.wait_closed()
+
+
+async def test_whatever_else_a_connection_of_a_stream_brings_is_passed_over(
+    running: Running, market: Market, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests before and behind it, bodies, nonsense: none is answered, none disturbs the stream or hides its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(
+                b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+                b"GET /api/realtime/BTC HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+                b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 2
+            )
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            assert b"text/event-stream" in await reader.readuntil(b"\r\n\r\n")
+            assert b"connected" in await reader.readuntil(b"\n\n")
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(300_000))
+            await writer.drain()
+            for price in (1.0, 2.0):
+                await market.publish(BTC, price)
+                assert b'"price":%g' % price in await reader.readuntil(b"\n\n")
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    await until(lambda: not running.gateway.hub.streams)
+    assert not running.gateway.limits._open
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running: Running, market: Market) -> None:
+    """HTTP/1.0, as some proxies speak it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(b"GET /api/realtime/BTC HTTP/1.0\r\n\r\n")
+            assert b"connection: close" in await reader.readuntil(b"\r\n\r\n")
+            await market.publish(BTC, 3.0)
+            await reader.readuntil(b'"price":3')
+            await running.gateway.hub.drain(0)
+            assert b'"bye"' in await reader.read()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    await until(lambda: not running.gateway.limits._open)
+
+
+async def test_an_open_stream_costs_no_task(running: Running) -> None:
+    """Nor anything else that the server keeps for a request."""
+    async with reading(running.http, "/api/realtime/BTC") as reader:
+        await reader.next("connected")
+        await until(lambda: not running.server.server_state.tasks)
+        connections = running.server.server_state.connections
+        assert [one.scope for one in connections if isinstance(one, StreamProtocol)] == [None]
 
 
 async def test_vanished_clients_leave_nothing_behind(

@@ -7,9 +7,31 @@ from market_pulse.model import Symbol
 
 from .hub import Hub
 from .limits import Limits
-from .protocol import StreamProtocol
+from .protocol import Lend
+from .streams import Stream
 
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+class Client:
+    """Who reads a stream, for as long as its connection lasts. There is one of these per stream, so it holds little."""
+
+    __slots__ = ("_hub", "_limits", "_owner", "stream")
+
+    def __init__(self, hub: Hub, limits: Limits, owner: str) -> None:
+        self._hub, self._limits, self._owner = hub, limits, owner
+        self.stream: Stream | None = None
+
+    def on_writable(self) -> None:
+        """Go on with what was held back while the client did not read."""
+        if self.stream is not None:
+            self._hub.writable(self.stream)
+
+    def on_lost(self) -> None:
+        """Forget the stream and make room for another."""
+        if self.stream is not None:
+            self._hub.leave(self.stream)
+        self._limits.give_back(self._owner)
 
 
 class EventStream(Response):
@@ -17,7 +39,7 @@ class EventStream(Response):
 
     Args:
         hub: writes the events.
-        protocol: lends the connection.
+        lend: gives the connection.
         limits: where `owner` is given back at the end.
         owner: whose stream this is, as `limits` named it.
         symbols: what is streamed, each once.
@@ -30,7 +52,7 @@ class EventStream(Response):
     def __init__(
         self,
         hub: Hub,
-        protocol: StreamProtocol,
+        lend: Lend,
         limits: Limits,
         owner: str,
         symbols: tuple[Symbol, ...],
@@ -41,17 +63,18 @@ class EventStream(Response):
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)
-        self._hub, self._protocol, self._limits, self._owner = hub, protocol, limits, owner
+        self._hub, self._lend, self._limits, self._owner = hub, lend, limits, owner
         self._symbols, self._max_hz, self._resumed = symbols, max_hz, resumed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the head, hand the connection to the hub and wait for its end."""
+        """Send the head and hand the connection to the hub. The stream goes on when this has returned."""
+        client = Client(self._hub, self._limits, self._owner)
+        transport = None
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if not self._protocol.transport.is_closing():  # as it is when the client left before its stream began
-                transport = self._protocol.lend(lambda: self._hub.writable(stream), lambda: self._hub.leave(stream))
-                stream = self._hub.open(transport, self._symbols, self._max_hz, resumed=self._resumed)
-            while (await receive())["type"] != "http.disconnect":  # to return earlier would be an error to uvicorn
-                pass
+            transport = self._lend(client)
         finally:
-            self._limits.give_back(self._owner)
+            if transport is None:  # the client left before its stream began
+                client.on_lost()
+        if transport is not None:
+            client.stream = self._hub.open(transport, self._symbols, self._max_hz, resumed=self._resumed)

@@ -9,9 +9,11 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 EXTENSION = "market_pulse.transport"
 
@@ -19,25 +21,43 @@ NOTSENT_LOWAT_BYTES = 16_384  # the kernel takes no more unsent bytes than this,
 USER_TIMEOUT_MS = 25_000  # after which a peer that acknowledges nothing counts as gone
 
 
+class Borrower(Protocol):
+    """Who a connection is lent to."""
+
+    def on_writable(self) -> None:
+        """Called when all that was written has been taken by the kernel after some of it had not."""
+
+    def on_lost(self) -> None:
+        """Called once, when the connection is gone."""
+
+
+Lend = Callable[[Borrower], asyncio.Transport | None]
+
+
 class StreamProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, which lends its transport to a response that asks for it."""
 
-    _on_writable: Callable[[], None] | None = None
-    _on_lost: Callable[[], None] | None = None
+    _borrower: Borrower | None = None
 
-    def on_message_begin(self) -> None:
-        """Put this connection within reach of the response."""
-        super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item] # an object of our own
+    def on_headers_complete(self) -> None:
+        """Put the connection within the response's reach. The cycle is this request's; `self.cycle` may be a later one's."""
+        super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: partial(self._lend, self.cycle)}  # type: ignore[dict-item] # a function
 
-    def lend(self, on_writable: Callable[[], None], on_lost: Callable[[], None]) -> asyncio.Transport:
-        """Give the transport away for the rest of the connection, the head having been sent.
+    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
+        """Give the transport away for the rest of the connection, the head having been sent; None if it is gone already.
 
-        Args:
-            on_writable: called when all that was written has been taken by the kernel after some of it had not.
-            on_lost: called once, when the connection is gone.
+        To uvicorn the response is complete, so that the application may return and the request's task ends. What the request
+        has left here goes too: parser, scope, headers and cycle are some 10 KiB, of no use to a stream. Whatever else
+        the client sends is not read as requests, which could not be answered any more.
         """
-        self._on_writable, self._on_lost = on_writable, on_lost
+        cycle.response_complete = True
+        if self.transport.is_closing():
+            return None
+        self._borrower = borrower
+        self.parser = self.scope = self.headers = self.cycle = None  # type: ignore[assignment] # nothing asks for them now
+        self.pipeline.clear()
+        self.flow.resume_reading()  # which a pipelined request had paused; who does not read hears of no disconnect
         self.transport.set_write_buffer_limits(high=0)
         connection = self.transport.get_extra_info("socket")
         if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
@@ -46,27 +66,32 @@ class StreamProtocol(HttpToolsProtocol):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         return self.transport
 
+    def data_received(self, data: bytes) -> None:
+        """Called by the transport with what the client sends."""
+        if self._borrower is None:
+            super().data_received(data)
+
     def resume_writing(self) -> None:
         """Called by the transport when nothing is unsent any more."""
         super().resume_writing()
-        if self._on_writable is not None:
-            self._on_writable()
+        if self._borrower is not None:
+            self._borrower.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop when the connection is gone."""
         super().connection_lost(exc)
-        if self._on_lost is not None:
-            self._on_lost()
+        if self._borrower is not None:
+            self._borrower.on_lost()
 
     def shutdown(self) -> None:
         """Called by the server when it stops: streams have been ended before, so one that is left does not read."""
-        if self._on_lost is not None:
+        if self._borrower is not None:
             self.transport.abort()
         else:
             super().shutdown()
 
 
-def lender(scope: Scope) -> StreamProtocol | None:
-    """Return the protocol behind a request, or None where another server than ours runs the application."""
-    protocol = scope.get("extensions", {}).get(EXTENSION)
-    return protocol if isinstance(protocol, StreamProtocol) else None
+def lender(scope: Scope) -> Lend | None:
+    """Return what lends a request's connection, or None where another server than ours runs the application."""
+    lend: Lend | None = scope.get("extensions", {}).get(EXTENSION)
+    return lend

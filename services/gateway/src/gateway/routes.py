@@ -150,8 +150,8 @@ async def status(request: Request) -> Response:
 
 async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | None, last_event_id: str | None) -> Response:
     gateway = _gateway(request)
-    protocol = lender(request.scope)
-    if protocol is None:
+    lend = lender(request.scope)
+    if lend is None:
         raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
     await _listed(gateway, names)
     if gateway.closing:
@@ -164,7 +164,7 @@ async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | N
             429 if full.by_address else 503, "too_many_streams", str(full), retry_after_s=RETRY_AFTER_S
         ) from full
     resumed = last_event_id is not None and is_event_id(last_event_id)
-    return EventStream(gateway.hub, protocol, gateway.limits, owner, names, max_hz, resumed=resumed)
+    return EventStream(gateway.hub, lend, gateway.limits, owner, names, max_hz, resumed=resumed)
 
 
 async def _tickers(request: Request, names: tuple[Symbol, ...]) -> dict[Symbol, bytes | None]:
