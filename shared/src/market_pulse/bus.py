@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -31,6 +32,7 @@ LISTING_EXPIRY_S = 86_400
 HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after the last point
 COMMAND_TIMEOUT_S = 3.0
 SCAN_COUNT = 1000
+HISTORY_PAGE = 200
 
 _OPTIONS: dict[str, Any] = {
     "protocol": 2,  # RESP3's pushes cost more and leaked memory in some hiredis versions
@@ -152,17 +154,28 @@ class Bus:
         return written
 
     async def history(self, resolution: Resolution, symbol: Symbol, since_ms: int) -> list[Point]:
-        """Return a symbol's points from a moment on, oldest first. What is no point is left out."""
-        async with _bounded():
-            try:
-                entries: Any = await self.client.xrevrange(
-                    channels.history(resolution, symbol), min=since_ms, count=resolution.points
-                )
-            except ResponseError as refused:
-                if str(refused).startswith("WRONGTYPE"):  # somebody else's key
-                    return []
-                raise
-        return list(_points_of(reversed(entries)))
+        """Return a symbol's points from a moment on, oldest first. What is no point is left out.
+
+        Read in pages, each a bounded round trip, so that a whole day does not hold up what else this process does.
+        """
+        points: list[Point] = []
+        before = "+"
+        for _ in range(ceil(resolution.points / HISTORY_PAGE)):
+            async with _bounded():
+                page = await self._history_page(channels.history(resolution, symbol), before, since_ms)
+            points += _points_of(page)
+            if len(page) < HISTORY_PAGE:
+                break
+            before = f"({page[-1][0].decode()}"
+        return points[::-1]
+
+    async def _history_page(self, key: str, before: str, since_ms: int) -> Any:
+        try:
+            return await self.client.xrevrange(key, max=before, min=since_ms, count=HISTORY_PAGE)
+        except ResponseError as refused:
+            if str(refused).startswith("WRONGTYPE"):  # somebody else's key
+                return []
+            raise
 
     async def last(self, *names: str) -> list[bytes | None]:
         """Return the last message of each channel, or None where there is none."""

@@ -6,9 +6,11 @@
 local written = 0
 for i, entry in ipairs(cjson.decode(ARGV[3])) do
   local answer = redis.pcall('XADD', KEYS[i], 'MAXLEN', '=', ARGV[1], unpack(entry))
-  if type(answer) == 'string' then -- a table is an error
+  if type(answer) == 'string' then
     redis.call('EXPIRE', KEYS[i], ARGV[2])
     written = written + 1
+  elseif not (answer.err:find('equal or smaller', 1, true) or answer.err:find('WRONGTYPE', 1, true)) then
+    return answer -- no fault of this point: nothing can be written
   end
 end
 return written
