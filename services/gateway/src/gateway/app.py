@@ -14,6 +14,7 @@ from .models import Problem, StreamEvent
 from .pages import add_pages
 from .problems import add_problem_handlers
 from .routes import api
+from .shortcut import StreamShortcut
 
 
 class GatewayApp(FastAPI):
@@ -43,6 +44,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
     add_front(app, front)
     add_problem_handlers(app)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(StreamShortcut, gateway=gateway)
     app.add_middleware(SimulatedHeader, simulated=lambda: gateway.hub.statuses.simulated)
     app.add_middleware(
         CORSMiddleware,

@@ -5,9 +5,11 @@ from starlette.types import Receive, Scope, Send
 
 from market_pulse.model import Symbol
 
+from .gateway import Gateway
 from .hub import Hub
 from .limits import Limits
 from .protocol import Lend
+from .sse import is_event_id
 from .streams import Stream
 
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
@@ -78,3 +80,17 @@ class EventStream(Response):
                 client.on_lost()
         if transport is not None:
             client.stream = self._hub.open(transport, self._symbols, self._max_hz, resumed=self._resumed)
+
+
+def stream_for(
+    gateway: Gateway, scope: Scope, lend: Lend, symbols: tuple[Symbol, ...], max_hz: float | None, last_event_id: str | None
+) -> EventStream:
+    """Return the stream that answers a request, counted among those of its client.
+
+    Raises:
+        TooManyStreamsError: there is no room.
+    """
+    client = scope.get("client")
+    owner = gateway.limits.take(client[0] if client else "local")
+    resumed = last_event_id is not None and is_event_id(last_event_id)
+    return EventStream(gateway.hub, lend, gateway.limits, owner, symbols, max_hz, resumed=resumed)

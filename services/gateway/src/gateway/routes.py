@@ -11,13 +11,12 @@ from market_pulse.codec import encode_status
 from market_pulse.model import Resolution, Symbol, parse_symbol, parse_symbols
 
 from . import models
-from .event_stream import EventStream
+from .event_stream import EventStream, stream_for
 from .gateway import Gateway
 from .history import SHARED_FOR_S
 from .limits import TooManyStreamsError
 from .problems import RETRY_AFTER_S, ProblemError
 from .protocol import lender
-from .sse import is_event_id
 
 MOST_SYMBOLS = 100
 MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
@@ -156,15 +155,12 @@ async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | N
     await _listed(gateway, names)
     if gateway.closing:
         raise ProblemError(503, "stopping", "this server is about to stop: ask again", retry_after_s=1)
-    address = request.client.host if request.client else "local"
     try:
-        owner = gateway.limits.take(address)
+        return stream_for(gateway, request.scope, lend, names, max_hz, last_event_id)
     except TooManyStreamsError as full:
         raise ProblemError(
             429 if full.by_address else 503, "too_many_streams", str(full), retry_after_s=RETRY_AFTER_S
         ) from full
-    resumed = last_event_id is not None and is_event_id(last_event_id)
-    return EventStream(gateway.hub, lend, gateway.limits, owner, names, max_hz, resumed=resumed)
 
 
 async def _tickers(request: Request, names: tuple[Symbol, ...]) -> dict[Symbol, bytes | None]:
