@@ -8,7 +8,7 @@ import pytest
 
 from gateway.hub import Hub
 from gateway.sse import LAST_CHUNK
-from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
+from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
 from gateway.topics import LINGER_S
 from market_pulse import channels
 from market_pulse.model import Symbol
@@ -251,6 +251,26 @@ async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
     assert world.open(BTC).summary() == ["connected", "ticker BTC-USDT 1 stale"]
     world.now += DOWN_AFTER_MS / 1000
     assert b'"down"' in (world.hub.ticker(BTC) or b"")
+
+
+async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewritten: list[int] = []
+
+    def counted(ticker: LatestTicker, now_ms: int) -> bytes:
+        rewritten.append(now_ms)
+        return as_of(ticker, now_ms)
+
+    monkeypatch.setattr("gateway.hub.as_of", counted)
+    world.publish(BTC, 1)
+    rewritten.clear()
+    ages = []
+    for _ in range(2):
+        world.now += STALE_AFTER_MS / 1000
+        ages += [[source["ageMs"] for source in world.open(BTC).take()[1]["data"]["sources"]] for _ in range(3)]
+    assert len(rewritten) == 2
+    assert ages == [[5_100, 63_000]] * 3 + [[10_100, 68_000]] * 3
+    world.publish(BTC, 2)
+    assert world.open(BTC).summary()[-1] == "ticker BTC-USDT 2 ok"
 
 
 async def test_statuses_are_told_when_they_change(world: World) -> None:

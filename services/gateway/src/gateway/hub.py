@@ -255,6 +255,10 @@ class Hub:
         if topic is None or topic.latest is None:
             return self._status_events.get(key, b"")
         now = self._now_ms()
-        if topic.level == topic.latest.staleness(now) == 0:
+        level = topic.latest.staleness(now)
+        if topic.level == level == 0:
             return topic.event
-        return sse.ticker_event(key, topic.latest.seq, as_of(topic.latest, now))
+        aged_for = topic.latest, level, now // 1000
+        if topic.aged_for != aged_for:  # rewritten once a second, not for each of thousands who come back to a dead market
+            topic.aged_for, topic.aged_event = aged_for, sse.ticker_event(key, topic.latest.seq, as_of(topic.latest, now))
+        return topic.aged_event

@@ -14,7 +14,7 @@ LINGER_S = 5.0  # how long a symbol stays subscribed after the last one who want
 class Topic:
     """A symbol that somebody wants: what is known of it, who is told, and since when nobody has wanted it."""
 
-    __slots__ = ("created", "event", "groups", "holders", "idle_since", "latest", "level", "live")
+    __slots__ = ("aged_event", "aged_for", "created", "event", "groups", "holders", "idle_since", "latest", "level", "live")
 
     def __init__(self, now: float) -> None:
         self.created = now
@@ -23,6 +23,8 @@ class Topic:
         self.latest: LatestTicker | None = None
         self.event = b""  # the newest event sent
         self.level = 0  # the staleness that it told of
+        self.aged_event = b""  # what who comes later is told of a ticker that has grown old since
+        self.aged_for: tuple[LatestTicker, int, int] | None = None  # of which ticker, staleness and second that is
         self.live = asyncio.Event()  # a live ticker has come
         self.groups: set[Group] = set()
 
