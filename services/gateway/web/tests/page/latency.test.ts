@@ -29,6 +29,13 @@ describe("latency", () => {
     });
   });
 
+  test("is never negative: where the clocks were compared badly, the prices themselves know better", () => {
+    const meter = new LatencyMeter();
+    meter.take(ticker(900), 0);
+    meter.take(ticker(1000), 520);
+    expect(meter.read(400, 520)).toMatchObject({ total: 12, aggregatorToBrowser: 0 });
+  });
+
   test("is not known from snapshots, repetitions, prices without a time, or long ago", () => {
     const meter = new LatencyMeter();
     meter.take(ticker(1000), 1020);

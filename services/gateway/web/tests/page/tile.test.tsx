@@ -60,12 +60,13 @@ const CASES: [name: string, tell: () => SymbolState, mark: string, words: string
   ["no network", () => state("BTC-USDT", "ok", {}, { status: "offline" }), "offline", "offline"],
   [
     "unknown",
-    state(
-      "BTC-USDT",
-      "down",
-      { price: null },
-      { latest: null, status: "offline", error: { code: "unknown_symbol", message: "nobody lists it" } },
-    ),
+    () =>
+      state(
+        "BTC-USDT",
+        "down",
+        { price: null },
+        { latest: null, status: "offline", error: { code: "unknown_symbol", message: "nobody lists it" } },
+      ),
     "offline",
     "not listed",
   ],

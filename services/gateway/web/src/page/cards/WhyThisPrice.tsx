@@ -72,13 +72,18 @@ function Source({ source: { exchange, price, usedPrice, weight, ageMs, state, re
     <tr data-used={isUsed}>
       <th scope="row">{isUsed ? exchangeName(exchange) : <s>{exchangeName(exchange)}</s>}</th>
       <td>{isUsed ? fixed(price, dp) : <s>{fixed(price, dp)}</s>}</td>
-      <td data-clamped={(isUsed && usedPrice !== price) || undefined}>{isUsed ? fixed(usedPrice, dp) : "–"}</td>
+      <td>{isUsed ? <Used usedPrice={usedPrice} price={price} dp={dp} /> : "–"}</td>
       <td>{isUsed ? `${fixed(100 * weight, 1)}%` : "–"}</td>
       <td>{part === null ? "–" : fixed(part, decimals)}</td>
       <td>{formatAge(ageMs)}</td>
       <td>{reason ? `${state}: ${reason}` : state}</td>
     </tr>
   );
+}
+
+function Used({ usedPrice, price, dp }: { usedPrice: number; price: number; dp: number }) {
+  if (usedPrice === price) return fixed(usedPrice, dp);
+  return <abbr title="So far from the others that it counts as no further than this">{fixed(usedPrice, dp)}</abbr>;
 }
 
 /** Write a number with exactly so many decimals: in a sum, every digit counts. */

@@ -42,6 +42,25 @@ export function drawChart(element: HTMLElement): DrawnChart {
   let end = 0; // the newest step drawn
   let drawn = 0; // how many steps are
   let decimals = 2;
+  let pointer: { readonly time: Time; readonly price: number } | null = null; // what the mouse points at
+
+  chart.subscribeCrosshairMove(({ sourceEvent, time, point: at }) => {
+    if (!sourceEvent && at) return; // where we have put it ourselves
+    const under = at && price.coordinateToPrice(at.y);
+    pointer = time === undefined || under == null ? null : { time, price: under };
+  });
+
+  /**
+   * Change the lines' data with the crosshair out of the way. The library looks for the line under it after the first line's
+   * change, when the others' indices no longer fit their data, and throws (tradingview/lightweight-charts#2044).
+   */
+  function change(lines: () => void) {
+    const at = pointer;
+    chart.clearCrosshairPosition();
+    lines();
+    pointer = at;
+    if (at && rows.length) chart.setCrosshairPosition(at.price, at.time, price);
+  }
 
   function sourceLine(exchange: string): Line {
     let line = sources.get(exchange);
@@ -62,6 +81,13 @@ export function drawChart(element: HTMLElement): DrawnChart {
     price.setData(points(lineOf(rows, end, grid, (row) => row.price)));
     for (const [exchange, line] of sources) line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange])));
     chart.timeScale().setVisibleLogicalRange({ from: 0, to: grid.steps - 1 });
+  }
+
+  function drawOne({ time, price: value, sources: others }: Row) {
+    price.update(point({ time, value }));
+    for (const [exchange, other] of Object.entries(others)) sourceLine(exchange).update(point({ time, value: other }));
+    if (time > end) drawn += 1;
+    end = time;
   }
 
   function paint() {
@@ -88,19 +114,14 @@ export function drawChart(element: HTMLElement): DrawnChart {
   return {
     load(next, newest, nextGrid) {
       [rows, grid] = [next, nextGrid];
-      drawAll(newest);
+      change(() => drawAll(newest));
     },
     add(row) {
+      if (row.time < end) return;
       const last = rows.at(-1);
       rows = withRow(rows, row, grid);
-      if (row.time < end) return;
-      const isNew = row.time > end;
-      if (!last || !goesOn(last, row, grid) || (isNew && drawn >= grid.steps + TRIM_AFTER)) return drawAll(row.time);
-      price.update(point({ time: row.time, value: row.price }));
-      for (const [exchange, value] of Object.entries(row.sources))
-        sourceLine(exchange).update(point({ time: row.time, value }));
-      if (isNew) drawn += 1;
-      end = row.time;
+      const isFull = row.time > end && drawn >= grid.steps + TRIM_AFTER;
+      change(() => (last && goesOn(last, row, grid) && !isFull ? drawOne(row) : drawAll(row.time)));
     },
     setDecimals(dp) {
       if (dp === decimals) return;

@@ -62,6 +62,7 @@ function feed(chart: DrawnChart, client: RealtimeClient, symbol: string, { grid,
   const abort = new AbortController();
   let frame = 0;
   let drawnAt = 0;
+  let isDrawn = false;
   let newest: number | null = null; // the newest step drawn; null while the history is on its way
 
   async function load() {
@@ -72,7 +73,8 @@ function feed(chart: DrawnChart, client: RealtimeClient, symbol: string, { grid,
     const { ticker } = store.getSnapshot();
     newest = Math.max(rows.at(-1)?.time ?? 0, stepTime(ticker?.aggregatedTime ?? Date.now(), grid));
     if (ticker) chart.setDecimals(ticker.dp);
-    chart.load(rows, newest, grid);
+    if (history || !isDrawn) chart.load(rows, newest, grid); // else what is drawn stays, with a gap
+    isDrawn = true;
     draw();
   }
 

@@ -43,10 +43,12 @@ export class LatencyMeter {
     if (this.samples.length > MOST_SAMPLES) this.samples = this.samples.slice(-MOST_SAMPLES / 2);
   }
 
-  /** Return the medians of the last half minute, or null if there was nothing. `offsetMs`: gateway's clock less this one's. */
-  read(offsetMs: number, now: number): Latency | null {
+  /** Return the medians of the last half minute, or null if there was nothing. `measuredMs`: gateway's clock less this one's. */
+  read(measuredMs: number, now: number): Latency | null {
     const recent = this.samples.filter((sample) => now - sample.heardAt < FRESH_MS);
     if (!recent.length) return null;
+    // No price comes before it was made: where the measurement says so, it is wrong by at least as much.
+    const offsetMs = Math.max(measuredMs, ...recent.map(({ aggregatedTime, heardAt }) => aggregatedTime - heardAt));
     const of = (measure: (sample: Sample) => number) => median(recent.map(measure));
     return {
       total: of(({ heardAt, exchangeTime }) => heardAt + offsetMs - exchangeTime),

@@ -20,7 +20,8 @@ export function Popover({ label, className = "button", isHint = false, children 
 
   const show = () => {
     clearTimeout(leaving.current);
-    panel.current?.showPopover();
+    const isInTheWay = document.querySelector(".popover:popover-open:not([data-hint])"); // opening one closes others
+    if (!isInTheWay) panel.current?.showPopover();
   };
   const leave = () => {
     clearTimeout(leaving.current);
@@ -55,7 +56,7 @@ export function Popover({ label, className = "button", isHint = false, children 
       >
         {label}
       </button>
-      <div id={id} ref={panel} className="popover" popover="auto" onToggle={place} {...hint}>
+      <div id={id} ref={panel} className="popover" data-hint={isHint || undefined} popover="auto" onToggle={place} {...hint}>
         {children}
       </div>
     </>
