@@ -10,14 +10,14 @@ from gateway.flush import FlushClock
 class FixedClock(FlushClock):
     """At most 20 flushes a second, whatever they cost."""
 
-    def flushed(self, start: float, end: float) -> None:  # noqa: ARG002 - the clock's signature
+    def flushed(self, start: float, end: float, worked_s: float) -> None:  # noqa: ARG002 - the clock's signature
         self._next = start + 1 / 20
 
 
 class UnboundedClock(FlushClock):
     """A flush in each turn of the loop that has something to write."""
 
-    def flushed(self, start: float, end: float) -> None:
+    def flushed(self, start: float, end: float, worked_s: float) -> None:
         """Leave no time free."""
 
 

@@ -4,9 +4,9 @@ from math import inf
 
 
 class FlushClock:
-    """Leaves as much time free after each flush as it took, so that writing never takes more than about half of a core.
+    """Leaves as much time free after each flush as it worked, so that writing never takes more than about half of a core.
 
-    Times are seconds on any one monotonic clock.
+    Times are seconds on any one monotonic clock. Work is CPU time: what others on the core took meanwhile is no reason to wait.
     """
 
     def __init__(self, max_hz: float | None = None) -> None:
@@ -17,6 +17,6 @@ class FlushClock:
         """Return how long from now the next flush has to wait; 0 when it is due."""
         return max(0.0, self._next - now)
 
-    def flushed(self, start: float, end: float) -> None:
-        """Note when the newest flush began and ended."""
-        self._next = max(end + (end - start), start + self._shortest_s)
+    def flushed(self, start: float, end: float, worked_s: float) -> None:
+        """Note when the newest flush began and ended, and how much CPU time it took."""
+        self._next = max(end + worked_s, start + self._shortest_s)

@@ -1,6 +1,7 @@
 """When and to whom bytes are written: one shared chunk per group and flush, and nothing to who has not taken the last one."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 from market_pulse.clock import now_ms
@@ -92,7 +93,7 @@ class Outbox:
             self._loop.call_soon(self._flush)  # with all that the bus has for us in this turn of the loop
 
     def _flush(self) -> None:
-        start = self._clock()
+        start, worked_s = self._clock(), time.thread_time()
         self._armed = False
         dirty, self._dirty = self._dirty, []
         for group in dirty:
@@ -100,7 +101,7 @@ class Outbox:
             group.not_before = start + group.shortest_s
             self._flush_group(group, start)
         end = self._clock()
-        self._flush_clock.flushed(start, end)
+        self._flush_clock.flushed(start, end, time.thread_time() - worked_s)
         self._stats.flushes += 1
         self._stats.flush_s += end - start
         if self._oldest_unwritten_ms is not None:
