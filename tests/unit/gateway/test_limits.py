@@ -21,6 +21,7 @@ def test_a_place_given_back_can_be_taken_again() -> None:
     [
         pytest.param("192.0.2.1", "192.0.2.1", id="IPv4"),
         pytest.param("2001:db8::1", "2001:db8::2:2", id="one IPv6 host has a whole /64"),
+        pytest.param("::ffff:192.0.2.1", "::ffff:192.0.2.1", id="IPv4 on an IPv6 socket"),
         pytest.param("local", "local", id="a Unix socket"),
     ],
 )
@@ -31,3 +32,8 @@ def test_one_address_cannot_take_all(first: str, second: str) -> None:
         limits.take(second)
     assert full.value.by_address
     limits.take("198.51.100.7")
+
+
+def test_ipv4_hosts_on_an_ipv6_socket_are_not_one() -> None:
+    limits = Limits(most=9, most_per_address=1)
+    assert len({limits.take(f"::ffff:192.0.2.{host}") for host in range(3)}) == 3

@@ -1,7 +1,7 @@
 """How many streams may be open, in all and per client address."""
 
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 
 
 class TooManyStreamsError(Exception):
@@ -19,6 +19,7 @@ class Limits:
         self._most = most
         self._most_per_address = most_per_address
         self._open: Counter[str] = Counter()
+        self._total = 0  # of all in `_open`, which may be ten thousand addresses
 
     def take(self, address: str) -> str:
         """Count one more stream and return what `give_back` has to be told when it is gone.
@@ -29,22 +30,26 @@ class Limits:
         owner = _owner(address)
         if self._open[owner] >= self._most_per_address:
             raise TooManyStreamsError(by_address=True)
-        if self._open.total() >= self._most:
+        if self._total >= self._most:
             raise TooManyStreamsError(by_address=False)
         self._open[owner] += 1
+        self._total += 1
         return owner
 
     def give_back(self, owner: str) -> None:
         """Count one stream less."""
         self._open[owner] -= 1
+        self._total -= 1
         if not self._open[owner]:
             del self._open[owner]
 
 
 def _owner(address: str) -> str:
-    """Return whose an address is: an IPv6 host has a whole /64 of them."""
+    """Return whose an address is: an IPv6 host has a whole /64 of them, unless it is an IPv4 host on an IPv6 socket."""
+    if ":" not in address:
+        return address
     try:
-        parsed = ip_address(address)
+        parsed = IPv6Address(address)
     except ValueError:
         return address
-    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else address
+    return str(parsed.ipv4_mapped or int(parsed) >> 64)
