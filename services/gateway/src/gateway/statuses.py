@@ -11,9 +11,13 @@ _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked",
 
 
 class Statuses:
-    """Each exchange's FeedStatus. Of several copies of one ingest the best counts: one connected copy is enough."""
+    """Each exchange's FeedStatus. Of several copies of one ingest the best counts: one connected copy is enough.
+
+    `simulated` tells whether any exchange's prices come from the simulator.
+    """
 
     def __init__(self) -> None:
+        self.simulated = False
         self._heard: dict[str, dict[str, tuple[FeedStatus, int]]] = {}
         self._shown: dict[str, object] = {}
 
@@ -29,6 +33,7 @@ class Statuses:
         for instance, (_, heard_ms) in list(copies.items()):
             if now_ms - heard_ms >= SILENT_AFTER_MS:
                 del copies[instance]
+        self.simulated = any(one.simulated for copies in self._heard.values() for one, _ in copies.values())
 
     def current(self, now_ms: int) -> dict[str, FeedStatus]:
         """Return each exchange's status; one not heard from for SILENT_AFTER_MS is down."""
@@ -44,11 +49,6 @@ class Statuses:
                 self._shown[exchange] = shown
                 news.append(status)
         return news
-
-    @property
-    def simulated(self) -> bool:
-        """Whether any exchange's prices come from the simulator."""
-        return any(status.simulated for copies in self._heard.values() for status, _ in copies.values())
 
     def _is_silent(self, exchange: str, now_ms: int) -> bool:
         return all(now_ms - heard_ms >= SILENT_AFTER_MS for _, heard_ms in self._heard[exchange].values())
