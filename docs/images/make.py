@@ -19,8 +19,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).parent
-FRAME_MS = 250
-COLOURS = 48
+FRAME_MS = 400
+COLOURS = 24
 
 
 def main(page_url: str, simulator_url: str) -> None:
@@ -31,16 +31,16 @@ def main(page_url: str, simulator_url: str) -> None:
         page.goto(page_url)
         page.wait_for_timeout(4000)
         page.screenshot(path=HERE / "page.png")
-        page.set_viewport_size({"width": 900, "height": 420})
+        page.set_viewport_size({"width": 820, "height": 400})
         page.emulate_media(color_scheme="dark")
         page.goto(f"{page_url}/?symbols=BTC")
         page.wait_for_timeout(4000)
-        frames = film(page, 12)
+        frames = film(page, 8)
         fault(simulator_url, "POST", {"exchange": "okx", "kind": "spike", "factor": 1.2, "symbol": "BTC-USDT"})
         page.get_by_text("Why this price?").click()
-        frames += film(page, 16)
+        frames += film(page, 10)
         fault(simulator_url, "DELETE")
-        frames += film(page, 16)
+        frames += film(page, 10)
         browser.close()
     first, *others = frames
     first.save(HERE / "live.gif", save_all=True, append_images=others, duration=FRAME_MS, loop=0, optimize=True)
