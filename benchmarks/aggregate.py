@@ -269,7 +269,8 @@ async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
     publishing, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", server.port)
     publishing.write(b"CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'\r\n")
     reading, load = await loop.create_connection(lambda: Load(publishing, symbols), "127.0.0.1", server.port)
-    reading.write(b"PSUBSCRIBE ticker:*\r\n")
+    names = " ".join(channels.ticker(symbol_of(at)) for at in range(symbols))  # by name: what nobody asks for is let go
+    reading.write(f"SUBSCRIBE {names}\r\n".encode())
     try:
         await asyncio.sleep(SETTLE_S)
         yield load
@@ -278,9 +279,13 @@ async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
         publishing.abort()
 
 
+def symbol_of(at: int) -> Symbol:
+    return Symbol(f"C{at}-USDT")
+
+
 def template(exchange: str, at: int) -> tuple[bytes, bytes, bytes]:
     """Return a tick's PUBLISH around its number and the time at which it was received."""
-    symbol = Symbol(f"C{at}-USDT")
+    symbol = symbol_of(at)
     tick = Tick(
         exchange=exchange, symbol=symbol, price=64000.12, bid=111_111_111.0, open24h=62000.5, high24h=65000.5, low24h=61000.5,
         volume24h=12345.678, quote_volume24h=789_012_345.678, dp=2, exchange_time_ms=None, received_time_ms=2_222_222_222_222,
