@@ -78,6 +78,7 @@ export function drawChart(element: HTMLElement): DrawnChart {
     end = newest;
     drawn = grid.steps;
     for (const row of rows) for (const exchange of Object.keys(row.sources)) sourceLine(exchange);
+    for (const line of [price, ...sources.values()]) line.setData([]); // else the library mixes up old and new indices
     price.setData(points(lineOf(rows, end, grid, (row) => row.price)));
     for (const [exchange, line] of sources) line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange])));
     chart.timeScale().setVisibleLogicalRange({ from: 0, to: grid.steps - 1 });
