@@ -96,9 +96,11 @@ function withPrice(message: TickerMessage | null): Ticker | null {
 
 const REGISTRY = Symbol.for("market-pulse/realtime.v1");
 const page: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
-page[REGISTRY] ??= new Map();
 /** The clients of this page, by their gateway: one for all, even if bundling made several copies of this module. */
-const registry = page[REGISTRY];
+function registry(): Map<string, RealtimeClient> {
+  page[REGISTRY] ??= new Map();
+  return page[REGISTRY];
+}
 
 export interface ClientOptions {
   /** Where the gateway is, without a slash at the end; "" is this page's own origin. */
@@ -334,7 +336,7 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
       for (const entry of closed) entry.settle();
       stop();
       feed.want([]);
-      for (const [url, one] of registry) if (one === client) registry.delete(url);
+      if (registry().get(baseUrl) === client) registry().delete(baseUrl);
     },
   };
   return client;
@@ -342,7 +344,7 @@ export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): Real
 
 /** Return the one client for a gateway that all parts of a page share. */
 export function realtimeClient(baseUrl = ""): RealtimeClient {
-  const client = registry.get(baseUrl) ?? createRealtimeClient({ baseUrl });
-  registry.set(baseUrl, client);
+  const client = registry().get(baseUrl) ?? createRealtimeClient({ baseUrl });
+  registry().set(baseUrl, client);
   return client;
 }
