@@ -68,7 +68,7 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
     case "stale":
       return `No exchange confirms this price.${age}`;
     case "down":
-      return "No exchange has sent a price lately.";
+      return `No exchange has sent a price lately.${age}`;
     default:
       return "The first price has not come yet.";
   }
