@@ -76,6 +76,9 @@ function Footer() {
       <span>
         Charts: <a href="https://www.tradingview.com/">TradingView Lightweight Charts</a>
       </span>
+      <span>
+        Licences: <a href="/licenses.md">what is bundled</a>, <a href="/archivo-license.md">the typeface</a>
+      </span>
       <span>A reference for people and programs to look at, not a quote to trade at.</span>
     </footer>
   );
