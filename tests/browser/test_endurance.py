@@ -9,8 +9,8 @@ from .market import FEATURED, expect_live
 from .visitor import Visitor
 
 BUSY_EVENTS_PER_S = 2000
-TICKS = 3000
-CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then let go; a page that kept its tickers would hold 6 MB more
+TICKS = 2000
+CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then let go; a page that kept its tickers would hold 4 MB more
 COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
   window.ticks = 0;
   const channel = new BroadcastChannel("market-pulse.v1 ");
