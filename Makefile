@@ -43,7 +43,7 @@ web: $(PAGE) ## build the page, where its sources have changed
 
 test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 	$(NPM) test
-	$(RUN)/pytest $(ARGS)
+	$(RUN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 check: setup $(MODULES) ## look for mistakes without running anything; changes nothing
 	$(RUN)/ruff check

@@ -1,0 +1,20 @@
+"""How the tests are shared out between processes (`pytest -n 2`, as `make test` does)."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+CONTAINERS = ("tests/browser/", "tests/chaos/", "tests/e2e/test_compose.py")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # comes without types
+    """A file's tests stay together, and so do all that start containers: two deployments at once would take more than turns."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith(CONTAINERS) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)  # without `-n` there is nothing to share out
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
