@@ -110,6 +110,20 @@ class Bus:
         async with _bounded():
             await self.client.ping()
 
+    async def time_ms(self) -> int:
+        """Return the time in Unix milliseconds by Redis's clock."""
+        async with _bounded():
+            seconds, microseconds = await self.client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def republish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish recorded messages again, channel and message each, as they are."""
+        async with _bounded(), self.client.pipeline(transaction=True) as pipeline:
+            for channel, message in messages:
+                pipeline.set(channels.last(channel), message, ex=LAST_TICK_EXPIRY_S)
+                pipeline.publish(channel, message)
+            await pipeline.execute()
+
     async def publish_ticks(self, ticks: Iterable[Tick]) -> None:
         """Publish ticks, stamped with this moment, all in one command."""
         published_time_ms = now_ms()

@@ -1,0 +1,147 @@
+"""The commands, their options and their exit codes: 0 done, 1 something is wrong, 2 a wrong option, 130 stopped by Ctrl-C."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from market_pulse.bus import BusError
+from market_pulse.logs import configure_logs
+from market_pulse.model import Symbol, parse_symbol
+
+from . import bus_tail, doctor, gateway, tape, verify, watch
+from .output import Output
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="market-pulse",
+    help="Live crypto prices on the command line: from a gateway, or straight from the bus.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Url = Annotated[str, typer.Option("--url", envvar="MARKET_PULSE_URL", help="Where the gateway, or the proxy before it, is.")]
+RedisUrl = Annotated[str, typer.Option("--redis", envvar="REDIS_URL", help="Where the bus is.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for other programs.")]
+Seconds = Annotated[float, typer.Option("--seconds", min=0, help="End after so long; 0: not before Ctrl-C.")]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+def _symbol(text: str) -> str:
+    try:
+        return parse_symbol(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from wrong
+
+
+Symbols = Annotated[list[str], typer.Argument(parser=_symbol, metavar="SYMBOL...", help="BTC is BTC-USDT.")]
+
+
+@app.command("watch")
+def watch_command(
+    symbols: Symbols,
+    url: Url = DEFAULT_URL,
+    redis_url: Annotated[str, typer.Option("--redis", help="Read the bus at this URL instead of a gateway.")] = "",
+    json: Json = False,
+    seconds: Seconds = 0,
+) -> None:
+    """Show live prices: a table that keeps itself up to date."""
+    wanted = [Symbol(symbol) for symbol in dict.fromkeys(symbols)]
+    tickers = watch.from_bus(redis_url, wanted) if redis_url else watch.from_gateway(url, wanted)
+    _run(watch.show(tickers, wanted, Output(json)), seconds)
+
+
+@app.command("tail")
+def tail_command(
+    patterns: Annotated[list[str], typer.Argument(help="Channels or patterns: 'ticks:okx:*', ticker:BTC-USDT.")],
+    redis_url: RedisUrl = DEFAULT_REDIS_URL,
+    json: Json = False,
+    seconds: Seconds = 0,
+) -> None:
+    """Print what is published on the bus. A full channel name asks for its symbol, a pattern only listens."""
+    _run(bus_tail.tail(redis_url, patterns, Output(json)), seconds)
+
+
+@app.command("status")
+def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Say how the exchanges and the gateway are doing. Fails when no exchange delivers."""
+    _run(gateway.show_status(url, Output(json)))
+
+
+@app.command("verify")
+def verify_command(redis_url: RedisUrl = DEFAULT_REDIS_URL, json: Json = False, seconds: Seconds = 10) -> None:
+    """Recompute every price on the bus from the sources published with it, and its sources from the ticks."""
+    _run(verify.verify(redis_url, Output(json), seconds))
+
+
+@app.command("record")
+def record_command(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.", dir_okay=False)],
+    redis_url: RedisUrl = DEFAULT_REDIS_URL,
+    json: Json = False,
+    seconds: Seconds = 0,
+) -> None:
+    """Record every exchange's ticks and states, and what each lists, until Ctrl-C."""
+    _run(tape.record(redis_url, file, Output(json), seconds))
+
+
+@app.command("replay")
+def replay_command(
+    file: Annotated[Path, typer.Argument(help="A recording.", exists=True, dir_okay=False)],
+    redis_url: Annotated[str, typer.Option("--into", help="The bus to publish on: one without ingests of its own.")],
+    speed: Annotated[float, typer.Option("--speed", min=0.01, max=1000, help="2: twice as fast as it was.")] = 1,
+    json: Json = False,
+) -> None:
+    """Publish a recording again, as if it happened now."""
+    _run(tape.replay(redis_url, file, speed, Output(json)))
+
+
+@app.command("doctor")
+def doctor_command(
+    url: Url = DEFAULT_URL,
+    redis_url: RedisUrl = DEFAULT_REDIS_URL,
+    symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="Whose stream to time.")] = "BTC-USDT",
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the exchanges.")] = False,
+    json: Json = False,
+) -> None:
+    """Look for what is wrong: names, exchanges, clocks, the bus, and a proxy that holds events back."""
+    _run(doctor.examine(url, redis_url, Symbol(symbol), Output(json), ask_exchanges=not offline))
+
+
+def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
+    """Run a command to its end, or for so long, and end the process with its exit code."""
+    configure_logs("market-pulse", "warning", "console")
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)  # standard output is the command's own
+
+    async def bounded() -> bool:
+        try:
+            async with asyncio.timeout(seconds or None):
+                return await command
+        except TimeoutError:
+            return True
+
+    try:
+        well = asyncio.run(bounded())
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise
+    except httpx.HTTPError as failed:
+        where = getattr(failed, "_request", None)  # `request` raises where there is none
+        typer.echo(f"market-pulse: {f'{where.url}: ' if where else ''}{str(failed) or type(failed).__name__}", err=True)
+        raise typer.Exit(1) from failed
+    except (BusError, OSError) as failed:
+        typer.echo(f"market-pulse: {failed}", err=True)
+        raise typer.Exit(1) from failed
+    raise typer.Exit(0 if well else 1)

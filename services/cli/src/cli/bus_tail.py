@@ -1,0 +1,78 @@
+"""What is published on the bus, as it comes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from rich.markup import escape
+
+from market_pulse.bus import BusError, open_bus
+from market_pulse.subscriber import Subscriber
+
+from .output import Output
+
+MAX_WAITING = 20_000
+"""Messages that may wait for a slow reader; beyond that the oldest are dropped, and the reader is told how many."""
+
+
+class Message(NamedTuple):
+    """One message of a channel; before it, `missed` others were lost, or -1: perhaps some, and nobody knows how many."""
+
+    channel: str
+    data: bytes
+    missed: int = 0
+
+
+async def messages(redis_url: str, patterns: Sequence[str]) -> AsyncGenerator[Message]:
+    """Yield messages of channels and patterns, over as many connections as it takes.
+
+    Raises:
+        BusError: Redis cannot be reached at the start, or refuses these subscriptions.
+    """
+    waiting: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
+    missed = 0
+
+    def on_message(channel: str, data: bytes) -> None:
+        nonlocal missed
+        if waiting.full():
+            waiting.get_nowait()
+            missed += 1
+        waiting.put_nowait(Message(channel, data))
+
+    async def on_subscribed(resync: bool) -> None:
+        nonlocal missed
+        if resync:
+            missed = -1
+
+    async with open_bus(redis_url) as bus:
+        await bus.ping()
+        subscriber = Subscriber(bus.client, on_message, on_subscribed)
+        await subscriber.subscribe(*(pattern for pattern in patterns if not _is_pattern(pattern)))
+        await subscriber.subscribe_patterns(*filter(_is_pattern, patterns))
+        reading = asyncio.create_task(subscriber.run())
+        try:
+            while True:
+                message = await waiting.get()
+                lost, missed = missed, 0
+                yield message._replace(missed=lost)
+        finally:
+            reading.cancel()
+
+
+async def tail(redis_url: str, patterns: Sequence[str], output: Output) -> bool:
+    """Print messages until cancelled."""
+    async with aclosing(messages(redis_url, patterns)) as incoming:
+        async for message in incoming:
+            if output.json:
+                output.raw(message.data)
+                continue
+            if message.missed:
+                output.console.print(f"[yellow]… {'some' if message.missed < 0 else message.missed} missed[/]")
+            text = message.data.decode(errors="replace")
+            output.console.print(f"[cyan]{escape(message.channel)}[/] {escape(text)}")
+    raise BusError("the subscription ended")
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")

@@ -1,0 +1,199 @@
+"""What is wrong here? Each check looks at one thing and says what it saw and, where it is wrong, what to do."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from time import monotonic
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+from httpx_sse import SSEError, aconnect_sse
+from rich.markup import escape
+
+from market_pulse import channels
+from market_pulse.bus import BusError, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.model import Symbol
+
+from . import pacing
+from .gateway import ANSWER_LIMIT_S, DELIVERS, get_json
+from .output import Output
+
+Result = Literal["ok", "note", "wrong"]
+
+MAX_SKEW_MS = 1_000
+LISTEN_S = 8.0
+"""For so long a stream is timed: a living aggregator repeats a ticker every second."""
+BLOCKED = {403, 451}
+
+# Each exchange's own clock, which is also the cheapest thing to ask it, and where its stream is.
+EXCHANGES = {
+    "binance": ("https://api.binance.com/api/v3/time", "stream.binance.com"),
+    "bybit": ("https://api.bybit.com/v5/market/time", "stream.bybit.com"),
+    "okx": ("https://www.okx.com/api/v5/public/time", "ws.okx.com"),
+}
+MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "wrong": "[red]✗[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw. `note`: worth knowing, not wrong in itself."""
+
+    check: str
+    result: Result
+    saw: str
+
+
+async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, ask_exchanges: bool) -> bool:
+    """Run all checks and print what each saw. Returns whether nothing is wrong."""
+    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url)]
+    if ask_exchanges:
+        checks += [_exchange(name, *where) for name, where in EXCHANGES.items()]
+    well = True
+    for check in asyncio.as_completed(checks):
+        for finding in await check:
+            well = well and finding.result != "wrong"
+            if output.json:
+                output.object(asdict(finding))
+            else:
+                output.console.print(f"{MARKS[finding.result]} {finding.check}: {escape(finding.saw)}")
+    return well
+
+
+async def _gateway(url: str) -> Sequence[Finding]:
+    """Look at the gateway's readiness, at what it says of the exchanges, and at its clock."""
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_LIMIT_S) as http:
+            ready = await http.get("/readyz", params={"verbose": ""})
+            sent_ms = now_ms()
+            status = await get_json(http, "/api/status")
+            asked_ms = now_ms() - sent_ms
+    except (httpx.HTTPError, httpx.InvalidURL) as failed:
+        return [Finding("gateway", "wrong", f"{url} does not answer: {str(failed) or type(failed).__name__}")]
+    findings = [
+        Finding("gateway", "ok", f"{url} answers in {asked_ms} ms")
+        if ready.is_success
+        else Finding("gateway", "wrong", f"not ready: {ready.text.strip()[:200]}")
+    ]
+    skew_ms = status["gateway"]["time"] - sent_ms - asked_ms // 2
+    findings.append(_clock("gateway's clock", skew_ms))
+    for name, feed in sorted(status["exchanges"].items()):
+        delivers = feed["state"] in DELIVERS
+        reason = f" ({feed['reason']})" if feed["reason"] else ""
+        saw = f"{feed['state']}{reason}, {feed['symbols']} symbols"
+        findings.append(Finding(f"feed {name}", "ok" if delivers else "note", saw))
+    if not any(feed["state"] in DELIVERS for feed in status["exchanges"].values()):
+        findings.append(Finding("feeds", "wrong", "no exchange delivers: there can be no price"))
+    return findings
+
+
+async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
+    """Time a stream's events: a proxy that holds them back delivers them in bursts."""
+    arrivals: list[pacing.Arrival] = []
+    opened_s = monotonic()
+    try:
+        async with (
+            asyncio.timeout(ANSWER_LIMIT_S + LISTEN_S) as limit,
+            httpx.AsyncClient(base_url=url, timeout=ANSWER_LIMIT_S) as http,
+            aconnect_sse(http, "GET", f"/api/realtime/{symbol}") as source,
+        ):
+            if not source.response.is_success:
+                await source.response.aread()
+                return [Finding("stream", "wrong", f"{source.response.status_code}: {source.response.text[:200]}")]
+            encoding = source.response.headers.get("content-encoding")
+            limit.reschedule(asyncio.get_running_loop().time() + LISTEN_S)
+            async for event in source.aiter_sse():
+                if event.event == "message":
+                    message = event.json()
+                    if message["type"] == "ticker":
+                        arrivals.append(pacing.Arrival(monotonic() - opened_s, message["data"]["aggregatedTime"] / 1000))
+    except TimeoutError:
+        pass
+    except (httpx.HTTPError, httpx.InvalidURL, SSEError) as failed:
+        return [Finding("stream", "wrong", f"broke off: {str(failed) or type(failed).__name__}")]
+    findings = [Finding("stream", *pacing.judge(arrivals, LISTEN_S))]
+    if encoding:
+        saw = f"a proxy compresses the stream ({encoding}), and collects events to do so"
+        findings.append(Finding("compression", "wrong", saw))
+    return findings
+
+
+async def _bus(redis_url: str) -> Sequence[Finding]:
+    """Look at Redis: whether it answers, what its clock says, and what this user may do."""
+    where = urlsplit(redis_url).hostname or redis_url
+    try:
+        async with open_bus(redis_url) as bus:
+            await bus.ping()  # connects
+            started_s = monotonic()
+            await bus.ping()
+            asked_ms = (monotonic() - started_s) * 1000
+            findings = [Finding("bus", "ok", f"{where} answers in {asked_ms:.1f} ms")]
+            findings.append(_clock("bus's clock", await bus.time_ms() - now_ms()))
+            findings += [await _right(name, attempt) for name, attempt in _rights(bus)]
+    except ValueError as wrong:
+        return [Finding("bus", "wrong", f"REDIS_URL: {wrong}")]
+    except BusError as failed:
+        return [Finding("bus", "wrong", f"{where}: {failed}")]
+    return findings
+
+
+def _rights(bus: Any) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
+    return [
+        ("read last values", lambda: bus.last(channels.ticker(Symbol("BTC-USDT")))),
+        ("see what is asked for", bus.demanded),
+        ("read listings", bus.listings),
+    ]
+
+
+async def _right(name: str, attempt: Callable[[], Awaitable[Any]]) -> Finding:
+    try:
+        await attempt()
+    except BusError as refused:
+        return Finding(f"right to {name}", "note", str(refused))
+    return Finding(f"right to {name}", "ok", "granted")
+
+
+async def _exchange(name: str, clock_url: str, stream_host: str) -> Sequence[Finding]:
+    """Look whether an exchange's names resolve, whether it serves this place, and at its clock."""
+    loop = asyncio.get_running_loop()
+    for host in (urlsplit(clock_url).hostname, stream_host):
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                await loop.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError) as failed:
+            return [Finding(name, "note", f"DNS does not know {host}: {str(failed) or 'no answer'}")]
+    try:
+        async with httpx.AsyncClient(timeout=ANSWER_LIMIT_S) as http:
+            sent_ms = now_ms()
+            answer = await http.get(clock_url)
+            asked_ms = now_ms() - sent_ms
+    except httpx.HTTPError as failed:
+        return [Finding(name, "note", f"cannot be reached: {str(failed) or type(failed).__name__}")]
+    if answer.status_code in BLOCKED:
+        return [Finding(name, "note", f"does not serve this place (HTTP {answer.status_code}); prices go on without it")]
+    findings = [Finding(name, "ok" if answer.is_success else "note", f"HTTP {answer.status_code} in {asked_ms} ms")]
+    if (time_ms := _time_in(answer.content)) is not None:
+        findings.append(_clock(f"{name}'s clock", time_ms - sent_ms - asked_ms // 2))
+    return findings
+
+
+def _time_in(answer: bytes) -> int | None:
+    """Read the server's time in Unix milliseconds out of an exchange's answer, whichever of the three it is."""
+    try:
+        match orjson.loads(answer):
+            case {"serverTime": int(time_ms)} | {"time": int(time_ms)}:
+                return time_ms
+            case {"data": [{"ts": str(text)}]} if text.isdecimal():
+                return int(text)
+    except orjson.JSONDecodeError:
+        pass
+    return None
+
+
+def _clock(check: str, skew_ms: int) -> Finding:
+    if abs(skew_ms) <= MAX_SKEW_MS:
+        return Finding(check, "ok", f"{skew_ms:+d} ms against this machine's")
+    return Finding(check, "wrong", f"{skew_ms / 1000:+.1f} s against this machine's: one of the two needs NTP")

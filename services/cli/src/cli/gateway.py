@@ -1,0 +1,127 @@
+"""A gateway, over HTTP: its status, and a stream that comes back by itself."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
+from rich.table import Table
+from rich.text import Text
+
+from market_pulse.backoff import backoff_s
+from market_pulse.clock import now_ms
+from market_pulse.model import Symbol
+
+from .output import Output
+
+ANSWER_LIMIT_S = 10.0
+SILENCE_LIMIT_S = 40.0  # two heartbeats of 15 s and some
+DELIVERS = {"connected", "degraded"}
+STATE_STYLES = {"connected": "green", "degraded": "yellow", "connecting": "yellow", "reconnecting": "yellow"}
+
+
+async def show_status(url: str, output: Output) -> bool:
+    """Print what `/api/status` says. Returns whether any exchange delivers.
+
+    Raises:
+        httpx.HTTPError: the gateway cannot be reached or does not answer as one.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_LIMIT_S) as http:
+        status = await get_json(http, "/api/status")
+    if output.json:
+        output.object(status)
+    else:
+        output.console.print(_table_of(status))
+    return any(feed["state"] in DELIVERS for feed in status["exchanges"].values())
+
+
+async def get_json(http: httpx.AsyncClient, path: str) -> Any:
+    """Ask for a JSON object.
+
+    Raises:
+        httpx.HTTPError: no answer, an error, or something else than JSON.
+    """
+    answer = await http.get(path)
+    answer.raise_for_status()
+    try:
+        return answer.json()
+    except json.JSONDecodeError as wrong:
+        raise httpx.DecodingError(f"{answer.url} does not answer in JSON: is this a Market Pulse gateway?") from wrong
+
+
+async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str, Any]]:
+    """Yield a stream's messages, `{"type": …, "data": …}`, over as many connections as it takes.
+
+    Between two connections comes `{"type": "lost", "data": {"reason": …}}`: what was shown so far is not live any more.
+
+    Raises:
+        httpx.HTTPStatusError: the gateway refuses the request itself (4xx), so that asking again is of no use.
+    """
+    failures = 0
+    timeout = httpx.Timeout(ANSWER_LIMIT_S, read=SILENCE_LIMIT_S)
+    async with httpx.AsyncClient(base_url=url, timeout=timeout) as http:
+        while True:
+            try:
+                async with aconnect_sse(http, "GET", "/api/realtime", params={"symbols": ",".join(symbols)}) as source:
+                    if not source.response.is_success:
+                        await source.response.aread()
+                    source.response.raise_for_status()
+                    async for event in source.aiter_sse():
+                        failures = 0
+                        if message := _message(event):
+                            yield message
+                reason = "the server ended the stream"
+            except httpx.HTTPStatusError as refused:
+                if refused.response.status_code < 500 and refused.response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                    raise
+                reason = str(refused)
+            except (httpx.HTTPError, SSEError) as failed:
+                reason = str(failed) or type(failed).__name__
+            yield {"type": "lost", "data": {"reason": reason}}
+            failures += 1
+            await asyncio.sleep(backoff_s(failures, base_s=0.5, cap_s=15))
+
+
+def _message(event: ServerSentEvent) -> dict[str, Any] | None:
+    """Read one event; heartbeats have a name of their own and carry nothing."""
+    if event.event != "message":
+        return None
+    message: dict[str, Any] = event.json()
+    return message
+
+
+def _table_of(status: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("exchange", "state", "since", "symbols", "last tick", "reconnects", "copies"):
+        table.add_column(name, justify="right" if name in {"symbols", "reconnects", "copies"} else "left", no_wrap=True)
+    table.add_column("reason")
+    now = status["gateway"]["time"]
+    for feed in sorted(status["exchanges"].values(), key=lambda feed: feed["exchange"]):
+        table.add_row(
+            feed["exchange"],
+            Text(feed["state"], STATE_STYLES.get(feed["state"], "red")),
+            f"{_duration(now - feed['since'])} ago",
+            str(feed["symbols"]),
+            "never" if feed["lastTickTime"] is None else f"{_duration(now - feed['lastTickTime'])} ago",
+            str(feed["reconnects"]),
+            str(feed.get("instances", 1)),
+            feed["reason"] or "",
+        )
+    gateway = status["gateway"]
+    table.caption = (
+        f"gateway {gateway['instance']}: {gateway['streams']} streams, {len(gateway['symbols'])} symbols, "
+        f"bus {'connected' if gateway['busConnected'] else 'NOT connected'}, resyncs {gateway['resyncs']}, "
+        f"clock {now - now_ms():+d} ms"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _duration(milliseconds: float) -> str:
+    seconds = max(0, round(milliseconds / 1000))
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

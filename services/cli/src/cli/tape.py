@@ -1,0 +1,132 @@
+"""Recording what the ingests published, and publishing it again as if it happened now.
+
+A recording has one JSON object a line. The first says what it is; `{"listing": exchange, "symbols": […]}` what an exchange
+lists; `{"at": milliseconds since the start, "channel": …, "message": …}` what was published when.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import orjson
+
+from market_pulse import channels
+from market_pulse.bus import Bus, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.model import Symbol
+
+from .bus_tail import messages
+from .output import Output
+
+FORMAT = "market-pulse recording"
+VERSION = 1
+BATCH_MS = 5
+"""Messages that lie this close together go out in one command."""
+_TIMES = ("exchangeTime", "receivedTime", "publishedTime", "since", "lastTickTime")
+
+
+class RecordingError(OSError):
+    """A file is no recording, or a line of it cannot be read; the message says which."""
+
+
+async def record(redis_url: str, file: Path, output: Output, seconds: float) -> bool:
+    """Write what is published until cancelled, or for so long. Returns whether anything was.
+
+    Raises:
+        BusError: Redis cannot be reached.
+        OSError: the file cannot be written, or exists.
+    """
+    written = missed = 0
+    with file.open("xb") as tape:
+        try:
+            async with asyncio.timeout(seconds or None):
+                started_ms = now_ms()
+                tape.write(orjson.dumps({"format": FORMAT, "version": VERSION, "started": started_ms}) + b"\n")
+                async with open_bus(redis_url) as bus:
+                    for exchange, symbols in (await bus.listings()).items():
+                        tape.write(orjson.dumps({"listing": exchange, "symbols": sorted(symbols)}) + b"\n")
+                async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_STATUS])) as incoming:
+                    async for channel, data, lost in incoming:
+                        line = {"at": now_ms() - started_ms, "channel": channel, "message": orjson.Fragment(data)}
+                        tape.write(orjson.dumps(line) + b"\n")
+                        written += 1
+                        missed += abs(lost)
+        except TimeoutError:
+            pass
+        finally:
+            _report(output, {"messages": written, "missed": missed, "file": str(file)})
+    return written > 0
+
+
+async def replay(redis_url: str, file: Path, speed: float, output: Output) -> bool:
+    """Publish a recording at its own pace, or `speed` times as fast. Times in messages move along with it.
+
+    Raises:
+        BusError: Redis cannot be reached.
+        RecordingError: the file cannot be read as a recording.
+    """
+    published = 0
+    async with open_bus(redis_url) as bus:
+        started_s, started_ms, recorded_ms = monotonic(), now_ms(), 0
+        batch: list[tuple[str, bytes]] = []
+        batch_at = 0.0
+        for line in _lines(file):
+            match line:
+                case {"format": str(), "started": int(recorded_ms)}:
+                    continue
+                case {"listing": str(exchange), "symbols": [*symbols]}:
+                    await bus.publish_listing(exchange, map(Symbol, symbols))
+                    continue
+                case {"at": int() | float() as at, "channel": str(channel), "message": dict(message)}:
+                    pass
+                case _:
+                    raise RecordingError(f"{file}: not a line of a recording: {str(line)[:80]}")
+            if batch and at - batch_at > BATCH_MS:
+                published += await _publish(bus, batch)
+            if not batch:
+                batch_at = at
+                await asyncio.sleep(started_s + at / 1000 / speed - monotonic())
+            batch.append((channel, orjson.dumps(_moved(message, recorded_ms + at, started_ms + round(at / speed)))))
+        published += await _publish(bus, batch)
+    _report(output, {"messages": published, "file": str(file)})
+    return published > 0
+
+
+def _lines(file: Path) -> Iterator[Any]:
+    with file.open("rb") as tape:
+        for number, line in enumerate(tape, 1):
+            try:
+                content = orjson.loads(line)
+            except orjson.JSONDecodeError as wrong:
+                raise RecordingError(f"{file}, line {number}: {wrong}") from wrong
+            if number == 1 and not _is_beginning(content):
+                raise RecordingError(f"{file} is no recording of version {VERSION}")
+            yield content
+
+
+def _is_beginning(line: Any) -> bool:
+    return isinstance(line, dict) and (line.get("format"), line.get("version")) == (FORMAT, VERSION)
+
+
+async def _publish(bus: Bus, batch: list[tuple[str, bytes]]) -> int:
+    await bus.republish(batch)
+    count = len(batch)
+    batch.clear()
+    return count
+
+
+def _moved(message: dict[str, Any], from_ms: float, to_ms: float) -> dict[str, Any]:
+    """Return a message with its times moved from the moment at which it was recorded to another."""
+    shift = round(to_ms - from_ms)
+    moved = {name: message[name] + shift for name in _TIMES if isinstance(message.get(name), int)}
+    return message | moved
+
+
+def _report(output: Output, facts: dict[str, Any]) -> None:
+    if output.json:
+        output.object(facts)
+    else:
+        output.console.print(", ".join(f"{value} {name}" if name != "file" else f"{value}" for name, value in facts.items()))

@@ -1,0 +1,167 @@
+"""Does the bus say the truth? Every ticker's price is recomputed from its sources, and its sources from the ticks."""
+
+import asyncio
+from collections import defaultdict, deque
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from math import fsum, isclose
+from statistics import median
+
+from rich.markup import escape
+
+from market_pulse import channels
+from market_pulse.bus import open_bus
+from market_pulse.codec import CodecError, decode_tick, decode_ticker
+from market_pulse.model import Source, Symbol, Tick, Ticker
+
+from .bus_tail import Message, messages
+from .output import Output
+
+PRICED = {"ok", "single", "disputed"}
+KEPT_TICKS = 500
+"""Own prices remembered of each exchange and symbol: a ticker may be made of a tick that newer ones have followed since."""
+NOISE = 1e-12
+MAX_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was seen so far. `wrong` has one line for each ticker that does not add up."""
+
+    ticks: int = 0
+    tickers: int = 0
+    held: int = 0
+    missed: int = 0
+    unreadable: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        """Whether something was checked and nothing was found."""
+        return self.tickers > self.held and not self.wrong and not self.unreadable
+
+
+class Verifier:
+    """Takes the bus's messages in their order and holds tickers against ticks. Pure: time and Redis are elsewhere."""
+
+    def __init__(self) -> None:
+        self.verdict = Verdict()
+        self._prices: dict[tuple[str, Symbol], deque[float]] = defaultdict(lambda: deque(maxlen=KEPT_TICKS))
+        self._seq: dict[Symbol, int] = {}
+        self._gap = False
+
+    def take(self, message: Message) -> list[str]:
+        """Take a message in; return what is wrong with it."""
+        if message.missed:  # numbers jump, and the ticks of what comes next may not have been seen
+            self._gap = True
+            self._seq.clear()
+            self._prices.clear()
+        try:
+            if message.channel.startswith(channels.ALL_TICKS[:-1]):
+                self.take_tick(decode_tick(message.data))
+                return []
+            found = self._check(decode_ticker(message.data))
+        except CodecError as wrong:
+            self.verdict.unreadable += 1
+            return [f"{message.channel}: {wrong}"]
+        self.verdict.wrong += found
+        return found
+
+    def take_tick(self, tick: Tick) -> None:
+        """Remember what an exchange said itself."""
+        self.verdict.ticks += 1
+        self._prices[tick.exchange, tick.symbol].append(own_price(tick))
+
+    def _check(self, ticker: Ticker) -> list[str]:
+        self.verdict.tickers += 1
+        found = []
+        known = self._seq.get(ticker.symbol)
+        if known is not None and ticker.seq <= known:
+            found.append(f"number {ticker.seq} after {known}")
+        elif known is not None:
+            self.verdict.missed += ticker.seq - known - 1
+        self._seq[ticker.symbol] = ticker.seq
+        if ticker.quality not in PRICED:
+            self.verdict.held += 1
+        else:
+            found += _sum_of(ticker)
+            found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker.symbol)]
+        return [f"{ticker.symbol} {ticker.seq}: {problem}" for problem in found]
+
+    def _origin_of(self, source: Source, symbol: Symbol) -> list[str]:
+        """Say whether no tick that was seen has a source's price. Of an exchange not heard yet nothing can be said."""
+        seen = self._prices.get((source.exchange, symbol))
+        if not seen or any(isclose(source.price, price, rel_tol=NOISE) for price in seen):
+            return []
+        return [f"{source.exchange} is said to be at {source.price!r}, which none of its last {len(seen)} ticks says"]
+
+
+def own_price(tick: Tick) -> float:
+    """Return what a tick says its exchange's price is: the median of last trade, bid and ask where the book is whole.
+
+    Source: docs/methodology.md, rule 1.
+    """
+    if tick.bid is None or tick.ask is None or tick.bid > tick.ask:
+        return tick.price
+    return median((tick.price, tick.bid, tick.ask))
+
+
+def _sum_of(ticker: Ticker) -> list[str]:
+    """Recompute a price from the sources that came with it. Source: docs/methodology.md, "Recomputing a price"."""
+    used = [(source.weight, source.used_price) for source in ticker.sources if source.used_price is not None]
+    found = []
+    if not isclose(fsum(weight for weight, _ in used), 1, rel_tol=1e-9):
+        found.append(f"the weights add up to {fsum(weight for weight, _ in used)!r}")
+    price = fsum(weight * used_price for weight, used_price in used)
+    last_decimal = 0.5 * 10.0 ** -(ticker.dp + 2)
+    if ticker.price is None or not isclose(price, ticker.price, rel_tol=NOISE, abs_tol=last_decimal * (1 + 1e-6)):
+        found.append(f"the price is {ticker.price!r}, but its sources make {price!r}")
+    return found
+
+
+async def verify(redis_url: str, output: Output, seconds: float) -> bool:
+    """Check what comes for so many seconds (0: until cancelled), then print a summary. Returns whether all was well.
+
+    Raises:
+        BusError: Redis cannot be reached.
+    """
+    verifier = Verifier()
+    shown = 0
+    try:
+        async with asyncio.timeout(seconds or None):
+            async with open_bus(redis_url) as bus:
+                for data in await bus.last_matching(channels.ALL_TICKS):
+                    verifier.take(Message(channels.ALL_TICKS, data))
+            async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_TICKERS])) as incoming:
+                async for message in incoming:
+                    for problem in verifier.take(message):
+                        shown += 1
+                        if shown <= MAX_SHOWN:
+                            _say(output, problem)
+    except TimeoutError:
+        pass
+    finally:
+        _sum_up(output, verifier.verdict)
+    return verifier.verdict.well
+
+
+def _say(output: Output, problem: str) -> None:
+    if output.json:
+        output.object({"type": "wrong", "problem": problem})
+    else:
+        output.console.print(f"[red]wrong[/] {escape(problem)}")
+
+
+def _sum_up(output: Output, verdict: Verdict) -> None:
+    if output.json:
+        facts = {name: getattr(verdict, name) for name in ("ticks", "tickers", "held", "missed", "unreadable", "well")}
+        output.object({"type": "summary", **facts, "wrong": len(verdict.wrong)})
+        return
+    if verdict.well:
+        mark = "[green]all prices add up[/]"
+    else:
+        mark = "[red]wrong[/]" if verdict.wrong or verdict.unreadable else "[yellow]no price was published[/]"
+    output.console.print(
+        f"{mark}: {verdict.tickers} tickers recomputed ({verdict.held} of them held or without a price), "
+        f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, {verdict.missed} not seen"
+    )

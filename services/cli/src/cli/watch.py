@@ -1,0 +1,146 @@
+"""A table of live prices in the terminal."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from market_pulse import channels
+from market_pulse.bus import BusError, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.model import Symbol
+
+from . import gateway
+from .bus_tail import messages
+from .output import Output
+
+REFRESH_HZ = 8
+STALE_AFTER_MS = 5_000  # a living aggregator repeats each ticker every second
+QUALITIES = {"ok": ("● ok", "green"), "single": ("◐ single", "yellow"), "disputed": ("◑ disputed", "yellow")}
+NOT_LIVE = {"stale": ("○ stale", "red"), "down": ("✕ down", "red")}
+
+Event = dict[str, Any]
+
+
+class Board:
+    """What is known of each symbol. A ticker that has not been renewed for STALE_AFTER_MS is shown as stale."""
+
+    def __init__(self, symbols: Sequence[Symbol]) -> None:
+        self.tickers: dict[str, Event | None] = dict.fromkeys(symbols)
+        self._renewed_ms: dict[str, int] = {}
+        self.note = "connecting"
+
+    def take(self, event: Event, time_ms: int) -> None:
+        """Take in one message of a stream."""
+        data = event["data"]
+        match event["type"]:
+            case "ticker" if data["symbol"] in self.tickers:
+                self.tickers[data["symbol"]] = data
+                self._renewed_ms[data["symbol"]] = time_ms
+                self.note = ""
+            case "connected":
+                self.note = "simulated prices" if data.get("simulated") else ""
+            case "lost" | "resync" | "bye":
+                self.note = f"{event['type']}: {data.get('reason', '')}"
+
+    def quality(self, symbol: str, time_ms: int) -> str:
+        """Return a symbol's quality as it must be read now."""
+        ticker = self.tickers[symbol]
+        if ticker is None:
+            return "waiting"
+        quality: str = ticker["quality"]
+        if quality in QUALITIES and time_ms - self._renewed_ms[symbol] > STALE_AFTER_MS:
+            return "stale"
+        return quality
+
+    def table(self, time_ms: int) -> Table:
+        """Draw the board."""
+        table = Table(box=None, pad_edge=False, caption=self.note, caption_justify="left")
+        table.add_column("symbol")
+        for name in ("price", "24 h", "bid", "ask", "spread bps"):
+            table.add_column(name, justify="right")
+        table.add_column("quality")
+        table.add_column("sources")
+        for symbol, ticker in self.tickers.items():
+            table.add_row(symbol, *self._row(ticker, self.quality(symbol, time_ms)))
+        return table
+
+    @staticmethod
+    def _row(ticker: Event | None, quality: str) -> tuple[str | Text, ...]:
+        if ticker is None:
+            return ("", "", "", "", "", Text("… waiting", "dim"), "")
+        words, style = (QUALITIES | NOT_LIVE).get(quality, (quality, "red"))
+        dim = "" if quality in QUALITIES else "dim"
+        change = ticker["changePercent24h"]
+        moved = "" if change is None else f"{change:+.2f} %"
+        return (
+            Text(_price(ticker["price"], ticker["dp"]), dim or "bold"),
+            Text(moved, dim or ("red" if moved.startswith("-") else "green")),
+            Text(_price(ticker["bid"], ticker["dp"]), dim),
+            Text(_price(ticker["ask"], ticker["dp"]), dim),
+            Text("" if ticker["spreadBps"] is None else f"{ticker['spreadBps']:.2f}", dim),
+            Text(words, style),
+            Text(f"{ticker['sourcesUsed']}/{ticker['sourcesTotal']}", dim),
+        )
+
+
+def _price(figure: float | None, dp: int) -> str:
+    return "" if figure is None else f"{figure:,.{dp}f}"
+
+
+def from_gateway(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[Event]:
+    """Return the messages of a gateway's stream."""
+    return gateway.events(url, symbols)
+
+
+async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[Event]:
+    """Yield the same messages, read from the bus itself.
+
+    Raises:
+        BusError: Redis cannot be reached.
+    """
+    names = [channels.ticker(symbol) for symbol in symbols]
+    async with open_bus(redis_url) as bus:
+        last = await bus.last(*names)
+    for data in last:
+        if data is not None:
+            ticker = orjson.loads(data)
+            if now_ms() - ticker["aggregatedTime"] < STALE_AFTER_MS:  # an older one is nobody's price any more
+                yield {"type": "ticker", "data": ticker}
+    async with aclosing(messages(redis_url, names)) as incoming:
+        async for message in incoming:
+            if message.missed:
+                yield {"type": "resync", "data": {"reason": "messages were missed"}}
+            yield {"type": "ticker", "data": orjson.loads(message.data)}
+
+
+async def show(events: AsyncGenerator[Event], symbols: Sequence[Symbol], output: Output) -> bool:
+    """Keep a table up to date until cancelled; for other programs, print each message."""
+    if output.json:
+        async with aclosing(events):
+            async for event in events:
+                output.object(event)
+        raise BusError("the stream ended")
+    board = Board(symbols)
+    with Live(console=output.console, auto_refresh=False, get_renderable=lambda: board.table(now_ms())) as live:
+        reading = asyncio.create_task(_read(events, board))
+        try:
+            while not reading.done():
+                live.refresh()
+                await asyncio.sleep(1 / REFRESH_HZ)
+            reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+    return False
+
+
+async def _read(events: AsyncGenerator[Event], board: Board) -> None:
+    async with aclosing(events):
+        async for event in events:
+            board.take(event, now_ms())

@@ -1,0 +1,110 @@
+"""What adds up, and what does not."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cli.bus_tail import Message
+from cli.verify import Verifier, own_price
+from market_pulse.codec import encode_tick, encode_ticker
+from market_pulse.model import Source, Symbol, Tick, Ticker
+
+BTC = Symbol("BTC-USDT")
+TICK = Tick(exchange="okx", symbol=BTC, price=100.0, exchange_time_ms=1, received_time_ms=1, bid=99.0, ask=101.0)
+
+
+def source(exchange: str, price: float, weight: float, used_price: float | None = None) -> Source:
+    used = price if used_price is None else used_price
+    return Source(exchange=exchange, price=price, used_price=used, weight=weight, age_ms=1, state="used", reason=None)
+
+
+TICKER = Ticker(
+    symbol=BTC,
+    seq=7,
+    price=100.25,
+    dp=2,
+    bid=None,
+    ask=None,
+    change24h=None,
+    change_percent24h=None,
+    open24h=None,
+    high24h=None,
+    low24h=None,
+    volume24h=None,
+    quote_volume24h=None,
+    quality="ok",
+    confidence=None,
+    spread_bps=None,
+    sources_used=2,
+    sources_total=2,
+    sources=(source("okx", 100.0, 0.75), source("bybit", 101.0, 0.25)),
+    exchange_time_ms=1,
+    received_time_ms=1,
+    aggregated_time_ms=1,
+)
+
+
+def heard(*messages: Tick | Ticker, missed: int = 0) -> Verifier:
+    verifier = Verifier()
+    for message in messages:
+        if isinstance(message, Tick):
+            verifier.take(Message(f"ticks:{message.exchange}:{message.symbol}", encode_tick(message, 1)))
+        else:
+            verifier.take(Message(f"ticker:{message.symbol}", encode_ticker(message), missed))
+    return verifier
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param({}, None, id="adds up"),
+        pytest.param({"price": 100.25004}, None, id="rounded to its last decimal"),
+        pytest.param({"price": 100.26}, "its sources make 100.25", id="another price"),
+        pytest.param({"price": None}, "the price is None", id="no price where there should be one"),
+        pytest.param({"sources": (source("okx", 100.0, 0.75),), "price": 75.0}, "add up to 0.75", id="weights"),
+        pytest.param({"quality": "stale", "price": 5.0}, None, id="a held price has no sources to check"),
+    ],
+)
+def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str | None) -> None:
+    found = heard(replace(TICKER, **changes)).verdict.wrong
+    assert [problem in line for line in found] == [True] if problem else not found
+
+
+def test_a_source_says_what_its_exchange_said() -> None:
+    assert not heard(TICK, TICKER).verdict.wrong
+    assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, "an earlier tick of it will do"
+    (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong
+    assert problem == "BTC-USDT 7: okx is said to be at 100.0, which none of its last 1 ticks says"
+
+
+def test_numbers_go_up_and_what_was_not_seen_is_counted() -> None:
+    verdict = heard(TICKER, replace(TICKER, seq=8), replace(TICKER, seq=11)).verdict
+    assert (verdict.missed, verdict.wrong, verdict.well) == (2, [], True)
+    (problem,) = heard(TICKER, TICKER).verdict.wrong
+    assert problem == "BTC-USDT 7: number 7 after 7"
+
+
+def test_after_a_gap_nothing_is_expected_of_what_came_before() -> None:
+    assert not heard(replace(TICK, price=5.0), TICKER, missed=-1).verdict.wrong
+
+
+def test_nothing_checked_is_not_well() -> None:
+    assert not heard().verdict.well
+    assert not heard(TICK).verdict.well
+    assert not heard(replace(TICKER, quality="down", price=None)).verdict.well
+
+
+def test_what_cannot_be_read_is_counted() -> None:
+    verifier = Verifier()
+    assert verifier.take(Message("ticks:okx:BTC-USDT", b"{")) != []
+    assert verifier.take(Message("ticker:BTC-USDT", b"[]")) != []
+    assert (verifier.verdict.unreadable, verifier.verdict.well) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "price"),
+    [(99.0, 101.0, 100.0), (100.5, 101.0, 100.5), (98.0, 99.0, 99.0), (101.0, 99.0, 100.0), (None, 99.0, 100.0)],
+)
+def test_own_price(bid: float | None, ask: float | None, price: float) -> None:
+    assert own_price(replace(TICK, bid=bid, ask=ask)) == price

@@ -1,0 +1,50 @@
+"""The board of `watch`: what is live, and what only was."""
+
+from typing import Any
+
+from rich.console import Console
+
+from cli.watch import STALE_AFTER_MS, Board
+from market_pulse.model import Symbol
+
+BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+NOW_MS = 1_790_000_000_000
+
+
+def ticker(quality: str = "ok", price: float | None = 64000.5, **fields: Any) -> dict[str, Any]:
+    data = {"symbol": BTC, "price": price, "dp": 1, "bid": price, "ask": price, "changePercent24h": -1.5, "spreadBps": None}
+    return {"type": "ticker", "data": data | {"quality": quality, "sourcesUsed": 2, "sourcesTotal": 3} | fields}
+
+
+def drawn(board: Board, time_ms: int) -> str:
+    console = Console(width=120, no_color=True)
+    with console.capture() as capture:
+        console.print(board.table(time_ms))
+    return capture.get()
+
+
+def test_a_price_is_live_for_as_long_as_it_is_renewed() -> None:
+    board = Board([BTC, ETH])
+    assert "waiting" in drawn(board, NOW_MS)
+    board.take(ticker(), NOW_MS)
+    text = drawn(board, NOW_MS + STALE_AFTER_MS)
+    assert "64,000.5" in text
+    assert "-1.50 %" in text
+    assert "● ok" in text
+    assert "○ stale" in drawn(board, NOW_MS + STALE_AFTER_MS + 1)
+    board.take(ticker(), NOW_MS + 9_000)
+    assert board.quality(BTC, NOW_MS + 9_000) == "ok"
+
+
+def test_what_the_stream_says_is_said() -> None:
+    board = Board([BTC])
+    board.take(ticker("down", None), NOW_MS)
+    assert "✕ down" in drawn(board, NOW_MS)
+    board.take({"type": "lost", "data": {"reason": "the server ended the stream"}}, NOW_MS)
+    assert "lost: the server ended the stream" in drawn(board, NOW_MS)
+
+
+def test_symbols_that_nobody_asked_for_are_passed_over() -> None:
+    board = Board([ETH])
+    board.take(ticker(), NOW_MS)
+    assert list(board.tickers) == [ETH]
