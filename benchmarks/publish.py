@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 import uvloop
@@ -26,7 +27,14 @@ from support.redis_server import redis_server
 TICK = Tick(
     exchange="okx", symbol=Symbol("BTC-USDT"), price=64000.5, bid=64000.4, ask=64000.6, exchange_time_ms=1, received_time_ms=1
 )
+_times = count()
 CHANNEL = channels.ticks(TICK.exchange, TICK.symbol)
+
+
+def next_tick() -> Tick:
+    """Return the tick, made news by its order, as a single ingest's are."""
+    TICK.order = (-1, -1, -1, 1786538789464 + next(_times), 0)
+    return TICK
 
 
 def main(arguments: list[str]) -> None:
@@ -51,16 +59,16 @@ async def measure(rounds: int, ticks: int) -> dict[str, list[float]]:
         sha = await bus.client.script_load((files("market_pulse") / "publish.lua").read_text())
 
         async def through_client() -> None:
-            await script([channels.last(CHANNEL)], [LAST_TICK_EXPIRY_S, CHANNEL, encode_tick(TICK, now_ms())])
+            await script([channels.last(CHANNEL)], [LAST_TICK_EXPIRY_S, CHANNEL, encode_tick(next_tick(), now_ms())])
 
         async def floor() -> None:
-            message = encode_tick(TICK, now_ms())
+            message = encode_tick(next_tick(), now_ms())
             arguments = (1, channels.last(CHANNEL), LAST_TICK_EXPIRY_S, CHANNEL, message)
             await connection.send_command("EVALSHA", sha, *arguments, check_health=False)
             await connection.read_response()
 
-        ways: dict[str, Callable[[], Awaitable[None]]] = {
-            "bus": lambda: bus.publish_ticks([TICK]),
+        ways: dict[str, Callable[[], Awaitable[object]]] = {
+            "bus": lambda: bus.publish_ticks([next_tick()]),
             "client": through_client,
             "floor": floor,
         }

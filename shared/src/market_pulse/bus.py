@@ -124,10 +124,13 @@ class Bus:
                 pipeline.publish(channel, message)
             await pipeline.execute()
 
-    async def publish_ticks(self, ticks: Iterable[Tick]) -> None:
-        """Publish ticks, stamped with this moment, all in one command."""
+    async def publish_ticks(self, ticks: Iterable[Tick]) -> int:
+        """Publish ticks, stamped with this moment, all in one command, but for those whose `order` says that they are no news.
+
+        Returns how many were none: another copy had published all that is in them.
+        """
         published_time_ms = now_ms()
-        await self._publish_all(
+        return await self._publish_all(
             [(channels.ticks(tick.exchange, tick.symbol), encode_tick(tick, published_time_ms)) for tick in ticks],
             LAST_TICK_EXPIRY_S,
         )
@@ -136,12 +139,13 @@ class Bus:
         """Publish a feed's status."""
         await self._publish_all([(channels.status(status.exchange), encode_status(status))], LAST_STATUS_EXPIRY_S)
 
-    async def _publish_all(self, messages: Sequence[tuple[str, bytes]], expiry_s: int) -> None:
+    async def _publish_all(self, messages: Sequence[tuple[str, bytes]], expiry_s: int) -> int:
         if not messages:
-            return
+            return 0
         keys = [channels.last(channel) for channel, _ in messages]
         async with _bounded():
-            await self._publish(keys, [expiry_s, *(part for message in messages for part in message)])
+            suppressed: int = await self._publish(keys, [expiry_s, *(part for message in messages for part in message)])
+        return suppressed
 
     async def publish_tickers(self, tickers: Sequence[Ticker]) -> list[Published]:
         """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher."""

@@ -11,6 +11,9 @@ TICKS_PUBLISHED = Counter("market_pulse_ingest_ticks_total", "Ticks published", 
 TICKS_CONFLATED = Counter(
     "market_pulse_ingest_conflated_total", "Ticks replaced by a newer one of their symbol while they waited", ["exchange"]
 )
+TICKS_SUPPRESSED = Counter(
+    "market_pulse_ingest_suppressed_total", "Ticks not published because another copy had been ahead", ["exchange"]
+)
 RECONNECTS = Counter("market_pulse_ingest_reconnects_total", "Sockets lost, by why", ["exchange", "reason"])
 HANDOVERS = Counter("market_pulse_ingest_handovers_total", "Sockets replaced without a gap", ["exchange"])
 REFUSED_SYMBOLS = Gauge("market_pulse_ingest_refused_symbols", "Wanted symbols that the exchange refuses now", ["exchange"])

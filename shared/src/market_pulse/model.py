@@ -54,7 +54,8 @@ class Tick:
 
     `price` is the newest known trade price, finite and above zero. `dp` is the number of decimals of the exchange's tick size.
     `exchange_time_ms` is the exchange's clock, `received_time_ms` ours when the frame came in, `published_time_ms` ours when
-    the tick was handed to the bus.
+    the tick was handed to the bus. `order` is what the tick is made of, in the exchange's own numbers, each of which only rises
+    (docs/decisions/0010); empty where there are none to go by, and on every tick that was read from the bus.
     """
 
     exchange: str
@@ -71,6 +72,7 @@ class Tick:
     low24h: float | None = None
     volume24h: float | None = None
     quote_volume24h: float | None = None
+    order: tuple[float, ...] = ()
 
 
 Quality = Literal["ok", "single", "disputed", "stale", "down"]

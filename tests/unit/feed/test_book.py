@@ -141,3 +141,49 @@ def test_is_behind(book: Book) -> None:
     assert book.is_behind(replace(DAY, trade_id=6))
     assert book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000, price=1.0))
     assert not book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))
+
+
+def order_after(book: Book, *events: Day | Quote | Trade, received_time_ms: int = 2000) -> tuple[float, ...]:
+    for event in events:
+        book.apply(event, received_time_ms)
+    tick = book.tick(BTC)
+    assert tick is not None
+    return tick.order
+
+
+def test_the_order_of_a_tick_is_that_of_its_parts(book: Book) -> None:
+    assert order_after(book, DAY) == (5, -1, -1, 1000, 5)
+    assert order_after(book, QUOTE) == (5, 7, 0, 1000, 5)
+    assert order_after(book, TRADE) == (6, 7, 0, 1000, 5)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(replace(DAY, order=(1001, 5)), id="day"),
+        pytest.param(replace(QUOTE, order=(8, 0)), id="quote"),
+        pytest.param(replace(TRADE, trade_id=7), id="trade"),
+        pytest.param(replace(DAY, open24h=1.0), id="day of the same order"),
+        pytest.param(replace(QUOTE, bid=1.0), id="quote of the same order"),
+    ],
+)
+def test_whatever_is_new_puts_a_tick_ahead(book: Book, event: Day) -> None:
+    before = order_after(book, DAY, QUOTE, TRADE)
+    after = order_after(book, event)
+    assert after != before
+    assert all(new >= old for new, old in zip(after, before, strict=True))
+
+
+def test_two_books_that_hear_the_same_agree_on_its_order(book: Book) -> None:
+    events: list[Day | Quote | Trade]
+    events = [DAY, QUOTE, replace(DAY, open24h=1.0), replace(DAY, open24h=2.0), replace(QUOTE, bid=1.0), TRADE]
+    orders = [order_after(book, event) for event in events]
+    other = Book("binance")
+    assert [order_after(other, event) for event in events] == orders
+    assert len(set(orders)) == len(orders)
+    assert order_after(book, replace(DAY, order=(1001, 5))) > orders[-1], "the next number is ahead of any tie"
+
+
+def test_there_is_no_order_while_the_exchange_is_far_ahead_of_our_clock(book: Book) -> None:
+    assert order_after(book, replace(DAY, order=(10**12, 5), exchange_time_ms=10**12)) == ()
+    assert order_after(book, DAY) == (5, -1, -1, 1000, 5)

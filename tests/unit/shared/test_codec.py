@@ -32,6 +32,7 @@ TICKS = st.builds(
     exchange_time_ms=st.none() | TIME_MS,
     received_time_ms=TIME_MS,
     published_time_ms=TIME_MS,
+    order=st.lists(st.integers(-1, 2**53) | st.floats(0, 2**53), max_size=5).map(tuple),
 )
 TICKERS = st.builds(
     Ticker,
@@ -92,7 +93,9 @@ POINTS = st.builds(
 @given(TICKS)
 def test_tick_round_trip(tick: TickValue) -> None:
     assert tick.published_time_ms is not None
-    assert codec.decode_tick(codec.encode_tick(tick, tick.published_time_ms)) == tick
+    data = codec.encode_tick(tick, tick.published_time_ms)
+    assert codec.decode_tick(data) == dataclasses.replace(tick, order=())
+    assert orjson.loads(data)["order"] == list(tick.order)
 
 
 @given(TICKERS)

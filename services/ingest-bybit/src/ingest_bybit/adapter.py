@@ -73,7 +73,7 @@ def _quote(message: dict[str, Any]) -> Quote:
         native=text(data["s"]),
         bid=_best(bids),
         ask=_best(asks),
-        order=(update, time_ms),
+        order=(whole(data.get("seq", update)), time_ms),  # u begins anew when their service does, seq goes on
         exchange_time_ms=time_ms,
         restarted=update == 1,
         bid_kept=delta and not bids,

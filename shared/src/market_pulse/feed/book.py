@@ -16,6 +16,8 @@ NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a litt
 
 FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
 SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
+NOTHING = (-1.0, -1.0)  # the order of a channel that has not said anything
+TIE = 2**-10  # added to a time or number below 2**43, a float carries it exactly
 LIVELY_TURNOVER = 1e6  # quote units in 24 h: about twelve dollars a second, where the quote is one
 
 
@@ -30,12 +32,25 @@ class Change(Enum):
 class _State:
     """One native symbol's parts, each the newest of its channel."""
 
-    __slots__ = ("day", "day_received_ms", "exchange_time_ms", "price", "quote", "received_time_ms", "trade_id", "traded_ms")
+    __slots__ = (
+        "day",
+        "day_order",
+        "day_received_ms",
+        "exchange_time_ms",
+        "price",
+        "quote",
+        "quote_order",
+        "received_time_ms",
+        "trade_id",
+        "traded_ms",
+    )
 
     def __init__(self) -> None:
         self.day: Day | None = None
+        self.day_order: tuple[float, float] | None = NOTHING
         self.day_received_ms = 0
         self.quote: Quote | None = None
+        self.quote_order = NOTHING
         self.price = 0.0
         self.trade_id = -1
         self.traded_ms = 0
@@ -71,7 +86,11 @@ class Book:
         return change
 
     def tick(self, listed: Listed) -> Tick | None:
-        """Return a symbol's state as a tick, or None while it is not complete."""
+        """Return a symbol's state as a tick, or None while it is not complete.
+
+        Its order is that of the newest trade, of the quote and of the 24 h figures, in the exchange's numbers. It tells whose
+        tick is news where several copies of this ingest run. There is none while the exchange's clock is far ahead of ours.
+        """
         state = self._states.get(listed.native)
         if state is None or state.day is None:
             return None
@@ -90,6 +109,7 @@ class Book:
             dp=listed.dp,
             exchange_time_ms=state.exchange_time_ms,
             received_time_ms=state.received_time_ms,
+            order=(state.trade_id, *state.quote_order, *state.day_order) if state.day_order else (),
         )
 
     def heard(self, native: str) -> int | None:
@@ -138,7 +158,7 @@ def _apply_quote(state: _State, quote: Quote) -> Change:
             bid = known.bid if quote.bid_kept else quote.bid
             ask = known.ask if quote.ask_kept else quote.ask
             quote = replace(quote, bid=bid, ask=ask, bid_kept=False, ask_kept=False)
-    state.quote = quote
+    state.quote, state.quote_order = quote, _after(state.quote_order, quote.order)
     return Change.NEW
 
 
@@ -150,9 +170,18 @@ def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
         if day == known:
             state.day_received_ms = received_time_ms
             return Change.SAME
+    is_ahead = day.exchange_time_ms > received_time_ms + FUTURE_MS
+    state.day_order = None if is_ahead else _after(state.day_order, day.order)
     state.day, state.day_received_ms = day, received_time_ms
     if day.trade_id is None:
         state.price = day.price
     elif day.trade_id >= state.trade_id or received_time_ms - state.traded_ms > SETTLED_MS:
         state.price, state.trade_id = day.price, day.trade_id
     return Change.NEW
+
+
+def _after(known: tuple[float, float] | None, order: tuple[int, int]) -> tuple[float, float]:
+    """Return a channel's order; what bears the numbers of the last message but says something else comes after it."""
+    if known is not None and int(known[0]) == order[0] and known[1] == order[1]:
+        return known[0] + TIE, order[1]
+    return order

@@ -56,7 +56,7 @@ async def serve(adapter: Adapter, settings: IngestSettings) -> None:
         open_bus(settings.redis_url.get_secret_value()) as bus,
         RestClient(adapter, *rest_urls) as rest,
     ):
-        outbox = Outbox(bus.publish_ticks)
+        outbox = Outbox(adapter.exchange, bus.publish_ticks)
         feed = Feed(
             adapter,
             urls,

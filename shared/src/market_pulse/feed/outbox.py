@@ -12,7 +12,7 @@ from typing import NoReturn
 from market_pulse.backoff import backoff_s
 from market_pulse.bus import BusError
 from market_pulse.logs import get_logger
-from market_pulse.metrics import TICKS_CONFLATED, TICKS_PUBLISHED
+from market_pulse.metrics import TICKS_CONFLATED, TICKS_PUBLISHED, TICKS_SUPPRESSED
 from market_pulse.model import Symbol, Tick
 
 DRAIN_LIMIT_S = 1.0
@@ -21,9 +21,10 @@ log = get_logger()
 
 
 class Outbox:
-    """Holds at most one tick a symbol."""
+    """Holds at most one tick a symbol of one exchange. `publish` returns how many of them were no news."""
 
-    def __init__(self, publish: Callable[[Iterable[Tick]], Awaitable[None]]) -> None:
+    def __init__(self, exchange: str, publish: Callable[[Iterable[Tick]], Awaitable[int]]) -> None:
+        self._exchange = exchange
         self._publish = publish
         self._waiting: dict[Symbol, Tick] = {}
         self._filled = asyncio.Event()
@@ -32,7 +33,7 @@ class Outbox:
     def put(self, tick: Tick) -> None:
         """Hand in a tick; never waits."""
         if tick.symbol in self._waiting:
-            TICKS_CONFLATED.labels(tick.exchange).inc()
+            TICKS_CONFLATED.labels(self._exchange).inc()
         self._waiting[tick.symbol] = tick
         self._filled.set()
 
@@ -61,7 +62,7 @@ class Outbox:
         batch, self._waiting = self._waiting, {}
         self._filled.clear()
         try:
-            await self._publish(batch.values())
+            suppressed = await self._publish(batch.values())
         except BusError as failed:
             if self.failing_since_s is None:
                 self.failing_since_s = asyncio.get_running_loop().time()
@@ -75,6 +76,6 @@ class Outbox:
         if self.failing_since_s is not None:
             log.info("publishing works again", after_s=round(asyncio.get_running_loop().time() - self.failing_since_s, 1))
             self.failing_since_s = None
-        for tick in batch.values():
-            TICKS_PUBLISHED.labels(tick.exchange).inc()
+        TICKS_PUBLISHED.labels(self._exchange).inc(len(batch) - suppressed)
+        TICKS_SUPPRESSED.labels(self._exchange).inc(suppressed)
         return True

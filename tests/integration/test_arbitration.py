@@ -1,0 +1,213 @@
+"""Several copies of one ingest publish through one script: no duplicate, no inversion, and never silence for good."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import count, pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from market_pulse import channels
+from market_pulse.bus import LAST_TICK_EXPIRY_S, Bus, open_bus
+from market_pulse.codec import decode_tick
+from market_pulse.feed.adapter import Day, Listed, MarketEvent, Quote, Trade
+from market_pulse.feed.book import Book, Change
+from market_pulse.model import Symbol, Tick
+
+BTC = Symbol("BTC-USDT")
+CHANNEL = channels.ticks("okx", BTC)
+TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
+
+
+@pytest.fixture
+async def bus(redis_url: str) -> AsyncIterator[Bus]:
+    async with open_bus(redis_url) as opened:
+        yield opened
+
+
+async def publishes(bus: Bus, *order: float, price: float = 64000.5) -> bool:
+    """Publish a tick of this order and return whether it went out. Whatever did is the last value too."""
+    went_out = await bus.publish_ticks([replace(TICK, price=price, order=order)]) == 0
+    (last,) = await bus.last(CHANNEL)
+    assert last is not None
+    assert (decode_tick(last).price == price) is went_out
+    return went_out
+
+
+@pytest.mark.parametrize(
+    ("order", "is_news"),
+    [
+        pytest.param((5, 7, 1000), False, id="the same"),
+        pytest.param((6, 7, 1000), True, id="ahead in one"),
+        pytest.param((6, 8, 1001), True, id="ahead in all"),
+        pytest.param((5, 6, 1000), False, id="behind in one"),
+        pytest.param((6, 6, 1000), False, id="ahead in one and behind in another"),
+        pytest.param((5, 7, 1000.0009765625), True, id="ahead by a tie"),
+        pytest.param((10, 7, 1000), True, id="compared as numbers, not as texts"),
+        pytest.param((5.0, 7, 1e3), False, id="the same in other digits"),
+        pytest.param((), True, id="nothing to go by"),
+    ],
+)
+async def test_a_tick_is_news_if_ahead_in_something_and_behind_in_nothing(
+    bus: Bus, order: tuple[float, ...], is_news: bool
+) -> None:
+    assert await publishes(bus, 5, 7, 1000, price=1.0)
+    assert await publishes(bus, *order, price=2.0) is is_news
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(b'{"v":1,"price":1}', id="a tick without an order"),
+        pytest.param(b'{"v":1,"order":[]}', id="an empty order"),
+        pytest.param(b'{"v":1,"order":["x",null,{}]}', id="not numbers"),
+        pytest.param(b'{"v":1,"order":[-,.,e]}', id="hardly numbers"),
+        pytest.param(b"\xff\x00", id="junk"),
+    ],
+)
+async def test_a_last_value_that_says_nothing_stops_no_tick(bus: Bus, last: bytes) -> None:
+    await bus.client.set(channels.last(CHANNEL), last)
+    assert await publishes(bus, 5, 7, 1000)
+
+
+async def test_somebody_elses_key_stops_no_tick(bus: Bus) -> None:
+    await bus.client.sadd(channels.last(CHANNEL), "x")
+    assert await publishes(bus, 5, 7, 1000)
+
+
+async def age_last(bus: Bus, by_s: float) -> None:
+    """Make the last value as old as if nothing had gone out for so long."""
+    await bus.client.pexpire(channels.last(CHANNEL), round((LAST_TICK_EXPIRY_S - by_s) * 1000))
+
+
+@pytest.mark.parametrize(
+    ("order", "silent_s", "is_news"),
+    [
+        pytest.param((6, 6), 4, False, id="mixed, a living copy may be ahead"),
+        pytest.param((6, 6), 6, True, id="mixed, and nobody else speaks"),
+        pytest.param((4, 7), 6, False, id="behind: a copy that was asleep says old things"),
+        pytest.param((4, 7), 61, True, id="behind: the numbers have begun anew"),
+        pytest.param((5, 7), 61, False, id="the same stays the same"),
+    ],
+)
+async def test_silence_gives_the_others_a_chance(bus: Bus, order: tuple[float, ...], silent_s: float, is_news: bool) -> None:
+    assert await publishes(bus, 5, 7, price=1.0)
+    await age_last(bus, silent_s)
+    assert await publishes(bus, *order, price=2.0) is is_news
+
+
+async def test_suppressed_ticks_do_not_prolong_the_silence_that_lets_them_out(bus: Bus) -> None:
+    assert await publishes(bus, 5, 7, price=1.0)
+    await age_last(bus, 4.9)
+    assert not await publishes(bus, 6, 6, price=2.0)
+    await age_last(bus, 5.1)
+    assert await publishes(bus, 6, 6, price=2.0)
+
+
+async def test_a_released_symbol_starts_afresh(bus: Bus) -> None:
+    assert await publishes(bus, 5, 7)
+    await bus.forget(CHANNEL)
+    assert await publishes(bus, 5, 7)
+
+
+async def test_each_symbol_of_a_batch_is_judged_alone(bus: Bus) -> None:
+    first = replace(TICK, order=(5,))
+    other = replace(TICK, symbol=Symbol("ETH-USDT"), order=(5,))
+    assert await bus.publish_ticks([first]) == 0
+    assert await bus.publish_ticks([first, other]) == 1
+    assert await bus.publish_ticks([replace(first, order=(6,)), replace(other, order=(6,))]) == 0
+
+
+LENGTH = 6
+COPIES = 3
+_symbols = count()
+
+
+def history(channel: str) -> list[MarketEvent]:
+    """Return what an exchange says on a channel. The n-th message of each says n, so that a tick tells what it is made of."""
+    numbers = range(1, LENGTH + 1)
+    if channel == "trade":
+        return [Trade("X", float(100 + n), 10 * n, n) for n in numbers]
+    if channel == "quote":
+        return [Quote("X", float(n), None, (100 + n, 0)) for n in numbers]
+    return [Day("X", float(100 + n), float(n), None, None, None, None, (1000 + n, 10 * n), n, trade_id=10 * n) for n in numbers]
+
+
+HISTORY = {channel: history(channel) for channel in ("trade", "quote", "day")}
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, COPIES - 1),
+        st.sampled_from([*HISTORY, *HISTORY, *HISTORY, "reconnect"]),
+        st.sampled_from(["lost", "waits", "sent", "sent", "sent"]),
+    ),
+    min_size=20,
+    max_size=60,
+)
+
+
+class Copy:
+    """One ingest: a book, how far it is on each channel, and the newest tick that waits to be published."""
+
+    def __init__(self, symbol: Symbol) -> None:
+        self.listed = Listed(symbol, "X", None)
+        self.book = Book("okx")
+        self.position = dict.fromkeys(HISTORY, 0)
+        self.waiting: Tick | None = None
+
+    def hear(self, channel: str, *, lost: bool = False) -> bool:
+        """Take the channel's next message, or miss it. The last one of each is never missed."""
+        position = self.position[channel]
+        if position == LENGTH:
+            return False
+        self.position[channel] = position + 1
+        is_heard = not lost or position == LENGTH - 1
+        if is_heard and self.book.apply(HISTORY[channel][position], position) is Change.NEW:
+            self.waiting = self.book.tick(self.listed) or self.waiting
+        return True
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, last_words=st.permutations(range(COPIES)))
+async def test_copies_that_lag_lose_and_reconnect_make_one_line(
+    bus: Bus, steps: list[tuple[int, str, str]], last_words: list[int]
+) -> None:
+    symbol = Symbol(f"X{next(_symbols)}-USDT")
+    copies = [Copy(symbol) for _ in range(COPIES)]
+    line: list[Tick] = []
+    speaker: Book | None = None
+
+    async def send(copy: Copy) -> None:
+        nonlocal speaker
+        if copy.waiting is None:
+            return
+        if await bus.publish_ticks([copy.waiting]) == 0:
+            line.append(copy.waiting)
+            speaker = copy.book
+        else:
+            assert copy.book is not speaker, "who spoke last is never muted, so while he lives nobody else need speak"
+        copy.waiting = None
+
+    for copy in copies:
+        copy.hear("day")
+    for number, channel, what in steps:
+        copy = copies[number]
+        if channel == "reconnect":
+            copy.book = Book("okx")
+        elif copy.hear(channel, lost=what == "lost") and what == "sent":
+            await send(copy)
+    for number in last_words:  # in the end everybody knows everything
+        copies[number].book = Book("okx")
+        for channel in HISTORY:
+            copies[number].position[channel] = LENGTH - 1
+            copies[number].hear(channel)
+        await send(copies[number])
+
+    for before, after in pairwise(line):
+        assert after.order != before.order
+        assert all(new >= old for new, old in zip(after.order, before.order, strict=True))
+    for tick in line:
+        assert tick.price == 100 + tick.order[0] / 10, "a price is that of the trade by which it is ordered"
+        assert tick.bid == (tick.order[1] - 100 if tick.order[1] > 0 else None)
+        assert tick.open24h == tick.order[3] - 1000
+    assert line[-1].order == (10 * LENGTH, 100 + LENGTH, 0, 1000 + LENGTH, 10 * LENGTH)
