@@ -28,6 +28,7 @@ WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public) $(wildcard $(addprefix $(W
 NODE_FITS := $(shell command -v npm && node -p '[a, b] = process.versions.node.split(".").map(Number); \
 	a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19)' 2>/dev/null)
 NODE := $(if $(filter true,$(NODE_FITS)),,$(RUN)/node)
+CONTRACT := tests/contract
 NPM := $(if $(NODE),PATH="$(CURDIR)/$(RUN):$$PATH" )npm --prefix $(WEB)
 
 help: ## list the targets
@@ -45,7 +46,7 @@ test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 	$(NPM) test
 	$(RUN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 
-check: setup $(MODULES) ## look for mistakes without running anything; changes nothing
+check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for mistakes without running anything; changes nothing
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy shared/src services/*/src
@@ -54,6 +55,7 @@ check: setup $(MODULES) ## look for mistakes without running anything; changes n
 	$(UV) lock --check
 	$(RUN)/python -m gateway.openapi | diff $(WEB)/openapi.json -
 	$(NPM) run --silent check
+	$(or $(NODE),node) $(CONTRACT)/parse.js docs/asyncapi.yaml
 	$(RUN)/python -m deploy.checks.imports $(UV)
 	@if docker compose version >/dev/null 2>&1; then set -x; \
 		docker compose config -q && docker compose --env-file deploy/demo.env config -q; \
@@ -82,6 +84,9 @@ $(PAGE): $(WEB_SOURCES) $(MODULES)
 
 $(MODULES): $(WEB)/package-lock.json | $(NODE)
 	$(NPM) ci >/dev/null
+
+$(CONTRACT)/node_modules/.package-lock.json: $(CONTRACT)/package-lock.json | $(NODE)
+	$(subst $(WEB),$(CONTRACT),$(NPM)) ci --ignore-scripts >/dev/null
 
 $(RUN)/node: uv.lock | $(UV)
 	@$(UV) sync --quiet --frozen --inexact --only-group node

@@ -16,6 +16,7 @@ from market_pulse import channels
 from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
+from support.contract import held_against_contract
 from support.stack import EXCHANGES, HASTE, Stack, events, running_stack, source_of
 from support.waiting import until
 
@@ -26,7 +27,12 @@ each_exchange = pytest.mark.parametrize("exchange", EXCHANGES)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     async with running_stack(tmp_path_factory.mktemp("logs"), MAX_CONNECTION_AGE_S="20", **HASTE) as running:
-        yield running
+        async with held_against_contract(running.bus) as contract:
+            yield running
+        assert contract.problems == []
+        assert contract.seen["ticks", None] > 1000
+        assert {quality for kind, quality in contract.seen if kind == "ticker"} >= {"ok", "single", "stale", "down"}
+        assert {state for kind, state in contract.seen if kind == "status"} >= {"connected", "reconnecting", "blocked"}
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,0 +1,113 @@
+"""What the codec writes is what docs/asyncapi.yaml promises, whatever it is given; and what is not, is told."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market_pulse.codec import encode_status, encode_tick, encode_ticker
+from market_pulse.model import FeedState, FeedStatus, Quality, Source, SourceState, Symbol, Tick, Ticker
+from support.contract import document, problems_of
+
+BTC = Symbol("BTC-USDT")
+PRICES = st.floats(min_value=1e-30, max_value=1e30)
+AMOUNTS = st.floats(min_value=0, max_value=1e30)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+TIMES = st.integers(0, 2**53)
+
+
+def or_none(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+TICKS = st.builds(
+    Tick,
+    exchange=st.sampled_from(["binance", "bybit", "okx"]),
+    symbol=st.just(BTC),
+    price=PRICES,
+    exchange_time_ms=or_none(TIMES),
+    received_time_ms=TIMES,
+    dp=or_none(st.integers(0, 12)),
+    **dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h"), or_none(PRICES)),
+    **dict.fromkeys(("volume24h", "quote_volume24h"), or_none(AMOUNTS)),
+)
+SOURCES = st.builds(
+    Source,
+    exchange=st.just("okx"),
+    price=PRICES,
+    used_price=or_none(PRICES),
+    weight=st.floats(0, 1),
+    age_ms=st.integers(-10_000, 10**9),
+    state=st.sampled_from(get_args(SourceState)),
+    reason=or_none(st.text()),
+)
+TICKERS = st.builds(
+    Ticker,
+    symbol=st.just(BTC),
+    seq=st.integers(1, 2**53),
+    price=PRICES,
+    dp=st.integers(0, 12),
+    quality=st.sampled_from([quality for quality in get_args(Quality) if quality != "down"]),
+    sources=st.lists(SOURCES, max_size=4).map(tuple),
+    sources_used=st.integers(0, 4),
+    sources_total=st.integers(0, 4),
+    aggregated_time_ms=TIMES,
+    **dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h"), or_none(PRICES)),
+    **dict.fromkeys(("volume24h", "quote_volume24h", "confidence", "spread_bps"), or_none(AMOUNTS)),
+    **dict.fromkeys(("change24h", "change_percent24h"), or_none(NUMBERS)),
+    **dict.fromkeys(("exchange_time_ms", "received_time_ms"), or_none(TIMES)),
+)
+STATUSES = st.builds(
+    FeedStatus,
+    exchange=st.just("okx"),
+    state=st.sampled_from(get_args(FeedState)),
+    reason=or_none(st.text()),
+    since_ms=TIMES,
+    symbols=st.integers(0, 1000),
+    last_tick_time_ms=or_none(TIMES),
+    reconnects=st.integers(0, 10**6),
+    instance=st.text(min_size=1),
+    simulated=st.booleans(),
+)
+
+
+@given(TICKS, TIMES)
+def test_ticks(tick: Tick, published_time_ms: int) -> None:
+    assert problems_of("ticks:okx:BTC-USDT", encode_tick(tick, published_time_ms)) == []
+
+
+@given(TICKERS)
+def test_tickers(ticker: Ticker) -> None:
+    assert problems_of("ticker:BTC-USDT", encode_ticker(ticker)) == []
+    assert problems_of("ticker:BTC-USDT", encode_ticker(replace(ticker, quality="down", price=None))) == []
+
+
+@given(STATUSES)
+def test_statuses(status: FeedStatus) -> None:
+    assert problems_of("status:okx", encode_status(status)) == []
+
+
+@given(TICKERS)
+def test_a_price_is_missing_only_when_down(ticker: Ticker) -> None:
+    assert problems_of("ticker:BTC-USDT", encode_ticker(replace(ticker, price=None))) != []
+    assert problems_of("ticker:BTC-USDT", encode_ticker(replace(ticker, quality="down"))) != []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"price": 0}, {"price": "1"}, {"v": 2}, {"symbol": "BTCUSDT"}, {"receivedTime": None}, {"volume24h": -1}, {"new": 1}],
+)
+def test_what_is_not_promised_is_told(change: dict[str, Any]) -> None:
+    tick = Tick(exchange="okx", symbol=BTC, price=1.0, exchange_time_ms=1, received_time_ms=1)
+    message = orjson.loads(encode_tick(tick, 1)) | change
+    assert problems_of("ticks:okx:BTC-USDT", orjson.dumps(message)) != []
+
+
+def test_every_documented_field_is_required() -> None:
+    """Within a version fields are only added, so a reader may rely on all of them."""
+    for name, schema in document()["components"]["schemas"].items():
+        if schema.get("type") == "object":
+            assert set(schema["required"]) == schema["properties"].keys(), name

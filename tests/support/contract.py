@@ -1,0 +1,72 @@
+"""The bus's messages as docs/asyncapi.yaml promises them."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any
+
+import orjson
+import yaml
+from jsonschema import Draft7Validator
+
+from market_pulse import channels
+from market_pulse.bus import Bus
+from market_pulse.subscriber import Subscriber
+from support.compose import ROOT
+
+SCHEMAS = {"ticks": "Tick", "ticker": "Ticker", "status": "FeedStatus"}
+MAX_PROBLEMS = 20
+
+
+@cache
+def document() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
+    return content
+
+
+@cache
+def _validator(schema: str) -> Draft7Validator:
+    return Draft7Validator({"$ref": f"#/components/schemas/{schema}", "components": document()["components"]})
+
+
+def problems_of(channel: str, message: bytes) -> list[str]:
+    """Say in what a message is not what its channel promises; a field that nobody documented counts too."""
+    schema = SCHEMAS[channel.partition(":")[0]]
+    content = orjson.loads(message)
+    found = [f"{channel}: {error.json_path}: {error.message}" for error in _validator(schema).iter_errors(content)]
+    undocumented = content.keys() - document()["components"]["schemas"][schema]["properties"].keys()
+    return found + [f"{channel}: {name} is not documented" for name in sorted(undocumented)]
+
+
+class Contract:
+    """What was heard so far: how many messages of each kind and quality or state, and what was wrong with them."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.seen: Counter[tuple[str, str | None]] = Counter()
+
+    def take(self, channel: str, message: bytes) -> None:
+        content = orjson.loads(message)
+        self.seen[channel.partition(":")[0], content.get("quality") or content.get("state")] += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems += problems_of(channel, message)
+
+
+@contextlib.asynccontextmanager
+async def held_against_contract(bus: Bus) -> AsyncIterator[Contract]:
+    """Hold everything that is published against the contract, for as long as the context lasts."""
+    contract = Contract()
+
+    async def subscribed(_: bool) -> None:
+        pass
+
+    subscriber = Subscriber(bus.client, contract.take, subscribed)
+    await subscriber.subscribe_patterns(channels.ALL_TICKS, channels.ALL_TICKERS, channels.ALL_STATUS)
+    listening = asyncio.create_task(subscriber.run())
+    try:
+        yield contract
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
