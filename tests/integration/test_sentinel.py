@@ -1,0 +1,69 @@
+"""Failover: who publishes and who listens follow the master, also away from one that is alive and no longer it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from market_pulse import channels, sentinel
+from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.codec import decode_ticker
+from support.sentinels import Guarded, guarded, role
+from support.waiting import until
+
+from .bus_fixtures import BTC, TICKER, Ear, listening
+
+
+@pytest.fixture
+async def group(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guarded]:
+    async with guarded(tmp_path_factory.mktemp("sentinels")) as running:
+        yield running
+
+
+async def reaches(publisher: Bus, ear: Ear, seq: int) -> bool:
+    """Publish the ticker after `seq`, and return whether one so new has been heard."""
+    try:
+        await publisher.publish_tickers([replace(TICKER, seq=seq)])
+    except BusError:
+        return False
+    return bool(ear.heard) and decode_ticker(ear.heard[-1][1]).seq > seq
+
+
+async def test_a_killed_master_is_replaced(group: Guarded) -> None:
+    """With a Sentinel that does not answer, too. Numbers go on from what the publisher knows, whatever was replicated."""
+    async with open_bus(group.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+        await until(lambda: reaches(bus, ear, 41))
+        group.freeze_a_sentinel()
+        await group.first.kill()
+        await until(group.failed_over)
+        await until(lambda: reaches(bus, ear, 1000))
+        assert ear.subscribed == [False, True]
+        assert await bus.demanded() == {BTC}
+
+
+async def test_nobody_stays_with_a_master_that_comes_back(group: Guarded) -> None:
+    """It answers and believes to be the master until the Sentinels tell it: seconds in which all on it would be cut off."""
+    async with open_bus(group.url) as bus, open_bus(group.url) as other, listening(other, channels.ticker(BTC)) as ear:
+        await until(lambda: reaches(bus, ear, 0))
+        assert await bus.demanded() == {BTC}
+        group.first.freeze()
+        await until(group.failed_over)
+        group.first.thaw()
+        await until(lambda: ear.subscribed == [False, True])
+        await until(lambda: reaches(bus, ear, 1000))
+        assert await bus.demanded() == {BTC}
+        assert await role(group.first) == "master"
+        async with open_bus(group.second.url) as direct:
+            (last,) = await direct.last(channels.ticker(BTC))
+        assert last is not None
+        assert decode_ticker(last).seq > 1000
+
+
+async def test_without_sentinels_the_last_master_stays(group: Guarded) -> None:
+    async with open_bus(group.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+        await until(lambda: reaches(bus, ear, 0))
+        await group.kill_sentinels()
+        await asyncio.sleep(2 * sentinel.ASK_INTERVAL_S)
+        await until(lambda: reaches(bus, ear, 1000))
+        assert ear.subscribed == [False]

