@@ -1,5 +1,7 @@
 """The bus against real servers: what is published, kept, numbered, demanded and listed."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast

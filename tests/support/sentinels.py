@@ -76,8 +76,9 @@ async def role(server: RedisServer) -> str:
 async def guarded(folder: Path) -> AsyncIterator[Guarded]:
     """Start all five, wait until a failover is possible, and leave nothing behind."""
     async with contextlib.AsyncExitStack() as running:
-        first = await running.enter_async_context(redis_server())
-        replicates = ("--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
+        own = ("--dir", str(folder))  # a replica leaves a file where it works, which any server there would begin with
+        first = await running.enter_async_context(redis_server(None, *own))
+        replicates = (*own, "--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
         second = await running.enter_async_context(redis_server(None, *replicates))
         sentinels: dict[int, asyncio.subprocess.Process] = {}
         for port in (free_port() for _ in range(3)):
