@@ -52,11 +52,11 @@ def main(arguments: list[str]) -> None:
 async def measure(rounds: int, ticks: int) -> dict[str, list[float]]:
     """Return the processor time per tick of each way, in microseconds, round by round."""
     async with redis_server() as server, open_bus(server.url) as bus:
-        script = bus.client.register_script((files("market_pulse") / "publish.lua").read_text())
+        script = bus.client.register_script((files("market_pulse") / "publish_ticks.lua").read_text())
         pool: Any = bus.client.connection_pool
         connection = pool.make_connection()
         await connection.connect()
-        sha = await bus.client.script_load((files("market_pulse") / "publish.lua").read_text())
+        sha = await bus.client.script_load((files("market_pulse") / "publish_ticks.lua").read_text())
 
         async def through_client() -> None:
             await script([channels.last(CHANNEL)], [LAST_TICK_EXPIRY_S, CHANNEL, encode_tick(next_tick(), now_ms())])

@@ -45,7 +45,7 @@ async def publishes(bus: Bus, *order: float, price: float = 64000.5) -> bool:
         pytest.param((6, 6, 1000), False, id="ahead in one and behind in another"),
         pytest.param((5, 7, 1000.0009765625), True, id="ahead by a tie"),
         pytest.param((10, 7, 1000), True, id="compared as numbers, not as texts"),
-        pytest.param((5.0, 7, 1e3), False, id="the same in other digits"),
+        pytest.param((5.0, 8, 1000), True, id="the same in other digits is not behind"),
         pytest.param((), True, id="nothing to go by"),
     ],
 )

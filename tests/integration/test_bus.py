@@ -45,6 +45,15 @@ async def test_status_is_published_and_expires(bus: Bus) -> None:
     assert 0 < await bus.client.ttl("last:status:okx") <= 15
 
 
+async def test_each_copy_s_last_status_is_kept(bus: Bus) -> None:
+    await bus.publish_status(STATUS)
+    await bus.publish_status(replace(STATUS, instance="b:1", state="down"))
+    lasts = [message and decode_status(message) for message in await bus.last("status:okx", "status:okx:a:1", "status:okx:b:1")]
+    assert [last and (last.instance, last.state) for last in lasts] == [("b:1", "down"), ("a:1", "connected"), ("b:1", "down")]
+    assert len(await bus.last_matching(channels.ALL_STATUS)) == 3
+    assert 0 < await bus.client.ttl("last:status:okx:a:1") <= 15
+
+
 async def test_tickers_are_numbered_without_a_gap(bus: Bus) -> None:
     async with listening(bus, channels.ticker(BTC)) as ear:
         first = await bus.publish_tickers([TICKER, replace(TICKER, symbol=ETH), TICKER])
@@ -89,7 +98,9 @@ async def _demands(bus: Bus, expected: set[Symbol]) -> bool:
 async def test_listings_are_replaced_whole(bus: Bus) -> None:
     await bus.publish_listing("okx", [BTC, ETH])
     await bus.publish_listing("okx", [ETH])
+    assert not await bus.has_listing("bybit")
     await bus.publish_listing("bybit", [BTC])
+    assert await bus.has_listing("bybit")
     assert await bus.listings() == {"okx": {ETH}, "bybit": {BTC}}
 
 

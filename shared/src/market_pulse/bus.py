@@ -74,13 +74,13 @@ class Bus:
 
     def __init__(self, client: "redis.Redis") -> None:
         self.client = client
-        self._publish = _Script(client, "publish.lua")
+        self._publish_ticks = _Script(client, "publish_ticks.lua")
         self._publish_tickers = _Script(client, "publish_tickers.lua")
         self._record = _Script(client, "record.lua")
 
     async def aclose(self) -> None:
         """Close the connections. Nothing may be asked after that."""
-        await self._publish.aclose()
+        await self._publish_ticks.aclose()
         await self._publish_tickers.aclose()
         await self._record.aclose()
         await self.client.aclose()
@@ -114,22 +114,26 @@ class Bus:
         Returns how many were none: another copy had published all that is in them.
         """
         published_time_ms = now_ms()
-        return await self._publish_all(
-            [(channels.ticks(tick.exchange, tick.symbol), encode_tick(tick, published_time_ms)) for tick in ticks],
-            LAST_TICK_EXPIRY_S,
-        )
+        keys: list[str] = []
+        args: list[str | bytes | int] = [LAST_TICK_EXPIRY_S]
+        for tick in ticks:
+            channel = channels.ticks(tick.exchange, tick.symbol)
+            keys.append(channels.last(channel))
+            args += channel, encode_tick(tick, published_time_ms)
+        if not keys:
+            return 0
+        async with _bounded():
+            suppressed: int = await self._publish_ticks(keys, args)
+        return suppressed
 
     async def publish_status(self, status: FeedStatus) -> None:
-        """Publish a feed's status."""
-        await self._publish_all([(channels.status(status.exchange), encode_status(status))], LAST_STATUS_EXPIRY_S)
-
-    async def _publish_all(self, messages: Sequence[tuple[str, bytes]], expiry_s: int) -> int:
-        if not messages:
-            return 0
-        keys = [channels.last(channel) for channel, _ in messages]
-        async with _bounded():
-            suppressed: int = await self._publish(keys, [expiry_s, *(part for message in messages for part in message)])
-        return suppressed
+        """Publish a feed's status, and keep it as the last one of its copy too, whatever the others say after it."""
+        channel, message = channels.status(status.exchange), encode_status(status)
+        async with _bounded(), self.client.pipeline(transaction=True) as pipeline:
+            for name in (channel, f"{channel}:{status.instance}"):
+                pipeline.set(channels.last(name), message, ex=LAST_STATUS_EXPIRY_S)
+            pipeline.publish(channel, message)
+            await pipeline.execute()
 
     async def publish_tickers(self, tickers: Sequence[Ticker]) -> list[Published]:
         """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher."""
@@ -216,6 +220,11 @@ class Bus:
                 pipeline.sadd(key, *members)
                 pipeline.expire(key, LISTING_EXPIRY_S)
             await pipeline.execute()
+
+    async def has_listing(self, exchange: str) -> bool:
+        """Return whether the set of symbols that an exchange lists is known."""
+        async with _bounded():
+            return bool(await self.client.exists(channels.listing(exchange)))
 
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
         """Return each exchange's listed symbols, as far as they are known."""

@@ -28,7 +28,7 @@ def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
     return orjson.dumps(
         {
             "v": VERSION,
-            "order": tick.order,  # ahead of what it would be searched in: publish.lua compares it
+            "order": tick.order,  # ahead of what it would be searched in: publish_ticks.lua compares it
             "exchange": tick.exchange,
             "symbol": tick.symbol,
             "price": tick.price,

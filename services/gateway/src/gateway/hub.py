@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from market_pulse import channels
 from market_pulse.clock import now_ms
-from market_pulse.codec import CodecError, encode_status
+from market_pulse.codec import CodecError
 from market_pulse.model import Symbol
 
 from . import sse
@@ -123,7 +123,7 @@ class Hub:
         self.statuses.take(data, self._now_ms())
         self._tell_statuses()
         for exchange, status in self.statuses.current(self._now_ms()).items():  # for those who join later
-            self._status_events[channels.status(exchange)] = sse.status_event(encode_status(status))
+            self._status_events[channels.status(exchange)] = sse.status_event(status.json())
 
     def _tell(self, symbol: Symbol, topic: Topic) -> None:
         """Make the topic's event from its latest ticker, as of now, and have it sent."""
@@ -137,8 +137,8 @@ class Hub:
 
     def _tell_statuses(self) -> None:
         for status in self.statuses.changed(self._now_ms()):
-            key = channels.status(status.exchange)
-            event = self._status_events[key] = sse.status_event(encode_status(status))
+            key = channels.status(status.feed.exchange)
+            event = self._status_events[key] = sse.status_event(status.json())
             for group in self._groups.values():
                 self._outbox.add(group, key, event)
 

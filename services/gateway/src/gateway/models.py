@@ -92,8 +92,17 @@ class SymbolListing(_Model):
     symbols: list[ListedSymbol]
 
 
+class OtherCopy(_Model):
+    """How another copy of an exchange's ingest is doing, since when and why."""
+
+    instance: str
+    state: FeedState
+    reason: str | None
+    since: int
+
+
 class FeedStatus(_Model):
-    """How one exchange's feed is doing, since when and why."""
+    """How one exchange's feed is doing, since when and why: of several copies of its ingest, the best one's."""
 
     v: int
     exchange: str
@@ -105,6 +114,8 @@ class FeedStatus(_Model):
     reconnects: int
     instance: str
     simulated: bool
+    instances: int = Field(description="How many copies of its ingest live; each has a socket of its own")
+    others: list[OtherCopy] = Field(description="The other living copies, best first")
 
 
 class GatewayStatus(_Model):

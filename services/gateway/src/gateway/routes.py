@@ -7,7 +7,6 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from market_pulse.clock import now_ms
-from market_pulse.codec import encode_status
 from market_pulse.model import Resolution, Symbol, parse_symbol, parse_symbols
 
 from . import models
@@ -131,7 +130,7 @@ async def status(request: Request) -> Response:
         orjson.dumps(
             {
                 "simulated": hub.statuses.simulated,
-                "exchanges": {name: orjson.Fragment(encode_status(one)) for name, one in exchanges.items()},
+                "exchanges": {name: orjson.Fragment(one.json()) for name, one in exchanges.items()},
                 "gateway": {
                     "instance": gateway.instance,
                     "time": time_ms,

@@ -1,8 +1,11 @@
 """How the exchanges' feeds are doing, from what they last said and how long ago that was. Pure: time is an argument."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from market_pulse.codec import decode_status
+import orjson
+
+from market_pulse.codec import decode_status, encode_status
 from market_pulse.model import FeedStatus
 
 SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
@@ -10,11 +13,27 @@ SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats 
 _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked", "down")
 
 
-class Statuses:
-    """Each exchange's FeedStatus. Of several copies of one ingest the best counts: one connected copy is enough.
+@dataclass(frozen=True, slots=True)
+class ExchangeStatus:
+    """How an exchange is doing: its `feed` is that of the best copy of its ingest, one of which is enough.
 
-    `simulated` tells whether any exchange's prices come from the simulator.
+    `copies` are all that live, the best first: heard of lately, and not stopped. There may be none.
     """
+
+    feed: FeedStatus
+    copies: tuple[FeedStatus, ...]
+
+    def json(self) -> bytes:
+        """Write it for clients: a FeedStatus, with how many copies there are and what the others than the best say."""
+        others = [
+            {"instance": copy.instance, "state": copy.state, "reason": copy.reason, "since": copy.since_ms}
+            for copy in self.copies[1:]
+        ]
+        return b'%b,"instances":%d,"others":%b}' % (encode_status(self.feed)[:-1], len(self.copies), orjson.dumps(others))
+
+
+class Statuses:
+    """Each exchange's status. `simulated` tells whether any exchange's prices come from the simulator."""
 
     def __init__(self) -> None:
         self.simulated = False
@@ -35,16 +54,17 @@ class Statuses:
                 del copies[instance]
         self.simulated = any(one.simulated for copies in self._heard.values() for one, _ in copies.values())
 
-    def current(self, now_ms: int) -> dict[str, FeedStatus]:
+    def current(self, now_ms: int) -> dict[str, ExchangeStatus]:
         """Return each exchange's status; one not heard from for SILENT_AFTER_MS is down."""
-        return {exchange: self._of(copies, now_ms) for exchange, copies in sorted(self._heard.items())}
+        return {exchange: _of(copies.values(), now_ms) for exchange, copies in sorted(self._heard.items())}
 
-    def changed(self, now_ms: int) -> list[FeedStatus]:
+    def changed(self, now_ms: int) -> list[ExchangeStatus]:
         """Return the statuses that differ from what this method returned before."""
         news = []
         for exchange, status in self.current(now_ms).items():
             silent = self._is_silent(exchange, now_ms)
-            shown = (status.state, silent or status.reason, status.simulated)
+            told = [(copy.instance, copy.state, copy.reason) for copy in status.copies[1:]]
+            shown = (status.feed.state, silent or status.feed.reason, status.feed.simulated, told)
             if self._shown.get(exchange) != shown:
                 self._shown[exchange] = shown
                 news.append(status)
@@ -53,14 +73,20 @@ class Statuses:
     def _is_silent(self, exchange: str, now_ms: int) -> bool:
         return all(now_ms - heard_ms >= SILENT_AFTER_MS for _, heard_ms in self._heard[exchange].values())
 
-    def _of(self, copies: dict[str, tuple[FeedStatus, int]], now_ms: int) -> FeedStatus:
-        speaking = [(status, heard_ms) for status, heard_ms in copies.values() if now_ms - heard_ms < SILENT_AFTER_MS]
-        if speaking:
-            return min(speaking, key=lambda one: (_rank(one[0]), -one[1]))[0]
-        status, heard_ms = max(copies.values(), key=lambda one: one[1])
-        silent_s = (now_ms - heard_ms) // 1000
-        return replace(status, state="down", reason=f"no status for {silent_s} s", since_ms=heard_ms, symbols=0)
+
+def _of(copies: Iterable[tuple[FeedStatus, int]], now_ms: int) -> ExchangeStatus:
+    living = [status for status, heard_ms in copies if now_ms - heard_ms < SILENT_AFTER_MS and status.state != "down"]
+    if living:
+        living.sort(key=_badness)
+        return ExchangeStatus(living[0], tuple(living))
+    status, heard_ms = max(copies, key=lambda one: one[1])
+    if now_ms - heard_ms < SILENT_AFTER_MS:
+        return ExchangeStatus(status, ())
+    silent_s = (now_ms - heard_ms) // 1000
+    return ExchangeStatus(replace(status, state="down", reason=f"no status for {silent_s} s", since_ms=heard_ms, symbols=0), ())
 
 
-def _rank(status: FeedStatus) -> int:
-    return _BEST_FIRST.index(status.state) if status.state in _BEST_FIRST else len(_BEST_FIRST)
+def _badness(status: FeedStatus) -> tuple[int, int, str]:
+    """Return by what the best copy is the first: of those in the same state, the one that has been in it the longest."""
+    rank = _BEST_FIRST.index(status.state) if status.state in _BEST_FIRST else len(_BEST_FIRST)
+    return rank, status.since_ms, status.instance

@@ -205,15 +205,25 @@ export interface components {
         };
         /**
          * FeedStatus
-         * @description How one exchange's feed is doing, since when and why.
+         * @description How one exchange's feed is doing, since when and why: of several copies of its ingest, the best one's.
          */
         FeedStatus: {
             /** Exchange */
             exchange: string;
             /** Instance */
             instance: string;
+            /**
+             * Instances
+             * @description How many copies of its ingest live; each has a socket of its own
+             */
+            instances: number;
             /** Lastticktime */
             lastTickTime: number | null;
+            /**
+             * Others
+             * @description The other living copies, best first
+             */
+            others: components["schemas"]["OtherCopy"][];
             /** Reason */
             reason: string | null;
             /** Reconnects */
@@ -300,6 +310,23 @@ export interface components {
             exchanges: string[];
             /** Symbol */
             symbol: string;
+        };
+        /**
+         * OtherCopy
+         * @description How another copy of an exchange's ingest is doing, since when and why.
+         */
+        OtherCopy: {
+            /** Instance */
+            instance: string;
+            /** Reason */
+            reason: string | null;
+            /** Since */
+            since: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
         };
         /**
          * Problem

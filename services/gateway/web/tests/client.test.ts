@@ -39,7 +39,8 @@ function hide(hidden: boolean) {
 function statusOf(exchange: string, simulated = false): FeedStatus {
   const { receivedTime } = message("BTC-USDT", 1);
   const times = { since: receivedTime ?? 0, lastTickTime: receivedTime };
-  return { v: 1, exchange, state: "connected", reason: null, symbols: 4, reconnects: 0, instance: "i", simulated, ...times };
+  const copies = { instance: "i", instances: 1, others: [] };
+  return { v: 1, exchange, state: "connected", reason: null, symbols: 4, reconnects: 0, simulated, ...times, ...copies };
 }
 
 test.each([

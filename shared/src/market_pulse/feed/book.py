@@ -6,6 +6,7 @@ A tick is complete or not at all: it appears once the 24 h figures are known, an
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
+from typing import Final
 
 from market_pulse.model import Tick
 
@@ -16,7 +17,7 @@ NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a litt
 
 FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
 SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
-NOTHING = (-1.0, -1.0)  # the order of a channel that has not said anything
+NOTHING: Final[tuple[float, float]] = (-1, -1)  # the order of a channel that has not said anything
 TIE = 2**-10  # added to a time or number below 2**43, a float carries it exactly
 LIVELY_TURNOVER = 1e6  # quote units in 24 h: about twelve dollars a second, where the quote is one
 

@@ -48,6 +48,7 @@ class Carrier:
         self._release = release
         self._demand = Demand(settings.symbols, min(settings.max_symbols, capacity), settings.symbol_grace_s)
         self._listing: dict[Symbol, Listed] | None = None
+        self._listing_is_news = False
         self._listing_tried = asyncio.Event()
         self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
         self._since_ms: dict[str, int] = {}
@@ -98,7 +99,7 @@ class Carrier:
         if missing and self._listing is None:
             log.warning("not listed here, so not carried", exchange=self._adapter.exchange, symbols=",".join(missing))
         log.info("listing known", exchange=self._adapter.exchange, symbols=len(listing))
-        self._listing = listing
+        self._listing, self._listing_is_news = listing, True
 
     async def _publish_listing(self) -> NoReturn:
         while True:
@@ -106,10 +107,13 @@ class Carrier:
             await self._publish_listing_once()
 
     async def _publish_listing_once(self) -> None:
+        """Publish a listing once, and again where none is known; what another copy has read since is newer than ours."""
         if self._listing is None:
             return
         try:
-            await self._bus.publish_listing(self._adapter.exchange, self._listing)
+            if self._listing_is_news or not await self._bus.has_listing(self._adapter.exchange):
+                await self._bus.publish_listing(self._adapter.exchange, self._listing)
+                self._listing_is_news = False
         except BusError as failed:
             log.debug("listing not published yet", cause=str(failed))
 

@@ -97,6 +97,8 @@ export function feed(exchange: string, more: Partial<FeedStatus> = {}): FeedStat
     reconnects: 0,
     instance: "here:1",
     simulated: false,
+    instances: 1,
+    others: [],
     ...more,
   };
 }

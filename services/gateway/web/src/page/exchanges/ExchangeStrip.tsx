@@ -1,4 +1,5 @@
 /** How each exchange's feed is doing, in a line. */
+import { Fragment } from "react";
 import type { FeedStatus } from "../../types.ts";
 import { useConnection } from "../../useRealtimeTicker.ts";
 import { formatSince, formatTime, formatTimeOfDay } from "../clock.ts";
@@ -18,7 +19,7 @@ export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
     <section className="exchanges" aria-label="Exchanges">
       <ul>
         {feeds.map((feed) => (
-          <li key={`${feed.exchange} ${feed.instance}`}>
+          <li key={feed.exchange}>
             <Exchange feed={feed} isTold={status !== "reconnecting" && status !== "offline"} />
           </li>
         ))}
@@ -44,7 +45,8 @@ interface Props {
 }
 
 function Exchange({ feed, isTold }: Props) {
-  const { exchange, state, reason, since, symbols, lastTickTime, reconnects, simulated } = feed;
+  const { exchange, state, reason, since, symbols, lastTickTime, reconnects, simulated, instances, others } = feed;
+  const troubled = others.filter((other) => other.state !== "connected");
   const isWell = state === "connected";
   const isPaused = useValue(pausedAt) !== null;
   const mark = isPaused ? "paused" : isTold ? MARKS[state] : "stale";
@@ -55,13 +57,19 @@ function Exchange({ feed, isTold }: Props) {
       label={
         <>
           <StateMark state={mark} />
-          <b>{exchangeName(exchange)}</b>
+          <b>
+            {exchangeName(exchange)}
+            {instances > 1 && ` ×${instances}`}
+          </b>
           <span className="exchange-state" data-state={isTold ? state : undefined}>
             {!isTold && "was "}
             {isWell ? state : `${state} since ${formatTimeOfDay(since, "minutes")}`}
             {!isWell && reason && `: ${reason}`}
           </span>
           {isWell && isTold && <span className="label">{count(symbols, "symbol")}</span>}
+          {isWell && isTold && troubled.length > 0 && (
+            <span className="label">{count(troubled.length, "copy", "copies")} in trouble</span>
+          )}
         </>
       }
     >
@@ -74,11 +82,23 @@ function Exchange({ feed, isTold }: Props) {
         {lastTickTime === null ? "No price has come from it yet." : `Its last price came at ${formatTime(lastTickTime)}.`}{" "}
         {reconnects > 0 && `It has reconnected ${count(reconnects, "time")}.`}
       </p>
+      {instances > 1 && (
+        <p>
+          {instances} copies read it, each on its own; one is enough.
+          {troubled.map((other) => (
+            <Fragment key={other.instance}>
+              {" "}
+              Another is {other.state} {formatSince(other.since)}
+              {other.reason && `: ${other.reason}`}.
+            </Fragment>
+          ))}
+        </p>
+      )}
       {simulated && <p>It is played by the simulator: these are not market prices.</p>}
     </Popover>
   );
 }
 
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? "" : "s"}`;
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
 }
