@@ -8,12 +8,11 @@ import pytest
 
 from gateway.hub import Hub
 from gateway.sse import LAST_CHUNK
-from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
 from gateway.topics import LINGER_S
 from market_pulse import channels
 from market_pulse.model import Symbol
-
-from .gateway_samples import NOW_MS, status_bytes, ticker_bytes
+from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
+from support.samples import NOW_MS, status_bytes, ticker_bytes
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 

@@ -5,8 +5,7 @@ import pytest
 
 from gateway.statuses import SILENT_AFTER_MS, Statuses
 from market_pulse.codec import CodecError
-
-from .gateway_samples import NOW_MS, status_bytes
+from support.samples import NOW_MS, status_bytes
 
 
 def test_only_changes_are_news() -> None:

@@ -14,6 +14,7 @@ from market_pulse import channels
 from market_pulse.clock import now_ms
 from market_pulse.codec import CodecError
 from market_pulse.model import Symbol
+from market_pulse.tickers import as_of, read_ticker
 
 from . import sse
 from .flush import FlushClock
@@ -21,7 +22,6 @@ from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
 from .stats import Stats
 from .statuses import Statuses
 from .streams import Group, Sink, Stream
-from .tickers import as_of, read_ticker
 from .topics import Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 from market_pulse.model import Symbol
+from market_pulse.tickers import LatestTicker
 
 from .streams import Group
-from .tickers import LatestTicker
 
 LINGER_S = 5.0  # how long a symbol stays subscribed after the last one who wanted it
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of, read_ticker
 from market_pulse.codec import CodecError, decode_ticker
-
-from .gateway_samples import NOW_MS, ticker_bytes
+from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of, read_ticker
+from support.samples import NOW_MS, ticker_bytes
 
 GONE_WHEN_DOWN = {
     "price", "bid", "ask", "change24h", "changePercent24h", "open24h", "high24h", "low24h", "confidence", "spreadBps",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from market_pulse.codec import CodecError
+from .codec import CodecError
 
 STALE_AFTER_MS = 5_000
 DOWN_AFTER_MS = STALE_AFTER_MS + 60_000
@@ -29,7 +29,7 @@ _UNKNOWN_WHEN_DOWN = (
 
 
 class LatestTicker(NamedTuple):
-    """A ticker's JSON, in one line, and the little that the gateway itself needs of it.
+    """A ticker's JSON, in one line, and the little that those need who pass it on.
 
     `current_ms` is when it was surely the newest, by our own clock: another machine's need not agree with it.
     `held_since_ms` is when its price was last fresh, if the aggregator holds a price that no source backs any more.
