@@ -6,7 +6,7 @@ FRAMES = Counter("market_pulse_ingest_frames_total", "Frames read from the excha
 BAD_FRAMES = Counter(
     "market_pulse_ingest_bad_frames_total", "Frames skipped, by what was wrong with them", ["exchange", "kind"]
 )
-OUTDATED = Counter("market_pulse_ingest_outdated_total", "Events skipped because newer ones were known", ["exchange"])
+OUTDATED_EVENTS = Counter("market_pulse_ingest_outdated_total", "Events skipped because newer ones were known", ["exchange"])
 TICKS_PUBLISHED = Counter("market_pulse_ingest_ticks_total", "Ticks published", ["exchange"])
 TICKS_CONFLATED = Counter(
     "market_pulse_ingest_conflated_total", "Ticks replaced by a newer one of their symbol while they waited", ["exchange"]

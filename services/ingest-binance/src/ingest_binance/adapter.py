@@ -56,14 +56,14 @@ def parse(frame: bytes) -> Sequence[Event]:
     message = orjson.loads(frame)
     data = message.get("data", message)
     match data.get("e"):
+        case None:
+            return _untyped(message, data)
         case "trade":
             return [Trade(text(data["s"]), price(data["p"]), whole(data["t"]), whole(data["E"]))]
         case "24hrTicker":
             return [_day(data)]
         case "serverShutdown":
             return [GoingAway("the exchange announced a server shutdown")]
-        case None:
-            return _untyped(message, data)
     raise FrameError("unknown", str(data.get("e"))[:40])
 
 

@@ -58,12 +58,19 @@ def _request(op: str, instruments: Sequence[str], request_id: int) -> str:
 
 
 def parse(frame: bytes) -> Sequence[Event]:
-    """Read one frame: an answer for each argument of a request, a notice, or tickers."""
+    """Read one frame: tickers, an answer for each argument of a request, or a notice."""
     if frame == b"pong":
         return [Pong()]
-    match orjson.loads(frame):
-        case {"arg": {"channel": "tickers"}, "data": [*tickers]}:
-            return [_day(ticker) for ticker in tickers]
+    message = orjson.loads(frame)
+    tickers = message.get("data")
+    if tickers is not None and message["arg"]["channel"] == "tickers":
+        return [_day(ticker) for ticker in tickers]
+    return _other(message)
+
+
+def _other(message: dict[str, Any]) -> Sequence[Event]:
+    """Read what carries no market data."""
+    match message:
         case {"event": "subscribe" | "unsubscribe", "arg": {"instId": str(instrument)}, **rest}:
             return [Acknowledged(_request_id(rest), instrument)]
         case {"event": "error", "code": str(code), **rest}:
@@ -87,18 +94,20 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
 
 def _day(ticker: dict[str, Any]) -> Day:
     time_ms = whole(ticker["ts"])
-    return Day(
-        native=text(ticker["instId"]),
-        price=price(ticker["last"]),
-        open24h=positive(ticker.get("open24h")),
-        high24h=positive(ticker.get("high24h")),
-        low24h=positive(ticker.get("low24h")),
-        volume24h=amount(ticker.get("vol24h")),
-        quote_volume24h=amount(ticker.get("volCcy24h")),
-        order=(time_ms, 0),
-        exchange_time_ms=time_ms,
-        bid=positive(ticker.get("bidPx")),
-        ask=positive(ticker.get("askPx")),
+    figure = ticker.get
+    return Day(  # in the order of its fields: with their names it takes 0.5 us more
+        text(ticker["instId"]),
+        price(ticker["last"]),
+        positive(figure("open24h")),
+        positive(figure("high24h")),
+        positive(figure("low24h")),
+        amount(figure("vol24h")),
+        amount(figure("volCcy24h")),
+        (time_ms, 0),
+        time_ms,
+        None,
+        positive(figure("bidPx")),
+        positive(figure("askPx")),
     )
 
 

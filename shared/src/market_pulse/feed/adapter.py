@@ -2,11 +2,14 @@
 
 An adapter has no socket, no clock, no logger and no state: the same frame always gives the same events. What it does not
 know it leaves out; the runner does the rest.
+
+Nobody changes an event. As with ticks, those that are built for every frame do not have Python check that.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from math import inf
 from typing import Literal, TypeVar
 
 import orjson
@@ -16,6 +19,7 @@ from market_pulse.model import Symbol, parse_symbol
 from .errors import FrameError
 
 Answer = TypeVar("Answer")
+WHOLE_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Listed:
     dp: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trade:
     """The newest trade of a native symbol. `trade_id` rises with time and is comparable with `Day.trade_id`."""
 
@@ -37,7 +41,7 @@ class Trade:
     exchange_time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Quote:
     """The best bid and ask of a native symbol; None: that side is empty. `order` rises with time, unless `restarted`.
 
@@ -54,7 +58,7 @@ class Quote:
     ask_kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Day:
     """The 24 h figures of a native symbol with its last price. `order` rises with time; None: not given.
 
@@ -179,14 +183,21 @@ def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
 
 def positive(figure: object) -> float | None:
     """Read a figure that must be above zero; None for anything else: missing, empty, NaN, infinite, negative, zero."""
-    number = _figure(figure)
-    return number if number is not None and number > 0 else None
+    kind = type(figure)  # a bool is no figure
+    if kind is str or kind is float or kind is int:
+        try:
+            number = float(figure)  # type: ignore[arg-type]
+        except (ValueError, OverflowError):
+            return None
+        if 0.0 < number < inf:
+            return number
+    return None
 
 
 def amount(figure: object) -> float | None:
     """Read a figure that must not be negative, such as a volume; None for anything else."""
-    number = _figure(figure)
-    return number if number is not None and number >= 0 else None
+    number = positive(figure)
+    return 0.0 if number is None and _is_zero(figure) else number
 
 
 def price(figure: object) -> float:
@@ -232,7 +243,7 @@ def whole(value: object) -> int:
         number = int(value)
     else:
         number = -1
-    if 0 <= number < 2**63:
+    if 0 <= number < WHOLE_LIMIT:
         return number
     raise FrameError("bad_number", repr(value)[:40])
 
@@ -249,11 +260,8 @@ def decimals(tick_size: object) -> int | None:
     return max(0, -exponent)
 
 
-def _figure(figure: object) -> float | None:
-    if type(figure) is not str and type(figure) is not float and type(figure) is not int:
-        return None
+def _is_zero(figure: object) -> bool:
     try:
-        number = float(figure)
+        return type(figure) in {str, float, int} and float(figure) == 0  # type: ignore[arg-type]
     except (ValueError, OverflowError):
-        return None
-    return number if number - number == 0 else None  # false for NaN and infinities alone
+        return False

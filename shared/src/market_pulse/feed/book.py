@@ -30,6 +30,9 @@ class Change(Enum):
     OUTDATED = "outdated"  # it lies before what is known
 
 
+NEW, SAME, OUTDATED = Change  # an Enum's member costs a look-up in its class each time
+
+
 class _State:
     """One native symbol's parts, each the newest of its channel."""
 
@@ -78,7 +81,7 @@ class Book:
         else:
             assert type(event) is Day  # noqa: S101 - the third of three kinds
             change = _apply_day(state, event, received_time_ms)
-        if change is not Change.OUTDATED:
+        if change is not OUTDATED:
             state.received_time_ms = received_time_ms
             time_ms = event.exchange_time_ms
             known_ms = state.exchange_time_ms
@@ -96,21 +99,22 @@ class Book:
         if state is None or state.day is None:
             return None
         day, quote = state.day, state.quote
-        return Tick(
-            exchange=self._exchange,
-            symbol=listed.symbol,
-            price=state.price,
-            bid=quote.bid if quote else day.bid,
-            ask=quote.ask if quote else day.ask,
-            open24h=day.open24h,
-            high24h=day.high24h,
-            low24h=day.low24h,
-            volume24h=day.volume24h,
-            quote_volume24h=day.quote_volume24h,
-            dp=listed.dp,
-            exchange_time_ms=state.exchange_time_ms,
-            received_time_ms=state.received_time_ms,
-            order=(state.trade_id, *state.quote_order, *state.day_order) if state.day_order else (),
+        return Tick(  # in the order of its fields: with their names it takes three times as long, 0.9 us
+            self._exchange,
+            listed.symbol,
+            state.price,
+            state.exchange_time_ms,
+            state.received_time_ms,
+            None,
+            listed.dp,
+            quote.bid if quote else day.bid,
+            quote.ask if quote else day.ask,
+            day.open24h,
+            day.high24h,
+            day.low24h,
+            day.volume24h,
+            day.quote_volume24h,
+            (state.trade_id, *state.quote_order, *state.day_order) if state.day_order else (),
         )
 
     def heard(self, native: str) -> int | None:
@@ -143,34 +147,34 @@ class Book:
 
 def _apply_trade(state: _State, trade: Trade, received_time_ms: int) -> Change:
     if trade.trade_id <= state.trade_id:
-        return Change.SAME if trade.trade_id == state.trade_id else Change.OUTDATED
+        return SAME if trade.trade_id == state.trade_id else OUTDATED
     state.price, state.trade_id, state.traded_ms = trade.price, trade.trade_id, received_time_ms
-    return Change.NEW
+    return NEW
 
 
 def _apply_quote(state: _State, quote: Quote) -> Change:
     known = state.quote
     if known is not None and not quote.restarted:
         if quote.order < known.order:
-            return Change.OUTDATED
-        if quote.order == known.order and (quote.bid, quote.ask) == (known.bid, known.ask):
-            return Change.SAME
+            return OUTDATED
+        if quote.order == known.order and quote.bid == known.bid and quote.ask == known.ask:
+            return SAME
         if quote.bid_kept or quote.ask_kept:
             bid = known.bid if quote.bid_kept else quote.bid
             ask = known.ask if quote.ask_kept else quote.ask
             quote = replace(quote, bid=bid, ask=ask, bid_kept=False, ask_kept=False)
     state.quote, state.quote_order = quote, _after(state.quote_order, quote.order)
-    return Change.NEW
+    return NEW
 
 
 def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
     known = state.day
     if known is not None:
         if day.order < known.order and known.exchange_time_ms <= received_time_ms + FUTURE_MS:
-            return Change.OUTDATED
-        if day == known:
+            return OUTDATED
+        if day.order == known.order and day == known:
             state.day_received_ms = received_time_ms
-            return Change.SAME
+            return SAME
     is_ahead = day.exchange_time_ms > received_time_ms + FUTURE_MS
     state.day_order = None if is_ahead else _after(state.day_order, day.order)
     state.day, state.day_received_ms = day, received_time_ms
@@ -178,7 +182,7 @@ def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
         state.price = day.price
     elif day.trade_id >= state.trade_id or received_time_ms - state.traded_ms > SETTLED_MS:
         state.price, state.trade_id = day.price, day.trade_id
-    return Change.NEW
+    return NEW
 
 
 def _after(known: tuple[float, float] | None, order: tuple[int, int]) -> tuple[float, float]:

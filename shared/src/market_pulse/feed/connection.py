@@ -10,11 +10,11 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
-from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED, REFUSED_SYMBOLS
+from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS, REFUSED_SYMBOLS
 from market_pulse.model import Tick
 
 from .adapter import MARKET_EVENTS, Acknowledged, Adapter, GoingAway, Listed, MarketEvent, Pong, Refused, read
-from .book import Book, Change
+from .book import NEW, OUTDATED, Book
 from .errors import FeedLost, FeedRefused, FrameError
 from .pacing import Pacer
 from .rest import SIMULATOR, retry_after_s
@@ -42,6 +42,9 @@ class Connection:
         self, adapter: Adapter, url: str, book: Book, on_tick: Callable[[Tick], None], max_age_s: float | None
     ) -> None:
         self._adapter = adapter
+        self._parse = adapter.parse
+        self._frames = FRAMES.labels(adapter.exchange)
+        self._outdated = OUTDATED_EVENTS.labels(adapter.exchange)
         self._url = url
         self._book = book
         self._on_tick = on_tick
@@ -149,37 +152,40 @@ class Connection:
         socket.transport.abort()
 
     async def _read(self, socket: ClientConnection) -> NoReturn:
-        parse, frames = self._adapter.parse, FRAMES.labels(self._adapter.exchange)
+        receive = socket.recv
         while True:
-            frame: Any = await socket.recv(decode=False)
-            received_time_ms = now_ms()
-            frames.inc()
-            try:
-                events = read(parse, frame)
-            except FrameError as bad:
-                self._skip(bad, frame)
-                continue
-            for event in events:
-                if isinstance(event, MARKET_EVENTS):
-                    self._take(event, received_time_ms)
-                else:
-                    self._answer(event)
+            frame: Any = await receive(decode=False)
+            self.take(frame, now_ms())
 
-    def _take(self, event: MarketEvent, received_time_ms: int) -> None:
+    def take(self, frame: bytes, received_time_ms: int) -> None:
+        """Take one frame in, whatever it is: what it tells of the market, an answer to us, or nothing that can be used."""
+        self._frames.inc()
+        try:
+            events = read(self._parse, frame)
+        except FrameError as bad:
+            self._skip(bad, frame)
+            return
+        for event in events:
+            if isinstance(event, MARKET_EVENTS):
+                self._learn(event, received_time_ms)
+            else:
+                self._answer(event)
+
+    def _learn(self, event: MarketEvent, received_time_ms: int) -> None:
         native = event.native
         listed = self._listed.get(native)
         if listed is None:
             return  # a symbol that was released while its data was under way
         change = self._book.apply(event, received_time_ms)
-        if change is Change.OUTDATED:
-            OUTDATED.labels(self._adapter.exchange).inc()
+        if change is OUTDATED:
+            self._outdated.inc()
             return
         self._heard_s = self._clock()
         if native not in self.delivered:
             self.delivered.add(native)
             self._ledger.delivered(native)
             self.delivering.set()
-        if change is Change.NEW:
+        if change is NEW:
             tick = self._book.tick(listed)
             if tick is not None:
                 self._on_tick(tick)

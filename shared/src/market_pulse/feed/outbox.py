@@ -24,7 +24,9 @@ class Outbox:
     """Holds at most one tick a symbol of one exchange. `publish` returns how many of them were no news."""
 
     def __init__(self, exchange: str, publish: Callable[[Iterable[Tick]], Awaitable[int]]) -> None:
-        self._exchange = exchange
+        self._published = TICKS_PUBLISHED.labels(exchange)
+        self._conflated = TICKS_CONFLATED.labels(exchange)
+        self._suppressed = TICKS_SUPPRESSED.labels(exchange)
         self._publish = publish
         self._waiting: dict[Symbol, Tick] = {}
         self._filled = asyncio.Event()
@@ -33,7 +35,7 @@ class Outbox:
     def put(self, tick: Tick) -> None:
         """Hand in a tick; never waits."""
         if tick.symbol in self._waiting:
-            TICKS_CONFLATED.labels(self._exchange).inc()
+            self._conflated.inc()
         self._waiting[tick.symbol] = tick
         self._filled.set()
 
@@ -76,6 +78,6 @@ class Outbox:
         if self.failing_since_s is not None:
             log.info("publishing works again", after_s=round(asyncio.get_running_loop().time() - self.failing_since_s, 1))
             self.failing_since_s = None
-        TICKS_PUBLISHED.labels(self._exchange).inc(len(batch) - suppressed)
-        TICKS_SUPPRESSED.labels(self._exchange).inc(suppressed)
+        self._published.inc(len(batch) - suppressed)
+        self._suppressed.inc(suppressed)
         return True
