@@ -56,8 +56,9 @@ def aggregate(
 
     Source: docs/methodology.md.
     """
-    sources, eligible, clock_skew, heard = _judge_freshness(now_ms, ticks, parameters)
-    volume24h, quote_volume24h = _volumes(heard)
+    sources, eligible, clock_skew, volumes, quote_volumes = _judge_freshness(now_ms, ticks, parameters)
+    volume24h = fsum(volumes) if volumes else None
+    quote_volume24h = fsum(quote_volumes) if quote_volumes else None
     if not eligible:
         held = _held(last_good, now_ms, parameters.hold_s)
         return _without_source(now_ms, sources, volume24h, quote_volume24h, flags, held, clock_skew)
@@ -93,12 +94,10 @@ def aggregate(
         flags = flags.difference([source.exchange for source, _, _ in used])
     spread_bps = (highest - lowest) / middle * 10_000
 
-    bids, asks, highs, lows = _figures(used)
+    bid, ask, highs, lows, newest = _figures(used)
     # Rule 12. Clamping keeps order, so the clamped maximum is the maximum, clamped.
     high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion))) if highs else price
     low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion))) if lows else price
-    bid, ask = max(bids) if bids else None, min(asks) if asks else None  # rule 14
-    newest = _newest(used)
     return Result(
         price,
         quality,
@@ -125,15 +124,17 @@ def aggregate(
 
 def _judge_freshness(
     now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
-) -> tuple[list[Source], list[_Voice], bool, list[Tick]]:
-    """Tell which sources are fresh (rules 2 and 3).
+) -> tuple[list[Source], list[_Voice], bool, list[float], list[float]]:
+    """Tell which sources are fresh (rules 2 and 3), and what they traded.
 
     Returns:
-        All sources; the fresh ones; whether our own clock is the likely culprit; what was heard lately enough for rule 13.
+        All sources; the fresh ones; whether our own clock is the likely culprit; the volumes and the quote volumes of all
+        exchanges heard of lately, used or not (rule 13).
     """
     soft_s, hard_s, max_lag_s = parameters.soft_age_s, parameters.hard_age_s, parameters.max_lag_s
     carry_s = parameters.volume_carry_s
-    heard: list[Tick] = []
+    volumes: list[float] = []
+    quote_volumes: list[float] = []
     sources: list[Source] = []
     fresh: list[_Voice] = []
     lagging: list[tuple[float, _Voice]] = []
@@ -147,7 +148,11 @@ def _judge_freshness(
         sources.append(source)
         age_s = age_ms / 1000
         if age_s <= carry_s:
-            heard.append(tick)
+            volume, quote_volume = tick.volume24h, tick.quote_volume24h
+            if volume is not None and 0 <= volume < LARGEST:  # no trade in 24 h is a volume of 0, and known
+                volumes.append(volume)
+            if quote_volume is not None and 0 <= quote_volume < LARGEST:
+                quote_volumes.append(quote_volume)
         freshness = 1.0
         if age_s >= hard_s:
             source.state, source.reason = "stale", f"silent for {_seconds(age_s)}"
@@ -163,11 +168,11 @@ def _judge_freshness(
             lagging.append((lag_s, (source, tick, freshness)))
     if lagging:
         if not fresh and len({lag_s > 0 for lag_s, _ in lagging}) == 1:
-            return sources, [voice for _, voice in lagging], True, heard
+            return sources, [voice for _, voice in lagging], True, volumes, quote_volumes
         for lag_s, (source, _, _) in lagging:
             source.state = "lagging"
             source.reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
-    return sources, fresh, False, heard
+    return sources, fresh, False, volumes, quote_volumes
 
 
 def _admit(eligible: list[_Voice], flags: frozenset[str], readmission: float) -> list[_Voice]:
@@ -236,10 +241,10 @@ def _average(used: Sequence[_Voice], low: float, high: float) -> tuple[float, fl
         elif price > high:
             used_price = high
         source.used_price = used_price
-        open24h = tick.open24h
         products.append(source.weight * used_price)
         source.weight = weight = source.weight / total
-        if weight > 0 and open24h is not None and SMALLEST < open24h < LARGEST:
+        open24h = tick.open24h
+        if open24h is not None and SMALLEST < open24h < LARGEST and weight > 0:
             weights.append(weight)
             opens.append(weight * (open24h * (used_price / price)))
             opened.append(weight * used_price)
@@ -254,45 +259,30 @@ def _average(used: Sequence[_Voice], low: float, high: float) -> tuple[float, fl
     return price, mean_open, (compared / mean_open - 1) * 100
 
 
-def _figures(used: Sequence[_Voice]) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Return the bids, the asks, and in rising order the 24 h highs and lows, that make sense."""
-    bids, asks, highs, lows = [], [], [], []
+def _figures(used: Sequence[_Voice]) -> tuple[float | None, float | None, list[float], list[float], Tick]:
+    """Return the best bid and ask (rule 14), the 24 h highs and lows in rising order, of what makes sense; the newest tick."""
+    best_bid = best_ask = None
+    highs, lows = [], []
+    newest = used[0][1]
+    newest_ms = newest.received_time_ms
     for _, tick, _ in used:
-        bid, ask, high, low = tick.bid, tick.ask, tick.high24h, tick.low24h
-        if bid is not None and SMALLEST < bid < LARGEST:
-            bids.append(bid)
-        if ask is not None and SMALLEST < ask < LARGEST:
-            asks.append(ask)
+        bid, ask, high, low, received_ms = tick.bid, tick.ask, tick.high24h, tick.low24h, tick.received_time_ms
+        if bid is not None and SMALLEST < bid < LARGEST and (best_bid is None or bid > best_bid):
+            best_bid = bid
+        if ask is not None and SMALLEST < ask < LARGEST and (best_ask is None or ask < best_ask):
+            best_ask = ask
         if high is not None and SMALLEST < high < LARGEST:
             highs.append(high)
         if low is not None and SMALLEST < low < LARGEST:
             lows.append(low)
+        # Of several that were received last, the newest by its exchange's clock.
+        if received_ms > newest_ms or (
+            received_ms == newest_ms and (tick.exchange_time_ms or 0) > (newest.exchange_time_ms or 0)
+        ):
+            newest, newest_ms = tick, received_ms
     highs.sort()
     lows.sort()
-    return bids, asks, highs, lows
-
-
-def _newest(used: Sequence[_Voice]) -> Tick:
-    """Return the tick that was received last; of several such, the newest by its exchange's clock."""
-    newest = used[0][1]
-    for _, tick, _ in used:
-        if tick.received_time_ms > newest.received_time_ms or (
-            tick.received_time_ms == newest.received_time_ms and (tick.exchange_time_ms or 0) > (newest.exchange_time_ms or 0)
-        ):
-            newest = tick
-    return newest
-
-
-def _volumes(heard: Sequence[Tick]) -> tuple[float | None, float | None]:
-    """Return volume and quote volume: what all exchanges heard of lately report, used or not (rule 13)."""
-    volumes, quote_volumes = [], []
-    for tick in heard:
-        volume, quote_volume = tick.volume24h, tick.quote_volume24h
-        if volume is not None and 0 <= volume < LARGEST:  # no trade in 24 h is a volume of 0, and known
-            volumes.append(volume)
-        if quote_volume is not None and 0 <= quote_volume < LARGEST:
-            quote_volumes.append(quote_volume)
-    return fsum(volumes) if volumes else None, fsum(quote_volumes) if quote_volumes else None
+    return best_bid, best_ask, highs, lows, newest
 
 
 def _without_source(
