@@ -47,6 +47,9 @@ class Publisher:
 
     def touch(self, symbol: Symbol) -> None:
         """Note that a symbol changed."""
+        if symbol in self._changed_s:  # of most ticks that is all there is to know
+            self._conflated += 1
+            return
         now_s = time.monotonic()
         if self._schedule.touch(symbol, now_s):
             self._changed_s.setdefault(symbol, now_s)
