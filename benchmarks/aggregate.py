@@ -6,10 +6,12 @@ The price is made of three sources that agree. With `--against`, the price funct
 this one's, each in a process of its own; a figure is the least of many short repeats, since whatever disturbs only adds.
 
 Ticks of three exchanges then go over a Valkey of the benchmark's own to the aggregator as it is shipped, and in turn to
-`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own codec, `bare` as JSON without
-a look at what it says. Latency is from the write of the newest tick that a ticker is made of to the ticker's arrival here: what
-waits for its symbol's turn (MAX_RATE_HZ) waits in all three. Throughput is ticks per second of the process's processor time,
-while as many ticks wait as it can take.
+`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own codec, `bare` as JSON without a
+look at what it says. Both send as many messages as the aggregator would, by the same clock, and about as long ones. Only when
+all wait for a processor does a slower one send fewer, since more ticks then share a ticker: what each sent stands beside its
+throughput, and at the rates that all keep up with the processor time per tick compares like with like. Latency is from the
+write of the newest tick that a ticker is made of to the ticker's arrival here: what waits for its symbol's turn (MAX_RATE_HZ)
+waits in all three. Throughput is ticks per second of the process's processor time, while as many ticks wait as it can take.
 """
 
 import argparse
@@ -141,8 +143,18 @@ def print_latencies(all_figures: "Mapping[tuple[int, int | None], Mapping[str, F
     for (count, rate), by_name in all_figures.items():
         for name, figures in by_name.items():
             medians = [median(one) for one in (figures.p50_ms, figures.p99_ms, figures.tickers_per_tick)]
-            rows.append((f"{count:,}", f"{rate:,}", name, *medians, report.spread(figures.tick_us)))
-    columns = ("symbols", "ticks/s", "who", "p50 ms", "p99 ms", "tickers per tick", "processor time per tick, us")
+            floor = report.ratio(by_name["floor"].tick_us, figures.tick_us)
+            rows.append((f"{count:,}", f"{rate:,}", name, *medians, report.spread(figures.tick_us), floor))
+    columns = (
+        "symbols",
+        "ticks/s",
+        "who",
+        "p50 ms",
+        "p99 ms",
+        "tickers per tick",
+        "processor time per tick, us",
+        "floor to it",
+    )
     report.table("Ticks in, tickers out", columns, rows)
 
 
@@ -191,7 +203,8 @@ class Load(asyncio.Protocol):
     tick that it was made of.
     """
 
-    NUMBER = re.compile(rb'"bid":(\d+)[.,]')
+    NUMBER = re.compile(rb'"seq":\d+,[^[]*?"bid":(\d+)[.,]')  # not of those under "sources"
+    HEAD = 256  # bytes of a message within which that stands
 
     def __init__(self, publishing: asyncio.WriteTransport, symbols: int) -> None:
         self.number = 0
@@ -205,7 +218,7 @@ class Load(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         arrived_s = time.perf_counter()
         data = self._rest + data
-        end = max(len(data) - 32, 0)  # what may be the beginning of a number
+        end = max(len(data) - self.HEAD, 0)
         for found in self.NUMBER.finditer(data):
             end = max(end, found.end())
             number = int(found[1])

@@ -1,45 +1,51 @@
-"""The least that an aggregator can do: parse each tick, and republish its symbol's newest one, in the same way.
+"""The least that an aggregator can do: parse each tick, and republish the newest of its symbol, as it came.
 
-Same subscription, schedule, batches and script as the aggregator, but no order, no price, no rounding, no metrics. With
-`--bare` not even the codec: a tick is any JSON object with a symbol.
+Same subscription, schedule, batches and script as the aggregator; and like a ticker a message has its symbol's other sources
+too, which makes it about as long. But no order, no price, no rounding, no metrics. With `--bare` not even the codec: a tick is
+any JSON object with a symbol and an exchange.
 """
 
 import asyncio
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 import orjson
-import uvloop
 
 from aggregator.publisher import HEARTBEAT_S, MAX_BATCH
 from aggregator.schedule import Schedule
 from market_pulse import channels
 from market_pulse.bus import LAST_TICKER_EXPIRY_S, open_bus
 from market_pulse.codec import decode_tick
+from market_pulse.lifecycle import run
 from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
 
 MAX_RATE_HZ = 50
 
 
-def parse_tick(data: bytes) -> Symbol:
-    return decode_tick(data).symbol
+def parse_tick(data: bytes) -> tuple[Symbol, str]:
+    tick = decode_tick(data)
+    return tick.symbol, tick.exchange
 
 
-def parse_json(data: bytes) -> Symbol:
-    return Symbol(orjson.loads(data)["symbol"])
+def parse_json(data: bytes) -> tuple[Symbol, str]:
+    tick = orjson.loads(data)
+    return Symbol(tick["symbol"]), tick["exchange"]
 
 
-async def main(parse: Callable[[bytes], Symbol]) -> None:
+async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
     schedule = Schedule(1 / MAX_RATE_HZ, HEARTBEAT_S)
-    newest: dict[Symbol, bytes] = {}
+    newest: defaultdict[Symbol, dict[str, bytes]] = defaultdict(dict)
     wake = asyncio.Event()
 
     def take(_: str, data: bytes) -> None:
-        symbol = parse(data)
-        newest[symbol] = data
+        symbol, exchange = parse(data)
+        sources = newest[symbol]
+        sources.pop(exchange, None)  # the newest comes last
+        sources[exchange] = data
         if schedule.touch(symbol, time.monotonic()):
             wake.set()
 
@@ -66,9 +72,10 @@ async def main(parse: Callable[[bytes], Symbol]) -> None:
             for symbol in schedule.due(time.monotonic(), MAX_BATCH):
                 channel = channels.ticker(symbol)
                 keys += channels.sequence(symbol), channels.last(channel)
-                args += channel, newest[symbol][:-1] + b',"seq":', b"}", 0
+                *others, last = newest[symbol].values()
+                args += channel, b'{"seq":', b',%b,"sources":[%b]}' % (last[1:-1], b",".join(others)), 0
             await publish(keys, args)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(parse_json if "--bare" in sys.argv else parse_tick))
+    run(main(parse_json if "--bare" in sys.argv else parse_tick))
