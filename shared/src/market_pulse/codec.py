@@ -80,6 +80,7 @@ def _read_tick(message: dict[str, Any]) -> Tick:
     price = _required_number(message, "price")
     if price <= 0:
         raise CodecError("a tick needs a price above zero")
+    bid, ask, open24h, high24h, low24h, volume24h, quote_volume24h = (_number(message, name) for name in _TICK_FIGURES)
     return Tick(
         _text(message, "exchange"),
         Symbol(_text(message, "symbol")),
@@ -88,7 +89,13 @@ def _read_tick(message: dict[str, Any]) -> Tick:
         _required_integer(message, "receivedTime"),
         _integer(message, "publishedTime"),
         _integer(message, "dp"),
-        *(_number(message, name) for name in _TICK_FIGURES),
+        bid,
+        ask,
+        open24h,
+        high24h,
+        low24h,
+        volume24h,
+        quote_volume24h,
     )
 
 

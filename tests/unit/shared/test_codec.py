@@ -148,11 +148,16 @@ def test_foreign_bytes_are_refused_or_read(data: bytes) -> None:
         pytest.param({"symbol": ""}, id="symbol empty"),
         pytest.param({"exchange": 7}, id="exchange a number"),
         pytest.param({"receivedTime": None}, id="no received time"),
+        *(
+            pytest.param({name: sign * (2**53 + 1)}, id=f"{name} {'beyond' if sign > 0 else 'before'} any time")
+            for name in ("receivedTime", "exchangeTime", "publishedTime", "dp")
+            for sign in (1, -1)
+        ),
         pytest.param({"receivedTime": 1.5}, id="received time broken"),
     ],
 )
 def test_decode_tick_refuses(change: dict[str, object]) -> None:
-    message = {"v": 1, "exchange": "okx", "symbol": "BTC-USDT", "price": 1.0, "receivedTime": 1} | change
+    message = orjson.loads(codec.encode_tick(TickValue("okx", Symbol("BTC-USDT"), 1.0, 1, 1), 1)) | change
     with pytest.raises(codec.CodecError):
         codec.decode_tick(orjson.dumps(message))
 
