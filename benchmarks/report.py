@@ -51,9 +51,12 @@ def cell(value: Cell) -> str:
     return f"{value:.3g}"
 
 
-def ratio(figures: Sequence[float], others: Sequence[float]) -> float | None:
-    """Return the median of the ratios of two series' figures, round by round; None where there is nothing to divide."""
-    ratios = [figure / other for figure, other in zip(figures, others, strict=True) if other]
+def ratio(figures: Sequence[float | None], others: Sequence[float | None]) -> float | None:
+    """Return the median of the ratios of two series' figures, round by round; None where there is nothing to divide.
+
+    A round in which either has no figure is passed over, and so are those that only one of them took part in.
+    """
+    ratios = [figure / other for figure, other in zip(figures, others, strict=False) if figure is not None and other]
     return median(ratios) if ratios else None
 
 

@@ -5,7 +5,7 @@
 Each server runs on a core of its own, with a Redis of its own, and is sent ticks in the shape of real ones. Scenes: moderate,
 saturation, clock, half, stalled, life. In the first three the servers take turns, round by round; figures are medians of the
 rounds, ratios medians of each round's ratio. A whole run takes some ten minutes, a quick one, of few clients and one round,
-less than two.
+less than two. A server that breaks is said to have, and started anew; where the gateway did, the run has failed.
 """
 
 import argparse
@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> None:
     run = Run(fleet, servers, options.quick, options.rounds or (1 if options.quick else 3))
     try:
         for scene in scenes:
+            run.scene = scene
             with timed(scene):
                 SCENES[scene](run)
     finally:
@@ -70,4 +71,10 @@ def main(arguments: list[str]) -> None:
         ("goal", "reached", "met"),
         [(one.what, one.reached, verdict[one.met]) for one in run.goals],
     )
+    if run.broken:
+        report.table(
+            "What broke, and was started anew", ("server", "scene", "how"), [(*where, how) for where, how in run.broken.items()]
+        )
     print(f"\nThe program that reads the streams used {run.busiest_load:.2f} of its core at most.")
+    if any(name.startswith(GATEWAY.name) for name, _ in run.broken):
+        raise SystemExit(1)

@@ -3,11 +3,12 @@
 import os
 import signal
 import time
+from functools import partial
 
 import report
 from fanout import cores
 from fanout.run import Run
-from fanout.servers import GATEWAY, Running, Visit
+from fanout.servers import GATEWAY, Running, Server, Visit
 
 FIRST = 100
 DRAIN_LIMIT_S = 9.0
@@ -17,11 +18,16 @@ POLL_S = 0.1
 def measure(run: Run) -> None:
     """Take each server, fresh, through a life: many streams open and idle, thousands come and go, and the end."""
     idle, churned, stopped = [], [], []
-    for server in run.servers:
+
+    def live(server: Server) -> None:
         with run.fresh(server) as running:
             idle.append(_idle(run, running))
             churned.append(_churn(run, running))
             stopped.append(_stop(run, running))
+
+    for server in run.servers:
+        run.attempt(server, partial(live, server))
+    broken = [run.broke(server) for server in run.servers if server not in run.working(run.servers)]
     report.table(
         "Idle streams of one symbol",
         (
@@ -34,7 +40,7 @@ def measure(run: Run) -> None:
             "then, at 2 ticks/s: p99 ms",
             "delivered",
         ),
-        idle,
+        idle + broken,
     )
     report.table(
         "Streams opened and reset, each at some moment of its life, while 100 others read 100 ticks a second",

@@ -1,12 +1,18 @@
 """What the scenes of the fan-out benchmark share: options, the servers, and the goals that the gateway is held to."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import report
 from fanout.servers import FASTAPI_SSE, SSE_STARLETTE, Figures, Fleet, Running, Server
+from fanout.traffic import ToolError
+
+SLOWEST = (SSE_STARLETTE, FASTAPI_SSE)  # some ten times: more rounds and more clients would only make the run longer
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,36 @@ class Run:
     quick: bool
     rounds: int
     goals: list[Goal] = field(default_factory=list)
+    broken: dict[tuple[str, str], str] = field(default_factory=dict)  # server and scene: what happened
+    scene: str = ""
     busiest_load: float = 0.0
+
+    def attempt(self, server: Server, work: Callable[[], T]) -> T | None:
+        """Do something with a server. Where it breaks under it, note that, have it started anew, and return None."""
+        try:
+            return work()
+        except ToolError as error:
+            self.broken[server.name, self.scene] = f"{error}; logged last: {self.fleet.discard(server) or 'nothing'}"
+            return None
+
+    def broke(self, server: Server) -> tuple[report.Cell, ...]:
+        """Return the row of a table for a server that gave no figure in this scene."""
+        return server.name, f"broke: {self.broken[server.name, self.scene]}"
+
+    def working(self, servers: Iterable[Server]) -> list[Server]:
+        """Return those that have not broken in this scene."""
+        return [server for server in servers if (server.name, self.scene) not in self.broken]
+
+    def turns(
+        self, servers: Iterable[Server], rounds: int, measure: Callable[[Server], T]
+    ) -> Mapping[Server, Sequence[T | None]]:
+        """Measure servers in turn, some rounds, the slowest ones just once."""
+        found: defaultdict[Server, list[T | None]] = defaultdict(list)
+        for number in range(rounds):
+            for server in servers:
+                if number == 0 or server not in SLOWEST:
+                    found[server].append(self.attempt(server, lambda server=server: measure(server)))  # type: ignore[misc]
+        return found
 
     @contextmanager
     def fresh(self, server: Server) -> Iterator[Running]:
@@ -56,8 +91,13 @@ class Run:
         return figures
 
     def can_hold(self, server: Server, clients: int) -> bool:
-        """Tell whether a server is asked to hold so many clients: the slowest ones only make the run longer."""
-        return clients <= 1000 or server not in {SSE_STARLETTE, FASTAPI_SSE}
+        """Tell whether a server is asked to hold so many clients."""
+        return clients <= 1000 or server not in SLOWEST
+
+
+def known(figures: Iterable[T | None]) -> list[T]:
+    """Return the figures of those rounds that gave one."""
+    return [one for one in figures if one is not None]
 
 
 def _reached(value: float | None, unit: str) -> str:

@@ -1,11 +1,11 @@
 """Saturation: the highest number of deliveries a second that a server keeps up with, found by raising the rate."""
 
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import report
-from fanout.run import Run
+from fanout.run import Run, known
 from fanout.servers import GATEWAY, NCHAN, NODE, Figures, Server, Visit
 
 FULL = ((1000, 1), (1000, 50))
@@ -33,11 +33,12 @@ class Best:
 
 def measure(run: Run) -> None:
     for clients, symbols in QUICK if run.quick else FULL:
-        found: defaultdict[Server, list[Best]] = defaultdict(list)
-        for _ in range(1 if run.quick else max(1, run.rounds - 1)):
-            for server in run.servers:
-                found[server].append(_search(run, server, clients, symbols))
-        _print(clients, symbols, found)
+        found = run.turns(
+            run.servers,
+            1 if symbols == 1 else max(1, run.rounds - 1),
+            lambda server, clients=clients, symbols=symbols: _search(run, server, clients, symbols),  # type: ignore[misc]
+        )
+        _print(run, clients, symbols, found)
         if symbols > 1:
             _hold(run, clients, symbols, found)
 
@@ -74,16 +75,26 @@ def _kept_up(server: Server, figures: Figures) -> bool:
     return figures.p99_ms <= LATEST_MS and whole and figures.ended == 0 and figures.deliveries_s > 0
 
 
-def _print(clients: int, symbols: int, found: dict[Server, list[Best]]) -> None:
-    ours = [one.deliveries_s for one in found[GATEWAY]]
-    rows = []
-    for server, rounds in found.items():
+Found = Mapping[Server, Sequence[Best | None]]
+
+
+def _deliveries_s(found: Found, server: Server) -> list[float | None]:
+    return [one.deliveries_s if one else None for one in found.get(server, ())]
+
+
+def _print(run: Run, clients: int, symbols: int, found: Found) -> None:
+    rows: list[tuple[report.Cell, ...]] = []
+    for server, bests in found.items():
+        rounds = known(bests)
+        if not rounds:
+            rows.append(run.broke(server))
+            continue
         kept = [one.figures for one in rounds if one.figures]
         rows.append(
             (
                 server.name,
                 report.spread([one.deliveries_s for one in rounds]),
-                report.ratio(ours, [one.deliveries_s for one in rounds]),
+                report.ratio(_deliveries_s(found, GATEWAY), _deliveries_s(found, server)),
                 median(one.rate for one in rounds) if kept else None,
                 f"{100 * median(one.share for one in kept):.0f} %" if kept else None,
                 median(one.p99_ms for one in kept) if kept else None,
@@ -99,8 +110,7 @@ def _print(clients: int, symbols: int, found: dict[Server, list[Best]]) -> None:
     )
 
 
-def _hold(run: Run, clients: int, symbols: int, found: dict[Server, list[Best]]) -> None:
-    ours = [one.deliveries_s for one in found[GATEWAY]]
+def _hold(run: Run, clients: int, symbols: int, found: Found) -> None:
     for other, limit, name in ((NCHAN, 10, "nchan's"), (NODE, 2.5, "Node's")):
-        value = report.ratio(ours, [one.deliveries_s for one in found[other]]) if other in found else None
+        value = report.ratio(_deliveries_s(found, GATEWAY), _deliveries_s(found, other))
         run.at_least(f"sustained deliveries over {name}, {clients:,} clients, {symbols} symbols", value, limit)

@@ -269,6 +269,11 @@ class Running:
             "Traceback" in line or '"level": "error"' in line for line in self.log.read_text(errors="replace").splitlines()
         )
 
+    def last_words(self) -> str:
+        """Return the end of what the server, its Redis and its front have logged."""
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line.strip()[-160:] for line in reversed(lines) if line.strip()), "")
+
     def stop(self) -> None:
         """End everything, at once."""
         for tool in (self._publisher, self._keeper):
@@ -378,6 +383,14 @@ class Fleet:
         if server.name not in self._running:
             self._running[server.name] = self.start(server)
         return self._running[server.name]
+
+    def discard(self, server: Server) -> str:
+        """Stop a server that has broken and return what it said last; who asks for it next gets a new one."""
+        running = self._running.pop(server.name, None)
+        if running is None:
+            return ""
+        running.stop()
+        return running.last_words()
 
     def stop(self) -> None:
         """Stop all that was started here and remove what they wrote."""

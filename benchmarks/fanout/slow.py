@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from contextlib import ExitStack
+from functools import partial
 
 import report
 from fanout import cores
@@ -24,54 +25,50 @@ def measure_half_speed(run: Run) -> None:
     others: dict[Server, float] = {}
     with ExitStack() as stack:
         visits = {}
-        for server in run.servers:
+
+        def start(server: Server) -> None:
             running = run.fleet[server]
             groups = [running.group(OTHERS, 1), running.group(HALF_READERS, 1, "half", half)]
             visits[server] = stack.enter_context(Visit(running, groups))
             running.publish(HALF_RATE, 1)
-        for visit in visits.values():
-            visit.tool.ask("window")
+            visits[server].tool.ask("window")
+
+        def look(server: Server) -> None:
+            read = visits[server].report()["groups"]
+            ages[server].append(read["half"]["max_ms"] / 1000)
+            others[server] = read["all"]["p99_ms"]
+            visits[server].tool.ask("window")
+
+        for server in run.servers:
+            run.attempt(server, partial(start, server))
         for _ in range(seconds // 2):
             time.sleep(2)
-            for server, visit in visits.items():
-                read = visit.report()["groups"]
-                ages[server].append(read["half"]["max_ms"] / 1000)
-                others[server] = read["all"]["p99_ms"]
-                visit.tool.ask("window")
-        for server in visits:
-            run.fleet[server].publish(0, 1)
+            for server in run.working(visits):
+                run.attempt(server, partial(look, server))
+        for server in run.working(visits):
+            run.attempt(server, partial(run.fleet[server].publish, 0, 1))
     marks = (3, 9, 15) if not run.quick else (1, 2, 4)
     report.table(
         f"Read at half speed: {HALF_RATE:.0f} ticks a second of one symbol, the oldest price read, in seconds",
         ("server", *(f"after {2 * mark} s" for mark in marks), "others' p99 ms"),
-        [(server.name, *(one[mark - 1] for mark in marks), others[server]) for server, one in ages.items()],
+        [
+            (server.name, *(ages[server][mark - 1] for mark in marks), others[server])
+            if server in run.working(visits)
+            else run.broke(server)
+            for server in run.servers
+        ],
     )
-    run.at_most(f"oldest price that a half-speed reader sees within {seconds} s", max(ages[GATEWAY]), 2.5, " s")
+    oldest = max(ages[GATEWAY], default=None)
+    run.at_most(f"oldest price that a half-speed reader sees within {seconds} s", oldest, 2.5, " s")
 
 
 def measure_stalled(run: Run) -> None:
     """Let a fifth of the clients never read, of fast streams, and see what becomes of memory and of the others."""
     clients = 50 if run.quick else 200
-    healthy, stalled = clients * 4 // 5, clients // 5
     half_s = 1.5 if run.quick else 3.0
-    rows = []
-    for server in run.servers:
-        with run.fresh(server) as running, Visit(running, [running.group(healthy, 1)]) as visit:
-            before = visit.measure(STALLED_RATE, STALLED_SYMBOLS, half_s)
-            pids = running.pids
-            with Visit(running, [running.group(stalled, STALLED_SYMBOLS, "stalled", 0)]) as idle:
-                resident, kernel = cores.resident_kb(pids), cores.kernel_tcp_kb()
-                visit.measure(STALLED_RATE, STALLED_SYMBOLS, half_s)
-                middle = cores.resident_kb(pids)
-                after = visit.measure(STALLED_RATE, STALLED_SYMBOLS, half_s)
-                ended = idle.report()["groups"]["stalled"]["ended"]
-                cost = (cores.resident_kb(pids) - resident) / stalled
-                growth = (cores.resident_kb(pids) - middle) / stalled / half_s
-                kernel = (cores.kernel_tcp_kb() - kernel) / stalled
-        rows.append((server.name, before.p99_ms, after.p99_ms, after.p99_ms / before.p99_ms, cost, growth, kernel, ended))
-        if server is GATEWAY:
-            run.at_most("resident memory of a client that never reads", cost, 64, " KiB")
-            run.at_most("others' p99 with a fifth stalled, over that without", after.p99_ms / before.p99_ms, 1.2)
+    rows = [
+        run.attempt(server, partial(_stalled_row, run, server, clients, half_s)) or run.broke(server) for server in run.servers
+    ]
     report.table(
         f"A fifth of {clients} clients never reads {STALLED_RATE:.0f} ticks a second, for {2 * half_s + 1:.0f} s",
         (
@@ -86,3 +83,24 @@ def measure_stalled(run: Run) -> None:
         ),
         rows,
     )
+
+
+def _stalled_row(run: Run, server: Server, clients: int, half_s: float) -> tuple[report.Cell, ...]:
+    healthy, stalled = clients * 4 // 5, clients // 5
+    with run.fresh(server) as running, Visit(running, [running.group(healthy, 1)]) as visit:
+        before = visit.measure(STALLED_RATE, STALLED_SYMBOLS, half_s)
+        pids = running.pids
+        with Visit(running, [running.group(stalled, STALLED_SYMBOLS, "stalled", 0)]) as idle:
+            resident, kernel = cores.resident_kb(pids), cores.kernel_tcp_kb()
+            visit.measure(STALLED_RATE, STALLED_SYMBOLS, half_s)
+            middle = cores.resident_kb(pids)
+            after = visit.measure(STALLED_RATE, STALLED_SYMBOLS, half_s)
+            ended = idle.report()["groups"]["stalled"]["ended"]
+            cost = (cores.resident_kb(pids) - resident) / stalled
+            growth = (cores.resident_kb(pids) - middle) / stalled / half_s
+            kernel = (cores.kernel_tcp_kb() - kernel) / stalled
+    ratio = after.p99_ms / before.p99_ms if before.p99_ms else None
+    if server is GATEWAY:
+        run.at_most("resident memory of a client that never reads", cost, 64, " KiB")
+        run.at_most("others' p99 with a fifth stalled, over that without", ratio, 1.2)
+    return server.name, before.p99_ms, after.p99_ms, ratio, cost, growth, kernel, ended

@@ -112,7 +112,7 @@ class Tool:
     """A program that answers each command on its stdin by one line of JSON on its stdout."""
 
     def __init__(self, program: Path, *arguments: object, cores: set[int]) -> None:
-        self._name = program.name
+        self._name = program.name.partition("-")[0]
         with pinned_to(cores):
             self._process = subprocess.Popen(
                 [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0

@@ -149,7 +149,8 @@ static void publish_due(void) {
 /* Redis's answers are of no interest, unless one is an error; of HTTP's the end must be known. */
 static void take_answers(struct connection *c) {
     ssize_t got = recv(c->fd, c->input + c->length, LONGEST - 1 - c->length, 0);
-    if (got <= 0) fail("recv");
+    if (got < 0) fail("recv");
+    if (got == 0) fprintf(stderr, "the server has closed the connection\n"), exit(1);
     c->length += (size_t)got;
     c->input[c->length] = 0;
     if (path == NULL) {
