@@ -58,7 +58,8 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 	$(or $(NODE),node) $(CONTRACT)/parse.js docs/asyncapi.yaml
 	$(RUN)/python -m deploy.checks.imports $(UV)
 	@if docker compose version >/dev/null 2>&1; then set -x; \
-		docker compose config -q && docker compose --env-file deploy/demo.env config -q; \
+		docker compose config -q && docker compose --env-file deploy/demo.env config -q && \
+		docker compose -f docker-compose.yml -f deploy/compose/sentinel.yml config -q; \
 	else echo "no Docker Compose here: its files were not checked"; fi
 
 fix: setup $(MODULES) ## repair and format what can be

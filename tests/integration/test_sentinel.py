@@ -38,7 +38,7 @@ async def test_a_killed_master_is_replaced(group: Guarded) -> None:
         await group.first.kill()
         await until(group.failed_over)
         await until(lambda: reaches(bus, ear, 1000))
-        assert ear.subscribed == [False, True]
+        await until(lambda: ear.subscribed == [False, True])
         assert await bus.demanded() == {BTC}
 
 
