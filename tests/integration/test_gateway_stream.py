@@ -54,7 +54,7 @@ async def test_snapshot_then_live(running: Running, market: Market) -> None:
         assert connected["data"]["symbols"] == ["BTC-USDT"]
         assert connected["data"]["simulated"] is False
         assert reader.retry_ms is not None
-        assert 1000 <= reader.retry_ms <= 5000
+        assert 500 <= reader.retry_ms <= 2000
         snapshot = await reader.next()
         assert (snapshot["type"], snapshot["data"]["seq"], snapshot["data"]["price"]) == ("ticker", first, 100.0)
         assert reader.last_id == f"BTC-USDT:{first}"

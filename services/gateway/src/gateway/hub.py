@@ -25,7 +25,7 @@ from .streams import Group, Sink, Stream
 from .topics import Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
-RETRY_MS = (1000, 5000)
+RETRY_MS = (500, 2000)  # when a gateway dies without a goodbye: its clients are back within three seconds
 RETRY_AFTER_BYE_MS = (500, 3000)
 
 

@@ -1,0 +1,148 @@
+"""Many browsers at once, as far as their streams go: each reconnects by EventSource's rules and notes what its user would see."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+LIVE = tuple(b'"quality":"%b"' % quality for quality in (b"ok", b"single", b"disputed"))
+DEFAULT_RETRY_S = 3.0  # a browser's own, until the server has named one
+IDLE_LIMIT_S = 45.0
+
+
+@dataclass
+class Watcher:
+    """One client. Times are in seconds; a gap is the time from one live ticker to the next, whatever lay between."""
+
+    instance: str = ""
+    moved_from: list[str] = field(default_factory=list)
+    resyncs: int = 0
+    byes: int = 0
+    losses: int = 0
+    not_live: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    longest_gap_s: float = 0.0
+    longest_return_s: float = 0.0
+    live_at_s: float = 0.0
+    lost_at_s: float = 0.0
+
+    def take(self, line: bytes) -> None:
+        """Take one `data:` line."""
+        now_s = time.monotonic()
+        if line.startswith(b'data: {"type":"ticker"'):
+            if self.lost_at_s:
+                self.longest_return_s = max(self.longest_return_s, now_s - self.lost_at_s)
+                self.lost_at_s = 0.0
+            if any(quality in line for quality in LIVE):
+                if self.live_at_s:
+                    self.longest_gap_s = max(self.longest_gap_s, now_s - self.live_at_s)
+                self.live_at_s = now_s
+            else:
+                self.not_live["stale" if b'"quality":"stale"' in line else "down"] += 1
+        elif line.startswith(b'data: {"type":"connected"'):
+            self.moved_from.append(self.instance)
+            self.instance = json.loads(line[6:])["data"]["instance"].partition(":")[0]
+        elif line.startswith(b'data: {"type":"resync"'):
+            self.resyncs += 1
+        elif line.startswith(b'data: {"type":"bye"'):
+            self.byes += 1
+
+    def begin(self) -> None:
+        """Count anew from here."""
+        self.resyncs = self.byes = self.losses = 0
+        self.not_live.clear()
+        self.errors.clear()
+        self.moved_from.clear()
+        self.longest_gap_s = self.longest_return_s = 0.0
+
+
+class Crowd:
+    """Watchers of one URL."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self._url = urlsplit(url)
+        self.watchers = [Watcher() for _ in range(count)]
+
+    def begin(self) -> None:
+        for watcher in self.watchers:
+            watcher.begin()
+
+    def live(self, within_s: float = 3.0) -> bool:
+        """Return whether each has had a live ticker lately."""
+        return all(time.monotonic() - watcher.live_at_s < within_s for watcher in self.watchers)
+
+    def spread(self) -> Counter[str]:
+        """Return how many are on each gateway."""
+        return Counter(watcher.instance for watcher in self.watchers)
+
+    def seen(self) -> dict[str, object]:
+        """Return what all of them have seen since `begin`, the worst of each."""
+        now_s = time.monotonic()
+        return {
+            "gap_s": round(max(max(one.longest_gap_s, now_s - one.live_at_s) for one in self.watchers), 2),
+            "return_s": round(max(one.longest_return_s for one in self.watchers), 2),
+            "losses": sum(one.losses for one in self.watchers),
+            "byes": sum(one.byes for one in self.watchers),
+            "resynced": sum(one.resyncs > 0 for one in self.watchers),
+            "not_live": dict(sum((one.not_live for one in self.watchers), Counter())),
+            "errors": dict(Counter(error for one in self.watchers for error in one.errors)),
+        }
+
+    async def watch(self, watcher: Watcher) -> None:
+        """Stream until cancelled, or until an answer that an EventSource would give up at."""
+        retry_s = DEFAULT_RETRY_S
+        while True:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
+                try:
+                    target = f"{self._url.path}?{self._url.query}"
+                    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode())
+                    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), IDLE_LIMIT_S)
+                    if b" 200 " not in head.split(b"\r\n", 1)[0]:
+                        watcher.errors.append(head.split(b"\r\n", 1)[0].decode())
+                        return
+                    while line := await reader.readline():
+                        if line.startswith(b"data: "):
+                            watcher.take(line)
+                        elif line.startswith(b"retry: "):
+                            retry_s = int(line[7:]) / 1000
+                finally:
+                    writer.close()
+            watcher.losses += 1
+            watcher.lost_at_s = watcher.lost_at_s or time.monotonic()
+            await asyncio.sleep(retry_s)
+
+
+@contextlib.asynccontextmanager
+async def crowd(url: str, count: int) -> AsyncIterator[Crowd]:
+    """Let so many clients watch a stream, started fifty at a time."""
+    watching = Crowd(url, count)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        for number, watcher in enumerate(watching.watchers, start=1):
+            tasks.append(asyncio.create_task(watching.watch(watcher)))
+            if number % 50 == 0:
+                await asyncio.sleep(0.1)
+        yield watching
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def main(url: str, count: str) -> None:
+    """Watch until interrupted; each line on stdin prints what was seen and begins anew."""
+    loop = asyncio.get_running_loop()
+    async with crowd(url, int(count)) as watching:
+        while await loop.run_in_executor(None, sys.stdin.readline):
+            print(json.dumps(watching.seen() | {"live": watching.live(), "spread": watching.spread()}), flush=True)  # noqa: T201
+            watching.begin()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
