@@ -40,11 +40,31 @@ class Part:
         self._environment = os.environ | {"LOG_FORMAT": "json"} | environment
         self.process: asyncio.subprocess.Process | None = None
 
+    def copy(self, name: str, health_port: int) -> "Part":
+        """Return another copy of this part, on a health port of its own."""
+        environment = self._environment | {"HEALTH_PORT": str(health_port)}
+        return Part(name, self._module, self.log.parent, environment, health_port)
+
     async def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self._module, env=self._environment, stdout=log, stderr=log
             )
+
+    async def kill(self) -> None:
+        """End it without a word, as a crash does."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+
+    def freeze(self) -> None:
+        """Stop it as it is: its sockets stay open, and what comes in waits there."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> int:
         """Ask it to end, as an operator does, and return its exit code."""
@@ -73,6 +93,11 @@ class Stack:
         self.parts = parts
         self.http = httpx.AsyncClient(base_url=gateway, timeout=PATIENCE_S)
         self.control = httpx.AsyncClient(base_url=simulator, timeout=PATIENCE_S)
+
+    def another(self, name: str, as_name: str) -> Part:
+        """Return another copy of a part, not started yet; it is stopped with the others."""
+        copied = self.parts[as_name] = self.parts[name].copy(as_name, free_port())
+        return copied
 
     async def aclose(self) -> None:
         await self.http.aclose()
