@@ -17,7 +17,7 @@ import orjson
 from aggregator.publisher import HEARTBEAT_S, MAX_BATCH
 from aggregator.schedule import Schedule
 from market_pulse import channels
-from market_pulse.bus import LAST_TICKER_EXPIRY_S, open_bus
+from market_pulse.bus import AGGREGATORS, LAST_TICKER_EXPIRY_S, open_bus
 from market_pulse.codec import decode_tick
 from market_pulse.lifecycle import run
 from market_pulse.model import Symbol
@@ -67,8 +67,8 @@ async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
                 await wake.wait()
                 timer.cancel()
                 continue
-            keys: list[str] = []
-            args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S]
+            keys: list[str] = [channels.epoch(AGGREGATORS)]
+            args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S, ""]
             for symbol in schedule.due(time.monotonic(), MAX_BATCH):
                 channel = channels.ticker(symbol)
                 keys += channels.sequence(symbol), channels.last(channel)

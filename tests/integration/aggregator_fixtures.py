@@ -55,7 +55,7 @@ async def aggregator(port: int, **others: Any) -> AsyncIterator[Service]:
     """Run an aggregator inside this process, subscribed when the block begins."""
     async with open_bus(url(port)) as bus:
         service = Service(bus, settings(port, **others))
-        async with running(service.follow(), service.publish(), service.record(), service.watch()):
+        async with running(service.follow(), service.publish(), service.belong(), service.record(), service.watch()):
             await until(lambda: not any(check() for check in service.ready().values()))
             yield service
 

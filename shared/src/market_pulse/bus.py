@@ -25,6 +25,7 @@ from .sentinel import SCHEME, follow_master, is_astray, master_client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+AGGREGATORS = "aggregator"  # the group of those who publish tickers
 LAST_TICK_EXPIRY_S = 3600
 LAST_TICKER_EXPIRY_S = 86_400
 LAST_STATUS_EXPIRY_S = 15  # three of the beats at which a living ingest repeats it
@@ -44,6 +45,21 @@ _OPTIONS: dict[str, Any] = {
 
 class BusError(Exception):
     """Redis could not be reached in time, or refused a command. Transient: the caller tries again later."""
+
+
+class MembersChangedError(BusError):
+    """What was decided by who the members are was not done: they are others by now. Beat, and decide anew."""
+
+
+class Membership(NamedTuple):
+    """Who the members of a group are: in one epoch they never change.
+
+    `age_ms` is for how long this server has known the group; a server that lost its memory begins at 0.
+    """
+
+    epoch: int
+    members: tuple[str, ...]
+    age_ms: int
 
 
 class Published(NamedTuple):
@@ -77,12 +93,14 @@ class Bus:
         self._publish_ticks = _Script(client, "publish_ticks.lua")
         self._publish_tickers = _Script(client, "publish_tickers.lua")
         self._record = _Script(client, "record.lua")
+        self._members = _Script(client, "members.lua")
 
     async def aclose(self) -> None:
         """Close the connections. Nothing may be asked after that."""
         await self._publish_ticks.aclose()
         await self._publish_tickers.aclose()
         await self._record.aclose()
+        await self._members.aclose()
         await self.client.aclose()
         pool: Any = self.client.connection_pool
         await pool.aclose()
@@ -135,19 +153,41 @@ class Bus:
             pipeline.publish(channel, message)
             await pipeline.execute()
 
-    async def publish_tickers(self, tickers: Sequence[Ticker]) -> list[Published]:
-        """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher."""
+    async def publish_tickers(self, tickers: Sequence[Ticker], epoch: int | None = None) -> list[Published]:
+        """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher.
+
+        Args:
+            tickers: what to publish.
+            epoch: in which these are the caller's to publish; None: in any.
+
+        Raises:
+            MembersChangedError: the group is in another epoch; nothing was published.
+        """
         if not tickers:
             return []
-        keys: list[str] = []
-        args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S]
+        keys: list[str] = [channels.epoch(AGGREGATORS)]
+        args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S, "" if epoch is None else epoch]
         for ticker in tickers:
             channel = channels.ticker(ticker.symbol)
             keys += channels.sequence(ticker.symbol), channels.last(channel)
             args += channel, *encode_ticker_around_seq(ticker), ticker.seq
         async with _bounded():
             answer = await self._publish_tickers(keys, args)
+        if answer is None:
+            raise MembersChangedError("other members by now")
         return list(map(Published, answer[::2], answer[1::2]))
+
+    async def beat(self, group: str, member: str, expiry_ms: int) -> Membership:
+        """Be a member of a group for so long, and learn who the others are."""
+        keys = [channels.members(group), channels.epoch(group)]
+        async with _bounded():
+            epoch, age_ms, members = await self._members(keys, [member, expiry_ms])
+        return Membership(epoch, tuple(name.decode() for name in members), age_ms)
+
+    async def leave(self, group: str, member: str) -> None:
+        """Be a member no more."""
+        async with _bounded():
+            await self._members([channels.members(group), channels.epoch(group)], [member, 0])
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
         """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""

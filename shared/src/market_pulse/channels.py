@@ -38,6 +38,16 @@ def history(resolution: Resolution, symbol: Symbol) -> str:
     return f"history:{resolution}:{symbol}"
 
 
+def members(group: str) -> str:
+    """Name the set of a group's members, and the channel on which each change of them is told."""
+    return f"members:{group}"
+
+
+def epoch(group: str) -> str:
+    """Name the hash of a group's state."""
+    return f"epoch:{group}"
+
+
 def sequence(symbol: Symbol) -> str:
     """Name the counter of a symbol's ticker messages."""
     return f"seq:{symbol}"

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable, Container, Sequence
+from typing import cast
 
 import pytest
 
 from aggregator.market import Market
+from aggregator.ownership import Ownership
 from aggregator.publisher import Publisher
 from aggregator.result import Parameters
-from market_pulse.bus import Bus, BusError, Published
+from market_pulse.bus import Bus, BusError, MembersChangedError, Published
 from market_pulse.model import Symbol, Ticker
 
 from .examples import BTC, B, tick
@@ -22,13 +23,18 @@ class BusInMemory:
     def __init__(self) -> None:
         self.tickers: list[Ticker] = []
         self.calls = 0
+        self.epoch = 1
+        self.epochs: list[int | None] = []
         self.failures = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def publish_tickers(self, tickers: Sequence[Ticker]) -> list[Published]:
+    async def publish_tickers(self, tickers: Sequence[Ticker], epoch: int | None = None) -> list[Published]:
         self.calls += 1
+        self.epochs.append(epoch)
         await self.gate.wait()
+        if epoch != self.epoch:
+            raise MembersChangedError("other members by now")
         if self.failures:
             self.failures -= 1
             raise BusError("away")
@@ -36,8 +42,23 @@ class BusInMemory:
         return [Published(ticker.seq + 1, 0) for ticker in tickers]
 
 
-def publisher(bus: BusInMemory, market: Market, **others: Any) -> Publisher:
-    return Publisher(cast("Bus", bus), market, 50, **others)
+class Place:
+    """Stands for this process's place among the others."""
+
+    def __init__(self, bus: BusInMemory, symbols: Container[Symbol] = (BTC,)) -> None:
+        self._bus = bus
+        self._symbols = symbols
+        self.epoch = bus.epoch
+
+    def owns(self, symbol: Symbol) -> bool:
+        return symbol in self._symbols
+
+    async def adopted(self) -> None:
+        self.epoch = self._bus.epoch
+
+
+def publisher(bus: BusInMemory, market: Market, place: Place | None = None) -> Publisher:
+    return Publisher(cast("Bus", bus), market, 50, cast("Ownership", place or Place(bus)))
 
 
 @contextlib.asynccontextmanager
@@ -100,14 +121,25 @@ async def test_changes_during_a_publish_add_up_to_one(market: Market) -> None:
 async def test_symbols_of_others_are_followed_but_not_published(market: Market) -> None:
     bus = BusInMemory()
     mine: set[Symbol] = set()
-    subject = publisher(bus, market, owns=mine.__contains__)
+    subject = publisher(bus, market, Place(bus, mine))
     async with running(subject):
         take(market, subject, 64000.0)
-        await until(lambda: bus.calls)
-        assert bus.tickers == []
+        await asyncio.sleep(0.05)
+        assert bus.calls == 0
         mine.add(BTC)
         take(market, subject, 64001.0)
         await until(lambda: bus.tickers)
+
+
+async def test_what_was_decided_among_other_members_is_decided_anew(market: Market) -> None:
+    bus = BusInMemory()
+    subject = publisher(bus, market)
+    bus.epoch = 2
+    async with running(subject):
+        take(market, subject, 64000.0)
+        await until(lambda: bus.tickers)
+    assert bus.epochs[:2] == [1, 2]
+    assert subject.why_not_ready() is None, "nothing failed"
 
 
 async def test_what_was_under_way_when_stopped_is_published(market: Market) -> None:

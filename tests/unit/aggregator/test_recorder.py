@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from aggregator.market import Market
+from aggregator.ownership import Owns
 from aggregator.recorder import MAX_BATCH, Recorder
 from aggregator.result import Parameters
 from market_pulse.bus import Bus, BusError
@@ -50,8 +51,8 @@ def publish(market: Market, now_ms: int) -> None:
         state.published = replace(state.make_ticker(NOW_MS, market.parameters), aggregated_time_ms=now_ms)
 
 
-def recorder(bus: BusInMemory, market: Market, **others: Any) -> Recorder:
-    return Recorder(cast("Bus", bus), market, **others)
+def recorder(bus: BusInMemory, market: Market, owns: Owns = lambda _: True) -> Recorder:
+    return Recorder(cast("Bus", bus), market, owns)
 
 
 async def test_only_our_symbols_are_recorded() -> None:

@@ -60,6 +60,10 @@ class SymbolState:
         self.flags = frozenset(source.exchange for source in ticker.sources if source.state == "excluded")
         self.last_good = _last_good(ticker)
 
+    def hand_over(self) -> None:
+        """Forget what only a publisher knows: from now on another process goes on, and we from its last ticker one day."""
+        self.result = self.published = None
+
     def make_ticker(self, now_ms: int, parameters: Parameters) -> Ticker:
         """Make the ticker of this moment, and remember what the next one needs."""
         result = aggregate(now_ms, self.ticks, self.flags, self.last_good, parameters)

@@ -1,13 +1,181 @@
-"""Which symbols are mine to publish. One aggregator owns all of them; every copy follows all ticks all the same."""
+"""Which symbols are mine to publish. Every copy follows all ticks, so each is ready to take any symbol over.
 
-from collections.abc import Callable
+The living copies are a group on the bus. Each symbol belongs to the member that the highest hash of both their names gives
+it to: all copies come to the same answer without a word, and when a member goes only its symbols move. An answer is good for
+one epoch; in another one the bus publishes nothing of it, so a copy that was asleep cannot speak late.
+"""
 
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from secrets import token_hex
+from typing import NoReturn
+
+from market_pulse import channels
+from market_pulse.bus import AGGREGATORS, Bus, BusError, Membership
+from market_pulse.codec import CodecError, decode_ticker
+from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
+
+from .market import Market
+from .metrics import BAD_MESSAGES, MEMBERS, OWNED, TAKEOVERS
 
 Owns = Callable[[Symbol], bool]
 """Says whether this process publishes a symbol's ticker right now. Must not wait."""
 
+Moved = Callable[[Sequence[Symbol], Sequence[Symbol]], None]
 
-def owns_all(symbol: Symbol) -> bool:  # noqa: ARG001 - the answer for any symbol
-    """Own every symbol: there is no other aggregator."""
-    return True
+BEAT_S = 0.4
+EXPIRY_MS = 1_200
+"""A copy that is killed is missed after this and a beat at most."""
+SETTLE_MS = 2_000
+"""For so long after a server lost its memory, the copies are expected back: until then nobody takes over what another had."""
+SILENT_AFTER_S = 5.0
+LEAVE_LIMIT_S = 1.0
+BATCH = 500
+
+log = get_logger()
+
+
+def instance_name() -> str:
+    """Return a name that no other process has, nor this one after a restart."""
+    return f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+
+
+def owner_of(symbol: Symbol, members: Sequence[str]) -> str | None:
+    """Return the member that a symbol belongs to, by rendezvous hashing; None if there is no member."""
+    return max(members, key=lambda member: blake2b(f"{member}|{symbol}".encode(), digest_size=8).digest(), default=None)
+
+
+class Ownership:
+    """This process's place among the aggregators.
+
+    Args:
+        bus: where they meet.
+        market: whose symbols are shared out.
+        max_rate_hz: how often a symbol is published at most.
+        moved: told of the symbols that have become ours, when all is known that one goes on from, and of those that are ours no
+            more.
+    """
+
+    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, moved: Moved) -> None:
+        self.me = instance_name()
+        self.epoch = 0
+        self._bus = bus
+        self._market = market
+        self._moved = moved
+        self._max_rate_hz = max_rate_hz
+        self._members: tuple[str, ...] = ()
+        self._age_ms = 0
+        self._memory_lost = False
+        self._settling = False
+        self._earlier_members: tuple[str, ...] = ()  # while settling: those of before
+        self._owned: dict[Symbol, bool] = {}  # of this epoch, as far as asked for
+        self._missed_beats = 0
+        self._wake = asyncio.Event()
+        self._adopted = asyncio.Event()
+        self._heard_s = self._started_s = time.monotonic()
+
+    def owns(self, symbol: Symbol) -> bool:
+        """Say whether a symbol is ours in the epoch that is known here."""
+        owned = self._owned.get(symbol)
+        if owned is None:
+            owned = self._owned[symbol] = self._is_ours(symbol, self._members, settling=self._settling)
+        return owned
+
+    def _is_ours(self, symbol: Symbol, members: Sequence[str], *, settling: bool) -> bool:
+        if owner_of(symbol, members) != self.me:
+            return False
+        return not settling or owner_of(symbol, self._earlier_members) == self.me
+
+    async def run(self) -> NoReturn:
+        """Stay a member until cancelled. To leave is another step, to be taken when nothing is published any more."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._beat()
+            except BusError as failed:
+                self._missed_beats += 1
+                log.debug("no beat; what is ours is kept until the bus says otherwise", cause=str(failed))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await self._wake.wait()
+
+    async def leave(self) -> None:
+        """Hand all symbols over, for a bounded time; without this the others wait until our last beat has expired."""
+        with contextlib.suppress(BusError, TimeoutError):
+            async with asyncio.timeout(LEAVE_LIMIT_S):
+                await self._bus.leave(AGGREGATORS, self.me)
+
+    def look_again(self) -> None:
+        """Beat at once: somebody said that the members have changed."""
+        self._wake.set()
+
+    async def adopted(self) -> None:
+        """Wait until the members are known anew, but no longer than a beat takes."""
+        self._adopted.clear()
+        self.look_again()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEAT_S):
+                await self._adopted.wait()
+
+    def why_not_ready(self) -> str | None:
+        """Say whether it is not known who publishes what."""
+        silent_s = time.monotonic() - self._heard_s
+        if not self.epoch or silent_s > SILENT_AFTER_S:
+            return f"no beat for {silent_s:.0f} s"
+        return None
+
+    async def _beat(self) -> None:
+        membership = await self._bus.beat(AGGREGATORS, self.me, EXPIRY_MS)
+        # A server is younger than it was, or one that we had to wait for is very young: others may be on their way back to it.
+        if membership.age_ms < self._age_ms or (not self.epoch and self._missed_beats):
+            self._memory_lost = True
+        self._age_ms = membership.age_ms
+        self._heard_s, self._missed_beats = time.monotonic(), 0
+        settling = self._memory_lost and membership.age_ms < SETTLE_MS
+        if (membership.epoch, settling) != (self.epoch, self._settling):
+            await self._adopt(membership, settling=settling)
+        self._owned = {state.symbol: self.owns(state.symbol) for state in self._market}
+        OWNED.set(sum(self._owned.values()))
+
+    async def _adopt(self, membership: Membership, *, settling: bool) -> None:
+        """Live in a new epoch: let go of what is ours no more, take over what is new after reading how far it is."""
+        if settling and not self._settling:
+            self._earlier_members = self._members
+        before = {state.symbol for state in self._market if self.owns(state.symbol)}
+        now = {state.symbol for state in self._market if self._is_ours(state.symbol, membership.members, settling=settling)}
+        gained = list(now - before)
+        for start in range(0, len(gained), BATCH):
+            await self._read_up(gained[start : start + BATCH])
+        if self._members != membership.members:
+            log.info("aggregators", members=len(membership.members), gained=len(gained), lost=len(before - now))
+        self._members, self.epoch, self._settling = membership.members, membership.epoch, settling
+        self._owned.clear()
+        MEMBERS.set(len(membership.members))
+        TAKEOVERS.inc(len(gained))
+        for symbol in before - now:
+            if (state := self._market.get(symbol)) is not None:
+                state.hand_over()
+        self._moved(gained, list(before - now))
+        self._adopted.set()
+
+    async def _read_up(self, symbols: Sequence[Symbol]) -> None:
+        """Go on where the symbols' last owner stopped."""
+        tickers = await self._bus.last(*(channels.ticker(symbol) for symbol in symbols))
+        for symbol, data in zip(symbols, tickers, strict=True):
+            state = self._market.get(symbol)
+            if state is None:
+                continue
+            if data is not None:
+                try:
+                    state.resume(decode_ticker(data))
+                except CodecError:
+                    BAD_MESSAGES.labels("last ticker").inc()
+            elif self._members:
+                # The server has lost how far its owner had come, and the owner is gone: no further than it can have counted.
+                state.seq += round(self._max_rate_hz * (time.monotonic() - self._started_s))

@@ -7,14 +7,14 @@ from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.backoff import backoff_s
-from market_pulse.bus import Bus, BusError
+from market_pulse.bus import Bus, BusError, MembersChangedError
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
 
 from .market import Market
-from .metrics import CONFLATED, PUBLISH_FAILURES, PUBLISH_S, TICK_TO_TICKER_S, TICKERS
-from .ownership import Owns, owns_all
+from .metrics import CONFLATED, FENCED, PUBLISH_FAILURES, PUBLISH_S, TICK_TO_TICKER_S, TICKERS
+from .ownership import Ownership
 from .schedule import Schedule
 
 HEARTBEAT_S = 1.0
@@ -33,10 +33,10 @@ class Publisher:
     While a publish is under way, or Redis is away, changes add up to one entry a symbol.
     """
 
-    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, owns: Owns = owns_all) -> None:
+    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, ownership: Ownership) -> None:
         self._bus = bus
         self._market = market
-        self._owns = owns
+        self._ownership = ownership
         self._schedule = Schedule(1 / max_rate_hz, HEARTBEAT_S)
         self._changed_s: dict[Symbol, float] = {}
         self._wake = asyncio.Event()
@@ -46,9 +46,11 @@ class Publisher:
         self._turned_s: float | None = None
 
     def touch(self, symbol: Symbol) -> None:
-        """Note that a symbol changed."""
+        """Note that a symbol changed, if it is ours."""
         if symbol in self._changed_s:  # of most ticks that is all there is to know
             self._conflated += 1
+            return
+        if not self._ownership.owns(symbol):
             return
         now_s = time.monotonic()
         if self._schedule.touch(symbol, now_s):
@@ -64,6 +66,9 @@ class Publisher:
                 await self._until_due()
                 try:
                     await self._publish(self._schedule.due(time.monotonic(), MAX_BATCH))
+                except MembersChangedError:
+                    FENCED.inc()
+                    await self._ownership.adopted()
                 except BusError as failed:
                     await self._recover(failed)
         except asyncio.CancelledError:
@@ -84,6 +89,10 @@ class Publisher:
     def drop(self, symbol: Symbol) -> None:
         """Stop following a symbol; its last ticker stays."""
         self._market.drop(symbol)
+        self.leave_to_others(symbol)
+
+    def leave_to_others(self, symbol: Symbol) -> None:
+        """Publish a symbol no more, though it may be followed further."""
         self._schedule.drop(symbol)
         self._changed_s.pop(symbol, None)
 
@@ -118,7 +127,7 @@ class Publisher:
         changed_s = {symbol: self._changed_s.pop(symbol) for symbol in symbols if symbol in self._changed_s}
         try:
             async with self._publishing:
-                await self._publish_now([symbol for symbol in symbols if self._owns(symbol)])
+                await self._publish_now([symbol for symbol in symbols if self._ownership.owns(symbol)])
         except BaseException:
             self._changed_s |= changed_s
             for symbol in symbols:
@@ -134,7 +143,7 @@ class Publisher:
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
         tickers = [state.make_ticker(time_ms, self._market.parameters) for state in states]
         with PUBLISH_S.time():
-            answers = await self._bus.publish_tickers(tickers)
+            answers = await self._bus.publish_tickers(tickers, self._ownership.epoch)
         TICKERS.inc(len(tickers))
         CONFLATED.inc(self._conflated)
         self._conflated = 0

@@ -10,7 +10,7 @@ from market_pulse.model import Resolution
 
 from .market import Market, SymbolState
 from .metrics import HISTORY_FAILURES, HISTORY_POINTS
-from .ownership import Owns, owns_all
+from .ownership import Owns
 from .sampling import points_due
 
 MAX_BATCH = 100
@@ -25,7 +25,7 @@ class Recorder:
     A step in which Redis is away for long, or no price is known, stays a gap: what is missed is not made up for.
     """
 
-    def __init__(self, bus: Bus, market: Market, owns: Owns = owns_all) -> None:
+    def __init__(self, bus: Bus, market: Market, owns: Owns) -> None:
         self._bus = bus
         self._market = market
         self._owns = owns

@@ -5,6 +5,7 @@ from market_pulse.bus import Bus
 from market_pulse.clock import now_ms
 
 from .market import Market, SymbolState
+from .ownership import Owns
 from .publisher import Publisher
 
 QUIET_AFTER_S = 5.0
@@ -18,8 +19,9 @@ class Retention:
     last message, which says so, stays.
     """
 
-    def __init__(self, bus: Bus, market: Market, publisher: Publisher) -> None:
+    def __init__(self, bus: Bus, market: Market, publisher: Publisher, owns: Owns) -> None:
         self._bus = bus
+        self._owns = owns
         self._market = market
         self._publisher = publisher
 
@@ -37,7 +39,9 @@ class Retention:
         # Asked again, because ticks may have come while Redis was answering.
         released = [state.symbol for state in quiet if state.symbol not in fed and _is_quiet(state)]
         if released:
-            await self._publisher.forget(released)
+            await self._publisher.forget([symbol for symbol in released if self._owns(symbol)])
+            for symbol in released:  # its owner withdraws the last ticker
+                self._publisher.drop(symbol)
         for state in quiet:
             if state.symbol in fed and _is_down(state) and _is_quiet(state):
                 self._publisher.drop(state.symbol)

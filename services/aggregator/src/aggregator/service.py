@@ -2,27 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from market_pulse import channels
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
 from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.health import Check, serve_health
 from market_pulse.lifecycle import run_until_stopped
 from market_pulse.logs import get_logger
+from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
 
 from .intake import Intake
 from .market import Market
 from .metrics import BAD_MESSAGES, Observer
-from .ownership import Owns, owns_all
+from .ownership import Ownership
 from .publisher import Publisher
 from .recorder import Recorder
 from .retention import Retention
 from .settings import AggregatorSettings
 
 WATCH_INTERVAL_S = 1.0
+MEMBERS_CHANNEL = channels.members(AGGREGATORS)
 SETTLE_S = 10.0
 """After the bus was away, ingests and subscribers need this long to come back; before that, nothing is let go."""
 
@@ -32,26 +34,38 @@ log = get_logger()
 class Service:
     """One aggregator's parts and jobs."""
 
-    def __init__(self, bus: Bus, settings: AggregatorSettings, owns: Owns = owns_all) -> None:
+    def __init__(self, bus: Bus, settings: AggregatorSettings) -> None:
         self._bus = bus
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
-        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, owns)
-        self._recorder = Recorder(bus, self.market, owns)
+        self._ownership = Ownership(bus, self.market, settings.max_rate_hz, self._on_moved)
+        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership)
+        self._recorder = Recorder(bus, self.market, self._ownership.owns)
         self._intake = Intake(self.market, self._publisher.touch)
-        self._retention = Retention(bus, self.market, self._publisher)
-        self._subscriber = Subscriber(bus.client, self._intake.take_message, self._on_subscribed)
+        self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns)
+        self._subscriber = Subscriber(bus.client, self._on_message, self._on_subscribed)
         self._warm = asyncio.Event()
         self._subscribed_s = 0.0
 
     async def follow(self) -> NoReturn:
         """Take every tick on the bus until cancelled."""
         await self._subscriber.subscribe_patterns(channels.ALL_TICKS)
+        await self._subscriber.subscribe(MEMBERS_CHANNEL)
         await self._subscriber.run()
 
     async def publish(self) -> NoReturn:
-        """Publish tickers until cancelled. Begins when what an earlier run left is known: a restart must not look like one."""
+        """Publish tickers until cancelled; then hand over to the other copies, if there are any."""
+        try:
+            await self._publisher.run()
+        finally:
+            await self._ownership.leave()
+
+    async def belong(self) -> NoReturn:
+        """Be one of the aggregators until cancelled.
+
+        Begins when what an earlier run left is known: a restart must not look like one.
+        """
         await self._warm.wait()
-        await self._publisher.run()
+        await self._ownership.run()
 
     async def record(self) -> NoReturn:
         """Add to the history of prices until cancelled."""
@@ -76,12 +90,28 @@ class Service:
 
     def ready(self) -> Mapping[str, Check]:
         """Return what must hold for tickers to be published."""
-        return {"subscription": self._why_not_following, "publishing": self._publisher.why_not_ready}
+        return {
+            "subscription": self._why_not_following,
+            "membership": self._ownership.why_not_ready,
+            "publishing": self._publisher.why_not_ready,
+        }
 
     def _why_not_following(self) -> str | None:
         if not self._subscriber.connected:
             return "not connected"
         return None if self._warm.is_set() else "reading the last ticks"
+
+    def _on_message(self, channel: str, data: bytes) -> None:
+        if channel == MEMBERS_CHANNEL:
+            self._ownership.look_again()
+        else:
+            self._intake.take_message(channel, data)
+
+    def _on_moved(self, gained: Sequence[Symbol], lost: Sequence[Symbol]) -> None:
+        for symbol in lost:
+            self._publisher.leave_to_others(symbol)
+        for symbol in gained:
+            self._publisher.touch(symbol)
 
     async def _on_subscribed(self, resync: bool) -> None:
         """Catch up: read the ticks of before the subscription, and at the start what an earlier run published."""
@@ -102,8 +132,7 @@ class Service:
         except CodecError:
             BAD_MESSAGES.labels("last ticker").inc()
             return
-        if self.market.resume(ticker) is None:
-            self._publisher.touch(ticker.symbol)
+        self.market.resume(ticker)
 
 
 async def serve(settings: AggregatorSettings) -> None:
@@ -115,6 +144,7 @@ async def serve(settings: AggregatorSettings) -> None:
         await run_until_stopped(
             service.follow(),
             service.publish(),
+            service.belong(),
             service.record(),
             service.watch(),
             serve_health(settings.health_host, settings.health_port, service.live(), service.ready()),

@@ -1,0 +1,198 @@
+"""Several aggregators on one real server: each symbol has one voice, whatever happens to the copies and to the server."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from aggregator.ownership import EXPIRY_MS
+from aggregator.service import Service
+from market_pulse import channels
+from market_pulse.bus import AGGREGATORS, Bus, MembersChangedError, open_bus
+from market_pulse.model import Symbol
+from support.redis_server import RedisServer
+from support.waiting import free_port, until
+
+from .aggregator_fixtures import Listener, aggregator, listening, tick, url
+
+SYMBOLS = [Symbol(f"COIN{n}-USDT") for n in range(30)]
+TICKS_EACH_S = 0.05
+START_LIMIT_S = 60.0
+
+
+@pytest.fixture
+async def bus(server: RedisServer) -> AsyncIterator[Bus]:
+    async with open_bus(server.url) as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def market(bus: Bus) -> AsyncIterator[None]:
+    """Move all symbols all the time; while the server is away, nothing moves."""
+
+    async def move() -> None:
+        price = 100.0
+        while True:
+            price += 1
+            with contextlib.suppress(Exception):
+                await bus.publish_ticks([tick(price, symbol=symbol) for symbol in SYMBOLS])
+            await asyncio.sleep(TICKS_EACH_S)
+
+    moving = asyncio.create_task(move())
+    try:
+        yield
+    finally:
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+
+
+def owned(service: Service) -> set[Symbol]:
+    return {symbol for symbol in SYMBOLS if service._ownership.owns(symbol)}
+
+
+def check_numbers(listener: Listener) -> None:
+    """Each symbol's numbers go up by one, and no older state follows a newer one."""
+    for symbol in SYMBOLS:
+        tickers = listener.of(symbol)
+        assert len(tickers) > 5, symbol
+        for before, after in pairwise(tickers):
+            assert after.seq == before.seq + 1, symbol
+            assert (after.price or 0) >= (before.price or 0), symbol
+
+
+def longest_silence_s(listener: Listener) -> float:
+    silences = []
+    for symbol in SYMBOLS:
+        times = [at for ticker, at in zip(listener.tickers, listener.arrivals_s, strict=True) if ticker.symbol == symbol]
+        silences.append(max(after - before for before, after in pairwise(times)))
+    return max(silences)
+
+
+async def test_symbols_are_shared_out_and_handed_over(server: RedisServer, bus: Bus) -> None:
+    """Two copies, then three, then one again, each told to stop: no number is missed or said twice."""
+    async with market(bus), aggregator(server.port) as first, listening(bus) as listener:
+        await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
+        assert owned(first) == set(SYMBOLS)
+        async with aggregator(server.port) as second:
+            await until(lambda: owned(second) and owned(first) | owned(second) == set(SYMBOLS))
+            assert not owned(first) & owned(second)
+            async with aggregator(server.port) as third:
+                await until(lambda: len(owned(first)) + len(owned(second)) + len(owned(third)) == len(SYMBOLS))
+                assert all(owned(copy) for copy in (first, second, third))
+                await asyncio.sleep(0.5)
+            await until(lambda: len(owned(first)) + len(owned(second)) == len(SYMBOLS))
+        await until(lambda: owned(first) == set(SYMBOLS))
+        await asyncio.sleep(0.5)
+    check_numbers(listener)
+    assert longest_silence_s(listener) < EXPIRY_MS / 1000, "nobody's lease had to end"
+
+
+@contextlib.asynccontextmanager
+async def process(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = os.environ | {"REDIS_URL": url(port), "HEALTH_PORT": str(free_port()), "LOG_LEVEL": "warning"}
+    started = await asyncio.create_subprocess_exec(sys.executable, "-m", "aggregator", env=environment)
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                started.send_signal(signal.SIGCONT)
+                started.kill()
+            await started.wait()
+
+
+async def members(bus: Bus) -> int:
+    return int(await bus.client.zcard(channels.members(AGGREGATORS)))
+
+
+async def test_a_killed_copy_is_replaced(server: RedisServer, bus: Bus) -> None:
+    async with market(bus), process(server.port) as doomed, aggregator(server.port) as survivor, listening(bus) as listener:
+        await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
+        await until(lambda: 0 < len(owned(survivor)) < len(SYMBOLS), START_LIMIT_S)
+        await asyncio.sleep(0.3)
+        doomed.kill()
+        await until(lambda: owned(survivor) == set(SYMBOLS))
+        await asyncio.sleep(0.5)
+    check_numbers(listener)
+
+
+async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus: Bus) -> None:
+    """Stopped for longer than its lease and then going on, it must not publish what it knew before."""
+    async with market(bus), process(server.port) as sleeper, aggregator(server.port) as other, listening(bus) as listener:
+        await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
+        await until(lambda: 0 < len(owned(other)) < len(SYMBOLS), START_LIMIT_S)
+        await asyncio.sleep(0.3)
+        sleeper.send_signal(signal.SIGSTOP)
+        await until(lambda: owned(other) == set(SYMBOLS))
+        await asyncio.sleep(1)
+        sleeper.send_signal(signal.SIGCONT)
+        await until(lambda: 0 < len(owned(other)) < len(SYMBOLS))
+        await asyncio.sleep(1)
+    check_numbers(listener)
+
+
+async def test_a_server_that_forgot_everything(server: RedisServer, bus: Bus) -> None:
+    """Killed and back empty: every symbol's numbers go on, though the copies return one after another."""
+    async with market(bus), aggregator(server.port) as first, aggregator(server.port) as second, listening(bus) as listener:
+        await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
+        await until(lambda: owned(first) and owned(second))
+        await server.kill()
+        await asyncio.sleep(0.5)
+        await server.start()
+        before = {symbol: listener.last(symbol).seq for symbol in SYMBOLS}
+        await until(lambda: all(listener.last(symbol).seq > before[symbol] + 5 for symbol in SYMBOLS))
+    for symbol in SYMBOLS:
+        numbers = [ticker.seq for ticker in listener.of(symbol)]
+        assert numbers == sorted(set(numbers)), symbol
+
+
+async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: Bus) -> None:
+    """Nobody knows how far the dead copy had counted: its symbols go on further up, never further down."""
+    async with market(bus), process(server.port) as doomed, aggregator(server.port) as survivor, listening(bus) as listener:
+        await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
+        await until(lambda: 0 < len(owned(survivor)) < len(SYMBOLS), START_LIMIT_S)
+        await asyncio.sleep(0.5)
+        doomed.kill()
+        await server.kill()
+        await server.start()
+        await until(lambda: owned(survivor) == set(SYMBOLS))
+        before = {symbol: listener.last(symbol).seq for symbol in SYMBOLS}
+        await until(lambda: all(listener.last(symbol).seq > before[symbol] for symbol in SYMBOLS))
+    for symbol in SYMBOLS:
+        numbers = [ticker.seq for ticker in listener.of(symbol)]
+        assert numbers == sorted(set(numbers)), symbol
+
+
+async def test_membership_goes_by_the_servers_clock(bus: Bus) -> None:
+    first = await bus.beat(AGGREGATORS, "a", 60_000)
+    assert first.members == ("a",)
+    again = await bus.beat(AGGREGATORS, "a", 60_000)
+    assert (again.members, again.epoch) == (first.members, first.epoch), "a beat changes nothing"
+    assert again.age_ms >= first.age_ms
+    both = await bus.beat(AGGREGATORS, "b", 50)
+    assert (set(both.members), both.epoch > first.epoch) == ({"a", "b"}, True)
+    await until(lambda: is_alone(bus))
+    await bus.leave(AGGREGATORS, "a")
+    assert await members(bus) == 0
+
+
+async def is_alone(bus: Bus) -> bool:
+    return (await bus.beat(AGGREGATORS, "a", 60_000)).members == ("a",)
+
+
+async def test_tickers_of_another_epoch_are_refused(bus: Bus, server: RedisServer) -> None:
+    async with aggregator(server.port) as service:
+        await bus.publish_ticks([tick(1.0)])
+        await until(lambda: len(service.market))
+        epoch = service._ownership.epoch
+        state = next(iter(service.market))
+        ticker = state.make_ticker(1_790_000_000_000, service.market.parameters)
+        with pytest.raises(MembersChangedError):
+            await bus.publish_tickers([ticker], epoch - 1)
+        assert await bus.publish_tickers([ticker], epoch)
+        assert await bus.publish_tickers([ticker])
