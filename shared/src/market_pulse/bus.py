@@ -54,12 +54,14 @@ class MembersChangedError(BusError):
 class Membership(NamedTuple):
     """Who the members of a group are: in one epoch they never change.
 
-    `age_ms` is for how long this server has known the group; a server that lost its memory begins at 0.
+    `age_ms` is for how long this server has known the group; a server that lost its memory begins at 0. `joined` says that
+    the caller was no member, or no longer one, until now.
     """
 
     epoch: int
     members: tuple[str, ...]
     age_ms: int
+    joined: bool
 
 
 class Published(NamedTuple):
@@ -181,8 +183,8 @@ class Bus:
         """Be a member of a group for so long, and learn who the others are."""
         keys = [channels.members(group), channels.epoch(group)]
         async with _bounded():
-            epoch, age_ms, members = await self._members(keys, [member, expiry_ms])
-        return Membership(epoch, tuple(name.decode() for name in members), age_ms)
+            epoch, age_ms, joined, members = await self._members(keys, [member, expiry_ms])
+        return Membership(epoch, tuple(name.decode() for name in members), age_ms, joined == 1)
 
     async def leave(self, group: str, member: str) -> None:
         """Be a member no more."""

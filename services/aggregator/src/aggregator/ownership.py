@@ -10,14 +10,14 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from secrets import token_hex
 from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, Membership
-from market_pulse.codec import CodecError, decode_ticker
+from market_pulse.codec import CodecError, decode_tick, decode_ticker
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
 
@@ -138,10 +138,20 @@ class Ownership:
         self._age_ms = membership.age_ms
         self._heard_s, self._missed_beats = time.monotonic(), 0
         settling = self._memory_lost and membership.age_ms < SETTLE_MS
+        if membership.joined and not settling:
+            self._disown()
         if (membership.epoch, settling) != (self.epoch, self._settling):
             await self._adopt(membership, settling=settling)
         self._owned = {state.symbol: self.owns(state.symbol) for state in self._market}
         OWNED.set(sum(self._owned.values()))
+
+    def _disown(self) -> None:
+        """Own nothing any more: while this process was no member, as after a long sleep, others went on with its symbols."""
+        owned = [state for state in self._market if self.owns(state.symbol)]
+        for state in owned:
+            state.hand_over()
+        self._owned = {state.symbol: False for state in self._market}
+        self._moved([], [state.symbol for state in owned])
 
     async def _adopt(self, membership: Membership, *, settling: bool) -> None:
         """Live in a new epoch: let go of what is ours no more, take over what is new after reading how far it is."""
@@ -165,17 +175,27 @@ class Ownership:
         self._adopted.set()
 
     async def _read_up(self, symbols: Sequence[Symbol]) -> None:
-        """Go on where the symbols' last owner stopped."""
-        tickers = await self._bus.last(*(channels.ticker(symbol) for symbol in symbols))
-        for symbol, data in zip(symbols, tickers, strict=True):
-            state = self._market.get(symbol)
-            if state is None:
-                continue
-            if data is not None:
-                try:
-                    state.resume(decode_ticker(data))
-                except CodecError:
-                    BAD_MESSAGES.labels("last ticker").inc()
+        """Learn where the symbols' last owner stopped, and what it knew: our own ticks may be late, as after a long sleep."""
+        states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
+        sources = [channels.ticks(exchange, state.symbol) for state in states for exchange in state.ticks]
+        tickers = await self._bus.last(*(channels.ticker(state.symbol) for state in states))
+        for tick in await self._bus.last(*sources):
+            if tick is not None:
+                with _counted("last tick"):
+                    self._market.take(decode_tick(tick))
+        for state, ticker in zip(states, tickers, strict=True):
+            if ticker is not None:
+                with _counted("last ticker"):
+                    state.resume(decode_ticker(ticker))
             elif self._members:
                 # The server has lost how far its owner had come, and the owner is gone: no further than it can have counted.
                 state.seq += round(self._max_rate_hz * (time.monotonic() - self._started_s))
+
+
+@contextlib.contextmanager
+def _counted(kind: str) -> Iterator[None]:
+    """Pass over what cannot be read."""
+    try:
+        yield
+    except CodecError:
+        BAD_MESSAGES.labels(kind).inc()
