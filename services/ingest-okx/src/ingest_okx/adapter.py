@@ -17,6 +17,7 @@ from market_pulse.feed.adapter import (
     Rate,
     RefusalKind,
     Refused,
+    all_positive,
     amount,
     listed,
     positive,
@@ -28,6 +29,7 @@ from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
 
 _NAMED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
+FIGURES = ("last", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "bidPx", "askPx")
 UPGRADE_NOTICE = "64008"
 TRY_LATER = {"60014", "64007", "50011"}
 
@@ -94,20 +96,24 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
 
 def _day(ticker: dict[str, Any]) -> Day:
     time_ms = whole(ticker["ts"])
-    figure = ticker.get
-    return Day(  # in the order of its fields: with their names it takes 0.5 us more
-        text(ticker["instId"]),
-        price(ticker["last"]),
-        positive(figure("open24h")),
-        positive(figure("high24h")),
-        positive(figure("low24h")),
-        amount(figure("vol24h")),
-        amount(figure("volCcy24h")),
-        (time_ms, 0),
-        time_ms,
-        None,
-        positive(figure("bidPx")),
-        positive(figure("askPx")),
+    native_symbol, order = text(ticker["instId"]), (time_ms, 0)
+    figures = all_positive(list(map(ticker.get, FIGURES)))
+    if figures is not None:
+        last, opened, high, low, volume, quote_volume, bid, ask = figures
+        # In the order of its fields: with their names it takes 0.5 us more.
+        return Day(native_symbol, last, opened, high, low, volume, quote_volume, order, time_ms, None, bid, ask)
+    return Day(
+        native=native_symbol,
+        price=price(ticker["last"]),
+        open24h=positive(ticker.get("open24h")),
+        high24h=positive(ticker.get("high24h")),
+        low24h=positive(ticker.get("low24h")),
+        volume24h=amount(ticker.get("vol24h")),
+        quote_volume24h=amount(ticker.get("volCcy24h")),
+        order=order,
+        exchange_time_ms=time_ms,
+        bid=positive(ticker.get("bidPx")),
+        ask=positive(ticker.get("askPx")),
     )
 
 

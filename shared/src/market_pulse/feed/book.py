@@ -187,6 +187,8 @@ def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
 
 def _after(known: tuple[float, float] | None, order: tuple[int, int]) -> tuple[float, float]:
     """Return a channel's order; what bears the numbers of the last message but says something else comes after it."""
-    if known is not None and int(known[0]) == order[0] and known[1] == order[1]:
+    if known is None or order[0] > known[0]:  # as it is nearly always
+        return order
+    if int(known[0]) == order[0] and known[1] == order[1]:
         return known[0] + TIE, order[1]
     return order

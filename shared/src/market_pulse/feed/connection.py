@@ -43,7 +43,7 @@ class Connection:
     ) -> None:
         self._adapter = adapter
         self._parse = adapter.parse
-        self._frames = FRAMES.labels(adapter.exchange)
+        self._frames = 0  # not counted yet
         self._outdated = OUTDATED_EVENTS.labels(adapter.exchange)
         self._url = url
         self._book = book
@@ -121,6 +121,7 @@ class Connection:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
+            self._count_frames()
             await self._close(socket)
 
     async def _open(self) -> ClientConnection:
@@ -159,7 +160,7 @@ class Connection:
 
     def take(self, frame: bytes, received_time_ms: int) -> None:
         """Take one frame in, whatever it is: what it tells of the market, an answer to us, or nothing that can be used."""
-        self._frames.inc()
+        self._frames += 1
         try:
             events = read(self._parse, frame)
         except FrameError as bad:
@@ -257,6 +258,11 @@ class Connection:
             if self._ponged_s < asked_s:
                 raise FeedLost(f"no pong within {self._adapter.pong_timeout_s:.0f} s")
 
+    def _count_frames(self) -> None:
+        """Tell the metrics how many frames came since the last time: for each frame that would cost 0.5 us."""
+        FRAMES.labels(self._adapter.exchange).inc(self._frames)
+        self._frames = 0
+
     def _silence_limit_s(self) -> float:
         """Return how long this socket may be silent, by what it carries."""
         if not self.delivered:
@@ -268,6 +274,7 @@ class Connection:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = self._clock()
+            self._count_frames()
             limit_s = self._silence_limit_s()
             if self._listed and now_s - self._heard_s > limit_s:
                 raise FeedLost(f"open but silent for {limit_s:.0f} s")
