@@ -8,6 +8,7 @@ import report
 BENCHMARKS = {
     "fanout": "one ticker to many streams, beside what else one would use",
     "aggregate": "ticks in, tickers out, beside the least that can be done",
+    "ingest": "frames in, ticks out, beside other exchange clients",
     "publish": "what publishing one tick costs",
     "end_to_end": "how long a price takes from the exchange to the browser",
 }

@@ -1,0 +1,101 @@
+"""Frames as the simulator writes them at full rate, recorded before anything is measured."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from ccxt import pro
+
+from market_pulse.feed.adapter import Adapter, Listed
+from market_pulse.model import DEFAULT_QUOTE
+from simulator.app import serving
+from simulator.connection import Connection
+from simulator.settings import Settings
+
+FULL_RATE = 200_000.0
+STEP_S = 0.05
+HEADER = {126: 4, 127: 10}  # bytes before the payload, by the second byte; else 2
+MARKS = {  # what tells an exchange's kinds of frames apart
+    "binance": {"ticker": b'@ticker"', "trade": b'@trade"', "bookTicker": b'@bookTicker"'},
+    "bybit": {"tickers": b'"topic":"tickers.', "orderbook.1": b'"topic":"orderbook.1.'},
+    "okx": {"tickers": b'"channel":"tickers"'},
+}
+
+
+class Recorder(Connection):
+    """A client of the simulator that keeps what it is sent."""
+
+    def __init__(self, *, wrapped: bool) -> None:
+        nothing: Any = None
+        super().__init__(nothing, nothing, nothing, wrapped=wrapped)
+        self.payloads: list[bytes] = []
+
+    def write(self, framed: bytes) -> None:
+        self.payloads.append(framed[HEADER.get(framed[1], 2) :])
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one client was sent. `file` has a line per frame, in the order of sending: its kind, a tab, its payload.
+
+    `listing` has the exchange's answer that lists its symbols, `markets` what ccxt makes of that.
+    """
+
+    adapter: Adapter
+    listed: Sequence[Listed]
+    listing: Path
+    markets: Path
+    file: Path
+
+
+async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> Recording:
+    """Let the simulated market happen as fast as it can, and keep what a client that asks for these symbols is sent.
+
+    Bybit and OKX send every event at once here, as if none of their intervals existed; Binance has a real-time channel.
+    """
+    async with serving(Settings(port=0, rate=0)) as running, httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{running.host}:{running.port}{adapter.listing_path}")
+        usual = [one for one in adapter.parse_listing(answer.content) if one.symbol.endswith(f"-{DEFAULT_QUOTE}")][:symbols]
+        markets = await ccxt_markets(adapter.exchange, f"http://{running.host}:{running.port}")
+        engine = running.engine
+        exchange = next(one for name, one in engine.exchanges.items() if name == adapter.exchange)
+        exchange.publisher.pacing = adapter.exchange == "binance"
+        engine.market.focus(one.symbol for one in usual)
+        recorder = Recorder(wrapped=adapter.exchange == "binance")
+        topics = [topic for one in usual for topic in adapter.topics(one.native)]
+        for number, at in enumerate(range(0, len(topics), adapter.topics_per_request)):
+            exchange.answer(recorder, adapter.subscribe(topics[at : at + adapter.topics_per_request], number))
+        engine.rate = FULL_RATE
+        while len(recorder.payloads) < frames:
+            await asyncio.sleep(STEP_S)
+        engine.rate = 0
+        for topic in list(recorder.topics):
+            exchange.unsubscribe(recorder, topic)
+    marks = MARKS[adapter.exchange]
+    lines = [
+        kind.encode() + b"\t" + payload + b"\n"
+        for payload in recorder.payloads
+        for kind, mark in marks.items()
+        if mark in payload and b'"data"' in payload
+    ][:frames]
+    file, listing, made = (folder / f"{adapter.exchange}.{what}" for what in ("frames", "listing", "markets"))
+    file.write_bytes(b"".join(lines))
+    listing.write_bytes(answer.content)
+    made.write_bytes(markets)
+    return Recording(adapter, usual, listing, made, file)
+
+
+async def ccxt_markets(exchange: str, url: str) -> bytes:
+    """Return the markets that ccxt finds at an address, as JSON."""
+    client: Any = getattr(pro, exchange)({"options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}})
+    client.options["fetchMargins"] = False
+    client.urls["api"]["public"] = f"{url}/api/v3" if exchange == "binance" else url
+    client.urls["api"]["rest"] = url
+    try:
+        return orjson.dumps(await client.load_markets())
+    finally:
+        await client.close()

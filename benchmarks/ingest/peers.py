@@ -1,0 +1,34 @@
+"""The environment that cryptofeed runs in."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parents[1]
+PEERS = HERE / "peers"
+WITH_PEERS = os.environ | {"PYTHONPATH": str(HERE)}  # where they find what they share
+CRYPTOFEED = HERE / ".cache" / "cryptofeed"
+# The last version for Python 3.11; it names no version of what it needs, so these are the ones that it is measured with.
+PACKAGES = ("cryptofeed==2.4.1", "redis==8.1.0", "hiredis==3.5.0", "websockets==17.4", "uvloop==0.23.0")
+INSTALL_LIMIT_S = 600
+
+
+def cryptofeed_python() -> str | None:
+    """Return the Python that has cryptofeed, installed now if need be; None, said plainly, where it cannot be installed."""
+    python, stamp = CRYPTOFEED / "bin" / "python", CRYPTOFEED / "installed"
+    print(", ".join(PACKAGES))
+    if stamp.exists() and stamp.read_text() == str(PACKAGES):
+        return str(python)
+    uv = [sys.executable, "-m", "uv"]
+    commands = [
+        [*uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(CRYPTOFEED)],
+        [*uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES],
+    ]
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_LIMIT_S)
+        if done.returncode:
+            print(f"without cryptofeed, which cannot be installed here: {done.stderr.strip()[-300:]}")
+            return None
+    stamp.write_text(str(PACKAGES))
+    return str(python)
