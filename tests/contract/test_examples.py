@@ -9,18 +9,22 @@ from pathlib import Path
 import pytest
 
 from market_pulse.bus import open_bus
+from market_pulse.clock import now_ms
 from support.compose import ROOT
 from support.redis_server import RedisServer, redis_server
+from support.samples import ticker_bytes
 from support.waiting import PATIENCE_S
 
 HERE = Path(__file__).parent
 CHANNEL = "ticker:BTC-USDT"
 NODE_MODULES = HERE / "node_modules"
+PYTHON = (sys.executable, "-u", "-c")
 
 
-def example(language: str, server: RedisServer) -> str:
-    """Return the page's one program in a language, told where this bus is."""
-    (text,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/bus.md").read_text(), re.DOTALL)
+def example(language: str, uses: str, server: RedisServer) -> str:
+    """Return the page's one program in a language that uses a library, told where this bus is."""
+    programs = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/bus.md").read_text(), re.DOTALL)
+    (text,) = [program for program in programs if uses in program]
     assert "redis://127.0.0.1:6379/0" in text
     return str(text).replace("redis://127.0.0.1:6379/0", server.url)
 
@@ -38,13 +42,16 @@ class Program:
 
 
 @pytest.mark.parametrize(
-    ("language", "command"),
+    ("language", "uses", "command", "silence"),
     [
-        pytest.param("python", (sys.executable, "-u", "-c"), id="Python"),
+        pytest.param("python", "market_pulse", PYTHON, "BTC-USDT 64000.5 stale", id="our client"),
+        pytest.param("python", "redis.asyncio", PYTHON, "not live", id="redis-py"),
         pytest.param(
             "js",
+            "ioredis",
             ("node", "--input-type=module", "--eval"),
-            id="Node",
+            "not live",
+            id="ioredis",
             marks=pytest.mark.skipif(
                 shutil.which("node") is None or not (NODE_MODULES / "ioredis").exists(),
                 reason="no node on the PATH, or its packages are not installed (`make check` does)",
@@ -52,30 +59,32 @@ class Program:
         ),
     ],
 )
-async def test_a_subscriber_of_the_docs(language: str, command: tuple[str, ...]) -> None:
+async def test_a_subscriber_of_the_docs(language: str, uses: str, command: tuple[str, ...], silence: str) -> None:
     async with redis_server() as server, open_bus(server.url) as bus:
 
-        async def keep(seq: int) -> str:
-            message = f'{{"symbol":"BTC-USDT","price":64000.5,"quality":"ok","seq":{seq}}}'
+        async def keep(seq: int) -> bytes:
+            slow_start_ms = 60_000  # a time to come is as good as now, however long the program takes to start
+            message = ticker_bytes(seq=seq, price=64000.5, time_ms=now_ms() + slow_start_ms)
             await bus.client.set(f"last:{CHANNEL}", message)
             return message
 
         await keep(5)
         process = await asyncio.create_subprocess_exec(
-            *command, example(language, server), cwd=HERE, stdout=asyncio.subprocess.PIPE
+            *command, example(language, uses, server), cwd=HERE, stdout=asyncio.subprocess.PIPE
         )
         program = Program(process)
         try:
             assert await program.line() == "BTC-USDT 64000.5 ok", "the last value first"
-            await bus.client.publish(CHANNEL, await keep(6))
+            message = await keep(6)
+            await bus.client.publish(CHANNEL, message)
             assert await program.line() == "BTC-USDT 64000.5 ok"
-            await bus.client.publish(CHANNEL, await keep(6))  # old news: nothing is printed
+            await bus.client.publish(CHANNEL, message)  # old news: nothing is printed
             await bus.client.publish(CHANNEL, await keep(9))
             assert [await program.line(), await program.line()] == ["missed 2", "BTC-USDT 64000.5 ok"]
             await keep(12)  # as if published while the subscriber is away
             await bus.client.client_kill_filter(_type="pubsub")
             assert [await program.line(), await program.line()] == ["missed 2", "BTC-USDT 64000.5 ok"]
-            assert "not live" in await program.line(), "silence is told"
+            assert silence in await program.line(), "silence is told"
         finally:
             process.kill()
             await process.wait()

@@ -96,6 +96,9 @@ async def test_nonsense_is_refused(stack: Stack) -> None:
     unknown = await run("watch", "NOSUCHCOIN", "--json", *gateway(stack))
     assert unknown.code == 1
     assert "404" in unknown.errors
+    unlisted = await run("watch", "NOSUCHCOIN", "--json", *bus(stack))
+    assert (unlisted.code, unlisted.text) == (1, "")
+    assert "lists NOSUCHCOIN-USDT" in unlisted.errors
 
 
 async def test_tail(stack: Stack) -> None:
@@ -160,6 +163,12 @@ async def test_the_doctor_names_a_proxy_that_buffers(stack: Stack) -> None:
     (stream,) = [finding for finding in examined.objects if finding["check"] == "stream"]
     assert stream["result"] == "wrong"
     assert "buffers" in stream["saw"]
+
+
+async def test_a_watcher_is_told_at_once_that_the_bus_is_away() -> None:
+    watching = await run("watch", "BTC", "--json", "--redis", f"redis://127.0.0.1:{free_port()}")
+    assert (watching.code, watching.text) == (1, "")
+    assert "market-pulse: " in watching.errors
 
 
 async def test_the_doctor_names_what_is_away() -> None:

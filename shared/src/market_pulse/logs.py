@@ -56,6 +56,12 @@ def configure_logs(service: str, level: str, log_format: LogFormat) -> None:
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:
-    """Return a logger: `log.info("feed connected", exchange="okx")`, a constant message and the facts as fields."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("market_pulse")
+    """Return a logger: `log.info("feed connected", exchange="okx")`, a constant message and the facts as fields.
+
+    It is the standard library's `market_pulse` also before `configure_logs`: in a program of somebody else's, that program's
+    own rules hold for it, and standard output stays that program's.
+    """
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger("market_pulse"), wrapper_class=structlog.stdlib.BoundLogger
+    )
     return logger

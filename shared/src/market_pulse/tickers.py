@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .codec import CodecError
+from .codec import LARGEST_INTEGER, CodecError
 
 STALE_AFTER_MS = 5_000
 DOWN_AFTER_MS = STALE_AFTER_MS + 60_000
@@ -112,6 +112,6 @@ def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
 def _grow_older(source: dict[str, Any], elapsed_ms: int) -> None:
     age_ms = source.get("ageMs")
     if isinstance(age_ms, int | float):
-        source["ageMs"] = age_ms + elapsed_ms
+        source["ageMs"] = min(age_ms + elapsed_ms, LARGEST_INTEGER)
         if source["ageMs"] >= SOURCE_STALE_AFTER_MS:
             source["state"] = "stale"

@@ -4,8 +4,9 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.watch import STALE_AFTER_MS, Board
+from cli.watch import Board
 from market_pulse.model import Symbol
+from market_pulse.tickers import STALE_AFTER_MS
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 NOW_MS = 1_790_000_000_000
@@ -27,11 +28,11 @@ def test_a_price_is_live_for_as_long_as_it_is_renewed() -> None:
     board = Board([BTC, ETH])
     assert "waiting" in drawn(board, NOW_MS)
     board.take(ticker(), NOW_MS)
-    text = drawn(board, NOW_MS + STALE_AFTER_MS)
+    text = drawn(board, NOW_MS + STALE_AFTER_MS - 1)
     assert "64,000.5" in text
     assert "-1.50 %" in text
     assert "● ok" in text
-    assert "○ stale" in drawn(board, NOW_MS + STALE_AFTER_MS + 1)
+    assert "○ stale" in drawn(board, NOW_MS + STALE_AFTER_MS)
     board.take(ticker(), NOW_MS + 9_000)
     assert board.quality(BTC, NOW_MS + 9_000) == "ok"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pulse.codec import CodecError, decode_ticker
+from market_pulse.codec import LARGEST_INTEGER, CodecError, decode_ticker
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of, read_ticker
 from support.samples import NOW_MS, ticker_bytes
 
@@ -124,3 +124,12 @@ def test_line_breaks_are_taken_out() -> None:
     """A line break would end the event's data early."""
     pretty = orjson.dumps(orjson.loads(ticker_bytes()), option=orjson.OPT_INDENT_2)
     assert read_ticker("BTC-USDT", pretty, NOW_MS, live=True).data == ticker_bytes()
+
+
+@pytest.mark.parametrize("age_ms", [0, LARGEST_INTEGER])
+def test_what_was_readable_stays_readable(age_ms: int) -> None:
+    """However old a source calls itself: what cannot be read cannot tell anybody that it is stale."""
+    data = ticker_bytes().replace(b'"ageMs":100', b'"ageMs":%d' % age_ms)
+    assert decode_ticker(data)
+    aged = decode_ticker(as_of(read_ticker("BTC-USDT", data, NOW_MS, live=True), NOW_MS + STALE_AFTER_MS))
+    assert aged.quality == "stale"

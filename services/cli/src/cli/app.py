@@ -11,6 +11,7 @@ import httpx
 import typer
 
 from market_pulse.bus import BusError
+from market_pulse.client import UnlistedError
 from market_pulse.logs import configure_logs
 from market_pulse.model import Symbol, parse_symbol
 
@@ -141,7 +142,7 @@ def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
         where = getattr(failed, "_request", None)  # `request` raises where there is none
         typer.echo(f"market-pulse: {f'{where.url}: ' if where else ''}{str(failed) or type(failed).__name__}", err=True)
         raise typer.Exit(1) from failed
-    except (BusError, OSError) as failed:
+    except (BusError, UnlistedError, OSError) as failed:
         typer.echo(f"market-pulse: {failed}", err=True)
         raise typer.Exit(1) from failed
     raise typer.Exit(0 if well else 1)

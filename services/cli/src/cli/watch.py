@@ -10,17 +10,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from market_pulse import channels
 from market_pulse.bus import BusError, open_bus
+from market_pulse.client import subscribe
 from market_pulse.clock import now_ms
+from market_pulse.codec import encode_ticker
 from market_pulse.model import Symbol
+from market_pulse.tickers import STALE_AFTER_MS
 
 from . import gateway
-from .bus_tail import messages
 from .output import Output
 
 REFRESH_HZ = 8
-STALE_AFTER_MS = 5_000  # a living aggregator repeats each ticker every second
 QUALITIES = {"ok": ("● ok", "green"), "single": ("◐ single", "yellow"), "disputed": ("◑ disputed", "yellow")}
 NOT_LIVE = {"stale": ("○ stale", "red"), "down": ("✕ down", "red")}
 
@@ -54,7 +54,7 @@ class Board:
         if ticker is None:
             return "waiting"
         quality: str = ticker["quality"]
-        if quality in QUALITIES and time_ms - self._renewed_ms[symbol] > STALE_AFTER_MS:
+        if quality in QUALITIES and time_ms - self._renewed_ms[symbol] >= STALE_AFTER_MS:
             return "stale"
         return quality
 
@@ -102,21 +102,21 @@ async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[
     """Yield the same messages, read from the bus itself.
 
     Raises:
-        BusError: Redis cannot be reached.
+        BusError: Redis cannot be reached at the start.
+        UnlistedError: no exchange lists one of the symbols.
     """
-    names = [channels.ticker(symbol) for symbol in symbols]
+    gaps: list[str] = []
+
+    def on_gap(symbol: Symbol, missed: int | None) -> None:
+        gaps.append(f"{symbol}: {'some' if missed is None else missed} missed")
+
     async with open_bus(redis_url) as bus:
-        last = await bus.last(*names)
-    for data in last:
-        if data is not None:
-            ticker = orjson.loads(data)
-            if now_ms() - ticker["aggregatedTime"] < STALE_AFTER_MS:  # an older one is nobody's price any more
-                yield {"type": "ticker", "data": ticker}
-    async with aclosing(messages(redis_url, names)) as incoming:
-        async for message in incoming:
-            if message.missed:
-                yield {"type": "resync", "data": {"reason": "messages were missed"}}
-            yield {"type": "ticker", "data": orjson.loads(message.data)}
+        await bus.ping()
+    async with aclosing(subscribe(*symbols, redis_url=redis_url, on_gap=on_gap)) as tickers:
+        async for ticker in tickers:
+            if gaps:
+                yield {"type": "resync", "data": {"reason": gaps.pop()}}
+            yield {"type": "ticker", "data": orjson.loads(encode_ticker(ticker))}
 
 
 async def show(events: AsyncGenerator[Event], symbols: Sequence[Symbol], output: Output) -> bool:

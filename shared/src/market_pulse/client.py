@@ -1,0 +1,210 @@
+"""Prices for a program of one's own: each symbol's last ticker first, then every one that is published, as typed values.
+
+async for ticker in subscribe("BTC", "ETH"):
+    print(ticker.symbol, ticker.price, ticker.quality)
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from . import channels
+from .bus import Bus, BusError, open_bus
+from .clock import now_ms
+from .codec import CodecError, decode_ticker
+from .logs import get_logger
+from .model import Symbol, Ticker, parse_symbol, unique
+from .subscriber import Subscriber
+from .tickers import LatestTicker, as_of, read_ticker
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+LAG_LIMIT_MS = 1_000
+"""How far a ticker that is handed out may be behind its symbol's newest. A reader slower than that is taken to the newest."""
+MAX_WAITING = 200
+"""Tickers that may wait for their reader, per symbol: four seconds of the busiest. Beyond it, the newest of each remain."""
+LOOK_INTERVAL_S = 0.5
+
+OnGap = Callable[[Symbol, int | None], None]
+"""Told how many of a symbol's tickers were missed, just before the next is handed out.
+
+None: counting began anew, and nobody knows.
+"""
+
+log = get_logger()
+
+
+class UnlistedError(LookupError):
+    """None of the exchanges that have said what they list has these symbols: nothing would ever come."""
+
+    def __init__(self, symbols: Sequence[Symbol], exchanges: Sequence[str]) -> None:
+        super().__init__(f"no exchange ({', '.join(exchanges)}) lists {', '.join(symbols)}")
+        self.symbols, self.exchanges = symbols, exchanges
+
+
+def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap | None = None) -> AsyncGenerator[Ticker]:
+    """Return the tickers of symbols, without end: the last of each that is known, and then each as it is published.
+
+    - To subscribe is to ask: a listed symbol that does not stream yet begins to.
+    - A ticker that is not renewed for five seconds comes again with quality `stale`, and a minute later as `down`, without a
+      price. So the last one that was handed out is always true, whoever is away: exchange, aggregator or Redis.
+    - Where Redis is away, also at the start, this waits and tries again, with a warning in the log `market_pulse`. Then come
+      the last values, and live tickers again.
+    - A reader who does not keep up is handed the newest. What it missed so, or by a lost connection, is told to `on_gap`.
+
+    Whoever leaves the loop early closes what this returns, best by `contextlib.aclosing`.
+
+    Args:
+        symbols: as users write them: `btc` is BTC-USDT.
+        redis_url: as `market_pulse.bus.connect` takes it.
+        on_gap: told of tickers that were missed. Must not wait.
+
+    Raises:
+        ValueError: no symbol, or a text that is none; at the first step, a URL that is none.
+        UnlistedError: at the first step, as far as is known by then what exchanges list.
+    """
+    wanted = unique(map(parse_symbol, symbols))
+    if not wanted:
+        raise ValueError("name a symbol to subscribe to, for example BTC")
+    return _follow(wanted, redis_url, Inbox(wanted, on_gap))
+
+
+async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> AsyncGenerator[Ticker]:
+    news = asyncio.Event()
+    first = asyncio.Event()
+    names = [channels.ticker(symbol) for symbol in symbols]
+
+    def take(channel: str, data: bytes, *, live: bool = True) -> None:
+        try:
+            inbox.take(Symbol(channel.removeprefix("ticker:")), data, now_ms(), live=live)
+        except CodecError as wrong:  # its number is missing, so the next one tells of a gap
+            log.debug("not a ticker", channel=channel, cause=str(wrong))
+        news.set()
+
+    async with open_bus(redis_url) as bus:
+
+        async def read_last(_: bool) -> None:
+            for name, data in zip(names, await bus.last(*names), strict=True):
+                if data is not None:
+                    take(name, data, live=False)
+            first.set()
+
+        def ended(_: object) -> None:
+            first.set()
+            news.set()
+
+        subscriber = Subscriber(bus.client, take, read_last)
+        await subscriber.subscribe(*names)
+        following = asyncio.create_task(subscriber.run())
+        following.add_done_callback(ended)
+        try:
+            await first.wait()
+            await _refuse_unlisted(bus, symbols)
+            clock = asyncio.get_running_loop().time
+            look_at = clock()
+            while not following.done():
+                if clock() >= look_at:
+                    inbox.age(now_ms())
+                    look_at = clock() + LOOK_INTERVAL_S
+                if ticker := inbox.next(now_ms()):
+                    yield ticker
+                    continue
+                news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_INTERVAL_S):
+                        await news.wait()
+            following.result()  # it ends by a mistake of ours alone
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def _refuse_unlisted(bus: Bus, symbols: Sequence[Symbol]) -> None:
+    try:
+        listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
+    except BusError:
+        return  # away again: what it lists is not known
+    unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
+    if listings and unlisted:
+        raise UnlistedError(unlisted, sorted(listings))
+
+
+class _Received(NamedTuple):
+    """A ticker as it was published, and what it takes to tell its age."""
+
+    ticker: Ticker
+    latest: LatestTicker
+
+
+@dataclass(slots=True)
+class _Known:
+    """A symbol's newest ticker, the one that was handed out last, and how stale that was called."""
+
+    newest: _Received
+    told: _Received | None = None
+    level: int = 0
+
+
+class Inbox:
+    """What has come for one reader and waits, in order; and what the reader was told last. Pure: time is an argument.
+
+    The newest ticker of each symbol always either waits or was handed out.
+    """
+
+    def __init__(self, symbols: Iterable[Symbol], on_gap: OnGap | None = None) -> None:
+        self._waiting: deque[_Received] = deque()
+        self._most = MAX_WAITING * len(tuple(symbols))
+        self._known: dict[Symbol, _Known] = {}
+        self._on_gap = on_gap
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self, symbol: Symbol, data: bytes, now_ms: int, *, live: bool) -> None:
+        """Take in a message of a symbol's channel, or, unless `live`, its last value. What is no news is passed over.
+
+        Raises:
+            CodecError: not a ticker of this symbol.
+        """
+        received = _Received(decode_ticker(data), read_ticker(symbol, data, now_ms, live=live))
+        known = self._known.get(symbol)
+        if known is None:
+            self._known[symbol] = _Known(received)
+        elif received.latest.supersedes(known.newest.latest):
+            known.newest = received
+        else:
+            return
+        self._waiting.append(received)
+        if len(self._waiting) > self._most:
+            self._waiting = deque(one for one in self._waiting if one is self._known[one.ticker.symbol].newest)
+
+    def age(self, now_ms: int) -> None:
+        """Have those symbols told of again whose ticker has become stale, or down, since it was handed out."""
+        for known in self._known.values():
+            level = known.newest.latest.staleness(now_ms)
+            if known.told is known.newest and level > known.level:
+                known.level = level
+                self._waiting.append(known.newest)
+
+    def next(self, now_ms: int) -> Ticker | None:
+        """Return the next ticker to hand out, as it must be read now, or None where nothing is to be told."""
+        while self._waiting:
+            received = self._waiting.popleft()
+            known = self._known[received.ticker.symbol]
+            if known.newest.latest.aggregated_time_ms - received.latest.aggregated_time_ms > LAG_LIMIT_MS:
+                continue
+            self._tell_gap(known.told, received)
+            known.told, known.level = received, received.latest.staleness(now_ms)
+            return received.ticker if known.level == 0 else decode_ticker(as_of(received.latest, now_ms))
+        return None
+
+    def _tell_gap(self, told: _Received | None, received: _Received) -> None:
+        if told is None or self._on_gap is None:
+            return
+        step = received.ticker.seq - told.ticker.seq
+        if step > 1:
+            self._on_gap(received.ticker.symbol, step - 1)
+        elif step < 0:
+            self._on_gap(received.ticker.symbol, None)

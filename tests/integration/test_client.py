@@ -1,0 +1,128 @@
+"""A program that subscribes, on a real bus that comes and goes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from market_pulse.bus import Bus, open_bus
+from market_pulse.client import UnlistedError, subscribe
+from market_pulse.clock import now_ms
+from market_pulse.model import Symbol, Ticker
+from support.redis_server import RedisServer, redis_server
+from support.waiting import PATIENCE_S, free_port, until
+
+from .bus_fixtures import BTC, ETH, TICKER
+
+
+class Program:
+    """Reads what is handed to it, and is told of gaps."""
+
+    def __init__(self, url: str, *symbols: str) -> None:
+        self.gaps: list[tuple[Symbol, int | None]] = []
+        self.tickers = subscribe(*symbols, redis_url=url, on_gap=lambda symbol, missed: self.gaps.append((symbol, missed)))
+
+    async def next(self) -> Ticker:
+        async with asyncio.timeout(PATIENCE_S):
+            return await anext(self.tickers)
+
+
+@contextlib.asynccontextmanager
+async def program(url: str, *symbols: str) -> AsyncIterator[Program]:
+    running = Program(url, *symbols)
+    async with contextlib.aclosing(running.tickers):
+        yield running
+
+
+@pytest.fixture
+async def bus(server: RedisServer) -> AsyncIterator[Bus]:
+    async with open_bus(server.url) as opened:
+        yield opened
+
+
+async def publish(bus: Bus, price: float, symbol: Symbol = BTC, seq: int = 0) -> None:
+    await bus.publish_tickers([replace(TICKER, symbol=symbol, price=price, seq=seq, aggregated_time_ms=now_ms())])
+
+
+async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: RedisServer) -> None:
+    await publish(bus, 1.0)
+    await publish(bus, 2.0)
+    async with program(server.url, "btc", "ETH-USDT", "BTC") as reader:
+        first = await reader.next()
+        assert (first.symbol, first.seq, first.price, first.quality) == (BTC, 2, 2.0, "single")
+        assert await bus.demanded() == {BTC, ETH}, "to subscribe is to ask"
+        await publish(bus, 3.0)
+        await publish(bus, 10.0, ETH)
+        assert [(one.symbol, one.seq, one.price) for one in (await reader.next(), await reader.next())] == [
+            (BTC, 3, 3.0),
+            (ETH, 1, 10.0),
+        ]
+        assert reader.gaps == []
+    await until(lambda: _demands_nothing(bus))
+
+
+async def test_what_was_lost_with_a_connection_is_told(bus: Bus, server: RedisServer) -> None:
+    await publish(bus, 1.0)
+    async with program(server.url, "BTC") as reader:
+        await reader.next()
+        await publish(bus, 2.0)
+        await bus.client.client_kill_filter(_type="pubsub")
+        await bus.client.config_set("maxclients", "1")  # nobody comes in until more has been published
+        await publish(bus, 3.0)
+        await publish(bus, 4.0)
+        await bus.client.config_set("maxclients", "1000")
+        seen = [await reader.next()]
+        while seen[-1].seq < 4:
+            seen.append(await reader.next())
+    handed_out = {ticker.seq for ticker in seen}
+    assert sum(missed or 0 for _, missed in reader.gaps) + len(handed_out) == 3
+    assert seen[-1].price == 4.0
+
+
+async def test_redis_away_at_the_start_and_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    async with program(f"redis://127.0.0.1:{port}/0", "BTC") as reader:
+        waiting = asyncio.create_task(reader.next())
+        await until(lambda: "bus subscription lost" in caplog.text)
+        async with redis_server(port) as server, open_bus(server.url) as bus:
+            await publish(bus, 1.0)
+            assert (await waiting).price == 1.0
+        away = await reader.next()  # the server is gone, and nothing renews the price
+        assert (away.seq, away.price, away.quality) == (1, 1.0, "stale")
+        async with redis_server(port) as server, open_bus(server.url) as bus:
+            await publish(bus, 2.0, seq=1)
+            back = await reader.next()
+            assert (back.seq, back.price, back.quality) == (2, 2.0, "single")
+        assert reader.gaps == []
+
+
+async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: Bus, server: RedisServer) -> None:
+    await publish(bus, 1.0)
+    async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
+        assert (await reader.next()).symbol == BTC, "nobody has said yet what is listed"
+    await bus.publish_listing("okx", [BTC])
+    await bus.publish_listing("bybit", [])
+    async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
+        with pytest.raises(UnlistedError, match="NOSUCHCOIN-USDT") as refused:
+            await reader.next()
+    assert (refused.value.symbols, refused.value.exchanges) == ([Symbol("NOSUCHCOIN-USDT")], ["okx"])
+
+
+async def test_messages_that_are_none_are_passed_over(bus: Bus, server: RedisServer) -> None:
+    await bus.client.set("last:ticker:BTC-USDT", b"nonsense")
+    async with program(server.url, "BTC") as reader:
+        waiting = asyncio.create_task(reader.next())
+        await until(lambda: _is_demanded(bus))
+        await bus.client.publish("ticker:BTC-USDT", b"{}")
+        await publish(bus, 1.0)
+        assert (await waiting).price == 1.0
+
+
+async def _demands_nothing(bus: Bus) -> bool:
+    return not await bus.demanded()
+
+
+async def _is_demanded(bus: Bus) -> bool:
+    return BTC in await bus.demanded()
