@@ -103,15 +103,15 @@ def _node(place: Place) -> list[str]:
     return ["node", str(CACHE / "node" / "server.js")]
 
 
-def _node_missing() -> str | None:
-    """Install ioredis, if that has not been done before, where the server finds it."""
+def missing_node() -> str | None:
+    """Install what the peers on Node import, if that has not been done before; say why that is not possible."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "no Node here"
     folder = CACHE / "node"
     folder.mkdir(parents=True, exist_ok=True)
     for file in (PEERS / "node").glob("*.js*"):
         shutil.copy(file, folder)
-    if (folder / "node_modules" / "ioredis").exists():
+    if all((folder / "node_modules" / package).exists() for package in ("ioredis", "ws")):
         return None
     installed = subprocess.run(["npm", "ci", "--silent"], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     return f"npm ci failed: {installed.stderr[-200:]}" if installed.returncode else None
@@ -146,7 +146,7 @@ NODE = Server(
     name="Node + ioredis",
     command=_node,
     version=lambda: f"node {program('node', '--version')}, ioredis of peers/node/package-lock.json",
-    missing=_node_missing,
+    missing=missing_node,
 )
 SSE_STARLETTE = Server(
     name="sse-starlette",

@@ -168,10 +168,13 @@ class Group:
     bytes_per_s: float | None = None
 
 
-def readers(port: int, groups: Sequence[Group], cores: set[int]) -> Tool:
-    """Start the program that reads streams; nothing is connected yet."""
+def readers(port: int, groups: Sequence[Group], cores: set[int], *, only_news: bool = False) -> Tool:
+    """Start the program that reads streams; nothing is connected yet.
+
+    With `only_news` a tick is one whose `exchangeTime` is later than any before, and its age is counted from there.
+    """
     arguments = [f"{one.name}:{one.count}:{-1 if one.bytes_per_s is None else one.bytes_per_s}:{one.path}" for one in groups]
-    return Tool(compiled(HERE / "load" / "readers.c"), port, *arguments, cores=cores)
+    return Tool(compiled(HERE / "load" / "readers.c"), f"{port}/news" if only_news else port, *arguments, cores=cores)
 
 
 def publisher(port: int, messages: Path, cores: set[int], *, by_http: bool) -> Tool:

@@ -1,16 +1,18 @@
 /* Reads many event streams at once, strictly, and times each tick.
  *
- *     readers PORT NAME:COUNT:BYTES_PER_S:PATH...
+ *     readers PORT[/news] NAME:COUNT:BYTES_PER_S:PATH...
  *
  * Each argument after the port is a group of streams: how many, how fast each is read (-1: as it comes, 0: never), and what is
  * asked for. 100 streams share a source address. A command is a line on stdin, its answer a line of JSON on stdout:
  *
  *     open      connect every stream; answered when each has its head, or has failed
  *     window    count anew from here
- *     report    what was read since; times in milliseconds
+ *     report    what was read since, in all and by group; times in milliseconds
  *     churn N   open N more streams of the first group's path and reset each at some moment of its life
  *
  * A tick is an event whose data has a member "quoteVolume24h", which is when it was published: Unix seconds with six decimals.
+ * With /news it is one whose "exchangeTime", Unix milliseconds, is later than any before of that stream and that symbol (up to 8
+ * of them), and not the first.
  * Whatever is not HTTP/1.1 with a chunked or unbounded body of well-formed events ends its stream and counts as an error.
  */
 #include <arpa/inet.h>
@@ -28,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MEMBER "\"quoteVolume24h\":"
-enum { PER_ADDRESS = 100, IN_FLIGHT = 128, MSS = 1448, READ_BYTES = 256 * 1024, LONGEST_LINE = 64 * 1024, MOST_GROUPS = 8 };
+#define SYMBOL "\"symbol\":\""
+enum { PER_ADDRESS = 100, IN_FLIGHT = 128, MSS = 1448, READ_BYTES = 256 * 1024, LONGEST_LINE = 64 * 1024, MOST_GROUPS = 64, MOST_SYMBOLS = 8 };
 enum { HALF_BITS = 6, HALF = 1 << HALF_BITS, BUCKETS = 32 * HALF, SLOW_TICK_MS = 10 };
 
 struct histogram { uint64_t counts[BUCKETS], total; int64_t largest; };
@@ -43,6 +45,8 @@ struct group {
     uint64_t ticks, others, bytes, reads;
     struct histogram age;
 };
+
+struct seen { uint32_t symbol; int64_t stamp_us; };
 
 enum state { IDLE, CONNECTING, HEAD, BODY };
 enum phase { SIZE, DATA, DATA_END, LAST };
@@ -58,11 +62,14 @@ struct stream {
     uint64_t chunk_left;
     int64_t started_us, stamp_us;
     double allowance;
+    struct seen seen[MOST_SYMBOLS];
     char *line; /* the start of a line (or of the head) whose end has not come yet */
     size_t line_length, line_room;
 };
 
 static struct sockaddr_in server;
+static const char *member = "\"quoteVolume24h\":";
+static bool only_news;
 static struct group groups[MOST_GROUPS];
 static int group_count, stream_count, epoll_fd;
 static struct stream *streams;
@@ -152,6 +159,7 @@ static void start_stream(struct stream *s, int number, bool of_churn) {
     s->has_data = s->is_named = false;
     s->stamp_us = 0;
     s->allowance = 0;
+    memset(s->seen, 0, sizeof s->seen);
     s->started_us = now_us(CLOCK_MONOTONIC);
     watch(s, EPOLL_CTL_ADD, EPOLLOUT);
     if (connect(s->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS) end_stream(s, false);
@@ -167,21 +175,36 @@ static void keep(struct stream *s, const char *text, size_t length) {
 }
 
 static int64_t stamp_of(struct group *g, const char *line, size_t length) {
-    static const size_t member = sizeof MEMBER - 1;
-    if (g->stamp_at + member >= length || memcmp(line + g->stamp_at, MEMBER, member) != 0) {
-        const char *found = memmem(line, length, MEMBER, member);
+    size_t member_length = strlen(member);
+    if (g->stamp_at + member_length >= length || memcmp(line + g->stamp_at, member, member_length) != 0) {
+        const char *found = memmem(line, length, member, member_length);
         if (found == NULL) return 0;
         g->stamp_at = (size_t)(found - line);
     }
     int64_t us = 0;
     int decimals = -1;
-    for (const char *at = line + g->stamp_at + member; at < line + length && decimals < 6; at++) {
+    for (const char *at = line + g->stamp_at + member_length; at < line + length && decimals < 6; at++) {
         if (*at == '.' && decimals < 0) decimals = 0;
         else if (*at < '0' || *at > '9') break;
         else us = us * 10 + (*at - '0'), decimals += decimals >= 0;
     }
     for (decimals = decimals < 0 ? 0 : decimals; decimals < 6; decimals++) us *= 10; /* shortest form has no zeros at the end */
-    return us;
+    return only_news ? us / 1000 : us;
+}
+
+/* Whether a symbol's time is later than all that the stream has had of it, the first of which is no news. */
+static bool is_news(struct stream *s, const char *line, size_t length, int64_t stamp_us) {
+    const char *name = memmem(line, length, SYMBOL, sizeof SYMBOL - 1);
+    if (name == NULL) return false;
+    uint32_t symbol = 2166136261u;
+    for (name += sizeof SYMBOL - 1; name < line + length && *name != '"'; name++) symbol = (symbol ^ (uint8_t)*name) * 16777619u;
+    for (struct seen *one = s->seen; one < s->seen + MOST_SYMBOLS; one++) {
+        if (one->symbol != symbol && one->stamp_us != 0) continue;
+        bool later = one->stamp_us != 0 && stamp_us > one->stamp_us;
+        *one = (struct seen){symbol, stamp_us > one->stamp_us ? stamp_us : one->stamp_us};
+        return later;
+    }
+    return false;
 }
 
 /* One line of the event stream, without its end. Returns false when the stream is not well-formed. */
@@ -196,7 +219,7 @@ static bool take_line(struct stream *s, const char *line, size_t length, int64_t
     } else if (length >= 5 && memcmp(line, "data:", 5) == 0) {
         s->has_data = true;
         int64_t stamp_us = stamp_of(g, line, length);
-        if (stamp_us) s->stamp_us = stamp_us;
+        if (stamp_us && (!only_news || is_news(s, line, length, stamp_us))) s->stamp_us = stamp_us;
     } else if (!(line[0] == ':' || (length >= 3 && memcmp(line, "id:", 3) == 0) || (length >= 6 && memcmp(line, "event:", 6) == 0) ||
                  (length >= 6 && memcmp(line, "retry:", 6) == 0))) {
         wrong(s, "not a field of an event", line, length);
@@ -363,7 +386,14 @@ static void report(void) {
     double wall_s = (double)(now_us(CLOCK_MONOTONIC) - window_started_us) / 1e6;
     printf("{\"seconds\":%.6f,\"cpu_s\":%.6f,\"errors\":%lu,\"error\":\"", wall_s, cpu_s() - window_cpu_s, errors);
     for (const char *c = first_error; *c; c++) putchar(*c < ' ' || *c == '"' || *c == '\\' ? ' ' : *c);
-    printf("\",\"groups\":{");
+    static struct histogram all;
+    memset(&all, 0, sizeof all);
+    for (struct group *g = groups; g < groups + group_count; g++) {
+        for (int i = 0; i < BUCKETS; i++) all.counts[i] += g->age.counts[i];
+        all.total += g->age.total;
+    }
+    printf("\",\"ticks\":%lu,\"p50_ms\":%.3f,\"p99_ms\":%.3f", all.total, percentile_ms(&all, 0.5), percentile_ms(&all, 0.99));
+    printf(",\"groups\":{");
     for (struct group *g = groups; g < groups + group_count; g++)
         printf("%s\"%s\":{\"open\":%d,\"ended\":%d,\"finished\":%d,\"ticks\":%lu,\"others\":%lu,\"bytes\":%lu,\"reads\":%lu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
                "\"max_ms\":%.3f}", g == groups ? "" : ",", g->name, g->open, g->ended, g->finished, g->ticks, g->others, g->bytes, g->reads,
@@ -414,8 +444,9 @@ static void go_on(void) {
 int main(int count, char **arguments) {
     char input[4096];
     size_t input_length = 0;
-    if (count < 3 || count - 2 > MOST_GROUPS) return fprintf(stderr, "readers PORT NAME:COUNT:BYTES_PER_S:PATH...\n"), 2;
+    if (count < 3 || count - 2 > MOST_GROUPS) return fprintf(stderr, "readers PORT[/news] NAME:COUNT:BYTES_PER_S:PATH...\n"), 2;
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arguments[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if ((only_news = strstr(arguments[1], "/news") != NULL)) member = "\"exchangeTime\":";
     for (int i = 2; i < count; i++) {
         struct group *g = &groups[group_count++];
         g->name = strsep(&arguments[i], ":");

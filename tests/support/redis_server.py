@@ -38,6 +38,11 @@ class RedisServer:
         async with open_bus(self.url) as bus:
             await until(lambda: answers(bus))
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -110,9 +110,9 @@ class Stack:
     async def heal(self) -> None:
         (await self.control.delete("/control/faults")).raise_for_status()
 
-    async def limit_market(self, symbols: list[str], events_per_s: float) -> None:
+    async def limit_market(self, symbols: list[str], events_per_s: float, *, evenly: bool = False) -> None:
         """Let only these symbols move, so many times a second in all."""
-        change = {"events_per_s": events_per_s, "symbols": symbols}
+        change = {"events_per_s": events_per_s, "symbols": symbols, "evenly": evenly}
         (await self.control.post("/control/rate", json=change)).raise_for_status()
 
     async def ready(self) -> bool:

@@ -21,10 +21,14 @@ class _Body(BaseModel):
 
 
 class RateChange(_Body):
-    """How many market events per second; on these symbols alone, or (absent or null) on all."""
+    """How many market events per second; on these symbols alone, or (absent or null) on all.
+
+    Each has its share by how much it is traded, or evenly.
+    """
 
     events_per_s: float = Field(ge=0, le=200_000)
     symbols: list[str] | None = Field(default=None, min_length=1)
+    evenly: bool = False
 
 
 class MarketMove(_Body):
@@ -100,7 +104,7 @@ class _Control:
         unknown = set(change.symbols or ()) - self._engine.market.symbols()
         if unknown:
             raise _unprocessable([f"symbols: {', '.join(sorted(unknown))} listed nowhere"])
-        self._engine.market.focus(change.symbols)
+        self._engine.market.focus(change.symbols, evenly=change.evenly)
         self._engine.rate = change.events_per_s
         return _json(self._state())
 

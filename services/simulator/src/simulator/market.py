@@ -256,14 +256,18 @@ class Market:
         """Return every symbol that some exchange lists."""
         return {listing.symbol for listing in self.listings}
 
-    def focus(self, symbols: Iterable[str] | None) -> None:
-        """Let events happen to these symbols alone; None gives all of them their share again."""
+    def focus(self, symbols: Iterable[str] | None, *, evenly: bool = False) -> None:
+        """Let events happen to these symbols alone; None gives all of them their share again.
+
+        Each has its share by how much it is traded, or as much as any other.
+        """
         chosen = None if symbols is None else set(symbols)
         self._active = [
             listing for listing in self.listings if listing.state == "trading" and (chosen is None or listing.symbol in chosen)
         ]
         usd = self._coins
-        weights = [(it.turnover24h * usd[it.quote].price) ** ACTIVITY_EXPONENT for it in self._active]
+        exponent = 0 if evenly else ACTIVITY_EXPONENT
+        weights = [(it.turnover24h * usd[it.quote].price) ** exponent for it in self._active]
         self._cumulated = list(accumulate(weights))
 
     def draw(self, count: int) -> list[Listing]:
