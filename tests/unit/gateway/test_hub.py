@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from gateway.hub import Hub
+from gateway.receiver import Receiver
 from gateway.sse import LAST_CHUNK
 from gateway.topics import LINGER_S
 from market_pulse import channels
@@ -69,6 +70,19 @@ def short(event: dict[str, Any]) -> str:
         case {"type": kind}:
             return str(kind)
     return "hb"
+
+
+class FakeReceiver(Receiver):
+    """Whose window is what the test says."""
+
+    def __init__(self) -> None:
+        self.bytes, self.reads, self.probes = 0, True, 0
+
+    def look(self) -> tuple[int, bool]:
+        return self.bytes, self.reads
+
+    def probe(self) -> None:
+        self.probes += 1
 
 
 class World:
@@ -219,6 +233,51 @@ async def test_who_does_not_even_take_heartbeats_is_cut(world: World) -> None:
     world.pass_time(16)
     world.pass_time(31)
     assert sink.closed == "aborted"
+
+
+async def test_who_leaves_much_unread_is_sent_little_but_the_newest(world: World) -> None:
+    sink, far_end = FakeSink(), FakeReceiver()
+    world.hub.open(sink, (BTC,), None, far_end)
+    seq = 0
+
+    async def publish(count: int) -> list[str]:
+        nonlocal seq
+        for _ in range(count):
+            seq += 1
+            world.publish(BTC, seq)
+            await turn()
+        return sink.summary()
+
+    await publish(40)
+    far_end.bytes = 30_000
+    world.pass_time(1)
+    assert await publish(5) == ["ticker BTC-USDT 41 ok"], "one to ask with, and then none"
+    world.now += 0.6
+    assert await publish(1) == ["ticker BTC-USDT 46 ok"]
+    assert await publish(1) == []
+    world.pass_time(1)
+    assert sink.summary() == ["ticker BTC-USDT 47 ok"], "the newest comes though no other follows"
+    assert far_end.probes == 3
+    far_end.bytes = 0
+    assert len(await publish(5)) == 5
+    assert world.hub.stats.laggards == 0
+
+
+async def test_who_takes_all_but_reads_nothing_is_cut(world: World) -> None:
+    sink, far_end = FakeSink(), FakeReceiver()
+    world.hub.open(sink, (BTC,), None, far_end)
+    far_end.bytes, far_end.reads = 30_000, False
+    for seq in range(1, 41):
+        world.publish(BTC, seq)
+        await turn()
+    for _ in range(31):
+        assert sink.closed is None
+        world.pass_time(1)
+        world.publish(BTC, seq := seq + 1)
+        await turn()
+    world.pass_time(1)
+    assert sink.closed == "aborted"
+    assert world.hub.stats.closed == {"slow": 1}
 
 
 async def test_a_closing_connection_is_not_written_to(world: World) -> None:

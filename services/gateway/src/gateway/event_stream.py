@@ -9,6 +9,7 @@ from .gateway import Gateway
 from .hub import Hub
 from .limits import Limits
 from .protocol import Lend
+from .receiver import receiver
 from .sse import is_event_id
 from .streams import Stream
 
@@ -79,7 +80,8 @@ class EventStream(Response):
             if transport is None:  # the client left before its stream began
                 client.on_lost()
         if transport is not None:
-            client.stream = self._hub.open(transport, self._symbols, self._max_hz, resumed=self._resumed)
+            far_end = receiver(transport.get_extra_info("socket"))
+            client.stream = self._hub.open(transport, self._symbols, self._max_hz, far_end, resumed=self._resumed)
 
 
 def stream_for(

@@ -18,7 +18,8 @@ from market_pulse.tickers import as_of, read_ticker
 
 from . import sse
 from .flush import FlushClock
-from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
+from .outbox import RESYNC, SHORTEST_TIMER_S, UNREAD_LIMIT, Outbox
+from .receiver import Receiver
 from .stats import Stats
 from .statuses import Statuses
 from .streams import Group, Sink, Stream
@@ -144,7 +145,15 @@ class Hub:
 
     # To the streams.
 
-    def open(self, sink: Sink, symbols: tuple[Symbol, ...], max_hz: float | None = None, *, resumed: bool = False) -> Stream:
+    def open(
+        self,
+        sink: Sink,
+        symbols: tuple[Symbol, ...],
+        max_hz: float | None = None,
+        receiver: Receiver | None = None,
+        *,
+        resumed: bool = False,
+    ) -> Stream:
         """Start a stream: what is known goes out at once, and from then on all that changes, without a gap between."""
         self.topics.hold(symbols)
         group = self._group(symbols, max_hz)
@@ -152,6 +161,7 @@ class Hub:
         stream = Stream(
             sink,
             group,
+            receiver,
             beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
         )
@@ -205,6 +215,8 @@ class Hub:
         self._tell_statuses()
         beat = sse.chunk(sse.heartbeat(wall_ms))
         for stream in list(self.streams):
+            if stream.group.sent >= UNREAD_LIMIT:
+                self._outbox.look(stream)
             if stream.lagging_since is not None and now - stream.lagging_since >= self._slow_client_s:
                 stream.sink.abort()
                 self.leave(stream, "slow")
@@ -213,6 +225,11 @@ class Hub:
             elif now >= stream.beat_at:
                 stream.beat_at = now + self._heartbeat_s
                 self._outbox.beat(stream, beat)
+            elif stream.slow and stream.missed and not stream.sink.get_write_buffer_size():
+                self._outbox.catch_up(stream)
+        for group in self._groups.values():
+            if group.sent >= UNREAD_LIMIT:
+                group.sent = 0
 
     def end(self, stream: Stream, reason: str) -> None:
         """Say goodbye to a stream: its client shall reconnect, at a time of its own."""

@@ -12,6 +12,9 @@ from .stats import Stats
 from .streams import Group, Stream
 
 RESYNC = "resync"  # the one key whose event comes before all others
+UNREAD_LIMIT = 8_192  # bytes at a client's own end, beyond which it is sent no more than it reads
+SLOW_S = 10.0  # how long a client is asked before each write after that
+PROBE_S = 0.5  # an acknowledgement may be the only word of what was read, so something is sent as often as this
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 
 
@@ -74,9 +77,31 @@ class Outbox:
         else:
             self.write(stream, data)
 
+    def look(self, stream: Stream) -> None:
+        """See whether a stream's client reads what it is sent; call this when its group has been sent UNREAD_LIMIT."""
+        if stream.receiver is not None and not stream.slow and stream.receiver.look()[0] > UNREAD_LIMIT:
+            stream.slow, stream.slow_until = True, self._clock() + SLOW_S
+
     def catch_up(self, stream: Stream) -> None:
         """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
-        stream.lagging_since = None
+        if stream.slow and stream.receiver is not None:
+            unread, has_read = stream.receiver.look()
+            now = self._clock()
+            if has_read:
+                stream.lagging_since = None
+            else:
+                self._lag(stream, now)
+            if unread <= UNREAD_LIMIT:
+                stream.receiver.go_on()
+                stream.slow = now < stream.slow_until
+            else:
+                stream.slow_until = now + SLOW_S
+                if now < stream.written_at + PROBE_S:
+                    return
+                stream.receiver.probe()
+            stream.written_at = now
+        else:
+            stream.lagging_since = None
         if stream.missed:
             missed, stream.missed = stream.missed, {}
             self.write(stream, chunk(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
@@ -114,6 +139,7 @@ class Outbox:
         if not pending:
             return
         data = chunk(b"".join(pending.values()))
+        group.sent += len(data)
         for stream in list(group.streams):
             self._offer(stream, data, pending, now)
         for stream, given in joiners.items():
@@ -124,7 +150,7 @@ class Outbox:
 
     def _offer(self, stream: Stream, data: bytes, keys: Iterable[str], now: float) -> None:
         unsent = stream.sink.get_write_buffer_size()
-        if not unsent and not stream.missed:
+        if not unsent and not stream.missed and not stream.slow:
             self.write(stream, data)
             return
         stream.missed.update(dict.fromkeys(keys))

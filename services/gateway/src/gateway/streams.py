@@ -4,6 +4,7 @@ from typing import Protocol
 
 from market_pulse.model import Symbol
 
+from .receiver import Receiver
 from .sse import LAST_CHUNK, chunk
 
 
@@ -30,16 +31,18 @@ class Group:
     """The streams that want the same symbols at the same rate: what is pending is encoded and framed once for all of them.
 
     `pending` keeps the newest event per key (a symbol, or `status:<exchange>`), so it never grows beyond what there is to
-    know. `joiners` are new streams with the pending events that their snapshot already held.
+    know. `joiners` are new streams with the pending events that their snapshot already held. `sent` counts the bytes that
+    each stream was sent since it was last asked how many of them are read.
     """
 
-    __slots__ = ("joiners", "not_before", "pending", "queued", "shortest_s", "streams", "symbols")
+    __slots__ = ("joiners", "not_before", "pending", "queued", "sent", "shortest_s", "streams", "symbols")
 
     def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> None:
         self.symbols = symbols
         self.shortest_s = 1 / max_hz if max_hz else 0.0
         self.not_before = 0.0
         self.queued = False
+        self.sent = 0
         self.pending: dict[str, bytes] = {}
         self.streams: set[Stream] = set()
         self.joiners: dict[Stream, dict[str, bytes]] = {}
@@ -53,14 +56,33 @@ class Group:
 class Stream:
     """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
 
-    `missed` are the keys of the events that it was not sent because of that; `lagging_since` is when that began.
+    One that is `slow`, at least until `slow_until`, has let much lie unread at its own end and is asked before each write
+    whether it still does.
+    `missed` are the keys of the events that it was not sent because of either; `lagging_since` is since when it has not read.
     """
 
-    __slots__ = ("beat_at", "expires_at", "group", "lagging_since", "missed", "sink")
+    __slots__ = (
+        "beat_at",
+        "expires_at",
+        "group",
+        "lagging_since",
+        "missed",
+        "receiver",
+        "sink",
+        "slow",
+        "slow_until",
+        "written_at",
+    )
 
-    def __init__(self, sink: Sink, group: Group, *, beat_at: float, expires_at: float) -> None:
+    def __init__(
+        self, sink: Sink, group: Group, receiver: Receiver | None = None, *, beat_at: float, expires_at: float
+    ) -> None:
         self.sink = sink
         self.group = group
+        self.receiver = receiver
+        self.slow = False
+        self.slow_until = 0.0  # this and `written_at` mean something only while slow
+        self.written_at = 0.0
         self.beat_at = beat_at
         self.expires_at = expires_at
         self.missed: dict[str, None] = {}

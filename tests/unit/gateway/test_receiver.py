@@ -1,0 +1,80 @@
+"""What a client's TCP tells of how far the client has read, on real sockets of this machine."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.receiver import PROBES, Receiver, receiver
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+
+SENT = 40_000
+MSS = 1448
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's end of a connection and its client's, with segments of an Ethernet's size."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, MSS)
+        client.connect(listener.getsockname())
+        server, _ = listener.accept()
+        with server:
+            yield server, client
+
+
+def send(server: socket.socket, size: int) -> None:
+    """Send in small parts, as events are."""
+    for _ in range(size // 800):
+        server.sendall(b"x" * 800)
+
+
+async def unread(far_end: Receiver, expected: range) -> None:
+    """Wait until a look tells of so much: acknowledgements may take some 40 ms."""
+    async with asyncio.timeout(5):
+        while far_end.look()[0] not in expected:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_lies_unread_is_told_until_it_is_read(ends: tuple[socket.socket, socket.socket]) -> None:
+    server, client = ends
+    far_end = receiver(server)
+    assert far_end is not None
+    assert far_end.look() == (0, False)
+    send(server, SENT)
+    await unread(far_end, range(SENT // 4, SENT + 1))
+    left = SENT
+    while left:
+        left -= len(client.recv(left))
+    server.sendall(b"x")  # whose acknowledgement tells
+    await unread(far_end, range(SENT // 4))
+
+
+def test_a_lost_connection_counts_as_read(ends: tuple[socket.socket, socket.socket]) -> None:
+    server, _ = ends
+    far_end = receiver(server)
+    assert far_end is not None
+    server.close()
+    assert far_end.look() == (0, True)
+
+
+def test_nothing_is_known_of_a_unix_socket() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert receiver(one) is None
+    assert receiver(None) is None
+
+
+async def test_a_window_that_stays_narrow_is_no_backlog(ends: tuple[socket.socket, socket.socket]) -> None:
+    server, _ = ends
+    far_end = receiver(server)
+    assert far_end is not None
+    send(server, SENT)
+    await unread(far_end, range(SENT // 4, SENT + 1))
+    for _ in range(PROBES + 1):
+        assert far_end.look()[0]
+        far_end.probe()
+    assert far_end.look()[0] == 0
