@@ -163,11 +163,11 @@ class Bus:
             epoch: in which these are the caller's to publish; None: in any.
 
         Raises:
-            MembersChangedError: the group is in another epoch; nothing was published.
+            MembersChangedError: the group is in another epoch, or about to be; nothing was published.
         """
         if not tickers:
             return []
-        keys: list[str] = [channels.epoch(AGGREGATORS)]
+        keys: list[str] = [channels.epoch(AGGREGATORS), channels.members(AGGREGATORS)]
         args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S, "" if epoch is None else epoch]
         for ticker in tickers:
             channel = channels.ticker(ticker.symbol)
