@@ -1,9 +1,13 @@
-"""How the tests are shared out between processes (`pytest -n 2`, as `make test` does)."""
+"""What all tests share: the demo in containers, and how they are shared out between processes (`pytest -n 2`)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from support.compose import deployed
+from support.demo import Demo
 
 CONTAINERS = ("tests/browser/", "tests/chaos/", "tests/e2e/test_compose.py")
 
@@ -18,3 +22,11 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # comes without types
 @pytest.hookimpl(optionalhook=True)  # without `-n` there is nothing to share out
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Demo]:
+    """The demo in containers: one for the page, for chaos and for what Compose promises, in this order. Each leaves it whole."""
+    demo = Demo()
+    with deployed(demo):
+        yield demo

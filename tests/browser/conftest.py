@@ -1,18 +1,18 @@
-"""A real browser on the demo in containers. All tests here share one deployment, one browser and one event loop."""
+"""A real browser on the demo in containers. All tests here share one browser and one event loop."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
-from support.compose import DEPLOYMENT_LIMIT_S, deployed
+from support.compose import DEPLOYMENT_LIMIT_S
+from support.demo import Demo
 from support.docker import no_docker
 from support.waiting import PATIENCE_S
 
-from .demo import Demo
 from .elsewhere import Elsewhere, elsewhere_server
 from .visitor import REPORT_VIOLATIONS, Visitor
 
@@ -42,13 +42,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark, append=False)
 
 
-@pytest.fixture(scope="package")
-def deployment() -> Iterator[Demo]:
-    demo = Demo()
-    with deployed(demo):
-        yield demo
-
-
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
@@ -71,7 +64,7 @@ async def visitor(browser: Browser, demo: Demo) -> AsyncIterator[Visitor]:
     context = await browser.new_context()
     context.set_default_timeout(PATIENCE_S * 1000)
     await context.add_init_script(REPORT_VIOLATIONS)
-    visitor = Visitor(context, demo.url)
+    visitor = Visitor(context, demo.page)
     yield visitor
     complaints = await visitor.complaints()
     await context.close()

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Page, expect
 
-from .demo import Demo
+from support.demo import Demo
+
 from .market import FEATURED, card, expect_live, price_of, tile
 from .visitor import Visitor
 

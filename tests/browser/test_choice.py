@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page, expect
 
-from .demo import Demo
+from support.demo import Demo
+
 from .market import card, expect_live, price_of
 from .visitor import Visitor
 

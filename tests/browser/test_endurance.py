@@ -4,7 +4,8 @@ import asyncio
 
 from playwright.async_api import CDPSession, Page
 
-from .demo import Demo
+from support.demo import Demo
+
 from .market import FEATURED, expect_live
 from .visitor import Visitor
 

@@ -7,9 +7,9 @@ import signal
 
 from playwright.async_api import Browser, Page, Route, expect
 
+from support.demo import Demo
 from support.waiting import until
 
-from .demo import Demo
 from .market import FEATURED, expect_count, expect_live, mark_of, newest_price, price_of, streams, tile
 from .visitor import Visitor
 
@@ -137,8 +137,8 @@ async def _sleep(browser: Browser, page: Page, seconds: float) -> None:
 async def _agrees(page: Page, demo: Demo) -> bool:
     """Tell whether the page shows what the gateway says, give or take what the market does meanwhile."""
     text = await price_of(tile(page, "BTC")).text_content()
-    return abs(float((text or "0").replace(",", "")) / await newest_price(demo.url, "BTC") - 1) < 1e-3
+    return abs(float((text or "0").replace(",", "")) / await newest_price(demo.page, "BTC") - 1) < 1e-3
 
 
 async def _one_stream(demo: Demo) -> bool:
-    return await streams(demo.url) == 1
+    return await streams(demo.page) == 1

@@ -4,9 +4,9 @@ import re
 
 from playwright.async_api import Page, expect
 
+from support.demo import Demo
 from support.waiting import until
 
-from .demo import Demo
 from .market import card, expect_live, mark_of, streams
 from .visitor import Visitor
 
@@ -47,4 +47,4 @@ async def _expect_all_live(page: Page) -> None:
 
 
 async def _streams_are(demo: Demo, count: int) -> bool:
-    return await streams(demo.url) == count
+    return await streams(demo.page) == count

@@ -1,6 +1,6 @@
 """The demo as users start it, in containers: what is reachable, who may do what, and what several gateways are good for.
 
-The tests share one deployment, with a project name and ports of its own, and run in this order.
+The tests run in this order, on the deployment that all tests of containers share.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import subprocess
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
@@ -22,12 +22,12 @@ from gateway.settings import GatewaySettings
 from market_pulse.feed.settings import IngestSettings
 from market_pulse.settings import Settings
 from simulator.settings import Settings as SimulatorSettings
-from support.compose import DEPLOYMENT_LIMIT_S, ROOT, Deployment, deployed
+from support.compose import DEPLOYMENT_LIMIT_S, ROOT, Deployment
+from support.demo import STREAMS_PER_IP, Demo
 from support.docker import no_docker
 from support.waiting import PATIENCE_S, until
 
 EXCHANGES = {"binance", "bybit", "okx"}
-STREAMS_PER_IP = 12
 SETTINGS: dict[str, type[Settings]] = {
     **dict.fromkeys(("ingest-binance", "ingest-bybit", "ingest-okx"), IngestSettings),
     "aggregator": AggregatorSettings,
@@ -42,10 +42,10 @@ needs_docker = [
 ]
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Deployment]:
-    with deployed(Deployment("test", MAX_STREAMS_PER_IP=str(STREAMS_PER_IP))) as deployment:
-        yield deployment
+@pytest.fixture
+async def demo(deployment: Demo) -> Demo:
+    await deployment.ready()
+    return deployment
 
 
 @contextlib.asynccontextmanager
@@ -114,7 +114,7 @@ class TestCompose:
                 for ports in container["NetworkSettings"]["Ports"].values()
                 for one in ports or ()
             ]
-            for service, container in demo.containers().items()
+            for service, [container] in demo.containers().items()
         }
         assert {service: ports for service, ports in published.items() if ports} == {
             "edge": [("127.0.0.1", demo.page_port)],
@@ -122,7 +122,7 @@ class TestCompose:
         }
 
     def test_containers_may_do_little(self, demo: Deployment) -> None:
-        for service, container in demo.containers().items():
+        for service, [container] in demo.containers().items():
             assert demo.compose("exec", "-T", service, "id", "-u").strip() == "10001", service
             host = container["HostConfig"]
             assert host["ReadonlyRootfs"], service
@@ -176,6 +176,20 @@ class TestCompose:
                     async for _ in messages:
                         pass
         assert container not in await instance()  # at once, and not through the dead one
+
+    async def test_a_gateway_that_hangs_costs_a_reconnect(self, demo: Deployment) -> None:
+        """An EventSource alone would wait for as long as its connection stands."""
+        async with stream(demo, "/api/realtime/BTC") as messages:
+            container = (await anext(messages))["data"]["instance"].split(":")[0]
+            await asyncio.to_thread(subprocess.run, ["docker", "pause", container], check=True, capture_output=True, timeout=30)
+            try:
+                with contextlib.suppress(httpx.RemoteProtocolError):
+                    async with asyncio.timeout(PATIENCE_S):
+                        async for _ in messages:
+                            pass
+            finally:
+                resume = ["docker", "unpause", container]
+                await asyncio.to_thread(subprocess.run, resume, check=True, capture_output=True, timeout=30)
 
     async def test_without_a_gateway_the_edge_says_when_to_come_back(self, demo: Deployment) -> None:
         await asyncio.to_thread(demo.compose, "stop", "gateway")

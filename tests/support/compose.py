@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,14 @@ class Deployment:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done.stdout
 
-    def containers(self) -> dict[str, dict[str, Any]]:
-        """Return what the engine knows of each container, by service; of a scaled one, of the last."""
+    def containers(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what the engine knows of each service's containers."""
         ids = self.compose("ps", "--all", "--quiet").split()
         known = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True, timeout=30).stdout)
-        return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in known}
+        found: dict[str, list[dict[str, Any]]] = {}
+        for container in sorted(known, key=itemgetter("Name")):
+            found.setdefault(container["Config"]["Labels"]["com.docker.compose.service"], []).append(container)
+        return found
 
 
 @contextlib.contextmanager

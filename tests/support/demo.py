@@ -1,4 +1,4 @@
-"""The demo that all browser tests share, and what a test can do to it."""
+"""The demo in containers that all tests of containers share, and what a test can do to it."""
 
 import asyncio
 import json
@@ -11,6 +11,8 @@ from support.stack import HASTE, is_complete
 from support.waiting import PATIENCE_S, until
 
 RECOVERY_LIMIT_S = 60.0
+STREAMS_PER_IP = 20
+ENVIRONMENT = HASTE | {"HEARTBEAT_S": "2", "SYMBOL_GRACE_S": "5", "DRAIN_S": "0.5", "MAX_STREAMS_PER_IP": str(STREAMS_PER_IP)}
 CALL = """
 import sys, urllib.error, urllib.request
 method, path, body = sys.argv[1:]
@@ -26,8 +28,7 @@ class Demo(Deployment):
     """The system behind its edge, with shorter times, on exchanges that fail when told to."""
 
     def __init__(self) -> None:
-        super().__init__("browser", **{**HASTE, "HEARTBEAT_S": "2", "SYMBOL_GRACE_S": "5", "DRAIN_S": "0.5"})
-        self.url = self.page
+        super().__init__("test", **ENVIRONMENT)
         self._down: set[str] = set()
         self._disturbed = False
 
@@ -74,7 +75,7 @@ class Demo(Deployment):
         self._disturbed = False
 
     async def ready(self) -> None:
-        async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S) as http:
+        async with httpx.AsyncClient(base_url=self.page, timeout=PATIENCE_S) as http:
             await until(lambda: is_complete(http), RECOVERY_LIMIT_S)
 
     async def _compose(self, *arguments: str) -> str:
