@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test check fix bench setup setup-run
+.PHONY: help up demo web test chaos check fix bench setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -45,6 +45,9 @@ web: $(PAGE) ## build the page, where its sources have changed
 test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 	$(NPM) test
 	$(RUN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
+
+chaos: setup web ## break things for half an hour, in containers, and watch; make chaos MINUTES=10 SEED=2
+	CHAOS_MINUTES=$(or $(MINUTES),30) CHAOS_SEED=$(or $(SEED),1) CHAOS_PAIRS=$(or $(PAIRS),all) $(RUN)/pytest -s tests/chaos $(ARGS)
 
 check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for mistakes without running anything; changes nothing
 	$(RUN)/ruff check

@@ -12,16 +12,14 @@ BENCHMARKS = {
     "publish": "what publishing one tick costs",
     "end_to_end": "how long a price takes from the exchange to the browser",
 }
-ON_REQUEST = {"soak": "ten minutes of faults: nothing may go wrong"}
 
 
 def main(arguments: list[str]) -> None:
-    known = BENCHMARKS | ON_REQUEST
-    if arguments and arguments[0] not in known:
-        print(__doc__, *(f"  {name}: {what}" for name, what in known.items()), sep="\n")
+    if arguments and arguments[0] not in BENCHMARKS:
+        print(__doc__, *(f"  {name}: {what}" for name, what in BENCHMARKS.items()), sep="\n")
         raise SystemExit(0 if arguments[0] in {"-h", "--help"} else 2)
     for name in arguments[:1] or BENCHMARKS:
-        print(f"\n## {name}: {known[name]}\n\n{report.machine()}", flush=True)
+        print(f"\n## {name}: {BENCHMARKS[name]}\n\n{report.machine()}", flush=True)
         importlib.import_module(name).main(arguments[1:])
 
 

@@ -81,7 +81,12 @@ class Part:
     def complaints(self) -> list[str]:
         """Return the log lines that speak of something nobody expected."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line[:500] for line in lines if "Traceback" in line or '"level": "error"' in line or "Exception" in line]
+        return [line[:500] for line in lines if is_complaint(line)]
+
+
+def is_complaint(line: str) -> bool:
+    """Tell whether a log line speaks of something nobody expected."""
+    return "Traceback" in line or '"level": "error"' in line or "Exception" in line
 
 
 class Stack:

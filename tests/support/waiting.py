@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 PATIENCE_S = 20.0
 
 
-async def until(condition: Callable[[], Awaitable[object] | object], within_s: float = PATIENCE_S) -> None:
-    """Wait until a condition, plain or awaitable, holds."""
+async def until(
+    condition: Callable[[], Awaitable[object] | object], within_s: float = PATIENCE_S, every_s: float = 0.02
+) -> None:
+    """Wait until a condition, plain or awaitable, holds; look that often."""
     async with asyncio.timeout(within_s):
         while True:
             holds = condition()
@@ -17,7 +19,7 @@ async def until(condition: Callable[[], Awaitable[object] | object], within_s: f
                 holds = await holds
             if holds:
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every_s)
 
 
 def free_port() -> int:

@@ -1,0 +1,110 @@
+"""What must hold for every message, whatever goes wrong. Pure: the time is an argument."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import fsum, inf
+from typing import Any
+
+from market_pulse.tickers import STALE_AFTER_MS
+from support.stack import HASTE
+
+LIVE = {"ok", "single", "disputed"}
+HARD_AGE_MS = float(HASTE["HARD_AGE_S"]) * 1000
+CLAMP = 0.005
+WORTH_DISPUTE = 2 * CLAMP
+SLACK_MS = 2_000
+"""For this machine, which runs all of it and the watchers too, and for the gateway's look at what has become old, each second."""
+LIVE_FOR_MS = STALE_AFTER_MS + SLACK_MS
+HANGS_FOR_MS = 8_000 + SLACK_MS
+"""So long the edge takes to cut the streams of a gateway that hangs, which itself cannot say that its prices are old."""
+LIE_LINGERS_MS = 5_000  # what was said meanwhile may be delayed by another fault
+
+
+@dataclass
+class Lie:
+    """A time during which an exchange says a wrong price of a symbol, or of all (None)."""
+
+    exchange: str
+    symbol: str | None
+    start_ms: float
+    end_ms: float = inf
+
+    def covers(self, ticker: dict[str, Any], source: dict[str, Any]) -> bool:
+        """Tell whether what a source said last was said meanwhile."""
+        said_ms = ticker["aggregatedTime"] - source["ageMs"]
+        return (
+            self.exchange in {"*", source["exchange"]}
+            and self.symbol in {None, ticker["symbol"]}
+            and self.start_ms <= said_ms <= self.end_ms + LIE_LINGERS_MS
+        )
+
+
+def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Iterator[str]:
+    """Say what is wrong with a ticker by itself, when it arrives."""
+    quality, price = ticker["quality"], ticker["price"]
+    if (price is None) is not (quality == "down"):
+        yield f"price {price} of quality {quality}"
+    if quality not in LIVE or price is None:
+        return
+    age_ms = now_ms - ticker["aggregatedTime"]
+    if age_ms > LIVE_FOR_MS:
+        yield f"{quality}, though it was made {age_ms:.0f} ms ago"
+    used = [source for source in ticker["sources"] if source["weight"]]
+    oldest_ms = max((source["ageMs"] for source in used), default=inf)
+    if oldest_ms >= HARD_AGE_MS:
+        yield f"{quality}, though a source that is used was silent for {oldest_ms:.0f} ms"
+    if abs(fsum(source["weight"] * source["usedPrice"] for source in used) - price) > 10 ** -(ticker["dp"] + 2):
+        yield "the price is not that of its sources"
+    yield from _beyond_honesty(ticker, used, list(lies))
+
+
+def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: list[Lie]) -> Iterator[str]:
+    """The majority of honest sources bounds the price, to the clamp; where there is none, nobody calls the price certain."""
+    fresh = [source for source in ticker["sources"] if source["state"] not in {"stale", "lagging"}]
+    liars = [source for source in fresh if any(lie.covers(ticker, source) for lie in lies)]
+    honest = [source["price"] for source in fresh if source not in liars]
+    believed = [source for source in liars if source in used]
+    if not honest or not used:
+        return
+    low, high = min(honest), max(honest)
+    if len(honest) > len(believed):
+        margin = CLAMP if believed else 1e-9
+        if not low * (1 - margin) <= ticker["price"] <= high * (1 + margin):
+            yield f"price {ticker['price']} beyond {low} to {high}, what honest exchanges say"
+    elif ticker["quality"] == "ok" and any(
+        not low / (1 + WORTH_DISPUTE) <= one["price"] <= high * (1 + WORTH_DISPUTE) for one in believed
+    ):
+        yield f"ok, though as many exchanges say {believed[0]['price']} as say {low}"
+
+
+class Numbers:
+    """The numbers of each symbol's tickers, as one connection tells them. They never go back.
+
+    On the bus (`contiguous`) none is missing. On a stream some may be, since it tells the newest, and the last may come again:
+    when it has become old, or after a resync.
+    """
+
+    def __init__(self, *, contiguous: bool) -> None:
+        self._contiguous = contiguous
+        self._last: dict[str, int] = {}
+        self._interrupted: set[str] = set()
+
+    def interrupted(self) -> None:
+        """Note that messages may have been missed."""
+        self._interrupted = set(self._last)
+
+    def wrong(self, ticker: dict[str, Any]) -> str | None:
+        """Take the next ticker; say what is wrong with its number."""
+        symbol, seq = ticker["symbol"], ticker["seq"]
+        last = self._last.get(symbol)
+        self._last[symbol] = seq
+        interrupted = symbol in self._interrupted
+        self._interrupted.discard(symbol)
+        if last is None or seq == last + 1:
+            return None
+        if seq < last:
+            return f"number {seq} after {last}"
+        if seq == last:
+            may_repeat = not self._contiguous and (interrupted or ticker["quality"] not in LIVE)
+            return None if may_repeat else f"number {seq} twice"
+        return f"number {seq} after {last}" if self._contiguous and not interrupted else None

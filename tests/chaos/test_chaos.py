@@ -1,0 +1,151 @@
+"""The system in containers while parts are killed, paused and rolled, Redis and exchanges fail, by a seeded schedule.
+
+`make chaos` runs it for long, in several copies, and shows the worst case of each figure; among all tests it is short.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+import pytest_asyncio
+import structlog
+
+from support.compose import DEPLOYMENT_LIMIT_S
+from support.demo import Demo
+from support.docker import no_docker
+from support.stack import is_complete
+from support.waiting import PATIENCE_S, until
+
+from .schedule import INGESTS, Episode, Fault, pairs, schedule
+from .system import System
+from .watchers import ContainerWatcher, Log, StreamWatcher, growth, poll, watch_bus, watching
+
+SEED = int(os.environ.get("CHAOS_SEED", "27"))
+MINUTES = float(os.environ.get("CHAOS_MINUTES", "0.5"))
+PAIRS = os.environ.get("CHAOS_PAIRS", "4")
+COPIES = {**dict.fromkeys(INGESTS, 2), "aggregator": 3, "gateway": 3}
+ONE_EACH = dict.fromkeys(COPIES, 1)
+RECOVERY_LIMIT_S = 60.0
+CALM_S = 2.0
+GROWTH_LIMIT_MB = 30.0
+MOVING = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "DOGE-USDT"]
+PATHS = ("/api/realtime/BTC", "/api/realtime?symbols=BTC,ETH,SOL,BNB", "/api/realtime?symbols=BTC,DOGE&max_hz=2")
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
+    pytest.mark.timeout(DEPLOYMENT_LIMIT_S + (MINUTES * 60 if PAIRS != "all" else 3600) * 4),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(deployment: Demo) -> AsyncIterator[System]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # what the watchers lose is counted
+    system = System(deployment, COPIES)
+    await system.scale(COPIES)
+    await deployment.control("POST", "/control/rate", {"events_per_s": 100, "symbols": MOVING})
+    yield system
+    await deployment.control("POST", "/control/rate", {"events_per_s": 300})
+    await system.scale(ONE_EACH)
+    structlog.reset_defaults()
+
+
+async def test_chaos(system: System) -> None:
+    """Of one to three things that fail at a time, everything tells the truth, and nothing stays broken."""
+    await _run(system, schedule(SEED, MINUTES * 60, COPIES))
+
+
+async def test_faults_of_exchanges_by_pairs(system: System) -> None:
+    """Each fault of the simulator alone and with each other one; without CHAOS_PAIRS=all some of these, drawn by the seed."""
+    episodes = list(pairs())
+    await _run(system, episodes if PAIRS == "all" else random.Random(SEED).sample(episodes, int(PAIRS)))
+
+
+async def _run(system: System, episodes: list[Episode]) -> None:
+    """Let all of it happen while everybody watches, then say what was seen."""
+    log = Log(system.lies)
+    streams = [StreamWatcher(system.demo.page, path, log) for path in PATHS]
+    containers = ContainerWatcher(system)
+    redis = f"redis://127.0.0.1:{system.demo.redis_port}/0"
+    table: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    async with watching(
+        watch_bus(redis, log), poll(system.demo.page, log), containers.run(), *(stream.run() for stream in streams)
+    ):
+        await _whole(system, streams)
+        log.episode()
+        print(f"\nseed {SEED}, {len(episodes)} episodes, copies {system.copies}", flush=True)
+        for number, episode in enumerate(episodes, start=1):
+            print(f"{number}/{len(episodes)}", *episode, sep="\n    ", flush=True)
+            await asyncio.gather(*map(system.inflict, episode))
+            recovery_s = await _recovery(system, streams, log, episode)
+            figures = {"recovery": recovery_s, **log.episode()}
+            print("   ", *(f"{name} {value:.1f} s;" for name, value in figures.items()), flush=True)
+            print(*log.news(), sep="", end="", flush=True)
+            _note(table, episode, figures)
+    print(_report(table, log, containers))
+    assert log.wrongs == []
+    await _check_containers(system, containers)
+
+
+async def _recovery(system: System, streams: list[StreamWatcher], log: Log, episode: Episode) -> float:
+    """Wait until all is well again; return how long that took, in seconds."""
+    since_s = time.monotonic()
+    try:
+        await _whole(system, streams)
+    except TimeoutError:
+        log.wrong("recovery", f"not whole {RECOVERY_LIMIT_S:.0f} s after {', '.join(map(str, episode))}")
+    recovery_s = time.monotonic() - since_s
+    await asyncio.sleep(CALM_S)
+    return recovery_s
+
+
+async def _whole(system: System, streams: list[StreamWatcher]) -> None:
+    async with httpx.AsyncClient(base_url=system.demo.page, timeout=PATIENCE_S) as http:
+
+        async def whole() -> bool:
+            return all(stream.is_live() for stream in streams) and await is_complete(http)
+
+        await until(whole, RECOVERY_LIMIT_S, every_s=0.2)
+
+
+def _note(table: dict[str, dict[str, float]], episode: Episode, figures: Mapping[str, float]) -> None:
+    """Keep each kind's worst figures. What happened with others counts for each of them."""
+    for name in {_name(fault) for fault in episode}:
+        table[name]["times"] += 1
+        for figure, value in figures.items():
+            table[name][figure] = max(table[name][figure], value)
+
+
+def _name(fault: Fault) -> str:
+    part = "exchange" if fault.place in {"*", "binance", "bybit", "okx"} else fault.place.partition("-")[0]
+    return f"{part} {fault.kind}"
+
+
+def _report(table: Mapping[str, Mapping[str, float]], log: Log, containers: ContainerWatcher) -> str:
+    columns = sorted({name for row in table.values() for name in row} - {"times"})
+    lines = [f"| seconds, worst case | times | {' | '.join(columns)} |", f"|---|{'---|' * (len(columns) + 1)}"]
+    for name, row in sorted(table.items()):
+        lines.append(f"| {name} | {row['times']:.0f} | {' | '.join(f'{row.get(column, 0):.1f}' for column in columns)} |")
+    lines += ["", *(f"{name}: {count}" for name, count in sorted((log.counts + containers.counts).items()))]
+    lines += [
+        f"memory of {name}: at most {max(samples):.0f} MB, growth {growth(samples):+.1f} MB"
+        for name, samples in sorted(containers.memory_mb.items())
+    ]
+    return "\n".join(["", *lines, f"{len(log.wrongs)} wrong", ""])
+
+
+async def _check_containers(system: System, containers: ContainerWatcher) -> None:
+    """No copy ended by itself, was out of memory, grew for ever or met what nobody expected."""
+    assert await system.ended_by_themselves() == []
+    assert await system.complaints() == []
+    if MINUTES >= 5:
+        assert {
+            name: growth(samples) for name, samples in containers.memory_mb.items() if growth(samples) > GROWTH_LIMIT_MB
+        } == {}

@@ -1,0 +1,108 @@
+"""The schedule and the checks themselves: same seed, same chaos; and whatever must not be is seen."""
+
+from typing import Any
+
+import pytest
+
+from .checks import HARD_AGE_MS, LIE_LINGERS_MS, LIVE_FOR_MS, Lie, Numbers, wrongs_of
+from .schedule import EXCHANGE_FAULTS, INGESTS, KINDS_OF_SIMULATOR, PART_FAULTS, REDIS_FAULTS, pairs, schedule, seconds_of
+
+COPIES = {**dict.fromkeys(INGESTS, 2), "aggregator": 3, "gateway": 3}
+NOW_MS = 1_800_000_000_000
+
+
+def source(exchange: str, price: float, weight: float = 1 / 3, **changes: Any) -> dict[str, Any]:
+    known = {"exchange": exchange, "price": price, "usedPrice": price, "weight": weight, "ageMs": 100, "state": "used"}
+    return known | changes
+
+
+def ticker(*sources: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    known = {"symbol": "BTC-USDT", "seq": 7, "price": 100.0, "dp": 2, "quality": "ok", "aggregatedTime": NOW_MS}
+    return known | {"sources": sources or tuple(source(name, 100.0) for name in ("binance", "bybit", "okx"))} | changes
+
+
+def test_the_same_seed_is_the_same_chaos() -> None:
+    assert schedule(1, 600, COPIES) == schedule(1, 600, COPIES) != schedule(2, 600, COPIES)
+
+
+def test_every_fault_has_its_turn() -> None:
+    assert set(EXCHANGE_FAULTS) == KINDS_OF_SIMULATOR
+    kinds = {fault.kind for episode in schedule(1, 300, COPIES) for fault in episode}
+    assert kinds == {*PART_FAULTS, *REDIS_FAULTS, *EXCHANGE_FAULTS}
+
+
+def test_pairs_are_all_there_are() -> None:
+    found = [frozenset(fault.kind for fault in episode) for episode in pairs()]
+    count = len(EXCHANGE_FAULTS)
+    assert len(set(found)) == len(found) == count * (count + 1) // 2
+    assert all(seconds_of(episode) > 0 for episode in pairs())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "lies", "complaint"),
+    [
+        pytest.param(ticker(), [], None, id="all is well"),
+        pytest.param(ticker(price=None), [], "price None of quality ok", id="no price"),
+        pytest.param(ticker(quality="down"), [], "price 100.0 of quality down", id="a price of nothing"),
+        pytest.param(ticker(aggregatedTime=NOW_MS - LIVE_FOR_MS - 1), [], "made 7001 ms ago", id="old"),
+        pytest.param(ticker(quality="stale", aggregatedTime=NOW_MS - 60_000), [], None, id="old and said so"),
+        pytest.param(
+            ticker(source("okx", 100.0, 1.0, ageMs=HARD_AGE_MS), quality="single"), [], "silent for", id="of a silent source"
+        ),
+        pytest.param(ticker(price=100.01), [], "not that of its sources", id="no such mean"),
+        pytest.param(
+            ticker(source("okx", 120.0, 0.0, usedPrice=None), source("bybit", 100.0, 1.0), price=100.0, quality="single"),
+            [Lie("okx", None, NOW_MS - 1000)],
+            None,
+            id="a lie that is left out",
+        ),
+        pytest.param(
+            ticker(source("okx", 104.0, 0.5), source("bybit", 100.0, 0.5), source("binance", 100.0, 0), price=102.0),
+            [Lie("okx", None, NOW_MS - 1000)],
+            "beyond 100.0 to 100.0",
+            id="a lie that is believed",
+        ),
+        pytest.param(
+            ticker(source("okx", 120.0, 0.5), source("bybit", 100.0, 0.5), price=110.0),
+            [Lie("*", "BTC-USDT", NOW_MS - 9000, NOW_MS - LIE_LINGERS_MS), Lie("bybit", None, NOW_MS)],
+            None,
+            id="an honest one alone, after lies",
+        ),
+        pytest.param(
+            ticker(source("okx", 120.0, 0.5), source("bybit", 100.0, 0.5), price=110.0),
+            [Lie("okx", None, NOW_MS - 1000)],
+            "as many exchanges say 120.0",
+            id="certain without a majority",
+        ),
+    ],
+)
+def test_wrongs_of_a_ticker(wrong: dict[str, Any], lies: list[Lie], complaint: str | None) -> None:
+    found = list(wrongs_of(wrong, NOW_MS, lies))
+    assert (complaint in "; ".join(found)) if complaint else (found == [])
+
+
+@pytest.mark.parametrize(
+    ("contiguous", "told", "wrong"),
+    [
+        pytest.param(True, [1, 2, 3], None, id="one after the other"),
+        pytest.param(True, [1, 3], "3 after 1", id="one missing"),
+        pytest.param(True, [1, "interrupted", 3], None, id="one missing, as told"),
+        pytest.param(True, [2, "interrupted", 1], "1 after 2", id="back, whatever was told"),
+        pytest.param(True, [2, 2], "2 twice", id="one twice"),
+        pytest.param(False, [1, 3], None, id="the newest only"),
+        pytest.param(False, [3, 1], "1 after 3", id="back on a stream"),
+        pytest.param(False, [3, 3], "3 twice", id="no news on a stream"),
+        pytest.param(False, [3, "interrupted", 3], None, id="a snapshot after a resync"),
+        pytest.param(False, [3, "stale"], None, id="old by now"),
+    ],
+)
+def test_numbers(contiguous: bool, told: list[Any], wrong: str | None) -> None:
+    numbers = Numbers(contiguous=contiguous)
+    found: list[str] = []
+    for one in told:
+        if one == "interrupted":
+            numbers.interrupted()
+        else:
+            changes = {"seq": 3, "quality": "stale"} if one == "stale" else {"seq": one}
+            found += filter(None, [numbers.wrong(ticker(**changes))])
+    assert (wrong in found[0]) if wrong else not found

@@ -1,0 +1,290 @@
+"""Who watches while things go wrong: a subscriber of the bus, streams and a poller through the edge, an eye on containers.
+
+None of them ends before it is cancelled. What must not be goes to the log, together with the worst case of each figure.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import httpx
+import orjson
+from httpx_sse import EventSource, SSEError
+
+from market_pulse.bus import open_bus
+from market_pulse.subscriber import Subscriber
+
+from .checks import HANGS_FOR_MS, LIVE, LIVE_FOR_MS, Lie, Numbers, wrongs_of
+from .system import System, docker
+
+KEEP_WRONGS = 200
+EDGE_TIMEOUT_S = 60.0
+LOOK_S = 0.25
+LATE_S = 0.5
+SAMPLE_S = 10.0
+COUNTERS = {
+    "market_pulse_ingest_suppressed_total": "ticks of another copy suppressed",
+    "market_pulse_ingest_reconnects_total": "sockets to exchanges lost",
+    "market_pulse_ingest_bad_frames_total": "frames that make no sense",
+    "market_pulse_aggregator_takeovers_total": "symbols taken over",
+    "market_pulse_aggregator_fenced_total": "publishes refused because the members changed",
+}
+
+
+class Log:
+    """What was wrong, and the worst of each figure: of the episode that goes on, and of all."""
+
+    def __init__(self, lies: list[Lie]) -> None:
+        self.wrongs: list[str] = []
+        self._told = 0
+        self.counts: Counter[str] = Counter()
+        self.worst: dict[str, float] = defaultdict(float)
+        self.lies = lies
+        self.began_s = time.monotonic()
+
+    def wrong(self, who: str, what: str) -> None:
+        """Note what must not be."""
+        if len(self.wrongs) < KEEP_WRONGS:
+            self.wrongs.append(f"{time.monotonic() - self.began_s:.1f} s {who}: {what}")
+
+    def news(self) -> list[str]:
+        """Return what was wrong since the last call."""
+        news, self._told = self.wrongs[self._told :], len(self.wrongs)
+        return [f"    WRONG {what}\n" for what in news]
+
+    def figure(self, name: str, value: float) -> None:
+        """Note a figure, of which the highest is kept."""
+        self.worst[name] = max(self.worst[name], value)
+
+    def ticker(self, who: str, ticker: dict[str, Any]) -> None:
+        """Check a ticker by itself."""
+        now_ms = time.time() * 1000
+        self.counts[f"{who}: {ticker['quality']}"] += 1
+        if ticker["quality"] in LIVE:
+            self.figure("age of a live ticker", (now_ms - ticker["aggregatedTime"]) / 1000)
+        for what in wrongs_of(ticker, now_ms, self.lies):
+            self.wrong(who, f"{ticker['symbol']} {ticker['seq']}: {what}")
+
+    def episode(self) -> dict[str, float]:
+        """Return the worst figures since the last call."""
+        worst, self.worst = self.worst, defaultdict(float)
+        return worst
+
+
+class Silence:
+    """How long nothing came."""
+
+    def __init__(self, log: Log, name: str) -> None:
+        self._log, self._name = log, name
+        self._heard_s: float | None = None
+
+    def heard(self) -> None:
+        self.look()
+        self._heard_s = time.monotonic()
+
+    def look(self) -> None:
+        self._log.figure(self._name, self.now_s())
+
+    def now_s(self) -> float:
+        """Return how long nothing has come now; 0 before anything did."""
+        return 0.0 if self._heard_s is None else time.monotonic() - self._heard_s
+
+
+async def watch_bus(url: str, log: Log) -> NoReturn:
+    """Subscribe to all ticks and tickers, as anybody may, and hold each message against the one before."""
+    numbers = Numbers(contiguous=True)
+    ticks: dict[str, dict[str, Any]] = {}
+    silence = Silence(log, "silence on the bus")
+    epoch = -1
+
+    def take(channel: str, data: bytes) -> None:
+        nonlocal epoch
+        message = orjson.loads(data)
+        current = subscriber.resyncs + (not subscriber.connected)  # the same before and after a connection is called connected
+        if current != epoch:
+            epoch = current
+            numbers.interrupted()
+            ticks.clear()
+        if channel.startswith("ticker:"):
+            silence.heard()
+            log.ticker("bus", message)
+            if wrong := numbers.wrong(message):
+                log.wrong("bus", f"{message['symbol']}: {wrong}")
+        else:
+            log.counts["bus: ticks"] += 1
+            content = {name: value for name, value in message.items() if name not in {"receivedTime", "publishedTime"}}
+            if ticks.get(channel) == content:
+                log.wrong("bus", f"{channel}: the same tick twice: {message}")
+            ticks[channel] = content
+
+    async def subscribed(lost: bool) -> None:
+        log.counts["bus: reconnects"] += lost
+
+    async def look() -> NoReturn:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            silence.look()
+
+    async with open_bus(url) as bus, asyncio.TaskGroup() as tasks:
+        subscriber = Subscriber(bus.client, take, subscribed)
+        await subscriber.subscribe_patterns("ticker:*", "ticks:*")
+        tasks.create_task(look())
+        await subscriber.run()
+    raise AssertionError("the subscriber ended")
+
+
+class StreamWatcher:
+    """One client as an EventSource is one: it waits and reopens, and tells where it was."""
+
+    def __init__(self, url: str, path: str, log: Log) -> None:
+        self._url, self._path, self._log = url, path, log
+        self._who = path
+        self._shown: dict[str, dict[str, Any]] = {}
+        self._silence = Silence(log, "silence of a stream")
+        self._closed_s: float | None = None
+        self._last_id = ""
+        self._retry_s = 1.0
+        self.live = False
+
+    async def run(self) -> NoReturn:
+        timeout = httpx.Timeout(5, read=EDGE_TIMEOUT_S + 5)
+        async with httpx.AsyncClient(base_url=self._url, timeout=timeout) as http, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look())
+            while True:
+                try:
+                    await self._read(http)
+                except (httpx.TransportError, SSEError):
+                    self._log.counts["streams: broken"] += 1
+                self._close()
+                await asyncio.sleep(self._retry_s)
+
+    async def _read(self, http: httpx.AsyncClient) -> None:
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+        async with http.stream("GET", self._path, headers=headers) as response:
+            if response.status_code != 200:
+                self._log.counts[f"streams: refused with {response.status_code}"] += 1
+                if response.headers["content-type"] != "application/problem+json" or "retry-after" not in response.headers:
+                    self._log.wrong(self._who, f"{response.status_code} without saying when to come back")
+                return
+            numbers = Numbers(contiguous=False)
+            async for event in EventSource(response).aiter_sse():
+                self._silence.heard()
+                if event.retry is not None:
+                    self._retry_s = event.retry / 1000
+                self._last_id = event.id or self._last_id
+                if event.event == "message":
+                    self._take(numbers, **event.json())
+
+    def _take(self, numbers: Numbers, type: str, data: dict[str, Any]) -> None:  # noqa: A002 - the stream's own word
+        match type:
+            case "connected" if data["resumed"] is not bool(self._last_id):
+                self._log.wrong(self._who, f"resumed is {data['resumed']} after id {self._last_id!r}")
+            case "resync":
+                self._log.counts["streams: resyncs"] += 1
+                numbers.interrupted()
+            case "bye":
+                self._log.counts["streams: goodbyes"] += 1
+            case "ticker":
+                self._log.ticker("streams", data)
+                if wrong := numbers.wrong(data):
+                    self._log.wrong(self._who, f"{data['symbol']}: {wrong}")
+                self._shown[data["symbol"]] = data
+                if self._closed_s is not None:
+                    self._log.figure("stream away", time.monotonic() - self._closed_s)
+                    self._closed_s = None
+
+    def _close(self) -> None:
+        self._shown.clear()  # whoever has no stream calls nothing live
+        if self._closed_s is None:
+            self._closed_s = time.monotonic()
+
+    async def _look(self) -> NoReturn:
+        """What is on show as live while the stream is open must be young, even when nothing more is said."""
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            if time.monotonic() - before_s > LATE_S:
+                continue  # we ourselves were late
+            self._silence.look()
+            if self._closed_s is not None:
+                self._log.figure("stream away", time.monotonic() - self._closed_s)
+            for symbol, ticker in self._shown.items():
+                age_ms = time.time() * 1000 - ticker["aggregatedTime"]
+                if ticker["quality"] in LIVE:
+                    self._log.figure("age on show as live", age_ms / 1000)
+                    if age_ms > (HANGS_FOR_MS if self._silence.now_s() > 1.5 else LIVE_FOR_MS):
+                        self._log.wrong(self._who, f"{symbol} {ticker['seq']} is still on show as live after {age_ms:.0f} ms")
+
+    def is_live(self) -> bool:
+        """Tell whether all that is shown is live."""
+        return bool(self._shown) and all(ticker["quality"] == "ok" for ticker in self._shown.values())
+
+
+async def poll(url: str, log: Log) -> NoReturn:
+    """Ask for the newest ticker by REST twice a second: the truth about its age, or an error that says when to come back."""
+    async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                answer = await http.get("/api/ticker/BTC")
+            except httpx.TransportError as failed:
+                log.counts[f"REST: {type(failed).__name__}"] += 1
+                continue
+            if answer.status_code == 200:
+                log.ticker("REST", answer.json())
+            else:
+                log.counts[f"REST: refused with {answer.status_code}"] += 1
+                if answer.headers["content-type"] != "application/problem+json" or "retry-after" not in answer.headers:
+                    log.wrong("REST", f"{answer.status_code} without saying when to come back")
+
+
+class ContainerWatcher:
+    """Memory of each container, and what the copies count. A copy that was killed counts from 0 again."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._counted: dict[str, float] = {}
+        self.memory_mb: dict[str, list[float]] = defaultdict(list)
+        self.counts: Counter[str] = Counter()
+
+    async def run(self) -> NoReturn:
+        while True:
+            for line in (await docker("stats", "--no-stream", "--format", "json", *self._system.containers)).splitlines():
+                container = json.loads(line)
+                if used_mb := megabytes(container["MemUsage"].split("/")[0]):  # none of one that is down
+                    self.memory_mb[container["Name"].removeprefix(f"{self._system.demo.project}-")].append(used_mb)
+            for metric, where, value in await self._system.counters(COUNTERS):
+                before = self._counted.get(where, 0.0)
+                self._counted[where] = value
+                self.counts[metric] += round(value - before if value >= before else value)
+            await asyncio.sleep(SAMPLE_S)
+
+
+UNITS: Mapping[str, float] = {"GiB": 1024, "MiB": 1, "KiB": 1 / 1024, "B": 1 / 2**20}
+
+
+def megabytes(text: str) -> float:
+    """Read a size as Docker writes it."""
+    unit = next(unit for unit in UNITS if text.strip().endswith(unit))
+    return float(text.strip().removesuffix(unit)) * UNITS[unit]
+
+
+@contextlib.asynccontextmanager
+async def watching(*jobs: Any) -> Any:
+    """Run watchers; one that fails ends all."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(job) for job in jobs]
+        yield
+        for task in running:
+            task.cancel()
+
+
+def growth(samples: Iterable[float]) -> float:
+    """Return by how much the last quarter's highest is above the second's, in MB."""
+    known = list(samples)
+    quarter = max(len(known) // 4, 1)
+    return max(known[-quarter:]) - max(known[quarter : 2 * quarter] or known)
