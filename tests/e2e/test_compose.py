@@ -191,6 +191,25 @@ class TestCompose:
                 resume = ["docker", "unpause", container]
                 await asyncio.to_thread(subprocess.run, resume, check=True, capture_output=True, timeout=30)
 
+    async def test_without_redis_a_stream_still_opens_and_says_that_its_price_is_stale(self, demo: Deployment) -> None:
+        """An EventSource that is refused does not come back; and a gateway that knows no news is better than none."""
+        await asyncio.to_thread(demo.compose, "stop", "redis")
+        try:
+            async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
+
+                async def is_unready() -> bool:
+                    return (await client.get("/readyz")).status_code == 503
+
+                await until(is_unready)
+            async with stream(demo, "/api/realtime/BTC") as messages, asyncio.timeout(PATIENCE_S):
+                async for message in messages:
+                    if message["type"] == "ticker" and message["data"]["quality"] == "stale":
+                        break
+        finally:
+            await asyncio.to_thread(demo.compose, "start", "redis")
+        async with stream(demo, "/api/realtime/BTC") as messages:
+            await ticker_of_all(messages)
+
     async def test_without_a_gateway_the_edge_says_when_to_come_back(self, demo: Deployment) -> None:
         await asyncio.to_thread(demo.compose, "stop", "gateway")
         async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
