@@ -63,12 +63,13 @@ def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: li
     fresh = [source for source in ticker["sources"] if source["state"] not in {"stale", "lagging"}]
     liars = [source for source in fresh if any(lie.covers(ticker, source) for lie in lies)]
     honest = [source["price"] for source in fresh if source not in liars]
-    believed = [source for source in liars if source in used]
     if not honest or not used:
         return
     low, high = min(honest), max(honest)
+    believed = [one for one in liars if one in used and not low / (1 + CLAMP) <= one["price"] <= high * (1 + CLAMP)]
+    honest += [one["price"] for one in liars if one in used and one not in believed]  # what it says now is what others say
     if len(honest) > len(believed):
-        margin = CLAMP if believed else 1e-9
+        margin = CLAMP if any(one in used for one in liars) else 1e-9
         if not low * (1 - margin) <= ticker["price"] <= high * (1 + margin):
             yield f"price {ticker['price']} beyond {low} to {high}, what honest exchanges say"
     elif ticker["quality"] == "ok" and any(

@@ -69,6 +69,12 @@ def test_pairs_are_all_there_are() -> None:
             id="an honest one alone, after lies",
         ),
         pytest.param(
+            ticker(source("okx", 98.0, usedPrice=99.5), source("bybit", 100.0), source("binance", 100.1), price=299.6 / 3),
+            [Lie("okx", None, NOW_MS - 3000), Lie("binance", None, NOW_MS - 9000, NOW_MS - 3000)],
+            None,
+            id="one lies, another has ceased to",
+        ),
+        pytest.param(
             ticker(source("okx", 120.0, 0.5), source("bybit", 100.0, 0.5), price=110.0),
             [Lie("okx", None, NOW_MS - 1000)],
             "as many exchanges say 120.0",

@@ -142,7 +142,6 @@ class StreamWatcher:
 
     def __init__(self, url: str, path: str, log: Log) -> None:
         self._url, self._path, self._log = url, path, log
-        self._who = path
         self._shown: dict[str, dict[str, Any]] = {}
         self._silence = Silence(log, "silence of a stream")
         self._closed_s: float | None = None
@@ -168,7 +167,7 @@ class StreamWatcher:
             if response.status_code != 200:
                 self._log.counts[f"streams: refused with {response.status_code}"] += 1
                 if response.headers["content-type"] != "application/problem+json" or "retry-after" not in response.headers:
-                    self._log.wrong(self._who, f"{response.status_code} without saying when to come back")
+                    self._log.wrong(self._path, f"{response.status_code} without saying when to come back")
                 return
             numbers = Numbers(contiguous=False)
             async for event in EventSource(response).aiter_sse():
@@ -182,7 +181,7 @@ class StreamWatcher:
     def _take(self, numbers: Numbers, type: str, data: dict[str, Any]) -> None:  # noqa: A002 - the stream's own word
         match type:
             case "connected" if data["resumed"] is not bool(self._last_id):
-                self._log.wrong(self._who, f"resumed is {data['resumed']} after id {self._last_id!r}")
+                self._log.wrong(self._path, f"resumed is {data['resumed']} after id {self._last_id!r}")
             case "resync":
                 self._log.counts["streams: resyncs"] += 1
                 numbers.interrupted()
@@ -191,7 +190,7 @@ class StreamWatcher:
             case "ticker":
                 self._log.ticker("streams", data)
                 if wrong := numbers.wrong(data):
-                    self._log.wrong(self._who, f"{data['symbol']}: {wrong}")
+                    self._log.wrong(self._path, f"{data['symbol']}: {wrong}")
                 self._shown[data["symbol"]] = data
                 if self._closed_s is not None:
                     self._log.figure("stream away", time.monotonic() - self._closed_s)
@@ -217,7 +216,7 @@ class StreamWatcher:
                 if ticker["quality"] in LIVE:
                     self._log.figure("age on show as live", age_ms / 1000)
                     if age_ms > (HANGS_FOR_MS if self._silence.now_s() > 1.5 else LIVE_FOR_MS):
-                        self._log.wrong(self._who, f"{symbol} {ticker['seq']} is still on show as live after {age_ms:.0f} ms")
+                        self._log.wrong(self._path, f"{symbol} {ticker['seq']} is still on show as live after {age_ms:.0f} ms")
 
     def is_live(self) -> bool:
         """Tell whether all that is shown is live."""
