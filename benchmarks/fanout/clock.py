@@ -54,4 +54,4 @@ def measure(run: Run) -> None:
 def _stay(run: Run, server: Server, clients: int) -> Figures:
     running = run.fleet[server]
     with Visit(running, [running.group(clients, SYMBOLS)]) as visit:
-        return run.note_load(visit.measure(TICKS_S, SYMBOLS, 1.0 if run.quick else 3.0, warm_s=1.0))
+        return run.note_load(visit.measure(TICKS_S, SYMBOLS, 1.0 if run.quick else 2.0, warm_s=1.0))

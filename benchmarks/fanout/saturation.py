@@ -8,7 +8,7 @@ import report
 from fanout.run import Run, known
 from fanout.servers import GATEWAY, NCHAN, NODE, Figures, Server, Visit
 
-FULL = ((1000, 1), (1000, 50))
+FULL = ((1000, 50),)  # of one symbol a server that conflates has nothing to deliver at more than its flush rate
 QUICK = ((200, 50),)
 LATEST_MS = 500.0
 SMALLEST_SHARE = 0.95
@@ -35,12 +35,11 @@ def measure(run: Run) -> None:
     for clients, symbols in QUICK if run.quick else FULL:
         found = run.turns(
             run.servers,
-            1 if symbols == 1 else max(1, run.rounds - 1),
+            max(1, run.rounds - 1),
             lambda server, clients=clients, symbols=symbols: _search(run, server, clients, symbols),  # type: ignore[misc]
         )
         _print(run, clients, symbols, found)
-        if symbols > 1:
-            _hold(run, clients, symbols, found)
+        _hold(run, clients, symbols, found)
 
 
 def _search(run: Run, server: Server, clients: int, symbols: int) -> Best:

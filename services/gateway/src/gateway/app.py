@@ -37,6 +37,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
         summary="Live crypto prices across exchanges, over Server-Sent Events and REST",
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # 4.5 us a request; /metrics has ours
     )
     app.state.gateway = gateway
     app.include_router(api)
