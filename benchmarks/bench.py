@@ -11,6 +11,7 @@ BENCHMARKS = {
     "ingest": "frames in, ticks out, beside other exchange clients",
     "publish": "what publishing one tick costs",
     "end_to_end": "how long a price takes from the exchange to the browser",
+    "growth": "what each part uses as symbols, clients and ticks grow, and what gives way first",
 }
 
 

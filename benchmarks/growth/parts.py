@@ -1,0 +1,171 @@
+"""The system whose growth is measured: its parts as processes, what each uses, and what each has counted."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from fanout import cores
+from fanout.traffic import HERE, Tool
+from market_pulse import channels
+from market_pulse.bus import Bus, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.model import FeedStatus, Symbol
+from support.redis_server import RedisServer, redis_server
+from support.stack import EXCHANGES, Part
+from support.waiting import free_port, until
+
+PATIENCE_S = 5.0
+START_LIMIT_S = 60.0
+# As in docker-compose.yml.
+REDIS_OPTIONS = ("--client-output-buffer-limit", "pubsub 64mb 16mb 30", "--maxclients", "10000")
+ALL_CORES = os.sched_getaffinity(0)
+
+COUNTERS = {
+    "ticks": ("aggregator", "market_pulse_aggregator_ticks_total"),
+    "tickers": ("aggregator", "market_pulse_aggregator_tickers_total"),
+    "writes": ("gateway", "market_pulse_gateway_frames_total"),
+    "conflated": ("gateway", "market_pulse_gateway_events_conflated_total"),
+    "resyncs": ("gateway", "market_pulse_gateway_resyncs_total"),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What has been used and counted up to a moment. Processor time in seconds; memory, at that moment, in MiB."""
+
+    at_s: float
+    cpu_s: dict[str, float]
+    memory_mb: dict[str, float]
+    machine_s: float
+    counted: dict[str, float]
+
+
+class System:
+    """All parts that run, and the bus."""
+
+    def __init__(self, server: RedisServer, bus: Bus, parts: dict[str, Part]) -> None:
+        self.server, self.bus, self.parts = server, bus, parts
+        self._http = httpx.AsyncClient(timeout=PATIENCE_S)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    @property
+    def gateway_port(self) -> int:
+        return int(self.parts["gateway"].health.rsplit(":", 1)[1])
+
+    async def post(self, part: str, path: str, body: object) -> None:
+        (await self._http.post(self.parts[part].health + path, json=body)).raise_for_status()
+
+    async def is_ready(self, part: str, path: str = "/readyz") -> bool:
+        try:
+            return (await self._http.get(self.parts[part].health + path)).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def read(self) -> Reading:
+        """Take a reading. A part that is too busy to tell its counters is missing in `counted`."""
+        counted: dict[str, float] = {}
+        for part in ("aggregator", "gateway"):
+            try:
+                text = (await self._http.get(self.parts[part].health + "/metrics")).text
+            except httpx.TransportError:
+                continue
+            for name, (of, metric) in COUNTERS.items():
+                if of == part:
+                    lines = [line for line in text.splitlines() if line.startswith(metric)]
+                    counted[name] = sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+        pids = {name: [part.pid] for name, part in self.parts.items()} | {"Redis": [self.server.pid]}
+        return Reading(
+            time.monotonic(),
+            {name: cores.cpu_s(of) for name, of in pids.items()},
+            {name: cores.resident_kb(of) / 1024 for name, of in pids.items()},
+            _machine_busy_s(),
+            counted,
+        )
+
+
+@asynccontextmanager
+async def running(folder: Path, symbols: Sequence[Symbol], *, ingests: bool) -> AsyncIterator[System]:
+    """Start Redis, aggregator and gateway, and where asked for ingests on the simulator; stop them at the end.
+
+    Without ingests the listings are there and nothing moves: ticks are the feeder's.
+    """
+    wanted = ",".join(symbols)
+    async with redis_server(None, *REDIS_OPTIONS) as server, open_bus(server.url) as bus:
+        shared = {"REDIS_URL": server.url, "SYMBOLS": ",".join(symbols[:4])}
+        modules = {"aggregator": {}, "gateway": {"MAX_STREAMS": "20000", "DRAIN_S": "0"}}
+        if ingests:
+            simulator = free_port()
+            urls = {"WS_URL": f"ws://127.0.0.1:{simulator}", "REST_URL": f"http://127.0.0.1:{simulator}", "SYMBOLS": wanted}
+            modules |= {"simulator": {"PORT": str(simulator)}, **{f"ingest_{exchange}": urls for exchange in EXCHANGES}}
+        else:
+            await _list(bus, symbols)
+        parts = {}
+        for module, own in modules.items():
+            port = int(own.get("PORT", free_port()))
+            environment = shared | {"PORT": str(port), "HEALTH_PORT": str(port)} | own
+            parts[module.replace("_", "-")] = Part(module, module, folder, environment, port)
+        system = System(server, bus, parts)
+        try:
+            for part in parts.values():
+                await part.start()
+            for name in parts:
+                path = "/control" if name == "simulator" else "/livez" if name == "gateway" else "/readyz"
+                await until(lambda name=name, path=path: system.is_ready(name, path), START_LIMIT_S)  # type: ignore[misc]
+            yield system
+        finally:
+            for part in parts.values():
+                if part.process is not None and part.process.returncode is None:
+                    await part.kill()
+            await system.aclose()
+
+
+@asynccontextmanager
+async def tool(program: Path, *arguments: object) -> AsyncIterator[Tool]:
+    """Start a program of the load's for the time of the context."""
+    started = Tool(program, *arguments, cores=ALL_CORES)
+    try:
+        yield started
+    finally:
+        await asyncio.to_thread(started.close)
+
+
+def feeder(system: System, symbols: Sequence[Symbol]) -> AbstractAsyncContextManager[Tool]:
+    return tool(Path(sys.executable), HERE / "load" / "feeder.py", system.server.url, ",".join(symbols))
+
+
+def listeners(system: System, symbols: Sequence[Symbol]) -> AbstractAsyncContextManager[Tool]:
+    wanted = ",".join(channels.ticker(symbol) for symbol in symbols)
+    return tool(Path(sys.executable), HERE / "load" / "listeners.py", system.server.port, wanted)
+
+
+async def _list(bus: Bus, symbols: Sequence[Symbol]) -> None:
+    for exchange in EXCHANGES:
+        await bus.publish_listing(exchange, symbols)
+        await bus.publish_status(
+            FeedStatus(
+                exchange=exchange,
+                state="connected",
+                reason=None,
+                since_ms=now_ms(),
+                symbols=len(symbols),
+                last_tick_time_ms=now_ms(),
+                reconnects=0,
+                instance="benchmark",
+                simulated=False,
+            )
+        )
+
+
+def _machine_busy_s() -> float:
+    """Return the time that this machine's cores, all together, have not been idle so far."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,159 @@
+"""One dimension raised step by step, the others held: what each part uses, and what gives way first."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fanout.traffic import ToolError
+from growth.clients import SYMBOLS_PER_PAGE, Heard, audience
+from growth.parts import ALL_CORES, Reading, feeder, listeners, running
+from market_pulse.model import Symbol, parse_symbols
+from simulator import catalogue
+
+WARM_S = 2.0
+BUSY = 0.95  # of a core, or of the machine
+LATEST_MS = 1000.0
+NOT_FED: dict[str, Any] = {"cpu_s": 0.0, "overdue": 0}
+WHOLE = 0.95
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much there is of everything. `ticks_s` are the feeder's, or market events of the simulator's where ingests run.
+
+    `subscribers` are connections to Redis, beside the gateway's own, that want all tickers, as so many more gateways would.
+    """
+
+    symbols: int = 50
+    clients: int = 100
+    ticks_s: int = 1000
+    subscribers: int = 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A dimension (a field of Load), its steps, and whether ingests on the simulator bring the ticks, or the feeder."""
+
+    title: str
+    dimension: str
+    steps: tuple[int, ...]
+    ingests: bool = False
+
+    def load(self, step: int) -> Load:
+        return Load(**{self.dimension: step})
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one window of measuring gave. Memory in MiB, processor time in cores."""
+
+    cores: dict[str, float]
+    memory_mb: dict[str, float]
+    machine_cores: float
+    counted_s: dict[str, float]  # counts a second
+    heard: Heard
+    load: Load
+    overdue: int  # ticks that the feeder could not get rid of
+    feeder_cores: float
+
+    @property
+    def delivered(self) -> float | None:
+        """How many of the tickers of their symbols the clients have had, as a share."""
+        published = self.counted_s.get("tickers", 0) * self.load.clients * min(SYMBOLS_PER_PAGE / self.load.symbols, 1)
+        return self.heard.deliveries_s / published if published else None
+
+    def limits(self) -> list[str]:
+        """Name what has given way, the worst first."""
+        found = []
+        if self.heard.lost:
+            found.append("streams ended")
+        if self.counted_s.get("resyncs"):
+            found.append("Redis cut the gateway off")
+        if self.heard.p99_ms is not None and self.heard.p99_ms > LATEST_MS:
+            found.append("p99 over 1 s")
+        found += [f"{name}: a whole core" for name, cores in self.cores.items() if cores > BUSY]
+        if self.overdue > self.load.ticks_s / 2:
+            found.append("feeder late")
+        if self.delivered is not None and self.delivered < WHOLE:
+            found.append("clients conflated")
+        if self.machine_cores > BUSY * len(ALL_CORES):
+            found.append("machine full")
+        return found
+
+
+Windows = dict[int, list[Window]]  # by step
+
+
+def fed_symbols(count: int) -> tuple[Symbol, ...]:
+    return parse_symbols(",".join(f"C{number:04}" for number in range(count)))
+
+
+def simulated_symbols(count: int) -> tuple[Symbol, ...]:
+    """Return the symbols that all simulated exchanges trade, most traded first."""
+    places: dict[str, int] = {}
+    for entry in catalogue.entries():
+        places[entry.symbol] = places.get(entry.symbol, 0) + (entry.state == "trading" and entry.quote == "USDT")
+    return parse_symbols(",".join([symbol for symbol, many in places.items() if many == len(catalogue.EXCHANGES)][:count]))
+
+
+async def run(sweep: Sweep, seconds: float, into: Windows) -> None:
+    """Measure each step once, on parts that are started for it all anew, smallest first."""
+    most = max(sweep.load(step).symbols for step in sweep.steps)
+    symbols = (simulated_symbols if sweep.ingests else fed_symbols)(most)
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncExitStack() as stack:
+            system = await stack.enter_async_context(running(Path(folder), symbols, ingests=sweep.ingests))
+            feed = None if sweep.ingests else await stack.enter_async_context(feeder(system, symbols))
+            others = await stack.enter_async_context(listeners(system, symbols))
+            opened = 0
+            for step in sweep.steps:
+                load = sweep.load(step)
+                await asyncio.to_thread(others.ask, f"open {load.subscribers - opened}")
+                opened = load.subscribers
+                used = symbols[: load.symbols]
+                if feed is not None:
+                    await asyncio.to_thread(feed.ask, f"rate {load.ticks_s} {load.symbols}")
+                else:
+                    await system.post("simulator", "/control/rate", {"events_per_s": load.ticks_s, "symbols": used})
+                try:
+                    async with audience(system, used, load.clients) as clients:
+                        await asyncio.sleep(WARM_S)
+                        await clients.begin()
+                        fed_before = await asyncio.to_thread(feed.ask, "report") if feed else NOT_FED
+                        before = await system.read()
+                        await asyncio.sleep(seconds)
+                        heard = await clients.end()
+                        after = await system.read()
+                        fed = await asyncio.to_thread(feed.ask, "report") if feed else NOT_FED
+                except (ToolError, OSError) as broken:
+                    print(f"{sweep.title}, {step:,}: broke: {broken}", flush=True)
+                    return
+                feeder_cores = (fed["cpu_s"] - fed_before["cpu_s"]) / (after.at_s - before.at_s)
+                into.setdefault(step, []).append(_window(load, before, after, heard, fed["overdue"], feeder_cores))
+
+
+def _window(load: Load, before: Reading, after: Reading, heard: Heard, overdue: int, feeder_cores: float) -> Window:
+    took_s = after.at_s - before.at_s
+    return Window(
+        cores={name: (used - before.cpu_s[name]) / took_s for name, used in after.cpu_s.items()},
+        memory_mb=after.memory_mb,
+        machine_cores=(after.machine_s - before.machine_s) / took_s,
+        counted_s={
+            name: (count - before.counted[name]) / took_s for name, count in after.counted.items() if name in before.counted
+        },
+        heard=heard,
+        load=load,
+        overdue=overdue,
+        feeder_cores=feeder_cores,
+    )
+
+
+def middle(values: Sequence[float | None]) -> float | None:
+    """Return the median of what there is."""
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
