@@ -1,6 +1,6 @@
 """What each part uses as symbols, clients and ticks grow, one at a time, and what gives way first.
 
-    python benchmarks/bench.py growth [--quick] [--rounds 3] [--seconds 4] [--plot docs/images/growth.svg]
+    python benchmarks/bench.py growth [--quick] [--only clients,ticks] [--rounds 3] [--seconds 3] [--plot FILE.svg]
 
 Every part is a process of its own, Redis too, on all cores that there are, beside the load: rows in which the machine is full
 say so. Held are 50 symbols, 100 clients and 1,000 ticks a second. A client reads a page of four symbols and times each
@@ -29,18 +29,18 @@ from growth.sweep import Sweep, Window, Windows, middle
 
 PARTS = ("Redis", "aggregator", "gateway", "simulator", "ingest-binance", "ingest-bybit", "ingest-okx")
 FULL = (
-    Sweep("Symbols", "symbols", (4, 50, 200, 500, 1000)),
-    Sweep("Clients", "clients", (0, 100, 1000, 3000, 10_000)),
-    Sweep("Ticks a second, by the feeder", "ticks_s", (0, 300, 1000, 3000, 10_000, 30_000)),
-    Sweep("More subscribers of all tickers", "subscribers", (0, 10, 30, 100)),
-    Sweep("Market events a second, on the simulator", "ticks_s", (300, 1000, 3000, 10_000), ingests=True),
+    Sweep("symbols", "Symbols", "symbols", (4, 50, 200, 1000)),
+    Sweep("clients", "Clients", "clients", (0, 100, 1000, 3000, 10_000)),
+    Sweep("ticks", "Ticks a second, by the feeder", "ticks_s", (0, 1000, 3000, 10_000, 30_000)),
+    Sweep("subscribers", "More subscribers of all tickers", "subscribers", (0, 10, 30, 100)),
+    Sweep("ingests", "Market events a second, on the simulator", "ticks_s", (300, 1000, 3000, 10_000), ingests=True),
 )
 QUICK = (
-    Sweep("Symbols", "symbols", (4, 200)),
-    Sweep("Clients", "clients", (0, 1000)),
-    Sweep("Ticks a second, by the feeder", "ticks_s", (0, 3000)),
-    Sweep("More subscribers of all tickers", "subscribers", (0, 10)),
-    Sweep("Market events a second, on the simulator", "ticks_s", (300, 1000), ingests=True),
+    Sweep("symbols", "Symbols", "symbols", (4, 200)),
+    Sweep("clients", "Clients", "clients", (0, 1000)),
+    Sweep("ticks", "Ticks a second, by the feeder", "ticks_s", (0, 3000)),
+    Sweep("subscribers", "More subscribers of all tickers", "subscribers", (0, 10)),
+    Sweep("ingests", "Market events a second, on the simulator", "ticks_s", (300, 1000), ingests=True),
 )
 Figure = Callable[[Window], float | None]
 CAME_OUT: dict[str, Figure] = {
@@ -64,19 +64,26 @@ def main(arguments: list[str]) -> None:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("bench.py growth", description=__doc__, formatter_class=plain)
     parser.add_argument("--quick", action="store_true", help="two steps each, one round: does it run")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float, default=4, help="length of a window")
+    parser.add_argument("--only", help=f"some sweeps, separated by commas: {', '.join(one.name for one in FULL)}")
+    parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
+    parser.add_argument("--seconds", type=float, default=3, help="length of a window")
     parser.add_argument("--plot", type=Path, help="where to write the plot, as SVG")
     options = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     print(report.packages("redis", "hiredis", "uvicorn", "httptools", "uvloop", "orjson", "websockets"))
     print(f"{report.program(str(get_binary_path()), '--version')}; {most} descriptors a process")
-    sweeps = QUICK if options.quick else FULL
+    wanted = options.only.split(",") if options.only else [one.name for one in FULL]
+    if unknown := set(wanted) - {one.name for one in FULL}:
+        parser.error(f"no such sweep: {', '.join(sorted(unknown))}")
+    sweeps = [one for one in (QUICK if options.quick else FULL) if one.name in wanted]
     found: dict[Sweep, Windows] = {one: {} for one in sweeps}
     for _ in range(options.rounds or (1 if options.quick else 3)):
         for one in sweeps:
-            uvloop.run(sweep.run(one, options.seconds, found[one]))
+            try:
+                uvloop.run(sweep.run(one, options.seconds, found[one]))
+            except TimeoutError as late:
+                print(f"{one.title}: left out of a round: {late or 'a part was not ready in time'}", flush=True)
     for one, windows in found.items():
         _show(one, windows)
     _show_slopes(found)

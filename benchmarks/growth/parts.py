@@ -22,7 +22,7 @@ from support.stack import EXCHANGES, Part
 from support.waiting import free_port, until
 
 PATIENCE_S = 5.0
-START_LIMIT_S = 60.0
+START_LIMIT_S = 90.0
 # As in docker-compose.yml.
 REDIS_OPTIONS = ("--client-output-buffer-limit", "pubsub 64mb 16mb 30", "--maxclients", "10000")
 ALL_CORES = os.sched_getaffinity(0)

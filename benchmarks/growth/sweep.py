@@ -15,7 +15,7 @@ from growth.parts import ALL_CORES, Reading, feeder, listeners, running
 from market_pulse.model import Symbol, parse_symbols
 from simulator import catalogue
 
-WARM_S = 2.0
+WARM_S = 1.5
 BUSY = 0.95  # of a core, or of the machine
 LATEST_MS = 1000.0
 NOT_FED: dict[str, Any] = {"cpu_s": 0.0, "overdue": 0}
@@ -39,6 +39,7 @@ class Load:
 class Sweep:
     """A dimension (a field of Load), its steps, and whether ingests on the simulator bring the ticks, or the feeder."""
 
+    name: str
     title: str
     dimension: str
     steps: tuple[int, ...]
@@ -119,7 +120,9 @@ async def run(sweep: Sweep, seconds: float, into: Windows) -> None:
                 if feed is not None:
                     await asyncio.to_thread(feed.ask, f"rate {load.ticks_s} {load.symbols}")
                 else:
-                    await system.post("simulator", "/control/rate", {"events_per_s": load.ticks_s, "symbols": used})
+                    await system.post(
+                        "simulator", "/control/rate", {"events_per_s": load.ticks_s, "symbols": used, "evenly": True}
+                    )
                 try:
                     async with audience(system, used, load.clients) as clients:
                         await asyncio.sleep(WARM_S)
