@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,9 @@ from market_pulse.bus import Bus, open_bus
 from market_pulse.client import UnlistedError, subscribe
 from market_pulse.clock import now_ms
 from market_pulse.model import Symbol, Ticker
+from market_pulse.tickers import STALE_AFTER_MS
 from support.redis_server import RedisServer, redis_server
-from support.waiting import PATIENCE_S, free_port, until
+from support.waiting import PATIENCE_S, until
 
 from .bus_fixtures import BTC, ETH, TICKER
 
@@ -42,8 +44,9 @@ async def bus(server: RedisServer) -> AsyncIterator[Bus]:
         yield opened
 
 
-async def publish(bus: Bus, price: float, symbol: Symbol = BTC, seq: int = 0) -> None:
-    await bus.publish_tickers([replace(TICKER, symbol=symbol, price=price, seq=seq, aggregated_time_ms=now_ms())])
+async def publish(bus: Bus, price: float, symbol: Symbol = BTC, *, seq: int = 0, age_ms: int = 0) -> None:
+    time_ms = now_ms() - age_ms
+    await bus.publish_tickers([replace(TICKER, symbol=symbol, price=price, seq=seq, aggregated_time_ms=time_ms)])
 
 
 async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: RedisServer) -> None:
@@ -61,6 +64,13 @@ async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: R
         ]
         assert reader.gaps == []
     await until(lambda: _demands_nothing(bus))
+
+
+async def test_an_old_last_value_is_no_live_price(bus: Bus, server: RedisServer) -> None:
+    await publish(bus, 1.0, age_ms=STALE_AFTER_MS)
+    async with program(server.url, "BTC") as reader:
+        old = await reader.next()
+        assert (old.seq, old.quality) == (1, "stale")
 
 
 async def test_what_was_lost_with_a_connection_is_told(bus: Bus, server: RedisServer) -> None:
@@ -81,17 +91,23 @@ async def test_what_was_lost_with_a_connection_is_told(bus: Bus, server: RedisSe
     assert seen[-1].price == 4.0
 
 
-async def test_redis_away_at_the_start_and_again_later(caplog: pytest.LogCaptureFixture) -> None:
-    port = free_port()
-    async with program(f"redis://127.0.0.1:{port}/0", "BTC") as reader:
+@pytest.fixture
+def socket_path() -> Iterator[str]:
+    """A place for a server that is not there yet: a port could become somebody else's meanwhile."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short
+        yield f"{folder}/bus.sock"
+
+
+async def test_redis_away_at_the_start_and_again_later(socket_path: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with program(f"unix://{socket_path}", "BTC") as reader:
         waiting = asyncio.create_task(reader.next())
         await until(lambda: "bus subscription lost" in caplog.text)
-        async with redis_server(port) as server, open_bus(server.url) as bus:
+        async with redis_server(None, "--unixsocket", socket_path) as server, open_bus(server.url) as bus:
             await publish(bus, 1.0)
             assert (await waiting).price == 1.0
         away = await reader.next()  # the server is gone, and nothing renews the price
         assert (away.seq, away.price, away.quality) == (1, 1.0, "stale")
-        async with redis_server(port) as server, open_bus(server.url) as bus:
+        async with redis_server(None, "--unixsocket", socket_path) as server, open_bus(server.url) as bus:
             await publish(bus, 2.0, seq=1)
             back = await reader.next()
             assert (back.seq, back.price, back.quality) == (2, 2.0, "single")

@@ -89,6 +89,14 @@ def test_a_ticker_that_is_not_renewed_is_told_as_stale_and_then_as_down_once_eac
     assert reader.gaps == []
 
 
+def test_a_slow_reader_is_told_of_an_old_ticker_once() -> None:
+    reader = Reader()
+    reader.take(5)
+    reader.read()
+    reader.inbox.age(NOW_MS + STALE_AFTER_MS)
+    assert reader.read(STALE_AFTER_MS + 500) == [(BTC, 5, "stale")]
+
+
 def test_a_last_value_is_as_old_as_it_says() -> None:
     reader = Reader()
     reader.inbox.take(BTC, ticker_bytes(seq=5, time_ms=NOW_MS - STALE_AFTER_MS), NOW_MS, live=False)
