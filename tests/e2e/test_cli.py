@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from market_pulse.bus import open_bus
 from market_pulse.codec import decode_tick
 from support.redis_server import redis_server
 from support.stack import EXCHANGES, Stack, running_stack
-from support.waiting import PATIENCE_S, free_port
+from support.waiting import PATIENCE_S, free_port, until
 
 BUFFER_S = 2.0
 
@@ -40,13 +40,14 @@ class Ended:
         return [orjson.loads(line) for line in self.text.splitlines()]
 
 
-async def run(*arguments: str, interrupt_after_s: float | None = None) -> Ended:
+async def run(*arguments: str, interrupt_when: Callable[[], Awaitable[bool]] | None = None) -> Ended:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        if interrupt_after_s is not None:
-            await asyncio.sleep(interrupt_after_s)
+        if interrupt_when is not None:
+            await until(interrupt_when)
+            await asyncio.sleep(1)  # the first prices are drawn
             process.send_signal(signal.SIGINT)
         async with asyncio.timeout(2 * PATIENCE_S):
             output, errors = await process.communicate()
@@ -57,6 +58,10 @@ async def run(*arguments: str, interrupt_after_s: float | None = None) -> Ended:
     assert process.returncode is not None
     assert b"Traceback" not in errors, errors.decode()
     return Ended(process.returncode, output, errors)
+
+
+async def has_stream(stack: Stack) -> bool:
+    return int((await stack.http.get("/api/status")).json()["gateway"]["streams"]) > 0
 
 
 def gateway(stack: Stack) -> tuple[str, str]:
@@ -84,7 +89,7 @@ async def test_watch_from_either_side(stack: Stack) -> None:
         tickers = [message["data"] for message in seen if message["type"] == "ticker"]
         assert {ticker["symbol"] for ticker in tickers} == {"BTC-USDT", "ETH-USDT"}
         assert all(ticker["quality"] == "ok" for ticker in tickers)
-    table = await run("watch", "BTC", *gateway(stack), interrupt_after_s=4)
+    table = await run("watch", "BTC", *gateway(stack), interrupt_when=lambda: has_stream(stack))
     assert table.code == 130
     assert "● ok" in table.text
 
