@@ -203,7 +203,7 @@ class Load(asyncio.Protocol):
     tick that it was made of.
     """
 
-    NUMBER = re.compile(rb'"seq":\d+,[^[]*?"bid":(\d+)[.,]')  # not of those under "sources"
+    NUMBER = re.compile(rb'"seq":\d+,.{0,200}?"bid":(\d+)[.,]')  # the first, and so not of those under "sources"
     HEAD = 256  # bytes of a message within which that stands
 
     def __init__(self, publishing: asyncio.WriteTransport, symbols: int) -> None:

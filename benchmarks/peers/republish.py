@@ -67,7 +67,7 @@ async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
                 await wake.wait()
                 timer.cancel()
                 continue
-            keys: list[str] = [channels.epoch(AGGREGATORS)]
+            keys: list[str] = [channels.epoch(AGGREGATORS), channels.members(AGGREGATORS)]
             args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S, ""]
             for symbol in schedule.due(time.monotonic(), MAX_BATCH):
                 channel = channels.ticker(symbol)
