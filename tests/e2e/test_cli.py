@@ -114,8 +114,8 @@ async def test_tail(stack: Stack) -> None:
 
 async def test_all_prices_add_up(stack: Stack) -> None:
     checked = await run("verify", "--seconds", "4", "--json", *bus(stack))
-    (summary,) = checked.objects
     assert checked.code == 0, checked.text
+    (summary,) = checked.objects
     assert summary["tickers"] > 20
     assert summary["wrong"] == summary["unreadable"] == 0
 

@@ -41,7 +41,7 @@ TICKER = Ticker(
     sources=(source("okx", 100.0, 0.75), source("bybit", 101.0, 0.25)),
     exchange_time_ms=1,
     received_time_ms=1,
-    aggregated_time_ms=1,
+    aggregated_time_ms=1_000,
 )
 
 
@@ -74,6 +74,8 @@ def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str
 def test_a_source_says_what_its_exchange_said() -> None:
     assert not heard(TICK, TICKER).verdict.wrong
     assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, "an earlier tick of it will do"
+    unseen = replace(TICK, price=99.5, received_time_ms=1_000 - TICKER.sources[0].age_ms)
+    assert not heard(unseen, TICKER).verdict.wrong, "it may be made of a tick from before those that were heard"
     (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong
     assert problem == "BTC-USDT 7: okx is said to be at 100.0, which none of its last 1 ticks says"
 

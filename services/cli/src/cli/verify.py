@@ -10,7 +10,6 @@ from statistics import median
 from rich.markup import escape
 
 from market_pulse import channels
-from market_pulse.bus import open_bus
 from market_pulse.codec import CodecError, decode_tick, decode_ticker
 from market_pulse.model import Source, Symbol, Tick, Ticker
 
@@ -20,6 +19,8 @@ from .output import Output
 PRICED = {"ok", "single", "disputed"}
 KEPT_TICKS = 500
 """Own prices remembered of each exchange and symbol: a ticker may be made of a tick that newer ones have followed since."""
+CLOCKS_APART_MS = 100
+"""How far the clocks of an ingest and of the aggregator, by which a source's age is told, may be apart."""
 NOISE = 1e-12
 MAX_SHOWN = 20
 
@@ -46,7 +47,7 @@ class Verifier:
 
     def __init__(self) -> None:
         self.verdict = Verdict()
-        self._prices: dict[tuple[str, Symbol], deque[float]] = defaultdict(lambda: deque(maxlen=KEPT_TICKS))
+        self._heard: dict[tuple[str, Symbol], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT_TICKS))
         self._seq: dict[Symbol, int] = {}
         self._gap = False
 
@@ -55,7 +56,7 @@ class Verifier:
         if message.missed:  # numbers jump, and the ticks of what comes next may not have been seen
             self._gap = True
             self._seq.clear()
-            self._prices.clear()
+            self._heard.clear()
         try:
             if message.channel.startswith(channels.ALL_TICKS[:-1]):
                 self.take_tick(decode_tick(message.data))
@@ -70,7 +71,7 @@ class Verifier:
     def take_tick(self, tick: Tick) -> None:
         """Remember what an exchange said itself."""
         self.verdict.ticks += 1
-        self._prices[tick.exchange, tick.symbol].append(own_price(tick))
+        self._heard[tick.exchange, tick.symbol].append((tick.received_time_ms, own_price(tick)))
 
     def _check(self, ticker: Ticker) -> list[str]:
         self.verdict.tickers += 1
@@ -85,13 +86,15 @@ class Verifier:
             self.verdict.held += 1
         else:
             found += _sum_of(ticker)
-            found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker.symbol)]
+            found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker)]
         return [f"{ticker.symbol} {ticker.seq}: {problem}" for problem in found]
 
-    def _origin_of(self, source: Source, symbol: Symbol) -> list[str]:
-        """Say whether no tick that was seen has a source's price. Of an exchange not heard yet nothing can be said."""
-        seen = self._prices.get((source.exchange, symbol))
-        if not seen or any(isclose(source.price, price, rel_tol=NOISE) for price in seen):
+    def _origin_of(self, source: Source, ticker: Ticker) -> list[str]:
+        """Say whether no tick that was seen has a source's price. Of a tick older than those nothing can be said."""
+        seen = self._heard.get((source.exchange, ticker.symbol))
+        if not seen or ticker.aggregated_time_ms - source.age_ms <= seen[0][0] + CLOCKS_APART_MS:
+            return []
+        if any(isclose(source.price, price, rel_tol=NOISE) for _, price in seen):
             return []
         return [f"{source.exchange} is said to be at {source.price!r}, which none of its last {len(seen)} ticks says"]
 
@@ -129,9 +132,6 @@ async def verify(redis_url: str, output: Output, seconds: float) -> bool:
     shown = 0
     try:
         async with asyncio.timeout(seconds or None):
-            async with open_bus(redis_url) as bus:
-                for data in await bus.last_matching(channels.ALL_TICKS):
-                    verifier.take(Message(channels.ALL_TICKS, data))
             async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_TICKERS])) as incoming:
                 async for message in incoming:
                     for problem in verifier.take(message):
