@@ -2,11 +2,51 @@
 
 import logging
 import sys
-from typing import Literal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import structlog
 
 LogFormat = Literal["json", "console", "auto"]
+
+REPEAT_INTERVAL_S = 30.0
+REPEATS = 5
+
+
+@dataclass(slots=True)
+class _Repeats:
+    since_s: float
+    lines: int = 1
+    held_back: int = 0
+
+
+class RepeatLimit:
+    """Lets through the first REPEATS lines with one message in each interval; the next one says how many were held back.
+
+    What goes wrong each second, or as often as clients like, would else fill a disk and hide the rest. A message is a constant
+    text, so there are few to remember. Errors pass always, and so does what is only said at LOG_LEVEL=debug.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said: dict[str, _Repeats] = {}
+
+    def __call__(self, logger: Any, level: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG002 - structlog's signature
+        """Return the line, or drop it."""
+        if level not in {"info", "warning"}:
+            return line
+        message, now_s = str(line["event"]), self._clock()
+        said = self._said.get(message)
+        if said is None or now_s - said.since_s >= REPEAT_INTERVAL_S:
+            self._said[message] = _Repeats(now_s)
+            return line if said is None or not said.held_back else {**line, "held_back": said.held_back}
+        if said.lines < REPEATS:
+            said.lines += 1
+            return line
+        said.held_back += 1
+        raise structlog.DropEvent
 
 
 def configure_logs(service: str, level: str, log_format: LogFormat) -> None:
@@ -27,6 +67,7 @@ def configure_logs(service: str, level: str, log_format: LogFormat) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            RepeatLimit(),
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

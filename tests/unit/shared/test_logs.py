@@ -1,0 +1,48 @@
+"""Lines that repeat are few, and nothing that is held back goes uncounted."""
+
+import pytest
+import structlog
+
+from market_pulse.logs import REPEAT_INTERVAL_S, REPEATS, RepeatLimit
+
+
+class World:
+    """A limit, its clock, and what it let through."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.passed: list[structlog.typing.EventDict] = []
+        self._limit = RepeatLimit(lambda: self.now_s)
+
+    def say(self, event: str, level: str = "warning", times: int = 1) -> None:
+        for _ in range(times):
+            try:
+                self.passed.append(self._limit(None, level, {"event": event}))
+            except structlog.DropEvent:
+                continue
+
+
+def test_a_few_go_through_and_the_next_interval_tells_of_the_rest() -> None:
+    world = World()
+    world.say("feed lost", times=REPEATS + 95)
+    assert world.passed == [{"event": "feed lost"}] * REPEATS
+    world.now_s = REPEAT_INTERVAL_S
+    world.say("feed lost", times=2)
+    assert world.passed[REPEATS:] == [{"event": "feed lost", "held_back": 95}, {"event": "feed lost"}]
+    world.now_s = 2 * REPEAT_INTERVAL_S
+    world.say("feed lost")
+    assert world.passed[-1] == {"event": "feed lost"}
+
+
+def test_another_message_is_not_held_back() -> None:
+    world = World()
+    world.say("feed lost", times=100)
+    world.say("feed connected", level="info")
+    assert world.passed[-1] == {"event": "feed connected"}
+
+
+@pytest.mark.parametrize("level", ["error", "critical", "exception", "debug"])
+def test_errors_and_what_was_asked_for_always_go_through(level: str) -> None:
+    world = World()
+    world.say("it broke", level=level, times=100)
+    assert len(world.passed) == 100
