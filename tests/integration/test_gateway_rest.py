@@ -241,15 +241,20 @@ async def test_probes(running: Running) -> None:
 
 async def test_metrics(running: Running, market: Market) -> None:
     async with reading(running.http, "/api/realtime/BTC") as reader:
-        await market.publish(BTC, 1.0)
+        time_ms = now_ms()
+        await market.publish(BTC, 1.0, time_ms)
         await reader.next("ticker")
         text = (await running.http.get("/metrics")).text
-    values = {
-        sample.name: sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if not sample.labels
-    }
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    values = {sample.name: sample.value for sample in samples if not sample.labels}
+    labelled = {(sample.name, *sample.labels.values()): sample.value for sample in samples if sample.labels}
+    assert labelled["market_pulse_ready", "bus"] == 1
+    assert labelled["market_pulse_gateway_streams_closed_total", "slow"] == 0
+    assert labelled["market_pulse_gateway_price_quality", "ok", "BTC-USDT"] == 1
+    assert labelled["market_pulse_gateway_price_quality", "down", "ETH-USDT"] == 1  # of which none has come
+    assert labelled["market_pulse_gateway_price_timestamp_seconds", "BTC-USDT"] == time_ms / 1000
+    assert ("market_pulse_gateway_price_timestamp_seconds", "ETH-USDT") not in labelled
+    assert values["market_pulse_gateway_streams_limit"] == running.gateway.settings.max_streams
     assert values["market_pulse_gateway_streams"] == 1
     assert values["market_pulse_gateway_bus_connected"] == 1
     assert values["market_pulse_gateway_streams_opened_total"] == 1

@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 
 import prometheus_client
 import uvicorn
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,20 +27,38 @@ def verdict(checks: Mapping[str, Check]) -> tuple[int, dict[str, object]]:
     return (200 if healthy else 503), {"status": "ok" if healthy else "failing", "checks": checked}
 
 
-def metrics_response() -> Response:
+class PartCollector(Collector):
+    """What every part tells Prometheus: its version, and whatever /readyz says."""
+
+    def __init__(self, ready: Mapping[str, Check]) -> None:
+        self._ready = ready
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric as it stands now."""
+        yield InfoMetricFamily("market_pulse_build", "What runs here", value={"version": version("market-pulse")})
+        ready = GaugeMetricFamily("market_pulse_ready", "1 while this check of /readyz passes", labels=["check"])
+        for name, check in self._ready.items():
+            ready.add_metric([name], float(check() is None))
+        yield ready
+
+
+def metrics_response(*registries: CollectorRegistry) -> Response:
     """Answer a Prometheus scrape."""
-    return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+    text = b"".join(map(prometheus_client.generate_latest, registries))
+    return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 def health_app(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Starlette:
     """Return the probes as an ASGI application."""
+    part = CollectorRegistry()
+    part.register(PartCollector(ready))
 
     async def probe(request: Request) -> Response:
         status, body = verdict(live if request.url.path == "/livez" else ready)
         return JSONResponse(body, status_code=status)
 
     async def metrics(_: Request) -> Response:
-        return metrics_response()
+        return metrics_response(part, REGISTRY)
 
     return Starlette(routes=[Route("/livez", probe), Route("/readyz", probe), Route("/metrics", metrics)])
 

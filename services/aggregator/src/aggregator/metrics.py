@@ -1,27 +1,33 @@
 """What the aggregator counts and measures, for Prometheus. Labels are bounded: never a symbol."""
 
 from collections import Counter as Tally
+from typing import get_args
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from market_pulse.logs import get_logger
+from market_pulse.metrics import DurationsMetric
 
-from .market import Market
-
-LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+from .market import Market, Refusal
 
 PREFIX = "market_pulse_aggregator_"
 
 TICKS = Counter(PREFIX + "ticks", "Ticks read from the bus and kept")
 DROPPED = Counter(PREFIX + "ticks_dropped", "Ticks read from the bus and not kept", ["reason"])
+for reason in get_args(Refusal):
+    DROPPED.labels(reason)  # there from the start: an increase from nothing is none to Prometheus
 BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks of their channel", ["kind"])
 TICKERS = Counter(PREFIX + "tickers", "Tickers published")
 CONFLATED = Counter(PREFIX + "conflated", "Ticks that took the place of one not published yet")
-PUBLISH_S = Histogram(PREFIX + "publish_seconds", "Duration of one publish command", buckets=LATENCY_BUCKETS_S)
+PUBLISH_S = DurationsMetric(PREFIX + "publish_seconds", "Duration of one publish command").labels()
 PUBLISH_FAILURES = Counter(PREFIX + "publish_failures", "Publish commands that failed and were tried again later")
-TICK_TO_TICKER_S = Histogram(
-    PREFIX + "tick_to_ticker_seconds", "From a tick's arrival to its ticker's publication", buckets=LATENCY_BUCKETS_S
-)
+BUS_S = DurationsMetric(
+    PREFIX + "bus_seconds", "From a tick's publication by its ingest to its arrival here (one tick of sixteen)"
+).labels()
+TICK_TO_TICKER_S = DurationsMetric(
+    PREFIX + "tick_to_ticker_seconds", "From a tick's arrival to its ticker's publication"
+).labels()
+RESYNCS = Counter(PREFIX + "resyncs", "Times that the bus was lost and found again")
 HISTORY_POINTS = Counter(PREFIX + "history_points", "Points added to the history of prices")
 HISTORY_FAILURES = Counter(PREFIX + "history_failures", "Seconds whose points were not all added, because Redis did not answer")
 FENCED = Counter(PREFIX + "fenced", "Publish commands refused because the members had changed")

@@ -16,7 +16,7 @@ from market_pulse.subscriber import Subscriber
 
 from .intake import Intake
 from .market import Market
-from .metrics import BAD_MESSAGES, Observer
+from .metrics import BAD_MESSAGES, RESYNCS, Observer
 from .ownership import Ownership
 from .publisher import Publisher
 from .recorder import Recorder
@@ -116,6 +116,7 @@ class Service:
     async def _on_subscribed(self, resync: bool) -> None:
         """Catch up: read the ticks of before the subscription, and at the start what an earlier run published."""
         self._subscribed_s = time.monotonic()
+        RESYNCS.inc(resync)
         for data in await self._bus.last_matching(channels.ALL_TICKS):
             self._intake.take_last(data)
         if self._warm.is_set():

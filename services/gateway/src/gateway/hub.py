@@ -162,6 +162,7 @@ class Hub:
             sink,
             group,
             receiver,
+            opened_at=now,
             beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
         )
@@ -199,6 +200,7 @@ class Hub:
                 self.topics[symbol].groups.discard(group)
         self.topics.release(group.symbols)
         self.stats.closed[reason] += 1
+        self.stats.streams.observe(self._clock() - stream.opened_at)
 
     def writable(self, stream: Stream) -> None:
         """Go on with a stream that has nothing unsent any more."""

@@ -1,15 +1,21 @@
 """The gateway's metrics, read from its plain numbers when Prometheus asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, get_args
 
+import orjson
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from market_pulse.health import PartCollector
+from market_pulse.metrics import Durations
+from market_pulse.model import Quality
+
 from .gateway import Gateway
-from .stats import LATENCY_BOUNDS_S, Latency
 
 PREFIX = "market_pulse_gateway_"
+QUALITIES: tuple[str, ...] = get_args(Quality)
 
 _COUNTS = {
     "opened": ("streams_opened", "Streams opened"),
@@ -26,7 +32,7 @@ _COUNTS = {
 
 
 class GatewayCollector(Collector):
-    """Presents a gateway's numbers. No label is made of anything that a client sends."""
+    """Presents a gateway's numbers. No label is made of what a client sends: the only symbols are the featured ones."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -35,29 +41,58 @@ class GatewayCollector(Collector):
         """Yield each metric as it stands now."""
         hub, stats = self._gateway.hub, self._gateway.hub.stats
         yield GaugeMetricFamily(PREFIX + "streams", "Streams open now", len(hub.streams))
+        limit = self._gateway.settings.max_streams
+        yield GaugeMetricFamily(PREFIX + "streams_limit", "Streams that may be open: MAX_STREAMS", limit)
         yield GaugeMetricFamily(PREFIX + "symbols", "Symbols subscribed now", len(hub.topics.wanted))
         yield GaugeMetricFamily(PREFIX + "bus_connected", "1 while the bus subscription stands", self._gateway.intake.connected)
         for name, (metric, text) in _COUNTS.items():
             yield CounterMetricFamily(PREFIX + metric, text, getattr(stats, name))
-        closed = CounterMetricFamily(PREFIX + "streams_closed", "Streams closed, by reason", labels=["reason"])
-        for reason, count in sorted(stats.closed.items()):
-            closed.add_metric([reason], count)
-        yield closed
-        yield _histogram(stats.latency)
+        yield _counts("streams_closed", "Streams closed, by reason", ("client", "slow", "max_age", "shutdown"), stats.closed)
+        yield _counts("streams_refused", "Streams refused, by whose limit was reached", ("address", "total"), stats.refused)
+        written = "From a ticker's aggregatedTime to the end of the flush that wrote it (oldest of each flush)"
+        yield _histogram("publish_to_write_seconds", written, stats.latency)
+        yield _histogram("stream_seconds", "How long streams were open that are closed by now", stats.streams)
+        yield from self._prices()
+
+    def _prices(self) -> Iterator[Metric]:
+        """Tell of each featured symbol what a client is told who asks now."""
+        quality = GaugeMetricFamily(
+            PREFIX + "price_quality", "1 for the quality of a featured symbol's price", labels=["symbol", "quality"]
+        )
+        received = GaugeMetricFamily(
+            PREFIX + "price_timestamp_seconds",
+            "When the newest tick arrived that a featured symbol's price is made of",
+            labels=["symbol"],
+        )
+        for symbol in self._gateway.settings.symbols:
+            data = self._gateway.hub.ticker(symbol)
+            ticker: dict[str, Any] = {"quality": "down"} if data is None else orjson.loads(data)
+            for name in QUALITIES:
+                quality.add_metric([symbol, name], float(ticker["quality"] == name))
+            if isinstance(received_ms := ticker.get("receivedTime"), int):
+                received.add_metric([symbol], received_ms / 1000)
+        yield quality
+        yield received
 
 
-def _histogram(latency: Latency) -> HistogramMetricFamily:
-    buckets, below = [], 0
-    for bound, count in zip((*map(str, LATENCY_BOUNDS_S), "+Inf"), latency.counts, strict=True):
-        below += count
-        buckets.append((bound, float(below)))
-    text = "Seconds from a ticker's aggregatedTime to the end of the flush that wrote it (oldest of each flush)"
-    return HistogramMetricFamily(PREFIX + "publish_to_write_seconds", text, buckets=buckets, sum_value=latency.total_s)
+def _counts(name: str, text: str, labels: Iterable[str], counts: Mapping[str, int]) -> CounterMetricFamily:
+    """Return counts by reason, also of what has not happened yet: an increase from nothing is none to Prometheus."""
+    family = CounterMetricFamily(PREFIX + name, text, labels=["reason"])
+    for label in labels:
+        family.add_metric([label], counts.get(label, 0))
+    return family
+
+
+def _histogram(name: str, text: str, durations: Durations) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(PREFIX + name, text, labels=())
+    durations.add_to(family)
+    return family
 
 
 def gateway_registry(gateway: Gateway) -> CollectorRegistry:
     """Return the registry of a gateway's own metrics and its process's."""
     registry = CollectorRegistry()
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, GatewayCollector(gateway)):
+    own = PartCollector(gateway.ready_checks), GatewayCollector(gateway)
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, *own):
         registry.register(collector)
     return registry

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-import prometheus_client
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from market_pulse.health import Check, verdict
+from market_pulse.health import Check, metrics_response, verdict
 
 from .metrics import gateway_registry
 
@@ -44,8 +43,7 @@ async def readyz(request: Request) -> Response:
 @pages.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Answer a Prometheus scrape."""
-    registry = request.app.state.registry
-    return Response(prometheus_client.generate_latest(registry), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+    return metrics_response(request.app.state.registry)
 
 
 def add_pages(app: FastAPI) -> None:

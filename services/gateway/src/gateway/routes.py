@@ -157,6 +157,7 @@ async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | N
     try:
         return stream_for(gateway, request.scope, lend, names, max_hz, last_event_id)
     except TooManyStreamsError as full:
+        gateway.hub.stats.refused["address" if full.by_address else "total"] += 1
         raise ProblemError(
             429 if full.by_address else 503, "too_many_streams", str(full), retry_after_s=RETRY_AFTER_S
         ) from full

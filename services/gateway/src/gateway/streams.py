@@ -67,6 +67,7 @@ class Stream:
         "group",
         "lagging_since",
         "missed",
+        "opened_at",
         "receiver",
         "sink",
         "slow",
@@ -75,7 +76,14 @@ class Stream:
     )
 
     def __init__(
-        self, sink: Sink, group: Group, receiver: Receiver | None = None, *, beat_at: float, expires_at: float
+        self,
+        sink: Sink,
+        group: Group,
+        receiver: Receiver | None = None,
+        *,
+        opened_at: float,
+        beat_at: float,
+        expires_at: float,
     ) -> None:
         self.sink = sink
         self.group = group
@@ -83,6 +91,7 @@ class Stream:
         self.slow = False
         self.slow_until = 0.0  # this and `written_at` mean something only while slow
         self.written_at = 0.0
+        self.opened_at = opened_at
         self.beat_at = beat_at
         self.expires_at = expires_at
         self.missed: dict[str, None] = {}

@@ -8,6 +8,7 @@ from market_pulse.backoff import backoff_s
 from market_pulse.bus import Bus, BusError
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
+from market_pulse.metrics import TURNED_AWAY_SYMBOLS
 from market_pulse.model import Symbol
 
 from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
@@ -133,6 +134,7 @@ class Carrier:
             names = ",".join(sorted(self._demand.turned_away)[:5])
             log.warning("MAX_SYMBOLS reached; more are wanted", exchange=self._adapter.exchange, symbols=names)
         self._turned_away = self._demand.turned_away
+        TURNED_AWAY_SYMBOLS.labels(self._adapter.exchange).set(len(self._turned_away))
         natives = {listed.native: listed for listed in map(self._listed, carried)}
         if natives != self._natives:
             await self._carry(natives)

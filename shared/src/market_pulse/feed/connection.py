@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
-from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS, REFUSED_SYMBOLS
+from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS
 from market_pulse.model import Tick
 
 from .adapter import MARKET_EVENTS, Acknowledged, Adapter, GoingAway, Listed, MarketEvent, Pong, Refused, read
@@ -200,7 +200,6 @@ class Connection:
                 self._changed.set()
             case Refused():
                 native = self._ledger.refused_by(event, self._clock())
-                REFUSED_SYMBOLS.labels(self._adapter.exchange).set(len(self._ledger.refused))
                 if native is not None or event.kind == "later":
                     log.warning("subscription refused", exchange=self._adapter.exchange, native=native, cause=event.reason)
                 self._changed.set()

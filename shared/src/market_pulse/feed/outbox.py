@@ -11,8 +11,9 @@ from typing import NoReturn
 
 from market_pulse.backoff import backoff_s
 from market_pulse.bus import BusError
+from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
-from market_pulse.metrics import TICKS_CONFLATED, TICKS_PUBLISHED, TICKS_SUPPRESSED
+from market_pulse.metrics import TICK_PUBLISH_S, TICKS_CONFLATED, TICKS_PUBLISHED, TICKS_SUPPRESSED
 from market_pulse.model import Symbol, Tick
 
 DRAIN_LIMIT_S = 1.0
@@ -27,6 +28,7 @@ class Outbox:
         self._published = TICKS_PUBLISHED.labels(exchange)
         self._conflated = TICKS_CONFLATED.labels(exchange)
         self._suppressed = TICKS_SUPPRESSED.labels(exchange)
+        self._publish_s = TICK_PUBLISH_S.labels(exchange)
         self._publish = publish
         self._waiting: dict[Symbol, Tick] = {}
         self._filled = asyncio.Event()
@@ -80,4 +82,5 @@ class Outbox:
             self.failing_since_s = None
         self._published.inc(len(batch) - suppressed)
         self._suppressed.inc(suppressed)
+        self._publish_s.observe((now_ms() - next(iter(batch.values())).received_time_ms) / 1000)
         return True

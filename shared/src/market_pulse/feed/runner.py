@@ -12,7 +12,16 @@ from typing import Any, NoReturn
 from market_pulse.backoff import backoff_s
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
-from market_pulse.metrics import CONNECTED, HANDOVERS, LAST_TICK, LIVE_SYMBOLS, RECONNECTS
+from market_pulse.metrics import (
+    CONNECTED,
+    EXCHANGE_LAG,
+    HANDOVERS,
+    LAST_TICK,
+    LIVE_SYMBOLS,
+    RECONNECTS,
+    REFUSED_SYMBOLS,
+    STATE,
+)
 from market_pulse.model import FeedState, FeedStatus, Tick
 
 from .adapter import Adapter, Listed, MarketEvent, Trade
@@ -47,7 +56,8 @@ class Feed:
         self._blocked_retry_s = blocked_retry_s
         self._max_age_s = max_age_s
         self._attempts = 0
-        self._last_tick_ms: int | None = None
+        self._last_tick: Tick | None = None
+        self._handovers = HANDOVERS.labels(adapter.exchange)
         self._listed: Mapping[str, Listed] = {}
         self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
@@ -103,10 +113,22 @@ class Feed:
         if self.delivering and self._status.state != "down":
             self._become(*self._condition())
             delivered = len(self._connections[0].delivered)
-        LIVE_SYMBOLS.labels(self.adapter.exchange).set(delivered)
-        if self._last_tick_ms is not None:
-            LAST_TICK.labels(self.adapter.exchange).set(self._last_tick_ms / 1000)
-        return replace(self._status, symbols=delivered, last_tick_time_ms=self._last_tick_ms)
+        status = replace(
+            self._status, symbols=delivered, last_tick_time_ms=self._last_tick.received_time_ms if self._last_tick else None
+        )
+        self._measure(status)
+        return status
+
+    def _measure(self, status: FeedStatus) -> None:
+        """Set the gauges to the state of this moment."""
+        exchange, tick = status.exchange, self._last_tick
+        STATE.labels(exchange).state(status.state)
+        LIVE_SYMBOLS.labels(exchange).set(status.symbols)
+        REFUSED_SYMBOLS.labels(exchange).set(len(self._connections[0].refused) if self._connections else 0)
+        if tick is not None:
+            LAST_TICK.labels(exchange).set(tick.received_time_ms / 1000)
+            if tick.exchange_time_ms is not None:
+                EXCHANGE_LAG.labels(exchange).set((tick.received_time_ms - tick.exchange_time_ms) / 1000)
 
     def stop(self) -> None:
         """Say `down` from now on: the process is about to end."""
@@ -159,7 +181,7 @@ class Feed:
         return connection, asyncio.create_task(connection.run())
 
     def _take(self, tick: Tick) -> None:
-        self._last_tick_ms = tick.received_time_ms
+        self._last_tick = tick
         self._on_tick(tick)
 
     async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost]:
@@ -196,7 +218,7 @@ class Feed:
                     await self._settle(old, new, new_task)
             if new.delivering.is_set() and not new_task.done():
                 self._connections = [new]
-                HANDOVERS.labels(self.adapter.exchange).inc()
+                self._handovers.inc()
                 log.info("feed handed over", exchange=self.adapter.exchange)
                 old_task, new_task = new_task, old_task
                 return new, old_task
