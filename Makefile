@@ -60,8 +60,11 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 	$(NPM) run --silent check
 	$(or $(NODE),node) $(CONTRACT)/parse.js docs/asyncapi.yaml
 	$(RUN)/python -m deploy.checks.imports $(UV)
+	@if promtool --version >/dev/null 2>&1; then set -x; cd deploy/monitoring && \
+		promtool check config prometheus.yml && promtool test rules alerts_test.yml; \
+	else echo "no promtool here (Debian's package prometheus has it): deploy/monitoring was not checked"; fi
 	@if docker compose version >/dev/null 2>&1; then set -x; \
-		docker compose config -q && docker compose --env-file deploy/demo.env config -q && \
+		docker compose --profile monitoring config -q && docker compose --env-file deploy/demo.env config -q && \
 		docker compose -f docker-compose.yml -f deploy/compose/sentinel.yml config -q; \
 	else echo "no Docker Compose here: its files were not checked"; fi
 

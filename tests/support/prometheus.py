@@ -1,0 +1,108 @@
+"""Debian's Prometheus on the project's own configuration, as a process; and what its files ask for."""
+
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from .waiting import PATIENCE_S, free_port, until
+
+FOLDER = Path(__file__).parents[2] / "deploy/monitoring"
+DASHBOARD = FOLDER / "grafana/dashboards/market-pulse.json"
+RATE_INTERVAL = "10s"  # what Grafana would put in for $__rate_interval, with so quick scrapes
+
+no_promtool = None if shutil.which("promtool") else "no promtool here: Debian's package prometheus has it"
+no_prometheus = None if shutil.which("prometheus") else "no Prometheus here: Debian's package prometheus has it"
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
+
+
+def panel_expressions() -> Iterator[tuple[str, str]]:
+    """Return each panel's title and each of its expressions."""
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"].replace("$__rate_interval", RATE_INTERVAL)
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the metrics that an expression asks for."""
+    without_labels = re.sub(r"\{[^}]*\}|(?:by|on|group_left) ?\([^)]*\)|\[[^]]*\]|\"[^\"]*\"", " ", expression)
+    return set(re.findall(r"\b(?:market_pulse_|hop:|haproxy_|process_)[\w:]+", without_labels))
+
+
+class Prometheus:
+    """A running server, asked by its HTTP API."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def ask(self, expression: str) -> list[dict[str, Any]]:
+        """Return an expression's series at this moment; it must be valid."""
+        return list((await self._get("query", query=expression))["result"])
+
+    async def names(self) -> set[str]:
+        """Return the names of all that was ever scraped or recorded."""
+        return set(await self._get("label/__name__/values"))
+
+    async def alerts(self) -> set[tuple[str, str]]:
+        """Return the alerts whose condition holds, for long enough or not, and what each is about."""
+        active = [alert["labels"] for alert in (await self._get("alerts"))["alerts"]]
+        return {(one["alertname"], one.get("part") or one.get("symbol") or one.get("exchange") or "") for one in active}
+
+    async def _get(self, what: str, **parameters: str) -> Any:
+        answer = (await self._http.get(f"/api/v1/{what}", params=parameters)).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+
+@contextlib.asynccontextmanager
+async def prometheus(folder: Path, targets: Mapping[str, list[str]]) -> AsyncIterator[Prometheus]:
+    """Run it on the project's files, but on these targets by part, since no DNS knows them, and asking each second."""
+    configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+    configuration["global"] = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "1s")
+    for job in configuration["scrape_configs"]:
+        named = {name for found in job.pop("dns_sd_configs") for name in found["names"]}
+        job["static_configs"] = [
+            {"targets": targets[part], "labels": {"__meta_dns_name": part}} for part in sorted(named & targets.keys())
+        ]
+    shutil.copy(FOLDER / "alerts.yml", folder)
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(configuration))
+    address = f"127.0.0.1:{free_port()}"
+    with (folder / "prometheus.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            "prometheus",
+            f"--config.file={file}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={address}",
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE_S) as http:
+
+            async def ready() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    return (await http.get("/-/ready")).status_code == 200
+                return False
+
+            await until(ready)
+            yield Prometheus(http)
+    finally:
+        process.terminate()
+        await process.wait()

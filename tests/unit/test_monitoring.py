@@ -1,0 +1,111 @@
+"""What Prometheus and Grafana are told fits together, and fits what the parts expose. Nothing runs, but for promtool."""
+
+import json
+import re
+import subprocess
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY, generate_latest
+
+import aggregator.metrics
+import market_pulse.metrics  # noqa: F401 - for what they register
+from gateway.gateway import Gateway
+from gateway.metrics import gateway_registry
+from gateway.settings import GatewaySettings
+from market_pulse.bus import open_bus
+from support.prometheus import DASHBOARD, FOLDER, names_in, no_promtool, panel_expressions, panels, rules
+
+ROOT = Path(__file__).parents[2]
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+OTHERS_OWN = ("haproxy_", "process_", "hop:")  # HAProxy's, the client library's, and ours but recorded
+
+assert aggregator.metrics.PREFIX
+
+
+def exposed(text: str) -> set[str]:
+    """Return the names that a scrape brings, from what it says of each family."""
+    found: set[str] = set()
+    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
+        found |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}
+    return found
+
+
+async def test_every_metric_that_is_asked_for_is_there() -> None:
+    async with open_bus("redis://127.0.0.1:1/0") as bus:  # nothing connects
+        gateway = generate_latest(gateway_registry(Gateway(GatewaySettings(), bus)))
+    known = exposed(gateway.decode()) | exposed(generate_latest(REGISTRY).decode())
+    asked = {name for rule in rules() for name in names_in(rule["expr"])}
+    asked |= {name for _, expression in panel_expressions() for name in names_in(expression)}
+    assert len(asked) > 40
+    assert {name for name in asked if not name.startswith(OTHERS_OWN)} - known == set()
+    assert {name for name in asked if name.startswith("hop:")} <= {rule.get("record") for rule in rules()}
+
+
+def test_every_part_is_scraped_and_missed() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    parts = {name for name, service in services.items() if not service.get("profiles")} - {"redis"}
+    jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    assert {name for job in jobs for found in job["dns_sd_configs"] for name in found["names"]} == parts
+    missed = ALERTS["MarketPulsePartMissing"]["expr"] + ALERTS["MarketPulseIngestMissing"]["expr"]
+    assert set(re.findall(r'absent\(up\{part="([^"]+)"\}\)', missed)) == parts
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_is_documented_and_shown_to_fire_and_not_to_fire(name: str) -> None:
+    tests = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"] if case["alertname"] == name]
+    assert {bool(case["exp_alerts"]) for case in cases} == {True, False}
+    assert name.startswith("MarketPulse")
+    assert ALERTS[name]["labels"]["severity"] in {"critical", "warning"}
+    runbook = (ROOT / "docs/operations.md").read_text()
+    assert len(re.findall(rf"^\| `{name}` \| [^|]+ \| [^|]+ \|$", runbook, re.MULTILINE)) == 1
+
+
+def test_the_runbook_knows_no_other_alert() -> None:
+    assert set(re.findall(r"^\| `(MarketPulse\w+)`", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)) == set(ALERTS)
+
+
+def test_the_dashboard_shows_each_panel_once_and_says_what_it_is() -> None:
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+    for panel in panels():
+        assert panel["title"]
+        if panel["type"] != "row":
+            assert panel["description"]
+            assert panel["targets"]
+    for first, second in combinations(panels(), 2):
+        assert not overlap(first["gridPos"], second["gridPos"]), (first["title"], second["title"])
+
+
+def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    assert one["x"] + one["w"] <= 24
+    apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+    return not apart and one["y"] < other["y"] + other["h"] and other["y"] < one["y"] + one["h"]
+
+
+def test_the_dashboard_reads_the_datasource_that_is_provisioned() -> None:
+    provisioned = yaml.safe_load((FOLDER / "grafana/datasources/prometheus.yml").read_text())["datasources"]
+    dashboard = json.loads(DASHBOARD.read_text())
+    assert datasources(dashboard) == {(one["type"], one["uid"]) for one in provisioned}
+    assert dashboard["uid"] == "market-pulse"
+
+
+def datasources(part: Any) -> set[tuple[str, str]]:
+    """Return all that a dashboard reads from, whatever names it."""
+    if isinstance(part, list):
+        return set().union(*map(datasources, part)) if part else set()
+    if not isinstance(part, dict):
+        return set()
+    found = part.get("datasource")
+    own = {(found["type"], found["uid"])} if found else set()
+    return own.union(*(datasources(value) for name, value in part.items() if name != "datasource"))
+
+
+@pytest.mark.skipif(no_promtool is not None, reason=str(no_promtool))
+@pytest.mark.parametrize("command", ["check config prometheus.yml", "check rules alerts.yml", "test rules alerts_test.yml"])
+def test_promtool_agrees(command: str) -> None:
+    done = subprocess.run(["promtool", *command.split()], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
