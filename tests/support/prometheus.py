@@ -18,7 +18,6 @@ FOLDER = Path(__file__).parents[2] / "deploy/monitoring"
 DASHBOARD = FOLDER / "grafana/dashboards/market-pulse.json"
 RATE_INTERVAL = "10s"  # what Grafana would put in for $__rate_interval, with so quick scrapes
 
-no_promtool = None if shutil.which("promtool") else "no promtool here: Debian's package prometheus has it"
 no_prometheus = None if shutil.which("prometheus") else "no Prometheus here: Debian's package prometheus has it"
 
 
