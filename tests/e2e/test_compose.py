@@ -25,6 +25,7 @@ from simulator.settings import Settings as SimulatorSettings
 from support.compose import DEPLOYMENT_LIMIT_S, ROOT, Deployment
 from support.demo import STREAMS_PER_IP, Demo
 from support.docker import no_docker
+from support.prometheus import names_in, panel_expressions, rules
 from support.waiting import PATIENCE_S, until
 
 EXCHANGES = {"binance", "bybit", "okx"}
@@ -133,6 +134,14 @@ class TestCompose:
     def test_inside_is_inside(self, demo: Deployment) -> None:
         assert httpx.get(f"{demo.page}/metrics").status_code == 404
         assert httpx.get(f"{demo.page}/haproxy").status_code == 200
+
+    def test_the_edge_tells_what_alerts_and_dashboard_ask_it(self, demo: Deployment) -> None:
+        read = "import urllib.request; print(urllib.request.urlopen('http://edge:8405/metrics').read().decode())"
+        told = set(re.findall(r"^# TYPE (\S+)", demo.compose("exec", "-T", "gateway", "python", "-c", read), re.MULTILINE))
+        expressions = [rule["expr"] for rule in rules()] + [expression for _, expression in panel_expressions()]
+        asked = {name for expression in expressions for name in names_in(expression) if name.startswith("haproxy_")}
+        assert len(asked) > 3
+        assert asked <= told
 
     async def test_any_symbol_straight_from_redis(self, demo: Deployment) -> None:
         """Subscribing is the demand: nobody asked for DOGE before."""
