@@ -127,13 +127,13 @@ class System:
                 await _away(redis, "pause", "unpause", fault.for_s)
             case "connections cut":
                 for kind in ("normal", "pubsub"):
-                    await docker("exec", redis, "redis-cli", "CLIENT", "KILL", "TYPE", kind)
+                    await docker("exec", redis, "/deploy/admin", "CLIENT", "KILL", "TYPE", kind)
             case "buffers cut":  # one message that is more than a subscriber may leave unread
-                await docker("exec", redis, "redis-cli", "CONFIG", "SET", LIMIT, f"pubsub {JUNK_BYTES // 2} 0 0")
+                await docker("exec", redis, "/deploy/admin", "CONFIG", "SET", LIMIT, f"pubsub {JUNK_BYTES // 2} 0 0")
                 for channel in ("ticks:junk:BTC-USDT", "ticker:BTC-USDT", "status:junk"):
                     junk = f"redis.call('PUBLISH', '{channel}', string.rep('x', {JUNK_BYTES}))"
-                    await docker("exec", redis, "redis-cli", "EVAL", junk, "0")
-                await docker("exec", redis, "redis-cli", "CONFIG", "SET", LIMIT, "pubsub 67108864 16777216 30")
+                    await docker("exec", redis, "/deploy/admin", "EVAL", junk, "0")
+                await docker("exec", redis, "/deploy/admin", "CONFIG", "SET", LIMIT, "pubsub 67108864 16777216 30")
 
 
 async def _away(name: str, leave: str, come_back: str, seconds: float) -> None:

@@ -73,10 +73,12 @@ async def _run(system: System, episodes: list[Episode]) -> None:
     log = Log(system.lies)
     streams = [StreamWatcher(system.demo.page, path, log) for path in PATHS]
     containers = ContainerWatcher(system)
-    redis = f"redis://127.0.0.1:{system.demo.redis_port}/0"
     table: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     async with watching(
-        watch_bus(redis, log), poll(system.demo.page, log), containers.run(), *(stream.run() for stream in streams)
+        watch_bus(system.demo.redis_url, log),
+        poll(system.demo.page, log),
+        containers.run(),
+        *(stream.run() for stream in streams),
     ):
         await _whole(system, streams)
         log.episode()

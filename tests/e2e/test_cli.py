@@ -69,7 +69,7 @@ def gateway(stack: Stack) -> tuple[str, str]:
 
 
 def bus(stack: Stack) -> tuple[str, str]:
-    return "--redis", stack.server.url
+    return "--redis", stack.reader_url
 
 
 async def test_status(stack: Stack) -> None:

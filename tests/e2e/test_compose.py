@@ -96,7 +96,7 @@ class TestCompose:
             f"{service}: {name.upper()}"
             for service, kind in SETTINGS.items()
             for name in kind.model_fields
-            if name.upper() not in services[service]["environment"]
+            if name.upper() not in {*services[service]["environment"], "REDIS_URL"}  # which is a secret of the part's own
         }
         assert missing == set()
 
@@ -108,7 +108,7 @@ class TestCompose:
             ticker = await ticker_of_all(messages)
         assert {source["exchange"] for source in ticker["sources"]} == EXCHANGES
 
-    def test_only_the_edge_and_redis_are_published(self, demo: Deployment) -> None:
+    def test_only_the_edge_and_the_bus_are_published(self, demo: Deployment) -> None:
         published = {
             service: [
                 (one["HostIp"], int(one["HostPort"]))
@@ -119,7 +119,7 @@ class TestCompose:
         }
         assert {service: ports for service, ports in published.items() if ports} == {
             "edge": [("127.0.0.1", demo.page_port)],
-            "redis": [("127.0.0.1", demo.redis_port)],
+            "bus-port": [("127.0.0.1", demo.redis_port)],
         }
 
     def test_containers_may_do_little(self, demo: Deployment) -> None:
@@ -128,8 +128,26 @@ class TestCompose:
             host = container["HostConfig"]
             assert host["ReadonlyRootfs"], service
             assert host["CapDrop"] == ["ALL"], service
+            assert host["SecurityOpt"] == ["no-new-privileges:true"], service
             assert host["Memory"] > 0, service
             assert host["PidsLimit"] > 0, service
+
+    def test_only_ingests_get_out(self, demo: Deployment) -> None:
+        """Whatever else is on a network with a way out is there to be reached from this machine."""
+        networks = json.loads(demo.compose("config", "--format", "json"))["networks"]
+        for service, [container] in demo.containers().items():
+            open_ones = {
+                name
+                for name, network in networks.items()
+                if network["name"] in container["NetworkSettings"]["Networks"] and not network.get("internal")
+            }
+            allowed = {"edge": {"edge-port"}, "bus-port": {"bus-port"}}.get(service, set())
+            assert open_ones == ({"egress"} if service.startswith("ingest-") else allowed), service
+
+    def test_a_part_knows_no_password_but_its_own(self, demo: Deployment) -> None:
+        for service in ("ingest-binance", "ingest-bybit", "ingest-okx", "aggregator", "gateway"):
+            assert demo.compose("exec", "-T", service, "ls", "/run/secrets").split() == [f"{service}.password", "redis_url"]
+            assert f"//{service}:" in demo.compose("exec", "-T", service, "cat", "/run/secrets/redis_url")
 
     def test_inside_is_inside(self, demo: Deployment) -> None:
         assert httpx.get(f"{demo.page}/metrics").status_code == 404
@@ -145,7 +163,7 @@ class TestCompose:
 
     async def test_any_symbol_straight_from_redis(self, demo: Deployment) -> None:
         """Subscribing is the demand: nobody asked for DOGE before."""
-        async with Redis(port=demo.redis_port) as redis, redis.pubsub() as bus, asyncio.timeout(PATIENCE_S):
+        async with Redis.from_url(demo.redis_url) as redis, redis.pubsub() as bus, asyncio.timeout(PATIENCE_S):
             await bus.subscribe("ticker:DOGE-USDT", *(f"ticks:{exchange}:DOGE-USDT" for exchange in EXCHANGES))
             heard: set[str] = set()
             while heard != {"ticker", *EXCHANGES}:

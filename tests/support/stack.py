@@ -14,7 +14,7 @@ import orjson
 from httpx_sse import aconnect_sse
 
 from market_pulse.bus import Bus, open_bus
-from support.redis_server import RedisServer, redis_server
+from support.redis_server import RedisServer, make_users, redis_server
 from support.waiting import PATIENCE_S, free_port, until
 
 EXCHANGES = ("binance", "bybit", "okx")
@@ -97,9 +97,12 @@ def is_complaint(line: str) -> bool:
 class Stack:
     """All parts, and what a test does with them."""
 
-    def __init__(self, server: RedisServer, bus: Bus, parts: dict[str, Part], gateway: str, simulator: str) -> None:
+    def __init__(
+        self, server: RedisServer, bus: Bus, reader_url: str, parts: dict[str, Part], gateway: str, simulator: str
+    ) -> None:
         self.server = server
         self.bus = bus
+        self.reader_url = reader_url
         self.parts = parts
         self.http = httpx.AsyncClient(base_url=gateway, timeout=PATIENCE_S)
         self.control = httpx.AsyncClient(base_url=simulator, timeout=PATIENCE_S)
@@ -197,8 +200,12 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
     """Start every part, wait until prices are complete, and stop all of them at the end."""
     ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
     simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
-    async with redis_server() as server, open_bus(server.url) as bus:
-        shared = {"REDIS_URL": server.url, **environment}
+    port = free_port()
+    urls = make_users(folder, port)
+    async with (
+        redis_server(port, "--aclfile", str(folder / "redis/users.acl"), url=urls["redis"]) as server,
+        open_bus(server.url) as bus,
+    ):
         parts = {"simulator": Part("simulator", "simulator", folder, {"PORT": str(ports["simulator"])}, ports["simulator"])}
         for exchange in EXCHANGES:
             feed = {
@@ -206,11 +213,13 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
                 "REST_URL": simulator,
                 "HEALTH_PORT": str(ports[exchange]),
             }
-            parts[exchange] = Part(f"ingest-{exchange}", f"ingest_{exchange}", folder, shared | feed, ports[exchange])
-        health = {"HEALTH_PORT": str(ports["aggregator"])}
-        parts["aggregator"] = Part("aggregator", "aggregator", folder, shared | health, ports["aggregator"])
-        parts["gateway"] = Part("gateway", "gateway", folder, shared | {"PORT": str(ports["gateway"])}, ports["gateway"])
-        stack = Stack(server, bus, parts, gateway, simulator)
+            own = environment | feed | {"REDIS_URL": urls[f"ingest-{exchange}"]}
+            parts[exchange] = Part(f"ingest-{exchange}", f"ingest_{exchange}", folder, own, ports[exchange])
+        own = environment | {"REDIS_URL": urls["aggregator"], "HEALTH_PORT": str(ports["aggregator"])}
+        parts["aggregator"] = Part("aggregator", "aggregator", folder, own, ports["aggregator"])
+        own = environment | {"REDIS_URL": urls["gateway"], "PORT": str(ports["gateway"])}
+        parts["gateway"] = Part("gateway", "gateway", folder, own, ports["gateway"])
+        stack = Stack(server, bus, urls["reader"], parts, gateway, simulator)
         try:
             for part in parts.values():
                 await part.start()

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .model import Symbol, parse_symbols
 
 _REDIS_URL = re.compile(r"(rediss?|unix)://.+|redis\+sentinel://[^/]+/[^/]+(/\d+)?(\?.*)?")
+SECRETS = Path("/run/secrets")  # where Docker puts them; a file there is read as the variable of its name, which comes first
 EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
@@ -23,7 +25,9 @@ SymbolList = Annotated[tuple[Symbol, ...], NoDecode, BeforeValidator(_read_symbo
 class Settings(BaseSettings):
     """What every part reads. A part's own settings are a subclass."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, secrets_dir=SECRETS if SECRETS.is_dir() else None
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console", "auto"] = "auto"

@@ -14,6 +14,7 @@ from market_pulse.bus import BusError
 from market_pulse.client import UnlistedError
 from market_pulse.logs import configure_logs
 from market_pulse.model import Symbol, parse_symbol
+from market_pulse.settings import BusSettings, load_settings
 
 from . import bus_tail, doctor, gateway, tape, verify, watch
 from .output import Output
@@ -29,12 +30,19 @@ app = typer.Typer(
 )
 
 Url = Annotated[str, typer.Option("--url", envvar="MARKET_PULSE_URL", help="Where the gateway, or the proxy before it, is.")]
-RedisUrl = Annotated[str, typer.Option("--redis", envvar="REDIS_URL", help="Where the bus is.")]
+
+
+def _redis_url(given: str) -> str:
+    return given or load_settings(BusSettings).redis_url.get_secret_value()
+
+
+RedisUrl = Annotated[
+    str, typer.Option("--redis", callback=_redis_url, help="Where the bus is; else as REDIS_URL says, else on this machine.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for other programs.")]
 Seconds = Annotated[float, typer.Option("--seconds", min=0, help="End after so long; 0: not before Ctrl-C.")]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
 def _symbol(text: str) -> str:
@@ -64,7 +72,7 @@ def watch_command(
 @app.command("tail")
 def tail_command(
     patterns: Annotated[list[str], typer.Argument(help="Channels or patterns: 'ticks:okx:*', ticker:BTC-USDT.")],
-    redis_url: RedisUrl = DEFAULT_REDIS_URL,
+    redis_url: RedisUrl = "",
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
@@ -79,7 +87,7 @@ def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
 
 
 @app.command("verify")
-def verify_command(redis_url: RedisUrl = DEFAULT_REDIS_URL, json: Json = False, seconds: Seconds = 10) -> None:
+def verify_command(redis_url: RedisUrl = "", json: Json = False, seconds: Seconds = 10) -> None:
     """Recompute every price on the bus from the sources published with it, and its sources from the ticks."""
     _run(verify.verify(redis_url, Output(json), seconds))
 
@@ -87,7 +95,7 @@ def verify_command(redis_url: RedisUrl = DEFAULT_REDIS_URL, json: Json = False, 
 @app.command("record")
 def record_command(
     file: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.", dir_okay=False)],
-    redis_url: RedisUrl = DEFAULT_REDIS_URL,
+    redis_url: RedisUrl = "",
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
@@ -109,7 +117,7 @@ def replay_command(
 @app.command("doctor")
 def doctor_command(
     url: Url = DEFAULT_URL,
-    redis_url: RedisUrl = DEFAULT_REDIS_URL,
+    redis_url: RedisUrl = "",
     symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="Whose stream to time.")] = "BTC-USDT",
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the exchanges.")] = False,
     json: Json = False,
