@@ -168,8 +168,9 @@ class Inbox:
         Raises:
             CodecError: not a ticker of this symbol.
         """
-        received = _Received(decode_ticker(data), read_ticker(symbol, data, now_ms, live=live))
         known = self._known.get(symbol)
+        previous = known.newest.latest if known else None
+        received = _Received(decode_ticker(data), read_ticker(symbol, data, now_ms, live=live, previous=previous))
         if known is None:
             self._known[symbol] = _Known(received)
         elif received.latest.supersedes(known.newest.latest):

@@ -63,6 +63,47 @@ def test_the_age_of_what_came_live_is_measured_by_our_own_clock(skew_ms: int) ->
     assert ticker.staleness(NOW_MS + skew_ms + STALE_AFTER_MS) == 1
 
 
+def arrivals(*times: tuple[int, int]) -> list[LatestTicker]:
+    """Read one ticker after another: when each was made, by the aggregator's clock, and when it came, by ours."""
+    read: list[LatestTicker] = []
+    for made_ms, came_ms in times:
+        data = orjson.dumps(orjson.loads(ticker_bytes()) | {"aggregatedTime": NOW_MS + made_ms})
+        previous = read[-1] if read else None
+        read.append(read_ticker("BTC-USDT", data, NOW_MS + came_ms, live=True, previous=previous))
+    return read
+
+
+@pytest.mark.parametrize("skew_ms", [-600_000, 0, 600_000])
+@pytest.mark.parametrize("held_up_ms", [7_000, 60_000, 3_600_000])
+def test_a_backlog_is_as_old_as_it_is(skew_ms: int, held_up_ms: int) -> None:
+    """A frozen server, or this process when it was asleep: what comes at once afterwards is none of it news."""
+    thawed_ms = 200 + held_up_ms
+    made = (0, 100, 200, 300, 400, 1000)
+    came = (0, 100, 200, thawed_ms, thawed_ms + 1, thawed_ms + 20)
+    for ticker in arrivals(*((made_ms + skew_ms, came_ms) for made_ms, came_ms in zip(made, came, strict=True)))[3:]:
+        age_ms = NOW_MS + thawed_ms - ticker.current_ms
+        assert 0.99 * held_up_ms - 2_000 < age_ms <= held_up_ms
+        assert ticker.staleness(NOW_MS + thawed_ms + 20) > 0
+
+
+@pytest.mark.parametrize("step_ms", [3_000, 20_000, 3_600_000])
+def test_a_clock_that_is_set_makes_prices_stale_for_minutes_at_most(step_ms: int) -> None:
+    """Of either machine; what comes each second is believed again in the end. A small step is not noticed at all."""
+    before = [(second * 1000, second * 1000) for second in range(10)]
+    after = [(second * 1000, second * 1000 + step_ms) for second in range(10, 610)]
+    stale = [ticker.staleness(ticker.arrived_ms or 0) for ticker in arrivals(*before, *after)]
+    assert stale[0] == stale[-1] == 0
+    assert (max(stale) > 0) == (step_ms >= STALE_AFTER_MS)
+
+
+def test_clocks_that_drift_apart_are_not_noticed() -> None:
+    """A tenth of a second each second is more than any clock does."""
+    assert not any(
+        ticker.staleness(ticker.arrived_ms or 0)
+        for ticker in arrivals(*((second * 1000, second * 1100) for second in range(600)))
+    )
+
+
 @pytest.mark.parametrize(("behind_ms", "expected"), [(-600_000, 0), (0, 0), (STALE_AFTER_MS, 1), (DOWN_AFTER_MS, 2)])
 def test_a_last_value_is_as_old_as_it_says(behind_ms: int, expected: int) -> None:
     assert read_ticker("BTC-USDT", ticker_bytes(), NOW_MS + behind_ms, live=False).staleness(NOW_MS + behind_ms) == expected

@@ -109,7 +109,7 @@ class Hub:
         topic = self.topics.find(symbol)
         if topic is None:
             return  # unsubscribed a moment ago
-        latest = read_ticker(symbol, data, self._now_ms(), live=live)
+        latest = read_ticker(symbol, data, self._now_ms(), live=live, previous=topic.latest)
         self.stats.ticks += live
         if not latest.supersedes(topic.latest):
             return
