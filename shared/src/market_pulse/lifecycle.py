@@ -31,7 +31,16 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     import uvloop  # noqa: PLC0415 - not installable on Windows
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(_on_unretrieved)
         runner.run(main)
+
+
+def _on_unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Pass over a name that is found not to resolve after who asked has gone: uvloop leaves that answer to nobody."""
+    if isinstance(context.get("exception"), OSError) and "future" in context:
+        get_logger().debug("an attempt to connect failed after its time", cause=str(context["exception"]))
+    else:
+        loop.default_exception_handler(context)
 
 
 async def run_until_stopped(*jobs: Coroutine[Any, Any, Any]) -> None:
