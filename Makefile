@@ -46,8 +46,9 @@ test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 	$(NPM) test
 	$(RUN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 
-chaos: setup web ## break things in containers and watch, for an hour or less; make chaos MINUTES=5 PAIRS=10 SEED=2
-	CHAOS_MINUTES=$(or $(MINUTES),15) CHAOS_SEED=$(or $(SEED),1) CHAOS_PAIRS=$(or $(PAIRS),all) $(RUN)/pytest -s tests/chaos $(ARGS)
+chaos: setup web ## break things in containers and watch, for an hour or less; make chaos MINUTES=5 PAIRS=10 SEED=2 CLIENTS=500
+	CHAOS_MINUTES=$(or $(MINUTES),15) CHAOS_SEED=$(or $(SEED),1) CHAOS_PAIRS=$(or $(PAIRS),all) CHAOS_CLIENTS=$(or $(CLIENTS),2000) \
+		$(RUN)/pytest -s tests/chaos $(ARGS)
 
 check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for mistakes without running anything; changes nothing
 	$(RUN)/ruff check

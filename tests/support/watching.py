@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 LIVE = tuple(b'"quality":"%b"' % quality for quality in (b"ok", b"single", b"disputed"))
@@ -80,7 +81,7 @@ class Crowd:
         """Return how many are on each gateway."""
         return Counter(watcher.instance for watcher in self.watchers)
 
-    def seen(self) -> dict[str, object]:
+    def seen(self) -> dict[str, Any]:
         """Return what all of them have seen since `begin`, the worst of each."""
         now_s = time.monotonic()
         return {

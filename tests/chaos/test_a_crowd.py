@@ -1,0 +1,104 @@
+"""Two thousand browsers on four gateways: how they spread, and what they see when one is killed and when all are renewed.
+
+Takes minutes and most of two processors, so it is among `make chaos`, and not among all tests.
+"""
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from operator import itemgetter
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from support.compose import DEPLOYMENT_LIMIT_S, Deployment, deployed
+from support.docker import no_docker
+from support.waiting import until
+from support.watching import Crowd, crowd
+
+CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "0"))
+GATEWAYS = 4
+MAX_AGE_S = 90
+RATE = {"events_per_s": 20, "symbols": ["BTC-USDT"]}
+STEP_LIMIT_S = 120.0
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
+    pytest.mark.skipif(CLIENTS == 0, reason="takes minutes and both processors: `make chaos` runs it"),
+    pytest.mark.timeout(DEPLOYMENT_LIMIT_S + 10 * STEP_LIMIT_S),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deployment_of_four() -> AsyncIterator[Deployment]:
+    deployment = Deployment("crowd", MAX_STREAMS_PER_IP=str(2 * CLIENTS), STREAM_MAX_AGE_S=str(MAX_AGE_S), RATE="60")
+    with deployed(deployment):
+        await scaled(deployment, GATEWAYS)
+        yield deployment
+
+
+async def scaled(deployment: Deployment, gateways: int) -> None:
+    scale = ("up", "--detach", "--wait", "--no-recreate", "--scale", f"gateway={gateways}")
+    await asyncio.to_thread(deployment.compose, *scale, within_s=STEP_LIMIT_S)
+
+
+async def docker(*arguments: str) -> None:
+    await asyncio.to_thread(subprocess.run, ["docker", *arguments], check=True, capture_output=True, timeout=STEP_LIMIT_S)
+
+
+def names(deployment: Deployment) -> list[str]:
+    return [container["Name"].strip("/") for container in sorted(deployment.containers()["gateway"], key=itemgetter("Name"))]
+
+
+async def told(watching: Crowd, what: str, since_s: float) -> dict[str, Any]:
+    """Wait until everybody sees live prices, and say what they have seen since `begin`."""
+    await until(watching.live, STEP_LIMIT_S)
+    seen = watching.seen()
+    print(f"\n{what}: {time.monotonic() - since_s:.0f} s,", seen, "spread", sorted(watching.spread().values()), flush=True)
+    return seen
+
+
+def is_even(watching: Crowd, gateways: int) -> bool:
+    counts = watching.spread().values()
+    return len(counts) == gateways and max(counts) < 1.3 * min(counts)
+
+
+async def test_a_crowd_stays_live(deployment_of_four: Deployment) -> None:
+    deployment = deployment_of_four
+    async with crowd(f"{deployment.page}/api/realtime?symbols=BTC&max_hz=2", CLIENTS) as watching:
+        since_s = time.monotonic()
+        seen = await told(watching, "opened", since_s)
+        assert not seen["errors"]
+        assert is_even(watching, GATEWAYS), watching.spread()
+        await asyncio.sleep(5)
+
+        since_s = time.monotonic()
+        watching.begin()
+        victim = names(deployment)[0]
+        await docker("kill", victim)
+        await asyncio.sleep(5)
+        killed = await told(watching, "one killed", since_s)
+        assert (killed["errors"], killed["not_live"]) == ({}, {})
+        assert killed["losses"] >= CLIENTS // GATEWAYS * 0.7
+        await docker("start", victim)
+        await scaled(deployment, GATEWAYS)
+
+        since_s = time.monotonic()
+        watching.begin()
+        for name in names(deployment):
+            await docker("restart", name)
+            await scaled(deployment, GATEWAYS)
+        rolled = await told(watching, "all renewed, one after another", since_s)
+        assert (rolled["errors"], rolled["not_live"]) == ({}, {})
+
+        since_s = time.monotonic()
+        watching.begin()
+        await scaled(deployment, GATEWAYS + 1)
+        await until(lambda: is_even(watching, GATEWAYS + 1), 2 * MAX_AGE_S)
+        levelled = await told(watching, "levelled after one more has come", since_s)
+        assert (levelled["errors"], levelled["not_live"]) == ({}, {})
