@@ -33,6 +33,9 @@ COPIES = {**dict.fromkeys(INGESTS, 2), "aggregator": 3, "gateway": 3}
 ONE_EACH = dict.fromkeys(COPIES, 1)
 RECOVERY_LIMIT_S = 60.0
 CALM_S = 2.0
+EDGE_NOTICES_S = (
+    3.0  # that a gateway has gone without the goodbye for which there is no time here: what it was sent then is lost
+)
 GROWTH_LIMIT_MB = 30.0
 MOVING = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "DOGE-USDT"]
 PATHS = ("/api/realtime/BTC", "/api/realtime?symbols=BTC,ETH,SOL,BNB", "/api/realtime?symbols=BTC,DOGE&max_hz=2")
@@ -54,6 +57,7 @@ async def system(deployment: Demo) -> AsyncIterator[System]:
     yield system
     await deployment.control("POST", "/control/rate", {"events_per_s": 300})
     await system.scale(ONE_EACH)
+    await asyncio.sleep(EDGE_NOTICES_S)
     structlog.reset_defaults()
 
 
