@@ -103,11 +103,13 @@ async def test_redis_away_at_the_start_and_again_later(socket_path: str, caplog:
         waiting = asyncio.create_task(reader.next())
         await until(lambda: "bus subscription lost" in caplog.text)
         async with redis_server(None, "--unixsocket", socket_path) as server, open_bus(server.url) as bus:
+            await until(lambda: _is_demanded(bus))
             await publish(bus, 1.0)
             assert (await waiting).price == 1.0
         away = await reader.next()  # the server is gone, and nothing renews the price
         assert (away.seq, away.price, away.quality) == (1, 1.0, "stale")
         async with redis_server(None, "--unixsocket", socket_path) as server, open_bus(server.url) as bus:
+            await until(lambda: _is_demanded(bus))
             await publish(bus, 2.0, seq=1)
             back = await reader.next()
             assert (back.seq, back.price, back.quality) == (2, 2.0, "single")
