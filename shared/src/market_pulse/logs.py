@@ -23,7 +23,7 @@ class _Repeats:
 
 
 class RepeatLimit:
-    """Lets through the first REPEATS lines with one message in each interval; the next one says how many were held back.
+    """Lets through REPEATS lines with one message in an interval, then one in each, which says how many were held back.
 
     What goes wrong each second, or as often as clients like, would else fill a disk and hide the rest. A message is a constant
     text, so there are few to remember. Errors pass always, and so does what is only said at LOG_LEVEL=debug.
@@ -40,8 +40,11 @@ class RepeatLimit:
         message, now_s = str(line["event"]), self._clock()
         said = self._said.get(message)
         if said is None or now_s - said.since_s >= REPEAT_INTERVAL_S:
-            self._said[message] = _Repeats(now_s)
-            return line if said is None or not said.held_back else {**line, "held_back": said.held_back}
+            if said is None or not said.held_back:
+                self._said[message] = _Repeats(now_s)
+                return line
+            self._said[message] = _Repeats(now_s, REPEATS)
+            return {**line, "held_back": said.held_back}
         if said.lines < REPEATS:
             said.lines += 1
             return line

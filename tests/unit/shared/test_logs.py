@@ -22,16 +22,26 @@ class World:
                 continue
 
 
-def test_a_few_go_through_and_the_next_interval_tells_of_the_rest() -> None:
+def test_a_few_go_through_then_one_an_interval_that_tells_of_the_rest() -> None:
     world = World()
     world.say("feed lost", times=REPEATS + 95)
     assert world.passed == [{"event": "feed lost"}] * REPEATS
     world.now_s = REPEAT_INTERVAL_S
-    world.say("feed lost", times=2)
-    assert world.passed[REPEATS:] == [{"event": "feed lost", "held_back": 95}, {"event": "feed lost"}]
+    world.say("feed lost", times=4)
+    assert world.passed[REPEATS:] == [{"event": "feed lost", "held_back": 95}]
     world.now_s = 2 * REPEAT_INTERVAL_S
     world.say("feed lost")
-    assert world.passed[-1] == {"event": "feed lost"}
+    assert world.passed[REPEATS + 1 :] == [{"event": "feed lost", "held_back": 3}]
+
+
+def test_what_has_become_rare_is_let_through_as_before() -> None:
+    world = World()
+    world.say("feed lost", times=REPEATS + 1)
+    world.now_s = REPEAT_INTERVAL_S
+    world.say("feed lost")
+    world.now_s = 2 * REPEAT_INTERVAL_S
+    world.say("feed lost", times=100)
+    assert world.passed[REPEATS + 1 :] == [{"event": "feed lost"}] * REPEATS
 
 
 def test_another_message_is_not_held_back() -> None:
