@@ -256,7 +256,6 @@ async def test_metrics(running: Running, market: Market) -> None:
     assert ("market_pulse_gateway_price_timestamp_seconds", "ETH-USDT") not in labelled
     assert values["market_pulse_gateway_streams_limit"] == running.gateway.settings.max_streams
     assert values["market_pulse_gateway_streams"] == 1
-    assert values["market_pulse_gateway_bus_connected"] == 1
     assert values["market_pulse_gateway_streams_opened_total"] == 1
     assert values["market_pulse_gateway_publish_to_write_seconds_count"] >= 1
     assert values["market_pulse_gateway_sent_bytes_total"] > 500

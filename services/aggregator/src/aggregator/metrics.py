@@ -22,7 +22,7 @@ CONFLATED = Counter(PREFIX + "conflated", "Ticks that took the place of one not 
 PUBLISH_S = DurationsMetric(PREFIX + "publish_seconds", "Duration of one publish command").labels()
 PUBLISH_FAILURES = Counter(PREFIX + "publish_failures", "Publish commands that failed and were tried again later")
 BUS_S = DurationsMetric(
-    PREFIX + "bus_seconds", "From a tick's publication by its ingest to its arrival here (one tick of sixteen)"
+    PREFIX + "bus_seconds", "From a tick's publication to its arrival here, by both machines' clocks (one tick of sixteen)"
 ).labels()
 TICK_TO_TICKER_S = DurationsMetric(
     PREFIX + "tick_to_ticker_seconds", "From a tick's arrival to its ticker's publication"

@@ -44,7 +44,6 @@ class GatewayCollector(Collector):
         limit = self._gateway.settings.max_streams
         yield GaugeMetricFamily(PREFIX + "streams_limit", "Streams that may be open: MAX_STREAMS", limit)
         yield GaugeMetricFamily(PREFIX + "symbols", "Symbols subscribed now", len(hub.topics.wanted))
-        yield GaugeMetricFamily(PREFIX + "bus_connected", "1 while the bus subscription stands", self._gateway.intake.connected)
         for name, (metric, text) in _COUNTS.items():
             yield CounterMetricFamily(PREFIX + metric, text, getattr(stats, name))
         yield _counts("streams_closed", "Streams closed, by reason", ("client", "slow", "max_age", "shutdown"), stats.closed)
