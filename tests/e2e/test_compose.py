@@ -17,24 +17,14 @@ import pytest
 from httpx_sse import aconnect_sse
 from redis.asyncio import Redis
 
-from aggregator.settings import AggregatorSettings
-from gateway.settings import GatewaySettings
-from market_pulse.feed.settings import IngestSettings
-from market_pulse.settings import Settings
-from simulator.settings import Settings as SimulatorSettings
 from support.compose import DEPLOYMENT_LIMIT_S, ROOT, Deployment
 from support.demo import STREAMS_PER_IP, Demo
 from support.docker import no_docker
+from support.parts import SETTINGS
 from support.prometheus import names_in, panel_expressions, rules
 from support.waiting import PATIENCE_S, until
 
 EXCHANGES = {"binance", "bybit", "okx"}
-SETTINGS: dict[str, type[Settings]] = {
-    **dict.fromkeys(("ingest-binance", "ingest-bybit", "ingest-okx"), IngestSettings),
-    "aggregator": AggregatorSettings,
-    "gateway": GatewaySettings,
-    "simulator": SimulatorSettings,
-}
 
 needs_docker = [
     pytest.mark.docker,
