@@ -66,7 +66,8 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 	else echo "no promtool here (Debian's package prometheus has it): deploy/monitoring was not checked"; fi
 	@if docker compose version >/dev/null 2>&1; then set -x; \
 		docker compose --profile monitoring config -q && docker compose --env-file deploy/demo.env config -q && \
-		docker compose -f docker-compose.yml -f deploy/compose/sentinel.yml config -q; \
+		docker compose -f docker-compose.yml -f deploy/compose/sentinel.yml config -q && \
+		docker compose -f deploy/swarm/stack.yml -f deploy/swarm/demo.yml config -q; \
 	else echo "no Docker Compose here: its files were not checked"; fi
 
 fix: setup $(MODULES) ## repair and format what can be
