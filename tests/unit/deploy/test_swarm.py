@@ -39,7 +39,8 @@ def test_containers_may_do_little(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "simulator"])
 def test_every_setting_reaches_its_part(name: str) -> None:
-    assert set(OURS[name]["environment"]) == variables(SETTINGS[name])
+    assert set(OURS[name]["environment"]) == variables(SETTINGS[name]) - {"REDIS_URL"}
+    assert OURS[name]["secrets"] == [{"source": name, "target": "redis_url"}]
 
 
 def test_the_demo_sets_what_there_is() -> None:
@@ -56,6 +57,12 @@ def test_the_edge_sees_each_gateway_and_each_client() -> None:
     assert STACK["gateway"]["deploy"]["endpoint_mode"] == "dnsrr"
     assert [port["mode"] for port in STACK["edge"]["ports"]] == ["host"]
     assert STACK["edge"]["deploy"]["mode"] == "global"
+
+
+def test_every_setting_reaches_the_edge() -> None:
+    """But for HTTPS, which is the business of what stands before the edges."""
+    read = set(re.findall(r"\$\{(EDGE_\w+)", (ROOT / "deploy/edge/haproxy.cfg").read_text()))
+    assert set(STACK["edge"]["environment"]) == read
 
 
 def test_an_update_begins_with_the_new_copy() -> None:
