@@ -22,7 +22,6 @@ from support.watching import Crowd, crowd
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "0"))
 GATEWAYS = 4
 MAX_AGE_S = 90
-RATE = {"events_per_s": 20, "symbols": ["BTC-USDT"]}
 STEP_LIMIT_S = 120.0
 
 pytestmark = [
@@ -36,7 +35,10 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployment_of_four() -> AsyncIterator[Deployment]:
-    deployment = Deployment("crowd", MAX_STREAMS_PER_IP=str(2 * CLIENTS), STREAM_MAX_AGE_S=str(MAX_AGE_S), RATE="60")
+    unlimited = dict.fromkeys(
+        ("MAX_STREAMS_PER_IP", "EDGE_MAX_CONNECTIONS_PER_IP", "EDGE_MAX_REQUESTS_PER_IP"), str(10 * CLIENTS)
+    )
+    deployment = Deployment("crowd", STREAM_MAX_AGE_S=str(MAX_AGE_S), RATE="60", **unlimited)
     with deployed(deployment):
         await scaled(deployment, GATEWAYS)
         yield deployment

@@ -162,6 +162,27 @@ async def test_stopping_with_open_streams(server: RedisServer, market: Market, n
         assert await asyncio.wait_for(gateway.process.wait(), PATIENCE_S) == 0
 
 
+async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Market) -> None:
+    """A proxy that took it for dead meanwhile would cut the streams that have not heard theirs. Newcomers are cut, not answered."""
+    await market.publish(BTC, 1.0)
+    async with (
+        gateway_process(server.url, DRAIN_S="3") as gateway,
+        httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        readers = [await stack.enter_async_context(reading(http, "/api/realtime/BTC")) for _ in range(3)]
+        for reader in readers:
+            await reader.next("ticker")
+        gateway.process.send_signal(signal.SIGTERM)
+        ends = [asyncio.create_task(reader.rest()) for reader in readers]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        assert (await http.get("/livez")).status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get("/api/ticker/BTC")
+        assert not all(end.done() for end in ends)
+        assert [(await end)[-1]["type"] for end in ends] == ["bye"] * 3
+
+
 async def unready(http: httpx.AsyncClient) -> bool:
     return (await http.get("/readyz")).status_code == 503
 

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from .front import FRONT, add_front
 from .gateway import Gateway
-from .middleware import SIMULATED_HEADER, HeadAsGet, SimulatedHeader
+from .middleware import SIMULATED_HEADER, Closing, HeadAsGet, SimulatedHeader
 from .models import Problem, StreamEvent
 from .pages import add_pages
 from .problems import add_problem_handlers
@@ -54,4 +54,5 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
         allow_headers=["Last-Event-ID", "Cache-Control"],
         expose_headers=["ETag", "Retry-After", SIMULATED_HEADER],
     )
+    app.add_middleware(Closing, is_closing=lambda: gateway.closing)
     return app

@@ -15,7 +15,7 @@ from typing import Protocol
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-EXTENSION = "market_pulse.transport"
+LEND, CUT = "market_pulse.transport", "market_pulse.cut"
 
 NOTSENT_LOWAT_BYTES = 16_384  # the kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh
 USER_TIMEOUT_MS = 25_000  # after which a peer that acknowledges nothing counts as gone
@@ -42,7 +42,7 @@ class StreamProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Put the connection within the response's reach. The cycle is this request's; `self.cycle` may be a later one's."""
         super().on_headers_complete()
-        self.scope["extensions"] = {EXTENSION: partial(self._lend, self.cycle)}  # type: ignore[dict-item] # a function
+        self.scope["extensions"] = {LEND: partial(self._lend, self.cycle), CUT: partial(self._cut, self.cycle)}  # type: ignore[dict-item] # functions
 
     def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
         """Give the transport away for the rest of the connection, the head having been sent; None if it is gone already.
@@ -65,6 +65,11 @@ class StreamProtocol(HttpToolsProtocol):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         return self.transport
+
+    def _cut(self, cycle: RequestResponseCycle) -> None:
+        """End the connection without an answer; to uvicorn it is as if the client had."""
+        cycle.disconnected = True
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with what the client sends."""
@@ -93,5 +98,11 @@ class StreamProtocol(HttpToolsProtocol):
 
 def lender(scope: Scope) -> Lend | None:
     """Return what lends a request's connection, or None where another server than ours runs the application."""
-    lend: Lend | None = scope.get("extensions", {}).get(EXTENSION)
+    lend: Lend | None = scope.get("extensions", {}).get(LEND)
     return lend
+
+
+def cutter(scope: Scope) -> Callable[[], None] | None:
+    """Return what ends a request's connection without an answer, or None where another server runs the application."""
+    cut: Callable[[], None] | None = scope.get("extensions", {}).get(CUT)
+    return cut

@@ -152,8 +152,6 @@ async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | N
     if lend is None:
         raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
     await _listed(gateway, names)
-    if gateway.closing:
-        raise ProblemError(503, "stopping", "this server is about to stop: ask again", retry_after_s=1)
     try:
         return stream_for(gateway, request.scope, lend, names, max_hz, last_event_id)
     except TooManyStreamsError as full:

@@ -23,8 +23,8 @@ log = get_logger()
 class Server(uvicorn.Server):
     """uvicorn, which by itself would wait for open streams for ever, or cut all at once.
 
-    At the first SIGTERM or SIGINT: not ready from now on, but still accepting, since a proxy needs a moment to notice; then
-    no new connections, and each open stream gets its goodbye, spread over time; then the end. A second signal ends at once.
+    At the first SIGTERM or SIGINT: not ready from now on, but still serving, since a proxy needs a moment to notice; then each
+    open stream gets its goodbye, spread over time, while all but probes are cut; then the end. A second signal ends at once.
     """
 
     def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
@@ -84,7 +84,5 @@ class Server(uvicorn.Server):
         gateway.draining = True
         await asyncio.sleep(drain_s)
         gateway.closing = True
-        for listener in self.servers:
-            listener.close()  # refused, an EventSource tries again; answered with an error, it would not
         await gateway.hub.drain(drain_s)
         self.should_exit = True

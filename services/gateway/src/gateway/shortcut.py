@@ -36,7 +36,7 @@ class StreamShortcut:
 
     def _stream(self, scope: Scope) -> EventStream | None:
         gateway, lend, wish = self._gateway, lender(scope), plain_wish(scope)
-        if lend is None or wish is None or gateway.closing:
+        if lend is None or wish is None:
             return None
         symbols, max_hz = wish
         if not all(symbol in gateway.listings for symbol in symbols):
