@@ -239,6 +239,11 @@ async def test_probes(running: Running) -> None:
     assert (await running.http.get("/livez")).status_code == 200
 
 
+async def test_metrics_have_one_name(running: Running) -> None:
+    """A proxy that hides /metrics may compare the path before it is decoded."""
+    assert (await running.http.get("/%6detrics")).status_code == 404
+
+
 async def test_metrics(running: Running, market: Market) -> None:
     async with reading(running.http, "/api/realtime/BTC") as reader:
         time_ms = now_ms()

@@ -107,7 +107,7 @@ class Crowd:
                     if b" 200 " not in head.split(b"\r\n", 1)[0]:
                         watcher.errors.append(head.split(b"\r\n", 1)[0].decode())
                         return
-                    while line := await reader.readline():
+                    while (line := await reader.readline()) not in {b"", b"0\r\n"}:  # the last chunk; the connection may stay
                         if line.startswith(b"data: "):
                             watcher.take(line)
                         elif line.startswith(b"retry: "):

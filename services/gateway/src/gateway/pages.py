@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -42,7 +42,9 @@ async def readyz(request: Request) -> Response:
 
 @pages.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Answer a Prometheus scrape."""
+    """Answer a Prometheus scrape, by its plain name alone: a proxy that keeps this path to itself may compare it undecoded."""
+    if request.scope["raw_path"] != b"/metrics":
+        raise HTTPException(404)
     return metrics_response(request.app.state.registry)
 
 
