@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test chaos check fix bench setup setup-run
+.PHONY: help up demo web test chaos check fix bench fuzz setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -80,6 +80,10 @@ fix: setup $(MODULES) ## repair and format what can be
 bench: $(UV) ## measure, beside what one would use instead; make bench BENCH=fanout ARGS=--quick
 	@$(SYNC) --group bench
 	@$(RUN)/python benchmarks/bench.py $(BENCH) $(ARGS)
+
+fuzz: $(UV) ## throw hostile bytes at what reads foreign ones; make fuzz TARGET=okx RUNS=1000000
+	@$(SYNC) --group fuzz
+	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz.py $(or $(TARGET),bus) $(or $(RUNS),100000)
 
 setup: $(UV)
 	@$(SYNC)

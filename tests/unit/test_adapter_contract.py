@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_pulse.codec import decode_tick, encode_tick
 from market_pulse.feed.adapter import (
     MARKET_EVENTS,
     Acknowledged,
@@ -138,7 +139,7 @@ def _with(value: Any, key: Any, new: Any) -> Any:
     return copy
 
 
-BAD: list[Any] = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, "1e400", "nonsense"]
+BAD: list[Any] = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, 2**62, "1e400", "nonsense"]
 
 
 @pytest.mark.parametrize("put", BAD, ids=lambda bad: repr(bad)[:12])
@@ -159,6 +160,7 @@ def test_a_frame_with_one_bad_member_never_makes_a_bad_tick(adapter: Adapter, sa
 
 
 def assert_sane(tick: Tick) -> None:
+    assert decode_tick(encode_tick(tick, 1)).price == tick.price, "and others on the bus can read it"
     assert math.isfinite(tick.price)
     assert tick.price > 0
     for figure in (tick.bid, tick.ask, tick.open24h, tick.high24h, tick.low24h, tick.volume24h, tick.quote_volume24h):

@@ -19,7 +19,7 @@ from market_pulse.model import Symbol, parse_symbol
 from .errors import FrameError
 
 Answer = TypeVar("Answer")
-WHOLE_LIMIT = 2**63
+WHOLE_LIMIT = 2**53  # beyond it a JSON number is not exact, and no tick may carry it
 ALL_TEXTS = frozenset({str})
 
 
@@ -247,7 +247,7 @@ def text(value: object) -> str:
 
 
 def whole(value: object) -> int:
-    """Read a time, count or identifier: a whole number, as JSON number or text, that 63 bits hold.
+    """Read a time, count or identifier: a whole number, as JSON number or text, that a JSON number carries exactly.
 
     Raises:
         FrameError: it is none.

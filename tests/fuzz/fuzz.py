@@ -1,0 +1,139 @@
+"""Throws hostile bytes at everything that reads foreign ones, led by what they reach: `make fuzz TARGET=okx RUNS=1000000`.
+
+Anything but an answer or the parser's own error ends the run with the input that did it. Half of the inputs are real messages with
+one value replaced, so that they get past the first look; the other half is the fuzzer's own.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports():
+    from gateway.shortcut import plain_wish
+    from market_pulse import codec, tickers
+    from market_pulse.feed.adapter import MARKET_EVENTS, Listed, read
+    from market_pulse.feed.book import Book
+    from market_pulse.feed.errors import FrameError
+    from market_pulse.model import Symbol, Tick, parse_symbols
+
+    ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in ("binance", "bybit", "okx")}
+
+from support.samples import NOW_MS, status_bytes, ticker_bytes
+
+ROOT = Path(__file__).parents[2]
+TICK = Tick(
+    exchange="okx", symbol=Symbol("BTC-USDT"), price=1.5, exchange_time_ms=NOW_MS, received_time_ms=NOW_MS, order=(1, 2)
+)
+HOSTILE: list[Any] = [
+    None, "", "NaN", "nan", "-0", "1e999", -1, 0, True, [], {}, [[]], 10**400, 2**63, 1e308, "1e400", "\ud800", "x" * 5000, "BTC-USDT",
+]  # fmt: skip
+
+
+def feed(name: str) -> Callable[[bytes], None]:
+    """An exchange's frames and answers: to events, to a book, to a tick, onto the bus and off it again."""
+    adapter = ADAPTERS[name]
+    listed = Listed(Symbol("BTC-USDT"), adapter.native(Symbol("BTC-USDT")), 2)
+
+    def take(data: bytes) -> None:
+        book = Book(name)
+        for parse in (adapter.parse, adapter.parse_ticker, adapter.parse_listing):
+            try:
+                answer = read(parse, data)
+            except FrameError:
+                continue
+            for event in answer:
+                if isinstance(event, MARKET_EVENTS):
+                    book.apply(event, NOW_MS)
+        tick = book.tick(listed)
+        if tick is not None:
+            codec.decode_tick(codec.encode_tick(tick, NOW_MS))
+
+    return take
+
+
+def bus(data: bytes) -> None:
+    """What a part that was taken over, or anybody with its password, may put on the bus."""
+    for decode in (codec.decode_tick, codec.decode_ticker, codec.decode_status):
+        try:
+            decode(data)
+        except codec.CodecError:
+            continue
+    try:
+        latest = tickers.read_ticker("BTC-USDT", data, NOW_MS, live=True)
+    except codec.CodecError:
+        return
+    for age_ms in (0, tickers.STALE_AFTER_MS, tickers.DOWN_AFTER_MS):
+        tickers.as_of(latest, NOW_MS + age_ms)
+
+
+def request(data: bytes) -> None:
+    """What a browser, or somebody who is none, asks for."""
+    path, _, query = data.partition(b"?")
+    plain_wish(
+        {"type": "http", "method": "GET", "path": f"/api/realtime/{path.decode(errors='replace')}", "query_string": query}
+    )
+    try:
+        symbols = parse_symbols(data.decode(errors="replace"))
+    except ValueError:
+        return
+    assert all(symbol.replace("-", "").isalnum() and symbol.isascii() and symbol == symbol.upper() for symbol in symbols)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {**{name: feed(name) for name in ADAPTERS}, "bus": bus, "request": request}
+
+
+def samples(target: str) -> Iterator[bytes]:
+    """Real messages of a target."""
+    for path in sorted((ROOT / f"services/ingest-{target}/frames").glob("*.json")):
+        sample = json.loads(path.read_text())
+        yield from (json.dumps(message).encode() for message in [*sample.get("frames", []), sample.get("answer", {})])
+    if target == "bus":
+        yield from (codec.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes())
+    if target == "request":
+        yield from (b"BTC", b"btc-usdt,ETH", b"?symbols=BTC,ETH&max_hz=2", b"DOGE?max_hz=1e400")
+
+
+def with_one_replaced(value: Any, draw: random.Random) -> Any:
+    """Return a JSON value with one member, at any depth, left out or replaced."""
+    members = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    if not members or draw.random() < 0.2:
+        return draw.choice(HOSTILE)
+    key, inner = draw.choice(members)
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    if draw.random() < 0.1:
+        del copy[key]
+    else:
+        copy[key] = with_one_replaced(inner, draw)
+    return copy
+
+
+def main(target: str, runs: str) -> None:
+    """Fuzz a target with so many inputs."""
+    real = list(samples(target))
+
+    def mutate(data: bytes, most: int, seed: int) -> bytes:
+        draw = random.Random(seed)
+        if draw.random() < 0.5:
+            return bytes(atheris.Mutate(data, most))
+        try:
+            message = json.loads(data)
+        except (ValueError, RecursionError):
+            message = draw.choice(real)
+        if isinstance(message, bytes):
+            return message[:most]
+        return json.dumps(with_one_replaced(message, draw)).encode(errors="surrogatepass")[:most]
+
+    atheris.Setup(
+        [sys.argv[0], f"-runs={runs}", "-max_len=8192", "-print_final_stats=1"], TARGETS[target], custom_mutator=mutate
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
