@@ -82,7 +82,8 @@ def request(data: bytes) -> None:
         symbols = parse_symbols(data.decode(errors="replace"))
     except ValueError:
         return
-    assert all(symbol.replace("-", "").isalnum() and symbol.isascii() and symbol == symbol.upper() for symbol in symbols)
+    assert all(symbol.replace("-", "").isalnum() for symbol in symbols), "of any script: exchanges list such"
+    assert parse_symbols(",".join(symbols)) == symbols
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {**{name: feed(name) for name in ADAPTERS}, "bus": bus, "request": request}

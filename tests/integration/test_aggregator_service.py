@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from market_pulse import channels
 from market_pulse.bus import Bus
-from market_pulse.codec import decode_ticker
-from market_pulse.model import Point, Resolution
+from market_pulse.clock import now_ms
+from market_pulse.codec import decode_ticker, encode_tick
+from market_pulse.model import Point, Resolution, Symbol
 from support.waiting import free_port, until
 
 from .aggregator_fixtures import BTC, ETH, aggregator, listening, server, tick
@@ -269,3 +272,39 @@ async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:
         await until(lambda: listener.last().price == 64001.0)
         assert len(service.market) == 1
         assert not listener.of(ETH)
+
+
+FORGERIES: dict[str, dict[str, Any]] = {
+    "ten times the price": {"price": 640_000.0},
+    "a hundredth of it": {"price": 640.0},
+    "just within what counts": {"price": 64_000.0 * 1.029},
+    "an hour ahead": {"price": 65_000.0, "exchange_time_ms": now_ms() + 3_600_000, "received_time_ms": now_ms() + 3_600_000},
+    "an hour ahead by the exchange's clock": {"price": 65_000.0, "exchange_time_ms": now_ms() + 3_600_000},
+    "all the volume in the world": {"price": 65_000.0, "quote_volume24h": 1e300},
+    "another exchange's name": {"exchange": "binance", "price": 1.0},
+    "another symbol": {"symbol": ETH, "price": 1.0},
+}
+
+
+async def test_who_may_speak_for_one_exchange_moves_the_price_by_half_a_percent(port: int, bus: Bus) -> None:
+    """An ingest in wrong hands publishes what it likes on its own channels, of each symbol another lie, and then nothing."""
+    forged = {Symbol(f"F{number}-USDT"): lie for number, lie in enumerate(FORGERIES.values())}
+    honest = (64_000.0, 64_010.0)
+    async with aggregator(port, soft_age_s=1, hard_age_s=2), listening(bus) as listener:
+        for step in range(60):
+            for symbol, lie in forged.items():
+                await bus.publish_ticks([tick(honest[0], symbol=symbol), tick(honest[1], "bybit", symbol)])
+                if step < 20:
+                    message = encode_tick(replace(tick(64_000.0, "okx", symbol), **lie), now_ms())
+                    await bus.client.publish(f"ticks:okx:{symbol}", message)
+            await asyncio.sleep(0.05)
+        await until(lambda: all(listener.last(symbol).sources_used == 2 for symbol in forged))
+    assert listener.of(ETH) == []
+    for symbol in forged:
+        for ticker in listener.of(symbol):
+            if ticker.sources_used > 1:
+                assert ticker.price is not None
+                assert honest[0] * 0.995 <= ticker.price <= honest[1] * 1.005
+        by_exchange = {source.exchange: source for source in listener.last(symbol).sources}
+        assert (by_exchange["binance"].price, by_exchange["bybit"].price) == honest
+        assert "okx" not in by_exchange or by_exchange["okx"].state != "used"

@@ -12,6 +12,7 @@ from .market import Market
 from .metrics import BAD_MESSAGES, BUS_S, DROPPED, TICKS
 
 SAMPLE_CHARACTERS = 120
+AHEAD_MS = 5_000
 MEASURED_OF = 16  # one tick of so many: to measure each would take a tenth of the time that keeping it does
 
 log = get_logger()
@@ -44,15 +45,22 @@ class Intake:
         if channels.ticks(tick.exchange, tick.symbol) != channel:
             self._refuse_message("channel", channel, data, "exchange or symbol is not the channel's")
             return
+        arrived_ms = now_ms()
         if self._kept % MEASURED_OF == 0 and tick.published_time_ms is not None:
-            BUS_S.observe((now_ms() - tick.published_time_ms) / 1000)
+            BUS_S.observe((arrived_ms - tick.published_time_ms) / 1000)
+        # A time ahead of ours, by another clock or as a lie, would not grow old until it had come.
+        tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
         self._take(tick)
 
     def take_last(self, data: bytes) -> None:
         """Take a tick that was kept as the last one of its channel."""
         tick = self._decode("last tick", data)
-        if tick is not None:
-            self._take(tick)
+        if tick is None:
+            return
+        if tick.received_time_ms > now_ms() + AHEAD_MS:  # how old it is cannot be told
+            DROPPED.labels("time").inc()
+            return
+        self._take(tick)
 
     def _decode(self, channel: str, data: bytes) -> Tick | None:
         try:
