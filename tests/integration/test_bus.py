@@ -13,8 +13,9 @@ from market_pulse import channels, subscriber
 from market_pulse.bus import Bus, BusError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
 from market_pulse.model import Point, Resolution, Symbol
+from market_pulse.subscriber import Subscriber
 from support.redis_server import RedisServer
-from support.waiting import free_port, until
+from support.waiting import PATIENCE_S, free_port, until
 
 from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER, listening
 
@@ -198,6 +199,17 @@ async def test_a_killed_connection_is_noticed(server: RedisServer) -> None:
     async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
         await bus.client.client_kill_filter(_type="pubsub")
         await until(lambda: ear.subscribed == [False, True])
+
+
+async def test_a_subscription_ends_when_told_to_at_the_moment_its_connection_fails(bus: Bus) -> None:
+    async def fail(_: bool) -> None:
+        running.cancel()
+        raise BusError("away")
+
+    running = asyncio.create_task(Subscriber(bus.client, lambda *_: None, fail).run())
+    ended, _ = await asyncio.wait([running], timeout=PATIENCE_S)
+    assert ended, "it went on"
+    assert running.cancelled()
 
 
 async def test_what_arrives_at_once_is_all_heard_and_a_refusal_among_it_ends_the_connection() -> None:

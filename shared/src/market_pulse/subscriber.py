@@ -91,6 +91,8 @@ class Subscriber:
                 lost = lost or self.connected
                 self.connected = False
                 await self._close()
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError  # it met a failure above: before Python 3.13 a TaskGroup then tells of that alone
             failures += 1
             await asyncio.sleep(backoff_s(failures, base_s=0.2, cap_s=3.0, floor_s=0.05))
 
