@@ -1,10 +1,12 @@
 """A page that is left open: thousands of ticks later it holds no more memory, nodes or listeners than before."""
 
-import asyncio
+from functools import partial
 
+import pytest
 from playwright.async_api import CDPSession, Page
 
 from support.demo import Demo
+from support.waiting import until
 
 from .market import FEATURED, expect_live
 from .visitor import Visitor
@@ -39,10 +41,17 @@ async def test_memory_stays_flat_over_thousands_of_ticks(visitor: Visitor, demo:
 
 
 async def _ticks(page: Page, count: int) -> None:
-    """Wait until the page has taken so many ticks in all."""
-    async with asyncio.timeout(120):
-        while await page.evaluate("ticks") < count:
-            await asyncio.sleep(0.2)
+    """Wait until the page has taken so many ticks in all, as long as more keep coming."""
+    for upto in range(0, count + 1, count // 20):
+        try:
+            await until(partial(_has_taken, page, upto), every_s=0.2)
+        except TimeoutError:
+            bar = await page.locator(".bar").inner_text()
+            pytest.fail(f"{await page.evaluate('ticks')} of {count} ticks, and hardly any more comes; the bar says:\n{bar}")
+
+
+async def _has_taken(page: Page, count: int) -> bool:
+    return int(await page.evaluate("ticks")) >= count
 
 
 async def _held(session: CDPSession) -> dict[str, int]:
