@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 from support.compose import deployed
 from support.demo import Demo
 
-CONTAINERS = ("tests/browser/", "tests/chaos/", "tests/e2e/test_compose.py", "tests/e2e/test_strangers.py")
+CONTAINERS = ("tests/browser/", "tests/chaos/", *(f"tests/e2e/test_{name}.py" for name in ("compose", "strangers", "tls")))
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # comes without types

@@ -8,9 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
-from support.compose import DEPLOYMENT_LIMIT_S
+from support.compose import on_containers
 from support.demo import Demo
-from support.docker import no_docker
 from support.waiting import PATIENCE_S
 
 from .elsewhere import Elsewhere, elsewhere_server
@@ -30,10 +29,8 @@ expect.set_options(timeout=PATIENCE_S * 1000)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test of this folder what all of them need."""
     marks = [
-        pytest.mark.docker,
+        *on_containers(),
         pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
-        pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
-        pytest.mark.timeout(DEPLOYMENT_LIMIT_S),
         pytest.mark.asyncio(loop_scope="package"),
     ]
     for item in items:

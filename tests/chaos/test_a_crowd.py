@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from support.compose import DEPLOYMENT_LIMIT_S, Deployment, deployed
-from support.docker import no_docker
+from support.compose import Deployment, deployed, on_containers
 from support.waiting import until
 from support.watching import Crowd, crowd
 
@@ -25,10 +24,8 @@ MAX_AGE_S = 90
 STEP_LIMIT_S = 120.0
 
 pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
+    *on_containers(10 * STEP_LIMIT_S),
     pytest.mark.skipif(CLIENTS == 0, reason="takes minutes and both processors: `make chaos` runs it"),
-    pytest.mark.timeout(DEPLOYMENT_LIMIT_S + 10 * STEP_LIMIT_S),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

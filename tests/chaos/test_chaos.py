@@ -16,9 +16,8 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from support.compose import DEPLOYMENT_LIMIT_S
+from support.compose import on_containers
 from support.demo import Demo
-from support.docker import no_docker
 from support.stack import is_complete
 from support.waiting import PATIENCE_S, until
 
@@ -41,9 +40,7 @@ MOVING = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "DOGE-USDT"]
 PATHS = ("/api/realtime/BTC", "/api/realtime?symbols=BTC,ETH,SOL,BNB", "/api/realtime?symbols=BTC,DOGE&max_hz=2")
 
 pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
-    pytest.mark.timeout(DEPLOYMENT_LIMIT_S + (MINUTES * 60 if PAIRS != "all" else 3600) * 4),
+    *on_containers((MINUTES * 60 if PAIRS != "all" else 3600) * 4),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

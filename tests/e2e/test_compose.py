@@ -13,30 +13,16 @@ from typing import Any
 
 import httpx
 import orjson
-import pytest
 from httpx_sse import aconnect_sse
 from redis.asyncio import Redis
 
-from support.compose import DEPLOYMENT_LIMIT_S, ROOT, Deployment
-from support.demo import STREAMS_PER_IP, Demo
-from support.docker import no_docker
+from support.compose import ROOT, Deployment, on_containers
+from support.demo import STREAMS_PER_IP
 from support.parts import SETTINGS
 from support.prometheus import names_in, panel_expressions, rules
 from support.waiting import PATIENCE_S, until
 
 EXCHANGES = {"binance", "bybit", "okx"}
-
-needs_docker = [
-    pytest.mark.docker,
-    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
-    pytest.mark.timeout(DEPLOYMENT_LIMIT_S),
-]
-
-
-@pytest.fixture
-async def demo(deployment: Demo) -> Demo:
-    await deployment.ready()
-    return deployment
 
 
 @contextlib.asynccontextmanager
@@ -77,7 +63,7 @@ def test_every_variable_is_in_the_example() -> None:
 
 
 class TestCompose:
-    pytestmark = needs_docker
+    pytestmark = on_containers()
 
     def test_every_variable_reaches_its_part(self) -> None:
         """A setting is either passed on or fixed by the file; what is missing could not be set at all."""

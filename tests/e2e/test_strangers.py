@@ -9,9 +9,8 @@ import httpx
 import pytest
 
 from market_pulse.bus import open_bus
-from support.compose import DEPLOYMENT_LIMIT_S
+from support.compose import on_containers
 from support.demo import Demo
-from support.docker import no_docker
 from support.waiting import PATIENCE_S, until
 
 MAX_CONNECTIONS = 200
@@ -20,17 +19,7 @@ UNKNOWN = 10_000
 SLOW = 20
 CUT_WITHIN_S = 30.0
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
-    pytest.mark.timeout(DEPLOYMENT_LIMIT_S),
-]
-
-
-@pytest.fixture
-async def demo(deployment: Demo) -> Demo:
-    await deployment.ready()
-    return deployment
+pytestmark = on_containers()
 
 
 @contextlib.asynccontextmanager

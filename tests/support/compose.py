@@ -5,16 +5,29 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from support.docker import no_docker
 from support.waiting import free_port
 
 ROOT = Path(__file__).parents[2]
 BUILD_LIMIT_S, UP_LIMIT_S, DOWN_LIMIT_S = 600, 180, 60
 DEPLOYMENT_LIMIT_S = BUILD_LIMIT_S + UP_LIMIT_S + DOWN_LIMIT_S
+
+
+def on_containers(further_s: float = 0) -> list[pytest.MarkDecorator]:
+    """Return the marks of tests on a deployment, which the first of them has to wait for; `further_s` is for what takes longer."""
+    return [
+        pytest.mark.docker,
+        pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
+        pytest.mark.timeout(DEPLOYMENT_LIMIT_S + further_s),
+    ]
 
 
 class Deployment:
@@ -31,6 +44,20 @@ class Deployment:
             "COMPOSE_PROFILES": "demo,bus",
             **environment,
         }
+
+    @contextlib.contextmanager
+    def one_more(self, service: str, *overlays: str, **environment: str) -> Iterator["Deployment"]:
+        """Start one container more of a service, as overlays and variables want it, on a port of its own; remove it at the end."""
+        other = copy(self)
+        other.page_port = free_port()
+        other.page = f"http://127.0.0.1:{other.page_port}"
+        files = {"COMPOSE_FILE": ",".join(("docker-compose.yml", *overlays)), "COMPOSE_PATH_SEPARATOR": ","}
+        other._environment = self._environment | files | {"PORT": str(other.page_port)} | environment
+        container = other.compose("run", "--detach", "--no-deps", "--service-ports", service).strip()
+        try:
+            yield other
+        finally:
+            subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True, timeout=30)
 
     def compose(self, *arguments: str, within_s: float = 60) -> str:
         command = ("docker", "compose", "--env-file", "deploy/demo.env", "--project-name", self.project, *arguments)

@@ -1,0 +1,12 @@
+"""What the tests here share that run in containers."""
+
+import pytest
+
+from support.demo import Demo
+
+
+@pytest.fixture
+async def demo(deployment: Demo) -> Demo:
+    """The deployment, with every price complete."""
+    await deployment.ready()
+    return deployment

@@ -1,0 +1,113 @@
+"""The edge with a certificate, as deploy/compose/tls.yml wants it, before the gateways of the demo: HTTPS, HTTP/2, and nothing older."""
+
+import asyncio
+import ssl
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from httpx_sse import aconnect_sse
+
+from support.compose import on_containers
+from support.demo import STREAMS_PER_IP, Demo
+from support.waiting import PATIENCE_S, free_port, until
+
+HSTS = "max-age=31536000"
+# As docs/security.md has it.
+CERTIFICATE = (
+    "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+)
+
+pytestmark = on_containers()
+
+
+class Edge:
+    """Where the edge is by HTTP and by HTTPS, and a client that trusts its certificate and nobody else's."""
+
+    def __init__(self, http: str, port: int, trust: ssl.SSLContext) -> None:
+        self.http, self.port, self.trust = http, port, trust
+        self.https = f"https://127.0.0.1:{port}"
+
+    def client(self, **options: int) -> httpx.AsyncClient:
+        """Return a client with so few connections, each of HTTP/2."""
+        limits = httpx.Limits(**options)
+        return httpx.AsyncClient(
+            base_url=self.https, http1=False, http2=True, verify=self.trust, timeout=PATIENCE_S, limits=limits
+        )
+
+
+@pytest.fixture
+async def edge(demo: Demo, tmp_path: Path) -> AsyncIterator[Edge]:
+    """One more edge beside the demo's own."""
+    certificate, port = tmp_path / "edge.pem", free_port()
+    certificate.write_text(demo.compose("exec", "-T", "edge", *CERTIFICATE.split(), "-keyout", "-", "-out", "-"))
+    certificate.chmod(0o644)
+    trust = ssl.create_default_context(cafile=certificate)
+    variables = {"TLS_CERTIFICATE": str(certificate), "TLS_PORT": str(port)}
+    with demo.one_more("edge", "deploy/compose/tls.yml", **variables) as other:
+        edge = Edge(other.page, port, trust)
+        async with edge.client() as client:
+
+            async def serves() -> bool:
+                try:
+                    return (await client.get("/api/ticker/BTC")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await until(serves)
+        yield edge
+
+
+async def test_https(edge: Edge) -> None:
+    async with edge.client() as client:
+        page = await client.get("/")
+        assert (page.status_code, page.http_version) == (200, "HTTP/2")
+        assert page.headers["strict-transport-security"] == HSTS
+        refused = await client.get("/metrics")  # an answer that is the edge's own
+        assert (refused.status_code, refused.headers.get("strict-transport-security")) == (404, HSTS)
+
+        async with httpx.AsyncClient(verify=edge.trust, timeout=PATIENCE_S) as old:
+            assert (await old.get(edge.https)).http_version == "HTTP/1.1"
+
+            redirect = await old.get(f"{edge.http}/api/realtime?symbols=BTC,ETH")
+            assert (redirect.status_code, redirect.headers["location"]) == (308, f"{edge.https}/api/realtime?symbols=BTC,ETH")
+            assert "strict-transport-security" not in redirect.headers  # by HTTP anybody could have said it
+
+
+async def test_a_page_full_of_streams_takes_one_connection(edge: Edge) -> None:
+    """HTTP/1.1 has six for a browser."""
+    async with edge.client(max_connections=1) as client:
+
+        async def watch() -> None:
+            async with aconnect_sse(client, "GET", "/api/realtime/BTC") as source:
+                assert (source.response.status_code, source.response.http_version) == (200, "HTTP/2")
+                seqs: set[int] = set()
+                async for event in source.aiter_sse():
+                    message = orjson.loads(event.data)
+                    if message.get("type") == "ticker":
+                        seqs.add(message["data"]["seq"])
+                    if len(seqs) == 3:
+                        break
+            arrived.append(seqs)
+            await everybody.wait()
+
+        arrived: list[set[int]] = []
+        everybody = asyncio.Barrier(STREAMS_PER_IP)
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+            for _ in range(STREAMS_PER_IP):
+                tasks.create_task(watch())
+        assert len(arrived) == STREAMS_PER_IP
+
+
+async def test_old_tls_is_refused(edge: Edge) -> None:
+    trust = edge.trust
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        trust.minimum_version, trust.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    trust.set_ciphers("DEFAULT:@SECLEVEL=0")  # else this side would refuse by itself
+    with pytest.raises(ssl.SSLError) as refused:
+        await asyncio.open_connection("127.0.0.1", edge.port, ssl=trust)
+    assert refused.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
