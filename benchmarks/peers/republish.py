@@ -37,7 +37,7 @@ def parse_json(data: bytes) -> tuple[Symbol, str]:
 
 
 async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
-    schedule = Schedule(1 / MAX_RATE_HZ, HEARTBEAT_S)
+    schedule = Schedule(MAX_RATE_HZ, HEARTBEAT_S)
     newest: defaultdict[Symbol, dict[str, bytes]] = defaultdict(dict)
     wake = asyncio.Event()
 

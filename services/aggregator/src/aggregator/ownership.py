@@ -189,7 +189,7 @@ class Ownership:
                     state.resume(decode_ticker(ticker))
             elif self._members:
                 # The server has lost how far its owner had come, and the owner is gone: no further than it can have counted.
-                state.seq += round(self._max_rate_hz * (time.monotonic() - self._started_s))
+                state.seq += round(self._max_rate_hz * (1 + time.monotonic() - self._started_s))
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ log = get_logger()
 
 
 class Publisher:
-    """Publishes each symbol's newest state: a change at once, then at most `max_rate_hz` times a second, and each 1 s anyway.
+    """Publishes each symbol's newest state: changes at once, at most `max_rate_hz` times in any second, and each 1 s anyway.
 
     While a publish is under way, or Redis is away, changes add up to one entry a symbol.
     """
@@ -37,7 +37,7 @@ class Publisher:
         self._bus = bus
         self._market = market
         self._ownership = ownership
-        self._schedule = Schedule(1 / max_rate_hz, HEARTBEAT_S)
+        self._schedule = Schedule(max_rate_hz, HEARTBEAT_S)
         self._changed_s: dict[Symbol, float] = {}
         self._wake = asyncio.Event()
         self._publishing = asyncio.Lock()  # so that no ticker comes after its symbol was forgotten
