@@ -8,7 +8,7 @@ import pytest
 
 from gateway.hub import Hub
 from gateway.receiver import Receiver
-from gateway.sse import LAST_CHUNK
+from gateway.sse import COMMENT, LAST_CHUNK, chunk
 from gateway.topics import LINGER_S
 from market_pulse import channels
 from market_pulse.model import Symbol
@@ -77,12 +77,18 @@ class FakeReceiver(Receiver):
 
     def __init__(self) -> None:
         self.bytes, self.reads, self.probes = 0, True, 0
+        self._asked = False
 
     def look(self) -> tuple[int, bool]:
         return self.bytes, self.reads
 
-    def probe(self) -> None:
+    def probe(self) -> bool:
         self.probes += 1
+        answered, self._asked = self._asked, True
+        return answered
+
+    def go_on(self) -> None:
+        self._asked = False
 
 
 class World:
@@ -251,16 +257,49 @@ async def test_who_leaves_much_unread_is_sent_little_but_the_newest(world: World
     await publish(40)
     far_end.bytes = 30_000
     world.pass_time(1)
-    assert await publish(5) == ["ticker BTC-USDT 41 ok"], "one to ask with, and then none"
+    assert await publish(5) == []
+    assert far_end.probes == 1, "it was asked once"
     world.now += 0.6
-    assert await publish(1) == ["ticker BTC-USDT 46 ok"]
-    assert await publish(1) == []
-    world.pass_time(1)
-    assert sink.summary() == ["ticker BTC-USDT 47 ok"], "the newest comes though no other follows"
-    assert far_end.probes == 3
+    assert await publish(5) == []
+    assert far_end.probes == 2, "and again"
     far_end.bytes = 0
+    world.pass_time(1)
+    assert sink.summary() == ["ticker BTC-USDT 50 ok"], "the newest comes though no other follows"
     assert len(await publish(5)) == 5
+    far_end.bytes = 30_000
+    assert await publish(1) == [], "one that has once answered so is asked before each"
     assert world.hub.stats.laggards == 0
+
+
+async def test_who_only_seemed_to_leave_much_unread_goes_on_as_before(world: World) -> None:
+    sink, far_end = FakeSink(), FakeReceiver()
+    stream = world.hub.open(sink, (BTC,), None, far_end)
+    for seq in range(1, 41):
+        world.publish(BTC, seq)
+        await turn()
+    far_end.bytes = 30_000
+    world.pass_time(1)
+    sink.take()
+    world.publish(BTC, 41)
+    await turn()
+    assert sink.written == [chunk(COMMENT)], "which it has to acknowledge, and to say how much it has room for"
+    far_end.bytes = 0
+    world.publish(BTC, 42)
+    await turn()
+    sink.written.remove(chunk(COMMENT))
+    assert sink.summary() == ["ticker BTC-USDT 42 ok"]
+    assert not stream.slow
+
+
+async def test_a_fast_stream_may_have_more_under_way(world: World) -> None:
+    sink, far_end = FakeSink(), FakeReceiver()
+    stream = world.hub.open(sink, (BTC,), None, far_end)
+    for seq in range(1, 401):
+        world.publish(BTC, seq)
+        await turn()
+    far_end.bytes = 15_000
+    world.pass_time(1)
+    assert not stream.slow
 
 
 async def test_who_takes_all_but_reads_nothing_is_cut(world: World) -> None:

@@ -18,11 +18,11 @@ from market_pulse.tickers import as_of, read_ticker
 
 from . import sse
 from .flush import FlushClock
-from .outbox import RESYNC, SHORTEST_TIMER_S, UNREAD_LIMIT, Outbox
+from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
 from .receiver import Receiver
 from .stats import Stats
 from .statuses import Statuses
-from .streams import Group, Sink, Stream
+from .streams import UNREAD_LIMIT, UNREAD_SHARE, Group, Sink, Stream
 from .topics import Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
@@ -215,6 +215,8 @@ class Hub:
             if topic.latest and topic.latest.staleness(wall_ms) > topic.level:
                 self._tell(symbol, topic)
         self._tell_statuses()
+        for group in self._groups.values():
+            group.unread_limit = max(UNREAD_LIMIT, round(group.sent * UNREAD_SHARE))
         beat = sse.chunk(sse.heartbeat(wall_ms))
         for stream in list(self.streams):
             if stream.group.sent >= UNREAD_LIMIT:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable
 from market_pulse.clock import now_ms
 
 from .flush import FlushClock
-from .sse import chunk
+from .sse import COMMENT, chunk
 from .stats import Stats
 from .streams import Group, Stream
 
 RESYNC = "resync"  # the one key whose event comes before all others
-UNREAD_LIMIT = 8_192  # bytes at a client's own end, beyond which it is sent no more than it reads
-SLOW_S = 10.0  # how long a client is asked before each write after that
-PROBE_S = 0.5  # an acknowledgement may be the only word of what was read, so something is sent as often as this
+SLOW_S = 10.0  # for how long a client that left too much unread is asked before each write
+ANSWER_S = 0.05  # an acknowledgement may be the only word of what was read: so long after a write, one is asked for
+PROBE_S = 0.5  # and so often again
+PROBE = chunk(COMMENT)
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 
 
@@ -78,9 +79,10 @@ class Outbox:
             self.write(stream, data)
 
     def look(self, stream: Stream) -> None:
-        """See whether a stream's client reads what it is sent; call this when its group has been sent UNREAD_LIMIT."""
-        if stream.receiver is not None and not stream.slow and stream.receiver.look()[0] > UNREAD_LIMIT:
-            stream.slow, stream.slow_until = True, self._clock() + SLOW_S
+        """See whether a stream's client seems to leave more unread than its group's limit."""
+        if stream.receiver is not None and not stream.slow and stream.receiver.look()[0] > stream.group.unread_limit:
+            stream.slow, stream.slow_until = True, 0.0
+            stream.probe_at = self._clock()
 
     def catch_up(self, stream: Stream) -> None:
         """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
@@ -91,15 +93,16 @@ class Outbox:
                 stream.lagging_since = None
             else:
                 self._lag(stream, now)
-            if unread <= UNREAD_LIMIT:
-                stream.receiver.go_on()
-                stream.slow = now < stream.slow_until
-            else:
-                stream.slow_until = now + SLOW_S
-                if now < stream.written_at + PROBE_S:
-                    return
-                stream.receiver.probe()
-            stream.written_at = now
+            if unread > stream.group.unread_limit:
+                if now >= stream.probe_at:
+                    if stream.receiver.probe():
+                        stream.slow_until = now + SLOW_S
+                    stream.probe_at = now + PROBE_S
+                    self.write(stream, PROBE)
+                return
+            stream.receiver.go_on()
+            stream.slow = now < stream.slow_until
+            stream.probe_at = now + ANSWER_S
         else:
             stream.lagging_since = None
         if stream.missed:

@@ -10,6 +10,7 @@ import struct
 import sys
 
 PROBES = 4  # after so many, far enough apart for any backlog to shrink, an unchanged window is one with nothing unread
+READ_STEP = 1_024  # bytes by which the window's right edge moves when something is read; less may be rounding
 _INFO = struct.Struct("=120xQ100xI")  # of Linux's struct tcp_info: tcpi_bytes_acked, tcpi_snd_wnd
 
 
@@ -26,7 +27,7 @@ class Receiver:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._edge = self._widest = self._window = 0
-        self._probed = self._same = 0  # the window at the last probe, and how many in a row have found it
+        self._probed, self._same = -1, 0  # the window at the last probe, and how many in a row have found it
 
     def look(self) -> tuple[int, bool]:
         """Return how many bytes lie unread, and whether something was read since the last look. It takes some 2 us.
@@ -36,16 +37,26 @@ class Receiver:
         acked, window = 0, 0
         with contextlib.suppress(OSError, struct.error):  # a connection just lost, or a Linux before 5.4
             acked, window = _INFO.unpack(self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
-        edge, before = acked + window, self._edge
-        self._edge, self._window, self._widest = edge, window, max(self._widest, window)
-        return (self._widest - window, edge > before) if edge else (0, True)
+        edge = acked + window
+        self._window, self._widest = window, max(self._widest, window)
+        if not edge:
+            return 0, True
+        has_read = edge - self._edge >= READ_STEP
+        if has_read:
+            self._edge = edge
+        return self._widest - window, has_read
 
-    def probe(self) -> None:
-        """Note that nothing but this is sent for a while, since too much seemed unread at the last look."""
+    def probe(self) -> bool:
+        """Note that nothing but this is sent for a while, since too much seemed unread at the last look.
+
+        Return whether that was the answer to an earlier probe, and so is no old news.
+        """
+        answered = self._probed >= 0
         self._same = self._same + 1 if self._window == self._probed else 0
         self._probed = self._window
         if self._same >= PROBES:
             self._widest = self._window
+        return answered
 
     def go_on(self) -> None:
         """Note that no probe is needed, since little was unread at the last look."""

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 LAST_CHUNK = b"0\r\n\r\n"
+COMMENT = b":\n\n"  # no event: nobody is told of it
 
 
 def ticker_event(symbol: str, seq: int, ticker: bytes) -> bytes:

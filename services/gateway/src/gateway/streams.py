@@ -7,6 +7,9 @@ from market_pulse.model import Symbol
 from .receiver import Receiver
 from .sse import LAST_CHUNK, chunk
 
+UNREAD_LIMIT = 8_192
+UNREAD_SHARE = 0.15  # of what a group is sent between two looks, a second apart
+
 
 class Sink(Protocol):
     """Where a stream's bytes go: as much of asyncio's WriteTransport as is needed."""
@@ -32,10 +35,11 @@ class Group:
 
     `pending` keeps the newest event per key (a symbol, or `status:<exchange>`), so it never grows beyond what there is to
     know. `joiners` are new streams with the pending events that their snapshot already held. `sent` counts the bytes that
-    each stream was sent since it was last asked how many of them are read.
+    each stream was sent since it was last asked how many of them are read, and `unread_limit` is how many may be unread: some
+    150 ms' worth.
     """
 
-    __slots__ = ("joiners", "not_before", "pending", "queued", "sent", "shortest_s", "streams", "symbols")
+    __slots__ = ("joiners", "not_before", "pending", "queued", "sent", "shortest_s", "streams", "symbols", "unread_limit")
 
     def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> None:
         self.symbols = symbols
@@ -43,6 +47,7 @@ class Group:
         self.not_before = 0.0
         self.queued = False
         self.sent = 0
+        self.unread_limit = UNREAD_LIMIT
         self.pending: dict[str, bytes] = {}
         self.streams: set[Stream] = set()
         self.joiners: dict[Stream, dict[str, bytes]] = {}
@@ -56,8 +61,8 @@ class Group:
 class Stream:
     """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
 
-    One that is `slow`, at least until `slow_until`, has let much lie unread at its own end and is asked before each write
-    whether it still does.
+    One that is `slow`, at least until `slow_until`, seemed to let much lie unread at its own end and is asked before each write
+    whether it does. While it does it is sent nothing but a comment now and then, from `probe_at` on, which makes it answer.
     `missed` are the keys of the events that it was not sent because of either; `lagging_since` is since when it has not read.
     """
 
@@ -68,11 +73,11 @@ class Stream:
         "lagging_since",
         "missed",
         "opened_at",
+        "probe_at",
         "receiver",
         "sink",
         "slow",
         "slow_until",
-        "written_at",
     )
 
     def __init__(
@@ -89,8 +94,8 @@ class Stream:
         self.group = group
         self.receiver = receiver
         self.slow = False
-        self.slow_until = 0.0  # this and `written_at` mean something only while slow
-        self.written_at = 0.0
+        self.slow_until = 0.0  # this and `probe_at` mean something only while slow
+        self.probe_at = 0.0
         self.opened_at = opened_at
         self.beat_at = beat_at
         self.expires_at = expires_at
