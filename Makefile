@@ -81,9 +81,15 @@ bench: $(UV) ## measure, beside what one would use instead; make bench BENCH=fan
 	@$(SYNC) --group bench
 	@$(RUN)/python benchmarks/bench.py $(BENCH) $(ARGS)
 
-fuzz: $(UV) ## throw hostile bytes at what reads foreign ones; make fuzz TARGET=okx RUNS=1000000
+fuzz: setup $(MODULES) ## throw hostile input at what reads foreign one; make fuzz TARGET=okx RUNS=1000000; also TARGET=api, client
+ifeq ($(TARGET),api)
+	FUZZ_RUNS=$(or $(RUNS),1000) $(RUN)/pytest -s tests/integration/test_described_api.py
+else ifeq ($(TARGET),client)
+	FUZZ_RUNS=$(or $(RUNS),1000000) $(NPM) test -- tests/hostile.test.ts
+else
 	@$(SYNC) --group fuzz
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz.py $(or $(TARGET),bus) $(or $(RUNS),100000)
+endif
 
 setup: $(UV)
 	@$(SYNC)

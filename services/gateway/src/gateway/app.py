@@ -14,7 +14,7 @@ from .models import Problem, StreamEvent
 from .pages import add_pages
 from .problems import add_problem_handlers
 from .routes import api
-from .shortcut import StreamShortcut
+from .shortcut import PATH, StreamShortcut
 
 
 class GatewayApp(FastAPI):
@@ -25,7 +25,10 @@ class GatewayApp(FastAPI):
         if self.openapi_schema is None:
             template = "#/components/schemas/{model}"
             _, added = models_json_schema([(StreamEvent, "serialization"), (Problem, "serialization")], ref_template=template)
-            super().openapi()["components"]["schemas"] |= added["$defs"]
+            document = super().openapi()
+            document["components"]["schemas"] |= added["$defs"]
+            for path in (PATH, f"{PATH}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
+                del document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
         return super().openapi()
 
 

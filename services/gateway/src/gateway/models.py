@@ -215,4 +215,13 @@ class StreamEvent(RootModel[ConnectedEvent | TickerEvent | StatusEvent | ResyncE
 
 
 PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/StreamEvent"}}}}
+
+
+def _event(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {"type": "object", "required": ["data"], "properties": {"event": {"const": name}, "data": text}}
+
+
+_HEARTBEAT = {"type": "object", "required": ["time"], "properties": {"time": {"type": "integer"}}}
+_EVENTS = [_event("message", {"$ref": "#/components/schemas/StreamEvent"}), _event("hb", _HEARTBEAT)]
+EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"itemSchema": {"anyOf": _EVENTS}}}}

@@ -1,0 +1,47 @@
+"""The API keeps its OpenAPI description, whatever it is asked: `make fuzz TARGET=api RUNS=1000` asks for longer than this does.
+
+Schemathesis draws requests from the description, and such as break it, and holds each answer and each event against it.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from market_pulse.bus import open_bus
+from support.redis_server import RedisServer
+
+from .gateway_fixtures import BTC, ETH, Market, gateway_process
+
+RUNS = os.environ.get("FUZZ_RUNS")  # for each operation
+DRAWN = ["--seed=1", "--max-examples=20"] if RUNS is None else [f"--max-examples={RUNS}"]
+LIMIT_S = 60 if RUNS is None else 24 * 3600
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+HASTE = {"SYMBOLS": "BTC,ETH", "STREAM_MAX_AGE_S": "0.1", "HEARTBEAT_S": "0.1"}  # so that a stream ends by itself
+
+
+async def publish(market: Market) -> NoReturn:
+    while True:
+        for symbol in (BTC, ETH):
+            await market.publish(symbol, 1.0)
+        await asyncio.sleep(1)
+
+
+@pytest.mark.timeout(LIMIT_S + 60)
+async def test_every_answer_is_one_that_is_described(server: RedisServer, tmp_path: Path) -> None:
+    async with open_bus(server.url) as bus, gateway_process(server.url, **HASTE, MAX_STREAMS_PER_IP="10000") as gateway:
+        market = Market(bus)
+        await market.list_symbols(BTC, ETH)
+        publishing = asyncio.create_task(publish(market))
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run", f"{gateway.url}/openapi.json",
+             "--no-color", "--workers=4", "--request-timeout=10", "--continue-on-failure", *DRAWN],
+            cwd=tmp_path, capture_output=RUNS is None, text=True, check=False, timeout=LIMIT_S,
+        )  # fmt: skip
+        publishing.cancel()
+    assert done.returncode == 0, done.stdout
