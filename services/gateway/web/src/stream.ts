@@ -5,6 +5,7 @@
  * So each one here is used until it fails or falls silent; then comes a new one, after a delay that grows.
  */
 import type { Feed, News, Problem, RealtimeError, StreamEvent, TickerMessage } from "./types.ts";
+import { isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway takes in one request. */
 export const MOST_SYMBOLS = 100;
@@ -19,6 +20,7 @@ const LOOK_MS = 1000;
 const ASLEEP_MS = 5000;
 const JUST_OPENED_MS = 1000;
 const BEAT_MS = 15_000;
+const LONGEST_BEAT_MS = 60_000;
 
 /** How long ago a moment was. A clock that was set back makes it long ago too: nothing may wait for it to catch up. */
 export const since = (time: number): number => Math.abs(Date.now() - time);
@@ -55,11 +57,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
 
   /** Pass a ticker on. `heardAt` is when it was surely the newest. */
   function take(ticker: TickerMessage, heardAt: number) {
-    const { symbol, seq, price, sources, aggregatedTime } = ticker;
-    const isPrice = price === null || (Number.isFinite(price) && price > 0);
-    const isTicker = typeof symbol === "string" && isPrice && Number.isFinite(seq) && Number.isFinite(aggregatedTime);
-    if (!isTicker || !Array.isArray(sources) || !sources.every((source) => Number.isFinite(source?.ageMs)))
-      throw new SyntaxError("not a ticker");
+    if (!isTicker(ticker)) throw new SyntaxError("not a ticker");
     tell({ type: "ticker", data: ticker, heardAt });
   }
 
@@ -108,17 +106,18 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
         current?.close(); // only now: the new one delivers
         [current, next] = [source, null];
         simulated = event.data.simulated;
-        beatMs = event.data.heartbeatMs > 0 ? event.data.heartbeatMs : BEAT_MS;
+        beatMs = event.data.heartbeatMs > 0 ? Math.min(event.data.heartbeatMs, LONGEST_BEAT_MS) : BEAT_MS;
         tellLink(null);
         break;
       case "ticker":
         take(event.data, heardAt);
         break;
       case "status":
+        if (!isStatus(event.data)) throw new SyntaxError("not a status");
         tell(event);
         break;
       case "bye": // the server spreads its clients' return over a while
-        lose(source, event.data.retryMs);
+        lose(source, event.data?.retryMs);
     }
   }
 
@@ -133,8 +132,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
       tellLink();
     } else return;
     if (next) return; // it takes over anyway
-    if (delayMs === undefined) delayMs = backoffMs(++failures);
-    later(delayMs);
+    later(Number(delayMs) > 0 ? Number(delayMs) : backoffMs(++failures));
     if (wasRefused) explain();
   }
 

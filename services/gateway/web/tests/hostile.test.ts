@@ -1,0 +1,147 @@
+/** Whatever a gateway sends, or something that sits in its place, the client does not fall over and calls nothing live but prices. */
+import fc from "fast-check";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import openapi from "../openapi.json";
+import { createRealtimeClient } from "../src/client.ts";
+import type { RealtimeClient } from "../src/types.ts";
+import { FakeEventSource, fakeBrowser, message } from "./fakes.ts";
+
+// `make fuzz TARGET=client RUNS=1000000`
+const RUNS = Number(process.env.FUZZ_RUNS ?? 3000);
+const LIMIT_MS = 20_000 + RUNS;
+
+type Schema = { $ref?: string; anyOf?: Schema[]; type?: string; enum?: unknown[]; items?: Schema } & {
+  properties?: Record<string, Schema>;
+  required?: string[];
+};
+
+/** Tell whether a value is what the gateway's description says, as far as it says it in these words. */
+function conforms(value: unknown, schema: Schema): boolean {
+  const { schemas } = openapi.components as unknown as { schemas: Record<string, Schema> };
+  if (schema.$ref) return conforms(value, schemas[schema.$ref.split("/").at(-1) ?? ""] ?? {});
+  if (schema.anyOf) return schema.anyOf.some((one) => conforms(value, one));
+  if (schema.enum) return typeof value === "string"; // there may be more words than are known here
+  if (schema.type === "array") return Array.isArray(value) && value.every((one) => conforms(one, schema.items ?? {}));
+  if (schema.type === "number" || schema.type === "integer") return Number.isFinite(value);
+  if (schema.type === "null") return value === null;
+  if (schema.type !== "object") return typeof value === schema.type;
+  if (typeof value !== "object" || value === null) return false;
+  const members = value as Record<string, unknown>;
+  return Object.entries(schema.properties ?? {}).every(([name, one]) => name in members && conforms(members[name], one));
+}
+
+const status = {
+  v: 1,
+  exchange: "okx",
+  state: "connected",
+  reason: null,
+  since: 1,
+  symbols: 4,
+  lastTickTime: 1,
+  reconnects: 0,
+};
+const REAL: unknown[] = [
+  { type: "ticker", data: message("BTC-USDT", 7) },
+  { type: "status", data: { ...status, instance: "i", simulated: false, instances: 1, others: [] } },
+  { type: "connected", data: { symbols: ["BTC-USDT"], instance: "i", simulated: false, resumed: true, heartbeatMs: 15_000 } },
+  { type: "bye", data: { reason: "shutdown", retryMs: 1000 } },
+  { type: "resync", data: { reason: "lost" } },
+];
+const HOSTILE = [
+  "",
+  "ok",
+  "1",
+  "NaN",
+  "__proto__",
+  "<b>",
+  null,
+  true,
+  false,
+  0,
+  -1,
+  0.5,
+  101,
+  1e308,
+  -1e308,
+  [],
+  {},
+  [[]],
+  [null],
+  { a: 1 },
+];
+
+/** A JSON value with one member, at any depth, replaced or left out. */
+function spoilt(value: unknown): fc.Arbitrary<unknown> {
+  if (typeof value !== "object" || value === null || !Object.keys(value).length) return hostile;
+  const members = Object.entries(value);
+  return fc.oneof(
+    { weight: 1, arbitrary: hostile },
+    {
+      weight: 9,
+      arbitrary: fc.constantFrom(...members).chain(([key, inner]) =>
+        fc.oneof(spoilt(inner), fc.constant(undefined)).map((other) => {
+          const entries = members.map(([name, own]) => [name, name === key ? other : own]);
+          return Array.isArray(value) ? entries.map(([, one]) => one) : Object.fromEntries(entries);
+        }),
+      ),
+    },
+  );
+}
+
+const hostile = fc.oneof(fc.constantFrom(...HOSTILE), fc.jsonValue());
+const real = fc.constantFrom(...REAL);
+const text = fc.oneof(
+  { weight: 6, arbitrary: real.chain(spoilt).map((value) => JSON.stringify(value) ?? "") },
+  { weight: 1, arbitrary: real.map((value) => JSON.stringify(value)) },
+  { weight: 1, arbitrary: fc.tuple(real, fc.nat(400)).map(([value, length]) => JSON.stringify(value).slice(0, length)) },
+  { weight: 1, arbitrary: fc.string({ unit: "binary" }) },
+  { weight: 1, arbitrary: fc.json() },
+);
+const id = fc.oneof(fc.constantFrom("", "BTC-USDT:7"), fc.string({ unit: "binary" }));
+
+let client: RealtimeClient;
+
+beforeEach(() => {
+  fakeBrowser();
+  client = createRealtimeClient();
+});
+
+afterEach(() => {
+  client.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+test(
+  "any events: nothing is thrown, nothing malformed is live or told of an exchange, and none opens more than one stream",
+  () => {
+    const { subscribe, getSnapshot } = client.symbol("BTC");
+    subscribe(() => {});
+    client.connection.subscribe(() => {});
+    vi.advanceTimersByTime(20);
+    let lives = 0;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(text, id), { minLength: 1, maxLength: 4 }), (events) => {
+        FakeEventSource.sources = FakeEventSource.open;
+        if (!FakeEventSource.sources.length) client.reconnect();
+        for (const [data, lastEventId] of events) {
+          FakeEventSource.newest.connect();
+          FakeEventSource.newest.raw(data, lastEventId);
+          vi.advanceTimersByTime(20);
+          const { latest, isConnected } = getSnapshot();
+          if (isConnected) {
+            lives += 1;
+            if (!conforms(latest, { $ref: "#/Ticker" })) throw new Error(`live: ${JSON.stringify(latest)}`);
+          }
+          for (const exchange of Object.values(client.connection.getSnapshot().exchanges))
+            if (!conforms(exchange, { $ref: "#/FeedStatus" })) throw new Error(`an exchange: ${JSON.stringify(exchange)}`);
+        }
+        const opened = FakeEventSource.sources.length - 1;
+        if (opened > events.length) throw new Error(`${events.length} events opened ${opened} streams`);
+      }),
+      { numRuns: RUNS, ...(process.env.FUZZ_RUNS ? {} : { seed: 1 }) },
+    );
+    expect(lives).toBeGreaterThan(RUNS / 20); // else this would have tried nothing
+  },
+  LIMIT_MS,
+);
