@@ -19,7 +19,7 @@ from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 
 from . import pacing
-from .gateway import ANSWER_LIMIT_S, DELIVERS, get_json
+from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_json
 from .output import Output
 
 Result = Literal["ok", "note", "wrong"]
@@ -66,7 +66,7 @@ async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, a
 async def _gateway(url: str) -> Sequence[Finding]:
     """Look at the gateway's readiness, at what it says of the exchanges, and at its clock."""
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_LIMIT_S) as http:
+        async with asking(url) as http:
             ready = await http.get("/readyz", params={"verbose": ""})
             sent_ms = now_ms()
             status = await get_json(http, "/api/status")
@@ -97,7 +97,7 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
     try:
         async with (
             asyncio.timeout(ANSWER_LIMIT_S + LISTEN_S) as limit,
-            httpx.AsyncClient(base_url=url, timeout=ANSWER_LIMIT_S) as http,
+            asking(url) as http,
             aconnect_sse(http, "GET", f"/api/realtime/{symbol}") as source,
         ):
             if not source.response.is_success:

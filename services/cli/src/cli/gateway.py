@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -22,13 +23,19 @@ DELIVERS = {"connected", "degraded"}
 STATE_STYLES = {"connected": "green", "degraded": "yellow", "connecting": "yellow", "reconnecting": "yellow"}
 
 
+def asking(url: str, timeout: httpx.Timeout | float = ANSWER_LIMIT_S) -> httpx.AsyncClient:
+    """Return a client of a gateway, with the key in MARKET_PULSE_API_KEY for one that wants it."""
+    key = os.environ.get("MARKET_PULSE_API_KEY")
+    return httpx.AsyncClient(base_url=url, timeout=timeout, headers={"X-API-Key": key} if key else None)
+
+
 async def show_status(url: str, output: Output) -> bool:
     """Print what `/api/status` says. Returns whether any exchange delivers.
 
     Raises:
         httpx.HTTPError: the gateway cannot be reached or does not answer as one.
     """
-    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_LIMIT_S) as http:
+    async with asking(url) as http:
         status = await get_json(http, "/api/status")
     if output.json:
         output.object(status)
@@ -60,8 +67,7 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
         httpx.HTTPStatusError: the gateway refuses the request itself (4xx), so that asking again is of no use.
     """
     failures = 0
-    timeout = httpx.Timeout(ANSWER_LIMIT_S, read=SILENCE_LIMIT_S)
-    async with httpx.AsyncClient(base_url=url, timeout=timeout) as http:
+    async with asking(url, httpx.Timeout(ANSWER_LIMIT_S, read=SILENCE_LIMIT_S)) as http:
         while True:
             try:
                 async with aconnect_sse(http, "GET", "/api/realtime", params={"symbols": ",".join(symbols)}) as source:

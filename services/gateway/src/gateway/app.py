@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from .front import FRONT, add_front
 from .gateway import Gateway
+from .keys import HEADER, ApiKeys, describe_keys
 from .middleware import SIMULATED_HEADER, Closing, HeadAsGet, SimulatedHeader
 from .models import Problem, StreamEvent
 from .pages import add_pages
@@ -21,7 +22,7 @@ class GatewayApp(FastAPI):
     """FastAPI, whose OpenAPI also defines what routes only refer to: a stream's events and problems."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the API's description."""
+        """Return the API's description, which speaks of keys only where they are needed."""
         if self.openapi_schema is None:
             template = "#/components/schemas/{model}"
             _, added = models_json_schema([(StreamEvent, "serialization"), (Problem, "serialization")], ref_template=template)
@@ -29,6 +30,8 @@ class GatewayApp(FastAPI):
             document["components"]["schemas"] |= added["$defs"]
             for path in (PATH, f"{PATH}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
                 del document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+            if self.state.gateway.settings.api_keys:
+                describe_keys(document)
         return super().openapi()
 
 
@@ -49,12 +52,15 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
     add_problem_handlers(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(StreamShortcut, gateway=gateway)
+    keys = [key.get_secret_value() for key in gateway.settings.api_keys]
+    if keys:
+        app.add_middleware(ApiKeys, keys=keys)
     app.add_middleware(SimulatedHeader, simulated=lambda: gateway.hub.statuses.simulated)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=gateway.settings.cors_origins,
         allow_methods=["GET"],
-        allow_headers=["Last-Event-ID", "Cache-Control"],
+        allow_headers=["Last-Event-ID", "Cache-Control", *(("Authorization", HEADER) if keys else ())],
         expose_headers=["ETag", "Retry-After", SIMULATED_HEADER],
     )
     app.add_middleware(Closing, is_closing=lambda: gateway.closing)

@@ -37,7 +37,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def on_problem(request: Request, problem: ProblemError) -> Response:
-        return _response(request, problem.status, problem.code, problem.detail, problem.headers, problem.facts)
+        return problem_response(request, problem)
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
@@ -58,6 +58,11 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_exception(request: Request, _: Exception) -> Response:
         return _response(request, 500, "internal_error", "an error of this server; it has been logged")
+
+
+def problem_response(request: Request, problem: ProblemError) -> Response:
+    """Return the answer that says what a problem is."""
+    return _response(request, problem.status, problem.code, problem.detail, problem.headers, problem.facts)
 
 
 def _response(

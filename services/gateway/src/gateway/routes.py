@@ -99,7 +99,7 @@ async def history(
     gateway = _gateway(request)
     await _listed(gateway, (name,))
     known = await gateway.histories.get(resolution, name)
-    return _json(known.json(max_points), {"Cache-Control": f"public, max-age={SHARED_FOR_S:.0f}"})
+    return _json(known.json(max_points), _caching(gateway, SHARED_FOR_S))
 
 
 @api.get("/symbols", response_model=models.SymbolListing, responses={422: _PROBLEMS[422]}, tags=["what there is"])
@@ -109,8 +109,8 @@ async def symbols(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return what can be asked for."""
-    listings = _gateway(request).listings
-    caching = {"Cache-Control": f"public, max-age={LISTING_MAX_AGE_S}"}
+    gateway = _gateway(request)
+    listings, caching = gateway.listings, _caching(gateway, LISTING_MAX_AGE_S)
     if q is not None:
         return _json(listings.matching(q), caching)
     caching["ETag"] = listings.etag
@@ -203,6 +203,11 @@ def _symbols(text: str) -> tuple[Symbol, ...]:
     if not 1 <= len(names) <= MOST_SYMBOLS:
         raise ProblemError(400, "wrong_number_of_symbols", f"ask for 1 to {MOST_SYMBOLS} symbols, not {len(names)}")
     return names
+
+
+def _caching(gateway: Gateway, max_age_s: float) -> dict[str, str]:
+    """Let caches keep an answer; where keys are needed, no cache that others ask too."""
+    return {"Cache-Control": f"{'private' if gateway.settings.api_keys else 'public'}, max-age={max_age_s:.0f}"}
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:

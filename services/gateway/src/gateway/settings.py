@@ -1,17 +1,31 @@
 """The gateway's settings, from the environment."""
 
+import re
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import NoDecode
 
 from market_pulse.model import parse_symbols
 from market_pulse.settings import BusSettings, SymbolList
 
+_KEY = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # means itself in a header and in a query
+
 
 def _split(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _split_keys(value: Any) -> Any:
+    return re.split(r"[\s,]+", value.strip(" ,\n")) if isinstance(value, str) else value
+
+
+def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for key in keys:
+        if not _KEY.fullmatch(key.get_secret_value()):
+            raise ValueError("each key must be 16 to 200 letters, digits or any of - . _ ~")
+    return keys
 
 
 def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,6 +42,8 @@ class GatewaySettings(BusSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)  # 0: any free one
     cors_origins: CommaList = ("*",)
+    # What opens the data, if anything: none is needed where there are none. Never in a log line.
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_keys), AfterValidator(_check_keys)] = ()
     trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # whose X-Forwarded-For is believed
     max_streams: PositiveInt = 10_000
     max_streams_per_ip: PositiveInt = 100

@@ -105,14 +105,16 @@ function registry(): Map<string, RealtimeClient> {
 export interface ClientOptions {
   /** Where the gateway is, without a slash at the end; "" is this page's own origin. */
   readonly baseUrl?: string;
+  /** The key that the gateway wants, if it wants one. Whoever can read the page can read it. */
+  readonly apiKey?: string | undefined;
 }
 
 /** Return a client of its own. Most pages want {@link realtimeClient}, which all parts of a page share. */
-export function createRealtimeClient({ baseUrl = "" }: ClientOptions = {}): RealtimeClient {
+export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {}): RealtimeClient {
   const entries = new Map<string, Entry>();
   const active = new Set<Entry>(); // those that somebody listens to
   const changed = new Set<Entry>(); // those with news since the last frame
-  const feed = shareStream(baseUrl, hear);
+  const feed = shareStream(baseUrl, hear, apiKey);
   let link: Extract<News, { type: "link" }> = { type: "link", up: false, simulated: false, error: null };
   let downSince = 0;
   let hasBeenUp = false;

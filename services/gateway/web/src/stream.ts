@@ -30,8 +30,8 @@ export function backoffMs(failures: number): number {
   return Math.random() * Math.min(LONGEST_DELAY_MS, 1000 * 2 ** (failures - 1));
 }
 
-/** Open a stream from a gateway ("" is this page's own origin). All that it learns goes to `tell`. */
-export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
+/** Open a stream from a gateway ("" is this page's own origin), with a key if it wants one. All that it learns goes to `tell`. */
+export function openStream(baseUrl: string, tell: (news: News) => void, apiKey = ""): Feed {
   let wanted: readonly string[] = [];
   const refused = new Set<string>();
   let current: EventSource | null = null; // the one that delivers
@@ -48,7 +48,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
 
   const streamable = () => wanted.filter((symbol) => !refused.has(symbol)).slice(0, MOST_SYMBOLS);
   const asQuery = (symbols: readonly string[]) => encodeURIComponent(symbols.join(","));
-  const streamUrl = () => `${baseUrl}/api/realtime?symbols=${carried}`;
+  const streamUrl = () => `${baseUrl}/api/realtime?symbols=${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
 
   function tellLink(news: RealtimeError | null = error) {
     error = news;
@@ -170,7 +170,8 @@ export function openStream(baseUrl: string, tell: (news: News) => void): Feed {
   async function request(url: string): Promise<Response | undefined> {
     let news: RealtimeError;
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(POLL_MS) });
+      const headers: HeadersInit = apiKey ? { "X-API-Key": apiKey } : {};
+      const response = await fetch(url, { headers, signal: AbortSignal.timeout(POLL_MS) });
       if (response.ok) return response;
       notBefore = Date.now() + Math.min(1000 * (Number(response.headers.get("Retry-After")) || 0), LONGEST_WAIT_MS);
       if (retry && notBefore > dueAt) later(0);

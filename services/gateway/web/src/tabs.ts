@@ -20,14 +20,14 @@ const ROB_SLEEPER_AFTER_MS = 2000; // a page that is looked at wants prices now
 const SUPPLY_AFTER_MS = 20; // so that all tabs have said what they want
 
 /** Open a stream from a gateway that this tab shares with its siblings. All that it learns goes to `tell`. */
-export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
+export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?: string): Feed {
   const locks = globalThis.navigator?.locks;
   const name = `market-pulse.v1 ${baseUrl}`;
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error("no locks");
   } catch {
-    return openStream(baseUrl, tell); // some browsers have channels, but none for pages without cookies
+    return openStream(baseUrl, tell, apiKey); // some browsers have channels, but none for pages without cookies
   }
   const tab = crypto.randomUUID();
   let wanted: readonly string[] = [];
@@ -109,7 +109,7 @@ export function shareStream(baseUrl: string, tell: (news: News) => void): Feed {
     term.abort();
     term = new AbortController();
     const held = () => {
-      const mine = openStream(baseUrl, (news) => stream === mine && passOn(news)); // afterwards it has no say
+      const mine = openStream(baseUrl, (news) => stream === mine && passOn(news), apiKey); // afterwards it has no say
       stream = mine;
       supplySoon();
       say("who");

@@ -54,6 +54,28 @@ test.each([
   expect(normalizeSymbol(text)).toBe(symbol);
 });
 
+describe("a gateway that wants a key", () => {
+  test("gets it from a stream in the address, and else in a header", async () => {
+    client.close();
+    client = createRealtimeClient({ apiKey: "a-key/of=mine" });
+    await live("BTC");
+    expect(FakeEventSource.newest.url).toBe("/api/realtime?symbols=BTC-USDT&api_key=a-key%2Fof%3Dmine");
+    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC-USDT"]);
+    expect(rest.keys).toEqual(["a-key/of=mine"]);
+  });
+
+  test("says so to who brings none", async () => {
+    const body = { code: "api_key_needed", detail: "this gateway wants an API key of its own" };
+    rest.answer = () => ({ status: 401, body });
+    listen("BTC");
+    await pass(1);
+    FakeEventSource.newest.fail("refused");
+    await pass(31_000);
+    expect(new Set(rest.keys)).toEqual(new Set([undefined]));
+    expect(state("BTC").error?.message).toBe(body.detail);
+  });
+});
+
 describe("one stream for all", () => {
   test("the first price comes by REST, and live ones by one stream for every symbol and listener", async () => {
     for (const symbol of ["BTC", "btc-usdt", "ETH", "SOL"]) listen(symbol);

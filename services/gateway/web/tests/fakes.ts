@@ -104,13 +104,15 @@ type Answer = { status?: number; headers?: Record<string, string>; body: unknown
 /** Stands in for fetch: `answer` says what each path gets; without one the network is away. */
 export class FakeRest {
   asked: string[] = [];
+  keys: (string | undefined)[] = [];
   answer: (url: string) => Answer | null = (url) => {
     const symbols = new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
     return url.includes("/api/ticker") ? { body: { tickers: symbols.map((symbol) => message(symbol, 1)), missing: [] } } : null;
   };
 
-  fetch = async (url: string): Promise<Response> => {
+  fetch = async (url: string, { headers }: { headers?: Record<string, string> } = {}): Promise<Response> => {
     this.asked.push(url);
+    this.keys.push(headers?.["X-API-Key"]);
     const answer = this.answer(url);
     if (!answer) throw new TypeError("network error");
     return new Response(JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers ?? {} });
