@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flush import FlushClock
+from gateway.flush import SHORTEST_REST_S, FlushClock
 
 
 def test_the_first_flush_is_due_at_once() -> None:
@@ -25,8 +25,26 @@ def test_a_cap_holds_from_start_to_start() -> None:
     assert clock.wait_s(5.001) == pytest.approx(0.099)
 
 
-@given(st.floats(0, 2), st.none() | st.floats(0.1, 1000))
-def test_writing_takes_at_most_half_the_time(took_s: float, max_hz: float | None) -> None:
-    clock = FlushClock(max_hz)
-    clock.flushed(100.0, 100.0 + took_s, took_s)
-    assert clock.wait_s(100.0 + took_s) >= took_s - 1e-9
+def test_short_pauses_are_taken_together() -> None:
+    clock = FlushClock()
+    waits_s = []
+    for start_s in (5.0, 5.0004, 5.0008):
+        clock.flushed(start_s, start_s + 0.0004, 0.0004)
+        waits_s.append(clock.wait_s(start_s + 0.0004))
+    assert waits_s == [0.0, 0.0, pytest.approx(0.0012)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.0002, 0.01]), st.sampled_from([0.0003, 0.0008, 0.05])), min_size=1, max_size=50),
+    st.none() | st.floats(0.1, 1000),
+)
+def test_writing_takes_at_most_half_the_time(flushes: list[tuple[float, float]], max_hz: float | None) -> None:
+    """But for the one that is under way, and for a pause that is too short to be taken."""
+    clock, now_s, worked_s = FlushClock(max_hz), 100.0, 0.0
+    for pause_s, took_s in flushes:
+        start_s = now_s + pause_s
+        start_s += clock.wait_s(start_s)
+        assert worked_s <= (start_s - 100.0) / 2 + SHORTEST_REST_S
+        now_s = start_s + took_s
+        worked_s += took_s
+        clock.flushed(start_s, now_s, took_s)
