@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -18,6 +19,36 @@ FLOOD = 260
 UNKNOWN = 10_000
 SLOW = 20
 CUT_WITHIN_S = 30.0
+# Run inside, where no proxy of the engine's stands between: opens streams with little room until one is the named gateway's, reads
+# no more of it, waits until that gateway has cut it, and then reads what had come to the end.
+NEVER_READS = """
+import socket, sys, time, urllib.request
+host, within_s = sys.argv[1], float(sys.argv[2])
+until = time.monotonic() + within_s
+opened = []
+told = b""
+while host.encode() not in told:
+    assert time.monotonic() < until, "never came to that gateway"
+    time.sleep(0.1)
+    opened.append(socket.socket())
+    opened[-1].settimeout(10)
+    opened[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    opened[-1].connect(("edge", 8080))
+    opened[-1].send(b"GET /api/realtime?symbols=BTC,ETH,SOL,BNB HTTP/1.1\\r\\nHost: edge\\r\\n\\r\\n")
+    told = b""
+    while b"heartbeatMs" not in told:
+        told += opened[-1].recv(64)
+[opened.pop(0).close() for _ in opened[1:]]
+while b'streams_closed_total{reason="slow"} 1.0' not in urllib.request.urlopen(f"http://{host}:8000/metrics", timeout=5).read():
+    assert time.monotonic() < until, "never cut"
+    time.sleep(0.5)
+try:
+    while opened[0].recv(65536):
+        pass
+except ConnectionResetError:
+    pass
+print("cut, and ended")
+"""
 
 pytestmark = on_containers()
 
@@ -98,6 +129,31 @@ async def test_one_address_does_not_get_all_connections(demo: Demo) -> None:
 async def _drain(reader: asyncio.StreamReader) -> None:
     with contextlib.suppress(OSError):
         await reader.read()
+
+
+async def test_who_never_reads_its_stream_is_cut(demo: Demo) -> None:
+    """The gateway sees the edge alone, which reads on for a client until what it holds for it is full."""
+    with demo.one_more("gateway", SLOW_CLIENT_S="2") as impatient:
+        await demo.control("POST", "/control/rate", {"events_per_s": 1000})  # else it takes half a minute until all is full
+        try:
+            command = ("exec", "-T", "gateway", "python", "-c", NEVER_READS, impatient.host, str(2 * CUT_WITHIN_S))
+            assert "cut, and ended" in await asyncio.to_thread(demo.compose, *command, within_s=5 * CUT_WITHIN_S)
+        finally:
+            await demo.control("POST", "/control/rate", {"events_per_s": 300})
+
+
+async def test_a_key_in_the_address_is_not_written_down(demo: Demo) -> None:
+    key, path = uuid.uuid4().hex, f"/api/ticker/N{uuid.uuid4().hex[:8]}"
+    async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
+        for line in (f"/api/realtime/BTC-?api_key={key}", f"/?api_key={key}&{'x' * 5000}", f"{path}?api_key={key}"):
+            await client.get(line)
+    await answer(demo, f"GET /api/realtime?api_key={key} nonsense\r\n\r\n".encode())
+
+    def logged() -> str:
+        return demo.compose("logs", "edge", "gateway")
+
+    await until(lambda: path in logged())
+    assert key not in logged()
 
 
 async def test_ten_thousand_unknown_symbols_ask_for_nothing(demo: Demo) -> None:

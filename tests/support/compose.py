@@ -37,6 +37,7 @@ class Deployment:
         self.project = f"market-pulse-{purpose}-{os.getpid()}"
         self.page_port, self.redis_port = free_port(), free_port()
         self.page = f"http://127.0.0.1:{self.page_port}"
+        self.host = ""  # of a container that is one more
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
             "PORT": str(self.page_port),
@@ -47,13 +48,17 @@ class Deployment:
 
     @contextlib.contextmanager
     def one_more(self, service: str, *overlays: str, **environment: str) -> Iterator["Deployment"]:
-        """Start one container more of a service, as overlays and variables want it, on a port of its own; remove it at the end."""
+        """Start one container more of a service, as overlays and variables want it, on a port of its own; remove it at the end.
+
+        Others find it by the service's name, beside those that were there.
+        """
         other = copy(self)
         other.page_port = free_port()
         other.page = f"http://127.0.0.1:{other.page_port}"
         files = {"COMPOSE_FILE": ",".join(("docker-compose.yml", *overlays)), "COMPOSE_PATH_SEPARATOR": ","}
         other._environment = self._environment | files | {"PORT": str(other.page_port)} | environment
-        container = other.compose("run", "--detach", "--no-deps", "--service-ports", service).strip()
+        container = other.compose("run", "--detach", "--no-deps", "--service-ports", "--use-aliases", service).strip()
+        other.host = container[:12]
         try:
             yield other
         finally:
