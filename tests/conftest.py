@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from support.compose import deployed
 from support.demo import Demo
+
+settings.register_profile("untimed", deadline=None)  # how long a case takes says something of the machine alone
+settings.load_profile("untimed")
 
 CONTAINERS = ("tests/browser/", "tests/chaos/", *(f"tests/e2e/test_{name}.py" for name in ("compose", "strangers", "tls")))
 

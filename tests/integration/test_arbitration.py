@@ -169,7 +169,7 @@ class Copy:
         return True
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, last_words=st.permutations(range(COPIES)))
 async def test_copies_that_lag_lose_and_reconnect_make_one_line(
     bus: Bus, steps: list[tuple[int, str, str]], last_words: list[int]

@@ -41,7 +41,7 @@ def assert_sane(listing: Listing, now_ms: int) -> None:
         assert value > 0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32), elapsed_ms=ELAPSED_MS)
 def test_every_listing_stays_sane(seed: int, elapsed_ms: list[int]) -> None:
     market = Market(seed, NOW_MS)
@@ -50,7 +50,7 @@ def test_every_listing_stays_sane(seed: int, elapsed_ms: list[int]) -> None:
         assert_sane(listing, now_ms)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 2**32), elapsed_ms=ELAPSED_MS)
 def test_the_same_seed_gives_the_same_market(seed: int, elapsed_ms: list[int]) -> None:
     one, other = Market(seed, NOW_MS), Market(seed, NOW_MS)

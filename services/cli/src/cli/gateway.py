@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -91,11 +92,13 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
 
 
 def _message(event: ServerSentEvent) -> dict[str, Any] | None:
-    """Read one event; heartbeats have a name of their own and carry nothing."""
+    """Read one event, None where it is no message: heartbeats have a name of their own, and proxies add what they like."""
     if event.event != "message":
         return None
-    message: dict[str, Any] = event.json()
-    return message
+    with suppress(ValueError):
+        if isinstance(message := event.json(), dict):
+            return message
+    return None
 
 
 def _table_of(status: dict[str, Any]) -> Table:
