@@ -8,7 +8,7 @@ import pytest
 
 from gateway.hub import Hub
 from gateway.receiver import Receiver
-from gateway.sse import COMMENT, LAST_CHUNK, chunk
+from gateway.sse import LAST_CHUNK
 from gateway.topics import LINGER_S
 from market_pulse import channels
 from market_pulse.model import Symbol
@@ -77,18 +77,21 @@ class FakeReceiver(Receiver):
 
     def __init__(self) -> None:
         self.bytes, self.reads, self.probes = 0, True, 0
-        self._asked = False
+        self._answers = False
 
-    def look(self) -> tuple[int, bool]:
-        return self.bytes, self.reads
+    def look(self) -> int:
+        return self.bytes
 
-    def probe(self) -> bool:
+    def lags(self) -> bool:
+        return self.bytes > 0
+
+    def probe(self) -> bool | None:
         self.probes += 1
-        answered, self._asked = self._asked, True
-        return answered
+        answered, self._answers = self._answers, True
+        return self.reads if answered else None
 
     def go_on(self) -> None:
-        self._asked = False
+        self._answers = False
 
 
 class World:
@@ -257,14 +260,15 @@ async def test_who_leaves_much_unread_is_sent_little_but_the_newest(world: World
     await publish(40)
     far_end.bytes = 30_000
     world.pass_time(1)
-    assert await publish(5) == []
-    assert far_end.probes == 1, "it was asked once"
-    world.now += 0.6
-    assert await publish(5) == []
-    assert far_end.probes == 2, "and again"
-    far_end.bytes = 0
+    assert await publish(5) == ["ticker BTC-USDT 41 ok"], "one to ask with, and then none"
+    world.now += 0.06
+    assert await publish(5) == ["ticker BTC-USDT 46 ok"]
+    world.now += 0.06
+    assert await publish(5) == [], "at growing distances"
     world.pass_time(1)
-    assert sink.summary() == ["ticker BTC-USDT 50 ok"], "the newest comes though no other follows"
+    assert sink.summary() == ["ticker BTC-USDT 55 ok"], "the newest comes though no other follows"
+    assert far_end.probes == 3
+    far_end.bytes = 0
     assert len(await publish(5)) == 5
     far_end.bytes = 30_000
     assert await publish(1) == [], "one that has once answered so is asked before each"
@@ -282,13 +286,33 @@ async def test_who_only_seemed_to_leave_much_unread_goes_on_as_before(world: Wor
     sink.take()
     world.publish(BTC, 41)
     await turn()
-    assert sink.written == [chunk(COMMENT)], "which it has to acknowledge, and to say how much it has room for"
+    assert sink.summary() == ["ticker BTC-USDT 41 ok"], "which it has to acknowledge, and to say how much it has room for"
     far_end.bytes = 0
     world.publish(BTC, 42)
     await turn()
-    sink.written.remove(chunk(COMMENT))
     assert sink.summary() == ["ticker BTC-USDT 42 ok"]
     assert not stream.slow
+
+
+async def test_who_is_asked_is_sent_little_of_much(world: World) -> None:
+    symbols = tuple(Symbol(f"S{number}-USDT") for number in range(50))
+    sink, far_end = FakeSink(), FakeReceiver()
+    world.hub.open(sink, symbols, None, far_end)
+
+    async def publish(seq: int) -> int:
+        for symbol in symbols:
+            world.publish(symbol, seq)
+        await turn()
+        return len(sink.take())
+
+    await publish(1)
+    far_end.bytes = 30_000
+    world.pass_time(1)
+    sink.take()
+    few = await publish(2)
+    assert 1 <= few <= 5
+    far_end.bytes = 0
+    assert await publish(3) == 50
 
 
 async def test_a_fast_stream_may_have_more_under_way(world: World) -> None:

@@ -34,13 +34,6 @@ def test_events_are_told_apart_by_type() -> None:
     assert (ids, retries) == (("", "", ""), (1500, None, None))
 
 
-def test_a_comment_is_no_event() -> None:
-    """Not even for a client that takes each empty line for the end of one."""
-    event = sse.ticker_event("BTC-USDT", 7, b"{}")
-    assert events_of(event + sse.COMMENT + event) == events_of(event + event)
-    assert (event + sse.COMMENT + event).count(b"\n\n") == 2
-
-
 @pytest.mark.parametrize(("text", "expected"), [(b"x" * 18, b"12\r\n" + b"x" * 18 + b"\r\n"), (b"", b"")])
 def test_chunk(text: bytes, expected: bytes) -> None:
     """An empty chunk would end the body, so nothing stays nothing."""

@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable
 from market_pulse.clock import now_ms
 
 from .flush import FlushClock
-from .sse import COMMENT, chunk
+from .receiver import Receiver
+from .sse import chunk
 from .stats import Stats
 from .streams import Group, Stream
 
 RESYNC = "resync"  # the one key whose event comes before all others
 SLOW_S = 10.0  # for how long a client that left too much unread is asked before each write
-ANSWER_S = 0.05  # an acknowledgement may be the only word of what was read: so long after a write, one is asked for
-PROBE_S = 0.5  # and so often again
-PROBE = chunk(COMMENT)
+FIRST_PROBE_S, PROBE_S = 0.05, 0.5
+"""An acknowledgement may be the only word of what was read: so long after a write something is sent to have one, and then at
+ever twice the distance, up to the second."""
+NOISE = 16_384  # bytes by which a window also falls when all is read
+PROBE_BYTES = 1_000  # at least, so that it can be told whether they are read: windows are rounded
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 
 
@@ -79,35 +82,49 @@ class Outbox:
             self.write(stream, data)
 
     def look(self, stream: Stream) -> None:
-        """See whether a stream's client seems to leave more unread than its group's limit."""
-        if stream.receiver is not None and not stream.slow and stream.receiver.look()[0] > stream.group.unread_limit:
+        """See whether a stream's client seems to leave more unread than its group's limit, and ever more."""
+        if stream.receiver is None or stream.slow:
+            return
+        unread, lags = stream.receiver.look(), stream.receiver.lags()
+        if lags and unread > NOISE + stream.group.unread_limit:
             stream.slow, stream.slow_until = True, 0.0
-            stream.probe_at = self._clock()
+            stream.probe_at, stream.probe_s = self._clock(), FIRST_PROBE_S
 
     def catch_up(self, stream: Stream) -> None:
         """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
+        now = self._clock()
         if stream.slow and stream.receiver is not None:
-            unread, has_read = stream.receiver.look()
-            now = self._clock()
+            if stream.receiver.look() > stream.group.unread_limit:
+                if stream.missed and now >= stream.probe_at:
+                    self._probe(stream, stream.receiver, now)
+                return
+            stream.receiver.go_on()
+            stream.slow = now < stream.slow_until
+            stream.probe_at, stream.probe_s = now + FIRST_PROBE_S, FIRST_PROBE_S
+        stream.lagging_since = None
+        if stream.missed:
+            missed, stream.missed = stream.missed, {}
+            self.write(stream, chunk(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
+
+    def _probe(self, stream: Stream, far_end: Receiver, now: float) -> None:
+        """Send the newest of a little that a stream missed, and see how much of what went before was read."""
+        has_read = far_end.probe()
+        if has_read is not None:
+            stream.slow_until = now + SLOW_S
             if has_read:
                 stream.lagging_since = None
             else:
                 self._lag(stream, now)
-            if unread > stream.group.unread_limit:
-                if now >= stream.probe_at:
-                    if stream.receiver.probe():
-                        stream.slow_until = now + SLOW_S
-                    stream.probe_at = now + PROBE_S
-                    self.write(stream, PROBE)
-                return
-            stream.receiver.go_on()
-            stream.slow = now < stream.slow_until
-            stream.probe_at = now + ANSWER_S
-        else:
-            stream.lagging_since = None
-        if stream.missed:
-            missed, stream.missed = stream.missed, {}
-            self.write(stream, chunk(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
+        stream.probe_at = now + stream.probe_s
+        stream.probe_s = min(2 * stream.probe_s, PROBE_S)
+        news, size = [], 0
+        for key in sorted(stream.missed, key=RESYNC.__ne__):
+            if size >= PROBE_BYTES:
+                break
+            del stream.missed[key]
+            news.append(self._current(key))
+            size += len(news[-1])
+        self.write(stream, chunk(b"".join(news)))
 
     def _enqueue(self, group: Group) -> None:
         self._dirty.append(group)

@@ -9,58 +9,64 @@ import socket
 import struct
 import sys
 
-PROBES = 4  # after so many, far enough apart for any backlog to shrink, an unchanged window is one with nothing unread
-READ_STEP = 1_024  # bytes by which the window's right edge moves when something is read; less may be rounding
+LAGS = 1 / 8  # of what is sent: who at half speed lets a half lie, of which a window shows as little as that
+PROBES = 7
+"""After so many, two seconds in which any backlog would shrink, a window that never changed is one with nothing unread."""
 _INFO = struct.Struct("=120xQ100xI")  # of Linux's struct tcp_info: tcpi_bytes_acked, tcpi_snd_wnd
 
 
 class Receiver:
     """The far end of a stream's connection. There is one of these per stream, so it holds little.
 
-    The window that a client offers is the room left in its receive buffer. It is widest when all has been read, and its right
-    edge, `bytes_acked + window`, moves only when something is, but for being rounded up. A receiver may come to offer less than
-    it did, by how it accounts for memory, so that the widest has to be learned anew.
+    The window that a client offers is the room left in its receive buffer, rounded up. It is widest when all has been read, but
+    goes up and down by how its system accounts for memory, too: that `slack`, some 20 KB, is learned by probes.
     """
 
-    __slots__ = ("_connection", "_edge", "_probed", "_same", "_widest", "_window")
+    __slots__ = ("_acked", "_asked", "_connection", "_same", "_seen", "_slack", "_widest", "_window")
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._edge = self._widest = self._window = 0
-        self._probed, self._same = -1, 0  # the window at the last probe, and how many in a row have found it
+        self._acked = self._widest = self._window = self._slack = 0
+        self._asked: tuple[int, int] | None = None  # bytes acknowledged, and the window, at the last probe that was answered
+        self._seen = 0, 0  # the same two when `lags` was last asked
+        self._same = 0  # how many probes in a row have left the window as it was
 
-    def look(self) -> tuple[int, bool]:
-        """Return how many bytes lie unread, and whether something was read since the last look. It takes some 2 us.
-
-        0 and True where the system does not tell.
-        """
+    def look(self) -> int:
+        """Return how many bytes seem to lie unread, 0 where the system does not tell. It takes some 2 us."""
         acked, window = 0, 0
         with contextlib.suppress(OSError, struct.error):  # a connection just lost, or a Linux before 5.4
             acked, window = _INFO.unpack(self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
-        edge = acked + window
-        self._window, self._widest = window, max(self._widest, window)
-        if not edge:
-            return 0, True
-        has_read = edge - self._edge >= READ_STEP
-        if has_read:
-            self._edge = edge
-        return self._widest - window, has_read
+        if not acked + window:
+            return 0
+        self._acked, self._window, self._widest = acked, window, max(self._widest, window)
+        return max(0, self._widest - window - self._slack)
 
-    def probe(self) -> bool:
-        """Note that nothing but this is sent for a while, since too much seemed unread at the last look.
+    def lags(self) -> bool:
+        """Return whether the client, as of the last look, has read clearly less than it was sent since this was last asked."""
+        (acked, window), self._seen = self._seen, (self._acked, self._window)
+        return window - self._window > (self._acked - acked) * LAGS
 
-        Return whether that was the answer to an earlier probe, and so is no old news.
+    def probe(self) -> bool | None:
+        """Note that little more than this is sent for a while, since too much seemed unread at the last look.
+
+        Return whether, since the probe before, the client seems to have read at least half of what it was sent; None where this
+        is the first. One that reads nothing is known for sure only when its system has no more room, and acknowledges no more.
         """
-        answered = self._probed >= 0
-        self._same = self._same + 1 if self._window == self._probed else 0
-        self._probed = self._window
+        if self._asked is None:
+            self._asked = self._acked, self._window
+            return None
+        acked, window = self._asked
+        if self._acked == acked:
+            return False
+        self._asked = self._acked, self._window
+        self._same = self._same + 1 if self._window == window else 0
         if self._same >= PROBES:
-            self._widest = self._window
-        return answered
+            self._slack = self._widest - self._window
+        return window - self._window <= (self._acked - acked) / 2
 
     def go_on(self) -> None:
         """Note that no probe is needed, since little was unread at the last look."""
-        self._same, self._probed = 0, -1
+        self._asked, self._same = None, 0
 
 
 def receiver(connection: socket.socket | None) -> Receiver | None:
@@ -69,4 +75,5 @@ def receiver(connection: socket.socket | None) -> Receiver | None:
         return None
     far_end = Receiver(connection)
     far_end.look()  # nothing was sent yet, so this window is one with nothing unread
+    far_end.lags()
     return far_end

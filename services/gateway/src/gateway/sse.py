@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 LAST_CHUNK = b"0\r\n\r\n"
-COMMENT = b":\n"  # no event; with an empty line after it some clients take it for an empty one
 
 
 def ticker_event(symbol: str, seq: int, ticker: bytes) -> bytes:

@@ -62,7 +62,7 @@ class Stream:
     """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
 
     One that is `slow`, at least until `slow_until`, seemed to let much lie unread at its own end and is asked before each write
-    whether it does. While it does it is sent nothing but a comment now and then, from `probe_at` on, which makes it answer.
+    whether it does. While it does it is sent a little now and then, next at `probe_at`, which makes its system answer.
     `missed` are the keys of the events that it was not sent because of either; `lagging_since` is since when it has not read.
     """
 
@@ -74,6 +74,7 @@ class Stream:
         "missed",
         "opened_at",
         "probe_at",
+        "probe_s",
         "receiver",
         "sink",
         "slow",
@@ -94,8 +95,7 @@ class Stream:
         self.group = group
         self.receiver = receiver
         self.slow = False
-        self.slow_until = 0.0  # this and `probe_at` mean something only while slow
-        self.probe_at = 0.0
+        self.slow_until = self.probe_at = self.probe_s = 0.0  # these mean something only while slow
         self.opened_at = opened_at
         self.beat_at = beat_at
         self.expires_at = expires_at
