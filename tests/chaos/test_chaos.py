@@ -35,6 +35,7 @@ CALM_S = 2.0
 EDGE_NOTICES_S = (
     3.0  # that a gateway has gone without the goodbye for which there is no time here: what it was sent then is lost
 )
+LONG_MINUTES = 5
 GROWTH_LIMIT_MB = 30.0
 MOVING = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "DOGE-USDT"]
 PATHS = ("/api/realtime/BTC", "/api/realtime?symbols=BTC,ETH,SOL,BNB", "/api/realtime?symbols=BTC,DOGE&max_hz=2")
@@ -69,6 +70,12 @@ async def test_faults_of_exchanges_by_pairs(system: System) -> None:
     await _run(system, episodes if PAIRS == "all" else random.Random(SEED).sample(episodes, int(PAIRS)))
 
 
+@pytest.mark.skipif(MINUTES < LONG_MINUTES, reason="takes more than a minute: `make chaos` runs it")
+async def test_redis_frozen_for_a_minute(system: System) -> None:
+    """Longer than any wait in the system: what it was asked meanwhile has been given up, and prices are `down`."""
+    await _run(system, [(Fault("frozen", "redis", for_s=60.0),)])
+
+
 async def _run(system: System, episodes: list[Episode]) -> None:
     """Let all of it happen while everybody watches, then say what was seen."""
     log = Log(system.lies)
@@ -94,7 +101,7 @@ async def _run(system: System, episodes: list[Episode]) -> None:
             _note(table, episode, figures)
     print(_report(table, log, containers))
     assert [*log.wrongs, *await system.ended_by_themselves(), *await system.complaints()] == []
-    if MINUTES >= 5:
+    if MINUTES >= LONG_MINUTES:
         assert {
             name: growth(samples) for name, samples in containers.memory_mb.items() if growth(samples) > GROWTH_LIMIT_MB
         } == {}

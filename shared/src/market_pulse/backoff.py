@@ -1,5 +1,6 @@
-"""Growing random delays between attempts, so that many clients that lost one server do not return as one."""
+"""Trying again: growing random delays, so that many clients that lost one server do not return as one, and when not to."""
 
+import asyncio
 import random
 
 
@@ -14,3 +15,12 @@ def backoff_s(failures: int, *, base_s: float = 1.0, cap_s: float = 60.0, floor_
     """
     ceiling = min(cap_s, base_s * 2 ** min(failures - 1, 30))
     return max(floor_s, random.uniform(0, ceiling))
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError where this task was told to end; call this before another attempt.
+
+    A cancellation that meets a failure may be lost in it: in a TaskGroup before Python 3.13, or where a library cleans up.
+    """
+    if (task := asyncio.current_task()) and task.cancelling():
+        raise asyncio.CancelledError

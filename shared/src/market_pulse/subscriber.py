@@ -14,7 +14,7 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from .backoff import backoff_s
+from .backoff import backoff_s, heed_cancellation
 from .bus import BusError
 from .logs import get_logger
 from .sentinel import is_astray
@@ -91,8 +91,7 @@ class Subscriber:
                 lost = lost or self.connected
                 self.connected = False
                 await self._close()
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError  # it met a failure above: before Python 3.13 a TaskGroup then tells of that alone
+            heed_cancellation()
             failures += 1
             await asyncio.sleep(backoff_s(failures, base_s=0.2, cap_s=3.0, floor_s=0.05))
 

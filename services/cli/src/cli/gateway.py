@@ -12,7 +12,7 @@ from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 from rich.table import Table
 from rich.text import Text
 
-from market_pulse.backoff import backoff_s
+from market_pulse.backoff import backoff_s, heed_cancellation
 from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 
@@ -86,6 +86,7 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
                 reason = str(refused)
             except (httpx.HTTPError, SSEError) as failed:
                 reason = str(failed) or type(failed).__name__
+            heed_cancellation()
             yield {"type": "lost", "data": {"reason": reason}}
             failures += 1
             await asyncio.sleep(backoff_s(failures, base_s=0.5, cap_s=15))
