@@ -75,9 +75,9 @@ async def test_a_search_in_vain_says_so(visitor: Visitor) -> None:
 async def test_the_parts_of_a_price_add_up_in_sight(visitor: Visitor) -> None:
     page = await visitor.open("/?symbols=BTC")
     await card(page, "BTC-USDT").get_by_text("Why this price?").click()
-    await page.get_by_role("button", name="Pause", exact=True).click()  # one moment, read at leisure
     rows = page.locator(".why tbody tr")
     await expect(rows).to_have_count(3)
+    await page.get_by_role("button", name="Pause", exact=True).click()  # one moment, read at leisure
     parts = [await row.locator("td").nth(3).text_content() for row in await rows.all()]
     [total] = await page.locator(".why tfoot td").nth(2).all_text_contents()
     figures = [round(float(str(part).replace(",", "")) * 1e6) for part in parts]
