@@ -11,7 +11,7 @@ import sys
 
 LAGS = 1 / 8  # of what is sent: who at half speed lets a half lie, of which a window shows as little as that
 PROBES = 7
-"""After so many, two seconds in which any backlog would shrink, a window that never changed is one with nothing unread."""
+"""In so many, two seconds, any backlog is read by who reads at all: if the window is narrow still, then for another reason."""
 _INFO = struct.Struct("=120xQ100xI")  # of Linux's struct tcp_info: tcpi_bytes_acked, tcpi_snd_wnd
 
 
@@ -22,14 +22,15 @@ class Receiver:
     goes up and down by how its system accounts for memory, too: that `slack`, some 20 KB, is learned by probes.
     """
 
-    __slots__ = ("_acked", "_asked", "_connection", "_same", "_seen", "_slack", "_widest", "_window")
+    __slots__ = ("_acked", "_asked", "_began", "_connection", "_probes", "_seen", "_slack", "_widest", "_window")
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._acked = self._widest = self._window = self._slack = 0
         self._asked: tuple[int, int] | None = None  # bytes acknowledged, and the window, at the last probe that was answered
         self._seen = 0, 0  # the same two when `lags` was last asked
-        self._same = 0  # how many probes in a row have left the window as it was
+        self._began = 0, 0  # the same two when counting probes began
+        self._probes = 0
 
     def look(self) -> int:
         """Return how many bytes seem to lie unread, 0 where the system does not tell. It takes some 2 us."""
@@ -52,21 +53,29 @@ class Receiver:
         Return whether, since the probe before, the client seems to have read at least half of what it was sent; None where this
         is the first. One that reads nothing is known for sure only when its system has no more room, and acknowledges no more.
         """
+        now = self._acked, self._window
         if self._asked is None:
-            self._asked = self._acked, self._window
+            self._asked = self._began = now
             return None
-        acked, window = self._asked
-        if self._acked == acked:
+        before = self._asked
+        if now[0] == before[0]:
             return False
-        self._asked = self._acked, self._window
-        self._same = self._same + 1 if self._window == window else 0
-        if self._same >= PROBES:
-            self._slack = self._widest - self._window
-        return window - self._window <= (self._acked - acked) / 2
+        self._asked = now
+        self._probes += 1
+        if self._probes == PROBES:
+            if _has_read(self._began, now):
+                self._slack = self._widest - self._window
+            self._began, self._probes = now, 0
+        return _has_read(before, now)
 
     def go_on(self) -> None:
         """Note that no probe is needed, since little was unread at the last look."""
-        self._asked, self._same = None, 0
+        self._asked, self._probes = None, 0
+
+
+def _has_read(before: tuple[int, int], now: tuple[int, int]) -> bool:
+    """Return whether at least half of what was sent between two moments seems to be read: acknowledged, with no less room."""
+    return before[1] - now[1] <= (now[0] - before[0]) / 2
 
 
 def receiver(connection: socket.socket | None) -> Receiver | None:
