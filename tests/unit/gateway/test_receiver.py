@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import struct
 import sys
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
-from gateway.receiver import Receiver, receiver
+from gateway.receiver import PROBES, Receiver, receiver
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
@@ -99,3 +101,27 @@ async def test_a_window_that_stays_narrow_is_no_backlog(ends: tuple[socket.socke
         while far_end.look() > 8_192:
             await probed(server, far_end)
             client.recv(100_000)
+
+
+class Told:
+    """A connection of which the system tells what the test says."""
+
+    def __init__(self) -> None:
+        self.acked, self.window = 0, 110_000
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return struct.pack("=120xQ100xI", self.acked, self.window)[:size]
+
+
+@pytest.mark.parametrize(("falls", "let_go"), [(300, True), (1000, False)])
+def test_who_reads_half_of_the_probes_is_let_go_though_the_window_moves_with_each(falls: int, let_go: bool) -> None:
+    told = Told()
+    far_end = Receiver(cast("socket.socket", told))
+    far_end.look()
+    told.acked, told.window = 100_000, 85_000
+    for _ in range(PROBES + 1):
+        assert far_end.look() > 20_000
+        far_end.probe()
+        told.acked, told.window = told.acked + 1000, told.window - falls
+    assert (far_end.look() < 1_000) is let_go
