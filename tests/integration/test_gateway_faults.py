@@ -139,6 +139,21 @@ async def test_who_never_reads_is_cut(server: RedisServer, market: Market) -> No
         assert await streams(http, 0)
 
 
+async def test_who_never_reads_a_quiet_stream_is_cut(server: RedisServer, market: Market) -> None:
+    """All of it has room in the kernel, which alone knows that nothing is taken."""
+    async with (
+        gateway_process(server.url, SLOW_CLIENT_S="2") as gateway,
+        httpx.AsyncClient(base_url=gateway.url) as http,
+        not_reading(gateway, "/api/realtime/BTC"),
+    ):
+        await until(lambda: streams(http, 1))
+        for _ in range(30):
+            await market.publish(BTC, 1.0)
+            await asyncio.sleep(0.02)  # so that each is sent
+        await until(lambda: streams(http, 0))
+        assert 'streams_closed_total{reason="slow"} 1.0' in (await http.get("/metrics")).text
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_stopping_with_open_streams(server: RedisServer, market: Market, number: signal.Signals) -> None:
     """Everybody hears goodbye, also who does not read is no reason to stay, and the exit code is 0."""

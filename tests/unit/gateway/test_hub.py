@@ -442,7 +442,7 @@ async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:
 async def test_demand_lingers_and_goes(world: World) -> None:
     sink = world.open(ETH)
     assert world.hub.topics.wanted == {BTC, ETH}
-    world.hub.leave(next(stream for stream in world.hub.streams if stream.sink is sink))
+    world.hub.leave(next(stream for stream in world.hub.streams if stream.sink is sink), "client")
     world.pass_time(LINGER_S - 1)
     assert world.hub.topics.wanted == {BTC, ETH}
     world.pass_time(2)
@@ -488,8 +488,8 @@ async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
         world.open(BTC, ETH, max_hz=1 + number)
         world.publish(BTC, number)
     for stream in list(world.hub.streams):
-        world.hub.leave(stream)
-        world.hub.leave(stream)  # a second time does nothing
+        world.hub.leave(stream, "client")
+        world.hub.leave(stream, "client")  # a second time does nothing
     await turn()
     world.pass_time(LINGER_S + 1)
     assert world.hub.stats.closed == {"client": 200}

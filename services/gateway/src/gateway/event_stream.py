@@ -30,10 +30,10 @@ class Client:
         if self.stream is not None:
             self._hub.writable(self.stream)
 
-    def on_lost(self) -> None:
+    def on_lost(self, *, timed_out: bool = False) -> None:
         """Forget the stream and make room for another."""
         if self.stream is not None:
-            self._hub.leave(self.stream)
+            self._hub.leave(self.stream, "slow" if timed_out else "client")
         self._limits.give_back(self._owner)
 
 
@@ -75,7 +75,7 @@ class EventStream(Response):
         transport = None
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            transport = self._lend(client)
+            transport = self._lend(client, self._hub.slow_client_s)
         finally:
             if transport is None:  # the client left before its stream began
                 client.on_lost()

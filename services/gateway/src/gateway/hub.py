@@ -63,7 +63,8 @@ class Hub:
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
-        self._heartbeat_s, self._max_age_s, self._slow_client_s = heartbeat_s, max_age_s, slow_client_s
+        self.slow_client_s = slow_client_s
+        self._heartbeat_s, self._max_age_s = heartbeat_s, max_age_s
         self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, self._current)
         self._groups: dict[tuple[tuple[Symbol, ...], float], Group] = {}
         self._status_events: dict[str, bytes] = {}
@@ -186,7 +187,7 @@ class Hub:
         self.stats.opened += 1
         return stream
 
-    def leave(self, stream: Stream, reason: str = "client") -> None:
+    def leave(self, stream: Stream, reason: str) -> None:
         """Forget a stream, at once and completely; a second time does nothing."""
         if stream not in self.streams:
             return
@@ -221,7 +222,7 @@ class Hub:
         for stream in list(self.streams):
             if stream.group.sent >= UNREAD_LIMIT:
                 self._outbox.look(stream)
-            if stream.lagging_since is not None and now - stream.lagging_since >= self._slow_client_s:
+            if stream.lagging_since is not None and now - stream.lagging_since >= self.slow_client_s:
                 stream.sink.abort()
                 self.leave(stream, "slow")
             elif now >= stream.expires_at:

@@ -18,7 +18,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 LEND, CUT = "market_pulse.transport", "market_pulse.cut"
 
 NOTSENT_LOWAT_BYTES = 16_384  # the kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh
-USER_TIMEOUT_MS = 25_000  # after which a peer that acknowledges nothing counts as gone
 
 
 class Borrower(Protocol):
@@ -27,11 +26,11 @@ class Borrower(Protocol):
     def on_writable(self) -> None:
         """Called when all that was written has been taken by the kernel after some of it had not."""
 
-    def on_lost(self) -> None:
-        """Called once, when the connection is gone."""
+    def on_lost(self, *, timed_out: bool) -> None:
+        """Called once, when the connection is gone; `timed_out` if the client had taken nothing for the time that was agreed."""
 
 
-Lend = Callable[[Borrower], asyncio.Transport | None]
+Lend = Callable[[Borrower, float], asyncio.Transport | None]
 
 
 class StreamProtocol(HttpToolsProtocol):
@@ -44,12 +43,13 @@ class StreamProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.scope["extensions"] = {LEND: partial(self._lend, self.cycle), CUT: partial(self._cut, self.cycle)}  # type: ignore[dict-item] # functions
 
-    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
+    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower, unread_limit_s: float) -> asyncio.Transport | None:
         """Give the transport away for the rest of the connection, the head having been sent; None if it is gone already.
 
         To uvicorn the response is complete, so that the application may return and the request's task ends. What the request
         has left here goes too: parser, scope, headers and cycle are some 10 KiB, of no use to a stream. Whatever else
-        the client sends is not read as requests, which could not be answered any more.
+        the client sends is not read as requests, which could not be answered any more. The kernel ends the connection of who has
+        not acknowledged, or had no room for, what it was sent `unread_limit_s` ago.
         """
         cycle.response_complete = True
         if self.transport.is_closing():
@@ -63,7 +63,7 @@ class StreamProtocol(HttpToolsProtocol):
         if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
             with contextlib.suppress(OSError):  # already reset: on_lost is about to be called
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * unread_limit_s))
         return self.transport
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
@@ -86,7 +86,7 @@ class StreamProtocol(HttpToolsProtocol):
         """Called by the event loop when the connection is gone."""
         super().connection_lost(exc)
         if self._borrower is not None:
-            self._borrower.on_lost()
+            self._borrower.on_lost(timed_out=isinstance(exc, TimeoutError))
 
     def shutdown(self) -> None:
         """Called by the server when it stops: streams have been ended before, so one that is left does not read."""
