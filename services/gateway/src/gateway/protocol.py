@@ -27,7 +27,7 @@ class Borrower(Protocol):
         """Called when all that was written has been taken by the kernel after some of it had not."""
 
     def on_lost(self, *, timed_out: bool) -> None:
-        """Called once, when the connection is gone; `timed_out` if the client had taken nothing for the time that was agreed."""
+        """Called once, when the connection is gone; `timed_out` if the client had taken nothing for as long as agreed."""
 
 
 Lend = Callable[[Borrower, float], asyncio.Transport | None]
@@ -48,8 +48,8 @@ class StreamProtocol(HttpToolsProtocol):
 
         To uvicorn the response is complete, so that the application may return and the request's task ends. What the request
         has left here goes too: parser, scope, headers and cycle are some 10 KiB, of no use to a stream. Whatever else
-        the client sends is not read as requests, which could not be answered any more. The kernel ends the connection of who has
-        not acknowledged, or had no room for, what it was sent `unread_limit_s` ago.
+        the client sends is not read as requests, which could not be answered any more. The kernel ends the connection of who
+        has not acknowledged, or had no room for, what it was sent `unread_limit_s` ago.
         """
         cycle.response_complete = True
         if self.transport.is_closing():
