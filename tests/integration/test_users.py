@@ -1,5 +1,6 @@
 """Each part's user on the bus: what it needs is granted, and whatever else a part in wrong hands might try is refused."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,10 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, BusError, open_bus
+from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
 from market_pulse.model import Point, Resolution
 from support.redis_server import make_users, redis_server
-from support.waiting import free_port
+from support.waiting import free_port, until
 
 from .bus_fixtures import BTC, STATUS, TICK, TICKER, listening
 
@@ -157,6 +158,34 @@ async def test_what_is_not_ones_work_is_refused(url: str, user: str) -> None:
             # Within a script the refusal is the script's error.
             with pytest.raises((NoPermissionError, ResponseError), match=r"(?i)permission|ACL failure"):
                 pytest.fail(f"{command} is granted: {await ask(redis, *command)}")
+
+
+async def test_a_script_that_does_not_end_is_killed(url: str) -> None:
+    """What an ingest in wrong hands can do to all: nobody is answered, until the operator ends it."""
+    async with (
+        Redis.from_url(as_user(url, "ingest-okx")) as ingest,
+        Redis.from_url(as_user(url, "admin")) as admin,
+        open_bus(as_user(url, "gateway")) as gateway,
+    ):
+        await ask(admin, "CONFIG", "SET", "busy-reply-threshold", "50")  # after how many ms others are told
+        endless = asyncio.create_task(ask(ingest, "EVAL", "while true do end", "0"))
+        try:
+            await until(lambda: is_busy(gateway))
+            await ask(admin, "SCRIPT", "KILL")
+            with pytest.raises(ResponseError, match="killed"):
+                await endless
+            await gateway.ping()
+        finally:
+            endless.cancel()
+            await ask(admin, "CONFIG", "SET", "busy-reply-threshold", "5000")
+
+
+async def is_busy(bus: Bus) -> bool:
+    try:
+        await bus.ping()
+    except BusError as refused:
+        return "busy running a script" in str(refused)
+    return False
 
 
 async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
