@@ -299,3 +299,12 @@ test("a frame that may not have locks has a stream of its own", async () => {
   await pass(50);
   expect(state(3, "BTC").isConnected).toBe(true);
 });
+
+test("a tab with another key does not wait for one whose key may be void", async () => {
+  listen(0, "BTC");
+  await pass(50);
+  tabs.push(createRealtimeClient({ apiKey: "new" }));
+  listen(3, "BTC");
+  await pass(50);
+  expect(FakeEventSource.open).toHaveLength(2);
+});
