@@ -60,7 +60,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
         CORSMiddleware,
         allow_origins=gateway.settings.cors_origins,
         allow_methods=["GET"],
-        allow_headers=["Last-Event-ID", "Cache-Control", *(("Authorization", HEADER) if keys else ())],
+        allow_headers=["Last-Event-ID", "Cache-Control", "Authorization", HEADER],
         expose_headers=["ETag", "Retry-After", SIMULATED_HEADER],
     )
     app.add_middleware(Closing, is_closing=lambda: gateway.closing)
