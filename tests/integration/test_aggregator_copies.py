@@ -14,6 +14,7 @@ from aggregator.ownership import EXPIRY_MS
 from aggregator.service import Service
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, MembersChangedError, open_bus
+from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 from support.redis_server import RedisServer
 from support.waiting import free_port, until
@@ -135,6 +136,17 @@ async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus
         await until(lambda: 0 < len(owned(other)) < len(SYMBOLS))
         await asyncio.sleep(1)
     check_numbers(listener)
+
+
+async def test_times_from_the_future_are_not_taken_over(server: RedisServer, bus: Bus) -> None:
+    """By an exchange's last tick, dated an hour ahead, it would count as heard for an hour."""
+    async with aggregator(server.port) as first:
+        async with aggregator(server.port) as second:
+            await bus.publish_ticks([tick(100.0, symbol=symbol, age_s=-3600) for symbol in SYMBOLS])
+            await until(lambda: len(first.market) == len(second.market) == len(SYMBOLS))
+        await until(lambda: owned(first) == set(SYMBOLS))
+        kept = [tick.received_time_ms for state in first.market for tick in state.ticks.values()]
+        assert max(kept) <= now_ms()
 
 
 async def test_a_server_that_forgot_everything(server: RedisServer, bus: Bus) -> None:

@@ -10,14 +10,14 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from secrets import token_hex
 from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, Membership
-from market_pulse.codec import CodecError, decode_tick, decode_ticker
+from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
 
@@ -58,15 +58,17 @@ class Ownership:
         bus: where they meet.
         market: whose symbols are shared out.
         max_rate_hz: how often a symbol is published at most.
+        take_last: takes the last tick of a channel.
         moved: told of the symbols that have become ours, when all is known that one goes on from, and of those that are ours no
             more.
     """
 
-    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, moved: Moved) -> None:
+    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, take_last: Callable[[bytes], None], moved: Moved) -> None:
         self.me = instance_name()
         self.epoch = 0
         self._bus = bus
         self._market = market
+        self._take_last = take_last
         self._moved = moved
         self._max_rate_hz = max_rate_hz
         self._members: tuple[str, ...] = ()
@@ -181,21 +183,13 @@ class Ownership:
         tickers = await self._bus.last(*(channels.ticker(state.symbol) for state in states))
         for tick in await self._bus.last(*sources):
             if tick is not None:
-                with _counted("last tick"):
-                    self._market.take(decode_tick(tick))
+                self._take_last(tick)
         for state, ticker in zip(states, tickers, strict=True):
             if ticker is not None:
-                with _counted("last ticker"):
+                try:
                     state.resume(decode_ticker(ticker))
+                except CodecError:
+                    BAD_MESSAGES.labels("last ticker").inc()
             elif self._members:
                 # The server has lost how far its owner had come, and the owner is gone: no further than it can have counted.
                 state.seq += round(self._max_rate_hz * (1 + time.monotonic() - self._started_s))
-
-
-@contextlib.contextmanager
-def _counted(kind: str) -> Iterator[None]:
-    """Pass over what cannot be read."""
-    try:
-        yield
-    except CodecError:
-        BAD_MESSAGES.labels(kind).inc()

@@ -37,7 +37,7 @@ class Service:
     def __init__(self, bus: Bus, settings: AggregatorSettings) -> None:
         self._bus = bus
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
-        self._ownership = Ownership(bus, self.market, settings.max_rate_hz, self._on_moved)
+        self._ownership = Ownership(bus, self.market, settings.max_rate_hz, self._on_last_tick, self._on_moved)
         self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership)
         self._recorder = Recorder(bus, self.market, self._ownership.owns)
         self._intake = Intake(self.market, self._publisher.touch)
@@ -126,6 +126,9 @@ class Service:
             self._resume(data)
         self._warm.set()
         log.info("subscribed", symbols=len(self.market))
+
+    def _on_last_tick(self, data: bytes) -> None:
+        self._intake.take_last(data)
 
     def _resume(self, data: bytes) -> None:
         try:
