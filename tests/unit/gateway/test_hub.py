@@ -343,6 +343,27 @@ async def test_who_takes_all_but_reads_nothing_is_cut(world: World) -> None:
     assert world.hub.stats.closed == {"slow": 1}
 
 
+async def test_who_has_caught_up_is_not_cut_because_nothing_more_comes(world: World) -> None:
+    """It had read nothing for a while when it was last asked, and has read all of it since."""
+    sink, far_end = FakeSink(), FakeReceiver()
+    stream = world.hub.open(sink, (BTC,), None, far_end)
+    for seq in range(1, 41):
+        world.publish(BTC, seq)
+        await turn()
+    far_end.bytes, far_end.reads = 30_000, False
+    for _ in range(3):
+        world.pass_time(1)
+        world.publish(BTC, seq := seq + 1)
+        await turn()
+    assert stream.lagging_since is not None
+    world.pass_time(1)
+    assert not stream.missed
+    far_end.bytes = 0
+    for _ in range(40):
+        world.pass_time(1)
+    assert sink.closed is None
+
+
 async def test_a_closing_connection_is_not_written_to(world: World) -> None:
     sink = world.open(BTC)
     sink.closed = "by the client"

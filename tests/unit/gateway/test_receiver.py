@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from gateway.receiver import PROBES, Receiver, receiver
+from gateway.streams import UNREAD_LIMIT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
@@ -124,4 +125,17 @@ def test_who_reads_half_of_the_probes_is_let_go_though_the_window_moves_with_eac
         assert far_end.look() > 20_000
         far_end.probe()
         told.acked, told.window = told.acked + 1000, told.window - falls
-    assert (far_end.look() < 1_000) is let_go
+    assert (far_end.look() < UNREAD_LIMIT) is let_go
+
+
+def test_what_lies_unread_is_not_taken_for_a_narrow_window_because_probes_are_read() -> None:
+    """Who reads an eighth of what is sent reads a probe, too, and is as far behind as before."""
+    told = Told()
+    far_end = Receiver(cast("socket.socket", told))
+    far_end.look()
+    told.acked, told.window = 100_000, 0
+    for _ in range(PROBES + 1):
+        far_end.look()
+        far_end.probe()
+        told.acked += 1000
+    assert far_end.look() > UNREAD_LIMIT

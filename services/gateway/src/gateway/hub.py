@@ -230,7 +230,7 @@ class Hub:
             elif now >= stream.beat_at:
                 stream.beat_at = now + self._heartbeat_s
                 self._outbox.beat(stream, beat)
-            elif stream.slow and stream.missed and not stream.sink.get_write_buffer_size():
+            elif stream.slow and not stream.sink.get_write_buffer_size():
                 self._outbox.catch_up(stream)
         for group in self._groups.values():
             if group.sent >= UNREAD_LIMIT:

@@ -10,8 +10,9 @@ import struct
 import sys
 
 LAGS = 1 / 8  # of what is sent: who at half speed lets a half lie, of which a window shows as little as that
-PROBES = 7
-"""In so many, two seconds, any backlog is read by who reads at all: if the window is narrow still, then for another reason."""
+PROBES = 15
+"""In so many, six seconds, who reads has read most of what lay there: if the window is narrow still, then for another reason."""
+MOST_SLACK = 24_576  # bytes; more is a backlog that is read too slowly to tell
 _INFO = struct.Struct("=120xQ100xI")  # of Linux's struct tcp_info: tcpi_bytes_acked, tcpi_snd_wnd
 
 
@@ -64,7 +65,7 @@ class Receiver:
         self._probes += 1
         if self._probes == PROBES:
             if _has_read(self._began, now):
-                self._slack = self._widest - self._window
+                self._slack = min(self._widest - self._window, MOST_SLACK)
             self._began, self._probes = now, 0
         return _has_read(before, now)
 
