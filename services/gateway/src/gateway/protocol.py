@@ -27,7 +27,10 @@ class Borrower(Protocol):
         """Called when all that was written has been taken by the kernel after some of it had not."""
 
     def on_lost(self, *, timed_out: bool) -> None:
-        """Called once, when the connection is gone; `timed_out` if the client had taken nothing for as long as agreed."""
+        """Called once, when the connection is gone.
+
+        `timed_out`: the client took nothing for as long as agreed, because it does not read or is out of reach.
+        """
 
 
 Lend = Callable[[Borrower, float], asyncio.Transport | None]
