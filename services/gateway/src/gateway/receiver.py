@@ -11,7 +11,7 @@ import sys
 
 LAGS = 1 / 8  # of what is sent: who at half speed lets a half lie, of which a window shows as little as that
 PROBES = 15
-"""In so many, six seconds, who reads has read most of what lay there: if the window is narrow still, then for another reason."""
+"""In so many, six seconds, who reads has read most of it: if the window is narrow still, then for another reason."""
 MOST_SLACK = 24_576  # bytes; more is a backlog that is read too slowly to tell
 _INFO = struct.Struct("=120xQ100xI")  # of Linux's struct tcp_info: tcpi_bytes_acked, tcpi_snd_wnd
 
