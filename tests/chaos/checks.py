@@ -59,7 +59,10 @@ def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Ite
 
 
 def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: list[Lie]) -> Iterator[str]:
-    """The majority of honest sources bounds the price, to the clamp; where there is none, nobody calls the price certain."""
+    """The majority of honest sources bounds the price, to the clamp; where they are a half, nobody calls it certain.
+
+    A majority that lies alike is one that nobody can see through: so does a market that moves, one exchange after another.
+    """
     fresh = [source for source in ticker["sources"] if source["state"] not in {"stale", "lagging"}]
     liars = [source for source in fresh if any(lie.covers(ticker, source) for lie in lies)]
     honest = [source["price"] for source in fresh if source not in liars]
@@ -72,8 +75,10 @@ def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: li
         margin = CLAMP if any(one in used for one in liars) else 1e-9
         if not low * (1 - margin) <= ticker["price"] <= high * (1 + margin):
             yield f"price {ticker['price']} beyond {low} to {high}, what honest exchanges say"
-    elif ticker["quality"] == "ok" and any(
-        not low / (1 + WORTH_DISPUTE) <= one["price"] <= high * (1 + WORTH_DISPUTE) for one in believed
+    elif (
+        len(honest) == len(believed)
+        and ticker["quality"] == "ok"
+        and any(not low / (1 + WORTH_DISPUTE) <= one["price"] <= high * (1 + WORTH_DISPUTE) for one in believed)
     ):
         yield f"ok, though as many exchanges say {believed[0]['price']} as say {low}"
 

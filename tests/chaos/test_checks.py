@@ -80,6 +80,16 @@ def test_pairs_are_all_there_are() -> None:
             "as many exchanges say 120.0",
             id="certain without a majority",
         ),
+        pytest.param(
+            ticker(source("okx", 98.0, 0.5), source("bybit", 98.0, 0.5), source("binance", 100.0, 0.0), price=98.0),
+            [
+                Lie("*", None, NOW_MS - 9000, NOW_MS - LIE_LINGERS_MS - 101),
+                Lie("okx", None, NOW_MS - 200),
+                Lie("bybit", None, NOW_MS - 200),
+            ],
+            None,
+            id="a majority that lies",
+        ),
     ],
 )
 def test_wrongs_of_a_ticker(wrong: dict[str, Any], lies: list[Lie], complaint: str | None) -> None:
