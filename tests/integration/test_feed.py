@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from websockets.asyncio.server import ServerConnection, serve
 
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
@@ -23,6 +25,7 @@ from simulator.settings import Settings
 from support.waiting import until
 
 ADAPTERS = {adapter.exchange: adapter for adapter in (BINANCE, BYBIT, OKX)}
+OPTIONS: dict[str, Any] = {"blocked_retry_s": 0.5, "max_age_s": None}
 each_exchange = pytest.mark.parametrize("exchange", list(ADAPTERS))
 
 
@@ -35,8 +38,8 @@ class Exchange:
         self.ticks: list[Tick] = []
         self.statuses: list[tuple[str, str | None]] = []
         url = str(http.base_url).replace("http", "ws", 1).rstrip("/") + adapter.ws_path
-        defaults: dict[str, Any] = {"blocked_retry_s": 0.5, "max_age_s": None}
-        self.feed = Feed(adapter, (url,), self.ticks.append, **defaults | options)
+        self.urls = (url,)
+        self.feed = Feed(adapter, self.urls, self.ticks.append, **OPTIONS | options)
         self.exchange = adapter.exchange
 
     def want(self, *symbols: str) -> None:
@@ -320,3 +323,46 @@ async def test_no_address_is_tried_for_ever() -> None:
     assert "cannot connect" in (feed.status().reason or "")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_messages_in_fragments_are_read_in_their_place() -> None:
+    """No exchange is known to send them, but each may."""
+
+    async def handle(socket: ServerConnection) -> None:
+        await socket.recv()
+        for time_ms in range(1, 31):
+            message = okx_ticker(time_ms)
+            await socket.send(
+                [message, [message[:20], message[20:]], [message[:1], "", message[1:9], message[9:]]][time_ms % 3]
+            )
+        await socket.wait_closed()
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        ticks: list[Tick] = []
+        [listening] = server.sockets
+        feed = Feed(OKX, (f"ws://127.0.0.1:{listening.getsockname()[1]}",), ticks.append, **OPTIONS)
+        feed.want({"BTC-USDT": Listed(Symbol("BTC-USDT"), "BTC-USDT", 1)})
+        running = asyncio.create_task(feed.run())
+        await until(lambda: len(ticks) == 30)
+        assert [tick.price for tick in ticks] == list(range(1, 31))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_fault_of_ours_is_not_taken_for_one_of_the_exchange() -> None:
+    """It ends the feed, and so the process, which is started again and says why."""
+
+    def fail(_: Tick) -> None:
+        raise ZeroDivisionError
+
+    async with exchange_feed(OKX) as exchange:
+        feed = Feed(OKX, exchange.urls, fail, **OPTIONS)
+        feed.want({"BTC-USDT": exchange.listing["BTC-USDT"]})
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(feed.run(), 20)
+
+
+def okx_ticker(time_ms: int) -> str:
+    names = ("last", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "bidPx", "askPx")
+    figures = dict.fromkeys(names, str(time_ms)) | {"instId": "BTC-USDT", "ts": str(time_ms)}
+    return json.dumps({"arg": {"channel": "tickers", "instId": "BTC-USDT"}, "data": [figures]})

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +11,7 @@ from market_pulse import bus as bus_module
 from market_pulse import channels
 from market_pulse.bus import open_bus
 from market_pulse.codec import decode_tick
-from market_pulse.feed.outbox import Outbox
+from market_pulse.feed.outbox import BUSY, Outbox
 from market_pulse.model import Symbol, Tick
 from support.redis_server import RedisServer
 from support.waiting import until
@@ -99,3 +101,24 @@ async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert await _last_price(bus, 7.0)
+
+
+async def test_ticks_that_come_faster_than_they_go_are_sent_together() -> None:
+    """What comes in the next turns of the loop goes along with what came while others were on their way."""
+    batches: list[list[float]] = []
+
+    async def publish(ticks: Iterable[Tick]) -> int:
+        batches.append([tick.price for tick in ticks])
+        if len(batches) == 1:
+            for number in range(BUSY):
+                outbox.put(replace(tick(number), symbol=Symbol(f"X{number}-USDT")))
+            asyncio.get_running_loop().call_soon(outbox.put, tick(7.0))
+        return 0
+
+    outbox = Outbox("okx", publish)
+    running = asyncio.create_task(outbox.run())
+    outbox.put(tick(6.0))
+    await until(lambda: len(batches) == 2)
+    assert batches == [[6.0], [0, 1, 7.0]]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -17,6 +17,8 @@ from market_pulse.metrics import TICK_PUBLISH_S, TICKS_CONFLATED, TICKS_PUBLISHE
 from market_pulse.model import Symbol, Tick
 
 DRAIN_LIMIT_S = 1.0
+BUSY, REST_S = 2, 0.001
+"""If so many have come while others were on their way, more are waited for: a command for one costs as much as for ten."""
 
 log = get_logger()
 
@@ -53,6 +55,8 @@ class Outbox:
                 await self._filled.wait()
                 if await self._send():
                     failures = 0
+                    if len(self._waiting) >= BUSY:
+                        await asyncio.sleep(REST_S)
                 else:
                     failures += 1
                     await asyncio.sleep(backoff_s(failures, base_s=0.1, cap_s=2.0, floor_s=0.05))
