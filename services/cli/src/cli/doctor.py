@@ -19,7 +19,7 @@ from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 
 from . import pacing
-from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_json
+from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_status, message_of
 from .output import Output
 
 Result = Literal["ok", "note", "wrong"]
@@ -69,10 +69,10 @@ async def _gateway(url: str) -> Sequence[Finding]:
         async with asking(url) as http:
             ready = await http.get("/readyz", params={"verbose": ""})
             sent_ms = now_ms()
-            status = await get_json(http, "/api/status")
+            status = await get_status(http)
             asked_ms = now_ms() - sent_ms
     except (httpx.HTTPError, httpx.InvalidURL) as failed:
-        return [Finding("gateway", "wrong", f"{url} does not answer: {str(failed) or type(failed).__name__}")]
+        return [Finding("gateway", "wrong", f"{url}: {str(failed) or type(failed).__name__}")]
     findings = [
         Finding("gateway", "ok", f"{url} answers in {asked_ms} ms")
         if ready.is_success
@@ -106,10 +106,15 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
             encoding = source.response.headers.get("content-encoding")
             limit.reschedule(asyncio.get_running_loop().time() + LISTEN_S)
             async for event in source.aiter_sse():
-                if event.event == "message":
-                    message = event.json()
-                    if message["type"] == "ticker":
-                        arrivals.append(pacing.Arrival(monotonic() - opened_s, message["data"]["aggregatedTime"] / 1000))
+                if event.event != "message":
+                    continue
+                match message_of(event):
+                    case {"type": "ticker", "data": {"aggregatedTime": int(made_ms)}}:
+                        arrivals.append(pacing.Arrival(monotonic() - opened_s, made_ms / 1000))
+                    case {"type": str(kind)} if kind != "ticker":
+                        pass
+                    case _:
+                        return [Finding("stream", "wrong", f"an event is no message of a gateway: {event.data[:80]}")]
     except TimeoutError:
         pass
     except (httpx.HTTPError, httpx.InvalidURL, SSEError) as failed:

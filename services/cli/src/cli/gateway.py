@@ -1,7 +1,6 @@
 """A gateway, over HTTP: its status, and a stream that comes back by itself."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -37,7 +36,7 @@ async def show_status(url: str, output: Output) -> bool:
         httpx.HTTPError: the gateway cannot be reached or does not answer as one.
     """
     async with asking(url) as http:
-        status = await get_json(http, "/api/status")
+        status = await get_status(http)
     if output.json:
         output.object(status)
     else:
@@ -45,18 +44,44 @@ async def show_status(url: str, output: Output) -> bool:
     return any(feed["state"] in DELIVERS for feed in status["exchanges"].values())
 
 
-async def get_json(http: httpx.AsyncClient, path: str) -> Any:
-    """Ask for a JSON object.
+async def get_status(http: httpx.AsyncClient) -> dict[str, Any]:
+    """Ask how the exchanges and the gateway are doing; what is read here of the answer is there.
 
     Raises:
-        httpx.HTTPError: no answer, an error, or something else than JSON.
+        httpx.HTTPError: no answer, an error, or not what a gateway answers.
     """
-    answer = await http.get(path)
+    answer = await http.get("/api/status")
     answer.raise_for_status()
-    try:
-        return answer.json()
-    except json.JSONDecodeError as wrong:
-        raise httpx.DecodingError(f"{answer.url} does not answer in JSON: is this a Market Pulse gateway?") from wrong
+    with suppress(ValueError):
+        match status := answer.json():
+            case {
+                "exchanges": {**feeds},
+                "gateway": {
+                    "time": int(),
+                    "instance": str(),
+                    "streams": int(),
+                    "symbols": [*_],
+                    "busConnected": bool(),
+                    "resyncs": int(),
+                },
+            } if all(map(_is_feed, feeds.values())):
+                return dict(status)
+    raise httpx.DecodingError("not what a Market Pulse gateway answers", request=answer.request)
+
+
+def _is_feed(feed: Any) -> bool:
+    match feed:
+        case {
+            "exchange": str(),
+            "state": str(),
+            "reason": str() | None,
+            "since": int(),
+            "symbols": int(),
+            "lastTickTime": int() | None,
+            "reconnects": int(),
+        }:
+            return True
+    return False
 
 
 async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str, Any]]:
@@ -77,7 +102,7 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
                     source.response.raise_for_status()
                     async for event in source.aiter_sse():
                         failures = 0
-                        if message := _message(event):
+                        if message := message_of(event):
                             yield message
                 reason = "the server ended the stream"
             except httpx.HTTPStatusError as refused:
@@ -92,7 +117,7 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
             await asyncio.sleep(backoff_s(failures, base_s=0.5, cap_s=15))
 
 
-def _message(event: ServerSentEvent) -> dict[str, Any] | None:
+def message_of(event: ServerSentEvent) -> dict[str, Any] | None:
     """Read one event, None where it is no message: heartbeats have a name of their own, and proxies add what they like."""
     if event.event != "message":
         return None

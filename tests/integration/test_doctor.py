@@ -1,0 +1,63 @@
+"""The doctor before what it is not made for: each check says what is wrong, and none keeps another from its word."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from cli.doctor import examine
+from cli.output import Output
+from market_pulse.model import Symbol
+from support.waiting import free_port
+
+BTC = Symbol("BTC-USDT")
+NO_BUS = f"redis://127.0.0.1:{free_port()}"
+OTHER_STATUS = b'{"status":"up"}'
+
+
+@contextlib.asynccontextmanager
+async def other_server(status: bytes = OTHER_STATUS, events: bytes = b"") -> AsyncIterator[str]:
+    """Answer everything with 200: streams with these events, the rest with this body."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        kind, body = (b"text/event-stream", events) if b"/realtime/" in request else (b"application/json", status)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nConnection: close\r\n\r\n%b" % (kind, body))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield "http://{}:{}".format(*server.sockets[0].getsockname())
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(OTHER_STATUS, id="another service"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'{"exchanges":{"okx":{}},"gateway":{}}', id="half of a status"),
+        pytest.param(b"<html>", id="a page"),
+        pytest.param(b'"\xff"', id="no text"),
+    ],
+)
+async def test_what_is_no_gateway_is_said_to_be_none(status: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    async with other_server(status) as url:
+        found = await examined(url, NO_BUS, capsysbinary)
+    assert found["gateway"] == ("wrong", f"{url}: not what a Market Pulse gateway answers")
+    assert {"stream", "bus"} <= found.keys()
+
+
+@pytest.mark.parametrize("event", [b"hello", b'{"type":"ticker"}', b"7"])
+async def test_an_event_that_is_no_message_is_shown(event: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    async with other_server(events=b"data: " + event + b"\n\n") as url:
+        found = await examined(url, NO_BUS, capsysbinary)
+    assert found["stream"] == ("wrong", f"an event is no message of a gateway: {event.decode()}")
+    assert {"gateway", "bus"} <= found.keys()
+
+
+async def examined(url: str, redis_url: str, capsys: pytest.CaptureFixture[bytes]) -> dict[str, tuple[str, str]]:
+    """Return each check's result and what it saw."""
+    await examine(url, redis_url, BTC, Output(json=True), ask_exchanges=False)
+    found = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {finding["check"]: (finding["result"], finding["saw"]) for finding in found}
