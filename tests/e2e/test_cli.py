@@ -161,6 +161,14 @@ async def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
     assert {"gateway", "stream", "bus"} <= {finding["check"] for finding in examined.objects}
 
 
+async def test_the_doctor_needs_no_bus(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    examined = await run("doctor", "--offline", "--json", *gateway(stack))
+    assert examined.code == 0, examined.text
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    assert (await run("doctor", "--offline", *gateway(stack))).code == 1
+
+
 async def test_the_doctor_names_a_proxy_that_buffers(stack: Stack) -> None:
     async with buffering_proxy(stack.http.base_url.port or 80) as url:
         examined = await run("doctor", "--offline", "--json", "--url", url, *bus(stack))

@@ -56,8 +56,18 @@ async def test_an_event_that_is_no_message_is_shown(event: bytes, capsysbinary: 
     assert {"gateway", "bus"} <= found.keys()
 
 
-async def examined(url: str, redis_url: str, capsys: pytest.CaptureFixture[bytes]) -> dict[str, tuple[str, str]]:
+async def test_a_bus_that_nobody_named_may_be_away(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    async with other_server() as url:
+        named = await examined(url, NO_BUS, capsysbinary)
+        unnamed = await examined(url, NO_BUS, capsysbinary, bus_named=False)
+    assert (named["bus"][0], unnamed["bus"][0]) == ("wrong", "note")
+    assert "--redis" in unnamed["bus"][1]
+
+
+async def examined(
+    url: str, redis_url: str, capsys: pytest.CaptureFixture[bytes], *, bus_named: bool = True
+) -> dict[str, tuple[str, str]]:
     """Return each check's result and what it saw."""
-    await examine(url, redis_url, BTC, Output(json=True), ask_exchanges=False)
+    await examine(url, redis_url, BTC, Output(json=True), bus_named=bus_named, ask_exchanges=False)
     found = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     return {finding["check"]: (finding["result"], finding["saw"]) for finding in found}

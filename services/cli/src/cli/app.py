@@ -117,13 +117,18 @@ def replay_command(
 @app.command("doctor")
 def doctor_command(
     url: Url = DEFAULT_URL,
-    redis_url: RedisUrl = "",
+    redis_url: Annotated[
+        str, typer.Option("--redis", help="Where the bus is; else as REDIS_URL says, else on this machine, if there is one.")
+    ] = "",
     symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="Whose stream to time.")] = "BTC-USDT",
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the exchanges.")] = False,
     json: Json = False,
 ) -> None:
     """Look for what is wrong: names, exchanges, clocks, the bus, and a proxy that holds events back."""
-    _run(doctor.examine(url, redis_url, Symbol(symbol), Output(json), ask_exchanges=not offline))
+    settings = load_settings(BusSettings)
+    bus_named = bool(redis_url) or "redis_url" in settings.model_fields_set
+    where = redis_url or settings.redis_url.get_secret_value()
+    _run(doctor.examine(url, where, Symbol(symbol), Output(json), bus_named=bus_named, ask_exchanges=not offline))
 
 
 def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:

@@ -47,9 +47,12 @@ class Finding:
     saw: str
 
 
-async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, ask_exchanges: bool) -> bool:
-    """Run all checks and print what each saw. Returns whether nothing is wrong."""
-    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url)]
+async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, bus_named: bool, ask_exchanges: bool) -> bool:
+    """Run all checks and print what each saw. Returns whether nothing is wrong.
+
+    `bus_named` says whether somebody has said where the bus is: from outside there is none, and that is as it should be.
+    """
+    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, bus_named)]
     if ask_exchanges:
         checks += [_exchange(name, *where) for name, where in EXCHANGES.items()]
     well = True
@@ -126,7 +129,7 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
     return findings
 
 
-async def _bus(redis_url: str) -> Sequence[Finding]:
+async def _bus(redis_url: str, is_named: bool) -> Sequence[Finding]:
     """Look at Redis: whether it answers, what its clock says, and what this user may do."""
     where = urlsplit(redis_url).hostname or redis_url
     try:
@@ -141,6 +144,8 @@ async def _bus(redis_url: str) -> Sequence[Finding]:
     except ValueError as wrong:
         return [Finding("bus", "wrong", f"REDIS_URL: {wrong}")]
     except BusError as failed:
+        if not is_named:
+            return [Finding("bus", "note", f"none at {where}; --redis or REDIS_URL says where another one is")]
         return [Finding("bus", "wrong", f"{where}: {failed}")]
     return findings
 
