@@ -274,6 +274,20 @@ async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:
         assert not listener.of(ETH)
 
 
+async def test_last_ticks_speak_for_their_channel_only(port: int, bus: Bus) -> None:
+    """Who may write one exchange's last ticks cannot make up another's, or exchanges that do not exist."""
+    for number, exchange in enumerate(["binance", *(f"made up {number}" for number in range(8))]):
+        forged = tick(30_000.0, exchange, age_s=-4)
+        await bus.client.set(f"last:ticks:okx:F{number}-USDT", encode_tick(forged, now_ms()))
+    await bus.client.set("last:ticks:okx:BTC-USDT", encode_tick(tick(64_020.0, "okx", age_s=-4), now_ms()))
+    async with aggregator(port) as service, listening(bus) as listener:
+        await bus.publish_ticks([tick(64_000.0), tick(64_010.0, "bybit")])
+        await until(lambda: listener.tickers and listener.last().sources_used == 3)
+        [btc] = service.market
+        assert btc.ticks.keys() == {"binance", "bybit", "okx"}
+        assert btc.ticks["okx"].received_time_ms <= now_ms(), "nor be heard in the future"
+
+
 FORGERIES: dict[str, dict[str, Any]] = {
     "ten times the price": {"price": 640_000.0},
     "a hundredth of it": {"price": 640.0},

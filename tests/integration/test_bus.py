@@ -9,6 +9,7 @@ from typing import cast
 import hiredis
 import pytest
 
+from market_pulse import bus as bus_module
 from market_pulse import channels, subscriber
 from market_pulse.bus import Bus, BusError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
@@ -34,7 +35,7 @@ async def test_ticks_are_published_and_kept(bus: Bus) -> None:
     tick = decode_tick(ear.heard[0][1])
     assert replace(tick, published_time_ms=None) == TICK
     assert await bus.last("ticks:okx:BTC-USDT", "ticks:okx:NONE-USDT") == [ear.heard[0][1], None]
-    assert sorted(await bus.last_matching(channels.ALL_TICKS)) == sorted(message for _, message in ear.heard)
+    assert sorted(await bus.last_matching(channels.ALL_TICKS)) == sorted(ear.heard)
     assert await bus.client.ttl("last:ticks:okx:BTC-USDT") > 0
 
 
@@ -103,6 +104,14 @@ async def test_listings_are_replaced_whole(bus: Bus) -> None:
     await bus.publish_listing("bybit", [BTC])
     assert await bus.has_listing("bybit")
     assert await bus.listings() == {"okx": {ETH}, "bybit": {BTC}}
+
+
+async def test_what_is_too_long_is_no_listing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write one must not have everybody read millions of names."""
+    monkeypatch.setattr(bus_module, "LONGEST_LISTING", 1)
+    await bus.publish_listing("okx", [BTC, ETH])
+    await bus.publish_listing("bybit", [BTC])
+    assert await bus.listings() == {"bybit": {BTC}}
 
 
 async def test_keys_of_others_do_not_hide_listings(bus: Bus) -> None:

@@ -188,6 +188,13 @@ async def is_busy(bus: Bus) -> bool:
     return False
 
 
+def test_the_rules_of_the_three_ingests_are_alike() -> None:
+    """So what one of them is refused, the others are."""
+    rules = {name.removeprefix("ingest-"): rule for name, rule in USERS if name.startswith("ingest-")}
+    assert rules.keys() == {"binance", "bybit", "okx"}
+    assert len({rule.replace(exchange, "*") for exchange, rule in rules.items()}) == 1
+
+
 async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
     """On a server as it is started: with the users that are made for it, of whom each has a password of its own."""
     port = free_port()

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from math import ceil
@@ -34,6 +34,7 @@ HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after th
 COMMAND_TIMEOUT_S = 3.0
 SCAN_COUNT = 1000
 HISTORY_PAGE = 200
+LONGEST_LISTING = 20_000  # symbols; the longest known has some 3,000
 
 _OPTIONS: dict[str, Any] = {
     "protocol": 2,  # RESP3's pushes cost more and leaked memory in some hiredis versions
@@ -235,12 +236,13 @@ class Bus:
             messages: list[Any] = await self.client.mget([channels.last(name) for name in names])
         return messages
 
-    async def last_matching(self, pattern: str) -> list[bytes]:
-        """Return the last messages of all channels that match a pattern, for example `ticks:*`."""
+    async def last_matching(self, pattern: str) -> list[tuple[str, bytes]]:
+        """Return the last message of each channel that matches a pattern, for example `ticks:*`, with the channel before it."""
         found = await self._keys(channels.last(pattern))
         async with _bounded():
             messages: list[Any] = await self.client.mget(found) if found else []
-        return [message for message in messages if message is not None]
+        names = [key.decode(errors="replace").removeprefix(channels.last("")) for key in found]
+        return [(name, message) for name, message in zip(names, messages, strict=True) if message is not None]
 
     async def forget(self, *names: str) -> None:
         """Drop the last values of channels that nobody serves any more."""
@@ -271,17 +273,23 @@ class Bus:
             return bool(await self.client.exists(channels.listing(exchange)))
 
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
-        """Return each exchange's listed symbols, as far as they are known."""
+        """Return each exchange's listed symbols, as far as they are known. One of more than LONGEST_LISTING is no listing."""
         keys = await self._keys(channels.ALL_SYMBOLS)
-        async with _bounded(), self.client.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.smembers(key)
-            sets = await pipeline.execute(raise_on_error=False)
+        sizes = await self._of_each(keys, lambda pipeline, key: pipeline.scard(key))
+        keys = [key for key, size in sizes.items() if size <= LONGEST_LISTING]
+        sets = await self._of_each(keys, lambda pipeline, key: pipeline.smembers(key))
         return {
             key.decode(errors="replace").removeprefix("symbols:"): frozenset(_symbols_of(members, ""))
-            for key, members in zip(keys, sets, strict=True)
-            if not isinstance(members, Exception)  # somebody else's key of another type
+            for key, members in sets.items()
         }
+
+    async def _of_each(self, keys: Sequence[bytes], ask: Callable[[Any, bytes], object]) -> dict[bytes, Any]:
+        """Ask something of each key in one round trip; keys that are somebody else's, of another type, are left out."""
+        async with _bounded(), self.client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                ask(pipeline, key)
+            answers = await pipeline.execute(raise_on_error=False)
+        return {key: answer for key, answer in zip(keys, answers, strict=True) if not isinstance(answer, Exception)}
 
     async def _keys(self, pattern: str) -> list[bytes]:
         """Return the keys that match a pattern. Each page is a bounded round trip, however large the server."""

@@ -14,6 +14,7 @@ from .model import FeedStatus, Point, Source, Symbol, Tick, Ticker
 
 VERSION = 1
 LARGEST_INTEGER = 2**53  # what a JSON number carries exactly
+LONGEST_STATUS = 2_000  # bytes
 _TICK_FIGURES = ("bid", "ask", "open24h", "high24h", "low24h", "volume24h", "quoteVolume24h")
 _TICK_FIELDS = ("exchange", "symbol", "price", "exchangeTime", "receivedTime", "publishedTime", "dp", *_TICK_FIGURES)
 _TICK_FIELDS_OF = itemgetter(*_TICK_FIELDS)  # in the order of Tick's fields
@@ -193,9 +194,11 @@ def decode_status(data: bytes) -> FeedStatus:
     """Read a feed's status from the bus.
 
     Raises:
-        CodecError: no JSON object, or a field is missing or of the wrong type.
+        CodecError: no JSON object, or a field is missing, of the wrong type, or longer than what is shown to everybody may be.
     """
     message = _object(data)
+    if len(data) > LONGEST_STATUS:
+        raise CodecError(f"a status of {len(data)} bytes")
     reason = message.get("reason")
     return FeedStatus(
         exchange=_text(message, "exchange"),

@@ -3,53 +3,53 @@
 import orjson
 import pytest
 
-from gateway.statuses import SILENT_AFTER_MS, Statuses
-from market_pulse.codec import CodecError
+from gateway.statuses import MOST_COPIES, SILENT_AFTER_MS, Statuses
+from market_pulse.codec import LONGEST_STATUS, CodecError
 from support.samples import NOW_MS, status_bytes
 
 
 def test_only_changes_are_news() -> None:
     statuses = Statuses()
-    statuses.take(status_bytes(state="connecting"), NOW_MS)
+    statuses.take("okx", status_bytes(state="connecting"), NOW_MS)
     assert [status.feed.state for status in statuses.changed(NOW_MS)] == ["connecting"]
-    statuses.take(status_bytes(state="connecting"), NOW_MS + 5000)
+    statuses.take("okx", status_bytes(state="connecting"), NOW_MS + 5000)
     assert statuses.changed(NOW_MS + 5000) == []
-    statuses.take(status_bytes(state="connected"), NOW_MS + 6000)
+    statuses.take("okx", status_bytes(state="connected"), NOW_MS + 6000)
     assert [status.feed.state for status in statuses.changed(NOW_MS + 6000)] == ["connected"]
 
 
 def test_a_silent_exchange_is_down_and_comes_back() -> None:
     statuses = Statuses()
-    statuses.take(status_bytes(), NOW_MS)
+    statuses.take("okx", status_bytes(), NOW_MS)
     statuses.changed(NOW_MS)
     later = NOW_MS + SILENT_AFTER_MS + 2000
     [news] = [status.feed for status in statuses.changed(later)]
     assert (news.state, news.reason, news.since_ms, news.symbols) == ("down", "no status for 17 s", NOW_MS, 0)
     assert statuses.changed(later + 1000) == [], "that the silence lasts is no news"
     assert statuses.current(later + 1000)["okx"].feed.reason == "no status for 18 s"
-    statuses.take(status_bytes(), later + 2000)
+    statuses.take("okx", status_bytes(), later + 2000)
     assert [status.feed.state for status in statuses.changed(later + 2000)] == ["connected"]
 
 
 def test_one_connected_copy_is_enough() -> None:
     statuses = Statuses()
-    statuses.take(status_bytes(instance="a"), NOW_MS)
-    statuses.take(status_bytes(instance="b", state="reconnecting"), NOW_MS + 1)
+    statuses.take("okx", status_bytes(instance="a"), NOW_MS)
+    statuses.take("okx", status_bytes(instance="b", state="reconnecting"), NOW_MS + 1)
     assert statuses.current(NOW_MS + 2)["okx"].feed.instance == "a"
-    statuses.take(status_bytes(instance="b", state="reconnecting"), NOW_MS + SILENT_AFTER_MS)
+    statuses.take("okx", status_bytes(instance="b", state="reconnecting"), NOW_MS + SILENT_AFTER_MS)
     assert statuses.current(NOW_MS + SILENT_AFTER_MS)["okx"].feed.state == "reconnecting"
 
 
 def test_copies_are_counted_while_they_live() -> None:
     statuses = Statuses()
     for instance in "ab":
-        statuses.take(status_bytes(instance=instance), NOW_MS)
+        statuses.take("okx", status_bytes(instance=instance), NOW_MS)
     assert instances(statuses, NOW_MS) == ["a", "b"]
-    statuses.take(status_bytes(instance="b", state="down"), NOW_MS + 1)
+    statuses.take("okx", status_bytes(instance="b", state="down"), NOW_MS + 1)
     assert instances(statuses, NOW_MS + 1) == ["a"], "stopped: gone at once"
-    statuses.take(status_bytes(instance="c"), NOW_MS + 2)
+    statuses.take("okx", status_bytes(instance="c"), NOW_MS + 2)
     assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == ["c"], "silent: gone after a while"
-    statuses.take(status_bytes(instance="c", state="down"), NOW_MS + SILENT_AFTER_MS)
+    statuses.take("okx", status_bytes(instance="c", state="down"), NOW_MS + SILENT_AFTER_MS)
     assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == []
     assert statuses.current(NOW_MS + SILENT_AFTER_MS)["okx"].feed.state == "down"
 
@@ -62,16 +62,16 @@ def test_beats_do_not_make_equal_copies_take_turns() -> None:
     statuses = Statuses()
     for beat_ms in range(0, 20_000, 5000):
         for number, instance in enumerate("ab"):
-            statuses.take(status_bytes(instance=instance), NOW_MS + beat_ms + number)
+            statuses.take("okx", status_bytes(instance=instance), NOW_MS + beat_ms + number)
             assert statuses.current(NOW_MS + beat_ms + number)["okx"].feed.instance == "a"
 
 
 def test_the_trouble_of_another_copy_is_told() -> None:
     statuses = Statuses()
-    statuses.take(status_bytes(instance="a"), NOW_MS)
-    statuses.take(status_bytes(instance="b"), NOW_MS)
+    statuses.take("okx", status_bytes(instance="a"), NOW_MS)
+    statuses.take("okx", status_bytes(instance="b"), NOW_MS)
     statuses.changed(NOW_MS)
-    statuses.take(status_bytes(instance="b", state="reconnecting"), NOW_MS)
+    statuses.take("okx", status_bytes(instance="b", state="reconnecting"), NOW_MS)
     [news] = statuses.changed(NOW_MS)
     told = orjson.loads(news.json())
     assert (told["state"], told["instance"], told["instances"]) == ("connected", "a", 2)
@@ -81,12 +81,36 @@ def test_the_trouble_of_another_copy_is_told() -> None:
 
 def test_simulated_is_said_as_soon_as_one_is() -> None:
     statuses = Statuses()
-    statuses.take(status_bytes("okx"), NOW_MS)
+    statuses.take("okx", status_bytes("okx"), NOW_MS)
     assert not statuses.simulated
-    statuses.take(status_bytes("bybit", simulated=True), NOW_MS)
+    statuses.take("bybit", status_bytes("bybit", simulated=True), NOW_MS)
     assert statuses.simulated
+
+
+def test_nobody_speaks_for_another_exchange() -> None:
+    statuses = Statuses()
+    with pytest.raises(CodecError):
+        statuses.take("okx", status_bytes("binance", simulated=True), NOW_MS)
+    assert statuses.current(NOW_MS) == {}
+    assert not statuses.simulated
+
+
+def test_of_one_exchange_so_many_copies_are_known() -> None:
+    statuses = Statuses()
+    for number in range(MOST_COPIES):
+        statuses.take("okx", status_bytes(instance=str(number)), NOW_MS)
+    with pytest.raises(CodecError):
+        statuses.take("okx", status_bytes(instance="another"), NOW_MS)
+    statuses.take("okx", status_bytes(instance="0"), NOW_MS + 1)
+    statuses.take("okx", status_bytes(instance="another"), NOW_MS + SILENT_AFTER_MS)
+    assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == ["0", "another"]
+
+
+def test_what_is_too_long_for_everybody_is_refused() -> None:
+    with pytest.raises(CodecError):
+        Statuses().take("okx", status_bytes(reason="x" * LONGEST_STATUS), NOW_MS)
 
 
 def test_what_is_no_status_is_refused() -> None:
     with pytest.raises(CodecError):
-        Statuses().take(b"{}", NOW_MS)
+        Statuses().take("okx", b"{}", NOW_MS)

@@ -39,11 +39,8 @@ class Intake:
 
     def take_message(self, channel: str, data: bytes) -> None:
         """Take a message as it arrives on a channel."""
-        tick = self._decode(channel, data)
+        tick = self._read(channel, data)
         if tick is None:
-            return
-        if channels.ticks(tick.exchange, tick.symbol) != channel:
-            self._refuse_message("channel", channel, data, "exchange or symbol is not the channel's")
             return
         arrived_ms = now_ms()
         if self._kept % MEASURED_OF == 0 and tick.published_time_ms is not None:
@@ -52,22 +49,29 @@ class Intake:
         tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
         self._take(tick)
 
-    def take_last(self, data: bytes) -> None:
+    def take_last(self, channel: str, data: bytes) -> None:
         """Take a tick that was kept as the last one of its channel."""
-        tick = self._decode("last tick", data)
+        tick = self._read(channel, data)
         if tick is None:
             return
-        if tick.received_time_ms > now_ms() + AHEAD_MS:  # how old it is cannot be told
+        now = now_ms()
+        if tick.received_time_ms > now + AHEAD_MS:  # how old it is cannot be told
             DROPPED.labels("time").inc()
             return
+        tick.received_time_ms = min(tick.received_time_ms, now)
         self._take(tick)
 
-    def _decode(self, channel: str, data: bytes) -> Tick | None:
+    def _read(self, channel: str, data: bytes) -> Tick | None:
+        """Read a tick, unless it is none or another's: who may write to a channel may speak for nobody else."""
         try:
-            return decode_tick(data)
+            tick = decode_tick(data)
         except CodecError as wrong:
             self._refuse_message("codec", channel, data, str(wrong))
             return None
+        if channels.ticks(tick.exchange, tick.symbol) != channel:
+            self._refuse_message("channel", channel, data, "exchange or symbol is not the channel's")
+            return None
+        return tick
 
     def _take(self, tick: Tick) -> None:
         refusal = self._market.take(tick)

@@ -58,12 +58,14 @@ class Ownership:
         bus: where they meet.
         market: whose symbols are shared out.
         max_rate_hz: how often a symbol is published at most.
-        take_last: takes the last tick of a channel.
+        take_last: takes a channel of ticks and its last one.
         moved: told of the symbols that have become ours, when all is known that one goes on from, and of those that are ours no
             more.
     """
 
-    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, take_last: Callable[[bytes], None], moved: Moved) -> None:
+    def __init__(
+        self, bus: Bus, market: Market, max_rate_hz: float, take_last: Callable[[str, bytes], None], moved: Moved
+    ) -> None:
         self.me = instance_name()
         self.epoch = 0
         self._bus = bus
@@ -181,9 +183,9 @@ class Ownership:
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
         sources = [channels.ticks(exchange, state.symbol) for state in states for exchange in state.ticks]
         tickers = await self._bus.last(*(channels.ticker(state.symbol) for state in states))
-        for tick in await self._bus.last(*sources):
+        for source, tick in zip(sources, await self._bus.last(*sources), strict=True):
             if tick is not None:
-                self._take_last(tick)
+                self._take_last(source, tick)
         for state, ticker in zip(states, tickers, strict=True):
             if ticker is not None:
                 try:

@@ -117,18 +117,18 @@ class Service:
         """Catch up: read the ticks of before the subscription, and at the start what an earlier run published."""
         self._subscribed_s = time.monotonic()
         RESYNCS.inc(resync)
-        for data in await self._bus.last_matching(channels.ALL_TICKS):
-            self._intake.take_last(data)
+        for channel, data in await self._bus.last_matching(channels.ALL_TICKS):
+            self._intake.take_last(channel, data)
         if self._warm.is_set():
             log.info("subscribed again", resync=resync, symbols=len(self.market))
             return
-        for data in await self._bus.last_matching(channels.ALL_TICKERS):
+        for _, data in await self._bus.last_matching(channels.ALL_TICKERS):
             self._resume(data)
         self._warm.set()
         log.info("subscribed", symbols=len(self.market))
 
-    def _on_last_tick(self, data: bytes) -> None:
-        self._intake.take_last(data)
+    def _on_last_tick(self, channel: str, data: bytes) -> None:
+        self._intake.take_last(channel, data)
 
     def _resume(self, data: bytes) -> None:
         try:

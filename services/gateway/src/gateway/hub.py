@@ -85,14 +85,14 @@ class Hub:
             if kind == "ticker":
                 self._take_ticker(Symbol(name), data, live=True)
             elif kind == "status":
-                self._take_status(data)
+                self._take_status(name.partition(":")[0], data)  # its copies' last ones have their names behind that
         except CodecError:
             self.stats.bad_messages += 1
 
-    def take_last(self, tickers: Iterable[tuple[Symbol, bytes | None]], statuses: Iterable[bytes] = ()) -> None:
+    def take_last(self, tickers: Iterable[tuple[Symbol, bytes | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         """Take last values. Whatever is older than what is known already is passed over."""
-        for data in statuses:
-            self.on_message(channels.ALL_STATUS, data)
+        for channel, data in statuses:
+            self.on_message(channel, data)
         for symbol, last in tickers:
             if last is not None:
                 with suppress(CodecError):
@@ -121,11 +121,11 @@ class Hub:
         if topic.level == 0:
             topic.live.set()
 
-    def _take_status(self, data: bytes) -> None:
-        self.statuses.take(data, self._now_ms())
+    def _take_status(self, exchange: str, data: bytes) -> None:
+        self.statuses.take(exchange, data, self._now_ms())
         self._tell_statuses()
-        for exchange, status in self.statuses.current(self._now_ms()).items():  # for those who join later
-            self._status_events[channels.status(exchange)] = sse.status_event(status.json())
+        for name, status in self.statuses.current(self._now_ms()).items():  # for those who join later
+            self._status_events[channels.status(name)] = sse.status_event(status.json())
 
     def _tell(self, symbol: Symbol, topic: Topic) -> None:
         """Make the topic's event from its latest ticker, as of now, and have it sent."""

@@ -1,6 +1,7 @@
 """Keeps the hub fed: asks the bus for what the hub wants, by name, and reads last values so that no gap is left."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import NoReturn
 
 from market_pulse import channels
@@ -65,7 +66,7 @@ class Intake:
         if lost:
             self._hub.resync("the bus was away")
 
-    async def _read(self, symbols: set[Symbol], statuses: list[bytes] | None = None) -> None:
+    async def _read(self, symbols: set[Symbol], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         names = list(symbols)
         lasts = await self._bus.last(*map(channels.ticker, names))
-        self._hub.take_last(zip(names, lasts, strict=True), statuses or ())
+        self._hub.take_last(zip(names, lasts, strict=True), statuses)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from market_pulse.codec import decode_status, encode_status
+from market_pulse.codec import CodecError, decode_status, encode_status
 from market_pulse.model import FeedStatus
 
 SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
+MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
 
 _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked", "down")
 
@@ -40,18 +41,22 @@ class Statuses:
         self._heard: dict[str, dict[str, tuple[FeedStatus, int]]] = {}
         self._shown: dict[str, object] = {}
 
-    def take(self, data: bytes, now_ms: int) -> None:
-        """Note a status message.
+    def take(self, exchange: str, data: bytes, now_ms: int) -> None:
+        """Note a status message that came on an exchange's channel.
 
         Raises:
-            CodecError: it is none.
+            CodecError: it is none, it is another exchange's, or from one copy too many.
         """
         status = decode_status(data)
-        copies = self._heard.setdefault(status.exchange, {})
-        copies[status.instance] = status, now_ms
+        if status.exchange != exchange:
+            raise CodecError("not the channel's exchange")
+        copies = self._heard.setdefault(exchange, {})
         for instance, (_, heard_ms) in list(copies.items()):
             if now_ms - heard_ms >= SILENT_AFTER_MS:
                 del copies[instance]
+        if status.instance not in copies and len(copies) >= MOST_COPIES:
+            raise CodecError(f"more than {MOST_COPIES} copies")
+        copies[status.instance] = status, now_ms
         self.simulated = any(one.simulated for copies in self._heard.values() for one, _ in copies.values())
 
     def current(self, now_ms: int) -> dict[str, ExchangeStatus]:

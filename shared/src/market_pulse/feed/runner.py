@@ -29,6 +29,7 @@ from .book import Book, Change
 from .connection import Connection
 from .errors import FeedLost, FeedRefused
 
+REASON_LENGTH = 300  # of what an exchange or a library says of a failure
 HEALTHY_S = 10.0  # only a feed that delivered for so long earns short delays again
 SILENT_CAP_S = 10.0  # an exchange that opens sockets is there: its data may be back any moment
 HANDOVER_LIMIT_S = 30.0
@@ -148,7 +149,7 @@ class Feed:
         CONNECTED.labels(self.adapter.exchange).set(state in {"connected", "degraded"})
         if state != self._status.state:
             self._status = replace(self._status, state=state, since_ms=now_ms())
-        self._status = replace(self._status, reason=reason)
+        self._status = replace(self._status, reason=reason and reason[:REASON_LENGTH])
 
     async def run(self) -> NoReturn:
         """Run until cancelled."""
