@@ -9,7 +9,9 @@ import pytest
 
 from cli.doctor import examine
 from cli.output import Output
+from market_pulse.bus import open_bus
 from market_pulse.model import Symbol
+from support.redis_server import redis_server
 from support.waiting import free_port
 
 BTC = Symbol("BTC-USDT")
@@ -62,6 +64,25 @@ async def test_a_bus_that_nobody_named_may_be_away(capsysbinary: pytest.CaptureF
         unnamed = await examined(url, NO_BUS, capsysbinary, bus_named=False)
     assert (named["bus"][0], unnamed["bus"][0]) == ("wrong", "note")
     assert "--redis" in unnamed["bus"][1]
+
+
+@pytest.mark.parametrize(
+    ("command", "right"),
+    [
+        ("subscribe", "right to subscribe"),
+        ("mget", "right to read last values"),
+        ("pubsub", "right to see what is asked for"),
+        ("scan", "right to read listings"),
+    ],
+)
+async def test_a_right_that_is_refused_is_wrong(command: str, right: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    async with redis_server() as server, open_bus(server.url) as bus, other_server() as url:
+        await bus.client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "&*", "+@all", f"-{command}")
+        found = await examined(url, server.url.replace("://", "://lesser:word@"), capsysbinary)
+    rights = {check: result for check, (result, _) in found.items() if check.startswith("right")}
+    assert rights == dict.fromkeys(rights, "ok") | {right: "wrong"}
+    assert len(rights) == 4
+    assert "NoPermission" in found[right][1]
 
 
 async def examined(

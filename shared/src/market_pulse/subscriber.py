@@ -70,6 +70,20 @@ class Subscriber:
         self._patterns.update(patterns)
         await self._send("PSUBSCRIBE", patterns)
 
+    async def attempt(self) -> None:
+        """Subscribe once and end that again, before or instead of `run`, which would go on trying.
+
+        Raises:
+            BusError: Redis cannot be reached, or refuses.
+        """
+        try:
+            await self._open()
+        except (RedisError, OSError, TimeoutError) as failed:
+            raise BusError(f"{type(failed).__name__}: {failed}") from failed
+        finally:
+            self.connected = False
+            await self._close()
+
     async def run(self) -> NoReturn:
         """Read until cancelled, over as many connections as it takes."""
         failures = 0

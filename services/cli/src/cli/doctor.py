@@ -14,9 +14,10 @@ from httpx_sse import SSEError, aconnect_sse
 from rich.markup import escape
 
 from market_pulse import channels
-from market_pulse.bus import BusError, open_bus
+from market_pulse.bus import Bus, BusError, open_bus
 from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
+from market_pulse.subscriber import Subscriber
 
 from . import pacing
 from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_status, message_of
@@ -52,7 +53,7 @@ async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, b
 
     `bus_named` says whether somebody has said where the bus is: from outside there is none, and that is as it should be.
     """
-    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, bus_named)]
+    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, symbol, bus_named)]
     if ask_exchanges:
         checks += [_exchange(name, *where) for name, where in EXCHANGES.items()]
     well = True
@@ -129,7 +130,7 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
     return findings
 
 
-async def _bus(redis_url: str, is_named: bool) -> Sequence[Finding]:
+async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Finding]:
     """Look at Redis: whether it answers, what its clock says, and what this user may do."""
     where = urlsplit(redis_url).hostname or redis_url
     try:
@@ -140,7 +141,7 @@ async def _bus(redis_url: str, is_named: bool) -> Sequence[Finding]:
             asked_ms = (monotonic() - started_s) * 1000
             findings = [Finding("bus", "ok", f"{where} answers in {asked_ms:.1f} ms")]
             findings.append(_clock("bus's clock", await bus.time_ms() - now_ms()))
-            findings += [await _right(name, attempt) for name, attempt in _rights(bus)]
+            findings += [await _right(name, attempt) for name, attempt in _rights(bus, symbol)]
     except ValueError as wrong:
         return [Finding("bus", "wrong", f"REDIS_URL: {wrong}")]
     except BusError as failed:
@@ -150,19 +151,26 @@ async def _bus(redis_url: str, is_named: bool) -> Sequence[Finding]:
     return findings
 
 
-def _rights(bus: Any) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
+def _rights(bus: Bus, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
     return [
-        ("read last values", lambda: bus.last(channels.ticker(Symbol("BTC-USDT")))),
+        ("subscribe", lambda: _subscribe(bus, channels.ticker(symbol))),
+        ("read last values", lambda: bus.last(channels.ticker(symbol))),
         ("see what is asked for", bus.demanded),
         ("read listings", bus.listings),
     ]
+
+
+async def _subscribe(bus: Bus, channel: str) -> None:
+    subscriber = Subscriber(bus.client, lambda *_: None, lambda _: asyncio.sleep(0))
+    await subscriber.subscribe(channel)
+    await subscriber.attempt()
 
 
 async def _right(name: str, attempt: Callable[[], Awaitable[Any]]) -> Finding:
     try:
         await attempt()
     except BusError as refused:
-        return Finding(f"right to {name}", "note", str(refused))
+        return Finding(f"right to {name}", "wrong", str(refused))
     return Finding(f"right to {name}", "ok", "granted")
 
 
