@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 import pytest
@@ -77,12 +78,33 @@ async def test_a_bus_that_nobody_named_may_be_away(capsysbinary: pytest.CaptureF
 )
 async def test_a_right_that_is_refused_is_wrong(command: str, right: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     async with redis_server() as server, open_bus(server.url) as bus, other_server() as url:
-        await bus.client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "&*", "+@all", f"-{command}")
+        client: Any = bus.client
+        await client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "&*", "+@all", f"-{command}")
         found = await examined(url, server.url.replace("://", "://lesser:word@"), capsysbinary)
     rights = {check: result for check, (result, _) in found.items() if check.startswith("right")}
     assert rights == dict.fromkeys(rights, "ok") | {right: "wrong"}
     assert len(rights) == 4
     assert "NoPermission" in found[right][1]
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "said"),
+    [
+        ("unix://:secret@/no/such/socket", "/no/such/socket"),
+        ("unix://reader:secret@/no/such/socket?db=1", "/no/such/socket"),
+        (NO_BUS.replace("://", "://reader:secret@"), "127.0.0.1"),
+        ("redis+sentinel://:secret@127.0.0.1:1,127.0.0.1:2/bus/0?sentinel_password=secret", "127.0.0.1"),
+        pytest.param("redis://:sec/ret@127.0.0.1", "%2F", id="a slash that is not written as %2F"),
+        pytest.param("redis://:secret@[127.0.0.1", "REDIS_URL", id="no URL"),
+    ],
+)
+async def test_no_password_is_shown(redis_url: str, said: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    async with other_server() as url:
+        found = await examined(url, redis_url, capsysbinary)
+    result, saw = found["bus"]
+    assert result == "wrong"
+    assert said in saw
+    assert not any(part in saw for part in ("sec", "ret@"))
 
 
 async def examined(

@@ -132,8 +132,8 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
 
 async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Finding]:
     """Look at Redis: whether it answers, what its clock says, and what this user may do."""
-    where = urlsplit(redis_url).hostname or redis_url
     try:
+        where = _place(redis_url)
         async with open_bus(redis_url) as bus:
             await bus.ping()  # connects
             started_s = monotonic()
@@ -142,13 +142,20 @@ async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Findi
             findings = [Finding("bus", "ok", f"{where} answers in {asked_ms:.1f} ms")]
             findings.append(_clock("bus's clock", await bus.time_ms() - now_ms()))
             findings += [await _right(name, attempt) for name, attempt in _rights(bus, symbol)]
-    except ValueError as wrong:
-        return [Finding("bus", "wrong", f"REDIS_URL: {wrong}")]
+    except ValueError:  # which may quote a piece of the password
+        saw = "REDIS_URL is no URL of a bus; what has a meaning there is written as % and its code, / as %2F"
+        return [Finding("bus", "wrong", saw)]
     except BusError as failed:
         if not is_named:
             return [Finding("bus", "note", f"none at {where}; --redis or REDIS_URL says where another one is")]
         return [Finding("bus", "wrong", f"{where}: {failed}")]
     return findings
+
+
+def _place(redis_url: str) -> str:
+    """Return where a bus is, without the password that its URL may carry."""
+    parts = urlsplit(redis_url)
+    return parts.hostname or (parts.path if parts.scheme == "unix" else "REDIS_URL")
 
 
 def _rights(bus: Bus, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
