@@ -15,7 +15,7 @@ from market_pulse.bus import Bus, BusError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
 from market_pulse.model import Point, Resolution, Symbol
 from market_pulse.subscriber import Subscriber
-from support.redis_server import RedisServer
+from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until
 
 from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER, listening
@@ -255,3 +255,26 @@ async def test_a_channel_name_that_is_no_text_ends_nothing(bus: Bus) -> None:
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         connect(url)
+
+
+async def test_subscribers_that_do_not_read_take_no_room_from_last_values() -> None:
+    """Not even many of them, each of which stays below what it may hold by itself."""
+    room = ("--maxmemory", "48mb", "--maxmemory-clients", "16mb", "--maxmemory-policy", "volatile-ttl")
+    async with (
+        redis_server(None, *room, "--client-output-buffer-limit", "pubsub 64mb 16mb 30") as server,
+        open_bus(server.url) as bus,
+    ):
+        await bus.publish_ticks([TICK])
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(8):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+                stack.callback(writer.close)
+                writer.write(b"SUBSCRIBE ticks:okx:BTC-USDT\r\n")
+                await reader.readuntil(b":1\r\n")
+            for _ in range(150):
+                pipeline = bus.client.pipeline(transaction=False)
+                for _ in range(100):
+                    pipeline.publish("ticks:okx:BTC-USDT", b"x" * 1000)
+                await pipeline.execute()
+            assert await bus.last("ticks:okx:BTC-USDT") != [None]
+            assert (await bus.client.info("stats"))["evicted_clients"] > 0
