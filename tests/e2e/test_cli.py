@@ -178,8 +178,9 @@ async def test_the_doctor_names_a_proxy_that_buffers(stack: Stack) -> None:
     assert "buffers" in stream["saw"]
 
 
-async def test_a_watcher_is_told_at_once_that_the_bus_is_away() -> None:
-    watching = await run("watch", "BTC", "--json", "--redis", f"redis://127.0.0.1:{free_port()}")
+@pytest.mark.parametrize("source", ["--redis=redis", "--url=http"])
+async def test_a_watcher_is_told_at_once_what_is_away(source: str) -> None:
+    watching = await run("watch", "BTC", "--json", f"{source}://127.0.0.1:{free_port()}")
     assert (watching.code, watching.text) == (1, "")
     assert "market-pulse: " in watching.errors
 

@@ -2,10 +2,16 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
 
 from cli.gateway import events
 from market_pulse.model import Symbol
+from support.waiting import free_port
 
+BTC = Symbol("BTC-USDT")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 ONE = b'id: BTC-USDT:1\ndata: {"type":"ticker","data":{"seq":1}}\n\n'
 TWO = b'id: BTC-USDT:2\ndata: {"type":"ticker","data":{"seq":2}}\n\n'
@@ -13,14 +19,48 @@ NONSENSE = b": ping\n\n:\n\ndata: {half\n\ndata: 7\n\n"
 
 
 async def test_what_is_no_message_is_passed_over() -> None:
+    text = HEAD + ONE + NONSENSE + TWO
+    async with answering(text) as url, asyncio.timeout(20), contextlib.aclosing(events(url, [BTC])) as stream:
+        seen = [await anext(stream) for _ in range(3)]
+    assert seen[:2] == [{"type": "ticker", "data": {"seq": 1}}, {"type": "ticker", "data": {"seq": 2}}]
+    assert seen[2]["type"] == "lost"
+
+
+async def test_who_was_never_reached_is_not_waited_for() -> None:
+    async with asyncio.timeout(20), contextlib.aclosing(events(f"http://127.0.0.1:{free_port()}", [BTC])) as stream:
+        with pytest.raises(httpx.ConnectError):
+            await anext(stream)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", id="a proxy without a gateway"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", id="another service"),
+    ],
+)
+async def test_who_answers_otherwise_at_the_start_was_not_reached(answer: bytes) -> None:
+    async with answering(answer) as url, asyncio.timeout(20), contextlib.aclosing(events(url, [BTC])) as stream:
+        with pytest.raises(httpx.HTTPError):
+            await anext(stream)
+
+
+async def test_who_was_reached_once_is_waited_for() -> None:
+    async with answering(HEAD + ONE) as url:
+        stream = events(url, [BTC])
+        assert (await anext(stream))["type"] == "ticker"
+    async with asyncio.timeout(20), contextlib.aclosing(stream):
+        assert [(await anext(stream))["type"] for _ in range(3)] == ["lost"] * 3
+
+
+@contextlib.asynccontextmanager
+async def answering(text: bytes) -> AsyncIterator[str]:
+    """Answer every request so, and close."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(HEAD + ONE + NONSENSE + TWO)
+        writer.write(text)
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        url = "http://{}:{}".format(*server.sockets[0].getsockname())
-        async with asyncio.timeout(20), contextlib.aclosing(events(url, [Symbol("BTC-USDT")])) as stream:
-            seen = [await anext(stream) for _ in range(3)]
-    assert seen[:2] == [{"type": "ticker", "data": {"seq": 1}}, {"type": "ticker", "data": {"seq": 2}}]
-    assert seen[2]["type"] == "lost"
+        yield "http://{}:{}".format(*server.sockets[0].getsockname())

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
-from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
+from httpx_sse import ServerSentEvent, aconnect_sse
 from rich.table import Table
 from rich.text import Text
 
@@ -90,9 +90,11 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
     Between two connections comes `{"type": "lost", "data": {"reason": …}}`: what was shown so far is not live any more.
 
     Raises:
-        httpx.HTTPStatusError: the gateway refuses the request itself (4xx), so that asking again is of no use.
+        httpx.HTTPError: no stream was to be had at the start, or the gateway refuses the request itself (4xx), so that asking
+            again is of no use.
     """
     failures = 0
+    reached = False
     async with asking(url, httpx.Timeout(ANSWER_LIMIT_S, read=SILENCE_LIMIT_S)) as http:
         while True:
             try:
@@ -102,19 +104,25 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
                     source.response.raise_for_status()
                     async for event in source.aiter_sse():
                         failures = 0
+                        reached = True
                         if message := message_of(event):
                             yield message
                 reason = "the server ended the stream"
-            except httpx.HTTPStatusError as refused:
-                if refused.response.status_code < 500 and refused.response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            except httpx.HTTPError as failed:
+                if not reached or _is_final(failed):
                     raise
-                reason = str(refused)
-            except (httpx.HTTPError, SSEError) as failed:
                 reason = str(failed) or type(failed).__name__
             heed_cancellation()
             yield {"type": "lost", "data": {"reason": reason}}
             failures += 1
             await asyncio.sleep(backoff_s(failures, base_s=0.5, cap_s=15))
+
+
+def _is_final(failed: httpx.HTTPError) -> bool:
+    if not isinstance(failed, httpx.HTTPStatusError):
+        return False
+    code = failed.response.status_code
+    return code < 500 and code != httpx.codes.TOO_MANY_REQUESTS
 
 
 def message_of(event: ServerSentEvent) -> dict[str, Any] | None:
