@@ -182,6 +182,7 @@ async def test_the_page_that_was_built_needs_nothing_that_its_policy_forbids(pat
 async def test_the_documentation_loads_nothing_from_elsewhere(running: Running) -> None:
     page = await running.http.get("/docs")
     assert page.status_code == 200
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert "http" not in page.text.replace("http-equiv", "")
     for path in ("/openapi.json", "/icon.svg", "/docs-assets/swagger-ui-bundle.js", "/docs-assets/swagger-ui.css"):
         assert f'"{path}"' in page.text.replace("'", '"')
