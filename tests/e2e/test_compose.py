@@ -23,6 +23,7 @@ from support.prometheus import names_in, panel_expressions, rules
 from support.waiting import PATIENCE_S, until
 
 EXCHANGES = {"binance", "bybit", "okx"}
+MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 
 
 @contextlib.asynccontextmanager
@@ -109,7 +110,7 @@ class TestCompose:
             assert host["PidsLimit"] > 0, service
 
     def test_only_ingests_get_out(self, demo: Deployment) -> None:
-        """Whatever else is on a network with a way out is there to be reached from this machine."""
+        """Whatever else is on a network that is not inside is there to be reached from this machine, and has no address to go out by."""
         networks = json.loads(demo.compose("config", "--format", "json"))["networks"]
         for service, [container] in demo.containers().items():
             open_ones = {
@@ -119,6 +120,10 @@ class TestCompose:
             }
             allowed = {"edge": {"edge-port"}, "bus-port": {"bus-port"}}.get(service, set())
             assert open_ones == ({"egress"} if service.startswith("ingest-") else allowed), service
+        masquerade = {name: network.get("driver_opts", {}).get(MASQUERADE, "true") for name, network in networks.items()}
+        assert {name for name, network in networks.items() if not network.get("internal") and masquerade[name] == "true"} == {
+            "egress"
+        }
 
     def test_a_part_knows_no_password_but_its_own(self, demo: Deployment) -> None:
         for service in ("ingest-binance", "ingest-bybit", "ingest-okx", "aggregator", "gateway"):

@@ -144,6 +144,20 @@ async def test_who_never_reads_its_stream_is_cut(demo: Demo) -> None:
             await demo.control("POST", "/control/rate", {"events_per_s": 300})
 
 
+async def test_what_all_ask_for_together_is_bounded(demo: Demo) -> None:
+    """Whatever is too much is refused by the edge, in the form of all refusals, and the rest is answered."""
+    with demo.one_more("edge", EDGE_MAX_REQUESTS_PER_S="20") as edge:
+        async with httpx.AsyncClient(base_url=edge.page, timeout=PATIENCE_S) as client:
+
+            async def some_of_many_are_refused() -> bool:
+                answers = [await client.get("/api/symbols") for _ in range(100)]
+                refused = [answer for answer in answers if answer.status_code == 503 and answer.json()["code"] == "busy"]
+                assert {answer.headers["retry-after"] for answer in refused} <= {"2"}
+                return 0 < len(refused) < len(answers)
+
+            await until(some_of_many_are_refused, every_s=1.5)
+
+
 async def test_a_key_in_the_address_is_not_written_down(demo: Demo) -> None:
     key, path = uuid.uuid4().hex, f"/api/ticker/N{uuid.uuid4().hex[:8]}"
     async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
