@@ -105,6 +105,21 @@ def test_what_cannot_be_read_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("channel", "message", "problem"),
+    [
+        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, exchange="binance"), 1), "it speaks of binance's BTC-USDT"),
+        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, symbol=Symbol("ETH-USDT")), 1), "it speaks of okx's ETH-USDT"),
+        ("ticker:BTC-USDT", encode_ticker(replace(TICKER, symbol=Symbol("ETH-USDT"))), "it speaks of ETH-USDT"),
+    ],
+)
+def test_what_is_not_its_channel_s_is_told_and_not_believed(channel: str, message: bytes, problem: str) -> None:
+    verifier = heard(TICKER)
+    assert verifier.take(Message(channel, message)) == [f"{channel}: {problem}"]
+    verdict = verifier.verdict
+    assert (verdict.misplaced, verdict.ticks, verdict.tickers, verdict.well) == (1, 0, 1, False)
+
+
+@pytest.mark.parametrize(
     ("bid", "ask", "price"),
     [(99.0, 101.0, 100.0), (100.5, 101.0, 100.5), (98.0, 99.0, 99.0), (101.0, 99.0, 100.0), (None, 99.0, 100.0)],
 )

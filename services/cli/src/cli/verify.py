@@ -34,12 +34,13 @@ class Verdict:
     held: int = 0
     missed: int = 0
     unreadable: int = 0
+    misplaced: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
     def well(self) -> bool:
         """Whether something was checked and nothing was found."""
-        return self.tickers > self.held and not self.wrong and not self.unreadable
+        return self.tickers > self.held and not (self.wrong or self.unreadable or self.misplaced)
 
 
 class Verifier:
@@ -59,19 +60,30 @@ class Verifier:
             self._heard.clear()
         try:
             if message.channel.startswith(channels.ALL_TICKS[:-1]):
-                self.take_tick(decode_tick(message.data))
-                return []
-            found = self._check(decode_ticker(message.data))
+                return self._take_tick(message.channel, decode_tick(message.data))
+            return self._take_ticker(message.channel, decode_ticker(message.data))
         except CodecError as wrong:
             self.verdict.unreadable += 1
             return [f"{message.channel}: {wrong}"]
+
+    def _take_tick(self, channel: str, tick: Tick) -> list[str]:
+        """Remember what an exchange said itself. Who may publish is told by the channel alone."""
+        if channel != channels.ticks(tick.exchange, tick.symbol):
+            return self._misplaced(channel, f"{tick.exchange}'s {tick.symbol}")
+        self.verdict.ticks += 1
+        self._heard[tick.exchange, tick.symbol].append((tick.received_time_ms, own_price(tick)))
+        return []
+
+    def _take_ticker(self, channel: str, ticker: Ticker) -> list[str]:
+        if channel != channels.ticker(ticker.symbol):
+            return self._misplaced(channel, ticker.symbol)
+        found = self._check(ticker)
         self.verdict.wrong += found
         return found
 
-    def take_tick(self, tick: Tick) -> None:
-        """Remember what an exchange said itself."""
-        self.verdict.ticks += 1
-        self._heard[tick.exchange, tick.symbol].append((tick.received_time_ms, own_price(tick)))
+    def _misplaced(self, channel: str, subject: str) -> list[str]:
+        self.verdict.misplaced += 1
+        return [f"{channel}: it speaks of {subject}"]
 
     def _check(self, ticker: Ticker) -> list[str]:
         self.verdict.tickers += 1
@@ -154,14 +166,18 @@ def _say(output: Output, problem: str) -> None:
 
 def _sum_up(output: Output, verdict: Verdict) -> None:
     if output.json:
-        facts = {name: getattr(verdict, name) for name in ("ticks", "tickers", "held", "missed", "unreadable", "well")}
+        facts = {
+            name: getattr(verdict, name) for name in ("ticks", "tickers", "held", "missed", "unreadable", "misplaced", "well")
+        }
         output.object({"type": "summary", **facts, "wrong": len(verdict.wrong)})
         return
     if verdict.well:
         mark = "[green]all prices add up[/]"
     else:
-        mark = "[red]wrong[/]" if verdict.wrong or verdict.unreadable else "[yellow]no price was published[/]"
+        is_wrong = verdict.wrong or verdict.unreadable or verdict.misplaced
+        mark = "[red]wrong[/]" if is_wrong else "[yellow]no price was published[/]"
     output.console.print(
         f"{mark}: {verdict.tickers} tickers recomputed ({verdict.held} of them held or without a price), "
-        f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, {verdict.missed} not seen"
+        f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, "
+        f"{verdict.misplaced} on a channel that is not theirs, {verdict.missed} not seen"
     )
