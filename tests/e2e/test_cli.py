@@ -107,8 +107,9 @@ async def test_nonsense_is_refused(stack: Stack) -> None:
 
 
 async def test_tail(stack: Stack) -> None:
-    ticks = (await run("tail", "ticks:okx:*", "--json", "--seconds", "3", *bus(stack))).objects
-    assert {tick["exchange"] for tick in ticks} == {"okx"}
+    heard = (await run("tail", "ticks:okx:*", "--json", "--seconds", "3", *bus(stack))).objects
+    assert {one["message"]["exchange"] for one in heard} == {"okx"}
+    assert all(one["channel"] == f"ticks:okx:{one['message']['symbol']}" for one in heard)
     assert "ticker:BTC-USDT {" in (await run("tail", "ticker:BTC-USDT", "--seconds", "3", *bus(stack))).text
 
 

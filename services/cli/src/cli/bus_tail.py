@@ -1,10 +1,11 @@
 """What is published on the bus, as it comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
 from rich.markup import escape
 
 from market_pulse.bus import BusError, open_bus
@@ -65,13 +66,37 @@ async def tail(redis_url: str, patterns: Sequence[str], output: Output) -> bool:
     async with aclosing(messages(redis_url, patterns)) as incoming:
         async for message in incoming:
             if output.json:
-                output.raw(message.data)
+                for one in objects_of(message):
+                    output.object(one)
                 continue
             if message.missed:
                 output.console.print(f"[yellow]… {'some' if message.missed < 0 else message.missed} missed[/]")
             text = message.data.decode(errors="replace")
             output.console.print(f"[cyan]{escape(message.channel)}[/] {escape(text)}")
     raise BusError("the subscription ended")
+
+
+def objects_of(message: Message) -> Iterator[dict[str, Any]]:
+    """Return a message for other programs: a gap before it, if there was one, then itself."""
+    if message.missed:
+        yield {"missed": None if message.missed < 0 else message.missed}
+    content = json_object(message.data)
+    if content is None:
+        yield {"channel": message.channel, "text": message.data.decode(errors="replace")}
+    else:
+        yield {"channel": message.channel, "message": content}
+
+
+def json_object(data: bytes) -> orjson.Fragment | None:
+    """Return a JSON object as it was written, but on one line, or None where it is none."""
+    try:
+        if isinstance(orjson.loads(data), dict):
+            return orjson.Fragment(
+                b" ".join(data.splitlines())
+            )  # between tokens, where alone they may be, ends of lines are spaces
+    except orjson.JSONDecodeError:
+        pass
+    return None
 
 
 def _is_pattern(name: str) -> bool:

@@ -23,9 +23,5 @@ class Output:
 
     def object(self, message: Any) -> None:
         """Print one JSON object; at once, because another program may be waiting for it."""
-        self.raw(orjson.dumps(message))
-
-    def raw(self, message: bytes) -> None:
-        """Print one JSON object that is bytes already."""
-        sys.stdout.buffer.write(message + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(message) + b"\n")
         sys.stdout.buffer.flush()
