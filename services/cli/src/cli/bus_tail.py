@@ -91,9 +91,7 @@ def json_object(data: bytes) -> orjson.Fragment | None:
     """Return a JSON object as it was written, but on one line, or None where it is none."""
     try:
         if isinstance(orjson.loads(data), dict):
-            return orjson.Fragment(
-                b" ".join(data.splitlines())
-            )  # between tokens, where alone they may be, ends of lines are spaces
+            return orjson.Fragment(b" ".join(data.splitlines()))  # no string has an end of line in it
     except orjson.JSONDecodeError:
         pass
     return None

@@ -18,7 +18,7 @@ from market_pulse.bus import Bus, open_bus
 from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 
-from .bus_tail import messages
+from .bus_tail import json_object, messages
 from .output import Output
 
 FORMAT = "market-pulse recording"
@@ -39,7 +39,7 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
         BusError: Redis cannot be reached.
         OSError: the file cannot be written, or exists.
     """
-    written = missed = 0
+    written = missed = skipped = 0
     with file.open("xb") as tape:
         try:
             async with asyncio.timeout(seconds or None):
@@ -50,14 +50,18 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
                         tape.write(orjson.dumps({"listing": exchange, "symbols": sorted(symbols)}) + b"\n")
                 async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_STATUS])) as incoming:
                     async for channel, data, lost in incoming:
-                        line = {"at": now_ms() - started_ms, "channel": channel, "message": orjson.Fragment(data)}
+                        missed += abs(lost)
+                        message = json_object(data)
+                        if message is None:  # no message of ours, and no line that could be read again
+                            skipped += 1
+                            continue
+                        line = {"at": now_ms() - started_ms, "channel": channel, "message": message}
                         tape.write(orjson.dumps(line) + b"\n")
                         written += 1
-                        missed += abs(lost)
         except TimeoutError:
             pass
         finally:
-            _report(output, {"messages": written, "missed": missed, "file": str(file)})
+            _report(output, {"messages": written, "missed": missed, "skipped": skipped, "file": str(file)})
     return written > 0
 
 
