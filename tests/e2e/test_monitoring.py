@@ -23,7 +23,6 @@ OF_THE_MACHINE = {"MarketPulseSlowHop", "MarketPulseBusy"}  # they may be right,
 ONLY_WHEN_IT_HAPPENS = {  # there with their first event
     "market_pulse_ingest_bad_frames_total",
     "market_pulse_ingest_reconnects_total",
-    "market_pulse_aggregator_bad_messages_total",
 }
 
 

@@ -65,7 +65,8 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
 def test_each_message_is_counted_once(channel: str, data: bytes, name: str, labels: dict[str, str]) -> None:
     changed: list[Symbol] = []
     intake = Intake(Market(Parameters(), 10), changed.append)
-    before = value(name, **labels)
+    before = REGISTRY.get_sample_value(name, labels)
+    assert before is not None, "an increase from nothing is none to Prometheus"
     intake.take_message(channel, data)
     for _ in range(2):
         intake.count()

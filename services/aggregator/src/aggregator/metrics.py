@@ -14,9 +14,12 @@ PREFIX = "market_pulse_aggregator_"
 
 TICKS = Counter(PREFIX + "ticks", "Ticks read from the bus and kept")
 DROPPED = Counter(PREFIX + "ticks_dropped", "Ticks read from the bus and not kept", ["reason"])
-for reason in get_args(Refusal):
-    DROPPED.labels(reason)  # there from the start: an increase from nothing is none to Prometheus
 BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks of their channel", ["kind"])
+# There from the start: an increase from nothing is none to Prometheus.
+for reason in get_args(Refusal):
+    DROPPED.labels(reason)
+for kind in ("codec", "channel", "last ticker"):
+    BAD_MESSAGES.labels(kind)
 TICKERS = Counter(PREFIX + "tickers", "Tickers published")
 CONFLATED = Counter(PREFIX + "conflated", "Ticks that took the place of one not published yet")
 PUBLISH_S = DurationsMetric(PREFIX + "publish_seconds", "Duration of one publish command").labels()
