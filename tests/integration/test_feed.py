@@ -163,6 +163,15 @@ async def test_one_refused_symbol_harms_no_other(exchange: str) -> None:
         assert played.feed.status().reconnects == 0
 
 
+async def test_an_exchange_that_does_not_know_a_symbol_yet_is_asked_again_soon() -> None:
+    async with exchange_feed(BYBIT, "BTC-USDT", "SOL-USDT") as played:
+        await played.fault("delist", symbol="SOL-USDT")
+        await played.fault("cut")
+        await until(lambda: played.feed.status().reason == "1 of 2 symbols refused: SOLUSDT")
+        await played.heal()
+        await until(played.fresh("BTC-USDT", "SOL-USDT"))
+
+
 @each_exchange
 @pytest.mark.parametrize("kind", ["mute", "half_open"])
 async def test_a_silent_socket_is_given_up_and_data_comes_back(exchange: str, kind: str) -> None:

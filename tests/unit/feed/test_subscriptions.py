@@ -1,6 +1,7 @@
 """The ledger asks for what is missing, in allowed portions, and survives every answer an exchange gives."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +57,7 @@ def test_a_bad_topic_that_voids_its_request_costs_the_others_nothing() -> None:
     assert ledger.refused == {"NOPE"}
     (again,) = all_requests(ledger)
     assert again.topics == ("tickers.A", "orderbook.1.A")
-    assert all_requests(ledger, RETRY_UNKNOWN_S + 1)[0].topics == ("tickers.NOPE", "orderbook.1.NOPE")
+    assert all_requests(ledger, RETRY_UNKNOWN_S[0] + 1)[0].topics == ("tickers.NOPE", "orderbook.1.NOPE")
 
 
 def test_a_bad_argument_leaves_the_rest_of_its_request_alone() -> None:
@@ -66,6 +67,19 @@ def test_a_bad_argument_leaves_the_rest_of_its_request_alone() -> None:
     ledger.acknowledged(Acknowledged(str(request.request_id), "A-USDT"))
     assert ledger.live == {"A-USDT"}
     assert all_requests(ledger) == []
+
+
+def test_what_stays_unknown_is_asked_for_ever_more_rarely() -> None:
+    """An exchange that has just started may know it in seconds; one that has taken it off the list never will."""
+    ledger, asked = wanting(BYBIT, "NOPE"), []
+    for now_s in range(2000):
+        request = ledger.next_request(now_s)
+        if request is not None:
+            asked.append(now_s)
+            for topic in request.topics:
+                ledger.refused_by(Refused(str(request.request_id), topic, "unknown", "Invalid symbol"), now_s)
+    waits = [after - before for before, after in pairwise(asked)]
+    assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300]
 
 
 def test_a_refusal_that_names_nobody_is_found_out_one_by_one() -> None:
@@ -179,7 +193,7 @@ def test_whatever_an_exchange_answers_the_ledger_settles(answers: list[Acknowled
         else:
             ledger.acknowledged(answer)
         ledger.next_request(now_s)
-    now_s += RETRY_UNKNOWN_S + ANSWER_LIMIT_S + 1
+    now_s += RETRY_UNKNOWN_S[1] + ANSWER_LIMIT_S + 1
     ledger.expire(now_s)
     for _ in range(60):
         request = ledger.next_request(now_s)

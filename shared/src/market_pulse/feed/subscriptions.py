@@ -7,7 +7,9 @@ from typing import Literal
 from .adapter import Acknowledged, Adapter, Refused
 
 ANSWER_LIMIT_S = 10.0
-RETRY_UNKNOWN_S = 300.0
+RETRY_UNKNOWN_S = (5.0, 300.0)
+"""After the first refusal, and at most, with twice as long each time between: an exchange that has just started may not know yet
+what it will know in a moment."""
 RETRY_LATER_S = 5.0
 
 
@@ -30,6 +32,7 @@ class Subscriptions:
         self._asked: dict[str, int] = {}  # topic -> request
         self._live: set[str] = set()
         self._refused: dict[str, float] = {}  # native symbol -> when to ask again
+        self._retry_s: dict[str, float] = {}  # native symbol -> after how long, the next time that it is unknown
         self._alone: set[str] = set()  # native symbols of a request refused as a whole: asked for one by one
         self._renewed: set[str] = set()  # live topics to end and begin anew
         self._requests: dict[int, Request] = {}
@@ -118,7 +121,7 @@ class Subscriptions:
             wait = self._topics_of(request) if answer.topic is None else (answer.topic,)
             self._refused.update({self._natives[topic]: now_s + RETRY_LATER_S for topic in wait if topic in self._natives})
         elif native is not None:
-            self._refused[native] = now_s + RETRY_UNKNOWN_S
+            self._unknown(native, now_s)
         elif request is not None:  # nobody named: ask one by one to find out
             self._alone.update(self._natives[topic] for topic in request.topics if topic in self._natives)
         if answer.topic is not None:
@@ -132,6 +135,7 @@ class Subscriptions:
     def delivered(self, native: str) -> None:
         """Data came: whatever the exchange failed to acknowledge, these topics are live."""
         self._refused.pop(native, None)
+        self._retry_s.pop(native, None)
         for topic in self._adapter.topics(native):
             if self._asked.pop(topic, None) is not None:
                 self._live.add(topic)
@@ -148,6 +152,14 @@ class Subscriptions:
                 # Perhaps only the answer was lost: what nobody wants any more is ended all the same.
                 self._live.update(topic for topic in request.topics if topic in self._asked and topic not in self._natives)
             self._release(request)
+
+    def _unknown(self, native: str, now_s: float) -> None:
+        if self._refused.get(native, 0.0) > now_s:
+            return  # another of its topics
+        first_s, longest_s = RETRY_UNKNOWN_S
+        retry_s = self._retry_s.get(native, first_s)
+        self._refused[native] = now_s + retry_s
+        self._retry_s[native] = min(2 * retry_s, longest_s)
 
     def _culprit(self, answer: Refused, request: Request | None) -> str | None:
         if answer.topic is not None:
