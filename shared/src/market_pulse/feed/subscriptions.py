@@ -8,8 +8,7 @@ from .adapter import Acknowledged, Adapter, Refused
 
 ANSWER_LIMIT_S = 10.0
 RETRY_UNKNOWN_S = (5.0, 300.0)
-"""After the first refusal, and at most, with twice as long each time between: an exchange that has just started may not know yet
-what it will know in a moment."""
+"""After the first refusal, and at most, twice as long each time between: an exchange that has just started may know it soon."""
 RETRY_LATER_S = 5.0
 
 
