@@ -51,6 +51,9 @@ async def messages(redis_url: str, patterns: Sequence[str]) -> AsyncGenerator[Me
         subscriber = Subscriber(bus.client, on_message, on_subscribed)
         await subscriber.subscribe(*(pattern for pattern in patterns if not _is_pattern(pattern)))
         await subscriber.subscribe_patterns(*filter(_is_pattern, patterns))
+        await subscriber.attempt()
+        while not waiting.empty():  # between this and the subscription that lasts something may be missed
+            waiting.get_nowait()
         reading = asyncio.create_task(subscriber.run())
         try:
             while True:
