@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from market_pulse.bus import BusError
+from market_pulse.bus import BusError, connect
 from market_pulse.client import UnlistedError
 from market_pulse.logs import configure_logs
 from market_pulse.model import Symbol, parse_symbol
@@ -33,7 +33,16 @@ Url = Annotated[str, typer.Option("--url", envvar="MARKET_PULSE_URL", help="Wher
 
 
 def _redis_url(given: str) -> str:
-    return given or load_settings(BusSettings).redis_url.get_secret_value()
+    return _bus_url(given or load_settings(BusSettings).redis_url.get_secret_value())
+
+
+def _bus_url(given: str) -> str:
+    if given:
+        try:
+            connect(given)  # when it is first used, not yet
+        except ValueError:  # which may quote a piece of the password
+            raise typer.BadParameter("not the URL of a bus; what has a meaning in one is % and its code, / is %2F") from None
+    return given
 
 
 RedisUrl = Annotated[
@@ -59,7 +68,9 @@ Symbols = Annotated[list[str], typer.Argument(parser=_symbol, metavar="SYMBOL...
 def watch_command(
     symbols: Symbols,
     url: Url = DEFAULT_URL,
-    redis_url: Annotated[str, typer.Option("--redis", help="Read the bus at this URL instead of a gateway.")] = "",
+    redis_url: Annotated[
+        str, typer.Option("--redis", callback=_bus_url, help="Read the bus at this URL instead of a gateway.")
+    ] = "",
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
@@ -106,7 +117,9 @@ def record_command(
 @app.command("replay")
 def replay_command(
     file: Annotated[Path, typer.Argument(help="A recording.", exists=True, dir_okay=False)],
-    redis_url: Annotated[str, typer.Option("--into", help="The bus to publish on: one without ingests of its own.")],
+    redis_url: Annotated[
+        str, typer.Option("--into", callback=_bus_url, help="The bus to publish on: one without ingests of its own.")
+    ],
     speed: Annotated[float, typer.Option("--speed", min=0.01, max=1000, help="2: twice as fast as it was.")] = 1,
     json: Json = False,
 ) -> None:

@@ -1,0 +1,19 @@
+"""Wrong options are told from wrong worlds by their exit code, and no password is in what is said."""
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.app import app
+
+
+@pytest.mark.parametrize(
+    "redis_url", ["sec://ret", "redis://:sec/ret@127.0.0.1", "redis://:secret@[127.0.0.1", "redis+sentinel://secret"]
+)
+@pytest.mark.parametrize(
+    "command", ["watch BTC --redis", "tail ticks:* --redis", "verify --redis", f"replay {__file__} --into"]
+)
+def test_what_is_no_url_of_a_bus_is_refused(command: str, redis_url: str) -> None:
+    ended = CliRunner().invoke(app, [*command.split(), redis_url])
+    assert ended.exit_code == 2
+    assert "URL of a bus" in ended.output
+    assert not any(part in ended.output for part in ("sec", "ret"))
