@@ -92,7 +92,7 @@ async def test_a_right_that_is_refused_is_wrong(command: str, right: str, capsys
     [
         ("unix://:secret@/no/such/socket", "/no/such/socket"),
         ("unix://reader:secret@/no/such/socket?db=1", "/no/such/socket"),
-        (NO_BUS.replace("://", "://reader:secret@"), "127.0.0.1"),
+        pytest.param(NO_BUS.replace("://", "://reader:secret@"), "127.0.0.1", id="of another user"),
         ("redis+sentinel://:secret@127.0.0.1:1,127.0.0.1:2/bus/0?sentinel_password=secret", "127.0.0.1"),
         pytest.param("redis://:sec/ret@127.0.0.1", "%2F", id="a slash that is not written as %2F"),
         pytest.param("redis://:secret@[127.0.0.1", "REDIS_URL", id="no URL"),
