@@ -22,7 +22,7 @@ const SUPPLY_AFTER_MS = 20; // so that all tabs have said what they want
 /** Open a stream from a gateway that this tab shares with its siblings. All that it learns goes to `tell`. */
 export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?: string): Feed {
   const locks = globalThis.navigator?.locks;
-  const name = `market-pulse.v1 ${baseUrl} ${apiKey}`; // with another key there is another answer
+  const name = ["market-pulse.v1", baseUrl, apiKey].join(" "); // with another key there is another answer
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error("no locks");
