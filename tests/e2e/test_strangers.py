@@ -185,8 +185,9 @@ async def _ask_for_unknown(demo: Demo, statuses: Counter[bytes]) -> None:
         try:
             while statuses.total() < UNKNOWN:
                 head = await reader.readuntil(b"\r\n\r\n")
-                (length,) = (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-                await reader.readexactly(length)
+                lengths = [int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                # Of thousands that it has not taken yet the edge now and then answers one without a length: it ends with the connection.
+                await (reader.readexactly(lengths[0]) if lengths else reader.read())
                 statuses[head.split(b" ", 2)[1]] += 1
         finally:
             asking.cancel()
