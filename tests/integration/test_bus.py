@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import cast
 
 import hiredis
 import pytest
+import uvloop
 
 from market_pulse import bus as bus_module
 from market_pulse import channels, subscriber
@@ -278,3 +281,48 @@ async def test_subscribers_that_do_not_read_take_no_room_from_last_values() -> N
                 await pipeline.execute()
             assert await bus.last("ticks:okx:BTC-USDT") != [None]
             assert (await bus.client.info("stats"))["evicted_clients"] > 0
+
+
+def test_a_connection_that_was_reset_is_renewed() -> None:
+    """On the parts' own event loop, which has a word of its own for that."""
+
+    async def scenario() -> None:
+        async with (
+            redis_server() as server,
+            between(server.port) as (port, reset),
+            open_bus(f"redis://127.0.0.1:{port}/0") as bus,
+        ):
+            for _ in range(2):
+                await bus.publish_ticks([TICK])
+                await bus.ping()
+                await reset()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
+
+
+@contextlib.asynccontextmanager
+async def between(port: int) -> AsyncIterator[tuple[int, Callable[[], Awaitable[None]]]]:
+    """Stand before a server, on a port of one's own; what is given besides resets all connections that are open."""
+    open_ones: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+        open_ones.append(writer)
+        with contextlib.suppress(OSError):
+            await asyncio.gather(pass_on(reader, server_writer), pass_on(server_reader, writer))
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async def reset() -> None:
+        for writer in open_ones:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        open_ones.clear()
+        await asyncio.sleep(0.1)  # until the other end has heard of it
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield listening.sockets[0].getsockname()[1], reset

@@ -1,4 +1,4 @@
-"""The bus: publish, last values, history, demand, listings. With `subscriber` and `sentinel`, all that knows Redis."""
+"""The bus: publish, last values, history, demand, listings. All that knows Redis is here, `subscriber`, `sentinel`, `connections`."""
 
 import asyncio
 import hashlib
@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from . import channels
 from .clock import now_ms
 from .codec import CodecError, decode_point, encode_points, encode_status, encode_tick, encode_ticker_around_seq
+from .connections import tell_losses
 from .model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker, parse_symbol
 from .sentinel import SCHEME, follow_master, is_astray, master_client
 
@@ -87,7 +88,9 @@ def connect(redis_url: str) -> "redis.Redis":
         return master_client(redis_url, options)
     if redis_url.startswith("unix://"):
         del options["socket_keepalive"]  # there is no network to keep anything alive on
-    return redis.Redis.from_url(redis_url, **options)
+    client = redis.Redis.from_url(redis_url, **options)
+    tell_losses(client)
+    return client
 
 
 class Bus:

@@ -15,6 +15,7 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnec
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from .connections import tell_losses
 from .logs import get_logger
 
 SCHEME = "redis+sentinel://"
@@ -58,6 +59,8 @@ def master_client(url: str, options: dict[str, Any]) -> Redis:
         password=unquote(password) or None,
         **options,
     )
+    for one in (client, *sentinel.sentinels):
+        tell_losses(one)
     return client
 
 

@@ -1,0 +1,28 @@
+"""Connections to Redis that tell each kind of loss as one."""
+
+from functools import cache
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+
+def tell_losses(client: Redis) -> None:
+    """Have a client's connections raise redis-py's ConnectionError when they find themselves reset since they were last used.
+
+    uvloop says RuntimeError to who writes then, and redis-py passes it on as if it were a fault of ours.
+    """
+    pool: Any = client.connection_pool
+    pool.connection_class = _telling(pool.connection_class)
+
+
+@cache
+def _telling(kind: Any) -> type:
+    class Telling(kind):  # type: ignore[misc] # one of redis-py's, by the URL
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            try:
+                await super().send_packed_command(command, check_health)
+            except RuntimeError as closed:
+                raise RedisConnectionError(f"reset: {closed}") from closed
+
+    return Telling
