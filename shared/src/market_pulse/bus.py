@@ -1,4 +1,4 @@
-"""The bus: publish, last values, history, demand, listings. All that knows Redis is here, `subscriber`, `sentinel`, `connections`."""
+"""The bus: publish, last values, history, demand, listings. Redis is known here, in subscriber, sentinel and connections alone."""
 
 import asyncio
 import hashlib
