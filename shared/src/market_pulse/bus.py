@@ -1,4 +1,4 @@
-"""The bus: publish, last values, history, demand, listings. Redis is known here, in subscriber, sentinel and connections alone."""
+"""The bus: publish, last values, history, demand. With `subscriber`, `sentinel` and `connections`, all that knows Redis."""
 
 import asyncio
 import hashlib
