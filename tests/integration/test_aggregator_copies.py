@@ -181,6 +181,24 @@ async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: Bus) -
         assert numbers == sorted(set(numbers)), symbol
 
 
+async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew_it(server: RedisServer, bus: Bus) -> None:
+    """It cannot know how far they had counted, nor that there are any, until they are back."""
+    async with market(bus), process(server.port) as earlier, listening(bus) as listener:
+        await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS), START_LIMIT_S)
+        await asyncio.sleep(0.5)
+        earlier.send_signal(signal.SIGSTOP)
+        await server.kill()
+        await server.start()
+        async with aggregator(server.port) as new:
+            await asyncio.sleep(0.5)
+            earlier.send_signal(signal.SIGCONT)
+            await until(lambda: 0 < len(owned(new)) < len(SYMBOLS))
+            await asyncio.sleep(1)
+    for symbol in SYMBOLS:
+        numbers = [ticker.seq for ticker in listener.of(symbol)]
+        assert numbers == sorted(set(numbers)), symbol
+
+
 async def test_membership_goes_by_the_servers_clock(bus: Bus) -> None:
     first = await bus.beat(AGGREGATORS, "a", 60_000)
     assert first.members == ("a",)

@@ -57,22 +57,18 @@ class Ownership:
     Args:
         bus: where they meet.
         market: whose symbols are shared out.
-        max_rate_hz: how often a symbol is published at most.
         take_last: takes a channel of ticks and its last one.
         moved: told of the symbols that have become ours, when all is known that one goes on from, and of those that are ours no
             more.
     """
 
-    def __init__(
-        self, bus: Bus, market: Market, max_rate_hz: float, take_last: Callable[[str, bytes], None], moved: Moved
-    ) -> None:
+    def __init__(self, bus: Bus, market: Market, take_last: Callable[[str, bytes], None], moved: Moved) -> None:
         self.me = instance_name()
         self.epoch = 0
         self._bus = bus
         self._market = market
         self._take_last = take_last
         self._moved = moved
-        self._max_rate_hz = max_rate_hz
         self._members: tuple[str, ...] = ()
         self._age_ms = 0
         self._memory_lost = False
@@ -82,7 +78,7 @@ class Ownership:
         self._missed_beats = 0
         self._wake = asyncio.Event()
         self._adopted = asyncio.Event()
-        self._heard_s = self._started_s = time.monotonic()
+        self._heard_s = time.monotonic()
 
     def owns(self, symbol: Symbol) -> bool:
         """Say whether a symbol is ours in the epoch that is known here."""
@@ -192,6 +188,5 @@ class Ownership:
                     state.resume(decode_ticker(ticker))
                 except CodecError:
                     BAD_MESSAGES.labels("last ticker").inc()
-            elif self._members:
-                # The server has lost how far its owner had come, and the owner is gone: no further than it can have counted.
-                state.seq += round(self._max_rate_hz * (1 + time.monotonic() - self._started_s))
+            else:  # if the server has lost how far its owner had come, what we knew of that is too little
+                state.seq = 0

@@ -37,7 +37,7 @@ class Service:
     def __init__(self, bus: Bus, settings: AggregatorSettings) -> None:
         self._bus = bus
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
-        self._ownership = Ownership(bus, self.market, settings.max_rate_hz, self._on_last_tick, self._on_moved)
+        self._ownership = Ownership(bus, self.market, self._on_last_tick, self._on_moved)
         self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership)
         self._recorder = Recorder(bus, self.market, self._ownership.owns)
         self._intake = Intake(self.market, self._publisher.touch)
