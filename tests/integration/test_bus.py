@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import hiredis
 import pytest
@@ -14,7 +14,7 @@ import uvloop
 
 from market_pulse import bus as bus_module
 from market_pulse import channels, subscriber
-from market_pulse.bus import Bus, BusError, connect, open_bus
+from market_pulse.bus import Bus, BusError, RefusedError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
 from market_pulse.model import Point, Resolution, Symbol
 from market_pulse.subscriber import Subscriber
@@ -122,6 +122,20 @@ async def test_keys_of_others_do_not_hide_listings(bus: Bus) -> None:
     await bus.client.set("symbols:junk", "not a set")
     await bus.client.sadd("symbols:okx", b"\xff", "btc-usdt")
     assert await bus.listings() == {"okx": {BTC}}
+
+
+@pytest.mark.parametrize("command", ["scan", "scard", "smembers"])
+async def test_who_may_not_read_listings_is_told_so(redis_url: str, bus: Bus, command: str) -> None:
+    """Else it would look as if exchanges listed nothing, and every symbol would be refused."""
+    await bus.publish_listing("okx", [BTC])
+    client: Any = bus.client
+    await client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "+@all", f"-{command}")
+    try:
+        async with open_bus(redis_url.replace("://", "://lesser:word@")) as lesser:
+            with pytest.raises(RefusedError, match="NoPermission"):
+                await lesser.listings()
+    finally:
+        await client.execute_command("ACL", "DELUSER", "lesser")
 
 
 async def test_a_broken_counter_stops_no_ticker(bus: Bus) -> None:

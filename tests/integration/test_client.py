@@ -5,10 +5,11 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from market_pulse.bus import Bus, open_bus
+from market_pulse.bus import Bus, RefusedError, open_bus
 from market_pulse.client import UnlistedError, subscribe
 from market_pulse.clock import now_ms
 from market_pulse.model import Symbol, Ticker
@@ -126,6 +127,26 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: Bus, s
         with pytest.raises(UnlistedError, match="NOSUCHCOIN-USDT") as refused:
             await reader.next()
     assert (refused.value.symbols, refused.value.exchanges) == ([Symbol("NOSUCHCOIN-USDT")], ["okx"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        pytest.param(">other ~* &* +@all", "invalid username-password", id="another password"),
+        pytest.param(">word ~* +@all", "channel", id="no channel"),
+        pytest.param(">word ~* &* +@all -subscribe", "command", id="no subscription"),
+        pytest.param(">word &* +@all", "key", id="no last value"),
+    ],
+)
+async def test_who_is_refused_is_told_so(bus: Bus, server: RedisServer, rules: str, said: str) -> None:
+    client: Any = bus.client
+    await client.execute_command("ACL", "SETUSER", "lesser", "on", *rules.split())
+    try:
+        async with program(server.url.replace("://", "://lesser:word@"), "BTC") as reader:
+            with pytest.raises(RefusedError, match=said):
+                await reader.next()
+    finally:
+        await client.execute_command("ACL", "DELUSER", "lesser")
 
 
 async def test_messages_that_are_none_are_passed_over(bus: Bus, server: RedisServer) -> None:

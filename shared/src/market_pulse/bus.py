@@ -13,8 +13,8 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from . import channels
 from .clock import now_ms
@@ -47,6 +47,10 @@ _OPTIONS: dict[str, Any] = {
 
 class BusError(Exception):
     """Redis could not be reached in time, or refused a command. Transient: the caller tries again later."""
+
+
+class RefusedError(BusError):
+    """This user may not do that, or is none. Asking again is of no use until somebody changes it in Redis."""
 
 
 class MembersChangedError(BusError):
@@ -226,8 +230,8 @@ class Bus:
     async def _history_page(self, key: str, before: str, since_ms: int) -> Any:
         try:
             return await self.client.xrevrange(key, max=before, min=since_ms, count=HISTORY_PAGE)
-        except ResponseError as refused:
-            if str(refused).startswith("WRONGTYPE"):  # somebody else's key
+        except ResponseError as failed:
+            if _is_of_another_type(failed):
                 return []
             raise
 
@@ -292,7 +296,13 @@ class Bus:
             for key in keys:
                 ask(pipeline, key)
             answers = await pipeline.execute(raise_on_error=False)
-        return {key: answer for key, answer in zip(keys, answers, strict=True) if not isinstance(answer, Exception)}
+            found: dict[bytes, Any] = {}
+            for key, answer in zip(keys, answers, strict=True):
+                if not isinstance(answer, Exception):
+                    found[key] = answer
+                elif not _is_of_another_type(answer):
+                    raise answer
+        return found
 
     async def _keys(self, pattern: str) -> list[bytes]:
         """Return the keys that match a pattern. Each page is a bounded round trip, however large the server."""
@@ -385,7 +395,18 @@ async def _bounded() -> AsyncIterator[None]:
     except TimeoutError as late:
         raise BusError(f"no answer within {COMMAND_TIMEOUT_S:.0f} s") from late
     except (RedisError, OSError) as failed:
-        raise BusError(f"{type(failed).__name__}: {failed}") from failed
+        raise as_bus_error(failed) from failed
+
+
+def as_bus_error(failed: Exception) -> BusError:
+    """Return what the Redis library raised as this module's own error."""
+    kind = RefusedError if isinstance(failed, AuthenticationError | NoPermissionError) else BusError
+    return kind(f"{type(failed).__name__}: {failed}")
+
+
+def _is_of_another_type(failed: Exception) -> bool:
+    """Return whether a command failed because the key is somebody else's."""
+    return str(failed).startswith("WRONGTYPE")
 
 
 def _points_of(entries: "Iterable[tuple[bytes, Mapping[bytes, bytes]]]") -> "Iterator[Point]":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import channels
-from .bus import Bus, BusError, open_bus
+from .bus import Bus, BusError, RefusedError, open_bus
 from .clock import now_ms
 from .codec import CodecError, decode_ticker
 from .logs import get_logger
@@ -63,6 +63,7 @@ def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap |
 
     Raises:
         ValueError: no symbol, or a text that is none; at the first step, a URL that is none.
+        RefusedError: at the first step, where Redis knows no such user or password, or this user may not subscribe.
         UnlistedError: at the first step, as far as is known by then what exchanges list.
     """
     wanted = unique(map(parse_symbol, symbols))
@@ -97,6 +98,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
 
         subscriber = Subscriber(bus.client, take, read_last)
         await subscriber.subscribe(*names)
+        await _refuse_the_refused(bus, subscriber, names)
         following = asyncio.create_task(subscriber.run())
         following.add_done_callback(ended)
         try:
@@ -119,6 +121,16 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+
+
+async def _refuse_the_refused(bus: Bus, subscriber: Subscriber, names: Sequence[str]) -> None:
+    try:
+        await subscriber.attempt()
+        await bus.last(*names)
+    except RefusedError:
+        raise
+    except BusError:
+        return  # away: whether it would refuse is not known
 
 
 async def _refuse_unlisted(bus: Bus, symbols: Sequence[Symbol]) -> None:

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from .backoff import backoff_s, heed_cancellation
-from .bus import BusError
+from .bus import BusError, as_bus_error
 from .logs import get_logger
 from .sentinel import is_astray
 
@@ -74,12 +74,13 @@ class Subscriber:
         """Subscribe once and end that again, before or instead of `run`, which would go on trying.
 
         Raises:
-            BusError: Redis cannot be reached, or refuses.
+            RefusedError: Redis refuses this user, or one of the channels to it.
+            BusError: Redis cannot be reached.
         """
         try:
             await self._open()
         except (RedisError, OSError, TimeoutError) as failed:
-            raise BusError(f"{type(failed).__name__}: {failed}") from failed
+            raise as_bus_error(failed) from failed
         finally:
             self.connected = False
             await self._close()
