@@ -456,7 +456,8 @@ async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:
     for data in (b"", b"[1]", ticker_bytes("ETH-USDT")):
         world.hub.on_message("ticker:BTC-USDT", data)
     world.hub.on_message("status:okx", b"{}")
-    assert world.hub.stats.bad_messages == 4
+    world.hub.take_last([(BTC, b"{}"), (ETH, None)], [("status:okx:a", b"")])
+    assert world.hub.stats.bad_messages == 6
     assert world.hub.ticker(BTC) is None
 
 

@@ -8,7 +8,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from market_pulse import channels
 from market_pulse.clock import now_ms
@@ -78,12 +77,12 @@ class Hub:
 
     # From the bus.
 
-    def on_message(self, channel: str, data: bytes) -> None:
-        """Take a message. One that is malformed is counted and skipped."""
+    def on_message(self, channel: str, data: bytes, *, live: bool = True) -> None:
+        """Take a message, or, unless `live`, a channel's last one. One that is malformed is counted and skipped."""
         kind, _, name = channel.partition(":")
         try:
             if kind == "ticker":
-                self._take_ticker(Symbol(name), data, live=True)
+                self._take_ticker(Symbol(name), data, live=live)
             elif kind == "status":
                 self._take_status(name.partition(":")[0], data)  # its copies' last ones have their names behind that
         except CodecError:
@@ -92,11 +91,10 @@ class Hub:
     def take_last(self, tickers: Iterable[tuple[Symbol, bytes | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         """Take last values. Whatever is older than what is known already is passed over."""
         for channel, data in statuses:
-            self.on_message(channel, data)
+            self.on_message(channel, data, live=False)
         for symbol, last in tickers:
             if last is not None:
-                with suppress(CodecError):
-                    self._take_ticker(symbol, last, live=False)
+                self.on_message(channels.ticker(symbol), last, live=False)
 
     def resync(self, reason: str) -> None:
         """Tell every stream that messages may have been missed, and send it all that it wants anew."""
