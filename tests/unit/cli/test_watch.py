@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pytest
+from httpx_sse import ServerSentEvent
 from rich.console import Console
 
+from cli.gateway import message_of
 from cli.watch import Board
 from market_pulse.model import Symbol
 from market_pulse.tickers import STALE_AFTER_MS
@@ -49,3 +52,24 @@ def test_symbols_that_nobody_asked_for_are_passed_over() -> None:
     board = Board([ETH])
     board.take(ticker(), NOW_MS)
     assert list(board.tickers) == [ETH]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ServerSentEvent(event="hb", data='{"type": "ticker", "data": {}}'),
+        *(ServerSentEvent(data=data) for data in ("", "{", "[]", "{}", '{"type": "ticker"}', '{"type": 1, "data": {}}')),
+        ServerSentEvent(data='{"type": "ticker", "data": []}'),
+    ],
+)
+def test_what_is_no_message_is_passed_over(event: ServerSentEvent) -> None:
+    assert message_of(event) is None
+
+
+def test_a_message_that_says_less_than_it_should_ends_nothing() -> None:
+    board = Board([BTC])
+    for kind in ("ticker", "connected", "lost", "resync", "bye", "news"):
+        message = message_of(ServerSentEvent(data=f'{{"type": "{kind}", "data": {{}}}}'))
+        assert message is not None
+        board.take(message, NOW_MS)
+    assert board.quality(BTC, NOW_MS) == "waiting"

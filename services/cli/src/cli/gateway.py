@@ -130,8 +130,9 @@ def message_of(event: ServerSentEvent) -> dict[str, Any] | None:
     if event.event != "message":
         return None
     with suppress(ValueError):
-        if isinstance(message := event.json(), dict):
-            return message
+        match message := event.json():
+            case {"type": str(), "data": dict()}:
+                return dict(message)
     return None
 
 

@@ -39,7 +39,7 @@ class Board:
         """Take in one message of a stream."""
         data = event["data"]
         match event["type"]:
-            case "ticker" if data["symbol"] in self.tickers:
+            case "ticker" if data.get("symbol") in self.tickers:
                 self.tickers[data["symbol"]] = data
                 self._renewed_ms[data["symbol"]] = time_ms
                 self.note = ""
