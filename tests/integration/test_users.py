@@ -198,8 +198,8 @@ def test_the_rules_of_the_three_ingests_are_alike() -> None:
 async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
     """On a server as it is started: with the users that are made for it, of whom each has a password of its own."""
     port = free_port()
-    urls = make_users(tmp_path, port)
-    again = make_users(tmp_path, port)
+    urls = make_users(tmp_path, f"redis://127.0.0.1:{port}/0")
+    again = make_users(tmp_path, f"redis://127.0.0.1:{port}/0")
     assert again == urls, "a password stays"
     assert len(set(urls.values())) == len(urls)
     async with redis_server(port, "--aclfile", str(tmp_path / "redis/users.acl"), url=urls["redis"]):

@@ -71,11 +71,10 @@ class RedisServer:
 MAKE_USERS = Path(__file__).parents[2] / "deploy/redis/make-users"
 
 
-def make_users(folder: Path, port: int) -> dict[str, str]:
-    """Make the users of a deployment for a server on this port. Return the URL of each; the rules are in redis/users.acl."""
-    at = {"REDIS_AT": f"redis://127.0.0.1:{port}/0"}
-    subprocess.run([MAKE_USERS, folder], check=True, timeout=30, env=os.environ | at)
-    return {url.parent.name: url.read_text().strip() for url in folder.glob("*/redis_url")}
+def make_users(folder: Path, at: str = "") -> dict[str, str]:
+    """Make the users of a deployment, for a server at this URL. Return the URL of each; the rules are in redis/users.acl."""
+    subprocess.run([MAKE_USERS, folder], check=True, timeout=30, env=os.environ | {"REDIS_AT": at})
+    return {url.parent.name: url.read_text() for url in folder.glob("*/redis_url")}
 
 
 async def answers(bus: Bus) -> bool:

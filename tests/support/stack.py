@@ -201,7 +201,7 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
     ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
     simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
     port = free_port()
-    urls = make_users(folder, port)
+    urls = make_users(folder, f"redis://127.0.0.1:{port}/0")
     async with (
         redis_server(port, "--aclfile", str(folder / "redis/users.acl"), url=urls["redis"]) as server,
         open_bus(server.url) as bus,

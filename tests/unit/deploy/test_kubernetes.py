@@ -1,11 +1,14 @@
 """What deploy/kubernetes makes, built as a cluster would get it: valid, confined, and true to the parts' own code."""
 
 import base64
+import hashlib
 import importlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +29,7 @@ from market_pulse.settings import HealthSettings, Settings
 from simulator import app as simulator
 from simulator.settings import Settings as SimulatorSettings
 from support.parts import INGESTS, ROOT, SETTINGS, VERSION, image_version, variables
+from support.redis_server import make_users
 
 Object = dict[str, Any]
 
@@ -40,11 +44,13 @@ each_kustomization = pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
 
 @cache
 def build(kustomization: str) -> list[Object]:
-    """Return all objects of a kustomization."""
+    """Return all objects of a kustomization, once the users of Redis are made, as the documentation has it."""
     assert BUILD is not None
-    done = subprocess.run(
-        [*BUILD, str(ROOT / "deploy/kubernetes" / kustomization)], capture_output=True, text=True, check=False, timeout=60
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        copied = shutil.copytree(ROOT / "deploy/kubernetes", folder, dirs_exist_ok=True)
+        make_users(Path(copied) / "overlays/demo/secrets")
+        command = [*BUILD, f"{copied}/{kustomization}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
 
@@ -158,6 +164,25 @@ def test_each_part_has_a_redis_url_of_its_own(kustomization: str) -> None:
     for part, content in parts(kustomization).items():
         urls = [variable for variable in content["env"] if variable["name"] == "REDIS_URL"]
         assert [url["valueFrom"]["secretKeyRef"]["key"] for url in urls] == ([] if part == "simulator" else [part])
+
+
+def test_the_demo_s_redis_knows_each_part() -> None:
+    told = {name.rpartition("-")[0]: found["data"] for name, found in named("overlays/demo", "Secret").items()}
+    [(file, encoded)] = told["redis-users"].items()
+    rules = base64.b64decode(encoded).decode().splitlines()
+    assert "user default off" in rules
+    for part, content in parts("overlays/demo").items():
+        if part != "simulator":
+            url = urlsplit(environment("overlays/demo", content)["REDIS_URL"])
+            assert (url.username, url.hostname, url.port, url.path) == (part, "redis", 6379, "/0")
+            digest = hashlib.sha256(str(url.password).encode()).hexdigest()
+            assert len([rule for rule in rules if rule.startswith(f"user {part} on #{digest} ")]) == 1
+    pod = pods("overlays/demo")["redis"]
+    [mounted] = [mount["mountPath"] for mount in container(pod)["volumeMounts"] if mount["name"] == "users"]
+    [volume] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "users"]
+    assert volume["secret"]["secretName"] in named("overlays/demo", "Secret")
+    arguments = container(pod)["args"]
+    assert arguments[arguments.index("--aclfile") + 1] == f"{mounted}/{file}"
 
 
 @each_kustomization
