@@ -17,8 +17,8 @@ from market_pulse.metrics import TICK_PUBLISH_S, TICKS_CONFLATED, TICKS_PUBLISHE
 from market_pulse.model import Symbol, Tick
 
 DRAIN_LIMIT_S = 1.0
-BUSY, REST_S = 2, 0.001
-"""If so many have come while others were on their way, more are waited for: a command for one costs as much as for ten."""
+BUSY, REST_S = 6, 0.001
+"""If so many more have come while others were on their way, more are waited for: a command for one costs as much as for ten."""
 
 log = get_logger()
 
