@@ -19,6 +19,7 @@ const SILENT_BEATS = 2.5;
 const LOOK_MS = 1000;
 const ASLEEP_MS = 5000;
 const JUST_OPENED_MS = 1000;
+const NONSENSE: RealtimeError = { code: "bad_data", message: "the gateway sent something else than a message" };
 const BEAT_MS = 15_000;
 const LONGEST_BEAT_MS = 60_000;
 
@@ -67,9 +68,9 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     next?.close();
     next = null;
     carried = asQuery(streamable());
-    if (!carried) return stop();
     if (!watch) lookedAt = Date.now();
     watch ??= setInterval(look, LOOK_MS);
+    if (!carried) return stop();
     if (!current) tellLink();
     if (Date.now() < notBefore) return later(0);
     openedAt = Date.now();
@@ -89,7 +90,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
         handle(source, JSON.parse(event.data));
         if (error?.code === "bad_data") tellLink(null);
       } catch {
-        tellLink({ code: "bad_data", message: "the gateway sent something else than a message" });
+        tellLink(NONSENSE);
       }
     };
     source.addEventListener("hb", () => {
@@ -160,9 +161,8 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     const response = await request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`);
     try {
       for (const ticker of (await response?.json())?.tickers ?? []) take(ticker, at);
-      if (response && symbols.some((symbol) => refused.delete(symbol))) open(); // somebody lists it by now
     } catch {
-      if (!current) tellLink({ code: "bad_data", message: "the gateway sent something else than tickers" });
+      if (!current) tellLink(NONSENSE);
     }
   }
 
@@ -220,13 +220,18 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
     if (next && since(openedAt) > OPEN_WITHIN_MS) lose(next);
     if (!current && since(askedAt) >= POLL_MS && Date.now() >= notBefore) ask(streamable());
-    if (refused.size && since(refusedAt) >= LISTED_AGAIN_MS) ask([...refused]);
+    if (refused.size && since(refusedAt) >= LISTED_AGAIN_MS) {
+      refused.clear(); // somebody may list one by now
+      open();
+    }
   }
 
+  /** Let go of the stream, and of the watch too, unless it will ask for what is refused by now. */
   function stop() {
-    clearInterval(watch);
-    watch = undefined;
-    refused.clear();
+    if (!refused.size) {
+      clearInterval(watch);
+      watch = undefined;
+    }
     current?.close();
     current = null;
     failures = 0;
@@ -244,7 +249,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
           symbol,
           error: { code: "too_many_symbols", message: `a stream carries ${MOST_SYMBOLS} symbols` },
         });
-      if (asQuery(streamable()) === carried) return;
+      if (asQuery(streamable()) === carried && (carried || !watch)) return;
       if (!retry || current || !symbols.length) open(); // else the attempt that is due will ask for what is wanted then
       ask(streamable().filter((symbol) => !known.has(symbol)));
     },

@@ -512,6 +512,36 @@ describe("bad input", () => {
     expect(state("NEW")).toMatchObject({ status: "live", error: null });
   });
 
+  test("a symbol that nobody listed is found again where it is the only one, or others are still unknown", async () => {
+    rest.answer = () => unknownSymbols({ "NEW-USDT": [], "DOGGE-USDT": [] });
+    const end = listen("NEW");
+    const endOther = listen("DOGGE");
+    await pass(20);
+    expect(state("NEW")).toMatchObject({ status: "offline", error: { code: "unknown_symbol" } });
+    expect(FakeEventSource.open).toHaveLength(0);
+    await pass(200_000);
+    expect(FakeEventSource.open).toHaveLength(0);
+    rest.answer = (url) =>
+      url.includes("DOGGE") ? unknownSymbols({ "DOGGE-USDT": [] }) : { body: { tickers: [], missing: [] } };
+    await pass(110_000);
+    expect(FakeEventSource.newest.symbols).toEqual(["NEW-USDT"]);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("NEW-USDT", 1);
+    await pass(20);
+    expect(state("NEW")).toMatchObject({ status: "live", error: null });
+    end();
+    endOther();
+  });
+
+  test("nobody is left to ask for a symbol that nobody lists and nobody wants", async () => {
+    rest.answer = () => unknownSymbols({ "NEW-USDT": [] });
+    const end = listen("NEW");
+    await pass(2000);
+    end();
+    await pass(20);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test("a symbol that only the gateway takes for none does not stop the others", async () => {
     rest.answer = (url) =>
       url.includes(encodeURIComponent("Ä"))
