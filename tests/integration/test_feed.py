@@ -12,6 +12,7 @@ import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection, serve
 
+from aggregator.methodology import source_price
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
@@ -182,6 +183,21 @@ async def test_a_silent_socket_is_given_up_and_data_comes_back(exchange: str, ki
         await played.heal()
         await until(played.fresh("BTC-USDT"))
         await until(lambda: played.state() == "connected")
+
+
+@pytest.mark.parametrize(("exchange", "channel"), [("binance", "bookTicker"), ("bybit", "orderbook.1")])
+async def test_a_deaf_quote_channel_does_not_hold_the_price(
+    monkeypatch: pytest.MonkeyPatch, exchange: str, channel: str
+) -> None:
+    monkeypatch.setattr(book, "SETTLED_MS", 500)
+    monkeypatch.setattr(book, "QUIET_QUOTE_MS", 1_000)
+    async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
+        before = played.ticks[-1].price
+        await played.fault("mute", channel=channel)
+        (await played.http.post("/control/market", json={"symbol": "BTC-USDT", "price": 2 * before})).raise_for_status()
+        await until(lambda: source_price(played.ticks[-1]) > 1.5 * before)
+        await played.heal()
+        await until(lambda: (played.ticks[-1].bid or 0) > 1.5 * before)
 
 
 async def test_a_rarely_traded_symbol_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from market_pulse.feed import book as book_module
 from market_pulse.feed.adapter import Day, Listed, Quote, Trade
 from market_pulse.feed.book import Book, Change
 from market_pulse.model import Symbol
@@ -59,6 +60,29 @@ def test_quotes_of_the_day_count_only_where_there_are_no_others(book: Book) -> N
     tick = book.tick(BTC)
     assert tick is not None
     assert tick.bid is None
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "bound_ms"),
+    [
+        pytest.param(64009.0, 64011.0, book_module.SETTLED_MS, id="the day has quotes"),
+        pytest.param(None, None, book_module.QUIET_QUOTE_MS, id="the day has none"),
+    ],
+)
+def test_a_quote_of_a_channel_gone_deaf_is_dropped(book: Book, bid: float | None, ask: float | None, bound_ms: int) -> None:
+    def quotes_after(ms: int) -> tuple[float | None, float | None]:
+        book.apply(replace(DAY, order=(1000 + ms, 6), trade_id=6, price=64010.0, bid=bid, ask=ask), 1000 + ms)
+        tick = book.tick(BTC)
+        assert tick is not None
+        return tick.bid, tick.ask
+
+    book.apply(QUOTE, 0)
+    book.apply(QUOTE, 1000)  # a repetition is a sign of life
+    assert quotes_after(bound_ms) == (QUOTE.bid, QUOTE.ask)
+    assert quotes_after(bound_ms + 1) == (bid, ask)
+    assert book.apply(replace(QUOTE, order=(6, 9)), 1001 + bound_ms) is Change.OUTDATED, "it lies before what was dropped"
+    assert book.apply(replace(QUOTE, order=(8, 0)), 1002 + bound_ms) is Change.NEW
+    assert quotes_after(bound_ms + 3) == (QUOTE.bid, QUOTE.ask)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_nothing_is_wrong_at_first() -> None:
     ("body", "effects"),
     [
         ({"kind": "mute"}, Effects(mute=True)),
+        ({"kind": "mute", "channel": "bookTicker"}, Effects(mute_channel="bookTicker")),
         ({"kind": "clock", "ms": -5000}, Effects(clock_ms=-5000)),
         ({"kind": "late", "ms": 300}, Effects(late_ms=300, late_share=1.0)),
         ({"kind": "spike", "factor": 1.5}, Effects(factor=1.5)),

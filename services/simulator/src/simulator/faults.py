@@ -35,9 +35,10 @@ class _SymbolFault(_Fault):
 
 
 class Mute(_SymbolFault):
-    """The socket stays open and answers, but no data comes."""
+    """The socket stays open and answers, but no data comes, or none of one channel, by its name on the wire."""
 
     kind: Literal["mute"]
+    channel: str | None = None
 
 
 class Refuse(_Fault):
@@ -186,6 +187,7 @@ class Effects:
     """Everything that is wrong with one symbol on one exchange now."""
 
     mute: bool = False
+    mute_channel: str | None = None
     delist: bool = False
     empty: bool = False
     duplicate: bool = False
@@ -196,6 +198,10 @@ class Effects:
     factor: float = 1.0
     garbage_share: float = 0.0
     varieties: tuple[Variety, ...] | None = None
+
+    def silence(self, channel: str) -> bool:
+        """Return whether nothing comes of a channel."""
+        return self.mute or self.delist or self.mute_channel == channel
 
     def distort(self, listing: Listing) -> Listing:
         """Return the listing as the faulty exchange sees it."""
@@ -311,6 +317,8 @@ def _place(fault: StandingFault) -> tuple[str, str, str | None]:
 
 def _effect(fault: StandingFault) -> dict[str, Any]:
     match fault:
+        case Mute(channel=str(channel)):
+            return {"mute_channel": channel}
         case Clock():
             return {"clock_ms": fault.ms}
         case Late():

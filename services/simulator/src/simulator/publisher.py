@@ -69,7 +69,7 @@ class Publisher:
         if effects is NO_EFFECTS and self._held is None:
             message = topic.channel.build(topic.listing, wall_ms())
             self._write(topic, encode(message), TEXT, topic.subscribers)
-        elif not (effects.mute or effects.delist):
+        elif not effects.silence(topic.channel.name):
             payload, opcode = self._spoil(topic, effects)
             if self._held is None:
                 self._deliver(topic, payload, opcode, effects, topic.subscribers)
@@ -79,7 +79,7 @@ class Publisher:
     def push_to(self, connection: Connection, topic: Topic) -> None:
         """Send a topic's current state to one of its subscribers now."""
         effects = self.effects(topic.listing)
-        if self._held is None and not (effects.mute or effects.delist):
+        if self._held is None and not effects.silence(topic.channel.name):
             topic.sent_s = topic.sent_s or time.monotonic()
             payload, opcode = self._spoil(topic, effects)
             self._deliver(topic, payload, opcode, effects, (connection,))

@@ -63,7 +63,7 @@ class Quote:
 class Day:
     """The 24 h figures of a native symbol with its last price. `order` rises with time; None: not given.
 
-    Its `bid` and `ask` count only where the exchange sends no quotes of their own.
+    Its `bid` and `ask` count only where no quote came lately.
     """
 
     native: str

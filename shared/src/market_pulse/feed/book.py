@@ -16,7 +16,8 @@ NEWER_BY_MS = 5_000  # REST and sockets are served by different machines: a litt
 
 
 FUTURE_MS = 60_000  # an exchange time so far ahead of our clock is no yardstick for those that follow
-SETTLED_MS = 3_000  # a trade older than this is in the 24 h figures, which come each second
+SETTLED_MS = 3_000  # a trade or quote older than this is in the 24 h figures, which come each second
+QUIET_QUOTE_MS = 10_000  # where the 24 h figures have no quote: the exchange sends an unchanged one again after 3 s
 NOTHING: Final[tuple[float, float]] = (-1, -1)  # the order of a channel that has not said anything
 TIE = 2**-10  # added to a time or number below 2**43, a float carries it exactly
 LIVELY_TURNOVER = 1e6  # quote units in 24 h: about twelve dollars a second, where the quote is one
@@ -44,6 +45,7 @@ class _State:
         "price",
         "quote",
         "quote_order",
+        "quoted_ms",
         "received_time_ms",
         "trade_id",
         "traded_ms",
@@ -55,6 +57,7 @@ class _State:
         self.day_received_ms = 0
         self.quote: Quote | None = None
         self.quote_order = NOTHING
+        self.quoted_ms = 0
         self.price = 0.0
         self.trade_id = -1
         self.traded_ms = 0
@@ -75,7 +78,7 @@ class Book:
         if state is None:
             state = self._states[event.native] = _State()
         if type(event) is Quote:
-            change = _apply_quote(state, event)
+            change = _apply_quote(state, event, received_time_ms)
         elif type(event) is Trade:
             change = _apply_trade(state, event, received_time_ms)
         else:
@@ -152,18 +155,22 @@ def _apply_trade(state: _State, trade: Trade, received_time_ms: int) -> Change:
     return NEW
 
 
-def _apply_quote(state: _State, quote: Quote) -> Change:
+def _apply_quote(state: _State, quote: Quote, received_time_ms: int) -> Change:
     known = state.quote
-    if known is not None and not quote.restarted:
+    if known is None:
+        if quote.order < state.quote_order and not quote.restarted:
+            return OUTDATED  # it lies before one that was dropped
+    elif not quote.restarted:
         if quote.order < known.order:
             return OUTDATED
         if quote.order == known.order and quote.bid == known.bid and quote.ask == known.ask:
+            state.quoted_ms = received_time_ms
             return SAME
         if quote.bid_kept or quote.ask_kept:
             bid = known.bid if quote.bid_kept else quote.bid
             ask = known.ask if quote.ask_kept else quote.ask
             quote = replace(quote, bid=bid, ask=ask, bid_kept=False, ask_kept=False)
-    state.quote, state.quote_order = quote, _after(state.quote_order, quote.order)
+    state.quote, state.quote_order, state.quoted_ms = quote, _after(state.quote_order, quote.order), received_time_ms
     return NEW
 
 
@@ -178,6 +185,8 @@ def _apply_day(state: _State, day: Day, received_time_ms: int) -> Change:
     is_ahead = day.exchange_time_ms > received_time_ms + FUTURE_MS
     state.day_order = None if is_ahead else _after(state.day_order, day.order)
     state.day, state.day_received_ms = day, received_time_ms
+    if received_time_ms - state.quoted_ms > (QUIET_QUOTE_MS if day.bid is None else SETTLED_MS):
+        state.quote = None  # its channel may be deaf; the order stays, so that none before it comes back
     if day.trade_id is None:
         state.price = day.price
     elif day.trade_id >= state.trade_id or received_time_ms - state.traded_ms > SETTLED_MS:
