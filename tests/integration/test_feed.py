@@ -17,7 +17,7 @@ from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.feed import book, runner
-from market_pulse.feed.adapter import Adapter, Listed
+from market_pulse.feed.adapter import Adapter, Listed, Rate
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
 from market_pulse.model import Symbol, Tick
@@ -150,6 +150,16 @@ async def test_many_symbols_stay_under_the_limits(exchange: str) -> None:
         played.want(*symbols)
         await until(lambda: len(played.feed.status().reason or "") < 100 and played.feed.status().symbols == 150, 60)
         assert played.feed.status().reconnects == 0
+
+
+async def test_an_allowance_of_requests_that_is_used_up_takes_another_socket() -> None:
+    stingy = replace(OKX, rates=(Rate(2, 1.0), Rate(3, 3600.0, pings_count=False)))
+    async with exchange_feed(stingy, "BTC-USDT") as played:
+        for symbol in ("ETH-USDT", "SOL-USDT", "DOGE-USDT", "PEPE-USDT"):
+            played.want("BTC-USDT", symbol)
+            await until(played.fresh(symbol))
+        assert played.feed.status().reconnects == 0
+        await until(lambda: _topics_name(played, "SOL", expected=False))
 
 
 @pytest.mark.parametrize("exchange", ["bybit", "okx"])

@@ -27,6 +27,7 @@ FIRST_DATA_LIMIT_S = 15.0  # a socket that has not delivered anything yet may be
 QUIET_LIMIT_S = 300.0  # where only rarely traded symbols are carried, silence is no sign of death for so long
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
+MAX_PACE_S = 10.0  # having to wait longer means that an hour's requests are used up: a new socket has its own
 SAMPLE_LENGTH = 200
 
 log = get_logger()
@@ -236,6 +237,8 @@ class Connection:
 
     async def _pace(self) -> None:
         while (delay_s := self._pacer.delay_s(self._clock())) > 0:
+            if delay_s > MAX_PACE_S:
+                self._leave("its allowance of requests is used up")
             await asyncio.sleep(delay_s)
 
     async def _send(self, socket: ClientConnection, text: str, *, ping: bool = False) -> None:
