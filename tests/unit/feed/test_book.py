@@ -167,6 +167,27 @@ def test_is_behind(book: Book) -> None:
     assert not book.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))
 
 
+@pytest.mark.parametrize(
+    ("live", "day", "elsewhere"),
+    [
+        pytest.param(replace(TRADE, trade_id=9), DAY, replace(DAY, trade_id=8), id="trades live"),
+        pytest.param(
+            replace(QUOTE, exchange_time_ms=90_000),
+            replace(DAY, trade_id=None),
+            replace(DAY, trade_id=None, exchange_time_ms=91_000, price=1.0),
+            id="quotes live",
+        ),
+    ],
+)
+def test_figures_gone_deaf_are_noticed_while_other_channels_live(
+    book: Book, live: Quote | Trade, day: Day, elsewhere: Day
+) -> None:
+    book.apply(day, 1000)
+    book.apply(live, 90_000)
+    assert not book.is_behind(day)
+    assert book.is_behind(elsewhere)
+
+
 def order_after(book: Book, *events: Day | Quote | Trade, received_time_ms: int = 2000) -> tuple[float, ...]:
     for event in events:
         book.apply(event, received_time_ms)

@@ -129,14 +129,15 @@ class Book:
         return state.day_received_ms if state and state.day else None
 
     def is_behind(self, day: Day) -> bool:
-        """Return whether the 24 h figures, read elsewhere, show that this book missed something."""
+        """Return whether the 24 h figures, read elsewhere, show that this book missed some; its other channels may live."""
         state = self._states.get(day.native)
-        if state is None:
+        known = state.day if state else None
+        if known is None:
             return True
-        if day.trade_id is not None:
-            return day.trade_id > state.trade_id
-        is_newer = day.exchange_time_ms > (state.exchange_time_ms or 0) + NEWER_BY_MS
-        return is_newer and day.price != state.price  # the time of an answer is not that of a trade
+        if day.trade_id is not None and known.trade_id is not None:
+            return day.trade_id > known.trade_id
+        is_newer = day.exchange_time_ms > known.exchange_time_ms + NEWER_BY_MS
+        return is_newer and day.price != known.price  # the time of an answer is not that of a trade
 
     def is_lively(self) -> bool:
         """Return whether some symbol is traded so much that silence would be suspicious."""
