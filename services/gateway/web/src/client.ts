@@ -210,7 +210,7 @@ export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {
 
   /** Ask for what is wanted when this turn is over: a page mounts, unmounts and remounts many components at once. */
   function supplySoon() {
-    if (supplying === undefined) supplying = setTimeout(supply);
+    if (!supplying) supplying = setTimeout(supply);
   }
 
   function supply() {
@@ -241,7 +241,7 @@ export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {
         return;
     }
     // Once per frame, however much comes. A hidden page has no frames.
-    if (frame === undefined) frame = document.hidden ? setTimeout(settle, HIDDEN_FRAME_MS) : requestAnimationFrame(settle);
+    if (!frame) frame = document.hidden ? setTimeout(settle, HIDDEN_FRAME_MS) : requestAnimationFrame(settle);
   }
 
   /** Bring the states of what has changed up to date, and tell who listens. */

@@ -19,7 +19,7 @@ const SILENT_BEATS = 2.5;
 const LOOK_MS = 1000;
 const ASLEEP_MS = 5000;
 const JUST_OPENED_MS = 1000;
-const NONSENSE: RealtimeError = { code: "bad_data", message: "the gateway sent something else than a message" };
+const NONSENSE: RealtimeError = { code: "bad_data", message: "the gateway does not answer as one" };
 const BEAT_MS = 15_000;
 const LONGEST_BEAT_MS = 60_000;
 
@@ -47,18 +47,19 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
   let retry: ReturnType<typeof setTimeout> | undefined;
   let watch: ReturnType<typeof setInterval> | undefined;
 
-  const streamable = () => wanted.filter((symbol) => !refused.has(symbol)).slice(0, MOST_SYMBOLS);
+  const unrefused = () => wanted.filter((symbol) => !refused.has(symbol));
+  const streamable = () => unrefused().slice(0, MOST_SYMBOLS).sort();
   const asQuery = (symbols: readonly string[]) => encodeURIComponent(symbols.join(","));
   const streamUrl = () => `${baseUrl}/api/realtime?symbols=${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
 
   function tellLink(news: RealtimeError | null = error) {
     error = news;
-    tell({ type: "link", up: current !== null, simulated, error });
+    tell({ type: "link", up: !!current, simulated, error });
   }
 
   /** Pass a ticker on. `heardAt` is when it was surely the newest. */
   function take(ticker: TickerMessage, heardAt: number) {
-    if (!isTicker(ticker)) throw new SyntaxError("not a ticker");
+    if (!isTicker(ticker)) throw new Error();
     tell({ type: "ticker", data: ticker, heardAt });
   }
 
@@ -114,7 +115,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
         take(event.data, heardAt);
         break;
       case "status":
-        if (!isStatus(event.data)) throw new SyntaxError("not a status");
+        if (!isStatus(event.data)) throw new Error();
         tell(event);
         break;
       case "bye": // the server spreads its clients' return over a while
@@ -154,7 +155,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
   }
 
   /** Ask for the newest tickers by REST. */
-  async function ask(symbols: readonly string[]) {
+  async function ask(symbols = streamable()) {
     if (!symbols.length) return;
     const at = Date.now();
     askedAt = at;
@@ -198,7 +199,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     if (asQuery(streamable()) === carried) return;
     failures = 0;
     open();
-    ask(streamable());
+    ask();
   }
 
   /** A page that was asleep finds a backlog of old prices, which look new. Leave it, and begin with a new stream. */
@@ -210,7 +211,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     current = null;
     failures = notBefore = 0;
     open();
-    ask(streamable());
+    ask();
     return true;
   }
 
@@ -219,7 +220,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     if (startedAnew()) return;
     if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
     if (next && since(openedAt) > OPEN_WITHIN_MS) lose(next);
-    if (!current && since(askedAt) >= POLL_MS && Date.now() >= notBefore) ask(streamable());
+    if (!current && since(askedAt) >= POLL_MS && Date.now() >= notBefore) ask();
     if (refused.size && since(refusedAt) >= LISTED_AGAIN_MS) {
       refused.clear(); // somebody may list one by now
       open();
@@ -241,15 +242,15 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
   return {
     want(symbols) {
       const known = new Set(wanted);
-      wanted = [...symbols].sort();
+      wanted = symbols;
       for (const symbol of refused) if (!wanted.includes(symbol)) refused.delete(symbol);
-      for (const symbol of wanted.filter((one) => !refused.has(one)).slice(MOST_SYMBOLS))
+      for (const symbol of unrefused().slice(MOST_SYMBOLS))
         tell({
           type: "refused",
           symbol,
-          error: { code: "too_many_symbols", message: `a stream carries ${MOST_SYMBOLS} symbols` },
+          error: { code: "too_many_symbols", message: `more than ${MOST_SYMBOLS} symbols` },
         });
-      if (asQuery(streamable()) === carried && (carried || !watch)) return;
+      if (asQuery(streamable()) === carried && symbols.length) return;
       if (!retry || current || !symbols.length) open(); // else the attempt that is due will ask for what is wanted then
       ask(streamable().filter((symbol) => !known.has(symbol)));
     },
@@ -261,7 +262,7 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
         failures = notBefore = 0;
         open();
       }
-      ask(streamable());
+      ask();
     },
   };
 }

@@ -2,6 +2,8 @@
  * One stream for all tabs of an origin. Whoever holds a Web Lock has the stream and passes on what it says; the others say
  * what they want. When the holder goes, the browser gives the lock to the next; a holder that was put to sleep is robbed.
  *
+ * A tab whose symbols find no room in it, beside those of the holder and of older tabs, has a stream of its own.
+ *
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
 import { openStream, since } from "./stream.ts";
@@ -25,7 +27,7 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
   const name = ["market-pulse.v1", baseUrl, apiKey].join(" "); // with another key there is another answer
   try {
     new BroadcastChannel(name).close();
-    if (!locks) throw new Error("no locks");
+    if (!locks) throw new Error();
   } catch {
     return openStream(baseUrl, tell, apiKey); // some browsers have channels, but none for pages without cookies
   }
@@ -35,7 +37,7 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
   let presence = new AbortController(); // ends when it does not any more
   let present = false;
   let term = new AbortController(); // ends when its turn to hold the stream, or its wait for that, does
-  let stream: Feed | null = null; // there while this tab holds the lock
+  let stream: Feed | null = null; // there while this tab holds the lock, or has its own and takes no part
   const others = new Map<string, readonly string[]>();
   const known = new Map<string, News>(); // the newest of each kind, for who joins
   let heardAt = 0;
@@ -86,8 +88,13 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
       else sayWants();
     } else if ("news" in said) {
       if (stream) return; // from a robbed one that does not know it yet
+      const { news } = said;
+      if (news.type === "refused" && news.error.code === "too_many_symbols" && wanted.includes(news.symbol)) {
+        part();
+        return open();
+      }
       heardAt = Date.now();
-      tell(said.news);
+      tell(news);
     } else if (!stream) return;
     else if ("wake" in said) stream.wake(said.wake);
     else serve(said.tab, said.wants);
@@ -105,13 +112,17 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
     for (const news of known.values()) say({ news });
   }
 
+  function open() {
+    const mine = openStream(baseUrl, (news) => stream === mine && passOn(news), apiKey); // afterwards it has no say
+    stream = mine;
+    supplySoon();
+  }
+
   function seek(steal = false) {
     term.abort();
     term = new AbortController();
     const held = () => {
-      const mine = openStream(baseUrl, (news) => stream === mine && passOn(news), apiKey); // afterwards it has no say
-      stream = mine;
-      supplySoon();
+      open();
       say("who");
     };
     const robbed = () => {
@@ -173,8 +184,8 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
     want(symbols) {
       wanted = symbols;
       if (!symbols.length) return part();
-      if (!channel) join();
-      else if (stream) supplySoon();
+      if (stream) supplySoon();
+      else if (!channel) join();
       else sayWants();
     },
     wake(anew) {

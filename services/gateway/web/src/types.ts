@@ -96,7 +96,7 @@ export type News =
 
 /** Where prices come from. */
 export interface Feed {
-  /** Carry exactly these symbols from now on; none: let go of everything. */
+  /** Carry exactly these symbols from now on, the first of them if they are too many; none: let go of everything. */
   want(symbols: readonly string[]): void;
   /** Look again at once: the page was asleep or without a network, or somebody asks for it. */
   wake(anew: boolean): void;

@@ -256,6 +256,33 @@ test("many tabs that come at once cost few streams", async () => {
   expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT"]);
 });
 
+test("a tab whose symbols find no room beside the others' has its own stream, and breaks nobody's", async () => {
+  const many = (letter: string) => Array.from({ length: 60 }, (_, number) => `${letter}${number}`);
+  const speak = async () => {
+    for (const source of FakeEventSource.open) source.connect();
+    for (const source of FakeEventSource.open) for (const symbol of source.symbols) source.tick(symbol, 2);
+    await pass(50);
+  };
+  const streams = () => FakeEventSource.open.map((source) => source.symbols.length).sort();
+  for (const symbol of many("B")) listen(0, symbol);
+  await pass(50);
+  await speak();
+  for (const symbol of many("A")) listen(1, symbol);
+  await pass(100);
+  await speak();
+  expect(new Set(many("B").map((symbol) => state(0, symbol).status))).toEqual(new Set(["live"]));
+  expect(new Set(many("A").map((symbol) => state(1, symbol).status))).toEqual(new Set(["live"]));
+  expect(streams()).toEqual([60, 60]);
+  listen(2, "A1"); // for which there is room
+  await pass(100);
+  await speak();
+  expect(state(2, "A1").status).toBe("live");
+  expect(streams()).toEqual([60, 61]);
+  tab(1).close();
+  await pass(100);
+  expect(streams()).toEqual([61]);
+});
+
 test("a quiet stream is no reason to rob the tab that has it", async () => {
   listen(0, "BTC");
   await pass(30);
