@@ -13,7 +13,7 @@ from market_pulse.model import Symbol
 
 from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
 from .demand import Demand
-from .errors import FeedError, FeedRefused
+from .errors import FeedError, FeedLost, FeedRefused
 from .rest import RestClient
 from .runner import Feed
 from .settings import IngestSettings
@@ -22,6 +22,8 @@ DEMAND_INTERVAL_S = 1.0
 FIRST_LISTING_LIMIT_S = 5.0
 REPUBLISH_LISTING_S = 10.0  # so that a Redis that lost its memory knows the listing again soon
 FIRST_DATA_S = 5.0
+HTTP_FAILURE = 500
+RETRY_REST_S = 10.0  # after a timeout or a failure of the exchange
 
 log = get_logger()
 
@@ -53,7 +55,8 @@ class Carrier:
         self._listing_tried = asyncio.Event()
         self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
         self._since_ms: dict[str, int] = {}
-        self._checked_ms: dict[str, int] = {}
+        self._checked_ms: dict[str, float] = {}
+        self._checked_book = feed.book
         self._turned_away: frozenset[Symbol] = frozenset()
         self._ask_rest_after_s = 0.0  # when the exchange asked us to wait
 
@@ -174,15 +177,25 @@ class Carrier:
                 try:
                     self._judge(native, await self._rest.ticker(native))
                 except FeedError as failed:
-                    if isinstance(failed, FeedRefused):
-                        wait_s = failed.retry_after_s or self._settings.quiet_symbol_s
-                        self._ask_rest_after_s = asyncio.get_running_loop().time() + wait_s
+                    if isinstance(failed, FeedLost):
+                        self._ask_later(native, failed)
                     log.debug("quiet symbol not checked", exchange=self._adapter.exchange, native=native, cause=str(failed))
+
+    def _ask_later(self, native: str, failed: FeedLost) -> None:
+        """Ask about a symbol again soon, and about any as soon as an exchange that refuses wants to be asked."""
+        quiet_s = self._settings.quiet_symbol_s
+        self._checked_ms[native] = now_ms() - 1000 * (quiet_s - min(quiet_s, RETRY_REST_S))
+        if isinstance(failed, FeedRefused):
+            wait_s = failed.retry_after_s or (RETRY_REST_S if failed.status >= HTTP_FAILURE else quiet_s)
+            self._ask_rest_after_s = asyncio.get_running_loop().time() + wait_s
 
     def _quiet_symbol(self) -> str | None:
         """Return one symbol that has been silent for too long while a socket is open, and was not checked lately."""
         if self._feed.age_s < FIRST_DATA_S or asyncio.get_running_loop().time() < self._ask_rest_after_s:
             return None
+        if self._feed.book is not self._checked_book:  # what REST told was told to another
+            self._checked_book = self._feed.book
+            self._checked_ms.clear()
         now = now_ms()
         quiet_ms = self._settings.quiet_symbol_s * 1000
         for native, since_ms in self._since_ms.items():

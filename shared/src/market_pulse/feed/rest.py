@@ -42,6 +42,16 @@ class RestClient:
         return read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
 
     async def _get(self, path: str) -> bytes:
+        """Ask an address, and where it does not serve this place at once the next, until all have refused."""
+        for _ in self._base_urls[1:]:
+            try:
+                return await self._get_once(path)
+            except FeedRefused as refused:
+                if not refused.blocked:
+                    raise
+        return await self._get_once(path)
+
+    async def _get_once(self, path: str) -> bytes:
         base_url = self._base_urls[self._failures % len(self._base_urls)]
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):

@@ -1,0 +1,102 @@
+"""What an ingest asks REST for, against the simulator: several addresses, and the first price of a symbol that its socket is silent about."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from ingest_binance.adapter import ADAPTER as BINANCE
+from ingest_okx.adapter import ADAPTER as OKX
+from market_pulse.bus import open_bus
+from market_pulse.feed import carrier
+from market_pulse.feed.carrier import Carrier
+from market_pulse.feed.errors import FeedRefused
+from market_pulse.feed.rest import RestClient
+from market_pulse.feed.runner import Feed
+from market_pulse.feed.settings import IngestSettings
+from market_pulse.model import Symbol, Tick
+from simulator.app import Running, serving
+from simulator.faults import read_fault
+from simulator.settings import Settings
+from support.redis_server import RedisServer
+from support.waiting import until
+
+REFUSED = b'{"exchange": "*", "kind": "refuse", "status": 451}'
+FAILING = b'{"exchange": "okx", "kind": "refuse", "status": 503}'
+SILENT = b'{"exchange": "okx", "kind": "mute", "symbol": "ETH-USDT"}'
+CUT = b'{"exchange": "okx", "kind": "cut"}'
+
+
+def url(simulator: Running) -> str:
+    return f"http://{simulator.host}:{simulator.port}"
+
+
+async def test_an_address_that_refuses_this_place_gives_way_to_the_next_at_once() -> None:
+    async with (
+        serving(Settings(port=0)) as first,
+        serving(Settings(port=0)) as second,
+        RestClient(BINANCE, url(first), url(second)) as rest,
+    ):
+        first.engine.inject(read_fault(REFUSED))
+        assert await rest.listing()
+        second.engine.inject(read_fault(REFUSED))
+        with pytest.raises(FeedRefused, match="451"):
+            await rest.listing()
+
+
+@dataclass
+class Ingest:
+    """A feed of BTC and ETH from OKX, whose socket is silent about ETH."""
+
+    simulator: Running
+    ticks: list[Tick] = field(default_factory=list)
+
+    def has(self, symbol: str, after: int = 0) -> bool:
+        return any(tick.symbol == symbol for tick in self.ticks[after:])
+
+
+@contextlib.asynccontextmanager
+async def ingest(server: RedisServer) -> AsyncIterator[Ingest]:
+    async def release(_: Symbol) -> None:
+        pass
+
+    async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus, RestClient(OKX, url(simulator)) as rest:
+        simulator.engine.inject(read_fault(SILENT))
+        running = Ingest(simulator)
+        ws_url = url(simulator).replace("http", "ws") + OKX.ws_path
+        feed = Feed(OKX, (ws_url,), running.ticks.append, blocked_retry_s=300, max_age_s=None)
+        settings = IngestSettings(redis_url=SecretStr(server.url), symbols=(Symbol("BTC-USDT"), Symbol("ETH-USDT")))
+        task = asyncio.create_task(Carrier(OKX, settings, bus, rest, feed, release).run())
+        try:
+            await until(lambda: running.has("BTC-USDT"))
+            yield running
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrier, "FIRST_DATA_S", 1.0)
+    monkeypatch.setattr(carrier, "RETRY_REST_S", 1.0)
+
+
+async def test_a_first_price_that_rest_did_not_have_is_asked_for_again_soon(server: RedisServer) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with ingest(server) as running:
+            running.simulator.engine.inject(read_fault(FAILING))
+            await until(lambda: any(one["event"] == "quiet symbol not checked" for one in logs))
+            running.simulator.engine.faults.clear(kind="refuse")
+            await until(lambda: running.has("ETH-USDT"))
+
+
+async def test_after_a_reconnect_the_first_price_is_asked_for_at_once(server: RedisServer) -> None:
+    async with ingest(server) as running:
+        await until(lambda: running.has("ETH-USDT"))
+        before = len(running.ticks)
+        running.simulator.engine.inject(read_fault(CUT))
+        await until(lambda: running.has("BTC-USDT", before) and running.has("ETH-USDT", before))
