@@ -3,7 +3,8 @@
 import orjson
 import pytest
 
-from cli.bus_tail import Message, objects_of
+from cli import bus_tail
+from cli.bus_tail import Message, Waiting, objects_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,29 @@ from cli.bus_tail import Message, objects_of
 )
 def test_objects_of(message: Message, lines: list[bytes]) -> None:
     assert [orjson.dumps(one) for one in objects_of(message)] == lines
+
+
+@pytest.mark.parametrize(
+    ("events", "read"),
+    [
+        pytest.param("ab", [("a", 0), ("b", 0)], id="all"),
+        pytest.param("abcde", [("c", 2), ("d", 0), ("e", 0)], id="the oldest go"),
+        pytest.param("a!b", [("a", 0), ("b", -1)], id="a gap is told where it is"),
+        pytest.param("!abcd", [("b", -1), ("c", 0), ("d", 0)], id="a gap before the oldest, which goes"),
+        pytest.param("abc!d", [("b", 1), ("c", 0), ("d", -1)], id="a gap after the oldest, which goes"),
+        pytest.param("!abcdefg", [("e", -1), ("f", 0), ("g", 0)], id="nobody knows how many, and four more"),
+        pytest.param("ab!cdefg", [("e", -1), ("f", 0), ("g", 0)], id="two, nobody knows how many, and two more"),
+    ],
+)
+async def test_what_a_slow_reader_missed_is_told(
+    monkeypatch: pytest.MonkeyPatch, events: str, read: list[tuple[str, int]]
+) -> None:
+    """Of messages a, b, … and lost connections, in a queue for three."""
+    monkeypatch.setattr(bus_tail, "MAX_WAITING", 3)
+    waiting = Waiting()
+    for event in events:
+        if event == "!":
+            waiting.mark_gap()
+        else:
+            waiting.put(event, b"{}")
+    assert [(message.channel, message.missed) for message in [await waiting.get() for _ in read]] == read

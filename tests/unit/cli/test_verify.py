@@ -88,7 +88,8 @@ def test_numbers_go_up_and_what_was_not_seen_is_counted() -> None:
 
 
 def test_after_a_gap_nothing_is_expected_of_what_came_before() -> None:
-    assert not heard(replace(TICK, price=5.0), TICKER, missed=-1).verdict.wrong
+    verdict = heard(replace(TICK, price=5.0), TICKER, missed=-1).verdict
+    assert (verdict.wrong, verdict.gaps) == ([], 1)
 
 
 def test_nothing_checked_is_not_well() -> None:

@@ -25,41 +25,61 @@ class Message(NamedTuple):
     missed: int = 0
 
 
+class Waiting:
+    """Messages that wait for their reader, and what was lost between them."""
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
+        self._missed = 0  # before the first that waits
+        self._gap = 0  # before the next that is added
+
+    def put(self, channel: str, data: bytes) -> None:
+        """Add a message. Where there is no room the oldest goes."""
+        if self._messages.full():
+            gone = self._messages.get_nowait()
+            self._missed = -1 if -1 in (self._missed, gone.missed) else self._missed + 1
+        self._messages.put_nowait(Message(channel, data, self._gap))
+        self._gap = 0
+
+    def mark_gap(self) -> None:
+        """Note that nobody knows how many were lost before the next that is added."""
+        self._gap = -1
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        while not self._messages.empty():
+            self._messages.get_nowait()
+
+    async def get(self) -> Message:
+        """Return the next message, once there is one."""
+        message = await self._messages.get()
+        lost, self._missed = self._missed, 0
+        return message._replace(missed=message.missed or lost)
+
+
 async def messages(redis_url: str, patterns: Sequence[str]) -> AsyncGenerator[Message]:
     """Yield messages of channels and patterns, over as many connections as it takes.
 
     Raises:
         BusError: Redis cannot be reached at the start, or refuses these subscriptions.
     """
-    waiting: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
-    missed = 0
-
-    def on_message(channel: str, data: bytes) -> None:
-        nonlocal missed
-        if waiting.full():
-            waiting.get_nowait()
-            missed += 1
-        waiting.put_nowait(Message(channel, data))
+    waiting = Waiting()
 
     async def on_subscribed(resync: bool) -> None:
-        nonlocal missed
         if resync:
-            missed = -1
+            waiting.mark_gap()
 
     async with open_bus(redis_url) as bus:
         await bus.ping()
-        subscriber = Subscriber(bus.client, on_message, on_subscribed)
+        subscriber = Subscriber(bus.client, waiting.put, on_subscribed)
         await subscriber.subscribe(*(pattern for pattern in patterns if not _is_pattern(pattern)))
         await subscriber.subscribe_patterns(*filter(_is_pattern, patterns))
         await subscriber.attempt()
-        while not waiting.empty():  # between this and the subscription that lasts something may be missed
-            waiting.get_nowait()
+        waiting.clear()  # between this and the subscription that lasts something may be missed
         reading = asyncio.create_task(subscriber.run())
         try:
             while True:
-                message = await waiting.get()
-                lost, missed = missed, 0
-                yield message._replace(missed=lost)
+                yield await waiting.get()
         finally:
             reading.cancel()
 

@@ -27,12 +27,16 @@ MAX_SHOWN = 20
 
 @dataclass(slots=True)
 class Verdict:
-    """What was seen so far. `wrong` has one line for each ticker that does not add up."""
+    """What was seen so far. `wrong` has one line for each ticker that does not add up.
+
+    `missed` are the tickers whose number was passed over; what the `gaps` in the subscription cost comes on top.
+    """
 
     ticks: int = 0
     tickers: int = 0
     held: int = 0
     missed: int = 0
+    gaps: int = 0
     unreadable: int = 0
     misplaced: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -50,12 +54,11 @@ class Verifier:
         self.verdict = Verdict()
         self._heard: dict[tuple[str, Symbol], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT_TICKS))
         self._seq: dict[Symbol, int] = {}
-        self._gap = False
 
     def take(self, message: Message) -> list[str]:
         """Take a message in; return what is wrong with it."""
         if message.missed:  # numbers jump, and the ticks of what comes next may not have been seen
-            self._gap = True
+            self.verdict.gaps += 1
             self._seq.clear()
             self._heard.clear()
         try:
@@ -167,7 +170,8 @@ def _say(output: Output, problem: str) -> None:
 def _sum_up(output: Output, verdict: Verdict) -> None:
     if output.json:
         facts = {
-            name: getattr(verdict, name) for name in ("ticks", "tickers", "held", "missed", "unreadable", "misplaced", "well")
+            name: getattr(verdict, name)
+            for name in ("ticks", "tickers", "held", "missed", "gaps", "unreadable", "misplaced", "well")
         }
         output.object({"type": "summary", **facts, "wrong": len(verdict.wrong)})
         return
@@ -180,4 +184,5 @@ def _sum_up(output: Output, verdict: Verdict) -> None:
         f"{mark}: {verdict.tickers} tickers recomputed ({verdict.held} of them held or without a price), "
         f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, "
         f"{verdict.misplaced} on a channel that is not theirs, {verdict.missed} not seen"
+        + (f", more of them in {verdict.gaps} gaps" if verdict.gaps else "")
     )
