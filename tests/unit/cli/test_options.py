@@ -17,3 +17,11 @@ def test_what_is_no_url_of_a_bus_is_refused(command: str, redis_url: str) -> Non
     assert ended.exit_code == 2
     assert "URL of a bus" in ended.output
     assert not any(part in ended.output for part in ("sec", "ret"))
+
+
+@pytest.mark.parametrize("url", ["http://[zz]", "http://gateway:port", "http://gate way:8080/\n"])
+@pytest.mark.parametrize("command", ["watch BTC", "watch BTC --json", "status"])
+def test_what_is_no_url_of_a_gateway_is_refused(command: str, url: str) -> None:
+    ended = CliRunner().invoke(app, [*command.split(), "--url", url])
+    assert ended.exit_code == 2
+    assert "URL of a gateway" in ended.output

@@ -164,6 +164,8 @@ def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise
+    except httpx.InvalidURL as wrong:
+        raise typer.BadParameter(f"not the URL of a gateway: {wrong}") from wrong
     except httpx.HTTPError as failed:
         where = getattr(failed, "_request", None)  # `request` raises where there is none
         typer.echo(f"market-pulse: {f'{where.url}: ' if where else ''}{str(failed) or type(failed).__name__}", err=True)
