@@ -10,6 +10,8 @@ local gone, joined = redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms), 0
 if ARGV[2] == '0' then
   gone = gone + redis.call('ZREM', KEYS[1], ARGV[1])
 else
+  -- All stay members for equally long: who is one for longer has beaten before the clock was set back, and may be dead.
+  gone = gone + redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now_ms + ARGV[2]), '+inf')
   joined = redis.call('ZADD', KEYS[1], now_ms + ARGV[2], ARGV[1])
 end
 local state = redis.call('HMGET', KEYS[2], 'epoch', 'since')

@@ -53,7 +53,8 @@ class Place:
     def owns(self, symbol: Symbol) -> bool:
         return symbol in self._symbols
 
-    async def adopted(self) -> None:
+    async def adopted(self, refused: int) -> None:
+        assert self.epoch == refused
         self.epoch = self._bus.epoch
 
 

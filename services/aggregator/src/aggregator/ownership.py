@@ -33,7 +33,7 @@ BEAT_S = 0.4
 EXPIRY_MS = 1_200
 """A copy that is killed is missed after this and a beat at most."""
 SETTLE_MS = 2_000
-"""For so long after a server lost its memory, the copies are expected back: until then nobody takes over what another had."""
+"""For so long after a server was away from all, the copies are expected back: until then nobody takes over what another had."""
 SILENT_AFTER_S = 5.0
 LEAVE_LIMIT_S = 1.0
 BATCH = 500
@@ -71,11 +71,12 @@ class Ownership:
         self._moved = moved
         self._members: tuple[str, ...] = ()
         self._age_ms = 0
-        self._memory_lost = False
+        self._settled_at_ms = 0  # by the group's age
         self._settling = False
         self._earlier_members: tuple[str, ...] = ()  # while settling: those of before
         self._owned: dict[Symbol, bool] = {}  # of this epoch, as far as asked for
         self._missed_beats = 0
+        self._slept = False  # for longer than a lease, before the beats that are missed
         self._wake = asyncio.Event()
         self._adopted = asyncio.Event()
         self._heard_s = time.monotonic()
@@ -115,8 +116,10 @@ class Ownership:
         """Beat at once: somebody said that the members have changed."""
         self._wake.set()
 
-    async def adopted(self) -> None:
-        """Wait until the members are known anew, but no longer than a beat takes."""
+    async def adopted(self, refused: int) -> None:
+        """Wait until another epoch than the one that was refused is known, but no longer than a beat takes."""
+        if self.epoch != refused:
+            return
         self._adopted.clear()
         self.look_again()
         with contextlib.suppress(TimeoutError):
@@ -131,14 +134,23 @@ class Ownership:
         return None
 
     async def _beat(self) -> None:
+        if not self._missed_beats:
+            self._slept = time.monotonic() - self._heard_s > EXPIRY_MS / 1000
         membership = await self._bus.beat(AGGREGATORS, self.me, EXPIRY_MS)
         # A server is younger than it was, or one that we had to wait for is very young: others may be on their way back to it.
-        if membership.age_ms < self._age_ms or (not self.epoch and self._missed_beats):
-            self._memory_lost = True
+        has_forgotten = membership.age_ms < self._age_ms or (not self.epoch and self._missed_beats > 0)
+        if has_forgotten:
+            self._settled_at_ms = SETTLE_MS
+            if self.epoch and self._slept:  # others went on with what was ours, and how far they came nobody can tell us
+                for state in self._market:
+                    state.seq = 0
+        elif membership.joined and self.epoch and self._missed_beats:
+            # It was away for longer than a lease, perhaps for all. A replica that is the master now may know less than they do.
+            self._settled_at_ms = membership.age_ms + SETTLE_MS
         self._age_ms = membership.age_ms
         self._heard_s, self._missed_beats = time.monotonic(), 0
-        settling = self._memory_lost and membership.age_ms < SETTLE_MS
-        if membership.joined and not settling:
+        settling = 0 <= membership.age_ms < self._settled_at_ms
+        if membership.joined and not (has_forgotten and settling):
             self._disown()
         if (membership.epoch, settling) != (self.epoch, self._settling):
             await self._adopt(membership, settling=settling)

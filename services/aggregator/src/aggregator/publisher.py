@@ -64,11 +64,12 @@ class Publisher:
         try:
             while True:
                 await self._until_due()
+                epoch = self._ownership.epoch
                 try:
                     await self._publish(self._schedule.due(time.monotonic(), MAX_BATCH))
                 except MembersChangedError:
                     FENCED.inc()
-                    await self._ownership.adopted()
+                    await self._ownership.adopted(epoch)
                 except BusError as failed:
                     await self._recover(failed)
         except asyncio.CancelledError:
