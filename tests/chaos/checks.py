@@ -15,6 +15,11 @@ WORTH_DISPUTE = 2 * CLAMP
 SLACK_MS = 2_000
 """For this machine, which runs all of it and the watchers too, and for the gateway's look at what has become old, each second."""
 LIVE_FOR_MS = STALE_AFTER_MS + SLACK_MS
+TAKEOVER_S = (2_000 + SLACK_MS) / 1000
+"""So long a symbol may be silent on the bus when one of several aggregators dies."""
+MIXED_S = 4.5
+"""A tick that is behind the last one in something is published if nothing else was for five seconds, by Redis's clock."""
+RESTAMPED_MS = 1_000  # of two copies the second may have received a moment earlier
 HANGS_FOR_MS = 8_000 + SLACK_MS
 """So long the edge takes to cut the streams of a gateway that hangs, which itself cannot say that its prices are old."""
 LIE_LINGERS_MS = 5_000  # what was said meanwhile may be delayed by another fault
@@ -84,7 +89,7 @@ def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: li
 
 
 class Numbers:
-    """The numbers of each symbol's tickers, as one connection tells them. They never go back.
+    """The numbers of each symbol's tickers, as one connection tells them. They never go back, nor does the time of the price.
 
     On the bus (`contiguous`) none is missing. On a stream some may be, since it tells the newest, and the last may come again:
     when it has become old, or after a resync.
@@ -93,6 +98,7 @@ class Numbers:
     def __init__(self, *, contiguous: bool) -> None:
         self._contiguous = contiguous
         self._last: dict[str, int] = {}
+        self._made_ms: dict[str, int] = {}
         self._interrupted: set[str] = set()
 
     def interrupted(self) -> None:
@@ -104,6 +110,9 @@ class Numbers:
         symbol, seq = ticker["symbol"], ticker["seq"]
         last = self._last.get(symbol)
         self._last[symbol] = seq
+        made_ms, self._made_ms[symbol] = self._made_ms.get(symbol, 0), ticker["aggregatedTime"]
+        if ticker["aggregatedTime"] < made_ms:  # who was asleep has published late
+            return f"number {seq} was made {made_ms - ticker['aggregatedTime']} ms before the one before it"
         interrupted = symbol in self._interrupted
         self._interrupted.discard(symbol)
         if last is None or seq == last + 1:
@@ -114,3 +123,37 @@ class Numbers:
             may_repeat = not self._contiguous and (interrupted or ticker["quality"] not in LIVE)
             return None if may_repeat else f"number {seq} twice"
         return f"number {seq} after {last}" if self._contiguous and not interrupted else None
+
+
+class Line:
+    """The ticks of each channel, as one connection tells them: whatever the copies of an ingest say, none comes twice or late."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[dict[str, Any], float]] = {}
+        self._received_ms: dict[str, int] = {}
+
+    def interrupted(self) -> None:
+        """Note that messages may have been missed."""
+        self._last.clear()
+        self._received_ms.clear()
+
+    def wrong(self, channel: str, tick: dict[str, Any], now_s: float) -> str | None:
+        """Take the next tick; say what is wrong with it beside the one before."""
+        content = {name: value for name, value in tick.items() if name not in {"receivedTime", "publishedTime"}}
+        before, before_s = self._last.get(channel, ({}, now_s))
+        self._last[channel] = content, now_s
+        self._received_ms[channel] = max(self._received_ms.get(channel, 0), tick["receivedTime"])
+        if content == before:
+            return f"the same tick twice: {tick}"
+        known, order = before.get("order"), content.get("order")
+        if known and order and now_s - before_s < MIXED_S and any(new < old for new, old in zip(order, known, strict=False)):
+            return f"order {order} after {known}"
+        return None
+
+    def unheard(self, ticker: dict[str, Any]) -> Iterator[str]:
+        """Say of which sources a ticker tells something younger than all that came of them."""
+        for source in ticker["sources"]:
+            heard_ms = self._received_ms.get(f"ticks:{source['exchange']}:{ticker['symbol']}")
+            said_ms = ticker["aggregatedTime"] - source["ageMs"]
+            if heard_ms is not None and said_ms > heard_ms + RESTAMPED_MS:
+                yield f"{source['exchange']} of {said_ms}, {said_ms - heard_ms} ms younger than its newest tick"

@@ -22,6 +22,8 @@ PART_FAULTS: Final[Mapping[str, Place]] = {
 }
 REDIS_FAULTS: Final = ("restarted", "killed", "frozen", "connections cut", "buffers cut")
 
+LOSES_SUBSCRIBERS: Final = frozenset(REDIS_FAULTS) - {"frozen"}  # frozen for as short as here, it is waited for
+
 _KINDS_AT: Final[Mapping[str, Place]] = {
     "nested_errors": ("binance",),
     "server_shutdown": ("binance",),

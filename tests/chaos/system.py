@@ -78,10 +78,10 @@ class System:
             await self._fail_part(fault, names if fault.copy == ALL else [names[fault.copy]])
 
     async def ended_by_themselves(self) -> list[str]:
-        """Name the containers that the engine had to start again."""
+        """Name the containers that the engine had to start again since they were started by hand."""
         known = await asyncio.to_thread(self.demo.containers)
         return [
-            one["Name"]
+            f"{one['Name']} has ended by itself, out of memory: {one['State']['OOMKilled']}, restarts: {one['RestartCount']}"
             for containers in known.values()
             for one in containers
             if one["RestartCount"] or one["State"]["OOMKilled"] or not one["State"]["Running"]

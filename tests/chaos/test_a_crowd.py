@@ -18,6 +18,8 @@ from support.compose import Deployment, deployed, on_containers
 from support.waiting import until
 from support.watching import Crowd, crowd
 
+from .checks import LIVE_FOR_MS
+
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "0"))
 GATEWAYS = 4
 MAX_AGE_S = 90
@@ -59,6 +61,7 @@ async def told(watching: Crowd, what: str, since_s: float) -> dict[str, Any]:
     await until(watching.live, STEP_LIMIT_S)
     seen = watching.seen()
     print(f"\n{what}: {time.monotonic() - since_s:.0f} s,", seen, "spread", sorted(watching.spread().values()), flush=True)
+    assert seen["gap_s"] * 1000 < LIVE_FOR_MS, "longer, and a tile would have become stale by itself"
     return seen
 
 

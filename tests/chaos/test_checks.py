@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .checks import HARD_AGE_MS, LIE_LINGERS_MS, LIVE_FOR_MS, Lie, Numbers, wrongs_of
+from .checks import HARD_AGE_MS, LIE_LINGERS_MS, LIVE_FOR_MS, MIXED_S, RESTAMPED_MS, Lie, Line, Numbers, wrongs_of
 from .schedule import EXCHANGE_FAULTS, INGESTS, KINDS_OF_SIMULATOR, PART_FAULTS, REDIS_FAULTS, pairs, schedule, seconds_of
 
 COPIES = {**dict.fromkeys(INGESTS, 2), "aggregator": 3, "gateway": 3}
@@ -122,3 +122,47 @@ def test_numbers(contiguous: bool, told: list[Any], wrong: str | None) -> None:
             changes = {"seq": 3, "quality": "stale"} if one == "stale" else {"seq": one}
             found += filter(None, [numbers.wrong(ticker(**changes))])
     assert (wrong in found[0]) if wrong else not found
+
+
+def test_a_ticker_that_was_made_before_the_last_one_is_seen() -> None:
+    numbers = Numbers(contiguous=True)
+    assert numbers.wrong(ticker(seq=1)) is None
+    assert numbers.wrong(ticker(seq=2, aggregatedTime=NOW_MS - 4000)) == "number 2 was made 4000 ms before the one before it"
+    assert numbers.wrong(ticker(seq=3)) is None
+
+
+def tick(price: float, *order: int, received_ms: int = NOW_MS) -> dict[str, Any]:
+    return {"price": price, "order": list(order), "receivedTime": received_ms, "publishedTime": received_ms}
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        pytest.param([(tick(1.0, 1, 1), 0), (tick(1.1, 2, 1), 1)], None, id="one after the other"),
+        pytest.param([(tick(1.0, 1, 1), 0), (tick(1.0, 1, 1, received_ms=NOW_MS + 9), 1)], "twice", id="twice"),
+        pytest.param([(tick(1.0, 1), 0), (tick(1.1, 2), 1), (tick(1.0, 1), 2)], "[1] after [2]", id="a copy that is late"),
+        pytest.param([(tick(1.0, 3, 1), 0), (tick(1.1, 2, 2), 1)], "[2, 2] after [3, 1]", id="ahead and behind"),
+        pytest.param([(tick(1.0, 3, 1), 0), (tick(1.1, 2, 2), MIXED_S)], None, id="after a silence"),
+        pytest.param([(tick(1.0), 0), (tick(1.1), 1)], None, id="without an order"),
+        pytest.param([(tick(1.0, 3), 0), "interrupted", (tick(1.0, 2), 1)], None, id="when some may be missing"),
+    ],
+)
+def test_a_line_of_ticks(told: list[Any], wrong: str | None) -> None:
+    line = Line()
+    found: list[str] = []
+    for one in told:
+        if one == "interrupted":
+            line.interrupted()
+        else:
+            found += filter(None, [line.wrong("ticks:okx:BTC-USDT", *one)])
+    assert (wrong in found[0]) if wrong else not found
+
+
+def test_a_source_that_is_younger_than_its_ticks_is_seen() -> None:
+    line = Line()
+    line.wrong("ticks:okx:BTC-USDT", tick(100.0, 1, received_ms=NOW_MS - 5000), 0)
+    honest, other = source("okx", 100.0, ageMs=5000 - RESTAMPED_MS), source("bybit", 100.0)
+    assert list(line.unheard(ticker(honest, other))) == []
+    [wrong] = line.unheard(ticker(source("okx", 100.0, ageMs=100), other))
+    assert "okx" in wrong
+    assert "4900 ms younger" in wrong

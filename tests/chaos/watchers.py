@@ -18,7 +18,7 @@ from httpx_sse import EventSource, SSEError
 from market_pulse.bus import open_bus
 from market_pulse.subscriber import Subscriber
 
-from .checks import HANGS_FOR_MS, LIVE, LIVE_FOR_MS, Lie, Numbers, wrongs_of
+from .checks import HANGS_FOR_MS, LIVE, LIVE_FOR_MS, Lie, Line, Numbers, wrongs_of
 from .system import System, docker
 
 KEEP_WRONGS = 200
@@ -26,6 +26,8 @@ EDGE_TIMEOUT_S = 60.0
 LOOK_S = 0.25
 LATE_S = 0.5
 SAMPLE_S = 10.0
+ALWAYS_WANTED = ("BTC-USDT", "ETH-USDT", "BNB-USDT")  # SOL, featured too, is taken off exchanges now and then
+SYMBOL_SILENT = "a symbol silent on the bus"
 COUNTERS = {
     "market_pulse_ingest_suppressed_total": "ticks of another copy suppressed",
     "market_pulse_ingest_reconnects_total": "sockets to exchanges lost",
@@ -96,9 +98,9 @@ class Silence:
 
 async def watch_bus(url: str, log: Log) -> NoReturn:
     """Subscribe to all ticks and tickers, as anybody may, and hold each message against the one before."""
-    numbers = Numbers(contiguous=True)
-    ticks: dict[str, dict[str, Any]] = {}
+    numbers, line = Numbers(contiguous=True), Line()
     silence = Silence(log, "silence on the bus")
+    silences = {symbol: Silence(log, SYMBOL_SILENT) for symbol in ALWAYS_WANTED}
     epoch = -1
 
     def take(channel: str, data: bytes) -> None:
@@ -108,18 +110,18 @@ async def watch_bus(url: str, log: Log) -> NoReturn:
         if current != epoch:
             epoch = current
             numbers.interrupted()
-            ticks.clear()
+            line.interrupted()
         if channel.startswith("ticker:"):
             silence.heard()
+            if message["symbol"] in silences:
+                silences[message["symbol"]].heard()
             log.ticker("bus", message)
-            if wrong := numbers.wrong(message):
-                log.wrong("bus", f"{message['symbol']}: {wrong}")
+            for what in filter(None, (numbers.wrong(message), *line.unheard(message))):
+                log.wrong("bus", f"{message['symbol']}: {what}")
         else:
             log.counts["bus: ticks"] += 1
-            content = {name: value for name, value in message.items() if name not in {"receivedTime", "publishedTime"}}
-            if ticks.get(channel) == content:
-                log.wrong("bus", f"{channel}: the same tick twice: {message}")
-            ticks[channel] = content
+            if wrong := line.wrong(channel, message, time.monotonic()):
+                log.wrong("bus", f"{channel}: {wrong}")
 
     async def subscribed(lost: bool) -> None:
         log.counts["bus: reconnects"] += lost
@@ -127,7 +129,8 @@ async def watch_bus(url: str, log: Log) -> NoReturn:
     async def look() -> NoReturn:
         while True:
             await asyncio.sleep(LOOK_S)
-            silence.look()
+            for one in (silence, *silences.values()):
+                one.look()
 
     async with open_bus(url) as bus, asyncio.TaskGroup() as tasks:
         subscriber = Subscriber(bus.client, take, subscribed)
@@ -147,7 +150,7 @@ class StreamWatcher:
         self._closed_s: float | None = None
         self._last_id = ""
         self._retry_s = 1.0
-        self.live = False
+        self._opened_s = self._resync_s = 0.0
 
     async def run(self) -> NoReturn:
         timeout = httpx.Timeout(5, read=EDGE_TIMEOUT_S + 5)
@@ -170,6 +173,7 @@ class StreamWatcher:
                     self._log.wrong(self._path, f"{response.status_code} without saying when to come back")
                 return
             numbers = Numbers(contiguous=False)
+            self._opened_s = time.monotonic()
             async for event in EventSource(response).aiter_sse():
                 self._silence.heard()
                 if event.retry is not None:
@@ -184,6 +188,7 @@ class StreamWatcher:
                 self._log.wrong(self._path, f"resumed is {data['resumed']} after id {self._last_id!r}")
             case "resync":
                 self._log.counts["streams: resyncs"] += 1
+                self._resync_s = time.monotonic()
                 numbers.interrupted()
             case "bye":
                 self._log.counts["streams: goodbyes"] += 1
@@ -217,6 +222,11 @@ class StreamWatcher:
                     self._log.figure("age on show as live", age_ms / 1000)
                     if age_ms > (HANGS_FOR_MS if self._silence.now_s() > 1.5 else LIVE_FOR_MS):
                         self._log.wrong(self._path, f"{symbol} {ticker['seq']} is still on show as live after {age_ms:.0f} ms")
+
+    def must_have_resynced(self, since_s: float) -> None:
+        """Hold against it that the bus was lost since then: a stream that stayed open has to say so."""
+        if self._opened_s < since_s and self._resync_s < since_s:
+            self._log.wrong(self._path, "no resync, though messages may have been missed")
 
     def is_live(self) -> bool:
         """Tell whether all that is shown is live."""
