@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import signal
+import sys
 from pathlib import Path
 
 import orjson
 import pytest
+import structlog
 
 from cli.output import Output
-from cli.tape import record, replay
+from cli.tape import FORMAT, VERSION, RecordingError, record, replay
 from market_pulse.bus import open_bus
 from support.redis_server import redis_server
-from support.waiting import until
+from support.waiting import PATIENCE_S, until
 
 from .bus_fixtures import STATUS
 
@@ -38,3 +41,45 @@ async def test_what_others_publish_spoils_no_recording(tmp_path: Path, capsysbin
     assert recorded["skipped"] == len(others) - 1
     assert replayed["messages"] == recorded["messages"]
     assert b'"message":{"v": 2}' in tape.read_bytes()
+
+
+async def test_a_recording_that_was_told_to_end_is_whole(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.jsonl"
+    async with redis_server() as server, open_bus(server.url) as bus:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", "record", str(tape), "--redis", server.url, "--json"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            await until(bus.client.pubsub_numpat)
+
+            async def is_written() -> bool:
+                await bus.publish_status(STATUS)
+                return tape.stat().st_size > 0  # a buffer is full, and most likely ends within a line
+
+            await until(is_written)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(PATIENCE_S):
+                said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 128 + signal.SIGTERM
+    beginning, *messages = map(orjson.loads, tape.read_bytes().splitlines())
+    assert beginning["version"] == 1
+    assert len(messages) == orjson.loads(said)["messages"]
+
+
+async def test_a_last_line_that_was_cut_off_is_passed_over(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    tape = tmp_path / "tape.jsonl"
+    line = orjson.dumps({"at": 0, "channel": "status:okx", "message": {"v": 1}}) + b"\n"
+    tape.write_bytes(orjson.dumps({"format": FORMAT, "version": VERSION, "started": 1}) + b"\n" + 2 * line + line[:20])
+    async with redis_server() as server:
+        with structlog.testing.capture_logs() as logs:
+            assert await replay(server.url, tape, 1000, Output(json=True))
+        assert orjson.loads(capsysbinary.readouterr().out)["messages"] == 2
+        assert [log["line"] for log in logs] == [4]
+        tape.write_bytes(tape.read_bytes() + b"\n")
+        with pytest.raises(RecordingError, match="line 4"):
+            await replay(server.url, tape, 1000, Output(json=True))

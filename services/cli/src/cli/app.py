@@ -1,9 +1,14 @@
-"""The commands, their options and their exit codes: 0 done, 1 something is wrong, 2 a wrong option, 130 stopped by Ctrl-C."""
+"""The commands, their options and their exit codes.
+
+0 done, 1 something is wrong, 2 a wrong option, 130 stopped by Ctrl-C, 143 by SIGTERM.
+"""
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +25,7 @@ from . import bus_tail, doctor, gateway, tape, verify, watch
 from .output import Output
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 app = typer.Typer(
     name="market-pulse",
@@ -110,7 +116,7 @@ def record_command(
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
-    """Record every exchange's ticks and states, and what each lists, until Ctrl-C."""
+    """Record every exchange's ticks and states, and what each lists, until Ctrl-C or SIGTERM."""
     _run(tape.record(redis_url, file, Output(json), seconds))
 
 
@@ -152,6 +158,9 @@ def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
             handler.setStream(sys.stderr)  # standard output is the command's own
 
     async def bounded() -> bool:
+        if command_task := asyncio.current_task():
+            with suppress(NotImplementedError):  # Windows has no such signal
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, command_task.cancel)
         try:
             async with asyncio.timeout(seconds or None):
                 return await command
@@ -162,6 +171,8 @@ def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
         well = asyncio.run(bounded())
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
     except BrokenPipeError:
         raise
     except httpx.InvalidURL as wrong:

@@ -16,6 +16,7 @@ import orjson
 from market_pulse import channels
 from market_pulse.bus import Bus, open_bus
 from market_pulse.clock import now_ms
+from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
 
 from .bus_tail import json_object, messages
@@ -26,6 +27,8 @@ VERSION = 1
 BATCH_MS = 5
 """Messages that lie this close together go out in one command."""
 _TIMES = ("exchangeTime", "receivedTime", "publishedTime", "since", "lastTickTime")
+
+log = get_logger()
 
 
 class RecordingError(OSError):
@@ -105,6 +108,9 @@ def _lines(file: Path) -> Iterator[Any]:
             try:
                 content = orjson.loads(line)
             except orjson.JSONDecodeError as wrong:
+                if number > 1 and not line.endswith(b"\n"):  # whoever recorded was killed
+                    log.warning("the last line is cut off, and passed over", file=str(file), line=number)
+                    return
                 raise RecordingError(f"{file}, line {number}: {wrong}") from wrong
             if number == 1 and not _is_beginning(content):
                 raise RecordingError(f"{file} is no recording of version {VERSION}")
