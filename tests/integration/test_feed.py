@@ -16,7 +16,7 @@ from aggregator.methodology import source_price
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.feed import book, runner
+from market_pulse.feed import book, connection, runner
 from market_pulse.feed.adapter import Adapter, Listed, Rate
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
@@ -358,6 +358,27 @@ async def test_no_address_is_tried_for_ever() -> None:
     assert "cannot connect" in (feed.status().reason or "")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_address_that_opens_sockets_but_never_delivers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FIRST_DATA_LIMIT_S", 0.3)
+
+    async def be_silent(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async def deliver(socket: ServerConnection) -> None:
+        await socket.send(okx_ticker(1))
+        await socket.wait_closed()
+
+    async with serve(be_silent, "127.0.0.1", 0) as deaf, serve(deliver, "127.0.0.1", 0) as good:
+        ticks: list[Tick] = []
+        urls = tuple(f"ws://127.0.0.1:{one.sockets[0].getsockname()[1]}" for one in (deaf, good))
+        feed = Feed(replace(OKX, silence_s=0.3), urls, ticks.append, **OPTIONS)
+        feed.want({"BTC-USDT": Listed(Symbol("BTC-USDT"), "BTC-USDT", 1)})
+        running = asyncio.create_task(feed.run())
+        await until(lambda: ticks)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_messages_in_fragments_are_read_in_their_place() -> None:

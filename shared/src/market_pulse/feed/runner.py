@@ -166,6 +166,8 @@ class Feed:
                 connection, lost = await self._use(connection, task)
                 healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
                 failures = 1 if healthy else failures + 1
+                if not connection.delivering.is_set():
+                    self._attempts += 1  # another address, where the exchange has several
                 await self._wait_after(lost, failures, opened=connection.opened)
         finally:
             self.stop()
@@ -243,7 +245,6 @@ class Feed:
     async def _wait_after(self, lost: FeedLost, failures: int, *, opened: bool) -> None:
         exchange = self.adapter.exchange
         refused = lost if isinstance(lost, FeedRefused) else None
-        self._attempts += 0 if opened else 1  # another address, where the exchange has several
         was_blocked = self._status.state == "blocked" and not opened  # and is, until a handshake succeeds
         if was_blocked or (refused is not None and refused.blocked):
             all_tried = self._attempts % len(self._urls) == 0
