@@ -22,7 +22,6 @@ DEMAND_INTERVAL_S = 1.0
 FIRST_LISTING_LIMIT_S = 5.0
 REPUBLISH_LISTING_S = 10.0  # so that a Redis that lost its memory knows the listing again soon
 FIRST_DATA_S = 5.0
-HTTP_FAILURE = 500
 RETRY_REST_S = 10.0  # after a timeout or a failure of the exchange
 
 log = get_logger()
@@ -186,7 +185,7 @@ class Carrier:
         quiet_s = self._settings.quiet_symbol_s
         self._checked_ms[native] = now_ms() - 1000 * (quiet_s - min(quiet_s, RETRY_REST_S))
         if isinstance(failed, FeedRefused):
-            wait_s = failed.retry_after_s or (RETRY_REST_S if failed.status >= HTTP_FAILURE else quiet_s)
+            wait_s = failed.retry_after_s or (RETRY_REST_S if failed.failing else quiet_s)
             self._ask_rest_after_s = asyncio.get_running_loop().time() + wait_s
 
     def _quiet_symbol(self) -> str | None:

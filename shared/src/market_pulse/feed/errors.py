@@ -20,7 +20,8 @@ class FeedLost(FeedError):
 class FeedRefused(FeedLost):
     """The exchange refused the connection or request with an HTTP status.
 
-    `blocked` means that it does not serve this place (403, 451); `retry_after_s` is what it asked us to wait (418, 429).
+    `blocked` means that it does not serve this place (403, 451), `failing` that it would but cannot now (5xx);
+    `retry_after_s` is what it asked us to wait (418, 429).
     """
 
     def __init__(self, status: int, retry_after_s: float | None = None) -> None:
@@ -29,3 +30,4 @@ class FeedRefused(FeedLost):
         self.status = status
         self.retry_after_s = retry_after_s
         self.blocked = status in {403, 451}
+        self.failing = status >= 500

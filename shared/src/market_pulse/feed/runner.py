@@ -34,6 +34,7 @@ HEALTHY_S = 10.0  # only a feed that delivered for so long earns short delays ag
 SILENT_CAP_S = 10.0  # an exchange that opens sockets is there: its data may be back any moment
 HANDOVER_LIMIT_S = 30.0
 HANDOVER_SETTLE_S = 5.0
+REFUSED_HANDOVER_S = 60.0  # bans grow with each attempt, and the old socket lives
 FIRST_DATA_LIMIT_S = 10.0
 
 log = get_logger()
@@ -193,10 +194,13 @@ class Feed:
             await _first(task, connection.delivering.wait())
             if connection.delivering.is_set():
                 self._delivers(connection)
+            failures = 0
             while not task.done():
                 await _first(task, connection.leaving.wait())
                 if not task.done():
-                    connection, task = await self._hand_over(connection, task)
+                    old = connection
+                    connection, task = await self._hand_over(old, task, failures + 1)
+                    failures = failures + 1 if connection is old else 0
             return connection, _reason(task)
         finally:
             self._connections = []
@@ -207,7 +211,9 @@ class Feed:
         log.info("feed connected", exchange=self.adapter.exchange, simulated=connection.simulated)
         self._become("connected", "simulated prices" if connection.simulated else None)
 
-    async def _hand_over(self, old: Connection, old_task: asyncio.Task[NoReturn]) -> tuple[Connection, asyncio.Task[NoReturn]]:
+    async def _hand_over(
+        self, old: Connection, old_task: asyncio.Task[NoReturn], attempt: int
+    ) -> tuple[Connection, asyncio.Task[NoReturn]]:
         """Open another socket beside the old one, and close the old one when the new one delivers all that it did.
 
         Returns the socket to use from now on: the old one when the new one failed while the old one still lives.
@@ -230,8 +236,7 @@ class Feed:
             log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=str(failed))
         finally:
             await _end(new_task)  # the one that is not used any more
-        wait_s = failed.retry_after_s or 0.0 if isinstance(failed, FeedRefused) else 0.0
-        await _first(old_task, asyncio.sleep(wait_s + backoff_s(3)))
+        await _first(old_task, asyncio.sleep(handover_delay_s(failed, attempt)))
         return old, old_task
 
     async def _settle(self, old: Connection, new: Connection, new_task: asyncio.Task[NoReturn]) -> None:
@@ -264,6 +269,18 @@ class Feed:
         RECONNECTS.labels(exchange, _kind(lost)).inc()
         self._status = replace(self._status, reconnects=self._status.reconnects + 1)
         await asyncio.sleep(delay_s)
+
+
+def handover_delay_s(failed: FeedLost, failures: int) -> float:
+    """Return how long to wait until the next hand-over after so many that failed in a row, the last one so.
+
+    Little at first, as some announce only a minute ahead that they will cut the old socket; more where we are refused.
+    """
+    delay_s = backoff_s(failures, base_s=2.0)
+    if isinstance(failed, FeedRefused):
+        floor_s = 0.0 if failed.failing else REFUSED_HANDOVER_S
+        delay_s += max(floor_s, failed.retry_after_s or 0.0)
+    return delay_s
 
 
 async def _first(task: asyncio.Task[NoReturn], other: Coroutine[Any, Any, object]) -> None:
