@@ -26,6 +26,8 @@ LAG_LIMIT_MS = 1_000
 MAX_WAITING = 200
 """Tickers that may wait for their reader, per symbol: four seconds of the busiest. Beyond it, the newest of each remain."""
 LOOK_INTERVAL_S = 0.5
+CLOCKS_APART_MS = 1_000
+"""How far the clocks of two aggregators may be apart. No symbol has a ticker each millisecond: beyond this, numbers leap."""
 
 OnGap = Callable[[Symbol, int | None], None]
 """Told how many of a symbol's tickers were missed, just before the next is handed out.
@@ -217,7 +219,8 @@ class Inbox:
         if told is None or self._on_gap is None:
             return
         step = received.ticker.seq - told.ticker.seq
-        if step > 1:
-            self._on_gap(received.ticker.symbol, step - 1)
-        elif step < 0:
+        most = received.ticker.aggregated_time_ms - told.ticker.aggregated_time_ms + CLOCKS_APART_MS
+        if step < 0 or step > most:  # counting begun anew goes on at the time in milliseconds
             self._on_gap(received.ticker.symbol, None)
+        elif step > 1:
+            self._on_gap(received.ticker.symbol, step - 1)

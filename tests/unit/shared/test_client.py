@@ -65,13 +65,24 @@ def test_what_was_lost_is_told_before_what_follows() -> None:
     assert reader.gaps == [(BTC, 3)], "nothing of ETH was lost"
 
 
-def test_counting_begun_anew_is_a_gap_of_unknown_size() -> None:
+@pytest.mark.parametrize(
+    ("known", "next_one", "later_ms", "missed"),
+    [
+        pytest.param(500, 1, 10, None, id="from one"),
+        pytest.param(2_000, NOW_MS + 10, 10, None, id="at the time, after a count that began with one"),
+        pytest.param(NOW_MS - 3_600_000 + 2_000, NOW_MS + 10, 10, None, id="at the time, once more"),
+        pytest.param(NOW_MS - 3_600_000 + 2_000, NOW_MS + 3_600_000, 3_600_000, None, id="at the time, an hour later"),
+        pytest.param(500, 500 + 180_000, 3_600_000, 179_999, id="not begun anew: away for an hour of fifty a second"),
+        pytest.param(500, 503, -200, 2, id="not begun anew: two aggregators' clocks"),
+    ],
+)
+def test_counting_begun_anew_is_a_gap_of_unknown_size(known: int, next_one: int, later_ms: int, missed: int | None) -> None:
     reader = Reader()
-    reader.take(500)
+    reader.take(known)
     reader.read()
-    reader.take(1, 10)
-    assert reader.read(10) == [(BTC, 1, "ok")]
-    assert reader.gaps == [(BTC, None)]
+    reader.take(next_one, later_ms)
+    assert reader.read(later_ms) == [(BTC, next_one, "ok")]
+    assert reader.gaps == [(BTC, missed)]
 
 
 def test_a_ticker_that_is_not_renewed_is_told_as_stale_and_then_as_down_once_each() -> None:
