@@ -156,7 +156,7 @@ ADAPTER = Adapter(
     ),
     ws_path="/stream",
     rest_urls=("https://api.binance.com", "https://data-api.binance.vision"),
-    listing_path="/api/v3/exchangeInfo?permissions=SPOT",
+    listing_path="/api/v3/exchangeInfo?permissions=SPOT&symbolStatus=TRADING&showPermissionSets=false",  # one MB in seven
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,

@@ -101,7 +101,8 @@ class Carrier:
         missing = [symbol for symbol in self._settings.symbols if symbol not in listing]
         if missing and self._listing is None:
             log.warning("not listed here, so not carried", exchange=self._adapter.exchange, symbols=",".join(missing))
-        log.info("listing known", exchange=self._adapter.exchange, symbols=len(listing))
+        if self._listing is None or self._listing.keys() != listing.keys():
+            log.info("listing known", exchange=self._adapter.exchange, symbols=len(listing))
         self._listing, self._listing_is_news = listing, True
 
     async def _publish_listing(self) -> NoReturn:

@@ -35,7 +35,8 @@ class RestClient:
 
     async def listing(self) -> list[Listed]:
         """Return the markets that the exchange trades now."""
-        return read(self._adapter.parse_listing, await self._get(self._adapter.listing_path))
+        answer = await self._get(self._adapter.listing_path)
+        return await asyncio.to_thread(read, self._adapter.parse_listing, answer)  # some 50 ms, in which ticks would wait
 
     async def ticker(self, native: str) -> Sequence[Event]:
         """Return one symbol's 24 h ticker as events, none when the exchange has none."""

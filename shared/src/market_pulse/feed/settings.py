@@ -18,7 +18,7 @@ class IngestSettings(BusSettings, HealthSettings):
     rest_url: str | None = Field(default=None, pattern=r"^https?://.+")
     max_connection_age_s: PositiveFloat | None = None
     blocked_retry_s: PositiveFloat = 300.0
-    listing_refresh_s: PositiveFloat = 3600.0
+    listing_refresh_s: PositiveFloat = 300.0
     quiet_symbol_s: PositiveFloat = 180.0
 
     @model_validator(mode="after")
