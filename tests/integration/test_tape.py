@@ -19,26 +19,37 @@ from support.waiting import PATIENCE_S, until
 from .bus_fixtures import STATUS
 
 
-async def test_what_others_publish_spoils_no_recording(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+async def test_neither_what_others_publish_nor_a_lost_connection_spoils_a_recording(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     tape = tmp_path / "tape.jsonl"
     others = [b"{", b"[1]", b"", b"\xff", b'{"v":\n2}']
     async with redis_server() as server, open_bus(server.url) as bus:
         recording = asyncio.create_task(record(server.url, tape, Output(json=True), 0))
+
+        async def until_longer() -> None:
+            """Wait until a buffer is full, so that all that came before is in the file."""
+            length = tape.stat().st_size if tape.exists() else 0
+
+            async def is_longer() -> bool:
+                await bus.publish_status(STATUS)
+                return tape.exists() and tape.stat().st_size > length
+
+            await until(is_longer)
+
+        await until_longer()
+        await bus.client.client_kill_filter(_type="pubsub")
         await until(bus.client.pubsub_numpat)
         for nonsense in others:
             await bus.client.publish("ticks:okx:BTC-USDT", nonsense)
-
-        async def is_written() -> bool:
-            await bus.publish_status(STATUS)
-            return tape.stat().st_size > 0  # a buffer is full, so all that came before is in it
-
-        await until(is_written)
+        await until_longer()
         recording.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await recording
         assert await replay(server.url, tape, 1000, Output(json=True))
     recorded, replayed = map(orjson.loads, capsysbinary.readouterr().out.splitlines())
     assert recorded["skipped"] == len(others) - 1
+    assert (recorded["missed"], recorded["gaps"]) == (0, 1), "nobody knows how many were missed"
     assert replayed["messages"] == recorded["messages"]
     assert b'"message":{"v": 2}' in tape.read_bytes()
 

@@ -42,7 +42,7 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
         BusError: Redis cannot be reached.
         OSError: the file cannot be written, or exists.
     """
-    written = missed = skipped = 0
+    written = missed = gaps = skipped = 0
     with file.open("xb") as tape:
         try:
             async with asyncio.timeout(seconds or None):
@@ -53,7 +53,8 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
                         tape.write(orjson.dumps({"listing": exchange, "symbols": sorted(symbols)}) + b"\n")
                 async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_STATUS])) as incoming:
                     async for channel, data, lost in incoming:
-                        missed += abs(lost)
+                        missed += max(lost, 0)
+                        gaps += lost < 0  # nobody knows how many
                         message = json_object(data)
                         if message is None:  # no message of ours, and no line that could be read again
                             skipped += 1
@@ -64,7 +65,7 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
         except TimeoutError:
             pass
         finally:
-            _report(output, {"messages": written, "missed": missed, "skipped": skipped, "file": str(file)})
+            _report(output, {"messages": written, "missed": missed, "gaps": gaps, "skipped": skipped, "file": str(file)})
     return written > 0
 
 
