@@ -49,6 +49,22 @@ except ConnectionResetError:
     pass
 print("cut, and ended")
 """
+# Run inside likewise: reads nothing for a while, and then all that had been made meanwhile; prints how many bytes that were.
+RESTS = """
+import re, socket, sys, time
+stream = socket.socket()
+stream.settimeout(10)
+stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+stream.connect(("edge", 8080))
+stream.send(b"GET /api/realtime?symbols=BTC,ETH,SOL,BNB HTTP/1.1\\r\\nHost: edge\\r\\n\\r\\n")
+time.sleep(float(sys.argv[1]))
+until_ms, told = time.time() * 1000, b""
+while not any(int(made) >= until_ms for made in re.findall(rb'"aggregatedTime":([0-9]{13})', told[-5000:])):
+    told += stream.recv(4096)
+print(len(told))
+"""
+RESTS_S = 6
+WAITS = 150_000  # bytes, in all buffers on the way
 
 pytestmark = on_containers()
 
@@ -94,7 +110,7 @@ async def is_served(demo: Demo, connections: int = 10) -> bool:
     ],
 )
 async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, status: int) -> None:
-    told = await answer(demo, f"{request_line}\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n".encode())
+    told = await answer(demo, f"{request_line}\r\nHost: localhost\r\nOrigin: https://example.org\r\nConnection: close\r\n{headers}\r\n".encode())
     assert int(told.split(b" ", 2)[1]) == status, told[:300]
     if b"problem+json" in told:  # what is no HTTP at all gets HAProxy's own words
         assert b"cache-control: no-store" in told.lower(), "no cache may say later that it is still so"
@@ -145,6 +161,30 @@ async def test_who_never_reads_its_stream_is_cut(demo: Demo) -> None:
             assert "cut, and ended" in await asyncio.to_thread(demo.compose, *command, within_s=5 * CUT_WITHIN_S)
         finally:
             await demo.control("POST", "/control/rate", {"events_per_s": 300})
+
+
+async def test_little_waits_for_who_rests(demo: Demo) -> None:
+    """All that waits on the way is read first, and is as old as it is much."""
+    await demo.control(
+        "POST", "/control/rate", {"events_per_s": 1000, "symbols": ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]}
+    )
+    try:
+        async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
+            stream = client.stream("GET", "/api/realtime?symbols=BTC,ETH,SOL,BNB")
+            due = await bytes_within(stream, RESTS_S)
+        waiting = int(await asyncio.to_thread(demo.compose, "exec", "-T", "gateway", "python", "-c", RESTS, str(RESTS_S)))
+    finally:
+        await demo.control("POST", "/control/rate", {"events_per_s": 300})
+    assert waiting < WAITS < due
+
+
+async def bytes_within(stream: contextlib.AbstractAsyncContextManager[httpx.Response], seconds: float) -> int:
+    count = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), stream as response:
+            async for part in response.aiter_raw():
+                count += len(part)
+    return count
 
 
 async def test_what_all_ask_for_together_is_bounded(demo: Demo) -> None:

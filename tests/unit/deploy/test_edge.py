@@ -2,6 +2,9 @@
 
 import re
 
+import pytest
+import yaml
+
 from support.parts import ROOT
 
 HANGS_NO_LONGER_THAN_S = 8  # docs/architecture.md promises it
@@ -16,3 +19,9 @@ def test_who_hangs_is_cut_in_time() -> None:
         [(inter_s, fall)] = re.findall(r"check inter (\d+)s fall (\d+)", backend)
         [answer_ms] = re.findall(r"timeout check (\d+)ms", backend)
         assert int(fall) * (int(inter_s) + int(answer_ms) / 1000) <= HANGS_NO_LONGER_THAN_S
+
+
+@pytest.mark.parametrize("path", ["docker-compose.yml", "deploy/swarm/stack.yml"])
+def test_little_is_kept_for_who_reads_slowly(path: str) -> None:
+    """The kernel's part of it, which the edge's own configuration cannot name."""
+    assert yaml.safe_load((ROOT / path).read_text())["services"]["edge"]["sysctls"] == {"net.ipv4.tcp_notsent_lowat": 16384}
