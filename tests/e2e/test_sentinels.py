@@ -1,0 +1,63 @@
+"""deploy/compose/sentinel.yml as users start it: the server that was the master crashes, and nothing that was known is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from httpx_sse import aconnect_sse
+from redis.asyncio import Redis
+
+from support.compose import Deployment, deployed, on_containers
+from support.stack import HASTE, Events, is_complete
+from support.waiting import PATIENCE_S, until
+
+pytestmark = on_containers()
+OVERLAY = "docker-compose.yml,deploy/compose/sentinel.yml"
+CRASH = "for p in /proc/[0-9]*; do read -r name <$p/comm; [ $name != redis-server ] || kill -KILL ${p#/proc/}; done"
+
+
+@pytest.fixture
+async def group() -> AsyncIterator[Deployment]:
+    deployment = Deployment("sentinel", COMPOSE_FILE=OVERLAY, COMPOSE_PATH_SEPARATOR=",", **HASTE)
+    with deployed(deployment):
+        yield deployment
+
+
+async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group: Deployment) -> None:
+    """Docker restarts it within a second, empty, before a Sentinel misses it: as the master it would empty its replica, too."""
+    async with httpx.AsyncClient(base_url=group.page, timeout=PATIENCE_S) as http:
+        await until(lambda: is_complete(http))
+        known = (await history(http))["times"][0]
+        async with aconnect_sse(http, "GET", "/api/realtime/BTC") as source:
+            stream = Events(source.aiter_sse())
+            before = await stream.ticker(lambda ticker: ticker["quality"] == "ok")
+            await asyncio.to_thread(group.compose, "exec", "-T", "redis", "sh", "-c", CRASH)
+            while (await stream.next())["type"] != "resync":
+                pass
+            after = await stream.ticker(lambda ticker: ticker["quality"] == "ok" and ticker["sourcesUsed"] == 3)
+        assert after["seq"] > before["seq"]
+        assert (await history(http))["times"][0] == known
+    await until(lambda: is_replica(group, "redis"))
+    async with Redis.from_url(group.redis_url) as redis, redis.pubsub() as bus, asyncio.timeout(PATIENCE_S):
+        await bus.subscribe("ticker:DOGE-USDT")  # on this machine's port it is demand as well
+        while not await bus.get_message(ignore_subscribe_messages=True, timeout=1):
+            pass
+    restarts = {service: one["RestartCount"] for service, [one] in group.containers().items()}
+    assert {service: count for service, count in restarts.items() if count} == {"redis": 1}
+
+
+async def history(http: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await http.get("/api/history/BTC", params={"resolution": "1s"})
+    body: dict[str, Any] = orjson.loads(answer.content)
+    return body
+
+
+async def is_replica(group: Deployment, service: str) -> bool:
+    try:
+        state = await asyncio.to_thread(group.compose, "exec", "-T", service, "/deploy/admin", "INFO", "replication")
+    except AssertionError:
+        return False
+    return "master_link_status:up" in state
