@@ -13,7 +13,11 @@ from support.demo import Demo
 settings.register_profile("untimed", deadline=None)  # how long a case takes says something of the machine alone
 settings.load_profile("untimed")
 
-CONTAINERS = ("tests/browser/", "tests/chaos/", *(f"tests/e2e/test_{name}.py" for name in ("compose", "strangers", "tls")))
+CONTAINERS = (
+    "tests/browser/",
+    "tests/chaos/",
+    *(f"tests/e2e/test_{name}.py" for name in ("compose", "sentinels", "strangers", "tls")),
+)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # comes without types

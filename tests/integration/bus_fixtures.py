@@ -1,13 +1,6 @@
-"""What travels on the bus, and somebody who listens to it."""
+"""What travels on the bus."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-
-from market_pulse.bus import Bus
 from market_pulse.model import FeedStatus, Symbol, Tick, Ticker
-from market_pulse.subscriber import Subscriber
-from support.waiting import until
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
@@ -38,29 +31,3 @@ TICKER = Ticker(
 STATUS = FeedStatus(
     exchange="okx", state="connected", reason=None, since_ms=1, symbols=4, last_tick_time_ms=2, reconnects=0, instance="a:1"
 )
-
-
-class Ear:
-    """Listens to the bus and keeps what it hears."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.heard: list[tuple[str, bytes]] = []
-        self.subscribed: list[bool] = []
-        self.subscriber = Subscriber(bus.client, lambda channel, message: self.heard.append((channel, message)), self._told)
-
-    async def _told(self, missed: bool) -> None:
-        self.subscribed.append(missed)
-
-
-@contextlib.asynccontextmanager
-async def listening(bus: Bus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
-    ear = Ear(bus)
-    await ear.subscriber.subscribe(*names)
-    await ear.subscriber.subscribe_patterns(*patterns)
-    running = asyncio.create_task(ear.subscriber.run())
-    try:
-        await until(lambda: ear.subscribed)
-        yield ear
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)

@@ -18,10 +18,11 @@ from market_pulse.bus import Bus, BusError, RefusedError, connect, open_bus
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
 from market_pulse.model import Point, Resolution, Symbol
 from market_pulse.subscriber import Subscriber
+from support.listening import listening
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until
 
-from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER, listening
+from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import pytest
 from market_pulse import channels, sentinel
 from market_pulse.bus import Bus, BusError, open_bus
 from market_pulse.codec import decode_ticker
+from support.listening import Ear, listening
 from support.sentinels import Guarded, guarded, role
 from support.waiting import until
 
-from .bus_fixtures import BTC, TICKER, Ear, listening
+from .bus_fixtures import BTC, TICKER
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_a_killed_master_is_replaced(group: Guarded) -> None:
         await until(lambda: reaches(bus, ear, 41))
         group.freeze_a_sentinel()
         await group.first.kill()
-        await until(group.failed_over)
+        await until(lambda: group.names(group.second))
         await until(lambda: reaches(bus, ear, 1000))
         await until(lambda: ear.subscribed == [False, True])
         assert await bus.demanded() == {BTC}
@@ -48,7 +49,7 @@ async def test_nobody_stays_with_a_master_that_comes_back(group: Guarded) -> Non
         await until(lambda: reaches(bus, ear, 0))
         assert await bus.demanded() == {BTC}
         group.first.freeze()
-        await until(group.failed_over)
+        await until(lambda: group.names(group.second))
         group.first.thaw()
         await until(lambda: ear.subscribed == [False, True])
         await until(lambda: reaches(bus, ear, 1000))

@@ -14,10 +14,11 @@ from redis.exceptions import NoPermissionError, ResponseError
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
 from market_pulse.model import Point, Resolution
+from support.listening import listening
 from support.redis_server import make_users, redis_server
 from support.waiting import free_port, until
 
-from .bus_fixtures import BTC, STATUS, TICK, TICKER, listening
+from .bus_fixtures import BTC, STATUS, TICK, TICKER
 
 RULES = Path(__file__).parents[2] / "deploy/redis/users.acl"
 USERS = re.findall(r"^user (\S+) on PASSWORD (.+)$", RULES.read_text(), re.MULTILINE)

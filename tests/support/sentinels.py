@@ -25,39 +25,35 @@ sentinel failover-timeout {service} 3000
 
 
 class Guarded:
-    """Two servers, of which the Sentinels make the second the master when the first fails."""
+    """Two servers, the first of which is the master, until the Sentinels make it the other one."""
 
     def __init__(self, first: RedisServer, second: RedisServer, sentinels: dict[int, asyncio.subprocess.Process]) -> None:
         self.first, self.second = first, second
         self._sentinels = sentinels
+        self._answering = list(sentinels)
         self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in sentinels)}/{SERVICE}/0"
 
     def freeze_a_sentinel(self) -> None:
         """Stop the one that is asked first; the two others still agree."""
-        next(iter(self._sentinels.values())).send_signal(signal.SIGSTOP)
+        self._sentinels[self._answering.pop(0)].send_signal(signal.SIGSTOP)
 
     async def kill_sentinels(self) -> None:
         for process in self._sentinels.values():
             await _kill(process)
 
-    async def failed_over(self) -> bool:
-        """Return whether the second server is the master, and all Sentinels that answer say so."""
-        return await role(self.second) == "master" and all(
-            [await self._master(port) == self.second.port for port in self._ports()]
-        )
+    async def names(self, server: RedisServer) -> bool:
+        """Return whether a server is the master, and all Sentinels that answer say so."""
+        return await role(server) == "master" and all([await self._master(port) == server.port for port in self._answering])
 
     async def replicated(self) -> bool:
         """Return whether each Sentinel knows the replica and the other Sentinels: a failover is possible."""
-        for port in self._ports():
+        for port in self._answering:
             async with Redis(port=port, decode_responses=True) as sentinel:
                 masters: dict[str, Any] = await sentinel.sentinel_masters()  # type: ignore[assignment]
                 state = masters[SERVICE]
             if (state["num-slaves"], state["num-other-sentinels"]) != (1, 2):
                 return False
         return True
-
-    def _ports(self) -> list[int]:
-        return list(self._sentinels)[1:]
 
     async def _master(self, port: int) -> int:
         async with Redis(port=port) as sentinel:

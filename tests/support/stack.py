@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -197,41 +197,51 @@ def source_of(ticker: dict[str, Any], exchange: str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack]:
-    """Start every part, wait until prices are complete, and stop all of them at the end."""
-    ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
-    simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
+    """Start a server with its users, and every part on it; wait until prices are complete, and stop all of them at the end."""
     port = free_port()
     urls = make_users(folder, f"redis://127.0.0.1:{port}/0")
+    rules = ("--aclfile", str(folder / "redis/users.acl"))
     async with (
-        redis_server(port, "--aclfile", str(folder / "redis/users.acl"), url=urls["redis"]) as server,
+        redis_server(port, *rules, url=urls["redis"]) as server,
         open_bus(server.url) as bus,
+        running_parts(folder, server, bus, urls, **environment) as stack,
     ):
-        parts = {"simulator": Part("simulator", "simulator", folder, {"PORT": str(ports["simulator"])}, ports["simulator"])}
-        for exchange in EXCHANGES:
-            feed = {
-                "WS_URL": simulator.replace("http", "ws", 1),
-                "REST_URL": simulator,
-                "HEALTH_PORT": str(ports[exchange]),
-            }
-            own = environment | feed | {"REDIS_URL": urls[f"ingest-{exchange}"]}
-            parts[exchange] = Part(f"ingest-{exchange}", f"ingest_{exchange}", folder, own, ports[exchange])
-        own = environment | {"REDIS_URL": urls["aggregator"], "HEALTH_PORT": str(ports["aggregator"])}
-        parts["aggregator"] = Part("aggregator", "aggregator", folder, own, ports["aggregator"])
-        own = environment | {"REDIS_URL": urls["gateway"], "PORT": str(ports["gateway"])}
-        parts["gateway"] = Part("gateway", "gateway", folder, own, ports["gateway"])
-        stack = Stack(server, bus, urls["reader"], parts, gateway, simulator)
-        try:
-            for part in parts.values():
-                await part.start()
-            await until(stack.ready, 90)
-            yield stack
-            codes = {name: await part.stop() for name, part in reversed(parts.items())}
-            assert codes == dict.fromkeys(codes, 0), f"a part did not end well when asked to: {codes}"
-            complaints = {part.name: part.complaints() for part in parts.values()}
-            assert not any(complaints.values()), complaints
-        finally:
-            for part in parts.values():
-                if part.process is not None and part.process.returncode is None:
-                    part.process.kill()
-                    await part.process.wait()
-            await stack.aclose()
+        yield stack
+
+
+@contextlib.asynccontextmanager
+async def running_parts(
+    folder: Path, server: RedisServer, bus: Bus, urls: Mapping[str, str], **environment: str
+) -> AsyncIterator[Stack]:
+    """Start every part on a bus that is there, with the URL of its user; wait for prices, and stop all of them at the end."""
+    ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
+    simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
+    parts = {"simulator": Part("simulator", "simulator", folder, {"PORT": str(ports["simulator"])}, ports["simulator"])}
+    for exchange in EXCHANGES:
+        feed = {
+            "WS_URL": simulator.replace("http", "ws", 1),
+            "REST_URL": simulator,
+            "HEALTH_PORT": str(ports[exchange]),
+        }
+        own = environment | feed | {"REDIS_URL": urls[f"ingest-{exchange}"]}
+        parts[exchange] = Part(f"ingest-{exchange}", f"ingest_{exchange}", folder, own, ports[exchange])
+    own = environment | {"REDIS_URL": urls["aggregator"], "HEALTH_PORT": str(ports["aggregator"])}
+    parts["aggregator"] = Part("aggregator", "aggregator", folder, own, ports["aggregator"])
+    own = environment | {"REDIS_URL": urls["gateway"], "PORT": str(ports["gateway"])}
+    parts["gateway"] = Part("gateway", "gateway", folder, own, ports["gateway"])
+    stack = Stack(server, bus, urls["reader"], parts, gateway, simulator)
+    try:
+        for part in parts.values():
+            await part.start()
+        await until(stack.ready, 90)
+        yield stack
+        codes = {name: await part.stop() for name, part in reversed(parts.items())}
+        assert codes == dict.fromkeys(codes, 0), f"a part did not end well when asked to: {codes}"
+        complaints = {part.name: part.complaints() for part in parts.values()}
+        assert not any(complaints.values()), complaints
+    finally:
+        for part in parts.values():
+            if part.process is not None and part.process.returncode is None:
+                part.process.kill()
+                await part.process.wait()
+        await stack.aclose()

@@ -12,14 +12,15 @@ async def until(
     condition: Callable[[], Awaitable[object] | object], within_s: float = PATIENCE_S, every_s: float = 0.02
 ) -> None:
     """Wait until a condition, plain or awaitable, holds; look that often."""
-    async with asyncio.timeout(within_s):
-        while True:
+    async with asyncio.timeout(within_s) as limit:
+        while not limit.expired():  # a condition may have swallowed the cancellation: redis-py does, now and then
             holds = condition()
             if inspect.isawaitable(holds):
                 holds = await holds
             if holds:
                 return
             await asyncio.sleep(every_s)
+    raise TimeoutError
 
 
 def free_port() -> int:

@@ -1,0 +1,36 @@
+"""Somebody who listens to the bus."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from market_pulse.bus import Bus
+from market_pulse.subscriber import Subscriber
+
+from .waiting import until
+
+
+class Ear:
+    """Listens to the bus and keeps what it hears."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self.subscribed: list[bool] = []
+        self.subscriber = Subscriber(bus.client, lambda channel, message: self.heard.append((channel, message)), self._told)
+
+    async def _told(self, missed: bool) -> None:
+        self.subscribed.append(missed)
+
+
+@contextlib.asynccontextmanager
+async def listening(bus: Bus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
+    ear = Ear(bus)
+    await ear.subscriber.subscribe(*names)
+    await ear.subscriber.subscribe_patterns(*patterns)
+    running = asyncio.create_task(ear.subscriber.run())
+    try:
+        await until(lambda: ear.subscribed)
+        yield ear
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
