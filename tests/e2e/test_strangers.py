@@ -110,7 +110,9 @@ async def is_served(demo: Demo, connections: int = 10) -> bool:
     ],
 )
 async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, status: int) -> None:
-    told = await answer(demo, f"{request_line}\r\nHost: localhost\r\nOrigin: https://example.org\r\nConnection: close\r\n{headers}\r\n".encode())
+    told = await answer(
+        demo, f"{request_line}\r\nHost: localhost\r\nOrigin: https://example.org\r\nConnection: close\r\n{headers}\r\n".encode()
+    )
     assert int(told.split(b" ", 2)[1]) == status, told[:300]
     if b"problem+json" in told:  # what is no HTTP at all gets HAProxy's own words
         assert b"cache-control: no-store" in told.lower(), "no cache may say later that it is still so"
