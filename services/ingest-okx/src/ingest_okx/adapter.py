@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -29,7 +30,7 @@ from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
 
 _NAMED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
-FIGURES = ("last", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "bidPx", "askPx")
+_FIGURES_OF = itemgetter("last", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "bidPx", "askPx")
 UPGRADE_NOTICE = "64008"
 TRY_LATER = {"60014", "64007", "50011"}
 
@@ -97,7 +98,10 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
 def _day(ticker: dict[str, Any]) -> Day:
     time_ms = whole(ticker["ts"])
     native_symbol, order = text(ticker["instId"]), (time_ms, 0)
-    figures = all_positive(list(map(ticker.get, FIGURES)))
+    try:
+        figures = all_positive(_FIGURES_OF(ticker))
+    except KeyError:
+        figures = None
     if figures is not None:
         last, opened, high, low, volume, quote_volume, bid, ask = figures
         # In the order of its fields: with their names it takes 0.5 us more.
