@@ -1,5 +1,7 @@
 """Gauges of the market's state, and bad messages as counts."""
 
+from dataclasses import replace
+
 import pytest
 from prometheus_client import REGISTRY
 
@@ -30,7 +32,14 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
     assert value("market_pulse_aggregator_sources", state="stale") == 1
     assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1
     assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (1, 1)
-    market.drop(BTC)
+    for name in ("ETH-USDT", "SOL-USDT"):  # if it were our clock, they would be off too
+        market.take(replace(tick(B, 100.0), symbol=Symbol(name)))
+    for state in market:
+        state.make_ticker(NOW_MS, market.parameters)
+    observer.observe(market)
+    assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (3, 0)
+    for one in list(market):
+        market.drop(one.symbol)
     observer.observe(market)
     assert (value("market_pulse_aggregator_sources", state="used"), value("market_pulse_aggregator_clock_skew")) == (0, 0)
 

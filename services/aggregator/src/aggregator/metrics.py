@@ -40,7 +40,7 @@ TAKEOVERS = Counter(PREFIX + "takeovers", "Symbols taken over from another proce
 SYMBOLS = Gauge(PREFIX + "symbols", "Symbols followed")
 SOURCES = Gauge(PREFIX + "sources", "Sources of all symbols by state", ["state"])
 QUALITIES = Gauge(PREFIX + "symbols_by_quality", "Symbols by quality", ["quality"])
-CLOCK_SKEW = Gauge(PREFIX + "clock_skew", "1 while all fresh exchanges of a symbol are off our clock the same way")
+CLOCK_SKEW = Gauge(PREFIX + "clock_skew", "1 while most symbols have all their fresh exchanges off our clock the same way")
 
 log = get_logger()
 
@@ -62,10 +62,13 @@ class Observer:
             QUALITIES.labels(quality).set(qualities[quality])
         SYMBOLS.set(len(market))
         skewed = sum(result.clock_skew for result in results)
-        CLOCK_SKEW.set(bool(skewed))
-        if bool(skewed) != self._clock_skew:
-            self._clock_skew = bool(skewed)
-            if skewed:
+        is_ours = 2 * skewed > sum(
+            result.sources_used > 0 for result in results
+        )  # else it is a pair that rests at its exchange
+        CLOCK_SKEW.set(is_ours)
+        if is_ours != self._clock_skew:
+            self._clock_skew = is_ours
+            if is_ours:
                 log.warning("clock skew: every exchange is off our clock the same way, check NTP here", symbols=skewed)
             else:
                 log.info("clock skew over")
