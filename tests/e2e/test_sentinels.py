@@ -8,9 +8,12 @@ import httpx
 import orjson
 import pytest
 from httpx_sse import aconnect_sse
-from redis.asyncio import Redis
 
+from market_pulse import channels
+from market_pulse.bus import open_bus
+from market_pulse.model import Symbol
 from support.compose import Deployment, deployed, on_containers
+from support.listening import listening
 from support.stack import HASTE, Events, is_complete
 from support.waiting import PATIENCE_S, until
 
@@ -41,10 +44,8 @@ async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group
         assert after["seq"] > before["seq"]
         assert (await history(http))["times"][0] == known
     await until(lambda: is_replica(group, "redis"))
-    async with Redis.from_url(group.redis_url) as redis, redis.pubsub() as bus, asyncio.timeout(PATIENCE_S):
-        await bus.subscribe("ticker:DOGE-USDT")  # on this machine's port it is demand as well
-        while not await bus.get_message(ignore_subscribe_messages=True, timeout=1):
-            pass
+    async with open_bus(group.redis_url) as bus, listening(bus, channels.ticker(Symbol("DOGE-USDT"))) as ear:
+        await until(lambda: ear.heard)  # on this machine's port it is demand as well
     restarts = {service: one["RestartCount"] for service, [one] in group.containers().items()}
     assert {service: count for service, count in restarts.items() if count} == {"redis": 1}
 
