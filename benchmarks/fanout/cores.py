@@ -1,6 +1,9 @@
 """Which core does what. The measured server has one for itself; its load must not be what limits it."""
 
 import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,12 +63,16 @@ def descriptors(pids: list[int]) -> int:
     return sum(1 for pid in pids for _ in Path(f"/proc/{pid}/fd").glob("*"))
 
 
-def kernel_tcp_kb() -> float:
-    """Return the memory in this machine's TCP sockets, in KiB."""
-    for line in _read(Path("/proc/net/sockstat")).splitlines():
-        if line.startswith("TCP:"):
-            return int(line.split()[-1]) * os.sysconf("SC_PAGE_SIZE") / 1024
-    return 0.0
+def kernel_kb(port: int) -> float | None:
+    """Return the kernel's memory for what waits in the sockets that a server has accepted on a port, in KiB; None without `ss`.
+
+    What a client on the same machine keeps unread at its own end is not in it.
+    """
+    if not (ss := shutil.which("ss")):
+        return None
+    listed = subprocess.run([ss, "-tmnH", f"( sport = :{port} )"], capture_output=True, text=True, check=True).stdout
+    waiting = (re.findall(r"skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)", listed)) or [("0", "0", "0")]
+    return sum(int(figure) for figures in waiting for figure in figures) / 1024
 
 
 def _read(path: Path) -> str:
