@@ -38,8 +38,8 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
         state.make_ticker(NOW_MS, market.parameters)
     observer.observe(market)
     assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (3, 0)
-    for one in list(market):
-        market.drop(one.symbol)
+    for state in list(market):
+        market.drop(state.symbol)
     observer.observe(market)
     assert (value("market_pulse_aggregator_sources", state="used"), value("market_pulse_aggregator_clock_skew")) == (0, 0)
 
