@@ -1,6 +1,8 @@
 """The hub with streams that are lists of bytes: who gets what, and what it costs whom."""
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
 
 import orjson
@@ -450,6 +452,44 @@ async def test_a_laggard_hears_of_the_resync_first(world: World) -> None:
     sink.unsent = 0
     world.hub.writable(next(iter(world.hub.streams)))
     assert sink.summary() == ["resync", "ticker BTC-USDT 2 ok"]
+
+
+async def test_what_a_socket_does_not_take_goes_to_its_transport(world: World) -> None:
+    """Nothing of it twice, nothing left out, and nothing to a descriptor that is another connection's by now."""
+    near, far = socket.socketpair()
+    with near, far:
+        for end in (near, far):
+            end.setblocking(False)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # as little as there is
+        sink = FakeSink()
+        world.hub.open(sink, (BTC,), None, None, near.fileno())
+        sink.written.clear()
+        for seq in range(1, 50):
+            world.publish(BTC, seq)
+            await turn()
+        at_once = all_of(far)
+        assert at_once
+        assert sink.written, "it was full in the end"
+        told = [short(event) for event in events_in(at_once + b"".join(sink.written))]
+        assert told == [f"ticker BTC-USDT {seq} ok" for seq in range(1, 50)]
+        sink.close()
+        world.publish(BTC, 50)
+        await turn()
+        assert all_of(far) == b""
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """Read all that has come."""
+    told = b""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            told += connection.recv(65536)
+    return told
+
+
+def events_in(body: bytes) -> list[dict[str, Any]]:
+    """Read the events of a chunked body."""
+    return [orjson.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: ")]
 
 
 async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:

@@ -8,7 +8,7 @@ from market_pulse.model import Symbol
 from .gateway import Gateway
 from .hub import Hub
 from .limits import Limits
-from .protocol import Lend
+from .protocol import Lend, plain_descriptor
 from .receiver import receiver
 from .sse import is_event_id
 from .streams import Stream
@@ -80,8 +80,8 @@ class EventStream(Response):
             if transport is None:  # the client left before its stream began
                 client.on_lost()
         if transport is not None:
-            far_end = receiver(transport.get_extra_info("socket"))
-            client.stream = self._hub.open(transport, self._symbols, self._max_hz, far_end, resumed=self._resumed)
+            far_end, descriptor = receiver(transport.get_extra_info("socket")), plain_descriptor(transport)
+            client.stream = self._hub.open(transport, self._symbols, self._max_hz, far_end, descriptor, resumed=self._resumed)
 
 
 def stream_for(

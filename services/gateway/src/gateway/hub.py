@@ -21,7 +21,7 @@ from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
 from .receiver import Receiver
 from .stats import Stats
 from .statuses import Statuses
-from .streams import UNREAD_LIMIT, UNREAD_SHARE, Group, Sink, Stream
+from .streams import NO_DESCRIPTOR, UNREAD_LIMIT, UNREAD_SHARE, Group, Sink, Stream
 from .topics import Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
@@ -150,6 +150,7 @@ class Hub:
         symbols: tuple[Symbol, ...],
         max_hz: float | None = None,
         receiver: Receiver | None = None,
+        descriptor: int = NO_DESCRIPTOR,
         *,
         resumed: bool = False,
     ) -> Stream:
@@ -161,6 +162,7 @@ class Hub:
             sink,
             group,
             receiver,
+            descriptor,
             opened_at=now,
             beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),

@@ -1,6 +1,7 @@
 """When and to whom bytes are written: one shared chunk per group and flush, and nothing to who has not taken the last one."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable
 
@@ -160,16 +161,22 @@ class Outbox:
             return
         data = chunk(b"".join(pending.values()))
         group.sent += len(data)
-        written = 0
+        written, size, send = 0, len(data), os.write
         for stream in list(group.streams):
             sink = stream.sink
             if stream.missed or stream.slow or sink.get_write_buffer_size() or sink.is_closing():
                 self._offer(stream, data, pending, now)
-            else:  # most streams, most of the time: in place, because a delivery costs little more than its system call
-                sink.write(data)
-                written += 1
+                continue
+            # Most streams, most of the time. Straight to the socket, for the transport takes a third of a delivery's time more.
+            written += 1
+            try:
+                taken = send(stream.descriptor, data)
+            except OSError:  # there is no room, or no connection any more: the transport knows what to do
+                taken = 0
+            if taken < size:
+                sink.write(data[taken:])
         self._stats.frames += written
-        self._stats.bytes += written * len(data)
+        self._stats.bytes += written * size
         for stream, given in joiners.items():
             group.streams.add(stream)
             news = {key: event for key, event in pending.items() if given.get(key) is not event}

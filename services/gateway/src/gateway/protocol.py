@@ -15,6 +15,8 @@ from typing import Protocol
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .streams import NO_DESCRIPTOR
+
 LEND, CUT = "market_pulse.transport", "market_pulse.cut"
 
 NOTSENT_LOWAT_BYTES = 16_384  # the kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh
@@ -109,3 +111,12 @@ def cutter(scope: Scope) -> Callable[[], None] | None:
     """Return what ends a request's connection without an answer, or None where another server runs the application."""
     cut: Callable[[], None] | None = scope.get("extensions", {}).get(CUT)
     return cut
+
+
+def plain_descriptor(transport: asyncio.Transport) -> int:
+    """Return the descriptor of a connection's socket, or NO_DESCRIPTOR where what goes over it is encrypted."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or transport.get_extra_info("ssl_object") is not None:
+        return NO_DESCRIPTOR
+    descriptor: int = connection.fileno()
+    return descriptor

@@ -7,6 +7,7 @@ from market_pulse.model import Symbol
 from .receiver import Receiver
 from .sse import LAST_CHUNK, chunk
 
+NO_DESCRIPTOR = -1  # the system refuses to write to it
 UNREAD_LIMIT = 8_192
 UNREAD_SHARE = 0.15  # of what a group is sent between two looks, a second apart
 
@@ -61,6 +62,8 @@ class Group:
 class Stream:
     """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
 
+    `descriptor` is that of the connection's socket, if bytes may be written there as they are.
+
     One that is `slow`, at least until `slow_until`, seemed to let much lie unread at its own end and is asked before each write
     whether it does. While it does it is sent a little now and then, next at `probe_at`, which makes its system answer.
     `missed` are the keys of the events that it was not sent because of either; `lagging_since` is since when it has not read.
@@ -68,6 +71,7 @@ class Stream:
 
     __slots__ = (
         "beat_at",
+        "descriptor",
         "expires_at",
         "group",
         "lagging_since",
@@ -86,6 +90,7 @@ class Stream:
         sink: Sink,
         group: Group,
         receiver: Receiver | None = None,
+        descriptor: int = NO_DESCRIPTOR,
         *,
         opened_at: float,
         beat_at: float,
@@ -94,6 +99,7 @@ class Stream:
         self.sink = sink
         self.group = group
         self.receiver = receiver
+        self.descriptor = descriptor
         self.slow = False
         self.slow_until = self.probe_at = self.probe_s = 0.0  # these mean something only while slow
         self.opened_at = opened_at
