@@ -1,6 +1,6 @@
 """What must hold for every message, whatever goes wrong. Pure: the time is an argument."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from math import fsum, inf
 from typing import Any
@@ -126,9 +126,13 @@ class Numbers:
 
 
 class Line:
-    """The ticks of each channel, as one connection tells them: whatever the copies of an ingest say, none comes twice or late."""
+    """The ticks of each channel, as one connection tells them: whatever the copies of an ingest say, none comes twice or late.
 
-    def __init__(self) -> None:
+    A line ends where its symbol ceases to be asked for, and may begin anew anywhere: `always` are the symbols that never do.
+    """
+
+    def __init__(self, always: Collection[str]) -> None:
+        self._always = always
         self._last: dict[str, tuple[dict[str, Any], float]] = {}
         self._received_ms: dict[str, int] = {}
 
@@ -146,7 +150,9 @@ class Line:
         if content == before:
             return f"the same tick twice: {tick}"
         known, order = before.get("order"), content.get("order")
-        if known and order and now_s - before_s < MIXED_S and any(new < old for new, old in zip(order, known, strict=False)):
+        if channel.rpartition(":")[2] not in self._always or not known or not order or now_s - before_s >= MIXED_S:
+            return None
+        if any(new < old for new, old in zip(order, known, strict=False)):
             return f"order {order} after {known}"
         return None
 

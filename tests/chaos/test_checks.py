@@ -148,7 +148,7 @@ def tick(price: float, *order: int, received_ms: int = NOW_MS) -> dict[str, Any]
     ],
 )
 def test_a_line_of_ticks(told: list[Any], wrong: str | None) -> None:
-    line = Line()
+    line = Line(["BTC-USDT"])
     found: list[str] = []
     for one in told:
         if one == "interrupted":
@@ -158,8 +158,13 @@ def test_a_line_of_ticks(told: list[Any], wrong: str | None) -> None:
     assert (wrong in found[0]) if wrong else not found
 
 
+def test_a_line_that_ended_may_begin_anew() -> None:
+    line = Line(["BTC-USDT"])
+    assert [line.wrong("ticks:okx:DOGE-USDT", tick(1.0, order), order) for order in (2, 1)] == [None, None]
+
+
 def test_a_source_that_is_younger_than_its_ticks_is_seen() -> None:
-    line = Line()
+    line = Line([])
     line.wrong("ticks:okx:BTC-USDT", tick(100.0, 1, received_ms=NOW_MS - 5000), 0)
     honest, other = source("okx", 100.0, ageMs=5000 - RESTAMPED_MS), source("bybit", 100.0)
     assert list(line.unheard(ticker(honest, other))) == []

@@ -98,7 +98,7 @@ class Silence:
 
 async def watch_bus(url: str, log: Log) -> NoReturn:
     """Subscribe to all ticks and tickers, as anybody may, and hold each message against the one before."""
-    numbers, line = Numbers(contiguous=True), Line()
+    numbers, line = Numbers(contiguous=True), Line(ALWAYS_WANTED)
     silence = Silence(log, "silence on the bus")
     silences = {symbol: Silence(log, SYMBOL_SILENT) for symbol in ALWAYS_WANTED}
     epoch = -1
@@ -223,10 +223,9 @@ class StreamWatcher:
                     if age_ms > (HANGS_FOR_MS if self._silence.now_s() > 1.5 else LIVE_FOR_MS):
                         self._log.wrong(self._path, f"{symbol} {ticker['seq']} is still on show as live after {age_ms:.0f} ms")
 
-    def must_have_resynced(self, since_s: float) -> None:
-        """Hold against it that the bus was lost since then: a stream that stayed open has to say so."""
-        if self._opened_s < since_s and self._resync_s < since_s:
-            self._log.wrong(self._path, "no resync, though messages may have been missed")
+    def has_begun_anew(self, since_s: float) -> bool:
+        """Tell whether it was opened, or told to begin anew, since then."""
+        return max(self._opened_s, self._resync_s) > since_s
 
     def is_live(self) -> bool:
         """Tell whether all that is shown is live."""

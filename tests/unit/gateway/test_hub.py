@@ -16,6 +16,7 @@ from market_pulse import channels
 from market_pulse.model import Symbol
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
 from support.samples import NOW_MS, status_bytes, ticker_bytes
+from support.waiting import until
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 
@@ -523,6 +524,18 @@ async def test_max_hz_holds_updates_back_and_sends_the_newest() -> None:
     writes = len(sink.written)
     assert 2 <= writes <= 4
     assert sink.summary()[-1] == "ticker BTC-USDT 7 ok"
+
+
+async def test_what_waited_while_the_process_slept_is_told_as_it_is_by_now(world: World) -> None:
+    """An update that a slow stream's rate held back may be the last for a while: the bus may have gone meanwhile."""
+    sink = world.open(BTC, max_hz=10)
+    world.publish(BTC, 1)
+    await turn()
+    sink.take()
+    world.publish(BTC, 2)
+    world.now += STALE_AFTER_MS / 1000
+    await until(lambda: bool(sink.written))
+    assert sink.summary() == ["ticker BTC-USDT 2 stale"]
 
 
 async def test_streams_end_with_bye_at_their_age(world: World) -> None:

@@ -20,6 +20,7 @@ FIRST_PROBE_S, PROBE_S = 0.05, 0.5
 ever twice the distance, up to the second."""
 NOISE = 16_384  # bytes by which a window also falls when all is read
 PROBE_BYTES = 1_000  # at least, so that it can be told whether they are read: windows are rounded
+LATE_S = 1.0
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 
 
@@ -55,8 +56,8 @@ class Outbox:
         """Have a group flushed as soon as its own rate and the flush clock allow."""
         if group.queued:
             return
-        group.queued = True
-        wait_s = group.not_before - self._clock() if group.shortest_s else 0.0
+        group.queued, group.queued_at = True, self._clock()
+        wait_s = group.not_before - group.queued_at if group.shortest_s else 0.0
         if wait_s > 0:
             self._loop.call_later(wait_s, self._enqueue, group)
         else:
@@ -159,6 +160,8 @@ class Outbox:
         joiners, group.joiners = group.joiners, {}
         if not pending:
             return
+        if now - group.queued_at > LATE_S:  # this process may have slept, and what was live then is not any more
+            pending = {key: self._current(key) for key in pending}
         data = chunk(b"".join(pending.values()))
         group.sent += len(data)
         written, size, send = 0, len(data), os.write

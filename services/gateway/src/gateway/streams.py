@@ -40,13 +40,25 @@ class Group:
     150 ms' worth.
     """
 
-    __slots__ = ("joiners", "not_before", "pending", "queued", "sent", "shortest_s", "streams", "symbols", "unread_limit")
+    __slots__ = (
+        "joiners",
+        "not_before",
+        "pending",
+        "queued",
+        "queued_at",
+        "sent",
+        "shortest_s",
+        "streams",
+        "symbols",
+        "unread_limit",
+    )
 
     def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> None:
         self.symbols = symbols
         self.shortest_s = 1 / max_hz if max_hz else 0.0
         self.not_before = 0.0
         self.queued = False
+        self.queued_at = 0.0
         self.sent = 0
         self.unread_limit = UNREAD_LIMIT
         self.pending: dict[str, bytes] = {}
