@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 LIVE = tuple(b'"quality":"%b"' % quality for quality in (b"ok", b"single", b"disputed"))
 DEFAULT_RETRY_S = 3.0  # a browser's own, until the server has named one
 IDLE_LIMIT_S = 45.0
+END_LIMIT_S = 10.0
 
 
 @dataclass
@@ -103,7 +104,8 @@ class Crowd:
                 try:
                     target = f"{self._url.path}?{self._url.query}"
                     writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode())
-                    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), IDLE_LIMIT_S)
+                    async with asyncio.timeout(IDLE_LIMIT_S):  # `wait_for` may swallow a cancellation before Python 3.12
+                        head = await reader.readuntil(b"\r\n\r\n")
                     if b" 200 " not in head.split(b"\r\n", 1)[0]:
                         watcher.errors.append(head.split(b"\r\n", 1)[0].decode())
                         return
@@ -133,7 +135,8 @@ async def crowd(url: str, count: int) -> AsyncIterator[Crowd]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, left = await asyncio.wait(tasks, timeout=END_LIMIT_S)
+        assert not left, f"{len(left)} clients do not end"
 
 
 async def main(url: str, count: str) -> None:
