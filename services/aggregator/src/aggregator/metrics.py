@@ -62,9 +62,8 @@ class Observer:
             QUALITIES.labels(quality).set(qualities[quality])
         SYMBOLS.set(len(market))
         skewed = sum(result.clock_skew for result in results)
-        is_ours = 2 * skewed > sum(
-            result.sources_used > 0 for result in results
-        )  # else it is a pair that rests at its exchange
+        heard = sum(result.sources_used > 0 for result in results)
+        is_ours = 2 * skewed > heard  # else it is a pair that rests at its exchange
         CLOCK_SKEW.set(is_ours)
         if is_ours != self._clock_skew:
             self._clock_skew = is_ours
