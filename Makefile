@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test chaos check fix bench fuzz setup setup-run
+.PHONY: help up demo web test test-all chaos check fix bench fuzz setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -32,7 +32,7 @@ CONTRACT := tests/contract
 NPM := $(if $(NODE),PATH="$(CURDIR)/$(RUN):$$PATH" )npm --prefix $(WEB)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
 up: setup-run web ## run everything here, on live exchanges
 	@$(RUN)/python -m deploy.local.run
@@ -43,6 +43,10 @@ demo: setup-run web ## run everything here, on simulated exchanges
 web: $(PAGE) ## build the page, where its sources have changed
 
 test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
+	$(NPM) test
+	$(RUN)/pytest -n 2 --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-all: setup web ## run the long tests as well
 	$(NPM) test
 	$(RUN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 

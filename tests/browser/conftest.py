@@ -1,6 +1,7 @@
 """A real browser on the demo in containers. All tests here share one browser and one event loop."""
 
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,10 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark, append=False)
 
 
+@pytest.fixture(scope="package")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the browser's program: Chromium, to which containers that come and go beside it are no change of network."""
+    program = tmp_path_factory.mktemp("browser") / "chromium"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "unwatched_network.py"}" "{CHROMIUM}" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def browser() -> AsyncIterator[Browser]:
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = await playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
         yield browser
         await browser.close()
 

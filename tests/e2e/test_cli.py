@@ -157,9 +157,17 @@ async def test_a_recording_plays_again_somewhere_else(stack: Stack, tmp_path: Pa
 
 
 async def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
-    examined = await run("doctor", "--offline", "--json", *gateway(stack), *bus(stack))
-    assert examined.code == 0, examined.text
-    assert {"gateway", "stream", "bus"} <= {finding["check"] for finding in examined.objects}
+    """On a busy machine prices may really be late for a while: then the doctor is right, and is asked again."""
+    examinations: list[Ended] = []
+
+    async def is_well() -> bool:
+        examinations.append(await run("doctor", "--offline", "--json", *gateway(stack), *bus(stack)))
+        return examinations[-1].code == 0
+
+    with contextlib.suppress(TimeoutError):
+        await until(is_well, 3 * PATIENCE_S)
+    assert examinations[-1].code == 0, examinations[-1].text
+    assert {"gateway", "stream", "bus"} <= {finding["check"] for finding in examinations[-1].objects}
 
 
 async def test_the_doctor_needs_no_bus(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

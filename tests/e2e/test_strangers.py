@@ -195,7 +195,7 @@ async def test_what_all_ask_for_together_is_bounded(demo: Demo) -> None:
         async with httpx.AsyncClient(base_url=edge.page, timeout=PATIENCE_S) as client:
 
             async def some_of_many_are_refused() -> bool:
-                answers = [await client.get("/api/symbols") for _ in range(100)]
+                answers = await asyncio.gather(*(client.get("/api/symbols") for _ in range(100)))
                 refused = [answer for answer in answers if answer.status_code == 503 and answer.json()["code"] == "busy"]
                 assert {answer.headers["retry-after"] for answer in refused} <= {"2"}
                 return 0 < len(refused) < len(answers)

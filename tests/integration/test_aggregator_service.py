@@ -140,11 +140,12 @@ async def test_redis_is_slow(port: int, bus: Bus) -> None:
     async with aggregator(port) as service, listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
-        await bus.client.client_pause(700, all=False)
+        await bus.client.client_pause(60_000, all=False)
         before = len(listener.tickers)
         for step in range(50):
             service._intake._take(tick(64100.0 + step))
             await asyncio.sleep(0.002)
+        await bus.client.client_unpause()
         await until(lambda: listener.last().price == 64149.0)
         assert len(listener.tickers) - before <= 5
 

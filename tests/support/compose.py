@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
@@ -60,6 +61,7 @@ class Deployment:
         container = other.compose("run", "--detach", "--no-deps", "--service-ports", "--use-aliases", service).strip()
         other.host = container[:12]
         try:
+            _until_healthy(container)
             yield other
         finally:
             subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True, timeout=30)
@@ -86,6 +88,15 @@ class Deployment:
             if container["HostConfig"]["RestartPolicy"]["Name"] != "no":
                 found.setdefault(container["Config"]["Labels"]["com.docker.compose.service"], []).append(container)
         return found
+
+
+def _until_healthy(container: str) -> None:
+    """Wait until the engine finds a container healthy: what it publishes may be reset before."""
+    until_s = time.monotonic() + UP_LIMIT_S
+    health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", container]
+    while subprocess.run(health, capture_output=True, check=True, timeout=60, text=True).stdout.strip() != "healthy":
+        assert time.monotonic() < until_s, f"{container} does not become healthy"
+        time.sleep(0.2)
 
 
 @contextlib.contextmanager

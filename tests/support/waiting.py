@@ -5,7 +5,7 @@ import inspect
 import socket
 from collections.abc import Awaitable, Callable
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # far more than an idle machine needs, so that a busy one is not taken for a fault
 
 
 async def until(
