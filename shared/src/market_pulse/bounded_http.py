@@ -4,11 +4,12 @@ uvicorn by itself bounds none of this: a client that sends half a request, or le
 for as long as it likes.
 """
 
+import asyncio
 import socket
 import struct
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -24,15 +25,17 @@ HEAD_LIMIT_S = 10.0
 """How long a client may take to send a request's head, and may wait with its first one."""
 LINGER_S = 2.0
 """How long a connection stays whose request came with more than its head: closed at once, it could take its answer with it."""
+MOST_IN_A_ROUND = 16
+"""Requests that are begun before the event loop looks after everything else again; each takes about a millisecond."""
 SWEEPS_EVERY = 10  # of uvicorn's ticks, which are 0.1 s
 
 MOST_HEAD_BYTES = 32_768
-MOST_WAITING_BYTES = 65_536
-"""Of further requests, which wait until the one before is answered. On Linux the kernel's buffer bounds it to a fourth."""
+MOST_WAITING_BYTES = 4_096
+"""Of further requests, which wait until the one before is answered: beyond that nothing more is read."""
 MOST_DISCARDED_BYTES = 262_144
 NOTSENT_LOWAT_BYTES = 16_384
 """The kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh."""
-RECEIVE_BUFFER_BYTES = 8_192
+RECEIVE_BUFFER_BYTES = 4_096
 """The kernel keeps twice as much of what a client sends, for whom we do not read meanwhile."""
 
 _ACKED = struct.Struct("=120xQ")  # of Linux's struct tcp_info: tcpi_bytes_acked
@@ -68,6 +71,7 @@ class Connections:
         self._most, self._most_per_address = most, most_per_address
         self._open: dict[BoundedProtocol, None] = {}  # who did something last comes last
         self._of_address: Counter[str] = Counter()
+        self._queues: dict[str, deque[BoundedProtocol]] = {}  # who wants its turn, by whose it is
         networks = [ip_network(network) for network in trusted]
         self._is_trusted = lru_cache(1024)(lambda address: any(address in network for network in networks))
 
@@ -114,6 +118,29 @@ class Connections:
         if not self._of_address[owner]:
             del self._of_address[owner]
 
+    def queue(self, connection: "BoundedProtocol", owner: str) -> None:
+        """Have a connection go on with what it was sent, when it is its turn.
+
+        In each round of the event loop so many have theirs, one address after the other: whoever asks for much neither holds up
+        streams nor those who ask for little.
+        """
+        if not self._queues:
+            asyncio.get_running_loop().call_soon(self._serve)
+        self._queues.setdefault(owner, deque()).append(connection)
+
+    def _serve(self) -> None:
+        for _ in range(MOST_IN_A_ROUND):
+            if not self._queues:
+                return
+            owner, waiting = next(iter(self._queues.items()))
+            del self._queues[owner]
+            connection = waiting.popleft()
+            if waiting:
+                self._queues[owner] = waiting  # the last one now
+            connection.go_on()
+        if self._queues:
+            asyncio.get_running_loop().call_soon(self._serve)
+
     def sweep(self) -> None:
         """Cut what takes too long. To be called about once a second."""
         now = self.clock()
@@ -142,7 +169,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._owner: str | None = None  # of whom this connection is counted
         self._asking_since: float | None = connections.clock()  # since when a head is awaited or comes in
         self._head_bytes = 0
-        self._waiting = bytearray()  # further requests
+        self._waiting = bytearray()  # what was sent and is not parsed yet
+        self._is_queued = False  # whether this connection waits for its turn to have that parsed
+        self._told_taken: Callable[[], None] | None = None  # who is told when the kernel has all of an answer
         self._deaf_since: float | None = None  # since when nothing more is read as requests
         self._discarded = 0
         self._written = False  # whether something was, that may not be acknowledged yet
@@ -161,7 +190,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
             unread_limit_ms = round(1000 * self._bounds.unread_limit_s)
             try:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_limit_ms)
             except OSError:  # already reset: connection_lost is about to be called
@@ -176,6 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._bounds.leave(self, self._owner)
             self._owner = None
         self._waiting.clear()
+        self._tell_taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -184,38 +213,47 @@ class BoundedProtocol(HttpToolsProtocol):
             self._discarded += len(data)
             if self._discarded > MOST_DISCARDED_BYTES:
                 self.transport.abort()
-        elif self._is_busy:
-            self._waiting += data
+            return
+        self._unset_keepalive_if_required()
+        if self._asking_since is None and not self._is_busy:
+            self._asking_since = self._bounds.clock()
+        self._waiting += data
+        if len(self._waiting) > MOST_WAITING_BYTES:
             self.flow.pause_reading()
-            if len(self._waiting) > MOST_WAITING_BYTES:
-                self.transport.abort()
-        else:
-            self._feed(data)
+        self._want_turn()
 
     @property
     def _is_busy(self) -> bool:
         """Whether an answer is under way or not yet taken by the kernel."""
         return self.is_answering or self.flow.write_paused
 
-    def _feed(self, data: bytes) -> None:
-        """Have the first request in some bytes parsed, and keep the rest: parsed, a hundred requests take half a megabyte."""
-        self._unset_keepalive_if_required()
-        if self._asking_since is None:
-            self._asking_since, self._head_bytes = self._bounds.clock(), 0
-        end = data.find(b"\r\n\r\n") + 4
-        rest = data[end:] if end >= 4 else b""
-        self._head_bytes += len(data) - len(rest)
-        super().data_received(data[: len(data) - len(rest)] if rest else data)
-        if self.transport.is_closing():
+    def _want_turn(self) -> None:
+        if not (self._is_busy or self._is_queued) and self._owner is not None:
+            self._is_queued = True
+            self._bounds.queue(self, self._owner)
+
+    def go_on(self) -> None:
+        """Have the first request in what was sent parsed. The rest waits as it is: parsed, it takes far more memory."""
+        self._is_queued = False
+        if self._is_busy or self.transport.is_closing() or self._deaf_since is not None:
             return
+        end = self._waiting.find(b"\r\n\r\n") + 4
+        if end < 4:
+            end = len(self._waiting)
+        first = bytes(self._waiting[:end])
+        del self._waiting[:end]
+        self._head_bytes += end
+        super().data_received(first)
         if self._asking_since is not None and self._head_bytes > MOST_HEAD_BYTES:
             self._bounds.end(self, "head")
-        elif rest:
-            self.data_received(rest)
+        elif self._waiting:
+            self._want_turn()
+        else:
+            self.flow.resume_reading()
 
     def on_headers_complete(self) -> None:
         """Called by the parser with each request. What follows it is not read if it is no request."""
-        self._asking_since = None
+        self._asking_since, self._head_bytes = None, 0
         self._bounds.touch(self)
         if self.parser.should_upgrade() or any(
             name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in self.headers
@@ -239,19 +277,43 @@ class BoundedProtocol(HttpToolsProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Wait for the next request, or take it from those that wait."""
+        """Wait for the next request, or take it from what waits."""
         super().on_response_complete()
+        self._tell_taken()
+        self.forget_request()
+        if len(self._waiting) > MOST_WAITING_BYTES:  # uvicorn would read on after each answer
+            self.flow.pause_reading()
         if self._deaf_since is not None:
             self._deaf_since = self._bounds.clock()
         elif self._waiting and not self.transport.is_closing():
-            waiting, self._waiting = bytes(self._waiting), bytearray()
-            self._feed(waiting)
+            self._unset_keepalive_if_required()
+            self._asking_since = self._bounds.clock()
+            self._want_turn()
+
+    def forget_request(self) -> None:
+        """Let go of what a request has left here, some 10 KiB; each begins with its own.
+
+        The extensions of a scope know its cycle, which knows the scope: such a circle would wait long to be found.
+        """
+        if self.scope is not None:
+            self.scope.get("extensions", {}).clear()
+        self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
+
+    def when_taken(self, tell: Callable[[], None]) -> None:
+        """Have somebody told, once, when the kernel has taken all of the answer under way, or the connection is gone."""
+        self._told_taken = tell
+
+    def _tell_taken(self) -> None:
+        tell, self._told_taken = self._told_taken, None
+        if tell is not None:
+            tell()
 
     def forgo_bounds(self) -> None:
         """Note that this connection is a stream from now on, whose time is bounded by whoever writes it."""
         self._bounds.lend(self)
         self._asking_since = None
         self._waiting.clear()
+        self._tell_taken()
 
     def overdue(self, now: float) -> str | None:
         """Return why this connection must be cut, if it must."""
@@ -275,6 +337,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._mark is None or acked >= self._mark[0]:
             self._mark = acked + queued, now
         return now - self._mark[1] >= self._bounds.unread_limit_s
+
+
+def bound_buffers(servers: Iterable[asyncio.Server]) -> None:
+    """Have the kernel keep little of what clients send to some servers: what comes before a connection is seen here, too."""
+    for server in servers:
+        for listening in server.sockets:
+            if listening.family != getattr(socket, "AF_UNIX", None):
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
 class _EndsGently:

@@ -1,6 +1,7 @@
 """Probes and metrics of a part that has no HTTP API of its own: /livez, /readyz and /metrics."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .bounded_http import SWEEPS_EVERY, BoundedProtocol, Connections
+from .bounded_http import SWEEPS_EVERY, BoundedProtocol, Connections, bound_buffers
 
 MOST_CONNECTIONS = 64  # of those who probe and scrape
 UNREAD_LIMIT_S = 10.0
@@ -98,6 +99,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
         self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        bound_buffers(self.servers)
 
     async def on_tick(self, counter: int) -> bool:
         """Do what the time demands; return whether to end."""

@@ -4,6 +4,7 @@ An answer is open from its request until the kernel has taken all of it. Streams
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pulse.bounded_http import owner_of
 
-from .middleware import PROBES
 from .problems import RETRY_AFTER_S, ProblemError, problem_response
 from .protocol import cutter, taker
 from .stats import Stats
 
+PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # a hundred bytes each
 MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS = 16 << 20, 4 << 20
 SHARED = "market_pulse.shared"  # in the start of an answer whose bytes all readers share, so that one more costs none
 
@@ -117,19 +118,22 @@ class OpenAnswers:
 
 
 class BoundAnswers:
-    """Answers no more than there is room for, and refuses bodies. Probes are answered always: a proxy takes them for life."""
+    """Answers no more than there is room for, and refuses bodies.
+
+    Probes are answered always: a proxy that hears nothing takes this process for dead, and cuts its streams.
+    """
 
     def __init__(self, app: ASGIApp, answers: OpenAnswers, stats: Stats) -> None:
         self._app, self._answers, self._stats = app, answers, stats
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and return when the kernel has taken the answer."""
+        """Answer a request."""
         if scope["type"] == "http" and _has_body(scope):
             refusal = ProblemError(413, "no_body", "no request here has a body")
             await problem_response(Request(scope), refusal)(scope, receive, send)
             return
-        cut, taken = cutter(scope), taker(scope)
-        if cut is None or taken is None or scope["path"] in PROBES:
+        cut, when_taken = cutter(scope), taker(scope)
+        if cut is None or when_taken is None or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
@@ -138,6 +142,7 @@ class BoundAnswers:
         except TooManyAnswersError as full:
             await self._refuse(full, scope, receive, send)
             return
+        when_taken(partial(self._answers.give_back, answer))
         instead = False  # whether another answer was sent
 
         async def send_counted(message: Message) -> None:
@@ -151,11 +156,7 @@ class BoundAnswers:
             if not instead:
                 await send(message)
 
-        try:
-            await self._app(scope, receive, send_counted)
-            await taken()
-        finally:
-            self._answers.give_back(answer)
+        await self._app(scope, receive, send_counted)
 
     async def _refuse(self, full: TooManyAnswersError, scope: Scope, receive: Receive, send: Send) -> None:
         self._stats.answers_refused["address" if full.by_address else "total"] += 1

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import fastapi_offline
+import orjson
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
 
 from market_pulse.health import Check, metrics_response, verdict
 
+from .answers import SharedResponse
 from .front import add_files
 from .metrics import gateway_registry
 
@@ -37,6 +39,15 @@ async def docs(request: Request) -> Response:
     )
     page.headers["Content-Security-Policy"] = _POLICY
     return page
+
+
+@pages.get("/openapi.json")
+async def description(request: Request) -> Response:
+    """Return the API's description."""
+    state = request.app.state
+    if not hasattr(state, "description"):
+        state.description = orjson.dumps(request.app.openapi())
+    return SharedResponse(state.description, media_type="application/json")
 
 
 @pages.get("/livez")

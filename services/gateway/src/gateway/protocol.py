@@ -5,7 +5,7 @@ a task, a queue and an ASGI message per client and event cost some four times as
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -46,7 +46,7 @@ class StreamProtocol(BoundedProtocol):
         self.scope["extensions"] = {
             LEND: partial(self._lend, self.cycle),  # type: ignore[dict-item] # these are functions
             CUT: partial(self._cut, self.cycle),  # type: ignore[dict-item]
-            TAKEN: self._taken,  # type: ignore[dict-item]
+            TAKEN: self.when_taken,  # type: ignore[dict-item]
         }
 
     def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
@@ -60,7 +60,8 @@ class StreamProtocol(BoundedProtocol):
         if self.transport.is_closing():
             return None
         self._borrower = borrower
-        self.parser = self.scope = self.headers = self.cycle = None  # type: ignore[assignment] # nothing asks for them now
+        self.forget_request()
+        self.parser = None  # type: ignore[assignment] # nothing asks for them now
         self.pipeline.clear()
         self.forgo_bounds()
         self.flow.resume_reading()  # which a request that waited had paused; who does not read hears of no disconnect
@@ -70,11 +71,6 @@ class StreamProtocol(BoundedProtocol):
         """End the connection without an answer; to uvicorn it is as if the client had."""
         cycle.disconnected = True
         self.transport.abort()
-
-    async def _taken(self) -> None:
-        """Return when the kernel has all of an answer, or the connection is gone. What a stream is sent is no answer."""
-        if self._borrower is None:
-            await self.flow.drain()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with what the client sends."""
@@ -113,10 +109,10 @@ def cutter(scope: Scope) -> Callable[[], None] | None:
     return cut
 
 
-def taker(scope: Scope) -> Callable[[], Awaitable[None]] | None:
-    """Return what waits until a request's answer is taken, or None where another server runs the application."""
-    taken: Callable[[], Awaitable[None]] | None = scope.get("extensions", {}).get(TAKEN)
-    return taken
+def taker(scope: Scope) -> Callable[[Callable[[], None]], None] | None:
+    """Return what tells when a request's answer is taken, or None where another server runs the application."""
+    when_taken: Callable[[Callable[[], None]], None] | None = scope.get("extensions", {}).get(TAKEN)
+    return when_taken
 
 
 def plain_descriptor(transport: asyncio.Transport) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from market_pulse.bounded_http import SWEEPS_EVERY
+from market_pulse.bounded_http import SWEEPS_EVERY, bound_buffers
 from market_pulse.lifecycle import STOP_SIGNALS
 from market_pulse.logs import get_logger
 
@@ -56,6 +57,11 @@ class Server(uvicorn.Server):
         """The port that is listened on, once started."""
         port: int = self.servers[0].sockets[0].getsockname()[1]
         return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        bound_buffers(self.servers)
 
     async def on_tick(self, counter: int) -> bool:
         """Do what the time demands; return whether to end."""
