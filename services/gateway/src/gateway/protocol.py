@@ -12,7 +12,7 @@ from typing import Protocol
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from market_pulse.bounded_http import BoundedProtocol
+from market_pulse.bounded_http import BoundedProtocol, reset
 
 from .streams import NO_DESCRIPTOR
 
@@ -68,9 +68,12 @@ class StreamProtocol(BoundedProtocol):
         return self.transport
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
-        """End the connection without an answer; to uvicorn it is as if the client had."""
+        """End the connection without an answer, or before all of it is read; to uvicorn it is as if the client had."""
         cycle.disconnected = True
-        self.transport.abort()
+        if cycle.response_started:
+            reset(self.transport)
+        else:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with what the client sends."""
