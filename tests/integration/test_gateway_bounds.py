@@ -6,6 +6,7 @@ import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from support.waiting import PATIENCE_S, free_port, until
 from .gateway_fixtures import Running, running_gateway
 
 NO_BUS = "redis://127.0.0.1:1/0"
-QUICK = {"slow_client_s": 1.0, "max_answers": 20, "max_answers_per_ip": 10, "max_streams_per_ip": 10}
+QUICK: dict[str, Any] = {"slow_client_s": 1.0, "max_answers": 20, "max_answers_per_ip": 10, "max_streams_per_ip": 10}
 HEAD = "Host: x\r\nAccept-Encoding: identity\r\n"
 UNREAD = f"GET {BIG} HTTP/1.1\r\n{HEAD}\r\n".encode()
 
