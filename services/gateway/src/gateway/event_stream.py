@@ -75,7 +75,7 @@ class EventStream(Response):
         transport = None
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            transport = self._lend(client, self._hub.slow_client_s)
+            transport = self._lend(client)
         finally:
             if transport is None:  # the client left before its stream began
                 client.on_lost()

@@ -5,7 +5,7 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,10 +14,12 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .answers import SharedResponse
 from .problems import ProblemError
 
 FRONT = Path(__file__).parent / "static"
 ENTRANCES = ("/", "/embed", "/market-pulse.js")  # what a person asks for; the rest is loaded by these
+_URLS = {"index.html": "/", "embed.html": "/embed"}
 
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -49,36 +51,34 @@ class File:
         if self.headers["ETag"] in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=self.headers)
         if self.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
-            return Response(self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
-        return Response(self.body, headers=self.headers, media_type=self.media_type)
+            return SharedResponse(
+                self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type
+            )
+        return SharedResponse(self.body, headers=self.headers, media_type=self.media_type)
 
 
 def add_front(app: FastAPI, folder: Path = FRONT) -> None:
     """Serve every file of a built page; where there is none, say so at the entrances."""
-    files = dict(_read(folder))
-    for url, file in files.items():
-        app.router.add_route(url, file.answer, methods=["GET"], include_in_schema=False)
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {_URLS.get(name, f"/{name}"): path for name, path in files.items()}
+    add_files(app, files)
     for url in ENTRANCES:
         if url not in files:
             app.router.add_route(url, _not_built, methods=["GET"], include_in_schema=False)
 
 
-def _read(folder: Path) -> Iterator[tuple[str, File]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            url = {"index.html": "/", "embed.html": "/embed"}.get(name, f"/{name}")
-            body = path.read_bytes()
-            compressed = gzip.compress(body, mtime=0)
-            yield (
-                url,
-                File(
-                    body,
-                    compressed if len(compressed) < len(body) else None,
-                    _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
-                    MappingProxyType(_headers(url, body)),
-                ),
-            )
+def add_files(app: FastAPI, files: Mapping[str, Path]) -> None:
+    """Serve each of some files at its path."""
+    for url, path in files.items():
+        body = path.read_bytes()
+        compressed = gzip.compress(body, mtime=0)
+        file = File(
+            body,
+            compressed if len(compressed) < len(body) else None,
+            _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+            MappingProxyType(_headers(url, body)),
+        )
+        app.router.add_route(url, file.answer, methods=["GET"], include_in_schema=False)
 
 
 def _headers(url: str, body: bytes) -> dict[str, str]:

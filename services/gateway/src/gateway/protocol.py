@@ -5,21 +5,18 @@ a task, a queue and an ASGI message per client and event cost some four times as
 """
 
 import asyncio
-import contextlib
-import socket
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from market_pulse.bounded_http import BoundedProtocol, reset
 
 from .streams import NO_DESCRIPTOR
 
-LEND, CUT = "market_pulse.transport", "market_pulse.cut"
-
-NOTSENT_LOWAT_BYTES = 16_384  # the kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh
+LEND, CUT, TAKEN = "market_pulse.transport", "market_pulse.cut", "market_pulse.taken"
 
 
 class Borrower(Protocol):
@@ -35,46 +32,48 @@ class Borrower(Protocol):
         """
 
 
-Lend = Callable[[Borrower, float], asyncio.Transport | None]
+Lend = Callable[[Borrower], asyncio.Transport | None]
 
 
-class StreamProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which lends its transport to a response that asks for it."""
+class StreamProtocol(BoundedProtocol):
+    """An HTTP protocol that lends its transport to a response that asks for it."""
 
     _borrower: Borrower | None = None
 
     def on_headers_complete(self) -> None:
         """Put the connection within the response's reach. The cycle is this request's; `self.cycle` may be a later one's."""
         super().on_headers_complete()
-        self.scope["extensions"] = {LEND: partial(self._lend, self.cycle), CUT: partial(self._cut, self.cycle)}  # type: ignore[dict-item] # functions
+        self.scope["extensions"] = {
+            LEND: partial(self._lend, self.cycle),  # type: ignore[dict-item] # these are functions
+            CUT: partial(self._cut, self.cycle),  # type: ignore[dict-item]
+            TAKEN: self.when_taken,  # type: ignore[dict-item]
+        }
 
-    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower, unread_limit_s: float) -> asyncio.Transport | None:
+    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
         """Give the transport away for the rest of the connection, the head having been sent; None if it is gone already.
 
         To uvicorn the response is complete, so that the application may return and the request's task ends. What the request
         has left here goes too: parser, scope, headers and cycle are some 10 KiB, of no use to a stream. Whatever else
-        the client sends is not read as requests, which could not be answered any more. The kernel ends the connection of who
-        has not acknowledged, or had no room for, what it was sent `unread_limit_s` ago.
+        the client sends is not read as requests, which could not be answered any more.
         """
         cycle.response_complete = True
         if self.transport.is_closing():
             return None
         self._borrower = borrower
-        self.parser = self.scope = self.headers = self.cycle = None  # type: ignore[assignment] # nothing asks for them now
+        self.forget_request()
+        self.parser = None  # type: ignore[assignment] # nothing asks for them now
         self.pipeline.clear()
-        self.flow.resume_reading()  # which a pipelined request had paused; who does not read hears of no disconnect
-        self.transport.set_write_buffer_limits(high=0)
-        connection = self.transport.get_extra_info("socket")
-        if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # already reset: on_lost is about to be called
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * unread_limit_s))
+        self.forgo_bounds()
+        self.flow.resume_reading()  # which a request that waited had paused; who does not read hears of no disconnect
         return self.transport
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
-        """End the connection without an answer; to uvicorn it is as if the client had."""
+        """End the connection without an answer, or before all of it is read; to uvicorn it is as if the client had."""
         cycle.disconnected = True
-        self.transport.abort()
+        if cycle.response_started:
+            reset(self.transport)
+        else:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with what the client sends."""
@@ -111,6 +110,12 @@ def cutter(scope: Scope) -> Callable[[], None] | None:
     """Return what ends a request's connection without an answer, or None where another server runs the application."""
     cut: Callable[[], None] | None = scope.get("extensions", {}).get(CUT)
     return cut
+
+
+def taker(scope: Scope) -> Callable[[Callable[[], None]], None] | None:
+    """Return what tells when a request's answer is taken, or None where another server runs the application."""
+    when_taken: Callable[[Callable[[], None]], None] | None = scope.get("extensions", {}).get(TAKEN)
+    return when_taken
 
 
 def plain_descriptor(transport: asyncio.Transport) -> int:
