@@ -5,7 +5,7 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .negotiation import takes_gzip
 from .problems import ProblemError
 
 FRONT = Path(__file__).parent / "static"
@@ -22,6 +23,7 @@ ENTRANCES = ("/", "/embed", "/market-pulse.js")  # what a person asks for; the r
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
+    ".ico": "image/x-icon",
     ".js": "text/javascript",
     ".md": "text/markdown",
     ".png": "image/png",
@@ -46,39 +48,41 @@ class File:
 
     async def answer(self, request: Request) -> Response:
         """Return the file, or nothing but its headers to a browser that has this version."""
-        if self.headers["ETag"] in request.headers.get("If-None-Match", ""):
+        if any(self.headers["ETag"] in known for known in request.headers.getlist("If-None-Match")):
             return Response(status_code=304, headers=self.headers)
-        if self.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+        if self.compressed is not None and takes_gzip(request.headers.getlist("Accept-Encoding")):
             return Response(self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
         return Response(self.body, headers=self.headers, media_type=self.media_type)
 
 
 def add_front(app: FastAPI, folder: Path = FRONT) -> None:
     """Serve every file of a built page; where there is none, say so at the entrances."""
-    files = dict(_read(folder))
-    for url, file in files.items():
-        app.router.add_route(url, file.answer, methods=["GET"], include_in_schema=False)
+    files = {_url(path.relative_to(folder).as_posix()): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    add_files(app, files)
     for url in ENTRANCES:
         if url not in files:
             app.router.add_route(url, _not_built, methods=["GET"], include_in_schema=False)
 
 
-def _read(folder: Path) -> Iterator[tuple[str, File]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            url = {"index.html": "/", "embed.html": "/embed"}.get(name, f"/{name}")
-            body = path.read_bytes()
-            compressed = gzip.compress(body, mtime=0)
-            yield (
-                url,
-                File(
-                    body,
-                    compressed if len(compressed) < len(body) else None,
-                    _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
-                    MappingProxyType(_headers(url, body)),
-                ),
-            )
+def add_files(app: FastAPI, files: Mapping[str, Path]) -> None:
+    """Serve files, each at its URL, as they are now."""
+    for url, path in files.items():
+        app.router.add_route(url, _read(url, path).answer, methods=["GET"], include_in_schema=False)
+
+
+def _url(name: str) -> str:
+    return {"index.html": "/", "embed.html": "/embed"}.get(name, f"/{name}")
+
+
+def _read(url: str, path: Path) -> File:
+    body = path.read_bytes()
+    compressed = gzip.compress(body, mtime=0)
+    return File(
+        body,
+        compressed if len(compressed) < len(body) else None,
+        _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+        MappingProxyType(_headers(url, body)),
+    )
 
 
 def _headers(url: str, body: bytes) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from market_pulse.bus import Bus
 from market_pulse.health import Check
 
+from .edge import Edge
 from .flush import FlushClock
 from .history import Histories
 from .hub import Hub
@@ -38,6 +39,7 @@ class Gateway:
         self.intake = Intake(bus, self.hub)
         self.listings = Listings(bus, settings.symbols)
         self.histories = Histories(bus)
+        self.edge = Edge(settings.trusted_proxies)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
         self.draining = False
         self.closing = False

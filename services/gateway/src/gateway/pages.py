@@ -1,14 +1,16 @@
 """What people read about the API, and what machines probe: documentation, health and metrics."""
 
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from market_pulse.health import Check, metrics_response, verdict
 
+from .front import add_files
 from .metrics import gateway_registry
 
 # Swagger UI starts itself by a script within the page, and writes styles.
@@ -60,7 +62,8 @@ def add_pages(app: FastAPI) -> None:
     """Add all of these, and the files they load."""
     app.state.registry = gateway_registry(app.state.gateway)
     app.include_router(pages)
-    app.mount("/docs-assets", StaticFiles(packages=[("fastapi_offline", "static")]))
+    assets = Path(str(files("fastapi_offline"))) / "static"
+    add_files(app, {f"/docs-assets/{name}": assets / name for name in ("swagger-ui-bundle.js", "swagger-ui.css")})
 
 
 def _probe(checks: Mapping[str, Check]) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
-                http=StreamProtocol,
+                http=partial(StreamProtocol, stats=gateway.hub.stats),  # type: ignore[arg-type] # uvicorn only calls it
                 ws="none",
                 lifespan="off",
                 log_config=None,
