@@ -35,7 +35,8 @@ pytestmark = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployment_of_four() -> AsyncIterator[Deployment]:
     unlimited = dict.fromkeys(
-        ("MAX_STREAMS_PER_IP", "EDGE_MAX_CONNECTIONS_PER_IP", "EDGE_MAX_REQUESTS_PER_IP"), str(10 * CLIENTS)
+        ("MAX_STREAMS_PER_IP", "EDGE_MAX_CONNECTIONS_PER_IP", "EDGE_MAX_OPEN_PER_IP", "EDGE_MAX_REQUESTS_PER_IP"),
+        str(10 * CLIENTS),
     )
     deployment = Deployment("crowd", STREAM_MAX_AGE_S=str(MAX_AGE_S), RATE="60", **unlimited)
     with deployed(deployment):

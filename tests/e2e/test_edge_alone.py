@@ -1,4 +1,4 @@
-"""The edge by itself, before a gateway that is played: what it says when there is none, or one that fails, and to whom."""
+"""The edge by itself, before a gateway that is played: how it refuses without a gateway, and with one that fails."""
 
 import asyncio
 import contextlib

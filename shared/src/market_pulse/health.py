@@ -1,8 +1,10 @@
 """Probes and metrics of a part that has no HTTP API of its own: /livez, /readyz and /metrics."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 
 import prometheus_client
@@ -14,6 +16,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from .bounded_http import SWEEPS_EVERY, BoundedProtocol, Connections, bound_buffers
+
+MOST_CONNECTIONS = 64  # of those who probe and scrape
+UNREAD_LIMIT_S = 10.0
 
 Check = Callable[[], str | None]
 """Says what is wrong right now, or None. Must not wait."""
@@ -65,10 +72,18 @@ def health_app(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Starlet
 
 async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
     """Serve the probes until cancelled."""
+    connections = Connections(most=MOST_CONNECTIONS, most_per_address=MOST_CONNECTIONS, unread_limit_s=UNREAD_LIMIT_S)
     config = uvicorn.Config(
-        health_app(live, ready), host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False
+        health_app(live, ready),
+        host=host,
+        port=port,
+        http=partial(BoundedProtocol, connections=connections),  # type: ignore[arg-type] # called as the class is
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
     )
-    server = _Server(config)
+    server = _Server(config, connections)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)
@@ -80,6 +95,21 @@ async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: M
 
 class _Server(uvicorn.Server):
     """A server that leaves the process's signals to the service's own lifecycle."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        bound_buffers(self.servers)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what the time demands; return whether to end."""
+        if counter % SWEEPS_EVERY == 0:
+            self._connections.sweep()
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

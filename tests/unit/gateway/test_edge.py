@@ -1,4 +1,4 @@
-"""Who is believed that the client's next request will be held."""
+"""A gateway believes a trusted proxy alone that the client's next request will be held."""
 
 import pytest
 

@@ -80,7 +80,7 @@ class EventStream(Response):
             if not chunked:
                 unchunk(scope)
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            transport = self._lend(client, self._hub.slow_client_s)
+            transport = self._lend(client)
         finally:
             if transport is None:  # the client left before its stream began
                 client.on_lost()

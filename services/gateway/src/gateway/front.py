@@ -14,11 +14,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .answers import SharedResponse
 from .negotiation import takes_gzip
 from .problems import ProblemError
 
 FRONT = Path(__file__).parent / "static"
 ENTRANCES = ("/", "/embed", "/market-pulse.js")  # what a person asks for; the rest is loaded by these
+_URLS = {"index.html": "/", "embed.html": "/embed"}
 
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -51,13 +53,16 @@ class File:
         if any(self.headers["ETag"] in known for known in request.headers.getlist("If-None-Match")):
             return Response(status_code=304, headers=self.headers)
         if self.compressed is not None and takes_gzip(request.headers.getlist("Accept-Encoding")):
-            return Response(self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
-        return Response(self.body, headers=self.headers, media_type=self.media_type)
+            return SharedResponse(
+                self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type
+            )
+        return SharedResponse(self.body, headers=self.headers, media_type=self.media_type)
 
 
 def add_front(app: FastAPI, folder: Path = FRONT) -> None:
     """Serve every file of a built page; where there is none, say so at the entrances."""
-    files = {_url(path.relative_to(folder).as_posix()): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {_URLS.get(name, f"/{name}"): path for name, path in files.items()}
     add_files(app, files)
     for url in ENTRANCES:
         if url not in files:
@@ -65,24 +70,17 @@ def add_front(app: FastAPI, folder: Path = FRONT) -> None:
 
 
 def add_files(app: FastAPI, files: Mapping[str, Path]) -> None:
-    """Serve files, each at its URL, as they are now."""
+    """Serve each of some files at its path."""
     for url, path in files.items():
-        app.router.add_route(url, _read(url, path).answer, methods=["GET"], include_in_schema=False)
-
-
-def _url(name: str) -> str:
-    return {"index.html": "/", "embed.html": "/embed"}.get(name, f"/{name}")
-
-
-def _read(url: str, path: Path) -> File:
-    body = path.read_bytes()
-    compressed = gzip.compress(body, mtime=0)
-    return File(
-        body,
-        compressed if len(compressed) < len(body) else None,
-        _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
-        MappingProxyType(_headers(url, body)),
-    )
+        body = path.read_bytes()
+        compressed = gzip.compress(body, mtime=0)
+        file = File(
+            body,
+            compressed if len(compressed) < len(body) else None,
+            _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+            MappingProxyType(_headers(url, body)),
+        )
+        app.router.add_route(url, file.answer, methods=["GET"], include_in_schema=False)
 
 
 def _headers(url: str, body: bytes) -> dict[str, str]:

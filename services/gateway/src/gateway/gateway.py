@@ -7,9 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
+from market_pulse.bounded_http import Connections
 from market_pulse.bus import Bus
 from market_pulse.health import Check
 
+from .answers import OpenAnswers
 from .edge import Edge
 from .flush import FlushClock
 from .history import Histories
@@ -41,6 +43,13 @@ class Gateway:
         self.histories = Histories(bus)
         self.edge = Edge(settings.trusted_proxies)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
+        self.answers = OpenAnswers(settings.max_answers, settings.max_answers_per_ip)
+        self.connections = Connections(
+            most=2 * settings.max_answers,
+            most_per_address=settings.max_streams_per_ip + settings.max_answers_per_ip,
+            unread_limit_s=settings.slow_client_s,
+            trusted=settings.trusted_proxies,
+        )
         self.draining = False
         self.closing = False
         self._started = time.monotonic()

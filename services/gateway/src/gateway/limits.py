@@ -1,7 +1,8 @@
 """How many streams may be open, in all and per client address."""
 
 from collections import Counter
-from ipaddress import IPv6Address
+
+from market_pulse.bounded_http import owner_of
 
 
 class TooManyStreamsError(Exception):
@@ -27,7 +28,7 @@ class Limits:
         Raises:
             TooManyStreamsError: there is no room.
         """
-        owner = _owner(address)
+        owner = owner_of(address)
         if self._open[owner] >= self._most_per_address:
             raise TooManyStreamsError(by_address=True)
         if self._total >= self._most:
@@ -42,14 +43,3 @@ class Limits:
         self._total -= 1
         if not self._open[owner]:
             del self._open[owner]
-
-
-def _owner(address: str) -> str:
-    """Return whose an address is: an IPv6 host has a whole /64 of them, unless it is an IPv4 host on an IPv6 socket."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = IPv6Address(address)
-    except ValueError:
-        return address
-    return str(parsed.ipv4_mapped or int(parsed) >> 64)

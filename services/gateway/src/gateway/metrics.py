@@ -50,6 +50,20 @@ class GatewayCollector(Collector):
             yield CounterMetricFamily(PREFIX + metric, text, getattr(stats, name))
         yield _counts("streams_closed", "Streams closed, by reason", ("client", "slow", "max_age", "shutdown"), stats.closed)
         yield _counts("streams_refused", "Streams refused, by whose limit was reached", ("address", "total"), stats.refused)
+        answers, connections = self._gateway.answers, self._gateway.connections
+        yield GaugeMetricFamily(
+            PREFIX + "answers", "Answers open now, not yet taken by the system; streams are none", answers.count
+        )
+        refusals = "Requests refused, by whose bound of open answers was reached"
+        yield _counts("answers_refused", refusals, ("address", "total"), stats.answers_refused)
+        yield GaugeMetricFamily(PREFIX + "connections", "Connections open now, those of streams apart", len(connections))
+        yield _counts(
+            "connections_refused", "Connections refused, by whose bound was reached", ("address", "total"), connections.refused
+        )
+        cuts = (
+            "Connections cut, by what was too much: a request by pieces, bytes after it, an answer not read, one more than all"
+        )
+        yield _counts("connections_cut", cuts, ("head", "body", "unread", "crowded"), connections.cut)
         written = "From a ticker's aggregatedTime to the end of the flush that wrote it (oldest of each flush)"
         yield _histogram("publish_to_write_seconds", written, stats.latency)
         yield _histogram("stream_seconds", "How long streams were open that are closed by now", stats.streams)

@@ -1,4 +1,4 @@
-"""What a client would rather have, by the weights in its `Accept…` headers (RFC 9110, section 12.4). Pure."""
+"""Which form of an answer a client prefers, by the weights in its `Accept…` headers (RFC 9110, section 12.4). Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 def weights(values: Iterable[str]) -> dict[str, float]:
     """Return each named alternative, in lower case, with its weight from 0 (refused) to 1.
 
-    An entry whose weight is malformed counts as refused. Where one alternative has several weights the lowest counts: the other
-    alternatives remain, and what a client refused is not sent.
+    An entry whose weight is malformed counts as refused. Where one alternative has several weights the lowest counts, so that a
+    client is never sent a form that it refused.
     """
     found: dict[str, float] = {}
     for entry in ",".join(values).split(","):

@@ -1,15 +1,17 @@
 """What people read about the API, and what machines probe: documentation, health and metrics."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
+import fastapi_offline
+import orjson
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
 
 from market_pulse.health import Check, metrics_response, verdict
 
+from .answers import SharedResponse
 from .front import add_files
 from .metrics import gateway_registry
 
@@ -18,6 +20,8 @@ _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 
 pages = APIRouter(include_in_schema=False)
 
@@ -35,6 +39,15 @@ async def docs(request: Request) -> Response:
     )
     page.headers["Content-Security-Policy"] = _POLICY
     return page
+
+
+@pages.get("/openapi.json")
+async def description(request: Request) -> Response:
+    """Return the API's description."""
+    state = request.app.state
+    if not hasattr(state, "description"):
+        state.description = orjson.dumps(request.app.openapi())
+    return SharedResponse(state.description, media_type="application/json")
 
 
 @pages.get("/livez")
@@ -62,8 +75,7 @@ def add_pages(app: FastAPI) -> None:
     """Add all of these, and the files they load."""
     app.state.registry = gateway_registry(app.state.gateway)
     app.include_router(pages)
-    assets = Path(str(files("fastapi_offline"))) / "static"
-    add_files(app, {f"/docs-assets/{name}": assets / name for name in ("swagger-ui-bundle.js", "swagger-ui.css")})
+    add_files(app, {f"/docs-assets/{name}": SWAGGER / name for name in ("swagger-ui-bundle.js", "swagger-ui.css")})
 
 
 def _probe(checks: Mapping[str, Check]) -> Response:

@@ -21,7 +21,7 @@ from .sse import refused
 PROBLEM = "application/problem+json"
 RETRY_AFTER_S = 5
 LATER_BY = 1.5
-"""Who is refused together comes back one after another: up to so many times later than at the soonest."""
+"""Clients that are refused together come back one after another: up to so many times later than at the soonest."""
 STREAMS = "/api/realtime"
 
 
@@ -73,7 +73,7 @@ class Failures:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. What the application raised goes on to the server, which logs it."""
+        """Answer a request. The exception goes on to the server, which logs it."""
         answering = False
 
         async def send_noting(message: Message) -> None:
@@ -94,8 +94,8 @@ class Failures:
 def problem_response(request: Request, problem: ProblemError) -> Response:
     """Return the answer that says what a problem is.
 
-    An EventSource gives up for good after any status but 200. So it is told what passes as a stream: one event, and when to
-    come back.
+    An EventSource gives up for good after any status but 200. So its answer to a temporary problem is a stream: one event, and
+    when to come back.
     """
     return _response(request, problem.status, problem.code, problem.detail, problem.headers, problem.facts)
 
@@ -107,7 +107,7 @@ def problem_object(status: int, code: str, detail: str, **facts: Any) -> dict[st
 
 
 def is_temporary(status: int) -> bool:
-    """Tell whether what is refused with a status may be had later, by the same request."""
+    """Tell whether the same request may be answered later."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or (
         status >= HTTPStatus.INTERNAL_SERVER_ERROR
         and status not in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED}

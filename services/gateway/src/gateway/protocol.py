@@ -5,21 +5,21 @@ a task, a queue and an ASGI message per client and event cost some four times as
 """
 
 import asyncio
-import contextlib
-import socket
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
 import orjson
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from market_pulse.bounded_http import BoundedProtocol
 
 from .stats import Stats
 from .streams import NO_DESCRIPTOR
 
-LEND, CUT, UNCHUNK, PEER = "market_pulse.transport", "market_pulse.cut", "market_pulse.unchunk", "market_pulse.peer"
+LEND, CUT, TAKEN = "market_pulse.transport", "market_pulse.cut", "market_pulse.taken"
+UNCHUNK, PEER = "market_pulse.unchunk", "market_pulse.peer"
 _INVALID = orjson.dumps(
     {
         "type": "about:blank",
@@ -33,8 +33,6 @@ INVALID_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
     b"Access-Control-Allow-Origin: *\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n%b"
 ) % (len(_INVALID), _INVALID)
-
-NOTSENT_LOWAT_BYTES = 16_384  # the kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh
 
 
 class Borrower(Protocol):
@@ -50,11 +48,11 @@ class Borrower(Protocol):
         """
 
 
-Lend = Callable[[Borrower, float], asyncio.Transport | None]
+Lend = Callable[[Borrower], asyncio.Transport | None]
 
 
-class StreamProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which lends its transport to a response that asks for it.
+class StreamProtocol(BoundedProtocol):
+    """An HTTP protocol that lends its transport to a response that asks for it.
 
     Args:
         stats: where it counts requests that are not HTTP, and upgrades to other protocols that it does not make.
@@ -77,29 +75,25 @@ class StreamProtocol(HttpToolsProtocol):
             CUT: partial(self._cut, self.cycle),  # type: ignore[dict-item]
             UNCHUNK: partial(setattr, self.cycle, "chunked_encoding", False),  # type: ignore[dict-item]
             PEER: self.client[0] if self.client else "",  # type: ignore[dict-item] # whoever connected, whatever a header claims
+            TAKEN: self.when_taken,  # type: ignore[dict-item]
         }
 
-    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower, unread_limit_s: float) -> asyncio.Transport | None:
+    def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
         """Give the transport away for the rest of the connection, the head having been sent; None if it is gone already.
 
         To uvicorn the response is complete, so that the application may return and the request's task ends. What the request
         has left here goes too: parser, scope, headers and cycle are some 10 KiB, of no use to a stream. Whatever else
-        the client sends is not read as requests, which could not be answered any more. The kernel ends the connection of who
-        has not acknowledged, or had no room for, what it was sent `unread_limit_s` ago.
+        the client sends is not read as requests, which could not be answered any more.
         """
         cycle.response_complete = True
         if self.transport.is_closing():
             return None
         self._borrower = borrower
-        self.parser = self.scope = self.headers = self.cycle = None  # type: ignore[assignment] # nothing asks for them now
+        self.forget_request()
+        self.parser = None  # type: ignore[assignment] # nothing asks for them now
         self.pipeline.clear()
-        self.flow.resume_reading()  # which a pipelined request had paused; who does not read hears of no disconnect
-        self.transport.set_write_buffer_limits(high=0)
-        connection = self.transport.get_extra_info("socket")
-        if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # already reset: on_lost is about to be called
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * unread_limit_s))
+        self.forgo_bounds()
+        self.flow.resume_reading()  # which a request that waited had paused; who does not read hears of no disconnect
         return self.transport
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
@@ -163,6 +157,12 @@ def cutter(scope: Scope) -> Callable[[], None] | None:
     """Return what ends a request's connection without an answer, or None where another server runs the application."""
     cut: Callable[[], None] | None = scope.get("extensions", {}).get(CUT)
     return cut
+
+
+def taker(scope: Scope) -> Callable[[Callable[[], None]], None] | None:
+    """Return what tells when a request's answer is taken, or None where another server runs the application."""
+    when_taken: Callable[[Callable[[], None]], None] | None = scope.get("extensions", {}).get(TAKEN)
+    return when_taken
 
 
 def plain_descriptor(transport: asyncio.Transport) -> int:

@@ -11,6 +11,7 @@ from market_pulse.clock import now_ms
 from market_pulse.model import Resolution, Symbol, parse_symbol, unique
 
 from . import models
+from .answers import SharedResponse
 from .event_stream import EventStream, stream_for
 from .gateway import Gateway
 from .history import SHARED_FOR_S
@@ -139,7 +140,7 @@ async def symbols(
     caching["ETag"] = listings.etag
     if if_none_match is not None and listings.etag in if_none_match:
         return Response(status_code=304, headers=caching)
-    return _json(listings.json, caching)
+    return SharedResponse(listings.json, headers=caching, media_type="application/json")
 
 
 @api.get("/status", response_model=models.Status, tags=["what there is"])

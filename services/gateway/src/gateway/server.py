@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from market_pulse.bounded_http import SWEEPS_EVERY, bound_buffers
 from market_pulse.lifecycle import STOP_SIGNALS
 from market_pulse.logs import get_logger
 
@@ -35,7 +37,7 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
-                http=partial(StreamProtocol, stats=gateway.hub.stats),  # type: ignore[arg-type] # uvicorn only calls it
+                http=partial(StreamProtocol, stats=gateway.hub.stats, connections=gateway.connections),  # type: ignore[arg-type] # called as the class is
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -55,6 +57,17 @@ class Server(uvicorn.Server):
         """The port that is listened on, once started."""
         port: int = self.servers[0].sockets[0].getsockname()[1]
         return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        bound_buffers(self.servers)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what the time demands; return whether to end."""
+        if counter % SWEEPS_EVERY == 0:
+            self._gateway.connections.sweep()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -47,8 +47,10 @@ class GatewaySettings(BusSettings):
     trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # whose X-Forwarded-For is believed
     max_streams: PositiveInt = 10_000
     max_streams_per_ip: PositiveInt = 100
+    max_answers: PositiveInt = 1000  # open at a time; streams are none
+    max_answers_per_ip: PositiveInt = 100
     heartbeat_s: PositiveFloat = 15.0
     stream_max_age_s: PositiveFloat = 1800.0
     max_flush_hz: PositiveFloat | None = None  # None: as often as flushes are cheap
-    slow_client_s: PositiveFloat = 30.0  # a client that reads nothing for so long is cut
+    slow_client_s: PositiveFloat = 30.0  # a client that takes nothing for so long is cut, or not all of an answer
     drain_s: float = Field(default=3.0, ge=0, le=60)  # twice at a stop: unready first, then the goodbyes spread over it
