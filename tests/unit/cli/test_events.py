@@ -62,9 +62,9 @@ async def test_who_is_refused_without_a_reason_is_refused_all_the_same(data: byt
 
 
 async def test_who_is_refused_later_comes_back() -> None:
-    async with answering(HEAD + ONE, HEAD + BUSY, HEAD + TWO) as url:
-        async with asyncio.timeout(20), contextlib.aclosing(events(url, [BTC])) as stream:
-            seen = [await anext(stream) for _ in range(4)]
+    answers = HEAD + ONE, HEAD + BUSY, HEAD + TWO
+    async with answering(*answers) as url, asyncio.timeout(20), contextlib.aclosing(events(url, [BTC])) as stream:
+        seen = [await anext(stream) for _ in range(4)]
     assert [one["type"] for one in seen] == ["ticker", "lost", "lost", "ticker"]
     assert seen[2]["data"]["reason"] == "too many requests right now"
 
