@@ -85,7 +85,7 @@ async def answer(demo: Demo, request: bytes) -> bytes:
     async with connection(demo) as (reader, writer):
         writer.write(request)
         async with asyncio.timeout(CUT_WITHIN_S):
-            return await reader.read()
+            return await _rest(reader)
 
 
 async def is_served(demo: Demo, connections: int = 10) -> bool:
@@ -103,20 +103,24 @@ async def is_served(demo: Demo, connections: int = 10) -> bool:
         pytest.param("GET /api/ticker/BTC HTTP/1.1", "Content-Length: 5\r\n\r\nhello", 413, id="a body"),
         pytest.param("POST /api/ticker/BTC HTTP/1.1", "Transfer-Encoding: chunked\r\n\r\n0\r\n", 413, id="a body without end"),
         pytest.param(f"GET /api/ticker/{'X' * 5000} HTTP/1.1", "", 414, id="a long address"),
-        pytest.param("GET / HTTP/1.1", f"X-Long: {'x' * 20_000}\r\n", 400, id="a long header"),
-        pytest.param("GET / HTTP/1.1", "".join(f"X-{number}: 1\r\n" for number in range(200)), 400, id="many headers"),
+        pytest.param("GET / HTTP/1.1", f"X-Long: {'x' * 20_000}\r\n", None, id="a long header"),
+        pytest.param("GET / HTTP/1.1", "".join(f"X-{number}: 1\r\n" for number in range(200)), 431, id="many headers"),
         pytest.param("DELETE /api/ticker/BTC HTTP/1.1", "", 405, id="another method"),
-        pytest.param("NONSENSE", "", 400, id="no HTTP"),
-        pytest.param("GET /api/ticker/..%2f..%2fetc HTTP/1.1", "", 404, id="a path"),
+        pytest.param("NONSENSE", "", None, id="no HTTP"),
+        pytest.param("GET /api/ticker/..%2f..%2fetc HTTP/1.1", "", 400, id="a path"),
         pytest.param("GET /api/ticker/BTC%0d%0aPUBLISH HTTP/1.1", "", 400, id="a command"),
     ],
 )
-async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, status: int) -> None:
+async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, status: int | None) -> None:
+    """A connection without HTTP is closed without a word, because HAProxy would answer in HTML."""
     told = await answer(
         demo, f"{request_line}\r\nHost: localhost\r\nOrigin: https://example.org\r\nConnection: close\r\n{headers}\r\n".encode()
     )
-    assert int(told.split(b" ", 2)[1]) == status, told[:300]
-    if b"problem+json" in told:  # what is no HTTP at all gets HAProxy's own words
+    if status is None:
+        assert told == b""
+    else:
+        assert int(told.split(b" ", 2)[1]) == status, told[:300]
+        assert b"application/problem+json" in told
         assert b"cache-control: no-store" in told.lower(), "no cache may say later that it is still so"
         assert b"access-control-allow-origin: *" in told.lower(), "a page of another origin may read why"
     assert await is_served(demo)
@@ -166,7 +170,7 @@ async def test_another_protocol_over_http_1_is_passed_over(demo: Demo) -> None:
 async def test_who_sends_its_request_by_the_byte_is_cut(demo: Demo) -> None:
     async def crawl() -> bytes:
         async with connection(demo) as (reader, writer), asyncio.timeout(CUT_WITHIN_S):
-            reading = asyncio.create_task(reader.read())
+            reading = asyncio.create_task(_rest(reader))
             for byte in b"GET /api/realtime/BTC HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"x" * 1000:
                 writer.write(bytes([byte]))
                 await asyncio.wait({reading}, timeout=0.5)
@@ -176,7 +180,7 @@ async def test_who_sends_its_request_by_the_byte_is_cut(demo: Demo) -> None:
 
     crawling = [asyncio.create_task(crawl()) for _ in range(SLOW)]
     assert await is_served(demo)
-    assert {told.split(b" ", 2)[1] for told in await asyncio.gather(*crawling)} == {b"408"}
+    assert set(await asyncio.gather(*crawling)) == {b""}, "closed without a word"
 
 
 async def test_one_address_does_not_get_all_connections(demo: Demo) -> None:
@@ -190,6 +194,14 @@ async def test_one_address_does_not_get_all_connections(demo: Demo) -> None:
             flood.callback(asyncio.create_task(_drain(reader)).cancel)
         await until(refused)
     await until(lambda: is_served(demo), every_s=1)
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the edge closes, also if it closes with something of ours unread."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
 
 
 async def _drain(reader: asyncio.StreamReader) -> None:

@@ -178,10 +178,14 @@ async def test_stopping_with_open_streams(server: RedisServer, market: Market, n
 
 
 async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Market) -> None:
-    """A proxy that took it for dead meanwhile would cut the streams that have not heard theirs. Newcomers are cut, not answered."""
+    """A proxy that took it for dead meanwhile would cut the streams that have not heard theirs.
+
+    Newcomers are told to come back, and cut where an edge holds them: it tries another copy.
+    """
     await market.publish(BTC, 1.0)
+    by_edge = {"X-Market-Pulse-Edge": "holds"}
     async with (
-        gateway_process(server.url, DRAIN_S="3") as gateway,
+        gateway_process(server.url, DRAIN_S="3", TRUSTED_PROXIES="127.0.0.1") as gateway,
         httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http,
         contextlib.AsyncExitStack() as stack,
     ):
@@ -192,8 +196,17 @@ async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Mark
         ends = [asyncio.create_task(reader.rest()) for reader in readers]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         assert (await http.get("/livez")).status_code == 200
-        with pytest.raises(httpx.TransportError):
-            await http.get("/api/ticker/BTC")
+        refused = await http.get("/api/realtime/BTC", headers={"Origin": "https://shop.example"})
+        assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "draining", "15")
+        assert refused.headers["access-control-allow-origin"] == "*"
+        async with reading(http, "/api/realtime/BTC") as newcomer:
+            told = await newcomer.raw()
+            assert (told.event, told.json()["code"]) == ("refused", "draining")
+            assert told.retry is not None
+            assert told.retry >= 15_000, "not before a lone gateway has started again"
+        for path in ("/api/ticker/BTC", "/api/realtime/BTC"):
+            with pytest.raises(httpx.TransportError):
+                await http.get(path, headers=by_edge)
         assert not all(end.done() for end in ends)
         assert [(await end)[-1]["type"] for end in ends] == ["bye"] * 3
 

@@ -22,6 +22,7 @@ FILES = {
     "market-pulse.js": SCRIPT,
     "theme.js": "void 0;",
     "icon.svg": "<svg/>",
+    "favicon.ico": "icon",
     "unheard.of": "?",
 }
 
@@ -52,6 +53,7 @@ async def running(front: Path) -> AsyncIterator[Running]:
         ("/market-pulse.js", "market-pulse.js", "text/javascript; charset=utf-8", A_WHILE),
         ("/theme.js", "theme.js", "text/javascript; charset=utf-8", A_WHILE),
         ("/icon.svg", "icon.svg", "image/svg+xml", A_WHILE),
+        ("/favicon.ico", "favicon.ico", "image/x-icon", A_WHILE),
         ("/unheard.of", "unheard.of", "application/octet-stream", A_WHILE),
     ],
 )
@@ -106,6 +108,8 @@ async def test_a_new_build_has_new_etags(front: Path) -> None:
         pytest.param("/assets/index-1a2b3c.js", "gzip, br", "gzip", id="compressed"),
         pytest.param("/assets/index-1a2b3c.js", "identity", None, id="not understood"),
         pytest.param("/theme.js", "gzip, br", None, id="would be longer"),
+        pytest.param("/assets/index-1a2b3c.js", "gzip;q=0", None, id="refused"),
+        pytest.param("/assets/index-1a2b3c.js", "br, *;q=0.1", "gzip", id="by a star"),
     ],
 )
 async def test_compression(running: Running, path: str, accepted: str, encoding: str | None) -> None:

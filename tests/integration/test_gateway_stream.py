@@ -294,11 +294,18 @@ async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running
     try:
         async with asyncio.timeout(PATIENCE_S):
             writer.write(b"GET /api/realtime/BTC HTTP/1.0\r\n\r\n")
-            assert b"connection: close" in await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"connection: close" in head
+            assert b"transfer-encoding" not in head, "HTTP/1.0 knows no chunks"
+            body = await reader.readuntil(b"\n\n")
+            assert body.startswith(b"retry: ")
             await market.publish(BTC, 3.0)
-            await reader.readuntil(b'"price":3')
+            body += await reader.readuntil(b'"price":3')
+            running.gateway.hub.sweep()
             await running.gateway.hub.drain(0)
-            assert b'"bye"' in await reader.read()
+            body += await reader.read()
+            assert b'"bye"' in body
+            assert {line.partition(b":")[0] for line in body.split(b"\n")} <= {b"", b"id", b"data", b"event", b"retry"}
     finally:
         writer.close()
         await writer.wait_closed()

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from gateway.app import build_app
+from gateway.edge import HEADER, HOLDS
 from gateway.gateway import Gateway
 from gateway.metrics import gateway_registry
 from gateway.server import CLOSE_LIMIT_S
@@ -309,6 +310,8 @@ def test_streams_pass_the_route_without_end() -> None:
     *others, everything = only("overlays/live", "HTTPRoute")["spec"]["rules"]
     assert everything["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
     assert everything["timeouts"]["request"] == "0s"
+    [told] = everything["filters"][0]["requestHeaderModifier"]["set"]
+    assert (told["name"].lower().encode(), told["value"].encode()) == (HEADER, HOLDS)
     service = named("overlays/live", "Service")["gateway"]
     for rule in (*others, everything):
         assert rule["backendRefs"] == [{"name": "gateway", "port": service["spec"]["ports"][0]["port"]}]

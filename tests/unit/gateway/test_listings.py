@@ -10,6 +10,7 @@ LISTED = {
     Symbol("BTC-USDC"): ["binance", "okx"],
     Symbol("ETH-USDT"): ["binance", "bybit", "okx"],
     Symbol("ETC-USDT"): ["okx"],
+    Symbol("ETH-BTC"): ["binance"],
     Symbol("SOL-USDT"): ["okx"],
 }
 
@@ -24,4 +25,39 @@ LISTED = {
     ],
 )
 def test_near_matches(wrong: str, expected: list[str]) -> None:
-    assert near_matches(Symbol(wrong), LISTED) == expected
+    assert near_matches(wrong, LISTED) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("BTCUSDT", "BTC-USDT"),
+        ("BTCUSDT-USDT", "BTC-USDT"),  # as the one above is read
+        ("BTC/USDT", "BTC-USDT"),
+        ("BTC_USDT", "BTC-USDT"),
+        ("BTC.USDT", "BTC-USDT"),
+        ("BTC:USDT", "BTC-USDT"),
+        ("btc/usdt", "BTC-USDT"),
+        ("BTC-USDT-", "BTC-USDT"),
+        ("-BTC-USDT", "BTC-USDT"),
+        ("btc usdt", "BTC-USDT"),
+        ("BTC--USDT", "BTC-USDT"),
+        ("BTC\N{EN DASH}USDT", "BTC-USDT"),
+        ("BTC%2FUSDT", "BTC-USDT"),
+        ("$BTC", "BTC-USDT"),
+        ("BINANCE:BTCUSDT", "BTC-USDT"),
+        ("BTC/USDT:USDT", "BTC-USDT"),
+        ("BTC-USDT-SWAP", "BTC-USDT"),
+        ("BTCUSDC", "BTC-USDC"),
+        ("ETHBTC-USDT", "ETH-BTC"),
+        ("eth/btc", "ETH-BTC"),
+        ("BTCC/USDT", "BTC-USDT"),
+    ],
+)
+def test_other_spellings(asked: str, meant: str) -> None:
+    assert near_matches(asked, LISTED)[0] == meant
+
+
+@pytest.mark.parametrize("asked", ["", "/", "\N{PILE OF POO}", "XYZ/XYZ", "x" * 40])
+def test_what_means_nothing(asked: str) -> None:
+    assert near_matches(asked, LISTED) == []

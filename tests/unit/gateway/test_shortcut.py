@@ -17,7 +17,8 @@ def scope(target: str, method: str = "GET") -> dict[str, object]:
         ("/api/realtime/ETH-BTC?max_hz=10", ("ETH-BTC",), 10.0),
         ("/api/realtime?symbols=ETH,btc,BTC-USDT,", ("ETH-USDT", "BTC-USDT"), None),
         ("/api/realtime?symbols=BTC%2CETH&max_hz=1", ("BTC-USDT", "ETH-USDT"), 1.0),
-        ("/api/realtime?symbols=SOL&symbols=BTC", ("BTC-USDT",), None),
+        ("/api/realtime?symbols=SOL&symbols=BTC", ("SOL-USDT", "BTC-USDT"), None),
+        ("/api/realtime?symbols=SOL&max_hz=2&symbols=BTC,sol&symbols=", ("SOL-USDT", "BTC-USDT"), 2.0),
     ],
 )
 def test_usual_requests_are_taken(target: str, symbols: tuple[str, ...], max_hz: float | None) -> None:
@@ -44,6 +45,9 @@ def test_usual_requests_are_taken(target: str, symbols: tuple[str, ...], max_hz:
         "/api/realtime/BTC?max_hz=%D9%A1",
         "/api/realtime/BTC?last_event_id=BTC-USDT:7",
         "/api/realtime",
+        "/api/realtime/BTC?symbols=",
+        "/api/realtime/BTC?max_hz=1&max_hz=2",
+        "/api/realtime?symbols=BTC&symbols=B!",
         "/api/realtime?symbols=",
         "/api/realtime?symbols=%FF",
         "/api/realtime?symbols=" + ",".join(f"A{number}" for number in range(101)),

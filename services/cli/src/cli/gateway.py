@@ -18,9 +18,22 @@ from market_pulse.model import Symbol
 from .output import Output
 
 ANSWER_LIMIT_S = 10.0
+LONGEST_WAIT_S = 300.0  # however long a gateway asks for
 SILENCE_LIMIT_S = 40.0  # two heartbeats of 15 s and some
 DELIVERS = {"connected", "degraded"}
 STATE_STYLES = {"connected": "green", "degraded": "yellow", "connecting": "yellow", "reconnecting": "yellow"}
+
+
+class RefusedError(httpx.HTTPError):
+    """The gateway has no stream to give for now: it says why, and after how many seconds to ask again."""
+
+    def __init__(self, event: ServerSentEvent) -> None:
+        self.wait_s = min((event.retry or 0) / 1000, LONGEST_WAIT_S)
+        match _object_in(event):
+            case {"detail": str(detail)}:
+                super().__init__(detail)
+            case _:
+                super().__init__("refused for now")
 
 
 def asking(url: str, timeout: httpx.Timeout | float = ANSWER_LIMIT_S) -> httpx.AsyncClient:
@@ -90,7 +103,8 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
     Between two connections comes `{"type": "lost", "data": {"reason": …}}`: what was shown so far is not live any more.
 
     Raises:
-        httpx.HTTPError: no stream was to be had at the start, or the gateway refuses the request itself (4xx), so that asking
+        RefusedError: the gateway had no stream to give at the start.
+        httpx.HTTPError: it could not be reached at the start, or it refuses the request itself (4xx), so that asking
             again is of no use.
     """
     failures = 0
@@ -103,19 +117,22 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
                         await source.response.aread()
                     source.response.raise_for_status()
                     async for event in source.aiter_sse():
+                        if event.event == "refused":
+                            raise RefusedError(event)
                         failures = 0
                         reached = True
                         if message := message_of(event):
                             yield message
-                reason = "the server ended the stream"
+                reason, wait_s = "the server ended the stream", 0.0
             except httpx.HTTPError as failed:
                 if not reached or _is_final(failed):
                     raise
                 reason = str(failed) or type(failed).__name__
+                wait_s = failed.wait_s if isinstance(failed, RefusedError) else 0.0
             heed_cancellation()
             yield {"type": "lost", "data": {"reason": reason}}
             failures += 1
-            await asyncio.sleep(backoff_s(failures, base_s=0.5, cap_s=15))
+            await asyncio.sleep(max(wait_s, backoff_s(failures, base_s=0.5, cap_s=15)))
 
 
 def _is_final(failed: httpx.HTTPError) -> bool:
@@ -129,11 +146,18 @@ def message_of(event: ServerSentEvent) -> dict[str, Any] | None:
     """Read one event, None where it is no message: heartbeats have a name of their own, and proxies add what they like."""
     if event.event != "message":
         return None
-    with suppress(ValueError):
-        match message := event.json():
-            case {"type": str(), "data": dict()}:
-                return dict(message)
+    match message := _object_in(event):
+        case {"type": str(), "data": dict()}:
+            return message
     return None
+
+
+def _object_in(event: ServerSentEvent) -> dict[str, Any]:
+    with suppress(ValueError):
+        match data := event.json():
+            case dict():
+                return dict(data)
+    return {}
 
 
 def _table_of(status: dict[str, Any]) -> Table:

@@ -5,18 +5,17 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
-from starlette.middleware.cors import CORSMiddleware
 
 from .answers import BoundAnswers
 from .front import FRONT, add_front
 from .gateway import Gateway
-from .keys import HEADER, ApiKeys, describe_keys
-from .middleware import SIMULATED_HEADER, Closing, HeadAsGet, SimulatedHeader
-from .models import Problem, StreamEvent
+from .keys import ApiKeys, describe_keys
+from .middleware import SIMULATED_HEADER, Closing, Cors, HeadAsGet, SimulatedHeader, TrailingSlash
+from .models import Problem, Refused, StreamEvent
 from .pages import add_pages
-from .problems import add_problem_handlers
+from .problems import STREAMS, Failures, add_problem_handlers
 from .routes import api
-from .shortcut import PATH, StreamShortcut
+from .shortcut import StreamShortcut
 
 
 class GatewayApp(FastAPI):
@@ -26,10 +25,11 @@ class GatewayApp(FastAPI):
         """Return the API's description, which speaks of keys only where they are needed."""
         if self.openapi_schema is None:
             template = "#/components/schemas/{model}"
-            _, added = models_json_schema([(StreamEvent, "serialization"), (Problem, "serialization")], ref_template=template)
+            shown = StreamEvent, Refused, Problem
+            _, added = models_json_schema([(model, "serialization") for model in shown], ref_template=template)
             document = super().openapi()
             document["components"]["schemas"] |= added["$defs"]
-            for path in (PATH, f"{PATH}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
+            for path in (STREAMS, f"{STREAMS}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
                 del document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
             if self.state.gateway.settings.api_keys:
                 describe_keys(document)
@@ -45,6 +45,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
         docs_url=None,
         openapi_url=None,  # ours is encoded once
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the request claims
         telemetry={"tracing": False, "metrics": False, "logs": False},  # 4.5 us a request; /metrics has ours
     )
     app.state.gateway = gateway
@@ -58,13 +59,18 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
     if keys:
         app.add_middleware(ApiKeys, keys=keys)
     app.add_middleware(SimulatedHeader, simulated=lambda: gateway.hub.statuses.simulated)
+    app.add_middleware(TrailingSlash)
+    app.add_middleware(Closing, is_closing=lambda: gateway.closing, edge=gateway.edge)
     app.add_middleware(BoundAnswers, answers=gateway.answers, stats=gateway.hub.stats)
+    app.add_middleware(Failures)
     app.add_middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=gateway.settings.cors_origins,
-        allow_methods=["GET"],
-        allow_headers=["Last-Event-ID", "Cache-Control", "Authorization", HEADER],
+        allow_methods=["GET", "HEAD"],
+        # Tracing and monitoring libraries add headers to all that a page asks. None of them means anything here, and nothing is
+        # given for a cookie: what an origin may ask, it may ask with any header.
+        allow_headers=["*"],
+        allow_private_network=True,
         expose_headers=["ETag", "Retry-After", SIMULATED_HEADER],
     )
-    app.add_middleware(Closing, is_closing=lambda: gateway.closing)
     return app

@@ -8,7 +8,7 @@ from market_pulse.model import Symbol
 from .gateway import Gateway
 from .hub import Hub
 from .limits import Limits
-from .protocol import Lend, plain_descriptor
+from .protocol import Lend, plain_descriptor, unchunk
 from .receiver import receiver
 from .sse import is_event_id
 from .streams import Stream
@@ -48,6 +48,7 @@ class EventStream(Response):
         symbols: what is streamed, each once.
         max_hz: how often at most, or None.
         resumed: whether the client has had a stream before.
+        held: whether a proxy holds the client's next request where no gateway is there to take it.
     """
 
     media_type = "text/event-stream"
@@ -62,18 +63,22 @@ class EventStream(Response):
         max_hz: float | None,
         *,
         resumed: bool,
+        held: bool,
     ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)
         self._hub, self._lend, self._limits, self._owner = hub, lend, limits, owner
-        self._symbols, self._max_hz, self._resumed = symbols, max_hz, resumed
+        self._symbols, self._max_hz, self._resumed, self._held = symbols, max_hz, resumed, held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the head and hand the connection to the hub. The stream goes on when this has returned."""
         client = Client(self._hub, self._limits, self._owner)
         transport = None
+        chunked = scope["http_version"] != "1.0"
         try:
+            if not chunked:
+                unchunk(scope)
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             transport = self._lend(client)
         finally:
@@ -81,7 +86,16 @@ class EventStream(Response):
                 client.on_lost()
         if transport is not None:
             far_end, descriptor = receiver(transport.get_extra_info("socket")), plain_descriptor(transport)
-            client.stream = self._hub.open(transport, self._symbols, self._max_hz, far_end, descriptor, resumed=self._resumed)
+            client.stream = self._hub.open(
+                transport,
+                self._symbols,
+                self._max_hz,
+                far_end,
+                descriptor,
+                resumed=self._resumed,
+                chunked=chunked,
+                held=self._held,
+            )
 
 
 def stream_for(
@@ -94,5 +108,5 @@ def stream_for(
     """
     client = scope.get("client")
     owner = gateway.limits.take(client[0] if client else "local")
-    resumed = last_event_id is not None and is_event_id(last_event_id)
-    return EventStream(gateway.hub, lend, gateway.limits, owner, symbols, max_hz, resumed=resumed)
+    resumed, held = last_event_id is not None and is_event_id(last_event_id), gateway.edge.holds(scope)
+    return EventStream(gateway.hub, lend, gateway.limits, owner, symbols, max_hz, resumed=resumed, held=held)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .answers import SharedResponse
+from .negotiation import takes_gzip
 from .problems import ProblemError
 
 FRONT = Path(__file__).parent / "static"
@@ -24,6 +25,7 @@ _URLS = {"index.html": "/", "embed.html": "/embed"}
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
+    ".ico": "image/x-icon",
     ".js": "text/javascript",
     ".md": "text/markdown",
     ".png": "image/png",
@@ -48,9 +50,9 @@ class File:
 
     async def answer(self, request: Request) -> Response:
         """Return the file, or nothing but its headers to a browser that has this version."""
-        if self.headers["ETag"] in request.headers.get("If-None-Match", ""):
+        if any(self.headers["ETag"] in known for known in request.headers.getlist("If-None-Match")):
             return Response(status_code=304, headers=self.headers)
-        if self.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+        if self.compressed is not None and takes_gzip(request.headers.getlist("Accept-Encoding")):
             return SharedResponse(
                 self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type
             )

@@ -12,6 +12,7 @@ from market_pulse.bus import Bus
 from market_pulse.health import Check
 
 from .answers import OpenAnswers
+from .edge import Edge
 from .flush import FlushClock
 from .history import Histories
 from .hub import Hub
@@ -40,6 +41,7 @@ class Gateway:
         self.intake = Intake(bus, self.hub)
         self.listings = Listings(bus, settings.symbols)
         self.histories = Histories(bus)
+        self.edge = Edge(settings.trusted_proxies)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
         self.answers = OpenAnswers(settings.max_answers, settings.max_answers_per_ip)
         self.connections = Connections(

@@ -27,6 +27,7 @@ from .topics import Topic, Topics
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
 RETRY_MS = (500, 2000)  # when a gateway dies without a goodbye: its clients are back within three seconds
 RETRY_AFTER_BYE_MS = (500, 3000)
+RETRY_AFTER_LAST_BYE_MS = 15_000  # of a gateway that may be the only one, by which time it has started again
 
 
 class Hub:
@@ -65,7 +66,7 @@ class Hub:
         self.slow_client_s = slow_client_s
         self._heartbeat_s, self._max_age_s = heartbeat_s, max_age_s
         self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, self._current)
-        self._groups: dict[tuple[tuple[Symbol, ...], float], Group] = {}
+        self._groups: dict[tuple[tuple[Symbol, ...], float, bool], Group] = {}
         self._status_events: dict[str, bytes] = {}
         self._resync_event = b""
         self.topics.hold(featured)
@@ -153,10 +154,15 @@ class Hub:
         descriptor: int = NO_DESCRIPTOR,
         *,
         resumed: bool = False,
+        chunked: bool = True,
+        held: bool = False,
     ) -> Stream:
-        """Start a stream: what is known goes out at once, and from then on all that changes, without a gap between."""
+        """Start a stream: what is known goes out at once, and from then on all that changes, without a gap between.
+
+        `chunked` says whether its body is sent in chunks, `held` whether a proxy holds the client's next request.
+        """
         self.topics.hold(symbols)
-        group = self._group(symbols, max_hz)
+        group = self._group(symbols, max_hz, chunked=chunked)
         now = self._clock()
         stream = Stream(
             sink,
@@ -166,6 +172,7 @@ class Hub:
             opened_at=now,
             beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
+            held=held,
         )
         connected = sse.event(
             "connected",
@@ -178,7 +185,7 @@ class Hub:
             },
             retry_ms=random.randint(*RETRY_MS),
         )
-        self._outbox.write(stream, sse.chunk(b"".join((connected, *self._snapshot(group).values()))))
+        self._outbox.write(stream, group.frame(b"".join((connected, *self._snapshot(group).values()))))
         if group.pending:
             group.joiners[stream] = dict(group.pending)
         else:
@@ -218,7 +225,8 @@ class Hub:
         self._tell_statuses()
         for group in self._groups.values():
             group.unread_limit = max(UNREAD_LIMIT, round(group.sent * UNREAD_SHARE))
-        beat = sse.chunk(sse.heartbeat(wall_ms))
+        heartbeat = sse.heartbeat(wall_ms)
+        beats = {True: sse.chunk(heartbeat), False: sse.unframed(heartbeat)}
         for stream in list(self.streams):
             if stream.group.sent >= UNREAD_LIMIT:
                 self._outbox.look(stream)
@@ -229,7 +237,7 @@ class Hub:
                 self.end(stream, "max_age")
             elif now >= stream.beat_at:
                 stream.beat_at = now + self._heartbeat_s
-                self._outbox.beat(stream, beat)
+                self._outbox.beat(stream, beats[stream.group.chunked])
             elif stream.slow and not stream.sink.get_write_buffer_size():
                 self._outbox.catch_up(stream)
         for group in self._groups.values():
@@ -237,9 +245,14 @@ class Hub:
                 group.sent = 0
 
     def end(self, stream: Stream, reason: str) -> None:
-        """Say goodbye to a stream: its client shall reconnect, at a time of its own."""
+        """Say goodbye to a stream: its client shall reconnect, at a time of its own.
+
+        The event's data names that time, for clients that go on when nobody answers them. A bare EventSource may not. So where
+        nothing holds its request it is told, by `retry:`, to wait until a gateway that stops has started again.
+        """
         retry_ms = random.randint(*RETRY_AFTER_BYE_MS)
-        stream.end(sse.event("bye", {"reason": reason, "retryMs": retry_ms}, retry_ms))
+        waits = reason == "shutdown" and not stream.held
+        stream.end(sse.event("bye", {"reason": reason, "retryMs": retry_ms}, RETRY_AFTER_LAST_BYE_MS if waits else retry_ms))
         if stream.sink.get_write_buffer_size():
             asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, stream.sink.abort)
         self.leave(stream, reason)
@@ -256,8 +269,8 @@ class Hub:
             if stream in self.streams:
                 self.end(stream, "shutdown")
 
-    def _group(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> Group:
-        group = Group(tuple(sorted(symbols)), max_hz)
+    def _group(self, symbols: tuple[Symbol, ...], max_hz: float | None, *, chunked: bool) -> Group:
+        group = Group(tuple(sorted(symbols)), max_hz, chunked=chunked)
         known = self._groups.setdefault(group.key, group)
         if known is group:
             for symbol in symbols:

@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .models import PROBLEM
-from .problems import ProblemError, problem_response
-from .shortcut import PATH as STREAMS
+from .problems import STREAMS, ProblemError, problem_response
 
 HEADER = "X-API-Key"
 PARAMETER = "api_key"  # of streams: a browser's EventSource sends no headers of one's own

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
@@ -10,12 +11,14 @@ from rapidfuzz.process import extract
 
 from market_pulse.bus import Bus, BusError
 from market_pulse.logs import get_logger
-from market_pulse.model import Symbol
+from market_pulse.model import DEFAULT_QUOTE, Symbol
 
 REFRESH_INTERVAL_S = 30.0
 SHORTEST_INTERVAL_S = 1.0  # between two reads, however often a symbol is missed
 MOST_SUGGESTIONS = 5
 FARTHEST_EDITS = 2
+
+_PART = re.compile(r"[^\W_]+")
 
 log = get_logger()
 
@@ -50,9 +53,10 @@ class Listings:
         await self.refresh()
         return [symbol for symbol in missing if symbol not in self]
 
-    def suggestions(self, symbol: Symbol) -> list[Symbol]:
-        """Return the listed symbols nearest to one that is not, best first."""
-        return near_matches(symbol, self._exchanges)
+    def suggestions(self, asked: str) -> list[Symbol]:
+        """Return what was probably meant by a text that is no listed symbol, best first."""
+        featured: dict[Symbol, list[str]] = {symbol: [] for symbol in self._featured}
+        return near_matches(asked, featured | self._exchanges)
 
     def matching(self, text: str) -> bytes:
         """Return the listing's JSON, reduced to the symbols that contain a text, in whatever case."""
@@ -95,12 +99,28 @@ class Listings:
         return orjson.dumps({"featured": self._featured, "symbols": listed})
 
 
-def near_matches(symbol: Symbol, listed: Mapping[Symbol, Sequence[str]]) -> list[Symbol]:
-    """Return up to MOST_SUGGESTIONS listed symbols within FARTHEST_EDITS single-letter edits, nearest first.
+def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]]) -> list[Symbol]:
+    """Return up to MOST_SUGGESTIONS listed symbols that a text may have meant, best first.
 
-    Among equally near ones those with the same quote come first, then those that more exchanges list.
+    One that is spelled so elsewhere is meant: BTCUSDT, BTC/USDT and BINANCE:BTCUSDT are BTC-USDT. Else those within
+    FARTHEST_EDITS single-letter edits may be, nearest first. Among equally near ones those with the same quote come first, then
+    those that more exchanges list.
     """
-    found = extract(symbol, listed.keys(), scorer=OSA.distance, score_cutoff=FARTHEST_EDITS, limit=None)
+    parts = _PART.findall(asked.upper())
+    wanted = _spellings(parts)
+    if same := [symbol for symbol in listed if symbol.replace("-", "") in wanted]:
+        return sorted(same, key=lambda symbol: -len(listed[symbol]))[:MOST_SUGGESTIONS]
+    symbol = "-".join(parts[:2])
     quote = symbol.partition("-")[2]
+    found = extract(symbol, listed.keys(), scorer=OSA.distance, score_cutoff=FARTHEST_EDITS, limit=None)
     ranked = sorted(found, key=lambda one: (one[1], one[0].partition("-")[2] != quote, -len(listed[one[0]]), one[0]))
     return [name for name, _, _ in ranked[:MOST_SUGGESTIONS]]
+
+
+def _spellings(parts: Sequence[str]) -> set[str]:
+    """Return the names, without their dash, that letters and digits in so many parts may stand for.
+
+    Others write the parts together or apart, an exchange before them, the kind of contract behind them, or a base alone.
+    """
+    alone = [base + DEFAULT_QUOTE for base in parts if len(parts) == 1]
+    return {"".join(parts), "".join(parts[:2]), "".join(parts[-2:]), *parts[:1], *parts[-1:], *alone}

@@ -22,6 +22,8 @@ _COUNTS = {
     "ticks": ("tickers_received", "Ticker messages received from the bus"),
     "conflated": ("events_conflated", "Events replaced by a newer one before they were written"),
     "bad_messages": ("bad_messages", "Malformed messages on the bus, skipped"),
+    "invalid_requests": ("invalid_requests", "Requests that were no HTTP"),
+    "upgrades_ignored": ("upgrades_ignored", "Requests to change to another protocol, WebSocket for example, answered without"),
     "flushes": ("flushes", "Flushes"),
     "flush_s": ("flush_seconds", "Seconds spent flushing"),
     "frames": ("frames", "Writes to clients"),

@@ -1,13 +1,21 @@
-"""Three small ASGI layers. Neither buffers nor wraps a body, so streams pass through them untouched."""
+"""Small ASGI layers. Neither buffers nor wraps a body, so streams pass through them untouched."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
-from starlette.datastructures import MutableHeaders
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .edge import Edge
+from .problems import PROBLEM, ProblemError, problem_object, problem_response
 from .protocol import cutter
 
 SIMULATED_HEADER = "X-Market-Pulse-Simulated"
+BACK_AFTER_S = 15  # a gateway that stops may be the only one: by then it has started again
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
 
@@ -45,20 +53,51 @@ class HeadAsGet:
         await self._app(scope, receive, send)
 
 
-class Closing:
-    """Cuts whoever comes while streams are told goodbye, but for probes.
+class TrailingSlash:
+    """Serves a path with a slash at its end as the path without. A redirect would name the host that the request claims."""
 
-    An EventSource that is cut tries again, and a proxy tries another copy; who is answered with an error does neither. Probes
-    go on to be answered: a proxy that takes this process for dead cuts the streams that have not been told goodbye yet.
-    """
-
-    def __init__(self, app: ASGIApp, is_closing: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._is_closing = is_closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] == "http" and self._is_closing() and scope["path"] not in PROBES and (cut := cutter(scope)):
-            cut()
-            return
+        if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
+            scope = {**scope, "path": scope["path"][:-1]}
         await self._app(scope, receive, send)
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, whose refusals are problems like all others."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer what a browser asks before it sends a request with headers of the page's own."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == HTTPStatus.OK:
+            return answer
+        detail = f"{bytes(answer.body).decode()}: pages of CORS_ORIGINS may ask by GET and HEAD"
+        refusal = orjson.dumps(problem_object(HTTPStatus.BAD_REQUEST, "preflight_refused", detail))
+        kept = {name: value for name, value in answer.headers.items() if name not in {"content-length", "content-type"}}
+        return Response(refusal, HTTPStatus.BAD_REQUEST, kept | {"Cache-Control": "no-store"}, PROBLEM)
+
+
+class Closing:
+    """Refuses whoever comes while streams are told goodbye, but for probes.
+
+    By an edge that holds requests the client is cut instead: the edge tries another copy, which it does not after an answer.
+    Probes go on to be answered: a proxy that takes this process for dead cuts the streams that have not been told goodbye yet.
+    """
+
+    def __init__(self, app: ASGIApp, is_closing: Callable[[], bool], edge: Edge) -> None:
+        self._app = app
+        self._is_closing = is_closing
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or not self._is_closing() or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+        elif self._edge.holds(scope) and (cut := cutter(scope)):
+            cut()
+        else:
+            refusal = ProblemError(503, "draining", "this gateway is about to stop", retry_after_s=BACK_AFTER_S)
+            await problem_response(Request(scope), refusal)(scope, receive, send)

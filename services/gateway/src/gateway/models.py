@@ -140,16 +140,22 @@ class Status(_Model):
 
 
 class Problem(BaseModel):
-    """RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`."""
+    """RFC 9457. An unknown or malformed symbol comes with `suggestions`, invalid parameters with `errors`."""
 
     type: str
     title: str
     status: int
     detail: str
-    instance: str
+    instance: str | None = None
     code: str
     suggestions: dict[str, list[str]] | None = None
     errors: list[dict[str, str]] | None = None
+
+
+class Refused(Problem):
+    """The data of the event `refused`: the problem that is the answer to any other request, and when to come back."""
+
+    retry_ms: int = Field(alias="retryMs", description="As the stream's `retry:`, by which an EventSource comes back by itself")
 
 
 class Connected(_Model):
@@ -169,7 +175,11 @@ class Resync(_Model):
 
 
 class Bye(_Model):
-    """The server ends this stream. Reconnect after `retryMs`, as an EventSource does by itself."""
+    """The server ends this stream. Reconnect after `retryMs`, and again after a failure.
+
+    The stream's `retry:` is longer where a gateway stops and nothing holds a request meanwhile: an EventSource may give up
+    for good when nobody answers it.
+    """
 
     reason: Literal["shutdown", "max_age"]
     retry_ms: int
@@ -223,5 +233,9 @@ def _event(name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 _HEARTBEAT = {"type": "object", "required": ["time"], "properties": {"time": {"type": "integer"}}}
-_EVENTS = [_event("message", {"$ref": "#/components/schemas/StreamEvent"}), _event("hb", _HEARTBEAT)]
+_EVENTS = [
+    _event("message", {"$ref": "#/components/schemas/StreamEvent"}),
+    _event("hb", _HEARTBEAT),
+    _event("refused", {"$ref": "#/components/schemas/Refused"}),
+]
 EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"itemSchema": {"anyOf": _EVENTS}}}}

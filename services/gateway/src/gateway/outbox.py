@@ -9,7 +9,6 @@ from market_pulse.clock import now_ms
 
 from .flush import FlushClock
 from .receiver import Receiver
-from .sse import chunk
 from .stats import Stats
 from .streams import Group, Stream
 
@@ -106,7 +105,7 @@ class Outbox:
         stream.lagging_since = None
         if stream.missed:
             missed, stream.missed = stream.missed, {}
-            self.write(stream, chunk(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
+            self.write(stream, stream.group.frame(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
 
     def _probe(self, stream: Stream, far_end: Receiver, now: float) -> None:
         """Send the newest of a little that a stream missed, and see how much of what went before was read."""
@@ -126,7 +125,7 @@ class Outbox:
             del stream.missed[key]
             news.append(self._current(key))
             size += len(news[-1])
-        self.write(stream, chunk(b"".join(news)))
+        self.write(stream, stream.group.frame(b"".join(news)))
 
     def _enqueue(self, group: Group) -> None:
         self._dirty.append(group)
@@ -162,7 +161,7 @@ class Outbox:
             return
         if now - group.queued_at > LATE_S:  # this process may have slept, and what was live then is not any more
             pending = {key: self._current(key) for key in pending}
-        data = chunk(b"".join(pending.values()))
+        data = group.frame(b"".join(pending.values()))
         group.sent += len(data)
         written, size, send = 0, len(data), os.write
         for stream in list(group.streams):
@@ -184,7 +183,7 @@ class Outbox:
             group.streams.add(stream)
             news = {key: event for key, event in pending.items() if given.get(key) is not event}
             if news:
-                self._offer(stream, chunk(b"".join(news.values())), news, now)
+                self._offer(stream, group.frame(b"".join(news.values())), news, now)
 
     def _offer(self, stream: Stream, data: bytes, keys: Iterable[str], now: float) -> None:
         unsent = stream.sink.get_write_buffer_size()

@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
+import random
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -7,12 +8,21 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from market_pulse.bus import BusError
 
+from .negotiation import EVENTS, takes_events
+from .sse import refused
+
+PROBLEM = "application/problem+json"
 RETRY_AFTER_S = 5
+LATER_BY = 1.5
+"""Clients that are refused together come back one after another: up to so many times later than at the soonest."""
+STREAMS = "/api/realtime"
 
 
 class ProblemError(Exception):
@@ -55,14 +65,60 @@ def add_problem_handlers(app: FastAPI) -> None:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
         return _response(request, 503, "bus_unavailable", "the price bus is not reachable right now", headers)
 
-    @app.exception_handler(Exception)
-    async def on_exception(request: Request, _: Exception) -> Response:
-        return _response(request, 500, "internal_error", "an error of this server; it has been logged")
+
+class Failures:
+    """An ASGI layer that answers for an application that failed, so that the layers around it see an answer like any other."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. The exception goes on to the server, which logs it."""
+        answering = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        except Exception:
+            if scope["type"] == "http" and not answering:
+                detail = "an error of this server; it has been logged"
+                failed = ProblemError(500, "internal_error", detail, retry_after_s=RETRY_AFTER_S)
+                await problem_response(Request(scope), failed)(scope, receive, send)
+            raise
 
 
 def problem_response(request: Request, problem: ProblemError) -> Response:
-    """Return the answer that says what a problem is."""
+    """Return the answer that says what a problem is.
+
+    An EventSource gives up for good after any status but 200. So its answer to a temporary problem is a stream: one event, and
+    when to come back.
+    """
     return _response(request, problem.status, problem.code, problem.detail, problem.headers, problem.facts)
+
+
+def problem_object(status: int, code: str, detail: str, **facts: Any) -> dict[str, Any]:
+    """Return a problem's members."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **facts}
+
+
+def is_temporary(status: int) -> bool:
+    """Tell whether the same request may be answered later."""
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and status not in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED}
+    )
+
+
+def opens_events(scope: Scope) -> bool:
+    """Tell whether a request is an EventSource's, or asks for a stream as one does."""
+    path: str = scope["path"]
+    is_stream = scope["method"] == "GET" and (path == STREAMS or path.startswith(f"{STREAMS}/"))
+    return is_stream and takes_events(Headers(scope=scope).getlist("Accept"))
 
 
 def _response(
@@ -73,18 +129,14 @@ def _response(
     headers: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Response:
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": request.url.path,
-        "code": code,
-        **(facts or {}),
-    }
+    body = problem_object(status, code, detail, instance=request.scope["path"], **(facts or {}))
+    if is_temporary(status) and opens_events(request.scope):
+        soonest_ms = 1000 * int((headers or {}).get("Retry-After", RETRY_AFTER_S))
+        text = refused(body, random.randint(soonest_ms, round(LATER_BY * soonest_ms)))
+        return Response(text, headers={"Cache-Control": "no-store"}, media_type=EVENTS)
     return Response(
         orjson.dumps(body),
         status,
         headers={"Cache-Control": "no-store", **(headers or {})},
-        media_type="application/problem+json",
+        media_type=PROBLEM,
     )

@@ -7,16 +7,32 @@ a task, a queue and an ASGI message per client and event cost some four times as
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
+import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from market_pulse.bounded_http import BoundedProtocol, reset
 
+from .stats import Stats
 from .streams import NO_DESCRIPTOR
 
 LEND, CUT, TAKEN = "market_pulse.transport", "market_pulse.cut", "market_pulse.taken"
+UNCHUNK, PEER = "market_pulse.unchunk", "market_pulse.peer"
+_INVALID = orjson.dumps(
+    {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "code": "invalid_http",
+        "detail": "this is no HTTP/1.1 request: send one that RFC 9112 allows",
+    }
+)
+INVALID_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
+    b"Access-Control-Allow-Origin: *\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n%b"
+) % (len(_INVALID), _INVALID)
 
 
 class Borrower(Protocol):
@@ -36,16 +52,29 @@ Lend = Callable[[Borrower], asyncio.Transport | None]
 
 
 class StreamProtocol(BoundedProtocol):
-    """An HTTP protocol that lends its transport to a response that asks for it."""
+    """An HTTP protocol that lends its transport to a response that asks for it.
+
+    Args:
+        stats: where it counts requests that are not HTTP, and upgrades to other protocols that it does not make.
+        options: uvicorn's own.
+    """
 
     _borrower: Borrower | None = None
 
+    def __init__(self, *, stats: Stats, **options: Any) -> None:
+        super().__init__(**options)
+        self._stats = stats
+
     def on_headers_complete(self) -> None:
         """Put the connection within the response's reach. The cycle is this request's; `self.cycle` may be a later one's."""
+        if self.parser.get_http_version() not in {"1.0", "1.1"}:
+            raise ValueError("another version")  # to the parser the request is malformed then
         super().on_headers_complete()
         self.scope["extensions"] = {
-            LEND: partial(self._lend, self.cycle),  # type: ignore[dict-item] # these are functions
+            LEND: partial(self._lend, self.cycle),  # type: ignore[dict-item] # functions
             CUT: partial(self._cut, self.cycle),  # type: ignore[dict-item]
+            UNCHUNK: partial(setattr, self.cycle, "chunked_encoding", False),  # type: ignore[dict-item]
+            PEER: self.client[0] if self.client else "",  # type: ignore[dict-item] # whoever connected, whatever a header claims
             TAKEN: self.when_taken,  # type: ignore[dict-item]
         }
 
@@ -80,6 +109,16 @@ class StreamProtocol(BoundedProtocol):
         if self._borrower is None:
             super().data_received(data)
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Called where a request is not HTTP: refuse it, as everything else is refused."""
+        self._stats.invalid_requests += 1
+        self.transport.write(INVALID_ANSWER)
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Called where a client wants another protocol, WebSocket for example. HTTP allows to answer without: count it."""
+        self._stats.upgrades_ignored += 1
+
     def resume_writing(self) -> None:
         """Called by the transport when nothing is unsent any more."""
         super().resume_writing()
@@ -104,6 +143,17 @@ def lender(scope: Scope) -> Lend | None:
     """Return what lends a request's connection, or None where another server than ours runs the application."""
     lend: Lend | None = scope.get("extensions", {}).get(LEND)
     return lend
+
+
+def unchunk(scope: Scope) -> None:
+    """Have the response of a request be sent without chunks, to end with the connection: HTTP/1.0 knows no chunks."""
+    scope["extensions"][UNCHUNK]()
+
+
+def peer(scope: Scope) -> str:
+    """Return the address that a request's connection comes from, a proxy's for example; "" where it has none."""
+    address: str = scope.get("extensions", {}).get(PEER, "")
+    return address
 
 
 def cutter(scope: Scope) -> Callable[[], None] | None:

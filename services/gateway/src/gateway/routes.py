@@ -1,13 +1,14 @@
 """The API's routes: read the request, refuse what is wrong with it, and hand out bytes that lie ready."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from market_pulse.clock import now_ms
-from market_pulse.model import Resolution, Symbol, parse_symbol, parse_symbols
+from market_pulse.model import Resolution, Symbol, parse_symbol, unique
 
 from . import models
 from .answers import SharedResponse
@@ -20,32 +21,54 @@ from .protocol import lender
 
 MOST_SYMBOLS = 100
 MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
+LONGEST_TOLD = 40  # characters of what was asked for that a refusal repeats
 FIRST_TICKER_WITHIN_S = 3.0
 LISTING_MAX_AGE_S = 10
 MOST_POINTS = max(resolution.points for resolution in Resolution)
 
-Symbols = Annotated[str, Query(description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT", examples=["BTC,ETH"])]
+Symbols = Annotated[
+    list[str],
+    Query(
+        description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT. Between commas, or the parameter again for each",
+        examples=[["BTC,ETH"], ["BTC", "ETH"]],
+    ),
+]
 MaxHz = Annotated[float | None, Query(ge=0.1, le=1000, description="At most so many updates a second")]
 MaxPoints = Annotated[int, Query(ge=2, le=MOST_POINTS, description="Thin the history to at most so many points")]
 LastEventId = Annotated[str | None, Query(description="As the header Last-Event-ID; the answer is a fresh snapshot")]
 LastEventIdHeader = Annotated[str | None, Header(alias="Last-Event-ID")]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "Not a symbol, or too many", **models.PROBLEM},
+    400: {"description": "Not a symbol (`suggestions` names what it may mean), too many, or said twice", **models.PROBLEM},
     404: {"description": "Nobody lists this symbol; `suggestions` names near matches", **models.PROBLEM},
     422: {"description": "A parameter is missing or out of range", **models.PROBLEM},
     503: {"description": "Not possible right now; see Retry-After", **models.PROBLEM},
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Events of these types, and a heartbeat event named `hb`", **models.EVENTS},
+    200: {
+        "description": "Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an "
+        "EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end",
+        **models.EVENTS,
+    },
     429: {"description": "Too many streams from this address; see Retry-After", **models.PROBLEM},
     **_PROBLEMS,
 }
 
-api = APIRouter(prefix="/api")
+
+def one_of_each(request: Request) -> None:
+    """Refuse a request that says something twice, where one of the two would be passed over without a word."""
+    given = request.query_params
+    for field in request.scope["route"].dependant.query_params:
+        if field.alias != "symbols" and len(given.getlist(field.alias)) > 1:
+            raise ProblemError(400, "repeated_parameter", f"{field.alias} is given more than once: give it once")
+    if "symbol" in request.path_params and "symbols" in given:
+        raise ProblemError(400, "repeated_parameter", "name symbols in the path or in `symbols`, not in both")
 
 
-@api.get("/realtime/{symbol}", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
+api = APIRouter(prefix="/api", dependencies=[Depends(one_of_each)])
+
+
+@api.get("/realtime/{symbol:path}", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
 async def stream_symbol(
     request: Request,
     symbol: str,
@@ -54,7 +77,7 @@ async def stream_symbol(
     last_event_id_header: LastEventIdHeader = None,
 ) -> Response:
     """Stream one symbol: a snapshot, then every change."""
-    return await _stream(request, (_symbol(symbol),), max_hz, last_event_id_header or last_event_id)
+    return await _stream(request, (_symbol(request, symbol),), max_hz, last_event_id_header or last_event_id)
 
 
 @api.get("/realtime", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
@@ -66,13 +89,13 @@ async def stream_symbols(
     last_event_id_header: LastEventIdHeader = None,
 ) -> Response:
     """Stream many symbols over one connection."""
-    return await _stream(request, _symbols(symbols), max_hz, last_event_id_header or last_event_id)
+    return await _stream(request, _symbols(request, symbols), max_hz, last_event_id_header or last_event_id)
 
 
-@api.get("/ticker/{symbol}", response_model=models.Ticker, responses=_PROBLEMS, tags=["ticker"])
+@api.get("/ticker/{symbol:path}", response_model=models.Ticker, responses=_PROBLEMS, tags=["ticker"])
 async def ticker(request: Request, symbol: str) -> Response:
     """Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there."""
-    name = _symbol(symbol)
+    name = _symbol(request, symbol)
     known = (await _tickers(request, (name,)))[name]
     if known is None:
         raise ProblemError(503, "no_price_yet", f"no price of {name} has come yet", retry_after_s=RETRY_AFTER_S)
@@ -82,13 +105,13 @@ async def ticker(request: Request, symbol: str) -> Response:
 @api.get("/ticker", response_model=models.Tickers, responses=_PROBLEMS, tags=["ticker"])
 async def tickers(request: Request, symbols: Symbols) -> Response:
     """Return many symbols' last tickers."""
-    found = await _tickers(request, _symbols(symbols))
+    found = await _tickers(request, _symbols(request, symbols))
     known = b",".join(data for data in found.values() if data is not None)
     missing = orjson.dumps([symbol for symbol, data in found.items() if data is None])
     return _json(b'{"tickers":[%b],"missing":%b}' % (known, missing))
 
 
-@api.get("/history/{symbol}", response_model=models.History, responses=_PROBLEMS, tags=["history"])
+@api.get("/history/{symbol:path}", response_model=models.History, responses=_PROBLEMS, tags=["history"])
 async def history(
     request: Request, symbol: str, resolution: Resolution = Resolution.MINUTE, max_points: MaxPoints = MOST_POINTS
 ) -> Response:
@@ -96,7 +119,7 @@ async def history(
 
     To ask is no demand: the history of a symbol that does not stream is what is left of it, perhaps nothing.
     """
-    name = _symbol(symbol)
+    name = _symbol(request, symbol)
     gateway = _gateway(request)
     await _listed(gateway, (name,))
     known = await gateway.histories.get(resolution, name)
@@ -184,26 +207,41 @@ async def _listed(gateway: Gateway, names: tuple[Symbol, ...]) -> None:
         detail = "no exchange has said yet what it lists; only featured symbols can be had"
         raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S)
     suggestions = {symbol: gateway.listings.suggestions(symbol) for symbol in unlisted[:MOST_EXPLAINED]}
-    near = sorted({symbol for nearest in suggestions.values() for symbol in nearest})
-    hint = f"; did you mean {', '.join(near)}?" if near else "; GET /api/symbols names what is listed"
+    hint = _hint(suggestions) or "; GET /api/symbols names what is listed"
     raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
 
 
-def _symbol(text: str) -> Symbol:
-    try:
-        return parse_symbol(text)
-    except ValueError as wrong:
-        raise ProblemError(400, "malformed_symbol", str(wrong)) from wrong
+def _symbol(request: Request, text: str) -> Symbol:
+    [name] = _parsed(request, [text])
+    return name
 
 
-def _symbols(text: str) -> tuple[Symbol, ...]:
-    try:
-        names = parse_symbols(text)
-    except ValueError as wrong:
-        raise ProblemError(400, "malformed_symbol", str(wrong)) from wrong
+def _symbols(request: Request, texts: list[str]) -> tuple[Symbol, ...]:
+    names = unique(_parsed(request, [part for text in texts for part in text.split(",") if part.strip()]))
     if not 1 <= len(names) <= MOST_SYMBOLS:
         raise ProblemError(400, "wrong_number_of_symbols", f"ask for 1 to {MOST_SYMBOLS} symbols, not {len(names)}")
     return names
+
+
+def _parsed(request: Request, texts: list[str]) -> list[Symbol]:
+    names: list[Symbol] = []
+    malformed: dict[str, ValueError] = {}
+    for text in texts:
+        try:
+            names.append(parse_symbol(text))
+        except ValueError as wrong:
+            malformed[text[:LONGEST_TOLD]] = wrong
+    if malformed:
+        listings = _gateway(request).listings
+        suggestions = {text: listings.suggestions(text) for text in list(malformed)[:MOST_EXPLAINED]}
+        first = next(iter(malformed.values()))
+        raise ProblemError(400, "malformed_symbol", f"{first}{_hint(suggestions)}", suggestions=suggestions) from first
+    return names
+
+
+def _hint(suggestions: Mapping[Any, list[Symbol]]) -> str:
+    near = sorted({symbol for nearest in suggestions.values() for symbol in nearest})
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def _caching(gateway: Gateway, max_age_s: float) -> dict[str, str]:

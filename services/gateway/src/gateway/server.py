@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
-                http=partial(StreamProtocol, connections=gateway.connections),  # type: ignore[arg-type] # called as the class is
+                http=partial(StreamProtocol, stats=gateway.hub.stats, connections=gateway.connections),  # type: ignore[arg-type] # called as the class is
                 ws="none",
                 lifespan="off",
                 log_config=None,

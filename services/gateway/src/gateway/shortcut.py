@@ -10,10 +10,9 @@ from market_pulse.model import Symbol, parse_symbol, parse_symbols
 from .event_stream import EventStream, stream_for
 from .gateway import Gateway
 from .limits import TooManyStreamsError
+from .problems import STREAMS
 from .protocol import lender
 from .routes import MOST_SYMBOLS
-
-PATH = "/api/realtime"
 
 _PLAIN_HZ = re.compile("[1-9][0-9]{0,2}")
 
@@ -51,19 +50,22 @@ class StreamShortcut:
 def plain_wish(scope: Scope) -> tuple[tuple[Symbol, ...], float | None] | None:
     """Return the symbols and the most updates a second that a request wants, or None unless it is a valid and usual one."""
     path: str = scope["path"]
-    if scope["method"] != "GET" or not path.startswith(PATH):
+    if scope["method"] != "GET" or not path.startswith(STREAMS):
         return None
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    listed = [value for name, value in given if name == "symbols"]
+    query = {name: value for name, value in given if name != "symbols"}
+    is_plain = len(query) + len(listed) == len(given)  # no other parameter comes twice
     max_hz = query.pop("max_hz", None)
     try:
-        match path.removeprefix(PATH).partition("/"):
-            case "", "/", name:
+        match path.removeprefix(STREAMS).partition("/"):
+            case "", "/", name if not listed:
                 symbols: tuple[Symbol, ...] = (parse_symbol(name),)
             case "", "", "":
-                symbols = parse_symbols(query.pop("symbols", ""))
+                symbols = parse_symbols(",".join(listed))
             case _:
                 return None
     except ValueError:
         return None
-    usual = not query and 1 <= len(symbols) <= MOST_SYMBOLS and (max_hz is None or _PLAIN_HZ.fullmatch(max_hz))
+    usual = is_plain and not query and 1 <= len(symbols) <= MOST_SYMBOLS and (max_hz is None or _PLAIN_HZ.fullmatch(max_hz))
     return (symbols, float(max_hz) if max_hz else None) if usual else None

@@ -1,6 +1,6 @@
 """The text of server-sent events, and the chunks they travel in. Pure.
 
-Each event but the heartbeat is a default (`message`) event whose data is `{"type": ..., "data": ...}`.
+Each event is a default (`message`) event whose data is `{"type": ..., "data": ...}`, but for the heartbeat and a refusal.
 """
 
 from typing import Any
@@ -26,6 +26,12 @@ def event(kind: str, data: dict[str, Any], retry_ms: int | None = None) -> bytes
     return retry + b"data: %b\n\n" % orjson.dumps({"type": kind, "data": data})
 
 
+def refused(problem: dict[str, Any], retry_ms: int) -> bytes:
+    """Write all of a stream that is refused for now: an event named `refused` that holds the problem and when to come back."""
+    data = orjson.dumps({**problem, "retryMs": retry_ms})
+    return b"retry: %d\nevent: refused\ndata: %b\n\n" % (retry_ms, data)
+
+
 def heartbeat(now_ms: int) -> bytes:
     """Write the heartbeat: an event named `hb`, without an id, which `onmessage` does not see."""
     return b'event: hb\ndata: {"time":%d}\n\n' % now_ms
@@ -40,3 +46,8 @@ def is_event_id(text: str) -> bool:
 def chunk(text: bytes) -> bytes:
     """Frame a text as one chunk of an HTTP/1.1 body; nothing stays nothing, since an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(text), text) if text else b""
+
+
+def unframed(text: bytes) -> bytes:
+    """Return a text as it is in a body that ends with its connection, as HTTP/1.0 has it."""
+    return text

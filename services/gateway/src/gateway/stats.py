@@ -23,6 +23,8 @@ class Stats:
     ticks: int = 0
     conflated: int = 0
     bad_messages: int = 0
+    invalid_requests: int = 0
+    upgrades_ignored: int = 0
     flushes: int = 0
     flush_s: float = 0.0
     frames: int = 0

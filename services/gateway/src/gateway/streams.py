@@ -5,7 +5,7 @@ from typing import Protocol
 from market_pulse.model import Symbol
 
 from .receiver import Receiver
-from .sse import LAST_CHUNK, chunk
+from .sse import LAST_CHUNK, chunk, unframed
 
 NO_DESCRIPTOR = -1  # the system refuses to write to it
 UNREAD_LIMIT = 8_192
@@ -37,10 +37,12 @@ class Group:
     `pending` keeps the newest event per key (a symbol, or `status:<exchange>`), so it never grows beyond what there is to
     know. `joiners` are new streams with the pending events that their snapshot already held. `sent` counts the bytes that
     each stream was sent since it was last asked how many of them are read, and `unread_limit` is how many may be unread: some
-    150 ms' worth.
+    150 ms' worth. `frame` makes a text a part of the body: a chunk, or for HTTP/1.0 just the text.
     """
 
     __slots__ = (
+        "chunked",
+        "frame",
         "joiners",
         "not_before",
         "pending",
@@ -53,8 +55,10 @@ class Group:
         "unread_limit",
     )
 
-    def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None) -> None:
+    def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None, *, chunked: bool = True) -> None:
         self.symbols = symbols
+        self.chunked = chunked
+        self.frame = chunk if chunked else unframed
         self.shortest_s = 1 / max_hz if max_hz else 0.0
         self.not_before = 0.0
         self.queued = False
@@ -66,9 +70,9 @@ class Group:
         self.joiners: dict[Stream, dict[str, bytes]] = {}
 
     @property
-    def key(self) -> tuple[tuple[Symbol, ...], float]:
+    def key(self) -> tuple[tuple[Symbol, ...], float, bool]:
         """What streams must have in common to be in this group."""
-        return self.symbols, self.shortest_s
+        return self.symbols, self.shortest_s, self.chunked
 
 
 class Stream:
@@ -78,6 +82,7 @@ class Stream:
 
     One that is `slow`, at least until `slow_until`, seemed to let much lie unread at its own end and is asked before each write
     whether it does. While it does it is sent a little now and then, next at `probe_at`, which makes its system answer.
+    `held` says that a proxy holds the client's next request where no gateway is there to take it.
     `missed` are the keys of the events that it was not sent because of either; `lagging_since` is since when it has not read.
     """
 
@@ -86,6 +91,7 @@ class Stream:
         "descriptor",
         "expires_at",
         "group",
+        "held",
         "lagging_since",
         "missed",
         "opened_at",
@@ -107,6 +113,7 @@ class Stream:
         opened_at: float,
         beat_at: float,
         expires_at: float,
+        held: bool = False,
     ) -> None:
         self.sink = sink
         self.group = group
@@ -117,11 +124,12 @@ class Stream:
         self.opened_at = opened_at
         self.beat_at = beat_at
         self.expires_at = expires_at
+        self.held = held
         self.missed: dict[str, None] = {}
         self.lagging_since: float | None = None
 
     def end(self, goodbye: bytes) -> None:
         """Send a last event, finish the body and close."""
         if not self.sink.is_closing():
-            self.sink.write(chunk(goodbye) + LAST_CHUNK)
+            self.sink.write(self.group.frame(goodbye) + (LAST_CHUNK if self.group.chunked else b""))
             self.sink.close()

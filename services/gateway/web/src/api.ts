@@ -152,7 +152,10 @@ export interface components {
     schemas: {
         /**
          * Bye
-         * @description The server ends this stream. Reconnect after `retryMs`, as an EventSource does by itself.
+         * @description The server ends this stream. Reconnect after `retryMs`, and again after a failure.
+         *
+         *     The stream's `retry:` is longer where a gateway stops and nothing holds a request meanwhile: an EventSource may give up
+         *     for good when nobody answers it.
          */
         Bye: {
             /**
@@ -330,7 +333,7 @@ export interface components {
         };
         /**
          * Problem
-         * @description RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`.
+         * @description RFC 9457. An unknown or malformed symbol comes with `suggestions`, invalid parameters with `errors`.
          */
         Problem: {
             /** Code */
@@ -344,8 +347,51 @@ export interface components {
             errors: {
                 [key: string]: string;
             }[] | null;
-            /** Instance */
-            instance: string;
+            /**
+             * Instance
+             * @default null
+             */
+            instance: string | null;
+            /** Status */
+            status: number;
+            /**
+             * Suggestions
+             * @default null
+             */
+            suggestions: {
+                [key: string]: string[];
+            } | null;
+            /** Title */
+            title: string;
+            /** Type */
+            type: string;
+        };
+        /**
+         * Refused
+         * @description The data of the event `refused`: the problem that is the answer to any other request, and when to come back.
+         */
+        Refused: {
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /**
+             * Errors
+             * @default null
+             */
+            errors: {
+                [key: string]: string;
+            }[] | null;
+            /**
+             * Instance
+             * @default null
+             */
+            instance: string | null;
+            /**
+             * Retryms
+             * @description As the stream's `retry:`, by which an EventSource comes back by itself
+             */
+            retryMs: number;
             /** Status */
             status: number;
             /**
@@ -574,7 +620,7 @@ export interface operations {
                     "application/json": components["schemas"]["History"];
                 };
             };
-            /** @description Not a symbol, or too many */
+            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -615,8 +661,8 @@ export interface operations {
     stream_symbols_api_realtime_get: {
         parameters: {
             query: {
-                /** @description Up to 100 symbols: BTC, ETH-USDT */
-                symbols: string;
+                /** @description Up to 100 symbols: BTC, ETH-USDT. Between commas, or the parameter again for each */
+                symbols: string[];
                 /** @description At most so many updates a second */
                 max_hz?: number | null;
                 /** @description As the header Last-Event-ID; the answer is a fresh snapshot */
@@ -630,7 +676,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events of these types, and a heartbeat event named `hb` */
+            /** @description Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -639,7 +685,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description Not a symbol, or too many */
+            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -704,7 +750,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events of these types, and a heartbeat event named `hb` */
+            /** @description Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -713,7 +759,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description Not a symbol, or too many */
+            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -817,8 +863,8 @@ export interface operations {
     tickers_api_ticker_get: {
         parameters: {
             query: {
-                /** @description Up to 100 symbols: BTC, ETH-USDT */
-                symbols: string;
+                /** @description Up to 100 symbols: BTC, ETH-USDT. Between commas, or the parameter again for each */
+                symbols: string[];
             };
             header?: never;
             path?: never;
@@ -835,7 +881,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tickers"];
                 };
             };
-            /** @description Not a symbol, or too many */
+            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -893,7 +939,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ticker"];
                 };
             };
-            /** @description Not a symbol, or too many */
+            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
             400: {
                 headers: {
                     [name: string]: unknown;
