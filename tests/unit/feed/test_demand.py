@@ -32,7 +32,7 @@ def test_a_symbol_outlives_its_last_subscriber_by_the_grace_period() -> None:
     demand = Demand([], 10, 60)
     assert demand.update(0, {DOGE}, LISTED) == (DOGE,)
     assert demand.lingering == 0
-    assert demand.update(60, set(), LISTED) == (DOGE,)
+    assert set(demand.update(60, set(), LISTED)) == {DOGE}
     assert demand.lingering == 1
     assert not demand.update(60.5, set(), LISTED)
     assert demand.lingering == 0
@@ -162,6 +162,7 @@ def test_a_featured_symbol_that_becomes_listed_has_its_room_even_where_all_are_w
     demand.update(1, {PEPE, DOGE}, LISTED - {BTC})
     assert demand.update(2, {PEPE, DOGE}, LISTED) == (BTC, PEPE)
     assert demand.turned_away == (DOGE,)
+    assert demand.update(3, {PEPE}, LISTED) == (BTC, PEPE), "what found no room does not linger"
 
 
 POOL = names(8)

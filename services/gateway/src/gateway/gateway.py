@@ -17,6 +17,7 @@ from .intake import Intake
 from .limits import Limits
 from .listings import Listings
 from .settings import GatewaySettings
+from .topics import SHARE_OF_ROOM
 
 SWEEP_INTERVAL_S = 1.0
 
@@ -27,6 +28,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, bus: Bus) -> None:
         self.settings = settings
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
+        self.listings = Listings(bus, settings.symbols)
         self.hub = Hub(
             settings.symbols,
             instance=self.instance,
@@ -34,9 +36,10 @@ class Gateway:
             heartbeat_s=settings.heartbeat_s,
             max_age_s=settings.stream_max_age_s,
             slow_client_s=settings.slow_client_s,
+            share=max(1, settings.max_symbols // SHARE_OF_ROOM),
+            listed_at=self.listings.exchanges,
         )
         self.intake = Intake(bus, self.hub)
-        self.listings = Listings(bus, settings.symbols)
         self.histories = Histories(bus)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
         self.draining = False
