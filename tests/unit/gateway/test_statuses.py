@@ -141,7 +141,7 @@ def test_a_symbol_is_turned_away_where_no_copy_has_room(
     exchanges, overfull = statuses.without_room(NOW_MS)
     assert exchanges == {name: ("bybit", "okx") if name in turned_away[:1] else ("okx",) for name in turned_away}
     assert overfull == ({"okx"} if count > len(turned_away) else set())
-    assert statuses.without_room(NOW_MS + SILENT_AFTER_MS) == ({}, set()), "who is silent turns nobody away"
+    assert not any(statuses.without_room(NOW_MS + SILENT_AFTER_MS)), "an exchange that is silent turns nothing away"
 
 
 def test_that_room_is_short_is_no_news_for_every_stream() -> None:
