@@ -40,6 +40,10 @@ _NO_ROOM: dict[int | str, dict[str, Any]] = {
     429: {"description": "Room is short, and this address has its share of symbols; see Retry-After", **models.PROBLEM},
     **_PROBLEMS,
 }
+_BUSY: dict[int | str, dict[str, Any]] = {
+    429: {"description": "Too many histories are being read for this address; see Retry-After", **models.PROBLEM},
+    **_PROBLEMS,
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events of these types, and a heartbeat event named `hb`", **models.EVENTS},
     429: {"description": "Too many streams from this address; see Retry-After", **models.PROBLEM},
@@ -99,7 +103,7 @@ async def tickers(request: Request, symbols: Symbols) -> Response:
     return _json(b'{"tickers":[%b],"missing":%b,"noRoom":%b}' % (known, missing, reasons))
 
 
-@api.get("/history/{symbol}", response_model=models.History, responses=_PROBLEMS, tags=["history"])
+@api.get("/history/{symbol}", response_model=models.History, responses=_BUSY, tags=["history"])
 async def history(
     request: Request, symbol: str, resolution: Resolution = Resolution.MINUTE, max_points: MaxPoints = MOST_POINTS
 ) -> Response:
@@ -110,7 +114,7 @@ async def history(
     name = _symbol(symbol)
     gateway = _gateway(request)
     await _listed(gateway, (name,))
-    known = await gateway.histories.get(resolution, name)
+    known = await gateway.histories.get(resolution, name, owner_of(client_of(request.scope)))
     return _json(known.json(max_points), _caching(gateway, SHARED_FOR_S))
 
 
