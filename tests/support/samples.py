@@ -1,5 +1,7 @@
 """Tickers and statuses as the bus carries them, written by the real codec."""
 
+from collections.abc import Sequence
+
 from market_pulse.codec import encode_status, encode_ticker
 from market_pulse.model import FeedState, FeedStatus, Quality, Source, Symbol, Ticker
 
@@ -52,6 +54,8 @@ def status_bytes(
     reason: str | None = None,
     instance: str = "a",
     simulated: bool = False,
+    turned_away: Sequence[str] = (),
+    turned_away_count: int | None = None,
 ) -> bytes:
     """Return a status message."""
     return encode_status(
@@ -65,5 +69,7 @@ def status_bytes(
             reconnects=0,
             instance=instance,
             simulated=simulated,
+            turned_away=tuple(map(Symbol, turned_away)),
+            turned_away_count=len(turned_away) if turned_away_count is None else turned_away_count,
         )
     )

@@ -7,7 +7,7 @@ from market_pulse.model import Symbol
 
 from .gateway import Gateway
 from .hub import Hub
-from .limits import Limits
+from .limits import Limits, client_of
 from .protocol import Lend, plain_descriptor, unchunk
 from .receiver import receiver
 from .sse import is_event_id
@@ -92,6 +92,7 @@ class EventStream(Response):
                 self._max_hz,
                 far_end,
                 descriptor,
+                owner=self._owner,
                 resumed=self._resumed,
                 chunked=chunked,
                 held=self._held,
@@ -106,7 +107,6 @@ def stream_for(
     Raises:
         TooManyStreamsError: there is no room.
     """
-    client = scope.get("client")
-    owner = gateway.limits.take(client[0] if client else "local")
+    owner = gateway.limits.take(client_of(scope))
     resumed, held = last_event_id is not None and is_event_id(last_event_id), gateway.edge.holds(scope)
     return EventStream(gateway.hub, lend, gateway.limits, owner, symbols, max_hz, resumed=resumed, held=held)

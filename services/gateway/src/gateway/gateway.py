@@ -20,6 +20,7 @@ from .intake import Intake
 from .limits import Limits
 from .listings import Listings
 from .settings import GatewaySettings
+from .topics import SHARE_OF_ROOM
 
 SWEEP_INTERVAL_S = 1.0
 
@@ -30,6 +31,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, bus: Bus) -> None:
         self.settings = settings
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
+        self.listings = Listings(bus, settings.symbols)
         self.hub = Hub(
             settings.symbols,
             instance=self.instance,
@@ -37,9 +39,10 @@ class Gateway:
             heartbeat_s=settings.heartbeat_s,
             max_age_s=settings.stream_max_age_s,
             slow_client_s=settings.slow_client_s,
+            share=max(1, settings.max_symbols // SHARE_OF_ROOM),
+            listed_at=self.listings.exchanges,
         )
         self.intake = Intake(bus, self.hub)
-        self.listings = Listings(bus, settings.symbols)
         self.histories = Histories(bus)
         self.edge = Edge(settings.trusted_proxies)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from starlette.types import Scope
+
 from market_pulse.bounded_http import owner_of
 
 
@@ -43,3 +45,9 @@ class Limits:
         self._total -= 1
         if not self._open[owner]:
             del self._open[owner]
+
+
+def client_of(scope: Scope) -> str:
+    """Return the address that a request comes from."""
+    client = scope.get("client")
+    return client[0] if client else "local"

@@ -45,6 +45,10 @@ class Listings:
     def __contains__(self, symbol: Symbol) -> bool:
         return symbol in self._exchanges or symbol in self._featured
 
+    def exchanges(self, symbol: Symbol) -> Sequence[str]:
+        """Return the exchanges that list a symbol."""
+        return self._exchanges.get(symbol, ())
+
     async def unlisted(self, symbols: Iterable[Symbol]) -> list[Symbol]:
         """Return those of the symbols that nobody lists, having looked again if there seemed to be any."""
         missing = [symbol for symbol in symbols if symbol not in self]

@@ -3,6 +3,7 @@
 Each event is a default (`message`) event whose data is `{"type": ..., "data": ...}`, but for the heartbeat and a refusal.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -30,6 +31,12 @@ def refused(problem: dict[str, Any], retry_ms: int) -> bytes:
     """Write all of a stream that is refused for now: an event named `refused` that holds the problem and when to come back."""
     data = orjson.dumps({**problem, "retryMs": retry_ms})
     return b"retry: %d\nevent: refused\ndata: %b\n\n" % (retry_ms, data)
+
+
+def room_event(symbol: str, reason: str | None, exchanges: Sequence[str], detail: str | None) -> bytes:
+    """Write a room event: why a symbol has no room, or, without a reason, that it has room again."""
+    data = {"symbol": symbol, "room": reason is None, "reason": reason, "exchanges": exchanges, "detail": detail}
+    return event("room", data)
 
 
 def heartbeat(now_ms: int) -> bytes:
