@@ -17,7 +17,7 @@ from market_pulse.tickers import STALE_AFTER_MS
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, until
 
-from .bus_fixtures import BTC, ETH, TICKER
+from .bus_fixtures import BTC, ETH, TICKER, age_last
 
 
 class Program:
@@ -45,8 +45,8 @@ async def bus(server: RedisServer) -> AsyncIterator[Bus]:
         yield opened
 
 
-async def publish(bus: Bus, price: float, symbol: Symbol = BTC, *, seq: int = 0, age_ms: int = 0) -> None:
-    time_ms = now_ms() - age_ms
+async def publish(bus: Bus, price: float, symbol: Symbol = BTC, *, seq: int = 0) -> None:
+    time_ms = now_ms()
     await bus.publish_tickers([replace(TICKER, symbol=symbol, price=price, seq=seq, aggregated_time_ms=time_ms)])
 
 
@@ -68,7 +68,8 @@ async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: R
 
 
 async def test_an_old_last_value_is_no_live_price(bus: Bus, server: RedisServer) -> None:
-    await publish(bus, 1.0, age_ms=STALE_AFTER_MS)
+    await publish(bus, 1.0)
+    await age_last(bus, BTC, STALE_AFTER_MS)
     async with program(server.url, "BTC") as reader:
         old = await reader.next()
         assert (old.seq, old.quality) == (1, "stale")

@@ -77,6 +77,13 @@ class Published(NamedTuple):
     receivers: int
 
 
+class Last(NamedTuple):
+    """A last ticker, and for how long it has been the last one; None: the server does not tell."""
+
+    message: bytes
+    age_ms: int | None
+
+
 def connect(redis_url: str) -> "redis.Redis":
     """Return a client for a Redis URL; connects when first used.
 
@@ -243,6 +250,25 @@ class Bus:
             messages: list[Any] = await self.client.mget([channels.last(name) for name in names])
         return messages
 
+    async def last_tickers(self, *symbols: Symbol) -> list[Last | None]:
+        """Return each symbol's last ticker and its age, or None where there is none.
+
+        The age goes by the server's clock alone: it is what has passed of the ticker's time to live.
+        """
+        if not symbols:
+            return []
+        keys = [channels.last(channels.ticker(symbol)) for symbol in symbols]
+        async with _bounded(), self.client.pipeline(transaction=False) as pipeline:
+            for key in keys:  # before the messages: one that comes in between then counts as older than it is, never as newer
+                pipeline.pttl(key)
+            pipeline.mget(keys)
+            *left_ms, messages = await pipeline.execute(raise_on_error=False)
+            if isinstance(messages, Exception):
+                raise messages
+        return [
+            None if message is None else Last(message, _age_ms(left)) for left, message in zip(left_ms, messages, strict=True)
+        ]
+
     async def last_matching(self, pattern: str) -> list[tuple[str, bytes]]:
         """Return the last message of each channel that matches a pattern, for example `ticks:*`, with the channel before it."""
         found = await self._keys(channels.last(pattern))
@@ -407,6 +433,12 @@ def as_bus_error(failed: Exception) -> BusError:
 def _is_of_another_type(failed: Exception) -> bool:
     """Return whether a command failed because the key is somebody else's."""
     return str(failed).startswith("WRONGTYPE")
+
+
+def _age_ms(left_ms: object) -> int | None:
+    """Return how old a last ticker is that has so long to live, unless somebody else has set another expiry, or none."""
+    whole_ms = LAST_TICKER_EXPIRY_S * 1000
+    return whole_ms - left_ms if type(left_ms) is int and 0 <= left_ms <= whole_ms else None
 
 
 def _points_of(entries: "Iterable[tuple[bytes, Mapping[bytes, bytes]]]") -> "Iterator[Point]":

@@ -68,5 +68,5 @@ class Intake:
 
     async def _read(self, symbols: set[Symbol], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         names = list(symbols)
-        lasts = await self._bus.last(*map(channels.ticker, names))
+        lasts = await self._bus.last_tickers(*names)
         self._hub.take_last(zip(names, lasts, strict=True), statuses)
