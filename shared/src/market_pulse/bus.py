@@ -251,9 +251,9 @@ class Bus:
         return messages
 
     async def last_tickers(self, *symbols: Symbol) -> list[Last | None]:
-        """Return each symbol's last ticker and its age, or None where there is none.
+        """Return each symbol's last ticker with its age, and None for a symbol without one.
 
-        The age goes by the server's clock alone: it is what has passed of the ticker's time to live.
+        The age goes by the server's clock alone: a ticker's time to live, less the part of it that is left.
         """
         if not symbols:
             return []

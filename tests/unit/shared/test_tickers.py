@@ -76,7 +76,7 @@ def arrivals(*times: tuple[int, int]) -> list[LatestTicker]:
 @pytest.mark.parametrize("skew_ms", [-600_000, 0, 600_000])
 @pytest.mark.parametrize("held_up_ms", [7_000, 60_000, 3_600_000])
 def test_a_backlog_is_as_old_as_it_is(skew_ms: int, held_up_ms: int) -> None:
-    """A frozen server, or this process when it was asleep: what comes at once afterwards is none of it news."""
+    """A frozen server, or this process when it was asleep: nothing of what comes at once afterwards is news."""
     thawed_ms = 200 + held_up_ms
     made = (0, 100, 200, 300, 400, 1000)
     came = (0, 100, 200, thawed_ms, thawed_ms + 1, thawed_ms + 20)
@@ -151,7 +151,7 @@ def test_clocks_that_drift_apart_are_not_noticed() -> None:
 @pytest.mark.parametrize("skew_ms", SKEWS_MS)
 @pytest.mark.parametrize(("age_ms", "expected"), [(0, 0), (STALE_AFTER_MS, 1), (DOWN_AFTER_MS, 2)])
 def test_a_last_value_whose_age_is_known_is_that_old(skew_ms: int, age_ms: int, expected: int) -> None:
-    """Whatever the clock of its publisher says; and where only that clock is known, by its distance from ours."""
+    """The clock of its publisher may say anything. Where only that clock is known, its distance from ours tells the age."""
     ticker = read_ticker("BTC-USDT", ticker_bytes(time_ms=NOW_MS + skew_ms), NOW_MS, live=False, age_ms=age_ms)
     assert ticker.staleness(NOW_MS) == expected
     clocks = Clocks()
