@@ -71,8 +71,9 @@ async def test_each_part_may_do_its_work(url: str) -> None:
             assert await bus.last(channels.status("okx")) != [None]
             assert await bus.history(Resolution.SECOND, BTC, 0) != []
             assert await bus.listings() == {"okx": {BTC}}
-        await reader.time_ms()
-        await aggregator.time_ms()
+            assert await bus.last_tickers(BTC) != [None]
+        for bus in (ingest, aggregator, gateway, reader):
+            assert await bus.time_ms() > 0
         await aggregator.forget(channels.ticker(BTC))
         await ingest.forget(channels.ticks("okx", BTC))
     assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "members:aggregator"}

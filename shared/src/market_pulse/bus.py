@@ -196,17 +196,20 @@ class Bus:
             raise MembersChangedError("other members by now")
         return list(map(Published, answer[::2], answer[1::2]))
 
-    async def beat(self, group: str, member: str, expiry_ms: int) -> Membership:
-        """Be a member of a group for so long, and learn who the others are."""
+    async def beat(self, group: str, member: str, expiry_ms: int, yielding: str = "") -> Membership:
+        """Be a member of a group for so long, and learn who the others are.
+
+        With `yielding`, a prefix of names, be a member only while the names of all the others begin with it, too.
+        """
         keys = [channels.members(group), channels.epoch(group)]
         async with _bounded():
-            epoch, age_ms, joined, members = await self._members(keys, [member, expiry_ms])
+            epoch, age_ms, joined, members = await self._members(keys, [member, expiry_ms, yielding])
         return Membership(epoch, tuple(name.decode() for name in members), age_ms, joined == 1)
 
     async def leave(self, group: str, member: str) -> None:
         """Be a member no more."""
         async with _bounded():
-            await self._members([channels.members(group), channels.epoch(group)], [member, 0])
+            await self._members([channels.members(group), channels.epoch(group)], [member, 0, ""])
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
         """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from market_pulse.bus import Bus
 from market_pulse.health import Check
+from market_pulse.redis_clock import watch_clock
 
 from .flush import FlushClock
 from .history import Histories
@@ -35,6 +36,7 @@ class Gateway:
             max_age_s=settings.stream_max_age_s,
             slow_client_s=settings.slow_client_s,
         )
+        self._bus = bus
         self.intake = Intake(bus, self.hub)
         self.listings = Listings(bus, settings.symbols)
         self.histories = Histories(bus)
@@ -61,6 +63,7 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.intake.run())
             tasks.create_task(self.listings.run())
+            tasks.create_task(watch_clock(self._bus))
             tasks.create_task(self._sweep())
         raise AssertionError("none of these ends by itself")
 
