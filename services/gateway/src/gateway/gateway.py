@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from market_pulse.bus import Bus
+from market_pulse.clock import now_ms
 from market_pulse.health import Check
 from market_pulse.redis_clock import watch_clock
 
@@ -58,6 +59,16 @@ class Gateway:
             "bus": lambda: None if self.intake.connected else "the subscription on the bus does not stand",
         }
 
+    def why_listing_unknown(self) -> str | None:
+        """Say why a symbol that is in no known listing may be listed all the same, or None where nobody lists it."""
+        if not self.listings.known:
+            return "no exchange has said yet what it lists; only featured symbols can be had"
+        if not self.listings.read:
+            return "the listings cannot be read right now"
+        if silent := self.hub.statuses.serving(now_ms()).difference(self.listings.exchanges):
+            return f"not said yet what they list: {', '.join(sorted(silent))}"
+        return None
+
     async def run(self) -> NoReturn:
         """Do all that goes on beside requests, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -71,4 +82,5 @@ class Gateway:
         interval_s = min(SWEEP_INTERVAL_S, self.settings.heartbeat_s / 2)
         while True:
             await asyncio.sleep(interval_s)
+            self.hub.listen(hears=self.intake.connected)
             self.hub.sweep()

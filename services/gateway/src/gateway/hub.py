@@ -98,6 +98,10 @@ class Hub:
             if last is not None:
                 self.on_message(channels.ticker(symbol), last.message, live=False, age_ms=last.age_ms)
 
+    def listen(self, *, hears: bool) -> None:
+        """Note whether the bus is heard at this moment."""
+        self.statuses.listen(self._now_ms(), hears=hears)
+
     def resync(self, reason: str) -> None:
         """Tell every stream that messages may have been missed, and send it all that it wants anew."""
         self.stats.resyncs += 1

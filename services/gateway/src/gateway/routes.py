@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
+from market_pulse.bus import BusError
 from market_pulse.clock import now_ms
 from market_pulse.model import Resolution, Symbol, parse_symbol, parse_symbols
 
@@ -73,6 +74,8 @@ async def ticker(request: Request, symbol: str) -> Response:
     """Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there."""
     name = _symbol(symbol)
     known = (await _tickers(request, (name,)))[name]
+    if known is None and not _gateway(request).intake.connected:
+        raise BusError("not connected")
     if known is None:
         raise ProblemError(503, "no_price_yet", f"no price of {name} has come yet", retry_after_s=RETRY_AFTER_S)
     return _json(known)
@@ -179,11 +182,11 @@ async def _listed(gateway: Gateway, names: tuple[Symbol, ...]) -> None:
     unlisted = await gateway.listings.unlisted(names)
     if not unlisted:
         return
-    if not gateway.listings.known:
-        detail = "no exchange has said yet what it lists; only featured symbols can be had"
-        raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S)
     suggestions = {symbol: gateway.listings.suggestions(symbol) for symbol in unlisted[:MOST_EXPLAINED]}
     near = sorted({symbol for nearest in suggestions.values() for symbol in nearest})
+    if unknown := gateway.why_listing_unknown():
+        detail = f"whether {', '.join(unlisted)} can be had is not known: {unknown}"
+        raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S, suggestions=suggestions)
     hint = f"; did you mean {', '.join(near)}?" if near else "; GET /api/symbols names what is listed"
     raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
 
