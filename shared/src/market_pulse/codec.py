@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import orjson
 
-from .model import FeedStatus, Point, Source, Symbol, Tick, Ticker
+from .model import MOST_TURNED_AWAY, FeedStatus, Point, Source, Symbol, Tick, Ticker, is_symbol
 
 VERSION = 1
 LARGEST_INTEGER = 2**53  # what a JSON number carries exactly
-LONGEST_STATUS = 2_000  # bytes
+LONGEST_STATUS = 2_000  # bytes, beside the symbols that it names
 _TICK_FIGURES = ("bid", "ask", "open24h", "high24h", "low24h", "volume24h", "quoteVolume24h")
 _TICK_FIELDS = ("exchange", "symbol", "price", "exchangeTime", "receivedTime", "publishedTime", "dp", *_TICK_FIGURES)
 _TICK_FIELDS_OF = itemgetter(*_TICK_FIELDS)  # in the order of Tick's fields
@@ -188,6 +188,8 @@ def encode_status(status: FeedStatus) -> bytes:
             "reconnects": status.reconnects,
             "instance": status.instance,
             "simulated": status.simulated,
+            "turnedAway": status.turned_away,
+            "turnedAwayCount": status.turned_away_count,
         }
     )
 
@@ -199,9 +201,11 @@ def decode_status(data: bytes) -> FeedStatus:
         CodecError: no JSON object, or a field is missing, of the wrong type, or longer than what is shown to everybody may be.
     """
     message = _object(data)
-    if len(data) > LONGEST_STATUS:
+    turned_away = _symbols(message, "turnedAway", MOST_TURNED_AWAY)
+    if len(data) - sum(len(f'"{symbol}",'.encode()) for symbol in turned_away) > LONGEST_STATUS:
         raise CodecError(f"a status of {len(data)} bytes")
     reason = message.get("reason")
+    count = _integer(message, "turnedAwayCount")  # none in a status of an ingest that does not count them yet
     return FeedStatus(
         exchange=_text(message, "exchange"),
         state=cast("Any", _text(message, "state")),
@@ -212,6 +216,8 @@ def decode_status(data: bytes) -> FeedStatus:
         reconnects=_required_integer(message, "reconnects"),
         instance=_text(message, "instance"),
         simulated=message.get("simulated") is True,
+        turned_away=turned_away,
+        turned_away_count=max(len(turned_away), count or 0),
     )
 
 
@@ -291,6 +297,16 @@ def _text(message: dict[str, Any], name: str) -> str:
     if type(value) is not str or not value:
         raise CodecError(f"{name} must be a text")
     return value
+
+
+def _symbols(message: dict[str, Any], name: str, most: int) -> tuple[Symbol, ...]:
+    """Read a list of symbols; one that is missing is empty."""
+    values = message.get(name)
+    if values is None:
+        return ()
+    if type(values) is not list or len(values) > most or not all(type(value) is str and is_symbol(value) for value in values):
+        raise CodecError(f"{name} must be a list of at most {most} symbols")
+    return tuple(map(Symbol, values))
 
 
 def _number(message: dict[str, Any], name: str) -> float | None:

@@ -84,6 +84,11 @@ REFUSED_SYMBOLS = Gauge("market_pulse_ingest_refused_symbols", "Wanted symbols t
 TURNED_AWAY_SYMBOLS = Gauge(
     "market_pulse_ingest_turned_away_symbols", "Wanted symbols that are not carried, because of MAX_SYMBOLS", ["exchange"]
 )
+LINGERING_SYMBOLS = Gauge(
+    "market_pulse_ingest_lingering_symbols",
+    "Carried symbols that nobody wants any more; they yield to wanted ones",
+    ["exchange"],
+)
 LIVE_SYMBOLS = Gauge("market_pulse_ingest_symbols", "Symbols that deliver", ["exchange"])
 CONNECTED = Gauge("market_pulse_ingest_connected", "1 while the feed delivers", ["exchange"])
 STATE = Enum("market_pulse_ingest_state", "1 for the state that the feed is in", ["exchange"], states=get_args(FeedState))

@@ -34,6 +34,11 @@ def parse_symbol(text: str) -> Symbol:
     return Symbol(candidate)
 
 
+def is_symbol(text: str) -> bool:
+    """Return whether a text is a symbol in our own spelling."""
+    return _SYMBOL.fullmatch(text) is not None and text == text.upper()
+
+
 def parse_symbols(text: str) -> tuple[Symbol, ...]:
     """Read a comma-separated list of symbols, in order, each once; empty entries do not count.
 
@@ -168,6 +173,9 @@ class Point:
     sources: Mapping[str, float]
 
 
+MOST_TURNED_AWAY = 100
+"""How many of the symbols that found no room a feed's status names."""
+
 FeedState = Literal["connecting", "connected", "degraded", "reconnecting", "blocked", "down"]
 
 
@@ -176,7 +184,9 @@ class FeedStatus:
     """How one ingest's feed is doing: `state` since `since_ms`, and why.
 
     `symbols` counts the symbols that deliver, `reconnects` the sockets lost since the start; `simulated` is true when the
-    other end is the simulator and not the exchange. `instance` names the process.
+    other end is the simulator and not the exchange. `instance` names the process. `turned_away` names the symbols that are
+    wanted and found no room below MAX_SYMBOLS, the longest waiting first, MOST_TURNED_AWAY at most; `turned_away_count` counts
+    all of them.
     """
 
     exchange: str
@@ -188,3 +198,5 @@ class FeedStatus:
     reconnects: int
     instance: str
     simulated: bool = False
+    turned_away: tuple[Symbol, ...] = ()
+    turned_away_count: int = 0

@@ -83,6 +83,10 @@ STATUSES = st.builds(
     reconnects=st.integers(0, 10),
     instance=st.just("host:1"),
     simulated=st.booleans(),
+    turned_away=st.lists(
+        st.sampled_from([Symbol("DOGE-USDT"), Symbol("币安人生-USDT"), Symbol("1INCH-BTC")]), max_size=100
+    ).map(tuple),
+    turned_away_count=st.integers(100, 10_000),
 )
 
 PRICE = st.floats(min_value=1e-30, max_value=1e30)
@@ -168,6 +172,51 @@ def test_a_status_with_a_time_that_is_none_is_refused(since: str) -> None:
     status = f'{{"exchange":"okx","state":"connected","symbols":1,"reconnects":0,"instance":"a","since":{since}}}'
     with pytest.raises(codec.CodecError):
         codec.decode_status(status.encode())
+
+
+A_STATUS = FeedStatus(
+    exchange="okx", state="connected", reason=None, since_ms=1, symbols=4, last_tick_time_ms=2, reconnects=0, instance="a:1"
+)
+
+
+def test_a_status_of_an_older_version_turns_nothing_away() -> None:
+    message = orjson.loads(codec.encode_status(A_STATUS))
+    del message["turnedAway"], message["turnedAwayCount"]
+    assert codec.decode_status(orjson.dumps(message)) == A_STATUS
+
+
+def test_a_status_with_a_hundred_of_the_longest_symbols_is_taken() -> None:
+    names = tuple(Symbol(f"{'币' * 29}{number:03}-{'安' * 32}") for number in range(100))
+    status = dataclasses.replace(A_STATUS, turned_away=names, turned_away_count=4_000)
+    assert codec.decode_status(codec.encode_status(status)) == status
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"turnedAway": [f"A{number}-USDT" for number in range(101)]},
+        {"turnedAway": ["x" * 100]},
+        {"turnedAway": ["btc-usdt"]},
+        {"turnedAway": ["BTC-USDT", 7]},
+        {"turnedAway": "BTC-USDT"},
+        {"turnedAway": {"BTC-USDT": 1}},
+        {"turnedAwayCount": "many"},
+        {"turnedAwayCount": 1.5},
+        {"turnedAwayCount": 2**60},
+        {"reason": "x" * 2_000},
+        {"more": "x" * 2_000, "turnedAway": [f"A{number}-USDT" for number in range(100)]},
+    ],
+    ids=" ".join,
+)
+def test_a_status_that_names_nonsense_or_too_much_is_refused(change: dict[str, object]) -> None:
+    message = orjson.loads(codec.encode_status(A_STATUS)) | change
+    with pytest.raises(codec.CodecError):
+        codec.decode_status(orjson.dumps(message))
+
+
+def test_a_status_never_names_more_than_it_counts() -> None:
+    message = orjson.loads(codec.encode_status(A_STATUS)) | {"turnedAway": ["BTC-USDT"], "turnedAwayCount": -3}
+    assert codec.decode_status(orjson.dumps(message)).turned_away_count == 1
 
 
 def test_unknown_fields_and_missing_optional_ones_do_not_matter() -> None:

@@ -8,11 +8,11 @@ from market_pulse.backoff import backoff_s
 from market_pulse.bus import Bus, BusError
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
-from market_pulse.metrics import TURNED_AWAY_SYMBOLS
+from market_pulse.metrics import LINGERING_SYMBOLS, TURNED_AWAY_SYMBOLS
 from market_pulse.model import Symbol
 
 from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
-from .demand import Demand
+from .demand import Demand, Lots
 from .errors import FeedError, FeedLost, FeedRefused
 from .rest import RestClient
 from .runner import Feed
@@ -48,7 +48,8 @@ class Carrier:
         self._rest = rest
         self._feed = feed
         self._release = release
-        self._demand = Demand(settings.symbols, min(settings.max_symbols, capacity), settings.symbol_grace_s)
+        lots = Lots.of(settings.redis_url.get_secret_value())
+        self._demand = Demand(settings.symbols, min(settings.max_symbols, capacity), settings.symbol_grace_s, lots.draw)
         self._listing: dict[Symbol, Listed] | None = None
         self._listing_is_news = False
         self._listing_tried = asyncio.Event()
@@ -56,7 +57,7 @@ class Carrier:
         self._since_ms: dict[str, int] = {}
         self._checked_ms: dict[str, float] = {}
         self._checked_book = feed.book
-        self._turned_away: frozenset[Symbol] = frozenset()
+        self._turned_away: tuple[Symbol, ...] = ()
         self._ask_rest_after_s = 0.0  # when the exchange asked us to wait
 
     async def run(self) -> NoReturn:
@@ -130,17 +131,26 @@ class Carrier:
         try:
             subscribed = await self._bus.demanded()
         except BusError:
-            subscribed = {listed.symbol for listed in self._natives.values()}  # not known: let nothing go because Redis is away
+            subscribed = None  # not known: let nothing go because Redis is away
         now_s = asyncio.get_running_loop().time()
         carried = self._demand.update(now_s, subscribed, self._listing)
-        if self._demand.turned_away - self._turned_away:
-            names = ",".join(sorted(self._demand.turned_away)[:5])
-            log.warning("MAX_SYMBOLS reached; more are wanted", exchange=self._adapter.exchange, symbols=names)
-        self._turned_away = self._demand.turned_away
-        TURNED_AWAY_SYMBOLS.labels(self._adapter.exchange).set(len(self._turned_away))
+        self._tell_turned_away(self._demand.turned_away)
+        LINGERING_SYMBOLS.labels(self._adapter.exchange).set(self._demand.lingering)
         natives = {listed.native: listed for listed in map(self._listed, carried)}
         if natives != self._natives:
             await self._carry(natives)
+
+    def _tell_turned_away(self, symbols: tuple[Symbol, ...]) -> None:
+        """Say which symbols find no room: in the status each time, in the log when room becomes short."""
+        exchange = self._adapter.exchange
+        if symbols and not self._turned_away:
+            log.warning(
+                "MAX_SYMBOLS reached; more are wanted", exchange=exchange, count=len(symbols), symbols=",".join(symbols[:5])
+            )
+        elif self._turned_away and not symbols:
+            log.info("room for all that is wanted again", exchange=exchange)
+        self._turned_away = self._feed.turned_away = symbols
+        TURNED_AWAY_SYMBOLS.labels(exchange).set(len(symbols))
 
     async def _carry(self, natives: dict[str, Listed]) -> None:
         before = {listed.symbol for listed in self._natives.values()}

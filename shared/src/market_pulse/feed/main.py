@@ -107,15 +107,16 @@ class StatusReporter:
 
     async def run(self) -> NoReturn:
         """Publish until cancelled."""
-        published: tuple[str, str | None] | None = None
+        published: tuple[object, ...] | None = None
         published_s = 0.0
         try:
             while True:
                 self._turned_s = self._clock()
                 status = self._feed.status()
-                if (status.state, status.reason) != published or self._turned_s - published_s >= STATUS_INTERVAL_S:
+                news = status.state, status.reason, status.turned_away, status.turned_away_count
+                if news != published or self._turned_s - published_s >= STATUS_INTERVAL_S:
                     await self._publish(status)
-                    published, published_s = (status.state, status.reason), self._turned_s
+                    published, published_s = news, self._turned_s
                 await asyncio.sleep(STATUS_LOOK_S)
         finally:
             self._feed.stop()

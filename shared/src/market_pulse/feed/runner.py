@@ -5,7 +5,7 @@ import contextlib
 import os
 import random
 import socket as sockets
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -22,7 +22,7 @@ from market_pulse.metrics import (
     REFUSED_SYMBOLS,
     STATE,
 )
-from market_pulse.model import FeedState, FeedStatus, Tick
+from market_pulse.model import MOST_TURNED_AWAY, FeedState, FeedStatus, Symbol, Tick
 
 from .adapter import Adapter, Listed, MarketEvent, Trade
 from .book import Book, Change
@@ -63,6 +63,8 @@ class Feed:
         self._listed: Mapping[str, Listed] = {}
         self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
+        # Wanted symbols for which there is no room, the longest waiting first: told in the status.
+        self.turned_away: Sequence[Symbol] = ()
         self.book = Book(adapter.exchange)
         self._status = FeedStatus(
             exchange=adapter.exchange,
@@ -116,7 +118,11 @@ class Feed:
             self._become(*self._condition())
             delivered = len(self._connections[0].delivered)
         status = replace(
-            self._status, symbols=delivered, last_tick_time_ms=self._last_tick.received_time_ms if self._last_tick else None
+            self._status,
+            symbols=delivered,
+            last_tick_time_ms=self._last_tick.received_time_ms if self._last_tick else None,
+            turned_away=tuple(self.turned_away[:MOST_TURNED_AWAY]),
+            turned_away_count=len(self.turned_away),
         )
         self._measure(status)
         return status
