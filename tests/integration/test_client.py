@@ -12,12 +12,12 @@ import pytest
 from market_pulse.bus import Bus, RefusedError, open_bus
 from market_pulse.client import UnlistedError, subscribe
 from market_pulse.clock import now_ms
-from market_pulse.model import Symbol, Ticker
+from market_pulse.model import FeedState, Symbol, Ticker
 from market_pulse.tickers import STALE_AFTER_MS
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, until
 
-from .bus_fixtures import BTC, ETH, TICKER, age_last
+from .bus_fixtures import BTC, ETH, STATUS, TICKER, age_last
 
 
 class Program:
@@ -128,6 +128,29 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: Bus, s
         with pytest.raises(UnlistedError, match="NOSUCHCOIN-USDT") as refused:
             await reader.next()
     assert (refused.value.symbols, refused.value.exchanges) == ([Symbol("NOSUCHCOIN-USDT")], ["okx"])
+
+
+@pytest.mark.parametrize(
+    ("state", "is_refused"),
+    [
+        pytest.param("connected", False, id="it runs, and has not said what it lists"),
+        pytest.param("blocked", True, id="it does not serve this place"),
+        pytest.param("down", True, id="it was stopped"),
+    ],
+)
+async def test_an_exchange_that_has_not_said_what_it_lists_may_list_it(
+    bus: Bus, server: RedisServer, state: FeedState, is_refused: bool
+) -> None:
+    await publish(bus, 1.0)
+    await bus.publish_listing("okx", [BTC])
+    for exchange, said in (("okx", "connected"), ("bybit", state)):
+        await bus.publish_status(replace(STATUS, exchange=exchange, state=said))  # type: ignore[arg-type]
+    async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
+        if is_refused:
+            with pytest.raises(UnlistedError):
+                await reader.next()
+        else:
+            assert (await reader.next()).symbol == BTC
 
 
 @pytest.mark.parametrize(

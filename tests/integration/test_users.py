@@ -55,6 +55,7 @@ async def test_each_part_may_do_its_work(url: str) -> None:
     ):
         await ingest.publish_listing("okx", [BTC])
         assert await ingest.has_listing("okx")
+        assert await ingest.listing_size("okx") == 1
         assert await ingest.demanded() == await aggregator.demanded() == {BTC}
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 0
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 1

@@ -308,6 +308,11 @@ class Bus:
         async with _bounded():
             return bool(await self.client.exists(channels.listing(exchange)))
 
+    async def listing_size(self, exchange: str) -> int:
+        """Return how many symbols are in an exchange's published listing, 0 where there is none."""
+        async with _bounded():
+            return int(await self.client.scard(channels.listing(exchange)))
+
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
         """Return each exchange's listed symbols, as far as they are known. One of more than LONGEST_LISTING is no listing."""
         keys = await self._keys(channels.ALL_SYMBOLS)

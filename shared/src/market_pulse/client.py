@@ -14,7 +14,7 @@ from typing import NamedTuple
 from . import channels
 from .bus import Bus, BusError, RefusedError, open_bus
 from .clock import now_ms
-from .codec import CodecError, decode_ticker
+from .codec import CodecError, decode_status, decode_ticker
 from .logs import get_logger
 from .model import Symbol, Ticker, parse_symbol, unique
 from .subscriber import Subscriber
@@ -40,7 +40,7 @@ log = get_logger()
 
 
 class UnlistedError(LookupError):
-    """None of the exchanges that have said what they list has these symbols: nothing would ever come."""
+    """Every exchange that is served here has said what it lists, and none has these symbols: nothing would ever come."""
 
     def __init__(self, symbols: Sequence[Symbol], exchanges: Sequence[str]) -> None:
         super().__init__(f"no exchange ({', '.join(exchanges)}) lists {', '.join(symbols)}")
@@ -139,11 +139,23 @@ async def _refuse_the_refused(bus: Bus, subscriber: Subscriber, names: Sequence[
 async def _refuse_unlisted(bus: Bus, symbols: Sequence[Symbol]) -> None:
     try:
         listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
+        unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
+        if not listings or not unlisted or await _serving(bus) - listings.keys():
+            return  # an exchange that has not said yet what it lists may list them
     except BusError:
-        return  # away again: what it lists is not known
-    unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
-    if listings and unlisted:
-        raise UnlistedError(unlisted, sorted(listings))
+        return  # away again: what is listed is not known
+    raise UnlistedError(unlisted, sorted(listings))
+
+
+async def _serving(bus: Bus) -> set[str]:
+    """Return the exchanges of which an ingest lives and is not refused by the exchange."""
+    exchanges = set()
+    for channel, data in await bus.last_matching(channels.ALL_STATUS):
+        with suppress(CodecError):
+            status = decode_status(data)
+            if status.state not in {"blocked", "down"} and channel.startswith(channels.status(status.exchange)):
+                exchanges.add(status.exchange)
+    return exchanges
 
 
 class _Received(NamedTuple):
