@@ -49,6 +49,11 @@ class LatestTicker(NamedTuple):
     held_since_ms: int | None = None
     publisher: str | None = None
 
+    @property
+    def published_ms(self) -> int:
+        """When it was published: as it says itself, or by our clock alone where its publisher's is another one."""
+        return self.aggregated_time_ms if abs(self.current_ms - self.aggregated_time_ms) < STALE_AFTER_MS else self.current_ms
+
     def staleness(self, now_ms: int) -> int:
         """Return 0 for a ticker that is live by its age, 1 for a stale one, 2 for one so old that it says nothing."""
         age_ms = now_ms - self.current_ms

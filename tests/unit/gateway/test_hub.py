@@ -14,6 +14,7 @@ from gateway.sse import LAST_CHUNK
 from gateway.topics import LINGER_S
 from market_pulse import channels
 from market_pulse.bus import Last
+from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
 from support.samples import NOW_MS, status_bytes, ticker_bytes
@@ -604,3 +605,14 @@ async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(s
     assert (qualities(world), qualities(world, ETH)) == ("stale", "stale"), (
         "and neither is live for longer than it says something"
     )
+
+
+@pytest.mark.parametrize("skew_ms", [-TEN_MINUTES_MS, TEN_MINUTES_MS])
+async def test_a_publisher_s_wrong_clock_is_no_delay_of_ours(skew_ms: int) -> None:
+    hub, sink = Hub(), FakeSink()
+    hub.open(sink, (BTC,))
+    for seq in range(1, 4):
+        hub.on_message(channels.ticker(BTC), ticker_bytes(BTC, seq, time_ms=now_ms() + skew_ms))
+        await turn()
+    assert sink.summary()[-1] == "ticker BTC-USDT 3 ok"
+    assert hub.stats.latency._total_s < 60

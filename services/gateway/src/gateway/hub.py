@@ -120,7 +120,7 @@ class Hub:
             return
         topic.latest = latest
         if live and topic.groups:
-            self._outbox.date(latest.aggregated_time_ms)
+            self._outbox.date(latest.published_ms)
         self._tell(symbol, topic)
         if topic.level == 0:
             topic.live.set()
