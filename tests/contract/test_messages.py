@@ -74,6 +74,8 @@ STATUSES = st.builds(
     reconnects=st.integers(0, 10**6),
     instance=st.text(min_size=1),
     simulated=st.booleans(),
+    turned_away=st.lists(st.just(BTC), max_size=100).map(tuple),
+    turned_away_count=st.integers(0, 10_000),
 )
 
 

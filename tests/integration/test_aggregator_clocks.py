@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.hub = Hub()
-        self.hub.topics.hold(SYMBOLS)
+        self.hub.topics.hold(SYMBOLS, "a")
         self.published: list[Ticker] = []
         self.bad: set[tuple[str, str]] = set()
 

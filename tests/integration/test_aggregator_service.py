@@ -274,6 +274,23 @@ async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:
         assert not listener.of(ETH)
 
 
+async def test_a_symbol_that_nobody_wants_any_more_yields_to_a_wanted_one(
+    port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while its ticks still come, as they do for as long as an ingest lets it linger."""
+    monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
+    doge = Symbol("DOGE-USDT")
+    async with aggregator(port, max_aggregated_symbols=2), listening(bus, ETH), listening(bus, doge) as wanted:
+
+        async def ticks_make_a_ticker() -> bool:
+            await bus.publish_ticks([tick(64000.0), tick(3000.0, symbol=ETH), tick(0.1, symbol=doge)])
+            return bool(wanted.tickers)
+
+        await until(ticks_make_a_ticker)
+        assert wanted.last(doge).price == 0.1
+        assert await bus.last(channels.ticker(BTC)) == [None], "what yields leaves nothing that grows old"
+
+
 async def test_last_ticks_speak_for_their_channel_only(port: int, bus: Bus) -> None:
     """Who may write one exchange's last ticks cannot make up another's, or exchanges that do not exist."""
     for number, exchange in enumerate(["binance", *(f"made up {number}" for number in range(8))]):

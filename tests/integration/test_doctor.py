@@ -51,6 +51,25 @@ async def test_what_is_no_gateway_is_said_to_be_none(status: bytes, capsysbinary
     assert {"stream", "bus"} <= found.keys()
 
 
+async def test_symbols_without_room_are_noted(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    feed = {
+        "state": "connected",
+        "reason": None,
+        "since": 1,
+        "symbols": 200,
+        "lastTickTime": 1,
+        "reconnects": 0,
+        "instance": "a",
+    }
+    gateway = {"time": 1, "instance": "g", "uptimeS": 1.0, "streams": 0, "symbols": [], "busConnected": True, "resyncs": 0}
+    feeds = {name: feed | {"exchange": name, "turnedAwayCount": count} for name, count in (("okx", 44), ("bybit", 0))}
+    feeds["binance"] = feed | {"exchange": "binance"}
+    async with other_server(orjson.dumps({"simulated": True, "exchanges": feeds, "gateway": gateway})) as url:
+        found = await examined(url, NO_BUS, capsysbinary)
+    assert found["room at okx"] == ("note", "44 symbols find no room (MAX_SYMBOLS)")
+    assert found.keys() & {"room at bybit", "room at binance"} == set()
+
+
 @pytest.mark.parametrize("event", [b"hello", b'{"type":"ticker"}', b"7"])
 async def test_an_event_that_is_no_message_is_shown(event: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     async with other_server(events=b"data: " + event + b"\n\n") as url:

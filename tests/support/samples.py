@@ -1,5 +1,6 @@
 """Tickers and statuses as the bus carries them, written by the real codec."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from market_pulse.codec import encode_status, encode_ticker
@@ -62,6 +63,8 @@ def status_bytes(
     reason: str | None = None,
     instance: str = "a",
     simulated: bool = False,
+    turned_away: Sequence[str] = (),
+    turned_away_count: int | None = None,
 ) -> bytes:
     """Return a status message."""
     return encode_status(
@@ -75,5 +78,7 @@ def status_bytes(
             reconnects=0,
             instance=instance,
             simulated=simulated,
+            turned_away=tuple(map(Symbol, turned_away)),
+            turned_away_count=len(turned_away) if turned_away_count is None else turned_away_count,
         )
     )

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import orjson
@@ -179,8 +179,14 @@ class Events:
                     return ticker
 
 
+class Asking(Protocol):
+    """Has a client that asks the gateway."""
+
+    http: httpx.AsyncClient
+
+
 @contextlib.asynccontextmanager
-async def events(stack: Stack, path: str) -> AsyncIterator[Events]:
+async def events(stack: Asking, path: str) -> AsyncIterator[Events]:
     async with aconnect_sse(stack.http, "GET", path) as source:
         assert source.response.status_code == 200, await source.response.aread()
         stream = source.aiter_sse()

@@ -176,22 +176,24 @@ def decode_ticker(data: bytes) -> Ticker:
 
 def encode_status(status: FeedStatus) -> bytes:
     """Write a feed's status as it goes over the bus."""
-    return orjson.dumps(
-        {
-            "v": VERSION,
-            "exchange": status.exchange,
-            "state": status.state,
-            "reason": status.reason,
-            "since": status.since_ms,
-            "symbols": status.symbols,
-            "lastTickTime": status.last_tick_time_ms,
-            "reconnects": status.reconnects,
-            "instance": status.instance,
-            "simulated": status.simulated,
-            "turnedAway": status.turned_away,
-            "turnedAwayCount": status.turned_away_count,
-        }
-    )
+    room = {"turnedAway": status.turned_away, "turnedAwayCount": status.turned_away_count}
+    return orjson.dumps(state_of(status) | room)
+
+
+def state_of(status: FeedStatus) -> dict[str, object]:
+    """Return a status's fields as they are written, without the symbols that found no room: those change each second."""
+    return {
+        "v": VERSION,
+        "exchange": status.exchange,
+        "state": status.state,
+        "reason": status.reason,
+        "since": status.since_ms,
+        "symbols": status.symbols,
+        "lastTickTime": status.last_tick_time_ms,
+        "reconnects": status.reconnects,
+        "instance": status.instance,
+        "simulated": status.simulated,
+    }
 
 
 def decode_status(data: bytes) -> FeedStatus:

@@ -81,6 +81,35 @@ def test_symbols_and_sources_are_bounded() -> None:
     assert subject.take(replace(tick(B, 1.0), symbol=ETH)) is None
 
 
+def test_what_nobody_wants_yields_to_what_is_wanted_the_longest_unwanted_first() -> None:
+    subject = market(max_symbols=3)
+    names = [Symbol(f"A{number}-USDT") for number in range(5)]
+    ticks = {name: replace(tick(B, 1.0), symbol=name) for name in names}
+    assert [subject.take(ticks[name]) for name in names[:3]] == [None] * 3
+    assert subject.is_full
+    assert subject.yielding({names[0], names[1]}) == []
+    assert subject.yielding({names[0]}) == []
+    assert subject.take(ticks[names[3]]) == "full"
+    assert subject.yielding({names[0], names[3]}) == [names[2]], "that nobody wants for the longest time"
+    subject.drop(names[2])
+    assert subject.take(ticks[names[2]]) == "full", "what nobody wants takes no room that was made for another"
+    assert subject.take(ticks[names[3]]) is None
+    assert subject.take(ticks[names[4]]) == "full"
+    assert subject.yielding({names[0], names[1], names[3], names[4]}) == [], "what is wanted stays"
+
+
+def test_once_there_is_room_again_everything_is_followed() -> None:
+    subject = market(max_symbols=2)
+    subject.take(tick(B, 1.0))
+    subject.take(replace(tick(B, 1.0), symbol=ETH))
+    subject.yielding(set())
+    subject.drop(BTC)
+    assert subject.take(tick(B, 1.0)) == "full"
+    assert subject.is_full, "one was refused since"
+    subject.yielding(set())
+    assert subject.take(tick(B, 1.0)) is None
+
+
 def test_decimals_are_those_of_the_tick_size_else_the_most_seen() -> None:
     subject = market()
     seen = []

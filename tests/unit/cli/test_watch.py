@@ -46,6 +46,11 @@ def test_what_the_stream_says_is_said() -> None:
     assert "✕ down" in drawn(board, NOW_MS)
     board.take({"type": "lost", "data": {"reason": "the server ended the stream"}}, NOW_MS)
     assert "lost: the server ended the stream" in drawn(board, NOW_MS)
+    full = {"symbol": BTC, "room": False, "reason": "full", "exchanges": ["okx"], "detail": "okx can carry no more"}
+    board.take({"type": "room", "data": full}, NOW_MS)
+    assert "BTC-USDT has no room: okx can carry no more" in drawn(board, NOW_MS)
+    board.take({"type": "room", "data": {"symbol": BTC, "room": True, "reason": None, "exchanges": [], "detail": None}}, NOW_MS)
+    assert "no room" not in drawn(board, NOW_MS)
 
 
 def test_symbols_that_nobody_asked_for_are_passed_over() -> None:
@@ -68,7 +73,7 @@ def test_what_is_no_message_is_passed_over(event: ServerSentEvent) -> None:
 
 def test_a_message_that_says_less_than_it_should_ends_nothing() -> None:
     board = Board([BTC])
-    for kind in ("ticker", "connected", "lost", "resync", "bye", "news"):
+    for kind in ("ticker", "connected", "lost", "room", "resync", "bye", "news"):
         message = message_of(ServerSentEvent(data=f'{{"type": "{kind}", "data": {{}}}}'))
         assert message is not None
         board.take(message, NOW_MS)

@@ -12,6 +12,9 @@ BTC, ETH, DOGE, PEPE, NOPE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", 
 LISTED = {BTC, ETH, DOGE, PEPE}
 
 
+NOTHING: tuple[Symbol, ...] = ()
+
+
 def names(count: int, prefix: str = "A") -> list[Symbol]:
     return [Symbol(f"{prefix}{number:03}-USDT") for number in range(count)]
 
@@ -32,7 +35,7 @@ def test_a_symbol_outlives_its_last_subscriber_by_the_grace_period() -> None:
     demand = Demand([], 10, 60)
     assert demand.update(0, {DOGE}, LISTED) == (DOGE,)
     assert demand.lingering == 0
-    assert demand.update(60, set(), LISTED) == (DOGE,)
+    assert set(demand.update(60, set(), LISTED)) == {DOGE}
     assert demand.lingering == 1
     assert not demand.update(60.5, set(), LISTED)
     assert demand.lingering == 0
@@ -57,7 +60,7 @@ def test_the_limit_holds_and_a_wanted_symbol_is_not_pushed_out() -> None:
     assert demand.update(1, {DOGE, PEPE}, LISTED) == (BTC, PEPE)
     assert demand.turned_away == (DOGE,)
     assert demand.update(2, {DOGE}, LISTED) == (BTC, DOGE)
-    assert demand.turned_away == ()
+    assert demand.turned_away == NOTHING
 
 
 def test_twelve_closed_requests_for_240_symbols_lock_nobody_out() -> None:
@@ -69,7 +72,7 @@ def test_twelve_closed_requests_for_240_symbols_lock_nobody_out() -> None:
     carried = demand.update(1, {newcomer}, listed)
     assert newcomer in carried
     assert len(carried) == 200
-    assert (demand.turned_away, demand.lingering) == ((), 197)
+    assert (demand.turned_away, demand.lingering) == (NOTHING, 197)
 
 
 def test_the_longest_unwanted_yields_first() -> None:
@@ -90,7 +93,7 @@ def test_a_list_of_all_symbols_that_is_scrolled_by_starves_nobody() -> None:
         seen = set(everything[at : at + 20])
         carried = demand.update(at / 20, seen | ({mine} if at >= 500 else set()), listed)
         assert seen <= set(carried)
-        assert demand.turned_away == ()
+        assert demand.turned_away == NOTHING
         assert (mine in carried) == (at >= 500)
 
 
@@ -162,6 +165,7 @@ def test_a_featured_symbol_that_becomes_listed_has_its_room_even_where_all_are_w
     demand.update(1, {PEPE, DOGE}, LISTED - {BTC})
     assert demand.update(2, {PEPE, DOGE}, LISTED) == (BTC, PEPE)
     assert demand.turned_away == (DOGE,)
+    assert demand.update(3, {PEPE}, LISTED) == (BTC, PEPE), "what found no room does not linger"
 
 
 POOL = names(8)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, SHARED_FOR_S, Histories, in_columns, thinned
+from gateway.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, SHARED_FOR_S, Histories, History, in_columns, thinned
 from gateway.problems import ProblemError
 from market_pulse.bus import Bus, BusError
 from market_pulse.model import Point, Resolution, Symbol
@@ -174,10 +174,29 @@ async def test_what_is_kept_and_what_is_under_way_is_bounded() -> None:
 
     clock.now_s += SHARED_FOR_S
     bus.gate.clear()
-    waiting = [asyncio.create_task(subject.get(SECOND, symbol)) for symbol in symbols[:MOST_SHARED]]
+    waiting = [asyncio.create_task(subject.get(SECOND, symbol, f"{number % 4}")) for number, symbol in enumerate(symbols[:-1])]
     await asyncio.sleep(0)
     with pytest.raises(ProblemError, match="too many"):
         await subject.get(SECOND, symbols[-1])
     bus.gate.set()
     await asyncio.gather(*waiting)
     assert await subject.get(SECOND, symbols[-1])
+
+
+async def test_one_address_leaves_room_for_the_reads_of_others() -> None:
+    bus, clock = BusInMemory(), Clock()
+    subject = histories(bus, clock)
+    bus.gate.clear()
+    symbols = [Symbol(f"A{number}-USDT") for number in range(MOST_SHARED)]
+    waiting = [asyncio.create_task(subject.get(SECOND, symbol, "a")) for symbol in symbols]
+    await asyncio.sleep(0)
+    waiting.append(asyncio.create_task(subject.get(MINUTE, BTC, "b")))
+    waiting.append(asyncio.create_task(subject.get(SECOND, symbols[0], "a")))
+    await asyncio.sleep(0)
+    bus.gate.set()
+    *answers, others, shared = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, ProblemError)]
+    assert [(one.status, one.code) for one in refused] == [(429, "busy")] * (MOST_SHARED - MOST_SHARED // 4)
+    assert isinstance(others, History)
+    assert isinstance(shared, History), "one that is under way already costs nothing"
+    assert await subject.get(SECOND, symbols[-1], "a")

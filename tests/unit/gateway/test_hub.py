@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import socket
 from typing import Any
+from unittest.mock import ANY
 
 import orjson
 import pytest
 
-from gateway.hub import Hub
+from gateway.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
 from gateway.receiver import Receiver
 from gateway.sse import LAST_CHUNK
 from gateway.topics import LINGER_S
@@ -20,7 +21,7 @@ from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as
 from support.samples import NOW_MS, status_bytes, ticker_bytes
 from support.waiting import until
 
-BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
 
 
 class FakeSink:
@@ -72,6 +73,8 @@ def short(event: dict[str, Any]) -> str:
             return f"ticker {data['symbol']} {data['seq']} {data['quality']}"
         case {"type": "status", "data": data}:
             return f"status {data['exchange']} {data['state']}"
+        case {"type": "room", "data": data}:
+            return f"room {data['symbol']} {data['reason']}"
         case {"type": kind}:
             return str(kind)
     return "hb"
@@ -113,10 +116,18 @@ class World:
     def publish(self, symbol: Symbol, seq: int) -> None:
         self.hub.on_message(channels.ticker(symbol), ticker_bytes(symbol, seq, time_ms=self.wall_ms))
 
-    def open(self, *symbols: Symbol, max_hz: float | None = None) -> FakeSink:
+    def open(self, *symbols: Symbol, max_hz: float | None = None, owner: str = "local") -> FakeSink:
         sink = FakeSink()
-        self.hub.open(sink, symbols or (BTC,), max_hz)
+        self.hub.open(sink, symbols or (BTC,), max_hz, owner=owner)
         return sink
+
+    def close(self, sink: FakeSink) -> None:
+        self.hub.leave(next(stream for stream in self.hub.streams if stream.sink is sink), "client")
+
+    def turn_away(self, *symbols: str, exchange: str = "okx", count: int | None = None) -> None:
+        """Have an exchange's ingest say that it has no room for these, and perhaps more than it names."""
+        message = status_bytes(exchange, turned_away=symbols, turned_away_count=count)
+        self.hub.on_message(channels.status(exchange), message)
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -588,7 +599,7 @@ def qualities(world: World, symbol: Symbol = BTC) -> str:
 async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(skews_ms: tuple[int, int]) -> None:
     """Each has some of the symbols, then they swap, again and again. What each says is as live as before."""
     world = World()
-    world.hub.topics.hold([BTC, ETH])
+    world.hub.topics.hold([BTC, ETH], "a")
     seq = 0
     for turn in range(12):
         for _ in range(10):
@@ -616,3 +627,127 @@ async def test_a_publisher_s_wrong_clock_is_no_delay_of_ours(skew_ms: int) -> No
         await turn()
     assert sink.summary()[-1] == "ticker BTC-USDT 3 ok"
     assert hub.stats.latency._total_s < 60
+
+
+@pytest.fixture
+async def small() -> World:
+    """A world in which one address gets one symbol once room is short, and OKX lists all but SOL."""
+    return World(featured=(BTC,), share=1, listed_at=lambda symbol: () if symbol == SOL else ("okx",))
+
+
+async def test_a_symbol_that_is_turned_away_says_so_until_it_has_room(small: World) -> None:
+    sink = small.open(BTC, ETH)
+    sink.take()
+    small.turn_away(ETH)
+    await turn()
+    assert sink.take() == [
+        {"type": "status", "data": ANY},
+        {
+            "type": "room",
+            "data": {
+                "symbol": ETH,
+                "room": False,
+                "reason": "full",
+                "exchanges": ["okx"],
+                "detail": "okx can carry no more symbols (MAX_SYMBOLS)",
+            },
+        },
+    ]
+    assert small.open(ETH, BTC).summary() == ["connected", f"room {ETH} full", "status okx connected"], (
+        "whoever comes later hears it"
+    )
+    small.turn_away(ETH)
+    small.pass_time(1)
+    await turn()
+    assert sink.summary() == [], "that it lasts is no news"
+    small.turn_away()
+    await turn()
+    assert sink.take() == [
+        {"type": "room", "data": {"symbol": ETH, "room": True, "reason": None, "exchanges": [], "detail": None}}
+    ]
+    assert small.open(ETH).summary() == ["connected", "status okx connected"]
+
+
+async def test_a_symbol_that_another_exchange_carries_has_room(small: World) -> None:
+    sink = small.open(ETH)
+    small.publish(ETH, 1)
+    small.turn_away(ETH)
+    await turn()
+    assert f"room {ETH} full" not in sink.summary()
+    small.pass_time(STALE_AFTER_MS / 1000)
+    small.turn_away(ETH)
+    await turn()
+    assert sink.summary() == [f"ticker {ETH} 1 stale", f"room {ETH} full"]
+
+
+async def test_a_symbol_beyond_its_addresses_share_says_so_until_somebody_has_it_within_theirs(small: World) -> None:
+    mine = small.open(ETH, SOL, owner="a")
+    mine.take()
+    small.turn_away(DOGE)
+    await turn()
+    assert small.hub.topics.wanted == {BTC, ETH}
+    assert mine.summary() == ["status okx connected", f"room {SOL} share"]
+    assert small.open(SOL, owner="a").summary() == ["connected", f"room {SOL} share", "status okx connected"]
+    other = small.open(SOL, owner="b")
+    await turn()
+    assert other.summary() == ["connected", "status okx connected"]
+    assert mine.summary() == [f"room {SOL} None"], "what another address has within its share is everybody's"
+    small.publish(SOL, 1)
+    await turn()
+    assert mine.summary() == [f"ticker {SOL} 1 ok"]
+    small.close(other)
+    small.pass_time(1)
+    await turn()
+    assert mine.summary() == [f"room {SOL} share"]
+
+
+async def test_room_is_short_for_a_while_after_the_last_was_turned_away(small: World) -> None:
+    sink = small.open(ETH, SOL)
+    small.turn_away(DOGE)
+    small.turn_away()
+    small.pass_time(SHORT_FOR_S - 1)
+    await turn()
+    assert small.hub.topics.wanted == {BTC, ETH}
+    sink.take()
+    small.pass_time(2)
+    await turn()
+    assert small.hub.topics.wanted == {BTC, ETH, SOL}
+    assert sink.summary()[-1] == f"room {SOL} None"
+
+
+async def test_an_exchange_that_turns_away_more_than_it_names_is_full_for_what_it_lists(small: World) -> None:
+    one, other = small.open(ETH, owner="a"), small.open(SOL, owner="b")
+    small.turn_away(DOGE, count=500)
+    small.pass_time(NAMED_WITHIN_S - 1)
+    await turn()
+    assert "room" not in "".join(one.summary()), "it may be about to come"
+    small.pass_time(1)
+    await turn()
+    assert f"room {ETH} full" in one.summary()
+    assert "room" not in "".join(other.summary()), "it is not listed there"
+
+
+async def test_a_laggard_and_a_resync_lose_nothing_about_room(small: World) -> None:
+    fast, slow = small.open(ETH), small.open(ETH)
+    slow.unsent = 1
+    small.turn_away(ETH)
+    await turn()
+    fast.take()
+    slow.take()
+    small.turn_away()
+    small.hub.resync("a test")
+    await turn()
+    assert fast.summary() == ["resync", f"room {ETH} None", "status okx connected"]
+    slow.unsent = 0
+    for stream in list(small.hub.streams):
+        small.hub.writable(stream)
+    assert slow.summary() == ["resync", "status okx connected", f"room {ETH} None"]
+
+
+async def test_what_an_address_asked_for_first_stays(small: World) -> None:
+    first = small.open(SOL, owner="a")
+    small.open(ETH, owner="a")
+    small.turn_away(DOGE)
+    assert small.hub.topics.wanted == {BTC, SOL}
+    small.close(first)
+    assert small.hub.topics.wanted == {BTC, ETH}

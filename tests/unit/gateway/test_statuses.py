@@ -106,6 +106,52 @@ def test_of_one_exchange_so_many_copies_are_known() -> None:
     assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == ["0", "another"]
 
 
+def test_a_copy_that_has_stopped_yields_to_one_that_lives() -> None:
+    statuses = Statuses()
+    for number in range(MOST_COPIES):
+        statuses.take("okx", status_bytes(instance=str(number), state="down" if number % 2 else "connected"), NOW_MS)
+    for number in range(MOST_COPIES // 2):
+        statuses.take("okx", status_bytes(instance=f"new {number}"), NOW_MS + 1)
+    assert len(instances(statuses, NOW_MS + 1)) == MOST_COPIES
+    with pytest.raises(CodecError):
+        statuses.take("okx", status_bytes(instance="one more"), NOW_MS + 1)
+
+
+@pytest.mark.parametrize(
+    ("copies", "turned_away", "count"),
+    [
+        pytest.param([(["A-USDT", "B-USDT"], 2)], ["A-USDT", "B-USDT"], 2, id="one copy"),
+        pytest.param([(["A-USDT", "B-USDT"], 2), (["B-USDT", "C-USDT"], 2)], ["B-USDT"], 1, id="what each turns away"),
+        pytest.param([(["A-USDT"], 1), ([], 0)], [], 0, id="another copy has room"),
+        pytest.param([(["A-USDT"], 40), (["A-USDT"], 30)], ["A-USDT"], 30, id="more than they name"),
+        pytest.param([(["A-USDT"], 40), ([], 0)], [], 0, id="more than it names, and another copy has room"),
+    ],
+)
+def test_a_symbol_is_turned_away_where_no_copy_has_room(
+    copies: list[tuple[list[str], int]], turned_away: list[str], count: int
+) -> None:
+    statuses = Statuses()
+    for number, (names, total) in enumerate(copies):
+        message = status_bytes(instance=str(number), turned_away=names, turned_away_count=total)
+        statuses.take("okx", message, NOW_MS)
+    statuses.take("bybit", status_bytes("bybit", turned_away=turned_away[:1]), NOW_MS)
+    told = orjson.loads(statuses.current(NOW_MS)["okx"].json(with_room=True))
+    assert (told["turnedAway"], told["turnedAwayCount"]) == (turned_away, count)
+    assert "turnedAway" not in orjson.loads(statuses.current(NOW_MS)["okx"].json())
+    exchanges, overfull = statuses.without_room(NOW_MS)
+    assert exchanges == {name: ("bybit", "okx") if name in turned_away[:1] else ("okx",) for name in turned_away}
+    assert overfull == ({"okx"} if count > len(turned_away) else set())
+    assert not any(statuses.without_room(NOW_MS + SILENT_AFTER_MS)), "an exchange that is silent turns nothing away"
+
+
+def test_that_room_is_short_is_no_news_for_every_stream() -> None:
+    statuses = Statuses()
+    statuses.take("okx", status_bytes(), NOW_MS)
+    statuses.changed(NOW_MS)
+    statuses.take("okx", status_bytes(turned_away=["A-USDT"]), NOW_MS)
+    assert statuses.changed(NOW_MS) == []
+
+
 def test_what_is_too_long_for_everybody_is_refused() -> None:
     with pytest.raises(CodecError):
         Statuses().take("okx", status_bytes(reason="x" * LONGEST_STATUS), NOW_MS)

@@ -1,6 +1,7 @@
 """What is known of each symbol between two prices: newest ticks, flags, the last good price. No I/O, no clock."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Literal
 
@@ -74,12 +75,18 @@ class SymbolState:
 
 
 class Market:
-    """All symbols, up to a bound."""
+    """All symbols, up to a bound. When it is reached, symbols that nobody wants yield to wanted ones."""
 
     def __init__(self, parameters: Parameters, max_symbols: int) -> None:
         self.parameters = parameters
         self.max_symbols = max_symbols
         self._states: dict[Symbol, SymbolState] = {}
+        # While there is too little room: the wanted symbols, which alone may come in.
+        self._admitted: Container[Symbol] | None = None
+        # Symbols that found no room since `yielding` was asked last.
+        self._refused: set[Symbol] = set()
+        # Followed symbols that nobody wants, the longest unwanted first.
+        self._unwanted: dict[Symbol, None] = {}
 
     def __len__(self) -> int:
         return len(self._states)
@@ -115,10 +122,29 @@ class Market:
         """Forget a symbol."""
         self._states.pop(symbol, None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the bound is reached, or a symbol was refused for it."""
+        return len(self._states) >= self.max_symbols or bool(self._refused)
+
+    def yielding(self, wanted: AbstractSet[Symbol]) -> list[Symbol]:
+        """Return the symbols to drop for wanted ones that found no room: the longest unwanted first.
+
+        Asked again and again while the market is full, and once after that. In between only wanted symbols come in.
+        """
+        unwanted = dict.fromkeys(symbol for symbol in self._states if symbol not in wanted)
+        self._unwanted = {symbol: None for symbol in self._unwanted if symbol in unwanted} | unwanted
+        waiting, self._refused = self._refused & wanted, set()
+        self._admitted = frozenset(wanted) if self.is_full or waiting else None
+        missing = len(self._states) + len(waiting) - self.max_symbols
+        return list(self._unwanted)[: max(0, missing)]
+
     def _add(self, symbol: Symbol) -> SymbolState | Refusal:
         if not _is_ours(symbol):
             return "symbol"
-        if len(self._states) >= self.max_symbols:
+        if len(self._states) >= self.max_symbols or (self._admitted is not None and symbol not in self._admitted):
+            if len(self._refused) < self.max_symbols:
+                self._refused.add(symbol)
             return "full"
         return self._states.setdefault(symbol, SymbolState(symbol))
 

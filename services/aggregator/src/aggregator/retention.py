@@ -2,6 +2,7 @@
 
 from market_pulse import channels
 from market_pulse.bus import Bus
+from market_pulse.model import Symbol
 
 from .clock import Clock
 from .market import Market, SymbolState
@@ -25,6 +26,7 @@ class Retention:
         self._owns = owns
         self._market = market
         self._publisher = publisher
+        self._was_full = False
 
     async def sweep(self) -> None:
         """Let go of what can go.
@@ -32,6 +34,7 @@ class Retention:
         Raises:
             BusError: Redis did not answer; nothing is lost, the next sweep finds the same.
         """
+        await self._make_room()
         if not any(self._is_quiet(state) for state in self._market):
             return
         demanded = await self._bus.demanded()
@@ -40,12 +43,24 @@ class Retention:
         # Asked again, because ticks may have come while Redis was answering.
         released = [state.symbol for state in quiet if state.symbol not in fed and self._is_quiet(state)]
         if released:
-            await self._publisher.forget([symbol for symbol in released if self._owns(symbol)])
-            for symbol in released:  # its owner withdraws the last ticker
-                self._publisher.drop(symbol)
+            await self._withdraw(released)
         for state in quiet:
             if state.symbol in fed and _is_down(state) and self._is_quiet(state):
                 self._publisher.drop(state.symbol)
+
+    async def _make_room(self) -> None:
+        """While more symbols are fed than may be followed, let those that nobody wants yield to those that somebody does."""
+        is_full = self._market.is_full
+        if is_full or self._was_full:
+            yielding = self._market.yielding(await self._bus.demanded())
+            if yielding:
+                await self._withdraw(yielding)
+        self._was_full = is_full
+
+    async def _withdraw(self, symbols: list[Symbol]) -> None:
+        await self._publisher.forget([symbol for symbol in symbols if self._owns(symbol)])
+        for symbol in symbols:  # its owner withdraws the last ticker
+            self._publisher.drop(symbol)
 
     async def _fed(self, states: list[SymbolState]) -> set[str]:
         """Return the symbols of which some exchange's last tick is still there."""

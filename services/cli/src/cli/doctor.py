@@ -89,6 +89,9 @@ async def _gateway(url: str) -> Sequence[Finding]:
         reason = f" ({feed['reason']})" if feed["reason"] else ""
         saw = f"{feed['state']}{reason}, {feed['symbols']} symbols"
         findings.append(Finding(f"feed {name}", "ok" if delivers else "note", saw))
+        if feed.get("turnedAwayCount"):
+            lacking = f"{feed['turnedAwayCount']} symbols find no room (MAX_SYMBOLS)"
+            findings.append(Finding(f"room at {name}", "note", lacking))
     if not any(feed["state"] in DELIVERS for feed in status["exchanges"].values()):
         findings.append(Finding("feeds", "wrong", "no exchange delivers: there can be no price"))
     return findings

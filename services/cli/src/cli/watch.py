@@ -45,6 +45,8 @@ class Board:
                 self.note = ""
             case "connected":
                 self.note = "simulated prices" if data.get("simulated") else ""
+            case "room":
+                self.note = f"{data.get('symbol')} has no room: {data.get('detail')}" if data.get("room") is False else ""
             case "lost" | "resync" | "bye":
                 self.note = f"{event['type']}: {data.get('reason', '')}"
 

@@ -7,7 +7,7 @@ from market_pulse.model import Symbol
 
 from .gateway import Gateway
 from .hub import Hub
-from .limits import Limits
+from .limits import Limits, client_of
 from .protocol import Lend, plain_descriptor
 from .receiver import receiver
 from .sse import is_event_id
@@ -81,7 +81,9 @@ class EventStream(Response):
                 client.on_lost()
         if transport is not None:
             far_end, descriptor = receiver(transport.get_extra_info("socket")), plain_descriptor(transport)
-            client.stream = self._hub.open(transport, self._symbols, self._max_hz, far_end, descriptor, resumed=self._resumed)
+            client.stream = self._hub.open(
+                transport, self._symbols, self._max_hz, far_end, descriptor, owner=self._owner, resumed=self._resumed
+            )
 
 
 def stream_for(
@@ -92,7 +94,6 @@ def stream_for(
     Raises:
         TooManyStreamsError: there is no room.
     """
-    client = scope.get("client")
-    owner = gateway.limits.take(client[0] if client else "local")
+    owner = gateway.limits.take(client_of(scope))
     resumed = last_event_id is not None and is_event_id(last_event_id)
     return EventStream(gateway.hub, lend, gateway.limits, owner, symbols, max_hz, resumed=resumed)

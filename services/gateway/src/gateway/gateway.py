@@ -19,6 +19,7 @@ from .intake import Intake
 from .limits import Limits
 from .listings import Listings
 from .settings import GatewaySettings
+from .topics import SHARE_OF_ROOM
 
 SWEEP_INTERVAL_S = 1.0
 
@@ -29,6 +30,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, bus: Bus) -> None:
         self.settings = settings
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
+        self.listings = Listings(bus, settings.symbols)
         self.hub = Hub(
             settings.symbols,
             instance=self.instance,
@@ -36,10 +38,11 @@ class Gateway:
             heartbeat_s=settings.heartbeat_s,
             max_age_s=settings.stream_max_age_s,
             slow_client_s=settings.slow_client_s,
+            share=max(1, settings.max_symbols // SHARE_OF_ROOM),
+            listed_at=self.listings.exchanges,
         )
         self._bus = bus
         self.intake = Intake(bus, self.hub)
-        self.listings = Listings(bus, settings.symbols)
         self.histories = Histories(bus)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
         self.draining = False
@@ -65,7 +68,7 @@ class Gateway:
             return "no exchange has said yet what it lists; only featured symbols can be had"
         if not self.listings.read:
             return "the listings cannot be read right now"
-        if silent := self.hub.statuses.serving(now_ms()).difference(self.listings.exchanges):
+        if silent := self.hub.statuses.serving(now_ms()).difference(self.listings.heard_of):
             return f"not said yet what they list: {', '.join(sorted(silent))}"
         return None
 

@@ -17,6 +17,7 @@ from .problems import ProblemError
 
 SHARED_FOR_S = 1.0
 MOST_SHARED = 128  # some 30 MB if all are whole days
+MOST_OF_ONE = MOST_SHARED // 4  # under way for one address, so that it leaves room for others
 MOST_SOURCES = 32
 AHEAD_MS = 5_000  # how far another machine's clock may be ahead of ours; what is later yet, a wrong clock has written
 
@@ -87,6 +88,7 @@ def thinned(times: Sequence[int], step_ms: int, max_points: int, now_ms: int) ->
 
 @dataclass(frozen=True, slots=True)
 class _Read:
+    owner: str
     began_s: float
     task: "asyncio.Task[History]"
 
@@ -108,17 +110,17 @@ class Histories:
         self._now_ms = wall_clock_ms
         self._reads: dict[tuple[Resolution, Symbol], _Read] = {}
 
-    async def get(self, resolution: Resolution, symbol: Symbol) -> History:
-        """Return a symbol's history within the resolution's span, at most SHARED_FOR_S old.
+    async def get(self, resolution: Resolution, symbol: Symbol, owner: str = "local") -> History:
+        """Return a symbol's history within the resolution's span, at most SHARED_FOR_S old, to an address.
 
         Raises:
             BusError: it could not be read.
-            ProblemError: too many are being read already.
+            ProblemError: too many are being read already, for this address or for all.
         """
         read = self._reads.get((resolution, symbol))
         if read is None or self._is_over(read):
-            self._make_room()
-            read = _Read(self._clock(), asyncio.create_task(self._read(resolution, symbol)))
+            self._make_room(owner)
+            read = _Read(owner, self._clock(), asyncio.create_task(self._read(resolution, symbol)))
             self._reads[resolution, symbol] = read
         return await asyncio.shield(read.task)  # who gives up must not end it for the others
 
@@ -130,7 +132,9 @@ class Histories:
     def _is_over(self, read: _Read) -> bool:
         return read.task.done() and self._clock() - read.began_s >= SHARED_FOR_S
 
-    def _make_room(self) -> None:
+    def _make_room(self, owner: str) -> None:
+        if sum(read.owner == owner and not read.task.done() for read in self._reads.values()) >= MOST_OF_ONE:
+            raise ProblemError(429, "busy", "too many histories are being read for this address: ask again", retry_after_s=1)
         self._reads = {key: read for key, read in self._reads.items() if not self._is_over(read)}
         if len(self._reads) < MOST_SHARED:
             return

@@ -7,7 +7,9 @@ each group as one shared chunk to every stream of the group that can take it; wh
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+
+import orjson
 
 from market_pulse import channels
 from market_pulse.bus import Last
@@ -23,11 +25,15 @@ from .receiver import Receiver
 from .stats import Stats
 from .statuses import Statuses
 from .streams import NO_DESCRIPTOR, UNREAD_LIMIT, UNREAD_SHARE, Group, Sink, Stream
-from .topics import Topic, Topics
+from .topics import NoRoom, Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
 RETRY_MS = (500, 2000)  # when a gateway dies without a goodbye: its clients are back within three seconds
 RETRY_AFTER_BYE_MS = (500, 3000)
+SHORT_FOR_S = 60.0  # after the last symbol was turned away; then what lies beyond shares is asked for again
+NAMED_WITHIN_S = 3.0  # so long after it is wanted, a symbol without a price is one that an exchange turned away without a name
+ROOM = "room:"  # before a symbol, the key of its room event
+PRICED = {"ok", "single", "disputed"}
 
 
 class Hub:
@@ -40,6 +46,8 @@ class Hub:
         heartbeat_s: how often each stream gets a heartbeat.
         max_age_s: when a stream is asked to reconnect, give or take 15 %, so that load levels out.
         slow_client_s: how long a client may leave unread what it was sent.
+        share: how many symbols beside the featured ones an address gets once room is short.
+        listed_at: the exchanges that list a symbol.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
     """
@@ -53,13 +61,15 @@ class Hub:
         heartbeat_s: float = 15.0,
         max_age_s: float = 1800.0,
         slow_client_s: float = 30.0,
+        share: int = 50,
+        listed_at: Callable[[Symbol], Collection[str]] = lambda _: (),
         clock: Callable[[], float] = time.monotonic,  # not the loop's, which stands still while a callback runs
         wall_clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self.instance = instance
         self.stats = Stats()
         self.statuses = Statuses()
-        self.topics = Topics(clock)
+        self.topics = Topics(clock, featured, share)
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
@@ -70,7 +80,10 @@ class Hub:
         self._groups: dict[tuple[tuple[Symbol, ...], float], Group] = {}
         self._status_events: dict[str, bytes] = {}
         self._resync_event = b""
-        self.topics.hold(featured)
+        self._listed_at = listed_at
+        self._turned_away: dict[Symbol, tuple[str, ...]] = {}
+        self._overfull: frozenset[str] = frozenset()
+        self._short_until = clock()
 
     def ticker(self, symbol: Symbol) -> bytes | None:
         """Return a held symbol's ticker as it must be read now, or None where none is known."""
@@ -107,7 +120,7 @@ class Hub:
         self.stats.resyncs += 1
         self._resync_event = sse.event("resync", {"reason": reason})
         for group in self._groups.values():
-            group.pending = {RESYNC: self._resync_event, **self._snapshot(group)}
+            group.pending = {RESYNC: self._resync_event, **group.pending, **self._snapshot(group)}
             self._outbox.queue(group)
 
     def _take_ticker(self, symbol: Symbol, data: bytes, *, live: bool, age_ms: int | None) -> None:
@@ -130,6 +143,7 @@ class Hub:
         self._tell_statuses()
         for name, status in self.statuses.current(self._now_ms()).items():  # for those who join later
             self._status_events[channels.status(name)] = sse.status_event(status.json())
+        self._look_for_room()
 
     def _tell(self, symbol: Symbol, topic: Topic) -> None:
         """Make the topic's event from its latest ticker, as of now, and have it sent."""
@@ -148,6 +162,53 @@ class Hub:
             for group in self._groups.values():
                 self._outbox.add(group, key, event)
 
+    # Room.
+
+    def no_room(self, symbol: Symbol) -> NoRoom | None:
+        """Return why a held symbol has no room, or None where it has some, as far as is known."""
+        topic = self.topics[symbol]
+        if self.topics.room_is_short and not topic.sharers and topic.holders:
+            return NoRoom("share")
+        exchanges = self._turned_away.get(symbol, ())
+        if self._overfull and self._clock() - topic.wanted_since >= NAMED_WITHIN_S:
+            exchanges = tuple(sorted({*exchanges, *self._overfull.intersection(self._listed_at(symbol))}))
+        return NoRoom("full", exchanges) if exchanges and not self._is_priced(topic) else None
+
+    def explain(self, no_room: NoRoom) -> str:
+        """Say in words why a symbol has no room."""
+        if no_room.reason == "share":
+            share = self.topics.share
+            return f"room is short, and one address gets {share} symbol{'s'[: share != 1]} beside the featured ones"
+        return f"{' and '.join(no_room.exchanges)} can carry no more symbols (MAX_SYMBOLS)"
+
+    def _is_priced(self, topic: Topic) -> bool:
+        if topic.latest is None or topic.latest.staleness(self._now_ms()):
+            return False
+        return orjson.loads(topic.latest.data)["quality"] in PRICED
+
+    def _look_for_room(self) -> None:
+        """Learn whether room is short, and tell each symbol's streams whether it has room where that has changed."""
+        was_short = self.topics.room_is_short
+        self._turned_away, self._overfull = self.statuses.without_room(self._now_ms())
+        if self._turned_away or self._overfull:
+            self._short_until = self._clock() + SHORT_FOR_S
+        self.topics.room_is_short = self._clock() < self._short_until
+        if was_short or self.topics.room_is_short:
+            for symbol, topic in self.topics:
+                self._tell_room(symbol, topic)
+
+    def _tell_room(self, symbol: Symbol, topic: Topic) -> None:
+        no_room = self.no_room(symbol)
+        if no_room == topic.no_room:
+            return
+        topic.no_room = no_room
+        if no_room is None:
+            topic.room_event = sse.room_event(symbol, None, (), None)
+        else:
+            topic.room_event = sse.room_event(symbol, no_room.reason, no_room.exchanges, self.explain(no_room))
+        for group in topic.groups:
+            self._outbox.add(group, ROOM + symbol, topic.room_event)
+
     # To the streams.
 
     def open(
@@ -158,17 +219,22 @@ class Hub:
         receiver: Receiver | None = None,
         descriptor: int = NO_DESCRIPTOR,
         *,
+        owner: str = "local",
         resumed: bool = False,
     ) -> Stream:
         """Start a stream: what is known goes out at once, and from then on all that changes, without a gap between."""
-        self.topics.hold(symbols)
+        self.topics.hold(symbols, owner)
         group = self._group(symbols, max_hz)
+        if self.topics.room_is_short:
+            for symbol in symbols:
+                self._tell_room(symbol, self.topics[symbol])
         now = self._clock()
         stream = Stream(
             sink,
             group,
             receiver,
             descriptor,
+            owner=owner,
             opened_at=now,
             beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
@@ -205,7 +271,7 @@ class Hub:
             del self._groups[group.key]
             for symbol in group.symbols:
                 self.topics[symbol].groups.discard(group)
-        self.topics.release(group.symbols)
+        self.topics.release(group.symbols, stream.owner)
         self.stats.closed[reason] += 1
         self.stats.streams.observe(self._clock() - stream.opened_at)
 
@@ -222,6 +288,7 @@ class Hub:
             if topic.latest and topic.latest.staleness(wall_ms) > topic.level:
                 self._tell(symbol, topic)
         self._tell_statuses()
+        self._look_for_room()
         for group in self._groups.values():
             group.unread_limit = max(UNREAD_LIMIT, round(group.sent * UNREAD_SHARE))
         beat = sse.chunk(sse.heartbeat(wall_ms))
@@ -271,14 +338,20 @@ class Hub:
         return known
 
     def _snapshot(self, group: Group) -> dict[str, bytes]:
-        """Return the newest event of each of the group's symbols that has one, and of each exchange."""
+        """Return the newest event of each of the group's symbols that has one, of each exchange, and of what has no room."""
         known: dict[str, bytes] = {symbol: self._current(symbol) for symbol in group.symbols if self.topics[symbol].latest}
+        if self.topics.room_is_short:
+            topics = ((symbol, self.topics[symbol]) for symbol in group.symbols)
+            known |= {ROOM + symbol: topic.room_event for symbol, topic in topics if topic.no_room}
         return known | self._status_events
 
     def _current(self, key: str) -> bytes:
         """Return the newest event of a key, none being empty."""
         if key == RESYNC:
             return self._resync_event
+        if key.startswith(ROOM):
+            told = self.topics.find(Symbol(key.removeprefix(ROOM)))
+            return told.room_event if told else b""
         topic = self.topics.find(Symbol(key))
         if topic is None or topic.latest is None:
             return self._status_events.get(key, b"")

@@ -3,6 +3,8 @@
 from collections import Counter
 from ipaddress import IPv6Address
 
+from starlette.types import Scope
+
 
 class TooManyStreamsError(Exception):
     """There is no room for one more stream. `by_address` tells whether this client has too many, or all together."""
@@ -27,7 +29,7 @@ class Limits:
         Raises:
             TooManyStreamsError: there is no room.
         """
-        owner = _owner(address)
+        owner = owner_of(address)
         if self._open[owner] >= self._most_per_address:
             raise TooManyStreamsError(by_address=True)
         if self._total >= self._most:
@@ -44,7 +46,13 @@ class Limits:
             del self._open[owner]
 
 
-def _owner(address: str) -> str:
+def client_of(scope: Scope) -> str:
+    """Return the address that a request comes from."""
+    client = scope.get("client")
+    return client[0] if client else "local"
+
+
+def owner_of(address: str) -> str:
     """Return whose an address is: an IPv6 host has a whole /64 of them, unless it is an IPv4 host on an IPv6 socket."""
     if ":" not in address:
         return address

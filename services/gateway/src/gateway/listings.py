@@ -41,12 +41,16 @@ class Listings:
         return bool(self._by_exchange)
 
     @property
-    def exchanges(self) -> Collection[str]:
+    def heard_of(self) -> Collection[str]:
         """The exchanges that have said what they list."""
         return self._by_exchange.keys()
 
     def __contains__(self, symbol: Symbol) -> bool:
         return symbol in self._exchanges or symbol in self._featured
+
+    def exchanges(self, symbol: Symbol) -> Sequence[str]:
+        """Return the exchanges that list a symbol."""
+        return self._exchanges.get(symbol, ())
 
     async def unlisted(self, symbols: Iterable[Symbol]) -> list[Symbol]:
         """Return those of the symbols that nobody lists, having looked again if there seemed to be any."""

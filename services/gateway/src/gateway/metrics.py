@@ -45,6 +45,10 @@ class GatewayCollector(Collector):
         limit = self._gateway.settings.max_streams
         yield GaugeMetricFamily(PREFIX + "streams_limit", "Streams that may be open: MAX_STREAMS", limit)
         yield GaugeMetricFamily(PREFIX + "symbols", "Symbols subscribed now", len(hub.topics.wanted))
+        short = "1 while more symbols are wanted than the ingests carry, and a minute longer"
+        yield GaugeMetricFamily(PREFIX + "room_short", short, hub.topics.room_is_short)
+        beyond = "Wanted symbols that are not asked for: the addresses that want them have their share"
+        yield GaugeMetricFamily(PREFIX + "symbols_beyond_share", beyond, hub.topics.beyond_share)
         for name, (metric, text) in _COUNTS.items():
             yield CounterMetricFamily(PREFIX + metric, text, getattr(stats, name))
         yield _counts("streams_closed", "Streams closed, by reason", ("client", "slow", "max_age", "shutdown"), stats.closed)

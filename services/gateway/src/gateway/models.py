@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 
-from market_pulse.model import FeedState, Quality, Resolution, SourceState
+from market_pulse.model import MOST_TURNED_AWAY, FeedState, Quality, Resolution, SourceState
 
 
 class _Model(BaseModel):
@@ -62,6 +62,7 @@ class Tickers(_Model):
 
     tickers: list[Ticker]
     missing: list[str]
+    no_room: dict[str, Literal["full", "share"]] = Field(description="The missing symbols that have no room, and why")
 
 
 class History(_Model):
@@ -119,6 +120,13 @@ class FeedStatus(_Model):
     others: list[OtherCopy] = Field(description="The other living copies, best first")
 
 
+class ExchangeStatus(FeedStatus):
+    """The same, with the symbols for which no copy has room below MAX_SYMBOLS."""
+
+    turned_away: list[str] = Field(max_length=MOST_TURNED_AWAY, description="The longest waiting first")
+    turned_away_count: int = Field(description="How many they are, those that are not named included")
+
+
 class GatewayStatus(_Model):
     """How this gateway process is doing."""
 
@@ -127,6 +135,8 @@ class GatewayStatus(_Model):
     uptime_s: float
     streams: int
     symbols: list[str] = Field(description="Subscribed on the bus right now")
+    room_is_short: bool = Field(description="An exchange turned symbols away within the last minute")
+    beyond_share: int = Field(description="Symbols that are not subscribed: the addresses that want them have their share")
     bus_connected: bool
     resyncs: int
     draining: bool
@@ -136,12 +146,12 @@ class Status(_Model):
     """Each exchange's feed and this gateway. `simulated` is true when any exchange's prices are made up by the simulator."""
 
     simulated: bool
-    exchanges: dict[str, FeedStatus]
+    exchanges: dict[str, ExchangeStatus]
     gateway: GatewayStatus
 
 
 class Problem(BaseModel):
-    """RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`."""
+    """RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`, `no_room` with a `reason`."""
 
     type: str
     title: str
@@ -151,6 +161,8 @@ class Problem(BaseModel):
     code: str
     suggestions: dict[str, list[str]] | None = None
     errors: list[dict[str, str]] | None = None
+    symbol: str | None = None
+    reason: Literal["full", "share"] | None = None
 
 
 class Connected(_Model):
@@ -167,6 +179,18 @@ class Resync(_Model):
     """Messages may have been missed. Fresh snapshots follow."""
 
     reason: str
+
+
+class Room(_Model):
+    """Whether a symbol has room, and if not, why: `full` names the exchanges that can carry no more; `share` says that each
+    address that wants it has as many symbols as one address gets while room is short. Once there is room it streams by itself.
+    """
+
+    symbol: str
+    room: bool
+    reason: Literal["full", "share"] | None
+    exchanges: list[str]
+    detail: str | None
 
 
 class Bye(_Model):
@@ -197,6 +221,13 @@ class StatusEvent(BaseModel):
     data: FeedStatus
 
 
+class RoomEvent(BaseModel):
+    """Part of the snapshot of a symbol that has no room, and sent whenever that changes."""
+
+    type: Literal["room"]
+    data: Room
+
+
 class ResyncEvent(BaseModel):
     """Messages may have been missed."""
 
@@ -211,7 +242,7 @@ class ByeEvent(BaseModel):
     data: Bye
 
 
-class StreamEvent(RootModel[ConnectedEvent | TickerEvent | StatusEvent | ResyncEvent | ByeEvent]):
+class StreamEvent(RootModel[ConnectedEvent | TickerEvent | StatusEvent | RoomEvent | ResyncEvent | ByeEvent]):
     """The data of a stream's default (`message`) events."""
 
 

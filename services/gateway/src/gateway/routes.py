@@ -14,9 +14,10 @@ from . import models
 from .event_stream import EventStream, stream_for
 from .gateway import Gateway
 from .history import SHARED_FOR_S
-from .limits import TooManyStreamsError
+from .limits import TooManyStreamsError, client_of, owner_of
 from .problems import RETRY_AFTER_S, ProblemError
 from .protocol import lender
+from .topics import NoRoom
 
 MOST_SYMBOLS = 100
 MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
@@ -35,6 +36,14 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"description": "Nobody lists this symbol; `suggestions` names near matches", **models.PROBLEM},
     422: {"description": "A parameter is missing or out of range", **models.PROBLEM},
     503: {"description": "Not possible right now; see Retry-After", **models.PROBLEM},
+}
+_NO_ROOM: dict[int | str, dict[str, Any]] = {
+    429: {"description": "Room is short, and this address has its share of symbols; see Retry-After", **models.PROBLEM},
+    **_PROBLEMS,
+}
+_BUSY: dict[int | str, dict[str, Any]] = {
+    429: {"description": "Too many histories are being read for this address; see Retry-After", **models.PROBLEM},
+    **_PROBLEMS,
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Events of these types, and a heartbeat event named `hb`", **models.EVENTS},
@@ -69,11 +78,17 @@ async def stream_symbols(
     return await _stream(request, _symbols(symbols), max_hz, last_event_id_header or last_event_id)
 
 
-@api.get("/ticker/{symbol}", response_model=models.Ticker, responses=_PROBLEMS, tags=["ticker"])
+@api.get("/ticker/{symbol}", response_model=models.Ticker, responses=_NO_ROOM, tags=["ticker"])
 async def ticker(request: Request, symbol: str) -> Response:
     """Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there."""
     name = _symbol(symbol)
-    known = (await _tickers(request, (name,)))[name]
+    found, no_room = await _tickers(request, (name,))
+    if name in no_room:
+        reason = no_room[name].reason
+        detail = f"{name} has no room: {_gateway(request).hub.explain(no_room[name])}"
+        status = 429 if reason == "share" else 503
+        raise ProblemError(status, "no_room", detail, retry_after_s=RETRY_AFTER_S, symbol=name, reason=reason)
+    known = found[name]
     if known is None and not _gateway(request).intake.connected:
         raise BusError("not connected")
     if known is None:
@@ -84,13 +99,14 @@ async def ticker(request: Request, symbol: str) -> Response:
 @api.get("/ticker", response_model=models.Tickers, responses=_PROBLEMS, tags=["ticker"])
 async def tickers(request: Request, symbols: Symbols) -> Response:
     """Return many symbols' last tickers."""
-    found = await _tickers(request, _symbols(symbols))
+    found, no_room = await _tickers(request, _symbols(symbols))
     known = b",".join(data for data in found.values() if data is not None)
     missing = orjson.dumps([symbol for symbol, data in found.items() if data is None])
-    return _json(b'{"tickers":[%b],"missing":%b}' % (known, missing))
+    reasons = orjson.dumps({symbol: why.reason for symbol, why in no_room.items()})
+    return _json(b'{"tickers":[%b],"missing":%b,"noRoom":%b}' % (known, missing, reasons))
 
 
-@api.get("/history/{symbol}", response_model=models.History, responses=_PROBLEMS, tags=["history"])
+@api.get("/history/{symbol}", response_model=models.History, responses=_BUSY, tags=["history"])
 async def history(
     request: Request, symbol: str, resolution: Resolution = Resolution.MINUTE, max_points: MaxPoints = MOST_POINTS
 ) -> Response:
@@ -101,7 +117,7 @@ async def history(
     name = _symbol(symbol)
     gateway = _gateway(request)
     await _listed(gateway, (name,))
-    known = await gateway.histories.get(resolution, name)
+    known = await gateway.histories.get(resolution, name, owner_of(client_of(request.scope)))
     return _json(known.json(max_points), _caching(gateway, SHARED_FOR_S))
 
 
@@ -133,13 +149,15 @@ async def status(request: Request) -> Response:
         orjson.dumps(
             {
                 "simulated": hub.statuses.simulated,
-                "exchanges": {name: orjson.Fragment(one.json()) for name, one in exchanges.items()},
+                "exchanges": {name: orjson.Fragment(one.json(with_room=True)) for name, one in exchanges.items()},
                 "gateway": {
                     "instance": gateway.instance,
                     "time": time_ms,
                     "uptimeS": round(gateway.uptime_s, 1),
                     "streams": len(hub.streams),
                     "symbols": sorted(hub.topics.wanted),
+                    "roomIsShort": hub.topics.room_is_short,
+                    "beyondShare": hub.topics.beyond_share,
                     "busConnected": gateway.intake.connected,
                     "resyncs": hub.stats.resyncs,
                     "draining": gateway.draining,
@@ -164,18 +182,29 @@ async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | N
         ) from full
 
 
-async def _tickers(request: Request, names: tuple[Symbol, ...]) -> dict[Symbol, bytes | None]:
-    """Return each symbol's ticker as of now, having wanted, and where that is news waited for, those not streamed yet."""
+async def _tickers(request: Request, names: tuple[Symbol, ...]) -> tuple[dict[Symbol, bytes | None], dict[Symbol, NoRoom]]:
+    """Return each symbol's ticker as of now, having wanted, and where that is news waited for, those not streamed yet.
+
+    Those without a price because they have no room have no ticker. They come a second time, with the reason.
+    """
     gateway = _gateway(request)
     await _listed(gateway, names)
     hub = gateway.hub
-    hub.topics.hold(names)
+    owner = owner_of(client_of(request.scope))
+    hub.topics.hold(names, owner)
     try:
         if gateway.intake.connected:
-            await hub.topics.wait_live(names, FIRST_TICKER_WITHIN_S)
-        return {name: hub.ticker(name) for name in names}
+            wanted = hub.topics.wanted  # what lies beyond a share does not come, so it is not waited for
+            await hub.topics.wait_live([name for name in names if name in wanted], FIRST_TICKER_WITHIN_S)
+        found = {name: hub.ticker(name) for name in names}
+        no_room = {name: why for name in names if not _has_price(found[name]) and (why := hub.no_room(name)) is not None}
+        return found | dict.fromkeys(no_room), no_room
     finally:
-        hub.topics.release(names)
+        hub.topics.release(names, owner)
+
+
+def _has_price(ticker: bytes | None) -> bool:
+    return ticker is not None and orjson.loads(ticker)["price"] is not None
 
 
 async def _listed(gateway: Gateway, names: tuple[Symbol, ...]) -> None:

@@ -45,6 +45,7 @@ class GatewaySettings(BusSettings):
     # What opens the data, if anything: none is needed where there are none. Never in a log line.
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_keys), AfterValidator(_check_keys)] = ()
     trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # whose X-Forwarded-For is believed
+    max_symbols: PositiveInt = 200  # what each ingest carries: one address gets a quarter of it once room is short
     max_streams: PositiveInt = 10_000
     max_streams_per_ip: PositiveInt = 100
     heartbeat_s: PositiveFloat = 15.0

@@ -3,6 +3,7 @@
 Each event but the heartbeat is a default (`message`) event whose data is `{"type": ..., "data": ...}`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -24,6 +25,12 @@ def event(kind: str, data: dict[str, Any], retry_ms: int | None = None) -> bytes
     """Write any other event; `retry_ms` is how long a client shall wait before it reconnects, from now on."""
     retry = b"" if retry_ms is None else b"retry: %d\n" % retry_ms
     return retry + b"data: %b\n\n" % orjson.dumps({"type": kind, "data": data})
+
+
+def room_event(symbol: str, reason: str | None, exchanges: Sequence[str], detail: str | None) -> bytes:
+    """Write a room event: why a symbol has no room, or, without a reason, that it has room again."""
+    data = {"symbol": symbol, "room": reason is None, "reason": reason, "exchanges": exchanges, "detail": detail}
+    return event("room", data)
 
 
 def heartbeat(now_ms: int) -> bytes:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from market_pulse.codec import CodecError, decode_status, encode_status
-from market_pulse.model import FeedStatus
+from market_pulse.codec import CodecError, decode_status, state_of
+from market_pulse.model import FeedStatus, Symbol
 
 SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
 MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
@@ -19,19 +19,39 @@ _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked",
 class ExchangeStatus:
     """How an exchange is doing: its `feed` is that of the best copy of its ingest, one of which is enough.
 
-    `copies` are all that live, the best first: heard of lately, and not stopped. There may be none.
+    `copies` are all that live, the best first: heard of lately, and not stopped. There may be none. A symbol is turned away
+    only where no copy has room for it.
     """
 
     feed: FeedStatus
     copies: tuple[FeedStatus, ...]
 
-    def json(self) -> bytes:
-        """Write it for clients: a FeedStatus, with how many copies there are and what the others than the best say."""
+    @property
+    def turned_away(self) -> tuple[Symbol, ...]:
+        """The symbols that are known to have no room here, the longest waiting first."""
+        names = [set(copy.turned_away) for copy in self.copies]
+        return tuple(symbol for symbol in self.feed.turned_away if all(symbol in others for others in names)) if names else ()
+
+    @property
+    def turned_away_count(self) -> int:
+        """How many symbols have no room here; where a copy names only some of its own, how many those are at most."""
+        named_all = all(copy.turned_away_count == len(copy.turned_away) for copy in self.copies)
+        return len(self.turned_away) if named_all else min(copy.turned_away_count for copy in self.copies)
+
+    def json(self, *, with_room: bool = False) -> bytes:
+        """Write it for clients: a FeedStatus, with how many copies there are and what the others than the best say.
+
+        Args:
+            with_room: also which symbols have no room. A stream is told that of its own symbols alone, by `room` events.
+        """
         others = [
             {"instance": copy.instance, "state": copy.state, "reason": copy.reason, "since": copy.since_ms}
             for copy in self.copies[1:]
         ]
-        return b'%b,"instances":%d,"others":%b}' % (encode_status(self.feed)[:-1], len(self.copies), orjson.dumps(others))
+        message = state_of(self.feed) | {"instances": len(self.copies), "others": others}
+        if with_room:
+            message |= {"turnedAway": self.turned_away, "turnedAwayCount": self.turned_away_count}
+        return orjson.dumps(message)
 
 
 class Statuses:
@@ -73,7 +93,10 @@ class Statuses:
             if now_ms - heard_ms >= SILENT_AFTER_MS:
                 del copies[instance]
         if status.instance not in copies and len(copies) >= MOST_COPIES:
-            raise CodecError(f"more than {MOST_COPIES} copies")
+            stopped = next((instance for instance, (copy, _) in copies.items() if copy.state == "down"), None)
+            if stopped is None:
+                raise CodecError(f"more than {MOST_COPIES} copies")
+            del copies[stopped]  # one that has said its last word yields to one that lives
         copies[status.instance] = status, now_ms
         reached = [one.simulated for one, _ in copies.values() if one.state in _REACHED]
         if reached:  # an ingest on its way to the other end does not know yet who that is
@@ -95,6 +118,18 @@ class Statuses:
             deaf_s = (now_ms - self._deaf_since_ms) // 1000
             feed = replace(feed, reason=f"as of {deaf_s} s ago: this gateway does not hear the bus")
         return replace(status, feed=feed)
+
+    def without_room(self, now_ms: int) -> tuple[dict[Symbol, tuple[str, ...]], frozenset[str]]:
+        """Return which exchanges turn which symbols away, and the exchanges that turn away more than they name."""
+        exchanges: dict[Symbol, tuple[str, ...]] = {}
+        overfull = []
+        for exchange, status in self.current(now_ms).items():
+            names = status.turned_away
+            for symbol in names:
+                exchanges[symbol] = (*exchanges.get(symbol, ()), exchange)
+            if status.turned_away_count > len(names):
+                overfull.append(exchange)
+        return exchanges, frozenset(overfull)
 
     def changed(self, now_ms: int) -> list[ExchangeStatus]:
         """Return the statuses that differ from what this method returned before."""

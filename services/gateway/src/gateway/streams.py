@@ -74,7 +74,8 @@ class Group:
 class Stream:
     """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
 
-    `descriptor` is that of the connection's socket, if bytes may be written there as they are.
+    `owner` is the address whose share the stream's symbols count towards. `descriptor` is that of the connection's socket, if
+    bytes may be written there as they are.
 
     One that is `slow`, at least until `slow_until`, seemed to let much lie unread at its own end and is asked before each write
     whether it does. While it does it is sent a little now and then, next at `probe_at`, which makes its system answer.
@@ -89,6 +90,7 @@ class Stream:
         "lagging_since",
         "missed",
         "opened_at",
+        "owner",
         "probe_at",
         "probe_s",
         "receiver",
@@ -104,6 +106,7 @@ class Stream:
         receiver: Receiver | None = None,
         descriptor: int = NO_DESCRIPTOR,
         *,
+        owner: str = "local",
         opened_at: float,
         beat_at: float,
         expires_at: float,
@@ -114,6 +117,7 @@ class Stream:
         self.descriptor = descriptor
         self.slow = False
         self.slow_until = self.probe_at = self.probe_s = 0.0  # these mean something only while slow
+        self.owner = owner
         self.opened_at = opened_at
         self.beat_at = beat_at
         self.expires_at = expires_at

@@ -204,6 +204,55 @@ export interface components {
             type: "connected";
         };
         /**
+         * ExchangeStatus
+         * @description The same, with the symbols for which no copy has room below MAX_SYMBOLS.
+         */
+        ExchangeStatus: {
+            /** Exchange */
+            exchange: string;
+            /** Instance */
+            instance: string;
+            /**
+             * Instances
+             * @description How many copies of its ingest live; each has a socket of its own
+             */
+            instances: number;
+            /** Lastticktime */
+            lastTickTime: number | null;
+            /**
+             * Others
+             * @description The other living copies, best first
+             */
+            others: components["schemas"]["OtherCopy"][];
+            /** Reason */
+            reason: string | null;
+            /** Reconnects */
+            reconnects: number;
+            /** Simulated */
+            simulated: boolean;
+            /** Since */
+            since: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
+            /** Symbols */
+            symbols: number;
+            /**
+             * Turnedaway
+             * @description The longest waiting first
+             */
+            turnedAway: string[];
+            /**
+             * Turnedawaycount
+             * @description How many they are, those that are not named included
+             */
+            turnedAwayCount: number;
+            /** V */
+            v: number;
+        };
+        /**
          * FeedStatus
          * @description How one exchange's feed is doing, since when and why: of several copies of its ingest, the best one's.
          */
@@ -247,6 +296,11 @@ export interface components {
          * @description How this gateway process is doing.
          */
         GatewayStatus: {
+            /**
+             * Beyondshare
+             * @description Symbols that are not subscribed: the addresses that want them have their share
+             */
+            beyondShare: number;
             /** Busconnected */
             busConnected: boolean;
             /** Draining */
@@ -255,6 +309,11 @@ export interface components {
             instance: string;
             /** Resyncs */
             resyncs: number;
+            /**
+             * Roomisshort
+             * @description An exchange turned symbols away within the last minute
+             */
+            roomIsShort: boolean;
             /** Streams */
             streams: number;
             /**
@@ -330,7 +389,7 @@ export interface components {
         };
         /**
          * Problem
-         * @description RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`.
+         * @description RFC 9457. An unknown symbol comes with `suggestions`, invalid parameters with `errors`, `no_room` with a `reason`.
          */
         Problem: {
             /** Code */
@@ -346,6 +405,11 @@ export interface components {
             }[] | null;
             /** Instance */
             instance: string;
+            /**
+             * Reason
+             * @default null
+             */
+            reason: ("full" | "share") | null;
             /** Status */
             status: number;
             /**
@@ -355,6 +419,11 @@ export interface components {
             suggestions: {
                 [key: string]: string[];
             } | null;
+            /**
+             * Symbol
+             * @default null
+             */
+            symbol: string | null;
             /** Title */
             title: string;
             /** Type */
@@ -387,13 +456,42 @@ export interface components {
             type: "resync";
         };
         /**
+         * Room
+         * @description Whether a symbol has room, and if not, why: `full` names the exchanges that can carry no more; `share` says that each
+         *     address that wants it has as many symbols as one address gets while room is short. Once there is room it streams by itself.
+         */
+        Room: {
+            /** Detail */
+            detail: string | null;
+            /** Exchanges */
+            exchanges: string[];
+            /** Reason */
+            reason: ("full" | "share") | null;
+            /** Room */
+            room: boolean;
+            /** Symbol */
+            symbol: string;
+        };
+        /**
+         * RoomEvent
+         * @description Part of the snapshot of a symbol that has no room, and sent whenever that changes.
+         */
+        RoomEvent: {
+            data: components["schemas"]["Room"];
+            /**
+             * Type
+             * @constant
+             */
+            type: "room";
+        };
+        /**
          * Status
          * @description Each exchange's feed and this gateway. `simulated` is true when any exchange's prices are made up by the simulator.
          */
         Status: {
             /** Exchanges */
             exchanges: {
-                [key: string]: components["schemas"]["FeedStatus"];
+                [key: string]: components["schemas"]["ExchangeStatus"];
             };
             gateway: components["schemas"]["GatewayStatus"];
             /** Simulated */
@@ -415,7 +513,7 @@ export interface components {
          * StreamEvent
          * @description The data of a stream's default (`message`) events.
          */
-        StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
+        StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["RoomEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
         /**
          * SymbolListing
          * @description What can be asked for. The featured symbols stream always, others as soon as somebody asks.
@@ -547,6 +645,13 @@ export interface components {
         Tickers: {
             /** Missing */
             missing: string[];
+            /**
+             * Noroom
+             * @description The missing symbols that have no room, and why
+             */
+            noRoom: {
+                [key: string]: "full" | "share";
+            };
             /** Tickers */
             tickers: components["schemas"]["Ticker"][];
         };
@@ -603,6 +708,15 @@ export interface operations {
             };
             /** @description A parameter is missing or out of range */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many histories are being read for this address; see Retry-After */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -922,6 +1036,15 @@ export interface operations {
             };
             /** @description A parameter is missing or out of range */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Room is short, and this address has its share of symbols; see Retry-After */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

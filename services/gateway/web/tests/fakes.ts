@@ -130,6 +130,8 @@ export function unknownSymbols(suggestions: Record<string, string[]>): Answer {
     code: "unknown_symbol",
     suggestions,
     errors: null,
+    symbol: null,
+    reason: null,
   };
   return { status: 404, body };
 }

@@ -113,8 +113,8 @@ class Demand:
         self.lingering = len(lingering)
 
         self._wishes = {symbol: self._wishes[symbol] for symbol in (*queue, *lingering)}
-        for symbol in served:
-            self._wishes[symbol].carried = True
+        for at, symbol in enumerate(queue):
+            self._wishes[symbol].carried = at < room
         return (*featured, *served, *lingering)
 
     def _note(self, now_s: float, wanted: Iterable[Symbol]) -> None:
