@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from pydantic import SecretStr
@@ -51,12 +51,12 @@ async def running(*jobs: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def aggregator(port: int, **others: Any) -> AsyncIterator[Service]:
-    """Run an aggregator inside this process, subscribed when the block begins."""
+async def aggregator(port: int, machine_ms: Callable[[], int] = now_ms, **others: Any) -> AsyncIterator[Service]:
+    """Run an aggregator inside this process, subscribed when the block begins, on a machine with this clock."""
     async with open_bus(url(port)) as bus:
-        service = Service(bus, settings(port, **others))
+        service = Service(bus, settings(port, **others), machine_ms)
         async with running(service.follow(), service.publish(), service.belong(), service.record(), service.watch()):
-            await until(lambda: not any(check() for check in service.ready().values()))
+            await until(lambda: not any(check() for name, check in service.ready().items() if name != "clock"))
             yield service
 
 

@@ -1,5 +1,7 @@
 """What travels on the bus."""
 
+from market_pulse import channels
+from market_pulse.bus import LAST_TICKER_EXPIRY_S, Bus
 from market_pulse.model import FeedStatus, Symbol, Tick, Ticker
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
@@ -31,3 +33,8 @@ TICKER = Ticker(
 STATUS = FeedStatus(
     exchange="okx", state="connected", reason=None, since_ms=1, symbols=4, last_tick_time_ms=2, reconnects=0, instance="a:1"
 )
+
+
+async def age_last(bus: Bus, symbol: Symbol, by_ms: int) -> None:
+    """Make a symbol's last ticker as old as if it had been published so long ago."""
+    await bus.client.pexpire(channels.last(channels.ticker(symbol)), LAST_TICKER_EXPIRY_S * 1000 - by_ms)

@@ -21,7 +21,7 @@ from gateway.server import Server
 from gateway.settings import GatewaySettings
 from market_pulse.bus import Bus, open_bus
 from market_pulse.clock import now_ms
-from market_pulse.model import FeedStatus, Point, Resolution, Source, Symbol, Ticker
+from market_pulse.model import FeedState, FeedStatus, Point, Resolution, Source, Symbol, Ticker
 from support.waiting import PATIENCE_S, free_port, until
 
 BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
@@ -53,6 +53,7 @@ def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> T
         exchange_time_ms=time_ms,
         received_time_ms=time_ms,
         aggregated_time_ms=time_ms,
+        publisher="aggregator:1",
     )
 
 
@@ -81,11 +82,11 @@ class Market:
     async def list_symbols(self, *symbols: Symbol) -> None:
         await self.bus.publish_listing("okx", symbols)
 
-    async def say(self, *, simulated: bool = False, exchange: str = "okx") -> None:
+    async def say(self, *, simulated: bool = False, exchange: str = "okx", state: FeedState = "connected") -> None:
         await self.bus.publish_status(
             FeedStatus(
                 exchange=exchange,
-                state="connected",
+                state=state,
                 reason=None,
                 since_ms=now_ms(),
                 symbols=4,

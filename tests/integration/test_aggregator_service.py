@@ -212,7 +212,7 @@ async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: Bus, m
     """A symbol whose feeds died is followed no more, but its last message says what became of it; a tick revives it."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
-    times = {"soft_age_s": 0.3, "hard_age_s": 0.6, "hold_s": 0.3}
+    times: dict[str, Any] = {"soft_age_s": 0.3, "hard_age_s": 0.6, "hold_s": 0.3}
     async with aggregator(port, **times) as service, listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers and listener.last().quality == "down")

@@ -22,7 +22,9 @@ from support.listening import listening
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until
 
-from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER
+from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER, age_last
+
+SOL, BNB = Symbol("SOL-USDT"), Symbol("BNB-USDT")
 
 
 @pytest.fixture
@@ -69,6 +71,22 @@ async def test_tickers_are_numbered_without_a_gap(bus: Bus) -> None:
     assert [decode_ticker(message).seq for _, message in ear.heard] == [1, 2, 3]
     (last,) = await bus.last(channels.ticker(BTC))
     assert last == ear.heard[-1][1]
+
+
+async def test_a_last_ticker_tells_its_age(bus: Bus) -> None:
+    """By the server's clock alone, and not where somebody else has set another expiry, or none."""
+    await bus.publish_tickers([TICKER, replace(TICKER, symbol=ETH), replace(TICKER, symbol=SOL), replace(TICKER, symbol=BNB)])
+    await age_last(bus, ETH, 90_000)
+    await age_last(bus, SOL, -90_000)
+    await bus.client.persist(channels.last(channels.ticker(BNB)))
+    *known, unknown = await bus.last_tickers(BTC, ETH, SOL, BNB, Symbol("NONE-USDT"))
+    new_ms, old_ms, longer_ms, endless_ms = (last.age_ms for last in known if last is not None)
+    assert new_ms is not None
+    assert 0 <= new_ms < 60_000
+    assert old_ms is not None
+    assert 90_000 <= old_ms < 150_000
+    assert (longer_ms, endless_ms, unknown) == (None, None, None)
+    assert await bus.last_tickers() == []
 
 
 async def test_numbers_go_on_when_redis_lost_its_memory(bus: Bus) -> None:

@@ -12,12 +12,12 @@ import pytest
 from market_pulse.bus import Bus, RefusedError, open_bus
 from market_pulse.client import UnlistedError, subscribe
 from market_pulse.clock import now_ms
-from market_pulse.model import Symbol, Ticker
+from market_pulse.model import FeedState, Symbol, Ticker
 from market_pulse.tickers import STALE_AFTER_MS
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, until
 
-from .bus_fixtures import BTC, ETH, TICKER
+from .bus_fixtures import BTC, ETH, STATUS, TICKER, age_last
 
 
 class Program:
@@ -45,8 +45,8 @@ async def bus(server: RedisServer) -> AsyncIterator[Bus]:
         yield opened
 
 
-async def publish(bus: Bus, price: float, symbol: Symbol = BTC, *, seq: int = 0, age_ms: int = 0) -> None:
-    time_ms = now_ms() - age_ms
+async def publish(bus: Bus, price: float, symbol: Symbol = BTC, *, seq: int = 0) -> None:
+    time_ms = now_ms()
     await bus.publish_tickers([replace(TICKER, symbol=symbol, price=price, seq=seq, aggregated_time_ms=time_ms)])
 
 
@@ -68,7 +68,8 @@ async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: R
 
 
 async def test_an_old_last_value_is_no_live_price(bus: Bus, server: RedisServer) -> None:
-    await publish(bus, 1.0, age_ms=STALE_AFTER_MS)
+    await publish(bus, 1.0)
+    await age_last(bus, BTC, STALE_AFTER_MS)
     async with program(server.url, "BTC") as reader:
         old = await reader.next()
         assert (old.seq, old.quality) == (1, "stale")
@@ -127,6 +128,29 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: Bus, s
         with pytest.raises(UnlistedError, match="NOSUCHCOIN-USDT") as refused:
             await reader.next()
     assert (refused.value.symbols, refused.value.exchanges) == ([Symbol("NOSUCHCOIN-USDT")], ["okx"])
+
+
+@pytest.mark.parametrize(
+    ("state", "is_refused"),
+    [
+        pytest.param("connected", False, id="it runs, and has not said what it lists"),
+        pytest.param("blocked", True, id="it does not serve this place"),
+        pytest.param("down", True, id="it was stopped"),
+    ],
+)
+async def test_an_exchange_that_has_not_said_what_it_lists_may_list_it(
+    bus: Bus, server: RedisServer, state: FeedState, is_refused: bool
+) -> None:
+    await publish(bus, 1.0)
+    await bus.publish_listing("okx", [BTC])
+    for exchange, said in (("okx", "connected"), ("bybit", state)):
+        await bus.publish_status(replace(STATUS, exchange=exchange, state=said))  # type: ignore[arg-type]
+    async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
+        if is_refused:
+            with pytest.raises(UnlistedError):
+                await reader.next()
+        else:
+            assert (await reader.next()).symbol == BTC
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from market_pulse.bus import open_bus
+from market_pulse.bus import Bus, BusError, Last, open_bus
+from market_pulse.clock import now_ms
+from market_pulse.model import Symbol
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
 
@@ -48,7 +50,7 @@ async def test_the_bus_goes_and_comes_back(server: RedisServer, market: Market) 
         assert (stale["quality"], stale["price"], stale["seq"]) == ("stale", 104.0, 5)
         assert (await running.http.get("/api/ticker/BTC")).json()["quality"] == "stale"
         cold = await running.http.get("/api/ticker/ETH")
-        assert cold.status_code == 503
+        assert (cold.status_code, cold.json()["code"]) == (503, "bus_unavailable"), "it is not that none has come"
         assert (await running.http.get("/api/status")).json()["gateway"]["busConnected"] is False
 
         await server.start()
@@ -60,6 +62,42 @@ async def test_the_bus_goes_and_comes_back(server: RedisServer, market: Market) 
         seq = await market.publish(BTC, 201.0)
         assert (await reader.next("ticker"))["seq"] == seq
         assert (await running.http.get("/readyz")).status_code == 200
+
+
+async def test_a_last_value_that_could_not_be_read_is_read_again(
+    server: RedisServer, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other comes while no aggregator lives; without this the stream would stay empty."""
+    read = Bus.last_tickers
+    failed: list[tuple[Symbol, ...]] = []
+
+    async def fail_twice(bus: Bus, *symbols: Symbol) -> list[Last | None]:
+        if ETH in symbols and len(failed) < 2:
+            failed.append(symbols)
+            raise BusError("away")
+        return await read(bus, *symbols)
+
+    await market.list_symbols(BTC, ETH)
+    async with running_gateway(server.url, symbols=(BTC,)) as running:
+        await market.publish(ETH, 1.0)
+        monkeypatch.setattr(Bus, "last_tickers", fail_twice)
+        async with reading(running.http, "/api/realtime/ETH") as reader:
+            assert (await reader.next("ticker"))["price"] == 1.0
+    assert len(failed) == 2
+
+
+async def test_the_exchanges_are_not_down_because_the_bus_is_away(server: RedisServer, market: Market) -> None:
+    async with running_gateway(server.url) as running:
+        await market.say(exchange="okx")
+        await until(lambda: "okx" in running.gateway.hub.statuses.current(now_ms()))
+        async with reading(running.http, "/api/realtime/BTC") as reader:
+            await server.kill()
+            told = await reader.next("status", lambda data: data["reason"] is not None)
+            assert told["state"] == "connected"
+            assert "does not hear the bus" in told["reason"]
+            await server.start()
+            await market.say(exchange="okx")
+            assert (await reader.next("status", lambda data: data["reason"] is None))["state"] == "connected"
 
 
 async def test_without_a_bus_nothing_hangs(server: RedisServer) -> None:

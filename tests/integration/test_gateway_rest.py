@@ -140,6 +140,43 @@ async def test_a_new_listing_is_found_at_once(running: Running, market: Market) 
     assert (await running.http.get("/api/ticker/NEW")).json()["price"] == 3.0
 
 
+UNLISTED_PATHS = ["/api/ticker/BTCC", "/api/realtime/BTCC", "/api/history/BTCC"]
+
+
+@pytest.mark.parametrize("path", UNLISTED_PATHS)
+async def test_what_an_exchange_has_not_said_yet_is_not_known(running: Running, market: Market, path: str) -> None:
+    """It runs, and its listing is not there: as after a restart of Redis, or before an ingest's first answer."""
+    await market.say(exchange="okx")
+    await market.say(exchange="bybit")
+    await market.say(exchange="kraken", state="blocked")
+    await until(lambda: running.gateway.hub.statuses.current(now_ms()).keys() == {"okx", "bybit", "kraken"})
+    body = problem(await running.http.get(path))
+    assert (body["status"], body["code"]) == (503, "listing_unknown")
+    assert "bybit" in body["detail"]
+    assert not {"okx", "kraken"} & set(body["detail"].replace(",", " ").split())
+    await market.bus.publish_listing("bybit", [BTC])
+    await until(lambda: says(running, path, 404))
+
+
+async def says(running: Running, path: str, status: int) -> bool:
+    return (await running.http.get(path)).status_code == status
+
+
+@pytest.mark.parametrize("path", UNLISTED_PATHS)
+async def test_nobody_says_no_while_the_listings_cannot_be_read(server: RedisServer, market: Market, path: str) -> None:
+    await market.list_symbols(BTC, ETH, SOL)
+    async with running_gateway(server.url) as running:
+        await until(lambda: says(running, path, 404))
+        await server.kill()
+        await until(lambda: says(running, path, 503))
+        body = problem(await running.http.get(path))
+        assert body["code"] == "listing_unknown"
+        assert body["suggestions"] == {"BTCC-USDT": ["BTC-USDT"]}
+        await server.start()
+        await market.list_symbols(BTC, ETH, SOL)
+        await until(lambda: says(running, path, 404))
+
+
 async def test_the_listing(running: Running) -> None:
     answer = await running.http.get("/api/symbols")
     body = models.SymbolListing.model_validate(answer.json())

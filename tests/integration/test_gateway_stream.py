@@ -14,9 +14,12 @@ import pytest
 from gateway.protocol import StreamProtocol
 from gateway.topics import LINGER_S
 from market_pulse.bus import open_bus
+from market_pulse.clock import now_ms
+from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
 
+from .bus_fixtures import age_last
 from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, running_gateway
 
 
@@ -126,13 +129,33 @@ async def test_a_price_from_before_is_a_snapshot_too(running: Running, market: M
 
 
 async def test_an_old_price_is_not_shown_as_live(running: Running, market: Market) -> None:
-    await market.publish(DOGE, 0.1, time_ms=1_600_000_000_000)
+    await market.publish(DOGE, 0.1)
+    await age_last(market.bus, DOGE, DOWN_AFTER_MS)
     async with reading(running.http, "/api/realtime/DOGE") as reader:
         ticker = await reader.next("ticker")
         assert (ticker["quality"], ticker["price"]) == ("down", None)
         await market.publish(DOGE, 0.2)
         ticker = await reader.next("ticker")
         assert (ticker["quality"], ticker["price"]) == ("ok", 0.2)
+
+
+@pytest.mark.parametrize("skew_ms", [-600_000, 600_000])
+@pytest.mark.parametrize(
+    ("age_ms", "quality"),
+    [
+        pytest.param(0, "ok", id="of now"),
+        pytest.param(STALE_AFTER_MS, "stale", id="old"),
+        pytest.param(DOWN_AFTER_MS, "down", id="very old"),
+    ],
+)
+async def test_a_last_price_made_by_a_wrong_clock_is_as_old_as_it_is(
+    running: Running, market: Market, skew_ms: int, age_ms: int, quality: str
+) -> None:
+    """A gateway that has just started knows nothing of the clock of whoever made it, and must not take it at its word."""
+    await market.publish(DOGE, 0.1, now_ms() + skew_ms)
+    await age_last(market.bus, DOGE, age_ms)
+    async with reading(running.http, "/api/realtime/DOGE") as reader:
+        assert (await reader.next("ticker"))["quality"] == quality
 
 
 @both_ways

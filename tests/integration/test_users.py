@@ -55,6 +55,7 @@ async def test_each_part_may_do_its_work(url: str) -> None:
     ):
         await ingest.publish_listing("okx", [BTC])
         assert await ingest.has_listing("okx")
+        assert await ingest.listing_size("okx") == 1
         assert await ingest.demanded() == await aggregator.demanded() == {BTC}
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 0
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 1
@@ -71,8 +72,9 @@ async def test_each_part_may_do_its_work(url: str) -> None:
             assert await bus.last(channels.status("okx")) != [None]
             assert await bus.history(Resolution.SECOND, BTC, 0) != []
             assert await bus.listings() == {"okx": {BTC}}
-        await reader.time_ms()
-        await aggregator.time_ms()
+            assert await bus.last_tickers(BTC) != [None]
+        for bus in (ingest, aggregator, gateway, reader):
+            assert await bus.time_ms() > 0
         await aggregator.forget(channels.ticker(BTC))
         await ingest.forget(channels.ticks("okx", BTC))
     assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "members:aggregator"}

@@ -1,6 +1,7 @@
 """Tickers and statuses as the bus carries them, written by the real codec."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from market_pulse.codec import encode_status, encode_ticker
 from market_pulse.model import FeedState, FeedStatus, Quality, Source, Symbol, Ticker
@@ -39,12 +40,20 @@ def ticker(
         exchange_time_ms=time_ms - 120,
         received_time_ms=time_ms - 100,
         aggregated_time_ms=time_ms,
+        publisher="aggregator:1",
     )
 
 
-def ticker_bytes(symbol: str = "BTC-USDT", seq: int = 1, *, price: float | None = 64000.0, time_ms: int = NOW_MS) -> bytes:
+def ticker_bytes(
+    symbol: str = "BTC-USDT",
+    seq: int = 1,
+    *,
+    price: float | None = 64000.0,
+    time_ms: int = NOW_MS,
+    publisher: str | None = "aggregator:1",
+) -> bytes:
     """Return the same as a message."""
-    return encode_ticker(ticker(symbol, seq, price=price, time_ms=time_ms))
+    return encode_ticker(replace(ticker(symbol, seq, price=price, time_ms=time_ms), publisher=publisher))
 
 
 def status_bytes(

@@ -77,6 +77,13 @@ class Published(NamedTuple):
     receivers: int
 
 
+class Last(NamedTuple):
+    """A last ticker, and for how long it has been the last one; None: the server does not tell."""
+
+    message: bytes
+    age_ms: int | None
+
+
 def connect(redis_url: str) -> "redis.Redis":
     """Return a client for a Redis URL; connects when first used.
 
@@ -189,17 +196,20 @@ class Bus:
             raise MembersChangedError("other members by now")
         return list(map(Published, answer[::2], answer[1::2]))
 
-    async def beat(self, group: str, member: str, expiry_ms: int) -> Membership:
-        """Be a member of a group for so long, and learn who the others are."""
+    async def beat(self, group: str, member: str, expiry_ms: int, yielding: str = "") -> Membership:
+        """Be a member of a group for so long, and learn who the others are.
+
+        With `yielding`, a prefix of names, be a member only while the names of all the others begin with it, too.
+        """
         keys = [channels.members(group), channels.epoch(group)]
         async with _bounded():
-            epoch, age_ms, joined, members = await self._members(keys, [member, expiry_ms])
+            epoch, age_ms, joined, members = await self._members(keys, [member, expiry_ms, yielding])
         return Membership(epoch, tuple(name.decode() for name in members), age_ms, joined == 1)
 
     async def leave(self, group: str, member: str) -> None:
         """Be a member no more."""
         async with _bounded():
-            await self._members([channels.members(group), channels.epoch(group)], [member, 0])
+            await self._members([channels.members(group), channels.epoch(group)], [member, 0, ""])
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
         """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""
@@ -243,6 +253,25 @@ class Bus:
             messages: list[Any] = await self.client.mget([channels.last(name) for name in names])
         return messages
 
+    async def last_tickers(self, *symbols: Symbol) -> list[Last | None]:
+        """Return each symbol's last ticker with its age, and None for a symbol without one.
+
+        The age goes by the server's clock alone: a ticker's time to live, less the part of it that is left.
+        """
+        if not symbols:
+            return []
+        keys = [channels.last(channels.ticker(symbol)) for symbol in symbols]
+        async with _bounded(), self.client.pipeline(transaction=False) as pipeline:
+            for key in keys:  # before the messages: one that comes in between then counts as older than it is, never as newer
+                pipeline.pttl(key)
+            pipeline.mget(keys)
+            *left_ms, messages = await pipeline.execute(raise_on_error=False)
+            if isinstance(messages, Exception):
+                raise messages
+        return [
+            None if message is None else Last(message, _age_ms(left)) for left, message in zip(left_ms, messages, strict=True)
+        ]
+
     async def last_matching(self, pattern: str) -> list[tuple[str, bytes]]:
         """Return the last message of each channel that matches a pattern, for example `ticks:*`, with the channel before it."""
         found = await self._keys(channels.last(pattern))
@@ -278,6 +307,11 @@ class Bus:
         """Return whether the set of symbols that an exchange lists is known."""
         async with _bounded():
             return bool(await self.client.exists(channels.listing(exchange)))
+
+    async def listing_size(self, exchange: str) -> int:
+        """Return how many symbols are in an exchange's published listing, 0 where there is none."""
+        async with _bounded():
+            return int(await self.client.scard(channels.listing(exchange)))
 
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
         """Return each exchange's listed symbols, as far as they are known. One of more than LONGEST_LISTING is no listing."""
@@ -407,6 +441,12 @@ def as_bus_error(failed: Exception) -> BusError:
 def _is_of_another_type(failed: Exception) -> bool:
     """Return whether a command failed because the key is somebody else's."""
     return str(failed).startswith("WRONGTYPE")
+
+
+def _age_ms(left_ms: object) -> int | None:
+    """Return how old a last ticker is that has so long to live, unless somebody else has set another expiry, or none."""
+    whole_ms = LAST_TICKER_EXPIRY_S * 1000
+    return whole_ms - left_ms if type(left_ms) is int and 0 <= left_ms <= whole_ms else None
 
 
 def _points_of(entries: "Iterable[tuple[bytes, Mapping[bytes, bytes]]]") -> "Iterator[Point]":

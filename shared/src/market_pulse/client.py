@@ -14,11 +14,11 @@ from typing import NamedTuple
 from . import channels
 from .bus import Bus, BusError, RefusedError, open_bus
 from .clock import now_ms
-from .codec import CodecError, decode_ticker
+from .codec import CodecError, decode_status, decode_ticker
 from .logs import get_logger
 from .model import Symbol, Ticker, parse_symbol, unique
 from .subscriber import Subscriber
-from .tickers import LatestTicker, as_of, read_ticker
+from .tickers import Clocks, LatestTicker, as_of, read_ticker
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 LAG_LIMIT_MS = 1_000
@@ -26,8 +26,9 @@ LAG_LIMIT_MS = 1_000
 MAX_WAITING = 200
 """Tickers that may wait for their reader, per symbol: four seconds of the busiest. Beyond it, the newest of each remain."""
 LOOK_INTERVAL_S = 0.5
-CLOCKS_APART_MS = 1_000
-"""How far the clocks of two aggregators may be apart. No symbol has a ticker each millisecond: beyond this, numbers leap."""
+UNEVEN_MS = 1_000
+"""How much later than another a ticker may have come and still have been made at once. No symbol has a ticker each millisecond:
+beyond this, numbers leap."""
 
 OnGap = Callable[[Symbol, int | None], None]
 """Told how many of a symbol's tickers were missed, just before the next is handed out.
@@ -39,7 +40,7 @@ log = get_logger()
 
 
 class UnlistedError(LookupError):
-    """None of the exchanges that have said what they list has these symbols: nothing would ever come."""
+    """Every exchange that is served here has said what it lists, and none has these symbols: nothing would ever come."""
 
     def __init__(self, symbols: Sequence[Symbol], exchanges: Sequence[str]) -> None:
         super().__init__(f"no exchange ({', '.join(exchanges)}) lists {', '.join(symbols)}")
@@ -79,9 +80,9 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
     first = asyncio.Event()
     names = [channels.ticker(symbol) for symbol in symbols]
 
-    def take(channel: str, data: bytes, *, live: bool = True) -> None:
+    def take(channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
         try:
-            inbox.take(Symbol(channel.removeprefix("ticker:")), data, now_ms(), live=live)
+            inbox.take(Symbol(channel.removeprefix("ticker:")), data, now_ms(), live=live, age_ms=age_ms)
         except CodecError as wrong:  # its number is missing, so the next one tells of a gap
             log.debug("not a ticker", channel=channel, cause=str(wrong))
         news.set()
@@ -89,9 +90,9 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
     async with open_bus(redis_url) as bus:
 
         async def read_last(_: bool) -> None:
-            for name, data in zip(names, await bus.last(*names), strict=True):
-                if data is not None:
-                    take(name, data, live=False)
+            for name, last in zip(names, await bus.last_tickers(*symbols), strict=True):
+                if last is not None:
+                    take(name, last.message, live=False, age_ms=last.age_ms)
             first.set()
 
         def ended(_: object) -> None:
@@ -138,11 +139,23 @@ async def _refuse_the_refused(bus: Bus, subscriber: Subscriber, names: Sequence[
 async def _refuse_unlisted(bus: Bus, symbols: Sequence[Symbol]) -> None:
     try:
         listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
+        unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
+        if not listings or not unlisted or await _serving(bus) - listings.keys():
+            return  # an exchange that has not said yet what it lists may list them
     except BusError:
-        return  # away again: what it lists is not known
-    unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
-    if listings and unlisted:
-        raise UnlistedError(unlisted, sorted(listings))
+        return  # away again: what is listed is not known
+    raise UnlistedError(unlisted, sorted(listings))
+
+
+async def _serving(bus: Bus) -> set[str]:
+    """Return the exchanges of which an ingest lives and is not refused by the exchange."""
+    exchanges = set()
+    for channel, data in await bus.last_matching(channels.ALL_STATUS):
+        with suppress(CodecError):
+            status = decode_status(data)
+            if status.state not in {"blocked", "down"} and channel.startswith(channels.status(status.exchange)):
+                exchanges.add(status.exchange)
+    return exchanges
 
 
 class _Received(NamedTuple):
@@ -171,20 +184,20 @@ class Inbox:
         self._waiting: deque[_Received] = deque()
         self._most = MAX_WAITING * len(tuple(symbols))
         self._known: dict[Symbol, _Known] = {}
+        self._clocks = Clocks()
         self._on_gap = on_gap
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def take(self, symbol: Symbol, data: bytes, now_ms: int, *, live: bool) -> None:
-        """Take in a message of a symbol's channel, or, unless `live`, its last value. What is no news is passed over.
+    def take(self, symbol: Symbol, data: bytes, now_ms: int, *, live: bool, age_ms: int | None = None) -> None:
+        """Take in a message of a symbol's channel, or, unless `live`, its last value, so old. What is no news is passed over.
 
         Raises:
             CodecError: not a ticker of this symbol.
         """
         known = self._known.get(symbol)
-        previous = known.newest.latest if known else None
-        received = _Received(decode_ticker(data), read_ticker(symbol, data, now_ms, live=live, previous=previous))
+        received = _Received(decode_ticker(data), read_ticker(symbol, data, now_ms, self._clocks, live=live, age_ms=age_ms))
         if known is None:
             self._known[symbol] = _Known(received)
         elif received.latest.supersedes(known.newest.latest):
@@ -208,7 +221,7 @@ class Inbox:
         while self._waiting:
             received = self._waiting.popleft()
             known = self._known[received.ticker.symbol]
-            if known.newest.latest.aggregated_time_ms - received.latest.aggregated_time_ms > LAG_LIMIT_MS:
+            if known.newest.latest.current_ms - received.latest.current_ms > LAG_LIMIT_MS:
                 continue
             self._tell_gap(known.told, received)
             known.told, known.level = received, received.latest.staleness(now_ms)
@@ -219,7 +232,7 @@ class Inbox:
         if told is None or self._on_gap is None:
             return
         step = received.ticker.seq - told.ticker.seq
-        most = received.ticker.aggregated_time_ms - told.ticker.aggregated_time_ms + CLOCKS_APART_MS
+        most = received.latest.current_ms - told.latest.current_ms + UNEVEN_MS  # by our clock: the publisher may be another
         if step < 0 or step > most:  # counting begun anew goes on at the time in milliseconds
             self._on_gap(received.ticker.symbol, None)
         elif step > 1:

@@ -1,13 +1,20 @@
 -- Be, stay or cease to be a member of a group, by the server's clock.
 -- KEYS: the set of members, each with the time at which it ceases to be one; the hash of the group's state. ARGV: the member,
--- and for how many milliseconds it stays one (0: it leaves).
+-- for how many milliseconds it stays one (0: it leaves), and a prefix of names, or nothing. With a prefix the caller yields: it is
+-- a member only while the names of all the others begin so, too.
 -- With each change of the members the group has a new epoch, never an earlier one again, and says so on the channel that is
 -- named as the set. Returns the epoch, for how many milliseconds the server has known the group, whether the member is new to
 -- it (1) or was one already (0), and the members.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local gone, joined = redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms), 0
-if ARGV[2] == '0' then
+local leaves = ARGV[2] == '0'
+if ARGV[3] ~= '' then
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    leaves = leaves or string.sub(name, 1, #ARGV[3]) ~= ARGV[3]
+  end
+end
+if leaves then
   gone = gone + redis.call('ZREM', KEYS[1], ARGV[1])
 else
   -- All stay members for equally long: who is one for longer has beaten before the clock was set back, and may be dead.

@@ -3,9 +3,31 @@
 -- in the order of KEYS as a JSON array (of each its id, fields and values), since one argument costs the client far less than
 -- many. A point that is not newer than the newest there was written by another copy: it is passed over, as is a key of another
 -- type. Returns how many points were added.
+local AHEAD_MS = 5000 -- no two clocks that are right are further apart
+
+-- Ids of a stream only rise, so points that a wrong clock has dated ahead would keep all others out until their time has come.
+-- What is later than both the server's clock and the new point's goes; the rest is written anew. Returns whether there was any.
+local function drops_future(key, entry)
+  local time = redis.call('TIME')
+  local latest_ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(string.match(entry[1], '^%d+'))) + AHEAD_MS
+  local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  if not newest or tonumber(string.match(newest[1], '^%d+')) <= latest_ms then
+    return false
+  end
+  local kept = redis.call('XRANGE', key, '-', string.format('%.0f', latest_ms))
+  redis.call('DEL', key)
+  for _, point in ipairs(kept) do
+    redis.call('XADD', key, point[1], unpack(point[2]))
+  end
+  return true
+end
+
 local written = 0
 for i, entry in ipairs(cjson.decode(ARGV[3])) do
   local answer = redis.pcall('XADD', KEYS[i], 'MAXLEN', '=', ARGV[1], unpack(entry))
+  if type(answer) == 'table' and answer.err:find('equal or smaller', 1, true) and drops_future(KEYS[i], entry) then
+    answer = redis.pcall('XADD', KEYS[i], 'MAXLEN', '=', ARGV[1], unpack(entry))
+  end
   if type(answer) == 'string' then
     redis.call('EXPIRE', KEYS[i], ARGV[2])
     written = written + 1

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from aggregator.clock import Clock
 from aggregator.market import Market
 from aggregator.ownership import Owns
 from aggregator.recorder import MAX_BATCH, Recorder
@@ -51,8 +52,8 @@ def publish(market: Market, now_ms: int) -> None:
         state.published = replace(state.make_ticker(NOW_MS, market.parameters), aggregated_time_ms=now_ms)
 
 
-def recorder(bus: BusInMemory, market: Market, owns: Owns = lambda _: True) -> Recorder:
-    return Recorder(cast("Bus", bus), market, owns)
+def recorder(bus: BusInMemory, market: Market, owns: Owns = lambda _: True, clock: Clock | None = None) -> Recorder:
+    return Recorder(cast("Bus", bus), market, owns, clock)
 
 
 async def test_only_our_symbols_are_recorded() -> None:
@@ -98,7 +99,6 @@ async def test_a_failure_costs_seconds_but_not_the_minute(failed_calls: int) -> 
 async def test_a_failing_bus_does_not_end_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each turn is at a new second; a failed one is followed by another."""
     clock_ms = NOW_MS
-    monkeypatch.setattr("aggregator.recorder.now_ms", lambda: clock_ms)
     bus, followed = BusInMemory(), market(BTC)
     bus.failures = 1
     publish(followed, clock_ms)
@@ -114,6 +114,6 @@ async def test_a_failing_bus_does_not_end_the_loop(monkeypatch: pytest.MonkeyPat
     clock_ms += 250
     monkeypatch.setattr("aggregator.recorder.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
-        await recorder(bus, followed).run()
+        await recorder(bus, followed, clock=Clock(machine_ms=lambda: clock_ms)).run()
     assert waits == [0.75, 1.0, 1.0]
     assert bus.times(Resolution.SECOND) == [NOW_MS - MINUTE_MS + 1000, NOW_MS - MINUTE_MS + 2000]

@@ -27,6 +27,14 @@ def arrivals(came: Callable[[float], float], events_per_s: int, clock_s: float =
     return [Arrival(0.001, clock_s - 300), *(Arrival(came(made_s), made_s + clock_s) for made_s in made)]
 
 
+def handed_over(events: list[Arrival], by_s: float) -> list[Arrival]:
+    """Return events of which every second run of eight is another aggregator's, whose clock is so far ahead."""
+    return [
+        event._replace(made_s=event.made_s + by_s, publisher="b") if number // 8 % 2 else event
+        for number, event in enumerate(events)
+    ]
+
+
 @pytest.mark.parametrize(
     ("events", "result", "said"),
     [
@@ -34,6 +42,8 @@ def arrivals(came: Callable[[float], float], events_per_s: int, clock_s: float =
         pytest.param(arrivals(as_made, 1), "ok", "8 events", id="a quiet symbol"),
         pytest.param(arrivals(jittery, 20), "ok", "at most", id="a jittery line"),
         pytest.param(arrivals(as_made, 20, clock_s=1.7e9), "ok", "held back by 0 ms", id="two clocks that differ"),
+        pytest.param(handed_over(arrivals(as_made, 20), 600), "ok", "held back by 0 ms", id="aggregators' clocks that differ"),
+        pytest.param(handed_over(arrivals(every_two_seconds, 20), -600), "wrong", "buffers", id="and a buffer on the way"),
         pytest.param(arrivals(every_two_seconds, 20), "wrong", "in 4 pieces", id="a buffer on the way"),
         pytest.param(arrivals(every_two_seconds, 1), "wrong", "buffers", id="a buffer, a quiet symbol"),
         pytest.param(arrivals(as_made, 1)[:1], "wrong", "nothing after it", id="a snapshot and no more"),

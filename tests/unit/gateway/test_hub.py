@@ -14,6 +14,8 @@ from gateway.receiver import Receiver
 from gateway.sse import LAST_CHUNK
 from gateway.topics import LINGER_S
 from market_pulse import channels
+from market_pulse.bus import Last
+from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
 from support.samples import NOW_MS, status_bytes, ticker_bytes
@@ -446,7 +448,7 @@ async def test_resync_is_followed_by_fresh_snapshots(world: World) -> None:
     world.publish(BTC, 1)
     sink = world.open(BTC)
     sink.take()
-    world.hub.take_last([(BTC, ticker_bytes(BTC, 9, time_ms=world.wall_ms)), (ETH, None)])
+    world.hub.take_last([(BTC, Last(ticker_bytes(BTC, 9, time_ms=world.wall_ms), 0)), (ETH, None)])
     world.hub.resync("the bus was away")
     await turn()
     assert sink.summary() == ["resync", "ticker BTC-USDT 9 ok"]
@@ -508,7 +510,7 @@ async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:
     for data in (b"", b"[1]", ticker_bytes("ETH-USDT")):
         world.hub.on_message("ticker:BTC-USDT", data)
     world.hub.on_message("status:okx", b"{}")
-    world.hub.take_last([(BTC, b"{}"), (ETH, None)], [("status:okx:a", b"")])
+    world.hub.take_last([(BTC, Last(b"{}", 0)), (ETH, None)], [("status:okx:a", b"")])
     assert world.hub.stats.bad_messages == 6
     assert world.hub.ticker(BTC) is None
 
@@ -581,6 +583,50 @@ async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
     assert world.hub.stats.closed == {"client": 200}
     assert not world.hub._groups
     assert world.hub.topics.wanted == {BTC}
+
+
+TEN_MINUTES_MS = 600_000
+"""How far the clocks of two aggregators are apart."""
+
+
+def qualities(world: World, symbol: Symbol = BTC) -> str:
+    data = world.hub.ticker(symbol)
+    assert data is not None
+    return str(orjson.loads(data)["quality"])
+
+
+@pytest.mark.parametrize("skews_ms", [(TEN_MINUTES_MS, 0), (-TEN_MINUTES_MS, 0), (TEN_MINUTES_MS, -TEN_MINUTES_MS)])
+async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(skews_ms: tuple[int, int]) -> None:
+    """Each has some of the symbols, then they swap, again and again. What each says is as live as before."""
+    world = World()
+    world.hub.topics.hold([BTC, ETH], "a")
+    seq = 0
+    for turn in range(12):
+        for _ in range(10):
+            seq += 1
+            world.now += 1
+            for symbol, number in ((BTC, turn % 2), (ETH, (turn + 1) % 2)):
+                made_ms = world.wall_ms + skews_ms[number]
+                world.hub.on_message(
+                    channels.ticker(symbol), ticker_bytes(symbol, seq, time_ms=made_ms, publisher=f"aggregator:{number}")
+                )
+                world.hub.sweep()
+                assert qualities(world, symbol) == "ok", (turn, symbol)
+    world.now += STALE_AFTER_MS / 1000
+    assert (qualities(world), qualities(world, ETH)) == ("stale", "stale"), (
+        "and neither is live for longer than it says something"
+    )
+
+
+@pytest.mark.parametrize("skew_ms", [-TEN_MINUTES_MS, TEN_MINUTES_MS])
+async def test_a_publisher_s_wrong_clock_is_no_delay_of_ours(skew_ms: int) -> None:
+    hub, sink = Hub(), FakeSink()
+    hub.open(sink, (BTC,))
+    for seq in range(1, 4):
+        hub.on_message(channels.ticker(BTC), ticker_bytes(BTC, seq, time_ms=now_ms() + skew_ms))
+        await turn()
+    assert sink.summary()[-1] == "ticker BTC-USDT 3 ok"
+    assert hub.stats.latency._total_s < 60
 
 
 @pytest.fixture

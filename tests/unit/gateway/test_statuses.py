@@ -160,3 +160,58 @@ def test_what_is_too_long_for_everybody_is_refused() -> None:
 def test_what_is_no_status_is_refused() -> None:
     with pytest.raises(CodecError):
         Statuses().take("okx", b"{}", NOW_MS)
+
+
+def test_while_the_bus_is_away_nobody_is_called_silent() -> None:
+    """Not to hear is no word of theirs: each stays what it was, and is said to be that of then."""
+    statuses = Statuses()
+    statuses.take("okx", status_bytes(), NOW_MS)
+    statuses.take("bybit", status_bytes("bybit", "reconnecting", reason="cut"), NOW_MS)
+    statuses.changed(NOW_MS)
+    statuses.listen(NOW_MS + 1_000, hears=False)
+    told = [(one.feed.exchange, one.feed.state) for one in statuses.changed(NOW_MS + 1_000)]
+    assert told == [("bybit", "reconnecting"), ("okx", "connected")]
+    for later_ms in (2_000, 20_000, 600_000):
+        statuses.listen(NOW_MS + later_ms, hears=False)
+        assert statuses.changed(NOW_MS + later_ms) == [], "that it lasts is no news"
+    late = {name: one.feed for name, one in statuses.current(NOW_MS + 601_000).items()}
+    assert {name: feed.state for name, feed in late.items()} == {"okx": "connected", "bybit": "reconnecting"}
+    assert {feed.reason for feed in late.values()} == {"as of 600 s ago: this gateway does not hear the bus"}
+    statuses.listen(NOW_MS + 602_000, hears=True)
+    assert statuses.current(NOW_MS + 602_000)["bybit"].feed.reason == "cut"
+    statuses.take("okx", status_bytes(), NOW_MS + 603_000)
+    silent = statuses.current(NOW_MS + 602_000 + SILENT_AFTER_MS)
+    assert {name: one.feed.state for name, one in silent.items()} == {"okx": "connected", "bybit": "down"}
+
+
+def test_what_comes_is_heard() -> None:
+    """Also before anybody has looked whether the subscription stands."""
+    statuses = Statuses()
+    statuses.listen(NOW_MS, hears=False)
+    statuses.take("okx", status_bytes(), NOW_MS + 60_000)
+    statuses.listen(NOW_MS + 60_500, hears=True)
+    assert statuses.current(NOW_MS + 60_000 + SILENT_AFTER_MS - 1)["okx"].feed.state == "connected"
+    assert statuses.current(NOW_MS + 60_000 + SILENT_AFTER_MS)["okx"].feed.state == "down"
+
+
+def test_an_ingest_that_has_not_reached_its_exchange_yet_does_not_know_whether_it_is_simulated() -> None:
+    """It was, when somebody last knew; it is what the next one that is connected says."""
+    statuses = Statuses()
+    statuses.take("okx", status_bytes(instance="a", simulated=True), NOW_MS)
+    statuses.take("okx", status_bytes(instance="a", state="down", simulated=True), NOW_MS + 1)
+    later = NOW_MS + 3 * SILENT_AFTER_MS
+    for state in ("connecting", "reconnecting", "blocked"):
+        statuses.take("okx", status_bytes(instance="b", state=state), later)
+        assert statuses.simulated
+        assert statuses.current(later)["okx"].feed.simulated
+    statuses.take("okx", status_bytes(instance="b"), later + 1)
+    assert not statuses.simulated
+    assert not statuses.current(later + 1)["okx"].feed.simulated
+
+
+def test_who_runs_here() -> None:
+    statuses = Statuses()
+    for exchange, state in {"okx": "connected", "bybit": "reconnecting", "kraken": "blocked", "binance": "down"}.items():
+        statuses.take(exchange, status_bytes(exchange, state), NOW_MS)  # type: ignore[arg-type]
+    assert statuses.serving(NOW_MS) == {"okx", "bybit"}
+    assert statuses.serving(NOW_MS + SILENT_AFTER_MS) == set()

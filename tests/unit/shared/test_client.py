@@ -188,3 +188,16 @@ def test_every_number_is_handed_out_or_told_as_missed(steps: list[tuple[Symbol, 
 def test_symbols_that_are_none_are_refused_at_once(symbols: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="BTC"):
         subscribe(*symbols)
+
+
+@pytest.mark.parametrize("skew_ms", [-600_000, 600_000])
+def test_a_hand_over_between_clocks_that_differ_is_no_gap(skew_ms: int) -> None:
+    """One number follows the other, and all that waits is handed out."""
+    reader = Reader()
+    for seq in range(1, 8):
+        at_ms, other = seq * 100, seq in (3, 4, 6)
+        time_ms = NOW_MS + at_ms + (skew_ms if other else 0)
+        data = ticker_bytes(BTC, seq, time_ms=time_ms, publisher="b" if other else "a")
+        reader.inbox.take(BTC, data, NOW_MS + at_ms, live=True)
+    assert reader.read(700) == [(BTC, seq, "ok") for seq in range(1, 8)]
+    assert reader.gaps == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pulse.codec import LARGEST_INTEGER, CodecError, decode_ticker
-from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of, read_ticker
+from market_pulse.tickers import DOWN_AFTER_MS, MOST_PUBLISHERS, STALE_AFTER_MS, Clocks, LatestTicker, as_of, read_ticker
 from support.samples import NOW_MS, ticker_bytes
 
 GONE_WHEN_DOWN = {
@@ -66,17 +66,17 @@ def test_the_age_of_what_came_live_is_measured_by_our_own_clock(skew_ms: int) ->
 def arrivals(*times: tuple[int, int]) -> list[LatestTicker]:
     """Read one ticker after another: when each was made, by the aggregator's clock, and when it came, by ours."""
     read: list[LatestTicker] = []
+    clocks = Clocks()
     for made_ms, came_ms in times:
         data = orjson.dumps(orjson.loads(ticker_bytes()) | {"aggregatedTime": NOW_MS + made_ms})
-        previous = read[-1] if read else None
-        read.append(read_ticker("BTC-USDT", data, NOW_MS + came_ms, live=True, previous=previous))
+        read.append(read_ticker("BTC-USDT", data, NOW_MS + came_ms, clocks, live=True))
     return read
 
 
 @pytest.mark.parametrize("skew_ms", [-600_000, 0, 600_000])
 @pytest.mark.parametrize("held_up_ms", [7_000, 60_000, 3_600_000])
 def test_a_backlog_is_as_old_as_it_is(skew_ms: int, held_up_ms: int) -> None:
-    """A frozen server, or this process when it was asleep: what comes at once afterwards is none of it news."""
+    """A frozen server, or this process when it was asleep: nothing of what comes at once afterwards is news."""
     thawed_ms = 200 + held_up_ms
     made = (0, 100, 200, 300, 400, 1000)
     came = (0, 100, 200, thawed_ms, thawed_ms + 1, thawed_ms + 20)
@@ -86,22 +86,78 @@ def test_a_backlog_is_as_old_as_it_is(skew_ms: int, held_up_ms: int) -> None:
         assert ticker.staleness(NOW_MS + thawed_ms + 20) > 0
 
 
+SKEWS_MS = [-600_000, 0, 600_000]
+
+
+def hear(clocks: Clocks, publisher: str | None, seq: int, at_ms: int, skew_ms: int, held_up_ms: int = 0) -> LatestTicker:
+    """Read a ticker that comes so long after NOW_MS, from a publisher with a clock of its own."""
+    data = ticker_bytes(seq=seq, time_ms=NOW_MS + at_ms - held_up_ms + skew_ms, publisher=publisher)
+    return read_ticker("BTC-USDT", data, NOW_MS + at_ms, clocks, live=True)
+
+
+@pytest.mark.parametrize("second_ms", SKEWS_MS)
+@pytest.mark.parametrize("first_ms", SKEWS_MS)
+def test_each_publisher_has_a_clock_of_its_own(first_ms: int, second_ms: int) -> None:
+    """Two take turns, one dies, one that is older than the field joins: nothing of it makes a price old or keeps one young."""
+    clocks, known = Clocks(), None
+    for turn in range(40):
+        publisher, skew_ms = (("a", first_ms), ("b", second_ms), (None, 0))[turn % 3 if turn < 20 else 1]
+        ticker = hear(clocks, publisher, turn, turn * 1000, skew_ms)
+        assert ticker.supersedes(known)
+        assert ticker.current_ms == NOW_MS + turn * 1000
+        known = ticker
+    held_up = hear(clocks, "b", 40, 60_000, second_ms, held_up_ms=20_000)
+    assert held_up.staleness(NOW_MS + 60_000) == 1, "that it was held up is still noticed"
+
+
+def test_a_publisher_is_forgotten_a_minute_after_its_last_ticker() -> None:
+    """It may have been away to set its clock. A long sleep of our own is not such a minute."""
+    clocks = Clocks()
+    hear(clocks, "a", 1, 0, 600_000)
+    for second in range(1, 62):
+        hear(clocks, "b", 1 + second, second * 1000, 0)
+    assert len(clocks) == 1
+    assert hear(clocks, "a", 70, 62_000, 0).staleness(NOW_MS + 62_000) == 0
+    thawed_ms = 3_662_000
+    for publisher in ("b", "a"):
+        ticker = hear(clocks, publisher, 71, thawed_ms, 0, held_up_ms=3_600_000 - 1_000)
+        assert ticker.staleness(NOW_MS + thawed_ms) == 2, publisher
+
+
+def test_publishers_are_bounded_in_number() -> None:
+    clocks = Clocks()
+    for number in range(10 * MOST_PUBLISHERS):
+        hear(clocks, f"aggregator:{number}", number, number, 0)
+    assert len(clocks) == MOST_PUBLISHERS
+
+
 @pytest.mark.parametrize("step_ms", [3_000, 20_000, 3_600_000])
 def test_a_clock_that_is_set_makes_prices_stale_for_minutes_at_most(step_ms: int) -> None:
     """Of either machine; what comes each second is believed again in the end. A small step is not noticed at all."""
     before = [(second * 1000, second * 1000) for second in range(10)]
     after = [(second * 1000, second * 1000 + step_ms) for second in range(10, 610)]
-    stale = [ticker.staleness(ticker.arrived_ms or 0) for ticker in arrivals(*before, *after)]
+    times = [*before, *after]
+    stale = [ticker.staleness(NOW_MS + came_ms) for ticker, (_, came_ms) in zip(arrivals(*times), times, strict=True)]
     assert stale[0] == stale[-1] == 0
     assert (max(stale) > 0) == (step_ms >= STALE_AFTER_MS)
 
 
 def test_clocks_that_drift_apart_are_not_noticed() -> None:
     """A tenth of a second each second is more than any clock does."""
-    assert not any(
-        ticker.staleness(ticker.arrived_ms or 0)
-        for ticker in arrivals(*((second * 1000, second * 1100) for second in range(600)))
-    )
+    times = [(second * 1000, second * 1100) for second in range(600)]
+    assert not any(ticker.staleness(NOW_MS + came_ms) for ticker, (_, came_ms) in zip(arrivals(*times), times, strict=True))
+
+
+@pytest.mark.parametrize("skew_ms", SKEWS_MS)
+@pytest.mark.parametrize(("age_ms", "expected"), [(0, 0), (STALE_AFTER_MS, 1), (DOWN_AFTER_MS, 2)])
+def test_a_last_value_whose_age_is_known_is_that_old(skew_ms: int, age_ms: int, expected: int) -> None:
+    """The clock of its publisher may say anything. Where only that clock is known, its distance from ours tells the age."""
+    ticker = read_ticker("BTC-USDT", ticker_bytes(time_ms=NOW_MS + skew_ms), NOW_MS, live=False, age_ms=age_ms)
+    assert ticker.staleness(NOW_MS) == expected
+    clocks = Clocks()
+    hear(clocks, "a", 1, 0, skew_ms)
+    data = ticker_bytes("ETH-USDT", time_ms=NOW_MS + skew_ms - age_ms, publisher="a")
+    assert read_ticker("ETH-USDT", data, NOW_MS, clocks, live=False).staleness(NOW_MS) == expected
 
 
 @pytest.mark.parametrize(("behind_ms", "expected"), [(-600_000, 0), (0, 0), (STALE_AFTER_MS, 1), (DOWN_AFTER_MS, 2)])
@@ -139,6 +195,23 @@ def test_supersedes(seq: int, time_ms: int, expected: bool) -> None:
     known = LatestTicker(10, NOW_MS, b"", NOW_MS)
     assert LatestTicker(seq, NOW_MS + time_ms, b"", NOW_MS).supersedes(known) is expected
     assert LatestTicker(seq, NOW_MS + time_ms, b"", NOW_MS).supersedes(None)
+
+
+@pytest.mark.parametrize(
+    ("seq", "skew_ms", "sent_ms", "expected"),
+    [
+        pytest.param(11, -600_000, 0, True, id="next, clock behind"),
+        pytest.param(11, 600_000, 0, True, id="next, clock ahead"),
+        pytest.param(9, 600_000, -20, False, id="older, clock ahead: overtaken by a last value"),
+        pytest.param(9, 600_000, 20, False, id="older, and its way not known so exactly"),
+        pytest.param(1, -600_000, 3_000, True, id="counting begun anew, clock behind"),
+    ],
+)
+def test_supersedes_what_another_publisher_made(seq: int, skew_ms: int, sent_ms: int, expected: bool) -> None:
+    """By the number, or by when it was sent, never by two clocks that have nothing to do with each other."""
+    known = LatestTicker(10, NOW_MS, b"", NOW_MS, publisher="a")
+    ticker = LatestTicker(seq, NOW_MS + sent_ms + skew_ms, b"", NOW_MS + sent_ms, publisher="b")
+    assert ticker.supersedes(known) is expected
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from market_pulse import channels
-from market_pulse.clock import now_ms
 from market_pulse.codec import CodecError, decode_tick
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol, Tick
 
+from .clock import Clock
 from .market import Market
 from .metrics import BAD_MESSAGES, BUS_S, DROPPED, TICKS
 
@@ -24,11 +24,13 @@ class Intake:
     Args:
         market: keeps the ticks.
         changed: called with a symbol whenever a tick of it was kept.
+        clock: what time it is; told now and then when ticks say that they were published.
     """
 
-    def __init__(self, market: Market, changed: Callable[[Symbol], None]) -> None:
+    def __init__(self, market: Market, changed: Callable[[Symbol], None], clock: Clock | None = None) -> None:
         self._market = market
         self._changed = changed
+        self._clock = clock or Clock()
         self._reported: set[str] = set()
         self._kept = 0
 
@@ -42,9 +44,10 @@ class Intake:
         tick = self._read(channel, data)
         if tick is None:
             return
-        arrived_ms = now_ms()
+        arrived_ms = self._clock.now_ms()
         if self._kept % MEASURED_OF == 0 and tick.published_time_ms is not None:
             BUS_S.observe((arrived_ms - tick.published_time_ms) / 1000)
+            self._clock.hear(tick.exchange, tick.published_time_ms)
         # A time ahead of ours, by another clock or as a lie, would not grow old until it had come.
         tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
         self._take(tick)
@@ -54,7 +57,7 @@ class Intake:
         tick = self._read(channel, data)
         if tick is None:
             return
-        now = now_ms()
+        now = self._clock.now_ms()
         if tick.received_time_ms > now + AHEAD_MS:  # how old it is cannot be told
             DROPPED.labels("time").inc()
             return

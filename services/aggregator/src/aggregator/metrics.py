@@ -36,6 +36,7 @@ HISTORY_FAILURES = Counter(PREFIX + "history_failures", "Seconds whose points we
 FENCED = Counter(PREFIX + "fenced", "Publish commands refused because the members had changed")
 MEMBERS = Gauge(PREFIX + "members", "Aggregators that share the symbols out, this one included")
 OWNED = Gauge(PREFIX + "owned_symbols", "Symbols that this process publishes")
+STANDS_ASIDE = Gauge(PREFIX + "stands_aside", "1 while this process publishes nothing because its clock is off")
 TAKEOVERS = Counter(PREFIX + "takeovers", "Symbols taken over from another process, or at the start")
 SYMBOLS = Gauge(PREFIX + "symbols", "Symbols followed")
 SOURCES = Gauge(PREFIX + "sources", "Sources of all symbols by state", ["state"])

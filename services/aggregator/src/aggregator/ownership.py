@@ -3,6 +3,9 @@
 The living copies are a group on the bus. Each symbol belongs to the member that the highest hash of both their names gives
 it to: all copies come to the same answer without a word, and when a member goes only its symbols move. An answer is good for
 one epoch; in another one the bus publishes nothing of it, so a copy that was asleep cannot speak late.
+
+A copy whose clock is off Redis's yields: it is no member beside one whose clock is right. Where all clocks are off, all go on:
+a price with a known fault is better than none.
 """
 
 import asyncio
@@ -20,9 +23,11 @@ from market_pulse.bus import AGGREGATORS, Bus, BusError, Membership
 from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
+from market_pulse.redis_clock import ahead_of_redis_ms
 
+from .clock import Clock
 from .market import Market
-from .metrics import BAD_MESSAGES, MEMBERS, OWNED, TAKEOVERS
+from .metrics import BAD_MESSAGES, MEMBERS, OWNED, STANDS_ASIDE, TAKEOVERS
 
 Owns = Callable[[Symbol], bool]
 """Says whether this process publishes a symbol's ticker right now. Must not wait."""
@@ -36,6 +41,8 @@ SETTLE_MS = 2_000
 """For so long after a server was away from all, the copies are expected back: until then nobody takes over what another had."""
 SILENT_AFTER_S = 5.0
 LEAVE_LIMIT_S = 1.0
+CLOCK_OFF = "clock-off:"
+"""With this begin the names of copies whose clock is off Redis's."""
 BATCH = 500
 
 log = get_logger()
@@ -60,10 +67,19 @@ class Ownership:
         take_last: takes a channel of ticks and its last one.
         moved: told of the symbols that have become ours, when all is known that one goes on from, and of those that are ours no
             more.
+        clock: what time it is to this process.
+
+    `me` is this process's name among them, by which tickers name their publisher. A clock that leaps is another clock to those
+    who read tickers, so it gets another name.
     """
 
-    def __init__(self, bus: Bus, market: Market, take_last: Callable[[str, bytes], None], moved: Moved) -> None:
+    def __init__(
+        self, bus: Bus, market: Market, take_last: Callable[[str, bytes], None], moved: Moved, clock: Clock | None = None
+    ) -> None:
         self.me = instance_name()
+        self._clock = clock or Clock()
+        self._clock_changes = 0  # of which our name knows
+        self._clock_state = (False, False)  # as the log was told: off, standing aside
         self.epoch = 0
         self._bus = bus
         self._market = market
@@ -133,10 +149,29 @@ class Ownership:
             return f"no beat for {silent_s:.0f} s"
         return None
 
+    def why_aside(self) -> str | None:
+        """Say whether this copy leaves its symbols to others because of its clock."""
+        is_off, is_aside = self._clock_state
+        return f"this machine's clock is {self._off()} Redis's: other copies publish" if is_off and is_aside else None
+
+    async def compare_clocks(self) -> None:
+        """Learn how far this machine's clock is from Redis's.
+
+        Raises:
+            BusError: Redis did not answer.
+        """
+        ahead_ms = await ahead_of_redis_ms(self._bus, self._clock.machine_ms)
+        if ahead_ms is not None:
+            self._clock.compare(ahead_ms)
+
     async def _beat(self) -> None:
         if not self._missed_beats:
             self._slept = time.monotonic() - self._heard_s > EXPIRY_MS / 1000
-        membership = await self._bus.beat(AGGREGATORS, self.me, EXPIRY_MS)
+        await self.compare_clocks()
+        if self._clock_changes != self._clock.changes:
+            await self._rename()
+        membership = await self._bus.beat(AGGREGATORS, self.me, EXPIRY_MS, CLOCK_OFF if self._clock.is_off else "")
+        self._tell_clock(membership)
         # A server is younger than it was, or one that we had to wait for is very young: others may be on their way back to it.
         has_forgotten = membership.age_ms < self._age_ms or (not self.epoch and self._missed_beats > 0)
         if has_forgotten:
@@ -156,6 +191,31 @@ class Ownership:
             await self._adopt(membership, settling=settling)
         self._owned = {state.symbol: self.owns(state.symbol) for state in self._market}
         OWNED.set(sum(self._owned.values()))
+
+    async def _rename(self) -> None:
+        """Leave under the old name, so that nothing more goes out by the old clock; the next beat joins under the new one."""
+        await self._bus.leave(AGGREGATORS, self.me)
+        self._disown()
+        self.me = (CLOCK_OFF if self._clock.is_off else "") + instance_name()
+        self._clock_changes = self._clock.changes
+
+    def _tell_clock(self, membership: Membership) -> None:
+        state = self._clock.is_off, self.me not in membership.members
+        STANDS_ASIDE.set(all(state))
+        if state == self._clock_state or not any((state[0], self._clock_state[0])):
+            return
+        self._clock_state = state
+        if all(state):
+            log.warning("clock off: others publish", this_clock=f"{self._off()} Redis's")
+        elif self._clock.is_off:
+            told = "Redis's time" if self._clock.is_corrected else "the ingests' time, which is this machine's"
+            log.warning("clock off, and no copy has a better one: going on", this_clock=f"{self._off()} Redis's", told=told)
+        else:
+            log.info("clock right again")
+
+    def _off(self) -> str:
+        ahead_s = (self._clock.ahead_ms or 0) / 1000
+        return f"{abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'}"
 
     def _disown(self) -> None:
         """Own nothing any more: while this process was no member, as after a long sleep, others went on with its symbols."""

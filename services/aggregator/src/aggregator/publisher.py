@@ -8,10 +8,10 @@ from typing import NoReturn
 from market_pulse import channels
 from market_pulse.backoff import backoff_s
 from market_pulse.bus import Bus, BusError, MembersChangedError
-from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
 
+from .clock import Clock
 from .market import Market
 from .metrics import CONFLATED, FENCED, PUBLISH_FAILURES, PUBLISH_S, TICK_TO_TICKER_S, TICKERS
 from .ownership import Ownership
@@ -33,8 +33,9 @@ class Publisher:
     While a publish is under way, or Redis is away, changes add up to one entry a symbol.
     """
 
-    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, ownership: Ownership) -> None:
+    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, ownership: Ownership, clock: Clock | None = None) -> None:
         self._bus = bus
+        self._clock = clock or Clock()
         self._market = market
         self._ownership = ownership
         self._schedule = Schedule(max_rate_hz, HEARTBEAT_S)
@@ -140,9 +141,11 @@ class Publisher:
             TICK_TO_TICKER_S.observe(done_s - since_s)
 
     async def _publish_now(self, symbols: Sequence[Symbol]) -> None:
-        time_ms = now_ms()
+        time_ms = self._clock.now_ms()
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
         tickers = [state.make_ticker(time_ms, self._market.parameters) for state in states]
+        for ticker in tickers:
+            ticker.publisher = self._ownership.me
         asked_s = time.monotonic()
         answers = await self._bus.publish_tickers(tickers, self._ownership.epoch)
         PUBLISH_S.observe(time.monotonic() - asked_s)

@@ -4,10 +4,10 @@ import asyncio
 from typing import NoReturn
 
 from market_pulse.bus import Bus, BusError
-from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
 from market_pulse.model import Resolution
 
+from .clock import Clock
 from .market import Market, SymbolState
 from .metrics import HISTORY_FAILURES, HISTORY_POINTS
 from .ownership import Owns
@@ -25,20 +25,21 @@ class Recorder:
     A step in which Redis is away for long, or no price is known, stays a gap: what is missed is not made up for.
     """
 
-    def __init__(self, bus: Bus, market: Market, owns: Owns) -> None:
+    def __init__(self, bus: Bus, market: Market, owns: Owns, clock: Clock | None = None) -> None:
         self._bus = bus
         self._market = market
         self._owns = owns
+        self._now_ms = (clock or Clock()).now_ms
 
     async def run(self) -> NoReturn:
         """Record now, then at each second of the wall clock, until cancelled."""
         while True:
             try:
-                await self.record(now_ms())
+                await self.record(self._now_ms())
             except BusError as failed:
                 HISTORY_FAILURES.inc()
                 log.debug("history not written; the next second goes on", cause=str(failed))
-            await asyncio.sleep(1 - now_ms() % 1000 / 1000)
+            await asyncio.sleep(1 - self._now_ms() % 1000 / 1000)
 
     async def record(self, time_ms: int) -> None:
         """Record what is due of every symbol.

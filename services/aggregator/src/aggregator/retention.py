@@ -2,9 +2,9 @@
 
 from market_pulse import channels
 from market_pulse.bus import Bus
-from market_pulse.clock import now_ms
 from market_pulse.model import Symbol
 
+from .clock import Clock
 from .market import Market, SymbolState
 from .ownership import Owns
 from .publisher import Publisher
@@ -20,8 +20,9 @@ class Retention:
     last message, which says so, stays.
     """
 
-    def __init__(self, bus: Bus, market: Market, publisher: Publisher, owns: Owns) -> None:
+    def __init__(self, bus: Bus, market: Market, publisher: Publisher, owns: Owns, clock: Clock | None = None) -> None:
         self._bus = bus
+        self._now_ms = (clock or Clock()).now_ms
         self._owns = owns
         self._market = market
         self._publisher = publisher
@@ -34,17 +35,17 @@ class Retention:
             BusError: Redis did not answer; nothing is lost, the next sweep finds the same.
         """
         await self._make_room()
-        if not any(_is_quiet(state) for state in self._market):
+        if not any(self._is_quiet(state) for state in self._market):
             return
         demanded = await self._bus.demanded()
-        quiet = [state for state in self._market if _is_quiet(state) and state.symbol not in demanded]
+        quiet = [state for state in self._market if self._is_quiet(state) and state.symbol not in demanded]
         fed = await self._fed(quiet)
         # Asked again, because ticks may have come while Redis was answering.
-        released = [state.symbol for state in quiet if state.symbol not in fed and _is_quiet(state)]
+        released = [state.symbol for state in quiet if state.symbol not in fed and self._is_quiet(state)]
         if released:
             await self._withdraw(released)
         for state in quiet:
-            if state.symbol in fed and _is_down(state) and _is_quiet(state):
+            if state.symbol in fed and _is_down(state) and self._is_quiet(state):
                 self._publisher.drop(state.symbol)
 
     async def _make_room(self) -> None:
@@ -67,11 +68,10 @@ class Retention:
         last_ticks = await self._bus.last(*(channels.ticks(exchange, symbol) for exchange, symbol in pairs))
         return {symbol for (_, symbol), tick in zip(pairs, last_ticks, strict=True) if tick is not None}
 
+    def _is_quiet(self, state: SymbolState) -> bool:
+        newest_ms = max((tick.received_time_ms for tick in state.ticks.values()), default=0)
+        return self._now_ms() - newest_ms > QUIET_AFTER_S * 1000
+
 
 def _is_down(state: SymbolState) -> bool:
     return state.published is not None and state.published.quality == "down"
-
-
-def _is_quiet(state: SymbolState) -> bool:
-    newest_ms = max((tick.received_time_ms for tick in state.ticks.values()), default=0)
-    return now_ms() - newest_ms > QUIET_AFTER_S * 1000

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
+from market_pulse.clock import now_ms
 from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.health import Check, serve_health
 from market_pulse.lifecycle import run_until_stopped
@@ -14,6 +15,7 @@ from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
 
+from .clock import Clock
 from .intake import Intake
 from .market import Market
 from .metrics import BAD_MESSAGES, RESYNCS, Observer
@@ -34,14 +36,15 @@ log = get_logger()
 class Service:
     """One aggregator's parts and jobs."""
 
-    def __init__(self, bus: Bus, settings: AggregatorSettings) -> None:
+    def __init__(self, bus: Bus, settings: AggregatorSettings, machine_ms: Callable[[], int] = now_ms) -> None:
         self._bus = bus
+        clock = Clock(settings.max_lag_s, machine_ms)
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
-        self._ownership = Ownership(bus, self.market, self._on_last_tick, self._on_moved)
-        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership)
-        self._recorder = Recorder(bus, self.market, self._ownership.owns)
-        self._intake = Intake(self.market, self._publisher.touch)
-        self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns)
+        self._ownership = Ownership(bus, self.market, self._on_last_tick, self._on_moved, clock)
+        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership, clock)
+        self._recorder = Recorder(bus, self.market, self._ownership.owns, clock)
+        self._intake = Intake(self.market, self._publisher.touch, clock)
+        self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns, clock)
         self._subscriber = Subscriber(bus.client, self._on_message, self._on_subscribed)
         self._warm = asyncio.Event()
         self._subscribed_s = 0.0
@@ -93,6 +96,7 @@ class Service:
         return {
             "subscription": self._why_not_following,
             "membership": self._ownership.why_not_ready,
+            "clock": self._ownership.why_aside,
             "publishing": self._publisher.why_not_ready,
         }
 
@@ -116,6 +120,7 @@ class Service:
     async def _on_subscribed(self, resync: bool) -> None:
         """Catch up: read the ticks of before the subscription, and at the start what an earlier run published."""
         self._subscribed_s = time.monotonic()
+        await self._ownership.compare_clocks()  # before any tick is dated by ours
         RESYNCS.inc(resync)
         for channel, data in await self._bus.last_matching(channels.ALL_TICKS):
             self._intake.take_last(channel, data)

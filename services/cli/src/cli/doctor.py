@@ -116,8 +116,8 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
                 if event.event != "message":
                     continue
                 match message_of(event):
-                    case {"type": "ticker", "data": {"aggregatedTime": int(made_ms)}}:
-                        arrivals.append(pacing.Arrival(monotonic() - opened_s, made_ms / 1000))
+                    case {"type": "ticker", "data": {"aggregatedTime": int(made_ms)} as ticker}:
+                        arrivals.append(pacing.Arrival(monotonic() - opened_s, made_ms / 1000, str(ticker.get("publisher"))))
                     case {"type": str(kind)} if kind != "ticker":
                         pass
                     case _:

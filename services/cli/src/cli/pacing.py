@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -10,25 +11,28 @@ HELD_BACK_S = 0.75  # between two tickers made a second apart at most, more than
 
 
 class Arrival(NamedTuple):
-    """One event: when it came, and when it was made; each by its own clock, which need not agree."""
+    """One event: when it came, and when its publisher made it; each by its own clock, which need not agree."""
 
     came_s: float
     made_s: float
+    publisher: str | None = None
 
 
 def judge(arrivals: Sequence[Arrival], listened_s: float) -> tuple[Literal["ok", "wrong"], str]:
     """Say how a stream's events came.
 
     The first event is a last value and as old as it may be, so it does not count. Delays are measured against the
-    quickest event, so that clocks which differ do not matter.
+    quickest event of the same publisher, so that clocks which differ do not matter.
     """
     events = arrivals[1:]
     if not arrivals:
         return "wrong", f"no price in {listened_s:.0f} s: nobody publishes this symbol, or a proxy holds the stream back"
     if not events:
         return "wrong", f"one price in {listened_s:.0f} s and nothing after it, where one comes each second"
-    delays = [event.came_s - event.made_s for event in events]
-    late = [delay - min(delays) for delay in delays]
+    quickest_s: dict[str | None, float] = {}
+    for event in events:
+        quickest_s[event.publisher] = min(event.came_s - event.made_s, quickest_s.get(event.publisher, inf))
+    late = [event.came_s - event.made_s - quickest_s[event.publisher] for event in events]
     pieces = 1 + sum(later.came_s - earlier.came_s > BURST_S for earlier, later in pairwise(events))
     held_back = sum(delay > HELD_BACK_S for delay in late)
     if held_back > len(events) * 0.2:

@@ -9,7 +9,9 @@ from typing import NoReturn
 
 from market_pulse.bounded_http import Connections
 from market_pulse.bus import Bus
+from market_pulse.clock import now_ms
 from market_pulse.health import Check
+from market_pulse.redis_clock import watch_clock
 
 from .answers import OpenAnswers
 from .edge import Edge
@@ -42,6 +44,7 @@ class Gateway:
             share=max(1, settings.max_symbols // SHARE_OF_ROOM),
             listed_at=self.listings.exchanges,
         )
+        self._bus = bus
         self.intake = Intake(bus, self.hub)
         self.histories = Histories(bus)
         self.edge = Edge(settings.trusted_proxies)
@@ -70,11 +73,22 @@ class Gateway:
             "bus": lambda: None if self.intake.connected else "the subscription on the bus does not stand",
         }
 
+    def why_listing_unknown(self) -> str | None:
+        """Say why a symbol that is in no known listing may be listed all the same, or None where nobody lists it."""
+        if not self.listings.known:
+            return "no exchange has said yet what it lists; only featured symbols can be had"
+        if not self.listings.read:
+            return "the listings cannot be read right now"
+        if silent := self.hub.statuses.serving(now_ms()).difference(self.listings.heard_of):
+            return f"not said yet what they list: {', '.join(sorted(silent))}"
+        return None
+
     async def run(self) -> NoReturn:
         """Do all that goes on beside requests, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.intake.run())
             tasks.create_task(self.listings.run())
+            tasks.create_task(watch_clock(self._bus))
             tasks.create_task(self._sweep())
         raise AssertionError("none of these ends by itself")
 
@@ -82,4 +96,5 @@ class Gateway:
         interval_s = min(SWEEP_INTERVAL_S, self.settings.heartbeat_s / 2)
         while True:
             await asyncio.sleep(interval_s)
+            self.hub.listen(hears=self.intake.connected)
             self.hub.sweep()

@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Iterable
 import orjson
 
 from market_pulse import channels
+from market_pulse.bus import Last
 from market_pulse.clock import now_ms
 from market_pulse.codec import CodecError
 from market_pulse.model import Symbol
-from market_pulse.tickers import as_of, read_ticker
+from market_pulse.tickers import Clocks, as_of, read_ticker
 
 from . import sse
 from .flush import FlushClock
@@ -73,6 +74,7 @@ class Hub:
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
+        self._clocks = Clocks()
         self.slow_client_s = slow_client_s
         self._heartbeat_s, self._max_age_s = heartbeat_s, max_age_s
         self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, self._current)
@@ -91,24 +93,28 @@ class Hub:
 
     # From the bus.
 
-    def on_message(self, channel: str, data: bytes, *, live: bool = True) -> None:
-        """Take a message, or, unless `live`, a channel's last one. One that is malformed is counted and skipped."""
+    def on_message(self, channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
+        """Take a message, or, unless `live`, a channel's last one, so old. One that is malformed is counted and skipped."""
         kind, _, name = channel.partition(":")
         try:
             if kind == "ticker":
-                self._take_ticker(Symbol(name), data, live=live)
+                self._take_ticker(Symbol(name), data, live=live, age_ms=age_ms)
             elif kind == "status":
                 self._take_status(name.partition(":")[0], data)  # its copies' last ones have their names behind that
         except CodecError:
             self.stats.bad_messages += 1
 
-    def take_last(self, tickers: Iterable[tuple[Symbol, bytes | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
+    def take_last(self, tickers: Iterable[tuple[Symbol, Last | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         """Take last values. Whatever is older than what is known already is passed over."""
         for channel, data in statuses:
             self.on_message(channel, data, live=False)
         for symbol, last in tickers:
             if last is not None:
-                self.on_message(channels.ticker(symbol), last, live=False)
+                self.on_message(channels.ticker(symbol), last.message, live=False, age_ms=last.age_ms)
+
+    def listen(self, *, hears: bool) -> None:
+        """Note whether the bus is heard at this moment."""
+        self.statuses.listen(self._now_ms(), hears=hears)
 
     def resync(self, reason: str) -> None:
         """Tell every stream that messages may have been missed, and send it all that it wants anew."""
@@ -118,17 +124,17 @@ class Hub:
             group.pending = {RESYNC: self._resync_event, **group.pending, **self._snapshot(group)}
             self._outbox.queue(group)
 
-    def _take_ticker(self, symbol: Symbol, data: bytes, *, live: bool) -> None:
+    def _take_ticker(self, symbol: Symbol, data: bytes, *, live: bool, age_ms: int | None) -> None:
         topic = self.topics.find(symbol)
         if topic is None:
             return  # unsubscribed a moment ago
-        latest = read_ticker(symbol, data, self._now_ms(), live=live, previous=topic.latest)
+        latest = read_ticker(symbol, data, self._now_ms(), self._clocks, live=live, age_ms=age_ms)
         self.stats.ticks += live
         if not latest.supersedes(topic.latest):
             return
         topic.latest = latest
         if live and topic.groups:
-            self._outbox.date(latest.aggregated_time_ms)
+            self._outbox.date(latest.published_ms)
         self._tell(symbol, topic)
         if topic.level == 0:
             topic.live.set()

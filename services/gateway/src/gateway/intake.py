@@ -12,6 +12,8 @@ from market_pulse.subscriber import Subscriber
 
 from .hub import Hub
 
+READ_AGAIN_S = 1.0
+
 log = get_logger()
 
 
@@ -52,8 +54,10 @@ class Intake:
             unread, self._unread = self._unread, set()
             try:
                 await self._read(unread)
-            except BusError as failed:
-                log.debug("last values not read; the next message of each symbol will do", cause=str(failed))
+            except BusError as failed:  # perhaps no aggregator lives, and no other message comes
+                log.debug("last values not read; they are asked for again", cause=str(failed))
+                self._unread |= unread & self._subscribed
+                asyncio.get_running_loop().call_later(READ_AGAIN_S, self._work.set)
 
     def _on_standing(self, channel: str) -> None:
         self._unread.add(Symbol(channel.removeprefix("ticker:")))
@@ -68,5 +72,5 @@ class Intake:
 
     async def _read(self, symbols: set[Symbol], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         names = list(symbols)
-        lasts = await self._bus.last(*map(channels.ticker, names))
+        lasts = await self._bus.last_tickers(*names)
         self._hub.take_last(zip(names, lasts, strict=True), statuses)

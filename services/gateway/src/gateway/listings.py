@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 from rapidfuzz.distance import OSA
@@ -33,6 +33,7 @@ class Listings:
         self._exchanges: dict[Symbol, list[str]] = {}
         self._reading = asyncio.Lock()
         self._read_at = -REFRESH_INTERVAL_S
+        self.read = False  # whether the last attempt to read them succeeded
         self.json = b""
         self.etag = ""
         self._index({})
@@ -41,6 +42,11 @@ class Listings:
     def known(self) -> bool:
         """Whether any exchange has said yet what it lists."""
         return bool(self._by_exchange)
+
+    @property
+    def heard_of(self) -> Collection[str]:
+        """The exchanges that have said what they list."""
+        return self._by_exchange.keys()
 
     def __contains__(self, symbol: Symbol) -> bool:
         return symbol in self._exchanges or symbol in self._featured
@@ -81,7 +87,9 @@ class Listings:
                 return
             try:
                 self._index(await self._bus.listings())
+                self.read = True
             except BusError as failed:
+                self.read = False
                 log.debug("listings not read", cause=str(failed))
             self._read_at = clock()
 

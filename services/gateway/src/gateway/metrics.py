@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from market_pulse.health import PartCollector
 from market_pulse.metrics import Durations
 from market_pulse.model import Quality
+from market_pulse.redis_clock import AHEAD_S
 
 from .gateway import Gateway
 
@@ -113,6 +114,6 @@ def gateway_registry(gateway: Gateway) -> CollectorRegistry:
     """Return the registry of a gateway's own metrics and its process's."""
     registry = CollectorRegistry()
     own = PartCollector(gateway.ready_checks), GatewayCollector(gateway)
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, *own):
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, AHEAD_S, *own):
         registry.register(collector)
     return registry

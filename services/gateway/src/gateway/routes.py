@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from market_pulse.bounded_http import owner_of
+from market_pulse.bus import BusError
 from market_pulse.clock import now_ms
 from market_pulse.model import Resolution, Symbol, parse_symbol, unique
 
@@ -113,6 +114,8 @@ async def ticker(request: Request, symbol: str) -> Response:
         status = 429 if reason == "share" else 503
         raise ProblemError(status, "no_room", detail, retry_after_s=RETRY_AFTER_S, symbol=name, reason=reason)
     known = found[name]
+    if known is None and not _gateway(request).intake.connected:
+        raise BusError("not connected")
     if known is None:
         raise ProblemError(503, "no_price_yet", f"no price of {name} has come yet", retry_after_s=RETRY_AFTER_S)
     return _json(known)
@@ -233,10 +236,10 @@ async def _listed(gateway: Gateway, names: tuple[Symbol, ...]) -> None:
     unlisted = await gateway.listings.unlisted(names)
     if not unlisted:
         return
-    if not gateway.listings.known:
-        detail = "no exchange has said yet what it lists; only featured symbols can be had"
-        raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S)
     suggestions = {symbol: gateway.listings.suggestions(symbol) for symbol in unlisted[:MOST_EXPLAINED]}
+    if unknown := gateway.why_listing_unknown():
+        detail = f"whether {', '.join(unlisted)} can be had is not known: {unknown}"
+        raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S, suggestions=suggestions)
     hint = _hint(suggestions) or "; GET /api/symbols names what is listed"
     raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
 

@@ -11,6 +11,7 @@ from market_pulse.model import FeedStatus, Symbol
 SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
 MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
 
+_REACHED = frozenset({"connected", "degraded"})
 _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked", "down")
 
 
@@ -54,12 +55,28 @@ class ExchangeStatus:
 
 
 class Statuses:
-    """Each exchange's status. `simulated` tells whether any exchange's prices come from the simulator."""
+    """Each exchange's status. `simulated` tells whether any exchange's prices come from the simulator.
+
+    While this process does not hear the bus, no exchange counts as silent: each stays what it was.
+    """
 
     def __init__(self) -> None:
         self.simulated = False
         self._heard: dict[str, dict[str, tuple[FeedStatus, int]]] = {}
+        self._simulated: dict[str, bool] = {}  # as an ingest knows it that has reached the other end
         self._shown: dict[str, object] = {}
+        self._deaf_since_ms: int | None = None
+
+    def listen(self, now_ms: int, *, hears: bool) -> None:
+        """Note whether this process hears the bus now. The time in which it did not is no silence of the exchanges."""
+        if not hears and self._deaf_since_ms is None:
+            self._deaf_since_ms = now_ms
+        elif hears and self._deaf_since_ms is not None:
+            deaf_ms = now_ms - self._deaf_since_ms
+            self._deaf_since_ms = None
+            for copies in self._heard.values():
+                for instance, (status, heard_ms) in copies.items():
+                    copies[instance] = status, min(heard_ms + deaf_ms, now_ms)
 
     def take(self, exchange: str, data: bytes, now_ms: int) -> None:
         """Note a status message that came on an exchange's channel.
@@ -70,6 +87,7 @@ class Statuses:
         status = decode_status(data)
         if status.exchange != exchange:
             raise CodecError("not the channel's exchange")
+        self.listen(now_ms, hears=True)
         copies = self._heard.setdefault(exchange, {})
         for instance, (_, heard_ms) in list(copies.items()):
             if now_ms - heard_ms >= SILENT_AFTER_MS:
@@ -80,11 +98,26 @@ class Statuses:
                 raise CodecError(f"more than {MOST_COPIES} copies")
             del copies[stopped]  # one that has said its last word yields to one that lives
         copies[status.instance] = status, now_ms
-        self.simulated = any(one.simulated for copies in self._heard.values() for one, _ in copies.values())
+        reached = [one.simulated for one, _ in copies.values() if one.state in _REACHED]
+        if reached:  # an ingest on its way to the other end does not know yet who that is
+            self._simulated[exchange] = any(reached)
+            self.simulated = any(self._simulated.values())
 
     def current(self, now_ms: int) -> dict[str, ExchangeStatus]:
         """Return each exchange's status; one not heard from for SILENT_AFTER_MS is down."""
-        return {exchange: _of(copies.values(), now_ms) for exchange, copies in sorted(self._heard.items())}
+        return {exchange: self._of(exchange, now_ms) for exchange in sorted(self._heard)}
+
+    def serving(self, now_ms: int) -> set[str]:
+        """Return the exchanges whose ingests live and are not refused by the exchange."""
+        return {name for name, one in self.current(now_ms).items() if one.copies and one.feed.state != "blocked"}
+
+    def _of(self, exchange: str, now_ms: int) -> ExchangeStatus:
+        status = _of(self._heard[exchange].values(), now_ms if self._deaf_since_ms is None else self._deaf_since_ms)
+        feed = replace(status.feed, simulated=self._simulated.get(exchange, status.feed.simulated))
+        if self._deaf_since_ms is not None:
+            deaf_s = (now_ms - self._deaf_since_ms) // 1000
+            feed = replace(feed, reason=f"as of {deaf_s} s ago: this gateway does not hear the bus")
+        return replace(status, feed=feed)
 
     def without_room(self, now_ms: int) -> tuple[dict[Symbol, tuple[str, ...]], frozenset[str]]:
         """Return which exchanges turn which symbols away, and the exchanges that turn away more than they name."""
@@ -104,7 +137,8 @@ class Statuses:
         for exchange, status in self.current(now_ms).items():
             silent = self._is_silent(exchange, now_ms)
             told = [(copy.instance, copy.state, copy.reason) for copy in status.copies[1:]]
-            shown = (status.feed.state, silent or status.feed.reason, status.feed.simulated, told)
+            deaf = self._deaf_since_ms is not None
+            shown = (status.feed.state, deaf, deaf or silent or status.feed.reason, status.feed.simulated, told)
             if self._shown.get(exchange) != shown:
                 self._shown[exchange] = shown
                 news.append(status)

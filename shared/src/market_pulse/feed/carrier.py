@@ -12,6 +12,7 @@ from market_pulse.metrics import LINGERING_SYMBOLS, TURNED_AWAY_SYMBOLS
 from market_pulse.model import Symbol
 
 from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
+from .asked import Asked
 from .demand import Demand, Lots
 from .errors import FeedError, FeedLost, FeedRefused
 from .rest import RestClient
@@ -21,6 +22,10 @@ from .settings import IngestSettings
 DEMAND_INTERVAL_S = 1.0
 FIRST_LISTING_LIMIT_S = 5.0
 REPUBLISH_LISTING_S = 10.0  # so that a Redis that lost its memory knows the listing again soon
+LISTING_DOUBT_S = 600.0
+"""A listing that has lost more than half of its symbols is believed when it has said so for as long."""
+FIRST_LISTING_DOUBT_S = 60.0  # without any listing only the featured symbols are carried, so one that starts doubts less long
+LARGE_LISTING = 20  # symbols; of a smaller one half may go at once
 FIRST_DATA_S = 5.0
 RETRY_REST_S = 10.0  # after a timeout or a failure of the exchange
 
@@ -50,7 +55,9 @@ class Carrier:
         self._release = release
         lots = Lots.of(settings.redis_url.get_secret_value())
         self._demand = Demand(settings.symbols, min(settings.max_symbols, capacity), settings.symbol_grace_s, lots.draw)
+        self._asked = Asked()
         self._listing: dict[Symbol, Listed] | None = None
+        self._listing_doubted_since_s: float | None = None
         self._listing_is_news = False
         self._listing_tried = asyncio.Event()
         self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
@@ -83,6 +90,8 @@ class Carrier:
                 listing = {listed.symbol: listed for listed in await self._rest.listing()}
                 if not listing:
                     raise FeedError("the listing is empty")
+                if doubt := self._why_doubtful(listing, await self._published_size()):
+                    raise FeedError(doubt)
             except FeedError as failed:
                 failures += 1
                 delay_s = backoff_s(failures, base_s=2.0)
@@ -97,6 +106,30 @@ class Carrier:
                 await self._publish_listing_once()
             self._listing_tried.set()
             await asyncio.sleep(delay_s)
+
+    async def _published_size(self) -> int:
+        """Return how many symbols are in the listing that another copy or an earlier run published, as far as that is known."""
+        try:
+            return await self._bus.listing_size(self._adapter.exchange)
+        except BusError:
+            return 0
+
+    def _why_doubtful(self, listing: dict[Symbol, Listed], published: int) -> str | None:
+        """Say why a listing is not believed yet: an exchange in trouble may leave out most of what it trades."""
+        if self._listing is None:
+            known, left, doubt_s = published, len(listing), FIRST_LISTING_DOUBT_S
+        else:
+            known, left, doubt_s = len(self._listing), sum(symbol in listing for symbol in self._listing), LISTING_DOUBT_S
+        if known < LARGE_LISTING or 2 * left >= known:
+            self._listing_doubted_since_s = None
+            return None
+        now_s = asyncio.get_running_loop().time()
+        if self._listing_doubted_since_s is None:
+            self._listing_doubted_since_s = now_s
+        if now_s - self._listing_doubted_since_s >= doubt_s:
+            self._listing_doubted_since_s = None
+            return None
+        return f"only {left} of {known} symbols are in the listing; the one before holds until this has lasted"
 
     def _take_listing(self, listing: dict[Symbol, Listed]) -> None:
         missing = [symbol for symbol in self._settings.symbols if symbol not in listing]
@@ -129,11 +162,11 @@ class Carrier:
 
     async def _follow_demand_once(self) -> None:
         try:
-            subscribed = await self._bus.demanded()
+            answer = await self._bus.demanded()
         except BusError:
-            subscribed = None  # not known: let nothing go because Redis is away
+            answer = None
         now_s = asyncio.get_running_loop().time()
-        carried = self._demand.update(now_s, subscribed, self._listing)
+        carried = self._demand.update(now_s, self._asked.believe(now_s, answer), self._listing)
         self._tell_turned_away(self._demand.turned_away)
         LINGERING_SYMBOLS.labels(self._adapter.exchange).set(self._demand.lingering)
         natives = {listed.native: listed for listed in map(self._listed, carried)}

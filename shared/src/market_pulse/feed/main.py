@@ -10,6 +10,7 @@ from market_pulse.health import serve_health
 from market_pulse.lifecycle import run, run_until_stopped
 from market_pulse.logs import configure_logs, get_logger
 from market_pulse.model import FeedStatus, Symbol
+from market_pulse.redis_clock import watch_clock
 from market_pulse.settings import load_settings
 
 from .adapter import Adapter
@@ -75,6 +76,7 @@ async def serve(adapter: Adapter, settings: IngestSettings) -> None:
             carrier.run(),
             outbox.run(),
             reporter.run(),
+            watch_clock(bus),
             serve_health(
                 settings.health_host,
                 settings.health_port,

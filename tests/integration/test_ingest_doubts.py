@@ -1,0 +1,155 @@
+"""What an ingest does with answers that are too bad to be true: of its exchange's listing, and of who asks for what."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import structlog
+from pydantic import SecretStr
+from structlog.typing import EventDict
+
+from ingest_okx.adapter import ADAPTER as OKX
+from market_pulse import channels
+from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.feed import carrier
+from market_pulse.feed.adapter import Listed
+from market_pulse.feed.asked import SETTLE_S
+from market_pulse.feed.carrier import Carrier
+from market_pulse.feed.rest import RestClient
+from market_pulse.feed.runner import Feed
+from market_pulse.feed.settings import IngestSettings
+from market_pulse.model import Symbol, Tick
+from simulator.app import serving
+from simulator.settings import Settings
+from support.listening import listening
+from support.redis_server import RedisServer
+from support.waiting import until
+
+BTC, XRP = Symbol("BTC-USDT"), Symbol("XRP-USDT")
+
+
+class Rest(RestClient):
+    """An exchange that lists no more than so many of its markets, where it is told so."""
+
+    most: int | None = None
+
+    async def listing(self) -> list[Listed]:
+        return (await super().listing())[: self.most]
+
+
+@dataclass
+class Ingest:
+    """A running ingest of OKX: its ticks, what it let go, and its exchange's REST side."""
+
+    bus: Bus
+    rest: Rest
+    ticks: list[Tick] = field(default_factory=list)
+    released: list[Symbol] = field(default_factory=list)
+
+    def ticks_of(self, symbol: Symbol) -> int:
+        return sum(tick.symbol == symbol for tick in self.ticks)
+
+    async def goes_on(self, symbol: Symbol, more: int = 3) -> None:
+        before = self.ticks_of(symbol)
+        await until(lambda: self.ticks_of(symbol) >= before + more)
+
+
+@contextlib.asynccontextmanager
+async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[Ingest]:
+    """Run one that lets go of what nobody wants at once."""
+    async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus:
+        url = f"http://{simulator.host}:{simulator.port}"
+        async with Rest(OKX, url) as rest:
+            rest.most = most
+            running = Ingest(bus, rest)
+
+            async def release(symbol: Symbol) -> None:
+                running.released.append(symbol)
+
+            settings = IngestSettings(
+                redis_url=SecretStr(server.url), symbols=(BTC,), symbol_grace_s=0.0, listing_refresh_s=0.2
+            )
+            feed = Feed(
+                OKX, (url.replace("http", "ws") + OKX.ws_path,), running.ticks.append, blocked_retry_s=300, max_age_s=None
+            )
+            task = asyncio.create_task(Carrier(OKX, settings, bus, rest, feed, release).run())
+            try:
+                await until(lambda: running.ticks_of(BTC))
+                yield running
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+def refusals(logs: list[EventDict]) -> list[str]:
+    return [str(one["cause"]) for one in logs if one["event"] == "listing not had"]
+
+
+@pytest.mark.parametrize("left", [0, 3])
+async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """An exchange in trouble answers so; nothing is let go for it, and nobody is told that there is no such symbol."""
+    with structlog.testing.capture_logs() as logs:
+        async with ingest(server) as running, listening(running.bus, channels.ticker(XRP)):
+            await running.goes_on(XRP)
+            listed = (await running.bus.listings())["okx"]
+            running.rest.most = left
+            await until(lambda: len(refusals(logs)) >= 2)
+            assert f"{left} of {len(listed)}" in refusals(logs)[0] or "empty" in refusals(logs)[0]
+            await running.goes_on(XRP)
+            assert (await running.bus.listings())["okx"] == listed
+            assert running.released == []
+            if left:
+                monkeypatch.setattr(carrier, "LISTING_DOUBT_S", 0.0)  # it has lasted for long enough
+                await until(lambda: XRP in running.released)
+                await until(lambda: lists(running.bus, left))
+                running.rest.most = None
+                await until(lambda: lists(running.bus, len(listed)))
+
+
+async def test_an_ingest_that_starts_in_such_a_moment_asks_those_before_it(server: RedisServer) -> None:
+    """Its first answer has three symbols of many: the listing that is known already stays, and so does who else carries them."""
+    before = {Symbol(f"COIN{number}-USDT") for number in range(30)} | {BTC, XRP}
+    async with open_bus(server.url) as bus:
+        await bus.publish_listing("okx", before)
+        with structlog.testing.capture_logs() as logs:
+            async with ingest(server, most=3) as running:
+                await until(lambda: len(refusals(logs)) >= 2)
+                assert "3 of 32" in refusals(logs)[0]
+                assert (await bus.listings())["okx"] == before
+                running.rest.most = None
+                await until(lambda: has_more(bus, before))
+
+
+async def has_more(bus: Bus, than: set[Symbol]) -> bool:
+    return (await bus.listings())["okx"] != than
+
+
+async def lists(bus: Bus, count: int) -> bool:
+    return len((await bus.listings())["okx"]) == count
+
+
+async def test_a_redis_that_lost_its_memory_is_no_word_that_nobody_asks(server: RedisServer) -> None:
+    """Those who asked come back one after another, some seconds after this ingest. Nothing is let go meanwhile."""
+    async with ingest(server) as running:
+        async with listening(running.bus, channels.ticker(XRP)):
+            await running.goes_on(XRP)
+        await server.kill()
+        await server.start()
+        await until(lambda: answers_demand(running.bus))
+        await running.goes_on(XRP)
+        await asyncio.sleep(2.5)  # longer than one look at the demand takes
+        async with listening(running.bus, channels.ticker(XRP)):
+            await running.goes_on(XRP)
+            assert running.released == []
+        await until(lambda: running.released == [XRP], SETTLE_S + 20)
+
+
+async def answers_demand(bus: Bus) -> bool:
+    try:
+        return await bus.demanded() is not None
+    except BusError:
+        return False
