@@ -20,6 +20,7 @@ REPEATS = 5
 HIDDEN = "***"
 SHORTEST_SECRET = 6
 """A shorter secret is hidden where a URL shows that it is one: anywhere else it may well be an ordinary word."""
+MAY_STAND_IN_URLS = "!$&'()*+,;=:"
 _IN_URL = re.compile(r"://[^\s'\"<>]*@")
 _IN_QUERY = re.compile(r"(?i)([?&](?:[a-z_]*(?:key|token|secret|password|passwd|signature))=)[^&\s'\"#]+")
 _hidden: set[str] = set()
@@ -66,7 +67,8 @@ def hide(*secrets: str) -> None:
     """Keep these texts out of all that this process logs from now on, also as URLs, bytes and quoted texts spell them."""
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
-            spellings = (secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1], repr(secret.encode())[2:-1])
+            urls = (quote(secret, safe=safe) for safe in ("", "/", MAY_STAND_IN_URLS))
+            spellings = (secret, *urls, repr(secret)[1:-1], repr(secret.encode())[2:-1])
             _hidden.update(spellings)
             _hidden.update(spelling.replace("'", "\\'") for spelling in spellings)
 
