@@ -79,10 +79,10 @@ def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
         feed = {"WS_URL": f"ws://127.0.0.1:{port}", "REST_URL": f"http://127.0.0.1:{port}"}
     parts += [_module(ingest, HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for ingest in INGESTS]
     parts.append(_module("aggregator", HEALTH_PORT=str(ports.take(HEALTH_PORT))))
+    parts.append(_module("gateway", PORT=str(page_port)))
     # No proxy stands before this gateway: none needs time to notice that it stops.
     drain_s = environment.get("DRAIN_S") or "0.5"
-    parts.append(_module("gateway", PORT=str(page_port), DRAIN_S=drain_s))
-    return Plan(tuple(parts), page_port, redis_port, {**environment, "REDIS_URL": redis_url})
+    return Plan(tuple(parts), page_port, redis_port, {**environment, "REDIS_URL": redis_url, "DRAIN_S": drain_s})
 
 
 def _module(name: str, **environment: str) -> Part:
@@ -111,8 +111,8 @@ def _redis_server() -> str:
 
 
 def _number(variable: str, value: str) -> int:
-    if not value.isdigit() or not 0 < int(value) < 65536:
-        raise CannotRunError(f"{variable}: {value!r} is not a port")
+    if not (value.isascii() and value.isdecimal() and len(value) <= 5 and 0 < int(value) < 65536):
+        raise CannotRunError(f"{variable}: {value[:40]!r} is not a port, a number from 1 to 65535")
     return int(value)
 
 

@@ -33,7 +33,7 @@ def main() -> int:
     try:
         planned = plan(_environment(), demo=demo)
     except CannotRunError as reason:
-        print(reason, file=sys.stderr)
+        print(f"configuration: {reason}", file=sys.stderr)
         return EXIT_BAD_CONFIGURATION
     _append_to_output()
     stop = threading.Event()
@@ -83,7 +83,10 @@ def _watch(
 
 def _environment() -> dict[str, str]:
     """Return the environment with what .env adds to it, and readable logs on a terminal."""
-    added = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    try:
+        added = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except (OSError, UnicodeDecodeError) as failed:
+        raise CannotRunError(f".env cannot be read: {getattr(failed, 'strerror', None) or 'no text in UTF-8'}") from failed
     log_format = {"LOG_FORMAT": "console"} if sys.stdout.isatty() else {}
     return {**log_format, **added, **os.environ}
 
@@ -96,8 +99,9 @@ def _append_to_output() -> None:
 
 
 def _is_ready(port: int) -> bool:
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy in the environment is for elsewhere
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
+        with straight.open(f"http://127.0.0.1:{port}/readyz", timeout=1):
             return True
     except (urllib.error.URLError, OSError):
         return False

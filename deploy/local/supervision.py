@@ -16,7 +16,7 @@ from .parts import Part
 
 TETHER = Path(__file__).with_name("tether.py")
 EXIT_BAD_CONFIGURATION = 78  # a part that refuses its environment; the only exit that starting again cannot help
-STOP_WITHIN_S = 8  # per part, then SIGKILL
+STOP_WITHIN_S = 15  # per part, then SIGKILL; as in the files for containers
 
 PROGRAM = """
 [program:{name}]

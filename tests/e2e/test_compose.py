@@ -109,6 +109,16 @@ class TestCompose:
             assert host["Memory"] > 0, service
             assert host["PidsLimit"] > 0, service
 
+    def test_nothing_is_left_behind(self, demo: Deployment) -> None:
+        """`down` removes containers, and of volumes, with `--volumes`, those that the file names; any other would stay for ever."""
+        containers = demo.compose("ps", "--all", "--quiet").split()
+        known = json.loads(
+            subprocess.run(["docker", "inspect", *containers], capture_output=True, check=True, timeout=30).stdout
+        )
+        volumes = {mount["Name"] for container in known for mount in container["Mounts"] if mount["Type"] == "volume"}
+        assert len(known) > len(SETTINGS)
+        assert {volume for volume in volumes if not volume.startswith(f"{demo.project}_")} == set()
+
     def test_only_ingests_get_out(self, demo: Deployment) -> None:
         """Whatever else is on a network that is not inside is there to be reached from this machine, and has no address to go out by."""
         networks = json.loads(demo.compose("config", "--format", "json"))["networks"]

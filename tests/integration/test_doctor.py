@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
-from cli.doctor import examine
+from cli.doctor import _readiness, examine
 from cli.output import Output
 from market_pulse.bus import open_bus
 from market_pulse.model import Symbol
@@ -133,3 +135,50 @@ async def examined(
     await examine(url, redis_url, BTC, Output(json=True), bus_named=bus_named, ask_exchanges=False)
     found = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     return {finding["check"]: (finding["result"], finding["saw"]) for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "DNS does not know"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS does not answer about"),
+        (TimeoutError(), "DNS does not answer"),
+    ],
+)
+async def test_a_dns_that_does_not_answer_has_not_said_no(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+    await examine("http://127.0.0.1:1", NO_BUS, BTC, Output(json=True), bus_named=False, ask_exchanges=True)
+    found = [orjson.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert [one["saw"].startswith(said) for one in found if one["check"] == "okx"] == [True]
+
+
+async def test_a_bus_that_nobody_named_but_that_refuses_is_there(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """It is no bus of nobody's: only where nobody listens there is none."""
+    port = free_port()
+    async with redis_server(port, "--requirepass", "word", url=f"redis://:word@127.0.0.1:{port}"), other_server() as url:
+        found = await examined(url, f"redis://127.0.0.1:{port}", capsysbinary, bus_named=False)
+    assert found["bus"][0] == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [(True, "no exchange delivers: there can be no price"), (False, "not known: the gateway does not hear the bus")],
+)
+async def test_a_gateway_that_hears_no_bus_cannot_say_how_exchanges_are(
+    heard: bool, said: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    gateway = {"time": 0, "instance": "g", "streams": 0, "symbols": [], "busConnected": heard, "resyncs": 0}
+    async with other_server(orjson.dumps({"exchanges": {}, "gateway": gateway})) as url:
+        found = await examined(url, NO_BUS, capsysbinary)
+    assert found["feeds"] == ("wrong", said)
+
+
+@pytest.mark.parametrize(("status", "said"), [(503, "not ready: "), (429, "whether it is ready is not known: HTTP 429")])
+def test_only_a_gateway_says_that_it_is_not_ready(status: int, said: str) -> None:
+    request = httpx.Request("GET", "http://gateway/readyz")
+    assert said in _readiness("http://gateway", httpx.Response(status, text="wait", request=request), 1)[1]

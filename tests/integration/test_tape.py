@@ -13,6 +13,7 @@ import structlog
 from cli.output import Output
 from cli.tape import FORMAT, VERSION, RecordingError, record, replay
 from market_pulse.bus import open_bus
+from market_pulse.model import Symbol
 from support.redis_server import redis_server
 from support.waiting import PATIENCE_S, until
 
@@ -94,3 +95,28 @@ async def test_a_last_line_that_was_cut_off_is_passed_over(tmp_path: Path, capsy
         tape.write_bytes(tape.read_bytes() + b"\n")
         with pytest.raises(RecordingError, match="line 4"):
             await replay(server.url, tape, 1000, Output(json=True))
+
+
+async def test_a_listing_that_is_published_later_is_recorded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ingest that was away when the recording began may come back, and a silent Redis does not end the recording."""
+    monkeypatch.setattr("cli.tape.LISTINGS_AGAIN_S", 0.0)
+    tape = tmp_path / "tape.jsonl"
+    async with redis_server() as server, open_bus(server.url) as bus:
+        await bus.publish_listing("okx", [Symbol("BTC-USDT")])
+        recording = asyncio.create_task(record(server.url, tape, Output(json=True), 0))
+        await until(bus.client.pubsub_numpat)
+        await bus.publish_listing("bybit", [Symbol("ETH-USDT")])
+
+        async def is_written() -> bool:
+            await bus.publish_status(STATUS)
+            return tape.stat().st_size > 0
+
+        await until(is_written)
+        recording.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await recording
+    lines = [orjson.loads(line) for line in tape.read_bytes().splitlines()]
+    assert [(line["listing"], line["symbols"]) for line in lines if "listing" in line] == [
+        ("okx", ["BTC-USDT"]),
+        ("bybit", ["ETH-USDT"]),
+    ]

@@ -17,11 +17,12 @@ from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptErr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from . import channels
+from .addresses import read_redis_url
 from .clock import now_ms
 from .codec import CodecError, decode_point, encode_points, encode_status, encode_tick, encode_ticker_around_seq
 from .connections import tell_losses
 from .model import FeedStatus, Point, Resolution, Symbol, Tick, Ticker, parse_symbol
-from .sentinel import SCHEME, follow_master, is_astray, master_client
+from .sentinel import follow_master, is_astray, master_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,18 +89,25 @@ def connect(redis_url: str) -> "redis.Redis":
     """Return a client for a Redis URL; connects when first used.
 
     Args:
-        redis_url: `redis://`, `rediss://`, `unix://`, or `redis+sentinel://[user:password@]host:port[,host:port...]/name[/db]`.
+        redis_url: as `addresses.read_redis_url` takes it. The library by itself would take any of its many options after a ?.
 
     Raises:
-        ValueError: the URL is none of these.
+        ValueError: the URL is none of those.
     """
+    address = read_redis_url(redis_url)
     retry = Retry(NoBackoff(), 1)  # once, because a pooled connection may have died since; beyond that the caller decides
     options = _OPTIONS | {"retry": retry}
-    if redis_url.startswith(SCHEME):
-        return master_client(redis_url, options)
-    if redis_url.startswith("unix://"):
+    if address.service is not None:
+        return master_client(address, options)
+    kind: Any = redis.Connection if address.tls is None else redis.SSLConnection
+    if address.path is not None:
+        kind = redis.UnixDomainSocketConnection
         del options["socket_keepalive"]  # there is no network to keep anything alive on
-    client = redis.Redis.from_url(redis_url, **options)
+        options["path"] = address.path
+    else:
+        [(options["host"], options["port"])] = address.nodes
+    options |= {"db": address.db, "username": address.username, "password": address.password} | (address.tls or {})
+    client = redis.Redis.from_pool(redis.ConnectionPool(kind, **options))
     tell_losses(client)
     return client
 

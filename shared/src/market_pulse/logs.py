@@ -1,11 +1,14 @@
-"""Structured logs: one JSON object a line, or readable lines on a terminal."""
+"""Structured logs: one JSON object a line, or readable lines on a terminal; and no secret in any of them."""
 
 import logging
+import re
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 import structlog
 
@@ -13,6 +16,14 @@ LogFormat = Literal["json", "console", "auto"]
 
 REPEAT_INTERVAL_S = 30.0
 REPEATS = 5
+
+HIDDEN = "***"
+SHORTEST_SECRET = 6
+"""A shorter secret is hidden where a URL shows that it is one: anywhere else it may well be an ordinary word."""
+MAY_STAND_IN_URLS = "!$&'()*+,;=:"
+_IN_URL = re.compile(r"://[^\s'\"<>]*@")
+_IN_QUERY = re.compile(r"(?i)([?&](?:[a-z_]*(?:key|token|secret|password|passwd|signature))=)[^&\s'\"#]+")
+_hidden: set[str] = set()
 
 
 @dataclass(slots=True)
@@ -52,13 +63,70 @@ class RepeatLimit:
         raise structlog.DropEvent
 
 
-def configure_logs(service: str, level: str, log_format: LogFormat) -> None:
+def hide(*secrets: str) -> None:
+    """Keep these texts out of all that this process logs from now on, also as URLs, bytes and quoted texts spell them."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            urls = (quote(secret, safe=safe) for safe in ("", "/", MAY_STAND_IN_URLS))
+            spellings = (secret, *urls, repr(secret)[1:-1], repr(secret.encode())[2:-1])
+            _hidden.update(spellings)
+            _hidden.update(spelling.replace("'", "\\'") for spelling in spellings)
+
+
+def scrub(text: str) -> str:
+    """Return a text without what `hide` was told, and without the user and the password of any URL in it."""
+    for secret in sorted(_hidden, key=len, reverse=True):  # the longest first: one may be a part of another
+        text = text.replace(secret, HIDDEN)
+    return _IN_QUERY.sub(rf"\1{HIDDEN}", _IN_URL.sub(f"://{HIDDEN}@", text))
+
+
+def _without_secrets(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {name: _without_secrets(content) for name, content in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_without_secrets(content) for content in value]
+    return scrub(value if isinstance(value, str) else repr(value))
+
+
+def _scrub_line(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: value if name in {"ts", "level", "service"} else _without_secrets(value) for name, value in line.items()}
+
+
+def log_uncaught() -> None:
+    """From now on log what nobody catches, without secrets as any line. Python itself would print it as it is."""
+
+    def at_the_end(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, traceback)
+            return
+        logging.getLogger("market_pulse").error("ended by an error", exc_info=(kind, error, traceback))
+
+    def in_a_thread(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is not None and not issubclass(failed.exc_type, SystemExit):
+            facts = (failed.exc_type, failed.exc_value, failed.exc_traceback)
+            logging.getLogger("market_pulse").error("a thread was ended by an error", exc_info=facts)
+
+    def of_nobody(failed: "sys.UnraisableHookArgs") -> None:
+        if failed.exc_value is not None:
+            facts = (failed.exc_type, failed.exc_value, failed.exc_traceback)
+            logging.getLogger("market_pulse").error("an error that nobody can catch", exc_info=facts)
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = at_the_end, in_a_thread, of_nobody
+
+
+def configure_logs(service: str, level: str, log_format: LogFormat, *, uncaught: bool = True) -> None:
     """Send this process's logs, structlog's and the standard library's alike, to standard output.
+
+    Tracebacks name files, lines and functions, and never show a variable: one may hold a key or a password.
 
     Args:
         service: the name that each line carries.
         level: debug, info, warning or error.
         log_format: `auto` is readable lines on a terminal and JSON lines elsewhere.
+        uncaught: whether to log what nobody catches, too.
     """
     console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -78,21 +146,30 @@ def configure_logs(service: str, level: str, log_format: LogFormat) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), timestamp_key="ts")]
-        if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    )
+    # Both libraries' own defaults show the variables of each frame: structlog's in JSON, rich's on a terminal.
+    tracebacks: structlog.typing.Processor
+    renderer: structlog.typing.Processor
+    if console:
+        tracebacks = structlog.processors.format_exc_info
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
+        )
+    else:
+        as_facts = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        tracebacks, renderer = structlog.processors.ExceptionRenderer(as_facts), structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, tracebacks, _scrub_line, renderer],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.raiseExceptions = False  # of a line that cannot be written it would print the arguments, whatever they are
+    if uncaught:
+        log_uncaught()
     for chatty in ("httpx", "httpcore", "websockets", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()

@@ -7,7 +7,6 @@ than the one they name is not used again.
 
 import asyncio
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -15,48 +14,37 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnec
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from .addresses import RedisAddress
 from .connections import tell_losses
 from .logs import get_logger
 
-SCHEME = "redis+sentinel://"
 ASK_INTERVAL_S = 1.0
 ASK_LIMIT_S = 0.5  # for each Sentinel in turn, so that a frozen one does not keep the others from being asked
 
 log = get_logger()
 
 
-def master_client(url: str, options: dict[str, Any]) -> Redis:
+def master_client(address: RedisAddress, options: dict[str, Any]) -> Redis:
     """Return a client of the master that the Sentinels name; connects when first used.
 
     Args:
-        url: `redis+sentinel://[user:password@]host:port[,host:port...]/name[/db][?sentinel_password=...]`.
+        address: where the Sentinels are, and what they call the master.
         options: of each connection, as redis-py names them.
-
-    Raises:
-        ValueError: the URL is not of that form.
     """
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = credentials.partition(":")
-    service, _, db = parts.path.strip("/").partition("/")
-    nodes = [(host, int(port or 26379)) for host, _, port in (node.rpartition(":") for node in hosts.split(","))]
-    if not service or not all(host for host, _ in nodes):
-        raise ValueError("redis+sentinel:// needs host:port[,host:port...]/service[/db]")
-    query = dict(parse_qsl(parts.query))
     asking = options | {
         "socket_timeout": ASK_LIMIT_S,
         "socket_connect_timeout": ASK_LIMIT_S,
         "retry": Retry(NoBackoff(), 0),  # the next Sentinel is asked instead
-        "password": query.get("sentinel_password"),
+        "password": address.sentinel_password,
     }
-    sentinel: Any = Sentinel(nodes, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    sentinel: Any = Sentinel(address.nodes, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(
-        service,
+        address.service,
         connection_pool_class=_MasterPool,
         connection_class=_MasterConnection,
-        db=int(db or 0),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
+        db=address.db,
+        username=address.username,
+        password=address.password,
         **options,
     )
     for one in (client, *sentinel.sentinels):

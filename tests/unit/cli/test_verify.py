@@ -81,7 +81,7 @@ def test_a_source_says_what_its_exchange_said() -> None:
 
 
 def test_numbers_go_up_and_what_was_not_seen_is_counted() -> None:
-    verdict = heard(TICKER, replace(TICKER, seq=8), replace(TICKER, seq=11)).verdict
+    verdict = heard(TICK, TICKER, replace(TICKER, seq=8), replace(TICKER, seq=11)).verdict
     assert (verdict.missed, verdict.wrong, verdict.well) == (2, [], True)
     (problem,) = heard(TICKER, TICKER).verdict.wrong
     assert problem == "BTC-USDT 7: number 7 after 7"
@@ -95,6 +95,7 @@ def test_after_a_gap_nothing_is_expected_of_what_came_before() -> None:
 def test_nothing_checked_is_not_well() -> None:
     assert not heard().verdict.well
     assert not heard(TICK).verdict.well
+    assert not heard(TICKER).verdict.well, "its sources were held against nothing"
     assert not heard(replace(TICKER, quality="down", price=None)).verdict.well
 
 

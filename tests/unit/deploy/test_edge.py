@@ -25,3 +25,11 @@ def test_who_hangs_is_cut_in_time() -> None:
 def test_little_is_kept_for_who_reads_slowly(path: str) -> None:
     """The kernel's part of it, which the edge's own configuration cannot name."""
     assert yaml.safe_load((ROOT / path).read_text())["services"]["edge"]["sysctls"] == {"net.ipv4.tcp_notsent_lowat": 16384}
+
+
+@pytest.mark.parametrize("path", ["haproxy.cfg", "bus-port.cfg"])
+def test_a_dns_that_is_silent_takes_nobody_away(path: str) -> None:
+    """HAProxy by itself forgets a server whose name it could not ask about for 30 seconds."""
+    [section] = re.findall(r"^resolvers .*\n((?:  .*\n)+)", (ROOT / "deploy/edge" / path).read_text(), re.MULTILINE)
+    held = dict(re.findall(r"^  hold (\w+) (\S+)$", section, re.MULTILINE))
+    assert {held.get(no_answer) for no_answer in ("timeout", "refused", "other")} == {"24h"}

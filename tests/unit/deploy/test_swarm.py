@@ -59,6 +59,11 @@ def test_the_edge_sees_each_gateway_and_each_client() -> None:
     assert STACK["edge"]["deploy"]["mode"] == "global"
 
 
+def test_the_page_s_port_is_chosen_as_elsewhere() -> None:
+    [port] = yaml.safe_load((SWARM / "stack.yml").read_text())["services"]["edge"]["ports"]
+    assert port["published"] == "${PORT:-8080}"
+
+
 def test_every_setting_reaches_the_edge() -> None:
     """But for HTTPS, which is the business of what stands before the edges."""
     read = set(re.findall(r"\$\{(EDGE_\w+)", (ROOT / "deploy/edge/haproxy.cfg").read_text()))

@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from market_pulse.logs import REPEAT_INTERVAL_S, REPEATS, RepeatLimit
+from market_pulse.logs import REPEAT_INTERVAL_S, REPEATS, RepeatLimit, hide, scrub
 
 
 class World:
@@ -56,3 +56,22 @@ def test_errors_and_what_was_asked_for_always_go_through(level: str) -> None:
     world = World()
     world.say("it broke", level=level, times=100)
     assert len(world.passed) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at redis://user:word@h:1/0, twice: http://word@p", "at redis://***@h:1/0, twice: http://***@p"),
+        ("redis://:w/o@r?d@h", "redis://***@h"),
+        ("GET /api/realtime?symbols=BTC&api_key=abc&x=1", "GET /api/realtime?symbols=BTC&api_key=***&x=1"),
+        ("wss://h/ws?token=abc'", "wss://h/ws?token=***'"),
+        ("with it's/secret in it, and it's%2Fsecret", "with *** in it, and ***"),
+        ("as b\"it's/secret\" and 'it\\\\'s/secret'".replace("\\\\", "\\"), "as b\"***\" and '***'"),
+        ("nothing secret: https://h/path?symbols=BTC a@b", "nothing secret: https://h/path?symbols=BTC a@b"),
+    ],
+)
+def test_what_is_secret_is_not_shown(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("market_pulse.logs._hidden", set())
+    hide("it's/secret", "short")
+    assert scrub(text) == shown
+    assert scrub("a short text") == "a short text"

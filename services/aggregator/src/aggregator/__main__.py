@@ -1,6 +1,6 @@
 from market_pulse.lifecycle import run
 from market_pulse.logs import configure_logs
-from market_pulse.settings import load_settings
+from market_pulse.settings import check_can_listen, load_settings
 
 from .service import serve
 from .settings import AggregatorSettings
@@ -8,6 +8,7 @@ from .settings import AggregatorSettings
 
 def main() -> None:
     settings = load_settings(AggregatorSettings)
+    check_can_listen(settings.health_host, settings.health_port, ("HEALTH_HOST", "HEALTH_PORT"))
     configure_logs("aggregator", settings.log_level, settings.log_format)
     run(serve(settings))
 

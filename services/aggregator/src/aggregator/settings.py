@@ -9,7 +9,7 @@ from market_pulse.settings import BusSettings, HealthSettings
 from .result import Parameters
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
 DEFAULTS = Parameters()
 
 

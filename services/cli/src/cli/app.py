@@ -1,6 +1,6 @@
 """The commands, their options and their exit codes.
 
-0 done, 1 something is wrong, 2 a wrong option, 130 stopped by Ctrl-C, 143 by SIGTERM.
+0 done, 1 something is wrong, 2 a wrong option, 78 a wrong variable, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 import asyncio
@@ -9,17 +9,21 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import typer
+from pydantic import SecretStr
 
+from market_pulse.addresses import read_node, read_url
 from market_pulse.bus import BusError, connect
 from market_pulse.client import UnlistedError
-from market_pulse.logs import configure_logs
+from market_pulse.logs import configure_logs, scrub
 from market_pulse.model import Symbol, parse_symbol
-from market_pulse.settings import BusSettings, load_settings
+from market_pulse.settings import BusSettings, hide_secrets, load_settings
+from market_pulse.way_out import OutwardSettings
 
 from . import bus_tail, doctor, gateway, tape, verify, watch
 from .output import Output
@@ -35,7 +39,28 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Url = Annotated[str, typer.Option("--url", envvar="MARKET_PULSE_URL", help="Where the gateway, or the proxy before it, is.")]
+
+def _gateway_url(given: str) -> str:
+    try:
+        url = read_url(given, "http", "https")
+        read_node(url.hosts, 443)
+        if url.query:
+            raise ValueError("it has no ? in it")
+    except ValueError as wrong:
+        told = f"not the URL of a gateway: {wrong} (--url, or else MARKET_PULSE_URL)"
+        raise typer.BadParameter(told, param_hint="--url") from None
+    hide_secrets(given)
+    load_settings(gateway.Access)  # what is wrong with them is said before anything is tried
+    load_settings(OutwardSettings)
+    return given
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url", envvar="MARKET_PULSE_URL", callback=_gateway_url, help="Where the gateway, or the proxy before it, is."
+    ),
+]
 
 
 def _redis_url(given: str) -> str:
@@ -46,8 +71,9 @@ def _bus_url(given: str) -> str:
     if given:
         try:
             connect(given)  # when it is first used, not yet
-        except ValueError:  # which may quote a piece of the password
-            raise typer.BadParameter("not the URL of a bus; what has a meaning in one is % and its code, / is %2F") from None
+        except ValueError as wrong:
+            raise typer.BadParameter(f"not the URL of a bus: {wrong}") from None
+        hide_secrets(SecretStr(given))
     return given
 
 
@@ -55,7 +81,15 @@ RedisUrl = Annotated[
     str, typer.Option("--redis", callback=_redis_url, help="Where the bus is; else as REDIS_URL says, else on this machine.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for other programs.")]
-Seconds = Annotated[float, typer.Option("--seconds", min=0, help="End after so long; 0: not before Ctrl-C.")]
+
+
+def _finite(given: float) -> float:
+    if not isfinite(given):
+        raise typer.BadParameter("not a number that one can wait for")
+    return given
+
+
+Seconds = Annotated[float, typer.Option("--seconds", min=0, callback=_finite, help="End after so long; 0: not before Ctrl-C.")]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -126,7 +160,9 @@ def replay_command(
     redis_url: Annotated[
         str, typer.Option("--into", callback=_bus_url, help="The bus to publish on: one without ingests of its own.")
     ],
-    speed: Annotated[float, typer.Option("--speed", min=0.01, max=1000, help="2: twice as fast as it was.")] = 1,
+    speed: Annotated[
+        float, typer.Option("--speed", min=0.01, max=1000, callback=_finite, help="2: twice as fast as it was.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Publish a recording again, as if it happened now."""
@@ -152,7 +188,7 @@ def doctor_command(
 
 def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
     """Run a command to its end, or for so long, and end the process with its exit code."""
-    configure_logs("market-pulse", "warning", "console")
+    configure_logs("market-pulse", "warning", "console", uncaught=False)  # the main sees to that
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)  # standard output is the command's own
@@ -176,12 +212,12 @@ def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
     except BrokenPipeError:
         raise
     except httpx.InvalidURL as wrong:
-        raise typer.BadParameter(f"not the URL of a gateway: {wrong}") from wrong
+        raise typer.BadParameter(f"not the URL of a gateway: {scrub(str(wrong))}") from None
     except httpx.HTTPError as failed:
         where = getattr(failed, "_request", None)  # `request` raises where there is none
-        typer.echo(f"market-pulse: {f'{where.url}: ' if where else ''}{str(failed) or type(failed).__name__}", err=True)
+        typer.echo(scrub(f"market-pulse: {f'{where.url}: ' if where else ''}{str(failed) or type(failed).__name__}"), err=True)
         raise typer.Exit(1) from failed
     except (BusError, UnlistedError, OSError) as failed:
-        typer.echo(f"market-pulse: {failed}", err=True)
+        typer.echo(scrub(f"market-pulse: {failed}"), err=True)
         raise typer.Exit(1) from failed
     raise typer.Exit(0 if well else 1)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import monotonic
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,13 +14,15 @@ from httpx_sse import SSEError, aconnect_sse
 from rich.markup import escape
 
 from market_pulse import channels
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.addresses import read_redis_url
+from market_pulse.bus import Bus, BusError, RefusedError, open_bus
 from market_pulse.clock import now_ms
+from market_pulse.logs import scrub
 from market_pulse.model import Symbol
 from market_pulse.subscriber import Subscriber
 
 from . import pacing
-from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_status, message_of
+from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_status, message_of, way_out
 from .output import Output
 
 Result = Literal["ok", "note", "wrong"]
@@ -29,6 +31,8 @@ MAX_SKEW_MS = 1_000
 LISTEN_S = 8.0
 """For so long a stream is timed: a living aggregator repeats a ticker every second."""
 BLOCKED = {403, 451}
+NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+"""What DNS answers of a name that is not there; its other errors are no answers."""
 
 # Each exchange's own clock, which is also the cheapest thing to ask it, and where its stream is.
 EXCHANGES = {
@@ -58,7 +62,8 @@ async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, b
         checks += [_exchange(name, *where) for name, where in EXCHANGES.items()]
     well = True
     for check in asyncio.as_completed(checks):
-        for finding in await check:
+        for seen in await check:
+            finding = replace(seen, saw=scrub(seen.saw))
             well = well and finding.result != "wrong"
             if output.json:
                 output.object(asdict(finding))
@@ -68,7 +73,10 @@ async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, b
 
 
 async def _gateway(url: str) -> Sequence[Finding]:
-    """Look at the gateway's readiness, at what it says of the exchanges, and at its clock."""
+    """Look at the gateway's readiness, at what it says of the exchanges, and at its clock.
+
+    A gateway that does not hear the bus only repeats the exchanges' last states, so nothing is concluded from them.
+    """
     try:
         async with asking(url) as http:
             ready = await http.get("/readyz", params={"verbose": ""})
@@ -77,11 +85,7 @@ async def _gateway(url: str) -> Sequence[Finding]:
             asked_ms = now_ms() - sent_ms
     except (httpx.HTTPError, httpx.InvalidURL) as failed:
         return [Finding("gateway", "wrong", f"{url}: {str(failed) or type(failed).__name__}")]
-    findings = [
-        Finding("gateway", "ok", f"{url} answers in {asked_ms} ms")
-        if ready.is_success
-        else Finding("gateway", "wrong", f"not ready: {ready.text.strip()[:200]}")
-    ]
+    findings = [Finding("gateway", *_readiness(url, ready, asked_ms))]
     skew_ms = status["gateway"]["time"] - sent_ms - asked_ms // 2
     findings.append(_clock("gateway's clock", skew_ms, asked_ms))
     for name, feed in sorted(status["exchanges"].items()):
@@ -92,9 +96,21 @@ async def _gateway(url: str) -> Sequence[Finding]:
         if feed.get("turnedAwayCount"):
             lacking = f"{feed['turnedAwayCount']} symbols find no room (MAX_SYMBOLS)"
             findings.append(Finding(f"room at {name}", "note", lacking))
-    if not any(feed["state"] in DELIVERS for feed in status["exchanges"].values()):
+    if not status["gateway"]["busConnected"]:
+        findings.append(Finding("feeds", "wrong", "not known: the gateway does not hear the bus"))
+    elif not any(feed["state"] in DELIVERS for feed in status["exchanges"].values()):
         findings.append(Finding("feeds", "wrong", "no exchange delivers: there can be no price"))
     return findings
+
+
+def _readiness(url: str, ready: httpx.Response, asked_ms: int) -> tuple[Result, str]:
+    """Read the answer of /readyz. Other than 200 and 503 it is somebody else's, and says nothing of the gateway."""
+    if ready.is_success:
+        return "ok", f"{url} answers in {asked_ms} ms"
+    said = ready.text.strip()[:200]
+    if ready.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return "wrong", f"not ready: {said}"
+    return "wrong", f"{url} answers, but whether it is ready is not known: HTTP {ready.status_code} {said}"
 
 
 async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
@@ -136,7 +152,7 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
 async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Finding]:
     """Look at Redis: whether it answers, what its clock says, and what this user may do."""
     try:
-        where = _place(redis_url)
+        where = read_redis_url(redis_url).place
         async with open_bus(redis_url) as bus:
             await bus.ping()  # connects
             started_s = monotonic()
@@ -148,20 +164,21 @@ async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Findi
             asked_ms = now_ms() - sent_ms
             findings.append(_clock("bus's clock", time_ms - sent_ms - asked_ms // 2, asked_ms))
             findings += [await _right(name, attempt) for name, attempt in _rights(bus, symbol)]
-    except ValueError:  # which may quote a piece of the password
-        saw = "REDIS_URL is no URL of a bus; what has a meaning there is written as % and its code, / as %2F"
-        return [Finding("bus", "wrong", saw)]
+    except ValueError as wrong:
+        return [Finding("bus", "wrong", f"REDIS_URL is no URL of a bus: {wrong}")]
     except BusError as failed:
-        if not is_named:
+        if not is_named and _is_nobody(failed):
             return [Finding("bus", "note", f"none at {where}; --redis or REDIS_URL says where another one is")]
         return [Finding("bus", "wrong", f"{where}: {failed}")]
     return findings
 
 
-def _place(redis_url: str) -> str:
-    """Return where a bus is, without the password that its URL may carry."""
-    parts = urlsplit(redis_url)
-    return parts.hostname or (parts.path if parts.scheme == "unix" else "REDIS_URL")
+def _is_nobody(failed: BusError) -> bool:
+    """Tell whether nobody listens there. A server that refuses or does not answer is one."""
+    cause: BaseException | None = failed
+    while cause is not None and not isinstance(cause, ConnectionRefusedError | FileNotFoundError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def _rights(bus: Bus, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
@@ -182,8 +199,10 @@ async def _subscribe(bus: Bus, channel: str) -> None:
 async def _right(name: str, attempt: Callable[[], Awaitable[Any]]) -> Finding:
     try:
         await attempt()
-    except BusError as refused:
+    except RefusedError as refused:
         return Finding(f"right to {name}", "wrong", str(refused))
+    except BusError as failed:
+        return Finding(f"right to {name}", "wrong", f"not known: {failed}")
     return Finding(f"right to {name}", "ok", "granted")
 
 
@@ -194,10 +213,14 @@ async def _exchange(name: str, clock_url: str, stream_host: str) -> Sequence[Fin
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 await loop.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError) as failed:
-            return [Finding(name, "note", f"DNS does not know {host}: {str(failed) or 'no answer'}")]
+        except TimeoutError:
+            return [Finding(name, "note", f"DNS does not answer, so the address of {host} is not known")]
+        except OSError as failed:
+            unknown = isinstance(failed, socket.gaierror) and failed.errno in NO_SUCH_NAME
+            saw = f"DNS does not know {host}" if unknown else f"DNS does not answer about {host}"
+            return [Finding(name, "note", f"{saw}: {failed.strerror or failed}")]
     try:
-        async with httpx.AsyncClient(timeout=ANSWER_LIMIT_S) as http:
+        async with way_out().http_client(timeout=ANSWER_LIMIT_S) as http:
             sent_ms = now_ms()
             answer = await http.get(clock_url)
             asked_ms = now_ms() - sent_ms

@@ -1,19 +1,23 @@
 """A gateway, over HTTP: its status, and a stream that comes back by itself."""
 
 import asyncio
-import os
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
+from pydantic import AfterValidator, SecretStr
 from rich.table import Table
 from rich.text import Text
 
 from market_pulse.backoff import backoff_s, heed_cancellation
 from market_pulse.clock import now_ms
+from market_pulse.logs import scrub
 from market_pulse.model import Symbol
+from market_pulse.settings import Settings, load_settings
+from market_pulse.way_out import OutwardSettings, WayOut
 
 from .output import Output
 
@@ -21,6 +25,8 @@ ANSWER_LIMIT_S = 10.0
 LONGEST_WAIT_S = 300.0  # however long a gateway asks for
 SILENCE_LIMIT_S = 40.0  # two heartbeats of 15 s and some
 DELIVERS = {"connected", "degraded"}
+LATER = {408, 425, 429}
+"""Refusals below 500 that say nothing of the request itself: it was late, early or one too many."""
 STATE_STYLES = {"connected": "green", "degraded": "yellow", "connecting": "yellow", "reconnecting": "yellow"}
 
 
@@ -36,10 +42,28 @@ class RefusedError(httpx.HTTPError):
                 super().__init__("refused for now")
 
 
+def _check_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch("[A-Za-z0-9._~-]+", key.get_secret_value()):
+        raise ValueError("a key is letters, digits or any of - . _ ~")
+    return key
+
+
+class Access(Settings):
+    """The key for a gateway that wants one."""
+
+    market_pulse_api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
+
+
 def asking(url: str, timeout: httpx.Timeout | float = ANSWER_LIMIT_S) -> httpx.AsyncClient:
     """Return a client of a gateway, with the key in MARKET_PULSE_API_KEY for one that wants it."""
-    key = os.environ.get("MARKET_PULSE_API_KEY")
-    return httpx.AsyncClient(base_url=url, timeout=timeout, headers={"X-API-Key": key} if key else None)
+    key = load_settings(Access).market_pulse_api_key
+    headers = {} if key is None else {"X-API-Key": key.get_secret_value()}
+    return way_out().http_client(base_url=url, timeout=timeout, headers=headers)
+
+
+def way_out() -> WayOut:
+    """Return how servers elsewhere are reached, as the environment says."""
+    return WayOut(load_settings(OutwardSettings))
 
 
 async def show_status(url: str, output: Output) -> bool:
@@ -127,7 +151,7 @@ async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str
             except httpx.HTTPError as failed:
                 if not reached or _is_final(failed):
                     raise
-                reason = str(failed) or type(failed).__name__
+                reason = scrub(str(failed)) or type(failed).__name__
                 wait_s = failed.wait_s if isinstance(failed, RefusedError) else 0.0
             heed_cancellation()
             yield {"type": "lost", "data": {"reason": reason}}
@@ -139,7 +163,7 @@ def _is_final(failed: httpx.HTTPError) -> bool:
     if not isinstance(failed, httpx.HTTPStatusError):
         return False
     code = failed.response.status_code
-    return code < 500 and code != httpx.codes.TOO_MANY_REQUESTS
+    return code < 500 and code not in LATER
 
 
 def message_of(event: ServerSentEvent) -> dict[str, Any] | None:

@@ -5,16 +5,16 @@ lists; `{"at": milliseconds since the start, "channel": …, "message": …}` wh
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import aclosing, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from market_pulse import channels
-from market_pulse.bus import Bus, open_bus
+from market_pulse.bus import Bus, BusError, open_bus
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol
@@ -24,6 +24,8 @@ from .output import Output
 
 FORMAT = "market-pulse recording"
 VERSION = 1
+LISTINGS_AGAIN_S = 10.0
+"""How often it is looked for new listings: an ingest may have been away when the recording began."""
 BATCH_MS = 5
 """Messages that lie this close together go out in one command."""
 _TIMES = ("exchangeTime", "receivedTime", "publishedTime", "since", "lastTickTime")
@@ -48,11 +50,20 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
             async with asyncio.timeout(seconds or None):
                 started_ms = now_ms()
                 tape.write(orjson.dumps({"format": FORMAT, "version": VERSION, "started": started_ms}) + b"\n")
-                async with open_bus(redis_url) as bus:
-                    for exchange, symbols in (await bus.listings()).items():
-                        tape.write(orjson.dumps({"listing": exchange, "symbols": sorted(symbols)}) + b"\n")
-                async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_STATUS])) as incoming:
+                wanted = [channels.ALL_TICKS, channels.ALL_STATUS]
+                async with open_bus(redis_url) as bus, aclosing(messages(redis_url, wanted)) as incoming:
+                    listings = await bus.listings()
+                    _write_listings(tape, listings)
+                    looked_s = monotonic()
                     async for channel, data, lost in incoming:
+                        if monotonic() - looked_s >= LISTINGS_AGAIN_S:
+                            looked_s = monotonic()
+                            with suppress(BusError):  # silence is no news: what is known stands
+                                found = await bus.listings()
+                                _write_listings(
+                                    tape, {name: found[name] for name in found if found[name] != listings.get(name)}
+                                )
+                                listings = {**listings, **found}
                         missed += max(lost, 0)
                         gaps += lost < 0  # nobody knows how many
                         message = json_object(data)
@@ -101,6 +112,11 @@ async def replay(redis_url: str, file: Path, speed: float, output: Output) -> bo
         published += await _publish(bus, batch)
     _report(output, {"messages": published, "file": str(file)})
     return published > 0
+
+
+def _write_listings(tape: BinaryIO, listings: Mapping[str, Iterable[Symbol]]) -> None:
+    lines = ({"listing": exchange, "symbols": sorted(symbols)} for exchange, symbols in listings.items())
+    tape.writelines(orjson.dumps(line) + b"\n" for line in lines)
 
 
 def _lines(file: Path) -> Iterator[Any]:

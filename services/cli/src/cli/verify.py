@@ -43,8 +43,8 @@ class Verdict:
 
     @property
     def well(self) -> bool:
-        """Whether something was checked and nothing was found."""
-        return self.tickers > self.held and not (self.wrong or self.unreadable or self.misplaced)
+        """Whether something was checked, sources against ticks too, and nothing was found."""
+        return self.tickers > self.held and self.ticks > 0 and not (self.wrong or self.unreadable or self.misplaced)
 
 
 class Verifier:
@@ -179,7 +179,8 @@ def _sum_up(output: Output, verdict: Verdict) -> None:
         mark = "[green]all prices add up[/]"
     else:
         is_wrong = verdict.wrong or verdict.unreadable or verdict.misplaced
-        mark = "[red]wrong[/]" if is_wrong else "[yellow]no price was published[/]"
+        missing = "price was published" if verdict.tickers <= verdict.held else "tick was heard to hold a source against"
+        mark = "[red]wrong[/]" if is_wrong else f"[yellow]no {missing}[/]"
     output.console.print(
         f"{mark}: {verdict.tickers} tickers recomputed ({verdict.held} of them held or without a price), "
         f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, "

@@ -5,7 +5,7 @@ import asyncio
 from market_pulse.bus import open_bus
 from market_pulse.lifecycle import run
 from market_pulse.logs import configure_logs
-from market_pulse.settings import load_settings
+from market_pulse.settings import check_can_listen, load_settings
 
 from .app import build_app
 from .gateway import Gateway
@@ -25,6 +25,7 @@ async def serve(settings: GatewaySettings) -> None:
 
 def main() -> None:
     settings = load_settings(GatewaySettings)
+    check_can_listen(settings.host, settings.port, ("HOST", "PORT"))
     configure_logs("gateway", settings.log_level, settings.log_format)
     run(serve(settings))
 

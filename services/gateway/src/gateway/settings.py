@@ -4,11 +4,12 @@ import re
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from market_pulse.addresses import read_node, read_url
 from market_pulse.model import parse_symbols
-from market_pulse.settings import BusSettings, SymbolList
+from market_pulse.settings import BusSettings, Host, Port, Seconds, SymbolList
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # means itself in a header and in a query
 
@@ -28,6 +29,28 @@ def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("names no origin; * is any")
+    return tuple(map(_origin, values))
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers send it: in small letters, without a path, a default port or a slash at the end."""
+    if text in {"*", "null"}:
+        return text
+    scheme, found, _ = text.lower().partition("://")
+    if not found:
+        raise ValueError("each is scheme://host[:port], for example https://example.org, or * for any")
+    url = read_url(text.lower(), scheme)
+    if url.user is not None or url.path not in {"", "/"} or url.query:
+        raise ValueError("each is scheme://host[:port], without a path")
+    default = {"https": 443, "http": 80}.get(scheme, 0)
+    host, port = read_node(url.hosts, default)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}" if port == default else f"{scheme}://{shown}:{port}"
+
+
 def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(ip_network(value)) for value in values)
 
@@ -39,19 +62,22 @@ class GatewaySettings(BusSettings):
     """What the gateway reads. Times are in seconds."""
 
     symbols: SymbolList = parse_symbols("BTC,ETH,SOL,BNB")  # featured: always subscribed, first on the page
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)  # 0: any free one
-    cors_origins: CommaList = ("*",)
+    host: Host = "127.0.0.1"
+    port: Port = 8000
+    cors_origins: Annotated[CommaList, AfterValidator(_origins)] = ("*",)
     # What opens the data, if anything: none is needed where there are none. Never in a log line.
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_keys), AfterValidator(_check_keys)] = ()
     trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # whose X-Forwarded-For is believed
-    max_symbols: PositiveInt = 200  # what each ingest carries: one address gets a quarter of it once room is short
-    max_streams: PositiveInt = 10_000
-    max_streams_per_ip: PositiveInt = 100
-    max_answers: PositiveInt = 1000  # open at a time; streams are none
-    max_answers_per_ip: PositiveInt = 100
-    heartbeat_s: PositiveFloat = 15.0
-    stream_max_age_s: PositiveFloat = 1800.0
-    max_flush_hz: PositiveFloat | None = None  # None: as often as flushes are cheap
-    slow_client_s: PositiveFloat = 30.0  # a client that takes nothing for so long is cut, or not all of an answer
+    # What each ingest carries: one address gets a quarter of it once room is short.
+    max_symbols: int = Field(default=200, ge=1, le=10_000)
+    max_streams: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_streams_per_ip: int = Field(default=100, ge=1, le=1_000_000)
+    max_answers: int = Field(default=1000, ge=1, le=1_000_000)  # open at a time; streams are none
+    max_answers_per_ip: int = Field(default=100, ge=1, le=1_000_000)
+    heartbeat_s: float = Field(default=15.0, ge=0.1, lt=30)  # the edge ends what is silent for 60 s: two must fit into that
+    stream_max_age_s: Seconds = 1800.0
+    # None: as often as flushes are cheap. Below one a second, prices that are renewed each second would look stale.
+    max_flush_hz: Annotated[float, Field(ge=1, le=1000)] | None = None
+    # A client that takes nothing of its stream for so long, or not all of another answer, is cut.
+    slow_client_s: float = Field(default=30.0, ge=0.1, le=3600)
     drain_s: float = Field(default=3.0, ge=0, le=60)  # twice at a stop: unready first, then the goodbyes spread over it

@@ -4,15 +4,14 @@ import asyncio
 
 from market_pulse.lifecycle import run, run_until_stopped
 from market_pulse.logs import configure_logs, get_logger
-from market_pulse.settings import load_settings
+from market_pulse.settings import check_can_listen, load_settings
 
 from .app import serving
 from .settings import Settings
 
 
-async def main() -> None:
-    settings = load_settings(Settings)
-    configure_logs("simulator", settings.log_level, settings.log_format)
+async def serve(settings: Settings) -> None:
+    """Serve until a signal."""
     async with serving(settings) as running:
         get_logger().info(
             "simulator listening: all its prices are made up",
@@ -23,5 +22,12 @@ async def main() -> None:
         await run_until_stopped(asyncio.Event().wait())
 
 
+def main() -> None:
+    settings = load_settings(Settings)
+    check_can_listen(settings.host, settings.port, ("HOST", "PORT"))
+    configure_logs("simulator", settings.log_level, settings.log_format)
+    run(serve(settings))
+
+
 if __name__ == "__main__":
-    run(main())
+    main()

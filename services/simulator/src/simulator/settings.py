@@ -2,17 +2,18 @@
 
 from pydantic import Field
 
+from market_pulse.settings import Host, Port, Seconds
 from market_pulse.settings import Settings as CommonSettings
 
 
 class Settings(CommonSettings):
     """Where it listens, how much happens, and the exchanges' own times."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=9000, ge=0, le=65535)
+    host: Host = "127.0.0.1"
+    port: Port = 9000
     seed: int = 1
     rate: float = Field(default=300.0, ge=0, le=200_000)  # market events per second, over all symbols and exchanges
-    binance_max_age_s: float = Field(default=86_400.0, gt=0)
-    binance_ping_every_s: float = Field(default=20.0, gt=0)
-    binance_pong_within_s: float = Field(default=60.0, gt=0)
-    okx_idle_s: float = Field(default=30.0, gt=0)
+    binance_max_age_s: Seconds = 86_400.0
+    binance_ping_every_s: Seconds = 20.0
+    binance_pong_within_s: Seconds = 60.0
+    okx_idle_s: Seconds = 30.0

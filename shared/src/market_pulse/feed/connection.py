@@ -12,6 +12,7 @@ from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger
 from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS
 from market_pulse.model import Tick
+from market_pulse.way_out import STRAIGHT, WayOut
 
 from .adapter import MARKET_EVENTS, Acknowledged, Adapter, GoingAway, Listed, MarketEvent, Pong, Refused, read
 from .book import NEW, OUTDATED, Book
@@ -40,7 +41,13 @@ class Connection:
     """
 
     def __init__(
-        self, adapter: Adapter, url: str, book: Book, on_tick: Callable[[Tick], None], max_age_s: float | None
+        self,
+        adapter: Adapter,
+        url: str,
+        book: Book,
+        on_tick: Callable[[Tick], None],
+        max_age_s: float | None,
+        way_out: WayOut = STRAIGHT,
     ) -> None:
         self._adapter = adapter
         self._parse = adapter.parse
@@ -50,6 +57,7 @@ class Connection:
         self._book = book
         self._on_tick = on_tick
         self._max_age_s = max_age_s
+        self._way_out = way_out
         self._listed: Mapping[str, Listed] = {}
         self._wanted_s: dict[str, float] = {}
         self._ledger = Subscriptions(adapter)
@@ -137,6 +145,7 @@ class Connection:
                 max_size=MAX_FRAME_BYTES,
                 compression=None,  # costs more than it saves on frames this small
                 user_agent_header="market-pulse",
+                **self._way_out.websocket_options(self._url),
             )
         except InvalidStatus as refused:
             answer = refused.response

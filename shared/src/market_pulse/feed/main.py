@@ -11,7 +11,8 @@ from market_pulse.lifecycle import run, run_until_stopped
 from market_pulse.logs import configure_logs, get_logger
 from market_pulse.model import FeedStatus, Symbol
 from market_pulse.redis_clock import watch_clock
-from market_pulse.settings import load_settings
+from market_pulse.settings import check_can_listen, load_settings
+from market_pulse.way_out import OutwardSettings, WayOut
 
 from .adapter import Adapter
 from .carrier import Carrier
@@ -30,18 +31,21 @@ log = get_logger()
 def main(adapter: Adapter) -> None:
     """Run one exchange's ingest as a process, until SIGTERM or SIGINT."""
     settings = load_settings(IngestSettings)
+    way_out = WayOut(load_settings(OutwardSettings))
+    check_can_listen(settings.health_host, settings.health_port, ("HEALTH_HOST", "HEALTH_PORT"))
     configure_logs(f"ingest-{adapter.exchange}", settings.log_level, settings.log_format)
-    run(serve(adapter, settings))
+    run(serve(adapter, settings, way_out))
 
 
 def ws_urls(adapter: Adapter, ws_url: str | None) -> tuple[str, ...]:
     """Return the addresses to try in turn: the configured one, completed with the exchange's path, or the exchange's own."""
     if ws_url is None:
         return adapter.ws_urls
-    return (ws_url if urlsplit(ws_url).path.strip("/") else ws_url.rstrip("/") + adapter.ws_path,)
+    parts = urlsplit(ws_url)
+    return (ws_url if parts.path.strip("/") else parts._replace(path=adapter.ws_path).geturl(),)
 
 
-async def serve(adapter: Adapter, settings: IngestSettings) -> None:
+async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> None:
     """Wire the parts and run them until told to stop."""
     urls = ws_urls(adapter, settings.ws_url)
     rest_urls = (settings.rest_url,) if settings.rest_url else adapter.rest_urls
@@ -55,7 +59,7 @@ async def serve(adapter: Adapter, settings: IngestSettings) -> None:
     )
     async with (
         open_bus(settings.redis_url.get_secret_value()) as bus,
-        RestClient(adapter, *rest_urls) as rest,
+        RestClient(adapter, *rest_urls, way_out=way_out) as rest,
     ):
         outbox = Outbox(adapter.exchange, bus.publish_ticks)
         feed = Feed(
@@ -64,6 +68,7 @@ async def serve(adapter: Adapter, settings: IngestSettings) -> None:
             outbox.put,
             blocked_retry_s=settings.blocked_retry_s,
             max_age_s=settings.max_connection_age_s or adapter.max_age_s,
+            way_out=way_out,
         )
 
         async def release(symbol: Symbol) -> None:

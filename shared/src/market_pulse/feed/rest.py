@@ -9,6 +9,8 @@ from typing import Self
 
 import httpx
 
+from market_pulse.way_out import STRAIGHT, WayOut
+
 from .adapter import Adapter, Event, Listed, read
 from .errors import FeedLost, FeedRefused
 
@@ -21,11 +23,11 @@ SIMULATOR = "market-pulse-simulator"
 class RestClient:
     """One exchange's REST API, at several addresses in turn. Every call is bounded and raises FeedLost or FrameError."""
 
-    def __init__(self, adapter: Adapter, *base_urls: str) -> None:
+    def __init__(self, adapter: Adapter, *base_urls: str, way_out: WayOut = STRAIGHT) -> None:
         self._adapter = adapter
         self._base_urls = base_urls
         self._failures = 0
-        self._client = httpx.AsyncClient(timeout=ANSWER_LIMIT_S, follow_redirects=True)
+        self._client = way_out.http_client(timeout=ANSWER_LIMIT_S, follow_redirects=True)
 
     async def __aenter__(self) -> Self:
         return self

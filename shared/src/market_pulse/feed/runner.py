@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from market_pulse.backoff import backoff_s
 from market_pulse.clock import now_ms
-from market_pulse.logs import get_logger
+from market_pulse.logs import get_logger, scrub
 from market_pulse.metrics import (
     CONNECTED,
     EXCHANGE_LAG,
@@ -23,6 +23,7 @@ from market_pulse.metrics import (
     STATE,
 )
 from market_pulse.model import MOST_TURNED_AWAY, FeedState, FeedStatus, Symbol, Tick
+from market_pulse.way_out import STRAIGHT, WayOut
 
 from .adapter import Adapter, Listed, MarketEvent, Trade
 from .book import Book, Change
@@ -51,12 +52,14 @@ class Feed:
         *,
         blocked_retry_s: float,
         max_age_s: float | None,
+        way_out: WayOut = STRAIGHT,
     ) -> None:
         self.adapter = adapter
         self._urls = urls
         self._on_tick = on_tick
         self._blocked_retry_s = blocked_retry_s
         self._max_age_s = max_age_s
+        self._way_out = way_out
         self._attempts = 0
         self._last_tick: Tick | None = None
         self._handovers = HANDOVERS.labels(adapter.exchange)
@@ -156,7 +159,7 @@ class Feed:
         CONNECTED.labels(self.adapter.exchange).set(state in {"connected", "degraded"})
         if state != self._status.state:
             self._status = replace(self._status, state=state, since_ms=now_ms())
-        self._status = replace(self._status, reason=reason and reason[:REASON_LENGTH])
+        self._status = replace(self._status, reason=reason and scrub(reason)[:REASON_LENGTH])
 
     async def run(self) -> NoReturn:
         """Run until cancelled."""
@@ -185,7 +188,7 @@ class Feed:
 
     def _start(self) -> tuple[Connection, asyncio.Task[NoReturn]]:
         max_age_s = self._max_age_s and self._max_age_s * random.uniform(0.97, 1.0)
-        connection = Connection(self.adapter, self._url, self.book, self._take, max_age_s)
+        connection = Connection(self.adapter, self._url, self.book, self._take, max_age_s, self._way_out)
         connection.want(self._listed)
         self._connections.append(connection)
         return connection, asyncio.create_task(connection.run())

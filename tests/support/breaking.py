@@ -1,0 +1,86 @@
+"""Run a part as users do, and have it break in every way it can once its logs are set up: `breaking.py MODULE [ARGUMENT...]`.
+
+Each way has a secret in a local variable and another in the text of the exception. The last one is caught by nobody.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import runpy
+import sys
+import threading
+from functools import partial
+from typing import Any
+
+from market_pulse import logs
+
+SECRETS = [text for name, text in os.environ.items() if name.startswith("TEST_SECRET")]
+
+
+def fail(way: str) -> None:
+    """Break with all secrets in scope."""
+    marker = "-".join(("seen", "in", "a", "frame"))  # no line of the source spells it out
+    in_scope = {
+        "headers": [(b"x-api-key", secret.encode()) for secret in SECRETS],
+        "secrets": list(SECRETS),
+        "long": len(marker),
+    }
+    raise ValueError(f"broke: {way}: redis://user:{SECRETS[0]}@bus:6379/0, {in_scope}")
+
+
+class BreaksWhenCollected:
+    def __del__(self) -> None:
+        fail("collected")
+
+
+def caught(way: str, log: Any) -> None:
+    try:
+        try:
+            fail(way)
+        except ValueError as cause:
+            raise ExceptionGroup(f"several, {SECRETS}", [cause, KeyError(SECRETS[-1])]) from cause
+    except ExceptionGroup as error:
+        error.add_note(f"note: {SECRETS}")
+        log()
+
+
+async def left_alone() -> None:
+    """Leave a task's exception to the event loop, and raise in a callback that was given secrets."""
+    task = asyncio.create_task(asyncio.to_thread(fail, "task"))
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+    asyncio.get_running_loop().call_soon(fail, f"callback {SECRETS}")
+    await asyncio.sleep(0.05)
+
+
+def break_in_every_way() -> None:
+    caught("structlog", lambda: logs.get_logger().exception("it broke", given=SECRETS, facts={"key": SECRETS}))
+    for name in ("uvicorn.error", "asyncio", "websockets.client", "aiohttp.server", "httpx", "somebody.else"):
+        caught(name, partial(logging.getLogger(name).exception, "%s broke, %s", name, SECRETS))
+    asyncio.run(left_alone(), debug=True)
+    thread = threading.Thread(target=fail, args=("thread",))
+    thread.start()
+    thread.join()
+    BreaksWhenCollected()
+    gc.collect()
+    logging.getLogger("uvicorn.error").error("not as many as there are: %s %s", *SECRETS[:1])
+    fail("uncaught")
+
+
+def configure_then_break(*arguments: Any, **options: Any) -> None:
+    configure(*arguments, **options)
+    if arguments[0] == "market-pulse":  # whose own output is elsewhere
+        for handler in logging.getLogger().handlers:
+            with contextlib.suppress(AttributeError):
+                handler.setStream(sys.stderr)  # type: ignore[attr-defined]
+    break_in_every_way()
+
+
+if __name__ == "__main__":
+    configure = logs.configure_logs
+    logs.configure_logs = configure_then_break
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
