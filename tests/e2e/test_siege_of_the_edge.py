@@ -4,9 +4,10 @@ Shortly among all tests; `make siege` has each kind for five minutes.
 """
 
 import asyncio
+import contextlib
 import json
 import os
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -20,12 +21,12 @@ SIEGE_S = float(os.environ.get("SIEGE_S", "0"))
 SHORT_S = 12.0
 CONNECTIONS = 25
 MOST_GROWTH_BYTES = 50_000_000
-# Run inside, from another address than the attack: reads streams for a time, and tells in which seconds each had a price.
+# Run inside, from another address than the attack: opens streams, says so, reads them for a time once told to, and tells in how many
+# of these seconds one of them had no price.
 WATCH = """
-import asyncio, json, sys, time
+import asyncio, json, os, sys, time
 streams, seconds = int(sys.argv[1]), float(sys.argv[2])
 seen, ended = [set() for _ in range(streams)], []
-until = time.time() + seconds
 async def watch(number):
     reader, writer = await asyncio.open_connection("edge", 8080)
     writer.write(b"GET /api/realtime/BTC HTTP/1.1\\r\\nHost: edge\\r\\n\\r\\n")
@@ -34,10 +35,15 @@ async def watch(number):
             seen[number].add(int(time.time()))
     ended.append(number)
 async def main():
-    await asyncio.wait([asyncio.create_task(watch(number)) for number in range(streams)], timeout=seconds)
-    whole = set(range(int(until - seconds) + 3, int(until)))
-    print(json.dumps({"ended": len(ended), "missed": max(len(whole - mine) for mine in seen), "seconds": len(whole)}))
-    import os; sys.stdout.flush(); os._exit(0)
+    watching = [asyncio.create_task(watch(number)) for number in range(streams)]
+    while not all(seen):
+        await asyncio.sleep(0.1)
+    print("watching", flush=True)
+    began = time.time()
+    await asyncio.wait(watching, timeout=seconds)
+    whole = set(range(int(began) + 1, int(time.time())))
+    print(json.dumps({"ended": len(ended), "missed": max(len(whole - mine) for mine in seen), "of": len(whole)}), flush=True)
+    os._exit(0)
 asyncio.run(main())
 """
 RESIDENT = """
@@ -53,6 +59,23 @@ async def resident_bytes(demo: Demo) -> int:
     return int(await asyncio.to_thread(demo.compose, "exec", "-T", "gateway", "python", "-c", RESIDENT))
 
 
+@contextlib.asynccontextmanager
+async def watching(demo: Demo, seconds: float) -> AsyncIterator[asyncio.StreamReader]:
+    """Have streams of another address read for a time; yield what tells at the end how that went."""
+    simulator = demo.containers()["simulator"][0]["Id"]
+    process = await asyncio.create_subprocess_exec(
+        "docker", "exec", simulator, "python", "-c", WATCH, str(STREAMS_PER_IP), str(seconds), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        assert await asyncio.wait_for(process.stdout.readline(), 3 * PATIENCE_S) == b"watching\n"
+        yield process.stdout
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 @pytest.mark.parametrize("kind", ["h2_unread", "h2_body"])
 async def test_gateways_hold_out_behind_the_edge(demo: Demo, kind: str) -> None:
     seconds = SIEGE_S or SHORT_S
@@ -60,14 +83,13 @@ async def test_gateways_hold_out_behind_the_edge(demo: Demo, kind: str) -> None:
         assert (await http.get("/docs-assets/swagger-ui-bundle.js")).status_code == 200
     before = peak = await resident_bytes(demo)
     attack = Attack("127.0.0.1", demo.page_port, seconds, 1, CONNECTIONS)
-    command = ("exec", "-T", "simulator", "python", "-c", WATCH, str(STREAMS_PER_IP), str(seconds))
-    attacking = asyncio.create_task(attack.run(kind))
-    watching = asyncio.create_task(asyncio.to_thread(demo.compose, *command, within_s=seconds + 60))
-    while not attacking.done():
-        await asyncio.sleep(2)
-        peak = max(peak, await resident_bytes(demo))
-    await attacking
-    watched: dict[str, Any] = json.loads(await watching)
+    async with watching(demo, seconds) as watcher:
+        attacking = asyncio.create_task(attack.run(kind))
+        while not attacking.done():
+            await asyncio.sleep(2)
+            peak = max(peak, await resident_bytes(demo))
+        await attacking
+        watched: dict[str, int] = json.loads(await asyncio.wait_for(watcher.readline(), PATIENCE_S))
     print(
         f"\n{kind}: {seconds:.0f} s, grew by {(peak - before) / 1e6:.0f} MB, streams {watched}, {dict(attack.happened)}",
         flush=True,

@@ -64,7 +64,7 @@ async def send_until_cut(connection: socket.socket, data: bytes, every_s: float 
 
 
 async def is_cut(connection: socket.socket) -> bool:
-    """Return whether the connection was reset, without reading anything of what was sent before."""
+    """Return whether the connection was reset, without reading any byte that came before."""
     return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
 
@@ -226,7 +226,7 @@ async def test_who_is_idle_yields_to_a_newcomer(running: Running) -> None:
 
 
 async def test_one_address_has_so_many_open_answers(running: Running) -> None:
-    """Whoever has too many is refused, and everybody else is served."""
+    """An address that has too many is refused, and everybody else is served."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
             connection = await stack.enter_async_context(connected(running.port, "127.0.0.2"))

@@ -37,7 +37,7 @@ pytestmark = [
 
 
 class Watch:
-    """Streams of an address that attacks nobody, and what each has seen: the price is the number of the second."""
+    """Streams of an address that attacks nobody, and the prices that each has seen. A price is the number of its second."""
 
     def __init__(self) -> None:
         self.seen: list[set[int]] = [set() for _ in range(STREAMS)]
@@ -113,7 +113,7 @@ async def besieged(server: RedisServer) -> AsyncIterator[tuple[GatewayProcess, M
 async def hold_out(
     gateway: GatewayProcess, market: Market, attacks: dict[str, int], seconds: float, *, strictly: bool
 ) -> tuple[int, Watch]:
-    """Attack in so many ways, a price a second meanwhile; return by how much the gateway grew, and what streams saw.
+    """Attack in so many ways, a price a second meanwhile; return the gateway's growth in bytes, and the streams' watch.
 
     Where not `strictly`, the next second waits until all streams have had the one before: on a busy machine it may be late.
     """
@@ -143,7 +143,7 @@ async def hold_out(
 
 
 async def is_at_rest(http: httpx.AsyncClient) -> bool:
-    """Return whether nothing is left but the connection of whoever asks."""
+    """Return whether this question's own connection is the only one left."""
     text = (await http.get("/metrics")).text
     left = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("market_pulse_gateway_"))
     return float(left["market_pulse_gateway_answers"]) <= 1 and float(left["market_pulse_gateway_connections"]) <= 1

@@ -1,4 +1,4 @@
-"""What somebody does who wants a server's memory or its places: each kind is bounded in number and in time, and ends by itself.
+"""Attacks on a server's memory and its places. Each kind is bounded in number and in time, and ends by itself.
 
 By itself: `PYTHONPATH=tests python -m support.attacks unread 127.0.0.1 8000 --seconds 60 --addresses 10`.
 """
@@ -121,7 +121,7 @@ async def pipeline(attack: Attack, connection: socket.socket) -> None:
 
 
 async def answers(attack: Attack, connection: socket.socket) -> None:
-    """Ask again and again for answers that are made for whoever asks, and read none."""
+    """Ask again and again for answers that are made anew each time, and read none."""
     for number in itertools.count():
         path = ("/openapi.json", "/api/symbols?q=USDT", "/api/history/BTC", "/metrics", "/docs")[number % 5]
         await _send(connection, f"GET {path} HTTP/1.1\r\n{HEADERS}\r\n".encode())

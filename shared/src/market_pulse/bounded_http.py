@@ -25,7 +25,7 @@ if sys.platform == "linux":
 HEAD_LIMIT_S = 10.0
 """How long a client may take to send a request's head, and may wait with its first one."""
 LINGER_S = 2.0
-"""How long a connection stays whose request came with more than its head: closed at once, it could take its answer with it."""
+"""How long a connection stays after the answer to a request with a body: closed at once, it could take the answer with it."""
 MOST_IN_A_ROUND = 16
 """Requests that are begun before the event loop looks after everything else again; each takes about a millisecond."""
 SWEEPS_EVERY = 10  # of uvicorn's ticks, which are 0.1 s
@@ -37,7 +37,7 @@ MOST_DISCARDED_BYTES = 262_144
 NOTSENT_LOWAT_BYTES = 16_384
 """The kernel takes no more unsent bytes than this, so a slow client is noticed while it is fresh."""
 RECEIVE_BUFFER_BYTES = 4_096
-"""The kernel keeps twice as much of what a client sends, for whom we do not read meanwhile."""
+"""The kernel doubles it, and keeps so many bytes of a client while none are read."""
 
 _ACKED = struct.Struct("=120xQ")  # of Linux's struct tcp_info: tcpi_bytes_acked
 _AT_ONCE = struct.pack("ii", 1, 0)
@@ -45,10 +45,10 @@ _QUEUED = struct.Struct("=i")
 
 
 class Connections:
-    """The connections of one server, those apart that were lent to streams: these have bounds of their own.
+    """The connections of one server. Those that were lent to streams are not among them: they have bounds of their own.
 
-    When there is no room for a new one, the one goes that did nothing for longest: that somebody is connected, or has not read,
-    keeps nobody else away. One that waits for its answer is never cut for another.
+    When there is no room for a new one, the one goes that did nothing for longest: a client that says or reads nothing keeps
+    nobody else away. One that waits for its answer is never cut for another.
 
     Args:
         most: how many there may be in all, streams apart.
@@ -121,10 +121,10 @@ class Connections:
             del self._of_address[owner]
 
     def queue(self, connection: "BoundedProtocol", owner: str) -> None:
-        """Have a connection go on with what it was sent, when it is its turn.
+        """Have a connection go on with the bytes that came in, when it is its turn.
 
-        In each round of the event loop so many have theirs, one address after the other: whoever asks for much neither holds up
-        streams nor those who ask for little.
+        In each round of the event loop so many have theirs, one address after the other: an address that asks for much holds up
+        neither streams nor the others.
         """
         if not self._queues:
             asyncio.get_running_loop().call_soon(self._serve)
@@ -171,9 +171,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._owner: str | None = None  # of whom this connection is counted
         self._asking_since: float | None = connections.clock()  # since when a head is awaited or comes in
         self._head_bytes = 0
-        self._waiting = bytearray()  # what was sent and is not parsed yet
-        self._is_queued = False  # whether this connection waits for its turn to have that parsed
-        self._told_taken: Callable[[], None] | None = None  # who is told when the kernel has all of an answer
+        self._waiting = bytearray()  # bytes that are not parsed yet
+        self._is_queued = False  # whether this connection waits for its turn to have them parsed
+        self._told_taken: Callable[[], None] | None = None  # told when the kernel has all of an answer
         self._deaf_since: float | None = None  # since when nothing more is read as requests
         self._discarded = 0
         self._written = False  # whether something was, that may not be acknowledged yet
@@ -210,7 +210,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the transport with what the client sends."""
+        """Called by the transport with bytes of the client."""
         if self._deaf_since is not None:
             self._discarded += len(data)
             if self._discarded > MOST_DISCARDED_BYTES:
@@ -237,7 +237,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def go_on(self) -> None:
         """Have the first request in what was sent parsed. The rest waits as it is: parsed, it takes far more memory."""
         self._is_queued = False
-        if self._is_busy or self.transport.is_closing() or self._deaf_since is not None:
+        if self._is_busy or self.transport.is_closing() or self._deaf_since is not None or not self._waiting:
             return
         end = self._waiting.find(b"\r\n\r\n") + 4
         if end < 4:
@@ -254,7 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def on_headers_complete(self) -> None:
-        """Called by the parser with each request. What follows it is not read if it is no request."""
+        """Called by the parser with each request. If a body or another protocol follows, it is not read."""
         self._asking_since, self._head_bytes = None, 0
         self._bounds.touch(self)
         if self.parser.should_upgrade() or any(
@@ -279,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Wait for the next request, or take it from what waits."""
+        """Wait for the next request, or take one that waits."""
         super().on_response_complete()
         self._tell_taken()
         self.forget_request()
@@ -293,7 +293,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._want_turn()
 
     def forget_request(self) -> None:
-        """Let go of what a request has left here, some 10 KiB; each begins with its own.
+        """Let go of the last request, some 10 KiB. The next one brings its own.
 
         The extensions of a scope know its cycle, which knows the scope: such a circle would wait long to be found.
         """
@@ -311,9 +311,9 @@ class BoundedProtocol(HttpToolsProtocol):
             tell()
 
     def forgo_bounds(self) -> None:
-        """Note that this connection is a stream from now on, whose time is bounded by whoever writes it."""
+        """Note that this connection is a stream from now on. The stream's writer bounds its time."""
         self._bounds.lend(self)
-        # The kernel ends the connection of whoever has not acknowledged, or had no room for, what was sent so long ago.
+        # The kernel ends the connection when bytes so old are not acknowledged, or the client has no room for them.
         self._set("TCP_USER_TIMEOUT", round(1000 * self._bounds.unread_limit_s))
         self._asking_since = None
         self._waiting.clear()
@@ -321,7 +321,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def overdue(self, now: float) -> str | None:
         """Return why this connection must be cut, if it must."""
-        if self._asking_since is not None and now - self._asking_since >= HEAD_LIMIT_S:
+        if self._asking_since is not None and not self._is_queued and now - self._asking_since >= HEAD_LIMIT_S:
             return "head"
         if self._deaf_since is not None and not self._is_busy and now - self._deaf_since >= LINGER_S:
             return "body"
@@ -344,7 +344,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def bound_buffers(servers: Iterable[asyncio.Server]) -> None:
-    """Have the kernel keep little of what clients send to some servers: what comes before a connection is seen here, too."""
+    """Have the kernel keep few unread bytes of each client of some servers, from its first packet on."""
     for server in servers:
         for listening in server.sockets:
             if listening.family != getattr(socket, "AF_UNIX", None):

@@ -52,8 +52,8 @@ class Answer:
 class OpenAnswers:
     """Counts open answers and their bytes, and how many were cut for others.
 
-    An address over its own bound is refused. Over a bound of all together the oldest unread answer of the address that has most
-    is cut, so that who does not read keeps nobody else away.
+    An address over its own bound is refused. Over a bound of all together the address with most loses its oldest unread answer,
+    so that a client that does not read keeps nobody else away.
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:
