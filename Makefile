@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test chaos check fix bench fuzz setup setup-run
+.PHONY: help up demo web test chaos siege check fix bench fuzz setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -49,6 +49,9 @@ test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 chaos: setup web ## break things in containers and watch, for an hour or less; make chaos MINUTES=5 PAIRS=10 SEED=2 CLIENTS=500
 	CHAOS_MINUTES=$(or $(MINUTES),15) CHAOS_SEED=$(or $(SEED),1) CHAOS_PAIRS=$(or $(PAIRS),all) CHAOS_CLIENTS=$(or $(CLIENTS),2000) \
 		$(RUN)/pytest -s tests/chaos $(ARGS)
+
+siege: setup ## attack a gateway and the edge in every way, five minutes each; make siege SECONDS=60 ARGS="-k pipeline"
+	SIEGE_S=$(or $(SECONDS),300) $(RUN)/pytest -s tests/integration/test_siege.py tests/e2e/test_siege_of_the_edge.py $(ARGS)
 
 check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for mistakes without running anything; changes nothing
 	$(RUN)/ruff check

@@ -16,7 +16,7 @@ settings.load_profile("untimed")
 CONTAINERS = (
     "tests/browser/",
     "tests/chaos/",
-    *(f"tests/e2e/test_{name}.py" for name in ("compose", "sentinels", "strangers", "tls")),
+    *(f"tests/e2e/test_{name}.py" for name in ("compose", "sentinels", "siege_of_the_edge", "strangers", "tls")),
 )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 from market_pulse.bus import open_bus
 from support.compose import on_containers
 from support.demo import Demo
+from support.http2 import Headers, ask, request_for
 from support.waiting import PATIENCE_S, until
 
 MAX_CONNECTIONS = 200
@@ -106,7 +108,7 @@ async def is_served(demo: Demo, connections: int = 10) -> bool:
         pytest.param("DELETE /api/ticker/BTC HTTP/1.1", "", 405, id="another method"),
         pytest.param("NONSENSE", "", None, id="no HTTP"),
         pytest.param("GET /api/ticker/..%2f..%2fetc HTTP/1.1", "", 400, id="a path"),
-        pytest.param("GET /api/ticker/BTC%0d%0aPUBLISH HTTP/1.1", "", 400, id="a command"),
+        pytest.param("GET /api/ticker/BTC%0d%0aPUBLISH HTTP/1.1", "", 404, id="a command"),
     ],
 )
 async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, status: int | None) -> None:
@@ -122,6 +124,47 @@ async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, 
         assert b"cache-control: no-store" in told.lower(), "no cache may say later that it is still so"
         assert b"access-control-allow-origin: *" in told.lower(), "a page of another origin may read why"
     assert await is_served(demo)
+
+
+BODIES = [
+    pytest.param(request_for("/livez"), False, None, 413, id="a body that never comes"),
+    pytest.param(request_for("/livez"), False, b"x", 413, id="a body"),
+    pytest.param(request_for("/livez"), False, b"", 413, id="an empty one"),
+    pytest.param(request_for("/api/realtime/BTC"), False, None, 413, id="of a stream"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "0")), False, None, 413, id="one that is said to be none"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "5")), False, b"hello", 413, id="with its length"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "0")), True, None, 200, id="none, said so"),
+    pytest.param(request_for("/livez", "POST"), False, b"{}", 413, id="a POST"),
+    pytest.param([(":method", "CONNECT"), (":authority", "localhost:80")], False, None, 405, id="a tunnel"),
+    pytest.param(
+        [*request_for("/api/realtime/BTC", "CONNECT"), (":protocol", "websocket")], False, None, 405, id="another protocol"
+    ),
+    pytest.param(request_for(f"/{'x' * 4096}"), True, None, 414, id="a long address"),
+    pytest.param(request_for("/metrics"), True, None, 404, id="metrics"),
+]
+
+
+@pytest.mark.parametrize(("headers", "ends", "body", "status"), BODIES)
+async def test_nonsense_over_http_2_is_refused(
+    demo: Demo, headers: Headers, ends: bool, body: bytes | None, status: int
+) -> None:
+    """Its headers need not say what HTTP/1's must."""
+    told = await asyncio.to_thread(ask, demo.page_port, headers, ends=ends, body=body)
+    assert told.status == status, told
+    if status != 200:
+        assert told.headers["content-type"] == "application/problem+json"
+        assert told.headers["access-control-allow-origin"] == "*"
+        assert json.loads(told.body)["status"] == status
+    assert await is_served(demo)
+
+
+async def test_another_protocol_over_http_1_is_passed_over(demo: Demo) -> None:
+    upgrade = (
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    )
+    async with connection(demo) as (reader, writer), asyncio.timeout(CUT_WITHIN_S):
+        writer.write(f"GET /livez HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 
 
 async def test_who_sends_its_request_by_the_byte_is_cut(demo: Demo) -> None:

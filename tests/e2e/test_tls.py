@@ -13,6 +13,7 @@ from httpx_sse import aconnect_sse
 
 from support.compose import on_containers
 from support.demo import STREAMS_PER_IP, Demo
+from support.http2 import Headers, ask, request_for
 from support.waiting import PATIENCE_S, free_port, until
 
 HSTS = "max-age=31536000"
@@ -77,8 +78,21 @@ async def test_https(edge: Edge) -> None:
             assert "strict-transport-security" not in redirect.headers  # by HTTP anybody could have said it
 
 
+@pytest.mark.parametrize(
+    ("headers", "ends", "body", "status"),
+    [
+        pytest.param(request_for("/livez"), True, None, 200, id="none"),
+        pytest.param(request_for("/livez"), False, None, 413, id="that never comes"),
+        pytest.param(request_for("/livez"), False, b"x", 413, id="short"),
+        pytest.param([(":method", "CONNECT"), (":authority", "localhost:80")], False, None, 405, id="a tunnel"),
+    ],
+)
+async def test_a_body_is_refused(edge: Edge, headers: Headers, ends: bool, body: bytes | None, status: int) -> None:
+    assert (await asyncio.to_thread(ask, edge.port, headers, ends=ends, body=body, trust=edge.trust)).status == status
+
+
 async def test_a_page_full_of_streams_takes_one_connection(edge: Edge) -> None:
-    """HTTP/1.1 has six for a browser."""
+    """HTTP/1.1 has six for a browser. An office behind one address has as many streams as that address may."""
     async with edge.client(max_connections=1) as client:
 
         async def watch() -> None:

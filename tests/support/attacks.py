@@ -173,7 +173,7 @@ async def h2_body(attack: Attack, connection: socket.socket) -> None:
     await _h2(connection, "/api/status", ends=False)
 
 
-async def _h2(connection: socket.socket, path: str, *, ends: bool, requests: int = 100, every_s: float = 0.25) -> None:
+async def _h2(connection: socket.socket, path: str, *, ends: bool, requests: int = 100, every_s: float = 0.3) -> None:
     far = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     far.local_settings = h2.settings.Settings(
         client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0 if ends else 65_535}

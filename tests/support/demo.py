@@ -11,7 +11,7 @@ from support.stack import HASTE, is_complete
 from support.waiting import PATIENCE_S, until
 
 RECOVERY_LIMIT_S = 60.0
-STREAMS_PER_IP = 20
+STREAMS_PER_IP = 100
 ENVIRONMENT = HASTE | {"HEARTBEAT_S": "2", "SYMBOL_GRACE_S": "5", "DRAIN_S": "0.5", "MAX_STREAMS_PER_IP": str(STREAMS_PER_IP)}
 CALL = """
 import sys, urllib.error, urllib.request

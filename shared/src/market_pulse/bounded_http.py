@@ -5,6 +5,7 @@ for as long as it likes.
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -39,6 +40,7 @@ RECEIVE_BUFFER_BYTES = 4_096
 """The kernel keeps twice as much of what a client sends, for whom we do not read meanwhile."""
 
 _ACKED = struct.Struct("=120xQ")  # of Linux's struct tcp_info: tcpi_bytes_acked
+_AT_ONCE = struct.pack("ii", 1, 0)
 _QUEUED = struct.Struct("=i")
 
 
@@ -99,7 +101,7 @@ class Connections:
         """Cut a connection."""
         self._open.pop(connection, None)
         self.cut[why] += 1
-        connection.transport.abort()
+        reset(connection.transport)
 
     def touch(self, connection: "BoundedProtocol") -> None:
         """Note that a connection has just brought a request."""
@@ -186,17 +188,17 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by the event loop when a client has connected."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # so that write_paused says whether something is unsent
-        connection = transport.get_extra_info("socket")
-        if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
-            unread_limit_ms = round(1000 * self._bounds.unread_limit_s)
-            try:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_limit_ms)
-            except OSError:  # already reset: connection_lost is about to be called
-                pass
+        self._set("TCP_NOTSENT_LOWAT", NOTSENT_LOWAT_BYTES)
         self._owner = self._bounds.admit(self, self.client[0] if self.client else "local")
         if self._owner is None:
             transport.abort()
+
+    def _set(self, option: str, value: int) -> None:
+        """Set an option of the connection where the system has it."""
+        connection = self.transport.get_extra_info("socket")
+        if sys.platform == "linux" and connection is not None and connection.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):  # already reset: connection_lost is about to be called
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop when the connection is gone."""
@@ -212,7 +214,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deaf_since is not None:
             self._discarded += len(data)
             if self._discarded > MOST_DISCARDED_BYTES:
-                self.transport.abort()
+                reset(self.transport)
             return
         self._unset_keepalive_if_required()
         if self._asking_since is None and not self._is_busy:
@@ -311,6 +313,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def forgo_bounds(self) -> None:
         """Note that this connection is a stream from now on, whose time is bounded by whoever writes it."""
         self._bounds.lend(self)
+        # The kernel ends the connection of whoever has not acknowledged, or had no room for, what was sent so long ago.
+        self._set("TCP_USER_TIMEOUT", round(1000 * self._bounds.unread_limit_s))
         self._asking_since = None
         self._waiting.clear()
         self._tell_taken()
@@ -359,6 +363,15 @@ class _EndsGently:
         """End this side of the connection once all is sent."""
         if not self._transport.is_closing():
             self._transport.write_eof()
+
+
+def reset(transport: Any) -> None:
+    """Cut a connection so that nothing is left of it here: else the kernel would go on to offer what is not read yet."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family != getattr(socket, "AF_UNIX", None):
+        with contextlib.suppress(OSError):  # gone already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()
 
 
 def _progress(transport: Any) -> tuple[int, int]:

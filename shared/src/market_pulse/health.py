@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -72,7 +73,8 @@ def health_app(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Starlet
 
 async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
     """Serve the probes until cancelled."""
-    connections = Connections(most=MOST_CONNECTIONS, most_per_address=MOST_CONNECTIONS, unread_limit_s=UNREAD_LIMIT_S)
+    # All may be one address's: the idle ones yield, so that a probe is answered whoever else is here.
+    connections = Connections(most=MOST_CONNECTIONS, most_per_address=sys.maxsize, unread_limit_s=UNREAD_LIMIT_S)
     config = uvicorn.Config(
         health_app(live, ready),
         host=host,

@@ -17,7 +17,7 @@ from .protocol import cutter, taker
 from .stats import Stats
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # a hundred bytes each
-MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS = 16 << 20, 4 << 20
+MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS = 8 << 20, 2 << 20
 SHARED = "market_pulse.shared"  # in the start of an answer whose bytes all readers share, so that one more costs none
 
 
@@ -50,7 +50,7 @@ class Answer:
 
 
 class OpenAnswers:
-    """Counts open answers and their bytes.
+    """Counts open answers and their bytes, and how many were cut for others.
 
     An address over its own bound is refused. Over a bound of all together the oldest unread answer of the address that has most
     is cut, so that who does not read keeps nobody else away.
@@ -60,7 +60,7 @@ class OpenAnswers:
         self._most, self._most_per_address = most, most_per_address
         self._open: dict[str, dict[Answer, None]] = {}
         self._bytes: dict[str, int] = {}
-        self.count = self.bytes = 0
+        self.count = self.bytes = self.cut = 0
 
     def take(self, address: str, cut: Callable[[], None]) -> Answer:
         """Count one more answer; `give_back` has to be told when it is gone.
@@ -113,6 +113,7 @@ class OpenAnswers:
         oldest = next((answer for answer in self._open[owner] if answer.begun), None)
         if oldest is not None:
             self.give_back(oldest)
+            self.cut += 1
             oldest.cut()
         return oldest is not None
 

@@ -56,6 +56,7 @@ class GatewayCollector(Collector):
         )
         refusals = "Requests refused, by whose bound of open answers was reached"
         yield _counts("answers_refused", refusals, ("address", "total"), stats.answers_refused)
+        yield CounterMetricFamily(PREFIX + "answers_cut", "Unread answers cut to make room for others", answers.cut)
         yield GaugeMetricFamily(PREFIX + "connections", "Connections open now, those of streams apart", len(connections))
         yield _counts(
             "connections_refused", "Connections refused, by whose bound was reached", ("address", "total"), connections.refused

@@ -13,7 +13,7 @@ import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from market_pulse.bounded_http import BoundedProtocol
+from market_pulse.bounded_http import BoundedProtocol, reset
 
 from .stats import Stats
 from .streams import NO_DESCRIPTOR
@@ -97,9 +97,12 @@ class StreamProtocol(BoundedProtocol):
         return self.transport
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
-        """End the connection without an answer; to uvicorn it is as if the client had."""
+        """End the connection without an answer, or before all of it is read; to uvicorn it is as if the client had."""
         cycle.disconnected = True
-        self.transport.abort()
+        if cycle.response_started:
+            reset(self.transport)
+        else:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with what the client sends."""

@@ -1,0 +1,85 @@
+"""The edge under attack over HTTP/2: its gateways grow by little, and streams of another address miss no second.
+
+Shortly among all tests; `make siege` has each kind for five minutes.
+"""
+
+import asyncio
+import json
+import os
+from typing import Any
+
+import httpx
+import pytest
+
+from support.attacks import Attack
+from support.compose import on_containers
+from support.demo import STREAMS_PER_IP, Demo
+from support.waiting import PATIENCE_S, until
+
+SIEGE_S = float(os.environ.get("SIEGE_S", "0"))
+SHORT_S = 12.0
+CONNECTIONS = 25
+MOST_GROWTH_BYTES = 50_000_000
+# Run inside, from another address than the attack: reads streams for a time, and tells in which seconds each had a price.
+WATCH = """
+import asyncio, json, sys, time
+streams, seconds = int(sys.argv[1]), float(sys.argv[2])
+seen, ended = [set() for _ in range(streams)], []
+until = time.time() + seconds
+async def watch(number):
+    reader, writer = await asyncio.open_connection("edge", 8080)
+    writer.write(b"GET /api/realtime/BTC HTTP/1.1\\r\\nHost: edge\\r\\n\\r\\n")
+    while line := await reader.readline():
+        if b'"type":"ticker"' in line:
+            seen[number].add(int(time.time()))
+    ended.append(number)
+async def main():
+    await asyncio.wait([asyncio.create_task(watch(number)) for number in range(streams)], timeout=seconds)
+    whole = set(range(int(until - seconds) + 3, int(until)))
+    print(json.dumps({"ended": len(ended), "missed": max(len(whole - mine) for mine in seen), "seconds": len(whole)}))
+    import os; sys.stdout.flush(); os._exit(0)
+asyncio.run(main())
+"""
+RESIDENT = """
+import re, urllib.request
+text = urllib.request.urlopen("http://127.0.0.1:8000/metrics", timeout=10).read().decode()
+print(int(float(re.search("^process_resident_memory_bytes (.*)$", text, re.M)[1])))
+"""
+
+pytestmark = on_containers(60 + 2 * SIEGE_S)
+
+
+async def resident_bytes(demo: Demo) -> int:
+    return int(await asyncio.to_thread(demo.compose, "exec", "-T", "gateway", "python", "-c", RESIDENT))
+
+
+@pytest.mark.parametrize("kind", ["h2_unread", "h2_body"])
+async def test_gateways_hold_out_behind_the_edge(demo: Demo, kind: str) -> None:
+    seconds = SIEGE_S or SHORT_S
+    async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as http:
+        assert (await http.get("/docs-assets/swagger-ui-bundle.js")).status_code == 200
+    before = peak = await resident_bytes(demo)
+    attack = Attack("127.0.0.1", demo.page_port, seconds, 1, CONNECTIONS)
+    command = ("exec", "-T", "simulator", "python", "-c", WATCH, str(STREAMS_PER_IP), str(seconds))
+    attacking = asyncio.create_task(attack.run(kind))
+    watching = asyncio.create_task(asyncio.to_thread(demo.compose, *command, within_s=seconds + 60))
+    while not attacking.done():
+        await asyncio.sleep(2)
+        peak = max(peak, await resident_bytes(demo))
+    await attacking
+    watched: dict[str, Any] = json.loads(await watching)
+    print(
+        f"\n{kind}: {seconds:.0f} s, grew by {(peak - before) / 1e6:.0f} MB, streams {watched}, {dict(attack.happened)}",
+        flush=True,
+    )
+    assert attack.happened["opened"] >= CONNECTIONS
+    assert peak - before < MOST_GROWTH_BYTES
+    assert not watched["ended"]
+    if SIEGE_S:
+        assert not watched["missed"]
+    async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as http:
+
+        async def is_served() -> bool:
+            return (await http.get("/api/ticker/BTC")).status_code == 200
+
+        await until(is_served, every_s=1)
