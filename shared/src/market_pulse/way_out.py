@@ -13,7 +13,6 @@ from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-import certifi
 import httpx
 from pydantic import AfterValidator, SecretStr
 
@@ -70,9 +69,10 @@ class WayOut:
     @cached_property
     def trust(self) -> ssl.SSLContext:
         """The authorities whose certificates count: SSL_CERT_FILE's and SSL_CERT_DIR's, else this machine's and Mozilla's."""
-        context = ssl.create_default_context()
-        if not (self._settings.ssl_cert_file or self._settings.ssl_cert_dir):
-            context.load_verify_locations(cafile=certifi.where())
+        if self._settings.ssl_cert_file or self._settings.ssl_cert_dir:
+            return ssl.create_default_context()
+        context = httpx.create_ssl_context(trust_env=False)
+        context.load_default_certs()
         return context
 
     def proxy(self, url: str) -> str | None:
