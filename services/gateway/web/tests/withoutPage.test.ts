@@ -8,6 +8,8 @@ import { createRealtimeClient, IDLE, realtimeClient } from "../src/client.ts";
 import type { RealtimeClient, RealtimeClientOptions, SymbolState } from "../src/types.ts";
 import { message } from "./fakes.ts";
 
+vi.setConfig({ testTimeout: 30_000 });
+
 let server: Server;
 let baseUrl: string;
 let asked: string[];
