@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 
 class Elsewhere:
-    """A server of one page, whose text a test chooses."""
+    """A server of one page, whose text a test chooses, and of what belongs to it."""
 
     def __init__(self) -> None:
         self.url = ""
+        self._files: dict[str, tuple[str, str]] = {}
         self._page = ""
         self._headers: dict[str, str] = {}
 
@@ -19,12 +20,18 @@ class Elsewhere:
         self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
         return f"{self.url}/"
 
+    def serve(self, path: str, text: str, content_type: str) -> None:
+        """Serve a text of this type at another path."""
+        self._files[path] = (text, content_type)
+
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request: the page at its path, nothing at any other."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             request = await reader.readuntil(b"\r\n\r\n")
-            body = self._page.encode() if request.startswith(b"GET / ") else b""
-            headers = {"Content-Type": "text/html", "Content-Length": str(len(body)), "Connection": "close", **self._headers}
+            path = request.split(b" ", 2)[1].decode()
+            text, content_type = (self._page, "text/html") if path == "/" else self._files.get(path, ("", "text/html"))
+            body = text.encode()
+            headers = {"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close", **self._headers}
             lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
             writer.write("\r\n".join(lines).encode() + body)
             await writer.drain()

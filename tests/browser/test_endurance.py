@@ -16,8 +16,8 @@ TICKS = 2000
 CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then let go; a page that kept its tickers grew by 5 MB
 COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
   window.ticks = 0;
-  const channel = new BroadcastChannel("market-pulse.v1  ");
-  channel.onmessage = ({ data }) => { if (data.news?.type === "ticker") ticks += 1; };
+  const channel = new BroadcastChannel("market-pulse.v2  ");
+  channel.onmessage = ({ data: [type] }) => { if (type === "ticker") ticks += 1; };
 }"""
 
 

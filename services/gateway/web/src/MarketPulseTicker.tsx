@@ -6,9 +6,9 @@ import { useAway } from "./page/bar/away.ts";
 import { ConnectedCount } from "./page/bar/ConnectedCount.tsx";
 import { PauseButton } from "./page/bar/PauseButton.tsx";
 import { Tile } from "./page/bar/Tile.tsx";
-import { useListing } from "./page/listing.ts";
+import { useListing, useListingFailure } from "./page/listing.ts";
 import { shortSymbol } from "./page/names.ts";
-import { useConnection } from "./useRealtimeTicker.ts";
+import { useSimulated } from "./page/simulated.ts";
 
 interface Props {
   /** What to show; without it, what the gateway features. */
@@ -40,9 +40,7 @@ export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage,
             <span>Market Pulse</span>
           </span>
           <PauseButton />
-          <span className="bar-count">
-            <ConnectedCount symbols={shown} />
-          </span>
+          <span className="bar-count">{symbols || listing ? <ConnectedCount symbols={shown} /> : <Asking />}</span>
           <span className="bar-notes">
             <SimulatedTag />
             <AwayNote />
@@ -61,5 +59,10 @@ export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage,
 }
 
 function SimulatedTag() {
-  return useConnection().simulated && <span className="simulated-tag">Simulated</span>;
+  return useSimulated() && <span className="simulated-tag">Simulated</span>;
+}
+
+/** Instead of a count, while it is not known of what. */
+function Asking() {
+  return <span className="label">{useListingFailure() === null ? "Connecting" : "The gateway does not answer"}</span>;
 }

@@ -4,8 +4,10 @@ import { shareStream } from "./tabs.ts";
 import type {
   ConnectionState,
   FeedStatus,
+  Link,
   News,
   RealtimeClient,
+  RealtimeClientOptions,
   RealtimeError,
   Status,
   Store,
@@ -18,43 +20,57 @@ export type * from "./types.ts";
 
 const FRESH_MS = 5000; // a live price is repeated each second
 const YIELDS_AFTER_MS = 2 * FRESH_MS;
-const LIVE_QUALITIES = new Set(["ok", "single", "disputed"]);
 const GRACE_MS = 4000; // a stream that is back within this was never away; a server that goes asks for up to three seconds
 const UNREACHABLE_MS = 30_000;
 const REST_AFTER_MS = 300_000; // a page that nobody has looked at for so long lets go
-const HIDDEN_FRAME_MS = 250;
+const FRAMELESS_MS = 250;
 const LOOK_MS = 1000;
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
 
 /** One symbol: what is known of it, and who wants to know. */
-interface Entry {
+interface Entry extends Store<SymbolState> {
   readonly symbol: string;
-  /** Whether it could be one; if not, nobody is asked. */
-  readonly isSymbol: boolean;
-  readonly store: Store<SymbolState>;
-  hear(message: TickerMessage, heardAt: number): void;
-  refuse(error: RealtimeError): void;
+  hear(news: Extract<News, readonly ["ticker", ...unknown[]] | readonly ["refused", unknown]>): void;
   /** Make the state of this moment, and tell if it differs. */
   settle(): void;
 }
 
 /** The state of a symbol that nobody asks for, and of all of them on a server. */
-export const IDLE: SymbolState = Object.freeze({
+export const IDLE: SymbolState = {
   ticker: null,
   latest: null,
   heardAt: null,
   status: "idle",
   isConnected: false,
   error: null,
-});
-/** A store that says so. */
-export const IDLE_STORE: Store<SymbolState> = {
-  subscribe: () => () => {},
-  getSnapshot: () => IDLE,
-  getServerSnapshot: () => IDLE,
 };
-const NO_CONNECTION: ConnectionState = Object.freeze({ status: "idle", exchanges: Object.freeze({}), simulated: false });
+
+/** Make a store that can be set. `onUse` is called when its first listener comes and when its last one goes. */
+function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
+  let state = Object.freeze(initial);
+  const listeners = new Set<() => void>();
+  return {
+    subscribe(listener: () => void) {
+      const own = () => listener(); // the same function may be handed in twice
+      listeners.add(own);
+      if (listeners.size === 1) onUse?.(true);
+      return () => {
+        if (listeners.delete(own) && !listeners.size) onUse?.(false);
+      };
+    },
+    getSnapshot: () => state,
+    getServerSnapshot: () => initial,
+    set(next: T) {
+      state = Object.freeze(next);
+      for (const listener of listeners) listener();
+    },
+  };
+}
+
+/** A store that says so. */
+export const IDLE_STORE: Store<SymbolState> = makeStore(IDLE);
+const NO_CONNECTION: ConnectionState = { status: "idle", exchanges: {}, simulated: false };
 
 /** Return our spelling of a symbol (`btc` is `BTC-USDT`), or null if the text is none. */
 export function normalizeSymbol(text: string): string | null {
@@ -72,15 +88,9 @@ export function tickerAge({ latest, heardAt }: SymbolState, now = Date.now()): n
   return Math.min(...latest.sources.map((source) => source.ageMs)) + Math.max(0, now - heardAt);
 }
 
-/**
- * Tell whether a message, made known at a time, is news after another. A higher number is, unless it was made well before;
- * a lower one that was made later is what counting begun anew looks like; and what was not renewed for long yields to anything.
- */
-function supersedes(message: TickerMessage, at: number, known: TickerMessage | null, knownAt: number): boolean {
-  if (!known || at - knownAt > YIELDS_AFTER_MS) return true;
-  const laterMs = message.aggregatedTime - known.aggregatedTime;
-  if (message.seq === known.seq) return at >= knownAt; // the gateway repeats a ticker that has become stale
-  return message.seq > known.seq ? laterMs > -FRESH_MS : laterMs > 0;
+/** Whether a message has a price that sources back. A quality that is not known is none to trust. */
+function isBacked({ price, quality }: TickerMessage): boolean {
+  return price !== null && /^(ok|single|disputed)$/.test(quality);
 }
 
 function withPrice(message: TickerMessage | null): Ticker | null {
@@ -95,117 +105,93 @@ function withPrice(message: TickerMessage | null): Ticker | null {
 }
 
 const REGISTRY = Symbol.for("market-pulse/realtime.v1");
-const page: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
+const here: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
 /** The clients of this page, by their gateway: one for all, even if bundling made several copies of this module. */
 function registry(): Map<string, RealtimeClient> {
-  page[REGISTRY] ??= new Map();
-  return page[REGISTRY];
-}
-
-export interface ClientOptions {
-  /** Where the gateway is, without a slash at the end; "" is this page's own origin. */
-  readonly baseUrl?: string;
-  /** The key that the gateway wants, if it wants one. Whoever can read the page can read it. */
-  readonly apiKey?: string | undefined;
+  here[REGISTRY] ??= new Map();
+  return here[REGISTRY];
 }
 
 /** Return a client of its own. Most pages want {@link realtimeClient}, which all parts of a page share. */
-export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {}): RealtimeClient {
+export function createRealtimeClient(options: RealtimeClientOptions = {}): RealtimeClient {
+  const { baseUrl = "" } = options;
+  const page: Document | undefined = globalThis.document; // there is none in a worker
   const entries = new Map<string, Entry>();
   const active = new Set<Entry>(); // those that somebody listens to
   const changed = new Set<Entry>(); // those with news since the last frame
-  const feed = shareStream(baseUrl, hear, apiKey);
-  let link: Extract<News, { type: "link" }> = { type: "link", up: false, simulated: false, error: null };
-  let downSince = 0;
-  let hasBeenUp = false;
+  const feed = shareStream(options, hear);
+  let link: Link = { up: false, simulated: false, error: null };
+  let linkSince = 0; // when it opened or was lost
+  let isTold: boolean | undefined; // of exchanges, since the stream was opened; not even false: it never was
   let isResting = false;
   let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges;
-  let connection = NO_CONNECTION;
-  const connectionListeners = new Set<() => void>();
+  const connection = makeStore(NO_CONNECTION);
   let supplying: Timer;
   let resting: Timer;
   let clock: Timer;
-  let frame: number | Timer;
+  let isDue = false; // to be settled with the next frame
 
   /** How the stream is doing, whatever it carries. */
   function linkStatus(): Status {
     if (!active.size) return "idle";
-    const downMs = link.up ? 0 : since(downSince);
-    if (navigator.onLine === false || downMs > UNREACHABLE_MS) return "offline";
-    if (!hasBeenUp && !link.up) return "connecting";
+    const downMs = link.up || isResting ? 0 : since(linkSince);
+    const code = link.error?.code ?? "unreachable"; // all others are of somebody who is there
+    if (downMs > UNREACHABLE_MS && code === "unreachable") return "offline";
+    if (isTold === undefined && !link.up) return "connecting";
     return downMs > GRACE_MS ? "reconnecting" : "live";
   }
 
   function makeEntry(symbol: string): Entry {
-    const listeners = new Set<() => void>();
-    let state = IDLE;
     let latest: TickerMessage | null = null;
     let heardAt = 0;
-    const isSymbol = normalizeSymbol(symbol) !== null;
-    let refusal: RealtimeError | null = isSymbol
+    let refusal: RealtimeError | null = normalizeSymbol(symbol)
       ? null
-      : { code: "unknown_symbol", message: `${symbol} is no symbol: write BTC or ETH-BTC` };
+      : { code: "unknown_symbol", message: `${symbol} is no symbol` };
 
-    function statusNow(): Status {
-      const status = linkStatus();
-      if (!listeners.size || status === "idle") return "idle";
-      if (refusal) return "offline";
-      if (status !== "live") return status;
-      if (!latest) return "connecting";
-      const isBacked = latest.price !== null && LIVE_QUALITIES.has(latest.quality);
-      return isBacked && since(heardAt) < FRESH_MS ? "live" : "stale";
+    /**
+     * Tell whether a message, made known at a time, is news after what is known. A higher number is, unless it was made well
+     * before; a lower one that was made later is what counting begun anew looks like; and what was not renewed for long yields
+     * to anything.
+     */
+    function isNews({ seq, aggregatedTime }: TickerMessage, at: number): boolean {
+      if (!latest || at - heardAt > YIELDS_AFTER_MS) return true;
+      const laterMs = aggregatedTime - latest.aggregatedTime;
+      if (seq === latest.seq) return at >= heardAt; // the gateway repeats a ticker that has become stale
+      return seq > latest.seq ? laterMs > -FRESH_MS : laterMs > 0;
     }
 
-    const entry: Entry = {
+    const store = makeStore(IDLE, (isUsed) => {
+      if (isUsed && active.add(entry).size === 1) start();
+      if (!isUsed && active.delete(entry) && !active.size) stop();
+      entry.settle();
+      supplySoon();
+    });
+    const entry: Entry = Object.assign(store, {
       symbol,
-      isSymbol,
-      hear(message, at) {
-        if (!supersedes(message, at, latest, heardAt)) return;
-        [latest, heardAt, refusal] = [message, at, null];
+      hear(news: Parameters<Entry["hear"]>[0]) {
         changed.add(entry);
-      },
-      refuse(error) {
-        refusal = error;
-        changed.add(entry);
+        if (news[0] === "refused") refusal = news[1].error;
+        else if (isNews(news[1], news[2])) {
+          [, latest, heardAt] = news;
+          if (isBacked(latest)) refusal = null;
+        }
       },
       settle() {
-        const status = statusNow();
-        // A gateway that does not answer for a moment is none; what it refuses stays refused.
-        const isTrouble = status === "reconnecting" || status === "offline" || link.error?.code !== "unreachable";
-        const error = refusal ?? (isTrouble ? link.error : null);
-        if (latest === state.latest && status === state.status && error === state.error) return;
-        const ticker = latest === state.latest ? state.ticker : withPrice(latest);
-        state = Object.freeze({ ticker, latest, heardAt: latest && heardAt, status, isConnected: status === "live", error });
-        for (const listener of listeners) listener();
+        let status = linkStatus();
+        if (!active.has(entry)) status = "idle";
+        else if (refusal && refusal.code !== "no_room") status = "offline";
+        else if (status === "live")
+          if (!latest) status = "connecting";
+          else if (!isBacked(latest) || since(heardAt) >= FRESH_MS) status = "stale";
+        const error = refusal ?? (status !== "live" || link.error?.code === "bad_data" ? link.error : null);
+        const state = store.getSnapshot();
+        const isNew = latest !== state.latest;
+        if (!isNew && status === state.status && error === state.error) return;
+        const ticker = isNew ? withPrice(latest) : state.ticker;
+        store.set({ ticker, latest, heardAt: latest && heardAt, status, isConnected: status === "live", error });
       },
-      store: {
-        subscribe(listener) {
-          const own = () => listener(); // the same function may be handed in twice
-          listeners.add(own);
-          if (listeners.size === 1) activate(entry);
-          return () => {
-            if (listeners.delete(own) && !listeners.size) deactivate(entry);
-          };
-        },
-        getSnapshot: () => state,
-        getServerSnapshot: () => IDLE,
-      },
-    };
+    });
     return entry;
-  }
-
-  function activate(entry: Entry) {
-    active.add(entry);
-    if (active.size === 1) start();
-    entry.settle();
-    supplySoon();
-  }
-
-  function deactivate(entry: Entry) {
-    active.delete(entry);
-    entry.settle();
-    if (!active.size) stop();
-    supplySoon();
   }
 
   /** Ask for what is wanted when this turn is over: a page mounts, unmounts and remounts many components at once. */
@@ -215,54 +201,55 @@ export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {
 
   function supply() {
     supplying = undefined;
-    const wanted = isResting ? [] : [...active].filter((entry) => entry.isSymbol);
-    feed.want(wanted.map((entry) => entry.symbol));
+    feed.want(isResting ? [] : [...active].map((entry) => entry.symbol).filter(normalizeSymbol));
   }
 
-  function hear(news: News) {
-    switch (news.type) {
-      case "ticker":
-        entries.get(news.data.symbol)?.hear(news.data, news.heardAt);
-        break;
-      case "refused":
-        entries.get(news.symbol)?.refuse(news.error);
-        break;
-      case "status":
-        exchanges = Object.freeze({ ...exchanges, [news.data.exchange]: news.data });
-        break;
-      case "link":
-        if (link.up && !news.up) downSince = Date.now();
-        if (!link.up && news.up) exchanges = NO_CONNECTION.exchanges; // the gateway tells of all that it knows
-        link = news;
-        hasBeenUp ||= news.up;
-        for (const entry of active) changed.add(entry);
-        break;
-      default:
-        return;
+  function hear(...news: News) {
+    const [type, data] = news;
+    if (type === "ticker" || type === "refused") {
+      for (const entry of active) if (entry.symbol === data.symbol) entry.hear(news as Parameters<Entry["hear"]>[0]);
+    } else if (type === "status") {
+      exchanges = Object.freeze({ ...(isTold ? exchanges : {}), [data.exchange]: data });
+      isTold = true;
+    } else if (type === "link") {
+      if (link.up !== data.up) linkSince = Date.now();
+      if (!link.up && data.up) isTold = false; // the gateway tells of all exchanges that it knows
+      link = { ...data, simulated: (data.up ? data : link).simulated };
+      for (const entry of active) changed.add(entry);
     }
-    // Once per frame, however much comes. A hidden page has no frames.
-    if (!frame) frame = document.hidden ? setTimeout(settle, HIDDEN_FRAME_MS) : requestAnimationFrame(settle);
+    // Once per frame, however much comes. A hidden page has no frames, nor has a worker.
+    if (isDue) return;
+    isDue = true;
+    if (page?.hidden === false) requestAnimationFrame(drawn);
+    else setTimeout(drawn, FRAMELESS_MS);
+  }
+
+  function drawn() {
+    isDue = false;
+    settle();
   }
 
   /** Bring the states of what has changed up to date, and tell who listens. */
   function settle() {
-    frame = undefined;
-    const due = [...changed];
-    changed.clear();
-    for (const entry of due) entry.settle();
-    settleConnection();
-  }
-
-  function settleConnection() {
+    for (const entry of changed) {
+      changed.delete(entry);
+      entry.settle();
+    }
     const status = linkStatus();
     const simulated = link.simulated || Object.values(exchanges).some((one) => one.simulated);
-    if (status === connection.status && exchanges === connection.exchanges && simulated === connection.simulated) return;
-    connection = Object.freeze({ status, exchanges, simulated });
-    for (const listener of connectionListeners) listener();
+    const before = connection.getSnapshot();
+    if (status !== before.status || exchanges !== before.exchanges || simulated !== before.simulated)
+      connection.set({ status, exchanges, simulated });
   }
 
-  /** Each second: what was not renewed is not live any more. */
+  /** Each second: what was not renewed is not live any more. Where a clock goes on, nobody was put away. */
   function look() {
+    if (isResting && !page?.hidden) {
+      isResting = false;
+      linkSince = Date.now();
+      supply();
+    }
+    feed.look();
     for (const entry of active) changed.add(entry);
     settle();
   }
@@ -275,68 +262,54 @@ export function createRealtimeClient({ baseUrl = "", apiKey }: ClientOptions = {
 
   function wake() {
     look();
-    if (!isResting) return feed.wake(false);
-    if (document.hidden) return;
-    isResting = false;
-    downSince = Date.now();
-    supply();
+    feed.wake(false);
   }
 
   function onVisibility() {
     clearTimeout(resting);
-    if (document.hidden) resting = setTimeout(rest, REST_AFTER_MS);
+    if (page?.hidden) resting = setTimeout(rest, REST_AFTER_MS);
     else wake();
   }
 
-  const reactions: readonly (readonly [EventTarget, string, () => unknown])[] =
-    typeof document === "undefined"
-      ? []
-      : [
-          [document, "visibilitychange", onVisibility],
-          [globalThis, "pageshow", () => isResting && wake()], // back from where it was put away; else it has only loaded
-          [globalThis, "pagehide", rest], // so that the browser may keep the page for the way back
-          [globalThis, "online", wake],
-          [globalThis, "offline", look],
-        ];
+  // Hints of when to look, and no more than that: what has come counts, whatever a platform thinks of its network.
+  const reactions: readonly (readonly [EventTarget | undefined, string, () => unknown])[] = [
+    [page, "visibilitychange", onVisibility],
+    [globalThis, "pageshow", () => isResting && wake()], // back from where it was put away; else it has only loaded
+    [globalThis, "pagehide", rest], // so that the browser may keep the page for the way back
+    [globalThis, "online", wake],
+  ];
 
   function start() {
-    downSince = Date.now();
+    linkSince = Date.now();
     clock = setInterval(look, LOOK_MS);
-    if (document.hidden) onVisibility();
-    for (const [target, name, reaction] of reactions) target.addEventListener(name, reaction);
+    if (page?.hidden) onVisibility();
+    for (const [target, name, reaction] of reactions) target?.addEventListener?.(name, reaction);
   }
 
   function stop() {
     clearInterval(clock);
     clearTimeout(resting);
-    for (const [target, name, reaction] of reactions) target.removeEventListener(name, reaction);
+    for (const [target, name, reaction] of reactions) target?.removeEventListener?.(name, reaction);
     isResting = false;
-    hasBeenUp = false;
-    settleConnection();
+    isTold = undefined;
+    settle();
   }
 
   const client: RealtimeClient = {
     symbol(text) {
-      if (typeof document === "undefined") return IDLE_STORE; // a server's client must not grow with what visitors ask for
+      if (!(options.EventSource ?? globalThis.EventSource)) return IDLE_STORE; // a server's must not grow with what visitors ask for
       const symbol = normalizeSymbol(text) ?? text;
       const entry = entries.get(symbol) ?? makeEntry(symbol);
       entries.set(symbol, entry);
-      return entry.store;
+      return entry;
     },
-    connection: {
-      subscribe(listener) {
-        const own = () => listener();
-        connectionListeners.add(own);
-        return () => connectionListeners.delete(own);
-      },
-      getSnapshot: () => connection,
-      getServerSnapshot: () => NO_CONNECTION,
-    },
+    connection,
     reconnect: () => feed.wake(true),
     close() {
-      const closed = [...active];
-      active.clear();
-      for (const entry of closed) entry.settle();
+      for (const entry of active) {
+        active.delete(entry);
+        entry.settle();
+      }
       stop();
       feed.want([]);
       if (registry().get(baseUrl) === client) registry().delete(baseUrl);

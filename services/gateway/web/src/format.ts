@@ -24,6 +24,8 @@ export type Direction = "up" | "down" | "flat";
 
 const NONE = "–";
 const NO_PRICE: PriceText = { parts: [{ text: NONE, sub: false }], plain: NONE, full: NONE };
+const MOST_DECIMALS = 100;
+const MOST_LOCAL_DECIMALS = 20; // as many as every browser's Intl writes
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
 
 const STYLES = {
@@ -65,7 +67,64 @@ function priceStyle(price: number, dp: number): Style {
  */
 export function formatPrice(price: number | null, dp: number, locale?: string): PriceText {
   if (price === null || !Number.isFinite(price)) return NO_PRICE;
-  const full = format(price, priceStyle(price, dp), locale);
+  return countZeros(format(price, priceStyle(price, dp), locale));
+}
+
+/**
+ * Write the prices of an axis such that no two are alike: all with as many decimals as the step between them needs, and no
+ * fewer than prices of their size have.
+ */
+export function formatAxis(prices: readonly number[], dp: number, locale?: string): readonly string[] {
+  const sorted = [...prices].sort((a, b) => a - b);
+  const step = Math.min(
+    ...sorted
+      .slice(1)
+      .map((price, index) => price - (sorted[index] ?? price))
+      .filter((gap) => gap > 0),
+  );
+  const largest = Math.max(...prices.map(Math.abs));
+  const decimals = Math.max(decimalsOf(step), usualDecimals(largest, dp));
+  return prices.map((price) => {
+    if (!Number.isFinite(price)) return NONE;
+    const value = Math.abs(price) < step / 2 ? 0 : price;
+    const full =
+      decimals > MOST_LOCAL_DECIMALS
+        ? value.toFixed(decimals)
+        : value.toLocaleString(locale, {
+            minimumFractionDigits: decimals,
+            maximumFractionDigits: decimals,
+            numberingSystem: "latn",
+          });
+    return value === 0 ? full : countZeros(full).plain;
+  });
+}
+
+/** Return with how many decimals a step can be written whole; 0 for one that is none. */
+function decimalsOf(step: number): number {
+  for (let decimals = 0; decimals < MOST_DECIMALS; decimals++) {
+    const scaled = step * 10 ** decimals;
+    if (scaled > 0.999 && Math.abs(scaled - Math.round(scaled)) < 1e-3 * Math.min(1, scaled)) return decimals;
+  }
+  return 0;
+}
+
+/** Return how many decimals a price of this size is written with. */
+function usualDecimals(price: number, dp: number): number {
+  if (!(price > 0) || !Number.isFinite(price)) return 2;
+  switch (priceStyle(price, dp)) {
+    case "significant4":
+      return Math.min(MOST_DECIMALS, 3 - Math.floor(Math.log10(price)));
+    case "decimals4":
+      return 4;
+    case "decimals3":
+      return 3;
+    default:
+      return 2;
+  }
+}
+
+/** Count the zeros of a written price, where they are many, instead of writing them. */
+function countZeros(full: string): PriceText {
   const [, lead, zeros, digits] = /^(\D*0\D)(0{4,})(\d+)$/.exec(full) ?? [];
   if (!lead || !zeros || !digits) return { parts: [{ text: full, sub: false }], plain: full, full };
   const count = String(zeros.length);
@@ -103,6 +162,13 @@ export function formatAge(ageMs: number | null): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
   return `${Math.floor(seconds / 86400).toLocaleString("en", { useGrouping: false })} d`;
+}
+
+/** Write how long ago something was: just now, 14 s ago; or how old it is: just now, 14 s old. */
+export function formatAgo(ageMs: number | null, word: "ago" | "old" = "ago"): string {
+  const age = formatAge(ageMs);
+  if (age === "now") return "just now";
+  return age === NONE ? NONE : `${age} ${word}`;
 }
 
 /** Return the index of the first character of `after` that is not that of `before`; `after.length` if there is none. */

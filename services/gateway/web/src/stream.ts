@@ -4,22 +4,29 @@
  * A native EventSource gives up for good after any answer but 200, and does not notice a connection that died in its sleep.
  * So each one here is used until it fails or falls silent; then comes a new one, after a delay that grows.
  */
-import type { Feed, News, Problem, RealtimeError, StreamEvent, TickerMessage } from "./types.ts";
+import type {
+  EventSourceLike,
+  Feed,
+  Problem,
+  RealtimeClientOptions,
+  RealtimeError,
+  StreamEvent,
+  Tell,
+  TickerMessage,
+} from "./types.ts";
 import { isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway takes in one request. */
 export const MOST_SYMBOLS = 100;
-const POLL_MS = 10_000;
-const OPEN_WITHIN_MS = 10_000;
-const PROVEN_AFTER_MS = 10_000; // only a stream that has lived so long earns short delays again
+const PATIENCE_MS = 10_000; // between polls, for an answer or a stream's first word, and until a stream is proven
 const LONGEST_DELAY_MS = 30_000;
-const LONGEST_WAIT_MS = 300_000; // however long a server asks for
-const LISTED_AGAIN_MS = 300_000; // when a symbol that nobody listed is asked for again
+const LONGEST_WAIT_MS = 300_000; // however long a server asks for, and until a symbol that nobody listed is asked for again
+const PACE_MS = 200; // between streams, however often the symbols change; with the burst, at most ten in any second
+const BURST = 5;
 const SILENT_BEATS = 2.5;
-const LOOK_MS = 1000;
+
 const ASLEEP_MS = 5000;
-const JUST_OPENED_MS = 1000;
-const NONSENSE: RealtimeError = { code: "bad_data", message: "the gateway does not answer as one" };
+const NONSENSE: RealtimeError = { code: "bad_data", message: "no gateway there" };
 const BEAT_MS = 15_000;
 const LONGEST_BEAT_MS = 60_000;
 
@@ -31,21 +38,34 @@ export function backoffMs(failures: number): number {
   return Math.random() * Math.min(LONGEST_DELAY_MS, 1000 * 2 ** (failures - 1));
 }
 
+/** Return a number that was told, or 0 if it is none, or not above that. */
+const positive = (told: unknown): number => Math.max(0, Number(told)) || 0;
+
+/** Return what a refusal means. */
+function errorOf({ detail }: Problem, status: number): RealtimeError {
+  const code = status === 429 ? "rate_limited" : status === 401 ? "unauthorized" : status < 500 ? "unreachable" : "busy";
+  return { code, message: `${detail}` };
+}
+
 /** Open a stream from a gateway ("" is this page's own origin), with a key if it wants one. All that it learns goes to `tell`. */
-export function openStream(baseUrl: string, tell: (news: News) => void, apiKey = ""): Feed {
+export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: RealtimeClientOptions, tell: Tell): Feed {
   let wanted: readonly string[] = [];
   const refused = new Set<string>();
-  let current: EventSource | null = null; // the one that delivers
-  let next: EventSource | null = null; // the one that is to take over
+  let asked: readonly string[] = []; // those whose first price has been asked for
+  let current: EventSourceLike | null = null; // the one that delivers
+  let next: EventSourceLike | null = null; // the one that is to take over
   let carried = ""; // what the newest of them was asked for
+  let delivered = ""; // what the one that delivers was asked for
   let lastEventId = "";
   let simulated = false;
+  const unreachable: RealtimeError = { code: "unreachable", message: `${baseUrl}/api does not answer` };
   let error: RealtimeError | null = null;
   let beatMs = BEAT_MS;
   let failures = 0;
-  let [heardAt, askedAt, openedAt, lookedAt, refusedAt, dueAt, notBefore] = [0, 0, 0, 0, 0, 0, 0];
+  let [heardAt, askedAt, openedAt, lookedAt, refusedAt] = [0, 0, 0, 0, 0];
+  let askNotBefore = 0; // of a stream that is refused, prices can be polled
+  let paceAt = 0; // when as many streams as were opened would have been, one at each pace
   let retry: ReturnType<typeof setTimeout> | undefined;
-  let watch: ReturnType<typeof setInterval> | undefined;
 
   const unrefused = () => wanted.filter((symbol) => !refused.has(symbol));
   const streamable = () => unrefused().slice(0, MOST_SYMBOLS).sort();
@@ -54,152 +74,174 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
 
   function tellLink(news: RealtimeError | null = error) {
     error = news;
-    tell({ type: "link", up: !!current, simulated, error });
+    tell("link", { up: !!current, simulated, error });
+  }
+
+  function tellRefused(symbol: string, error: RealtimeError | null) {
+    tell("refused", { symbol, error });
   }
 
   /** Pass a ticker on. `heardAt` is when it was surely the newest. */
-  function take(ticker: TickerMessage, heardAt: number) {
-    if (!isTicker(ticker)) throw new Error();
-    tell({ type: "ticker", data: ticker, heardAt });
+  function take(data: TickerMessage, heardAt: number) {
+    if (!isTicker(data)) throw new Error();
+    tell("ticker", data, heardAt);
   }
 
-  function open() {
+  /** Open a stream of what is wanted then, unless the one that delivers carries that. Ask for the first prices, too. */
+  function open(): void {
     clearTimeout(retry);
     retry = undefined;
     next?.close();
     next = null;
-    carried = asQuery(streamable());
-    if (!watch) lookedAt = Date.now();
-    watch ??= setInterval(look, LOOK_MS);
-    if (!carried) return stop();
+    const symbols = streamable();
+    carried = asQuery(symbols);
+    if (!carried) {
+      current?.close();
+      current = null;
+      asked = [];
+      tellLink(null);
+      return;
+    }
+    ask(symbols.filter((symbol) => !asked.includes(symbol)));
+    asked = symbols;
+    if (current && carried === delivered) return;
     if (!current) tellLink();
-    if (Date.now() < notBefore) return later(0);
     openedAt = Date.now();
-    let source: EventSource;
+    paceAt = Math.max(paceAt, openedAt) + PACE_MS;
+    let source: EventSourceLike;
     try {
-      source = new EventSource(streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`));
+      const url = streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`);
+      source = new (Given ?? EventSource)(url);
     } catch {
-      tellLink({ code: "unreachable", message: `${baseUrl} is no address of a gateway` });
-      return later(LONGEST_DELAY_MS);
+      tellLink(unreachable); // that is no address
+      later(LONGEST_DELAY_MS);
+      return;
     }
     next = source;
-    source.onmessage = (event) => {
-      if (startedAnew()) return;
-      heardAt = Date.now();
-      lastEventId = event.lastEventId || lastEventId;
+    const receive = (text: string) => {
       try {
-        handle(source, JSON.parse(event.data));
+        handle(source, JSON.parse(text));
         if (error?.code === "bad_data") tellLink(null);
       } catch {
         tellLink(NONSENSE);
       }
     };
+    source.onmessage = ({ data, lastEventId: id }) => {
+      if (startedAnew()) return;
+      heardAt = Date.now();
+      lastEventId = id || lastEventId;
+      receive(data);
+    };
     source.addEventListener("hb", () => {
       heardAt = Date.now();
-      tell({ type: "beat" });
     });
+    source.addEventListener("refused", ({ data }) => receive(`{"type":"refused","data":${data}}`));
     source.onerror = () => lose(source);
   }
 
-  function handle(source: EventSource, event: StreamEvent) {
-    switch (event.type) {
-      case "connected":
-        if (source !== next) break;
-        current?.close(); // only now: the new one delivers
-        [current, next] = [source, null];
-        simulated = event.data.simulated;
-        beatMs = event.data.heartbeatMs > 0 ? Math.min(event.data.heartbeatMs, LONGEST_BEAT_MS) : BEAT_MS;
-        tellLink(null);
-        break;
-      case "ticker":
-        take(event.data, heardAt);
-        break;
-      case "status":
-        if (!isStatus(event.data)) throw new Error();
-        tell(event);
-        break;
-      case "bye": // the server spreads its clients' return over a while
-        lose(source, event.data?.retryMs);
+  function handle(source: EventSourceLike, { type, data }: StreamEvent) {
+    if (type === "connected" && source === next) {
+      current?.close(); // only now: the new one delivers
+      [current, next] = [source, null];
+      delivered = carried;
+      simulated = data.simulated;
+      beatMs = Math.min(positive(data.heartbeatMs) || BEAT_MS, LONGEST_BEAT_MS);
+      for (const symbol of streamable()) tellRefused(symbol, null); // it says anew for which there is no room
+      tellLink(null);
+    } else if (type === "ticker") take(data, heardAt);
+    else if (type === "status") {
+      if (!isStatus(data)) throw new Error();
+      tell(type, data);
+    } else if (type === "room") tellRefused(data.symbol, data.room ? null : { code: "no_room", message: `${data.detail}` });
+    else if (type === "refused" || type === "bye") {
+      lose(source, data?.retryMs); // the server spreads its clients' return over a while
+      if (type === "refused" && !current) tellLink(errorOf(data, data.status));
     }
   }
 
   /** Drop a stream that ended or must end, and have another one after a while. */
-  function lose(source: EventSource, delayMs?: number) {
-    const wasRefused = source.readyState === EventSource.CLOSED;
+  async function lose(source: EventSourceLike, delayMs?: number) {
+    const isRefused = source.readyState === 2;
     source.close();
     if (source === next) next = null;
     else if (source === current) {
       current = null;
-      if (since(openedAt) > PROVEN_AFTER_MS) failures = 0;
+      if (since(openedAt) > PATIENCE_MS) failures = 0; // it was a good one
       tellLink();
     } else return;
-    if (next) return; // it takes over anyway
-    later(Number(delayMs) > 0 ? Number(delayMs) : backoffMs(++failures));
-    if (wasRefused) explain();
+    let waitMs = positive(delayMs) || backoffMs(++failures);
+    if (isRefused) waitMs = positive(await request(streamUrl())) || waitMs; // an EventSource does not say why
+    if (carried && !next && !retry) later(waitMs); // else another one is on its way
   }
 
-  function later(delayMs: number) {
+  function later(delayMs = 0): void {
     clearTimeout(retry);
-    const waitMs = Math.min(Math.max(delayMs, notBefore - Date.now()), LONGEST_WAIT_MS);
-    dueAt = Date.now() + waitMs;
-    retry = setTimeout(() => {
-      notBefore = 0;
-      open();
-    }, waitMs);
-  }
-
-  /** An EventSource does not say why it was refused: ask as a plain request does, and let go of the answer if it is a stream. */
-  async function explain() {
-    const response = await request(streamUrl());
-    response?.body?.cancel().catch(() => {});
+    retry = undefined;
+    const waitMs = Math.min(Math.max(delayMs, paceAt - (BURST - 1) * PACE_MS - Date.now()), LONGEST_WAIT_MS);
+    if (waitMs > 0) retry = setTimeout(open, waitMs);
+    else open();
   }
 
   /** Ask for the newest tickers by REST. */
-  async function ask(symbols = streamable()) {
-    if (!symbols.length) return;
+  function ask(symbols: readonly string[] = streamable()) {
     const at = Date.now();
+    if (!symbols.length || at < askNotBefore) return;
     askedAt = at;
-    const response = await request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`);
-    try {
-      for (const ticker of (await response?.json())?.tickers ?? []) take(ticker, at);
-    } catch {
-      if (!current) tellLink(NONSENSE);
-    }
+    request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`, ({ tickers }) => {
+      for (const ticker of tickers) take(ticker, at);
+    });
   }
 
-  /** Return the response, if it is a good one; else learn what is wrong. */
-  async function request(url: string): Promise<Response | undefined> {
-    let news: RealtimeError;
+  /**
+   * Have a good answer read, or learn what is wrong, and for how many milliseconds nobody shall ask again. Without a reader it
+   * is a stream's: what it says is let go.
+   */
+  async function request(url: string, read?: (answer: { tickers: readonly TickerMessage[] }) => void): Promise<unknown> {
+    let news = unreachable;
+    let waitMs = 0;
+    const end = new AbortController();
+    const timer = setTimeout(() => end.abort(), PATIENCE_MS);
     try {
-      const headers: HeadersInit = apiKey ? { "X-API-Key": apiKey } : {};
-      const response = await fetch(url, { headers, signal: AbortSignal.timeout(POLL_MS) });
-      if (response.ok) return response;
-      notBefore = Date.now() + Math.min(1000 * (Number(response.headers.get("Retry-After")) || 0), LONGEST_WAIT_MS);
-      if (retry && notBefore > dueAt) later(0);
+      const response = await fetch(url, { headers: apiKey ? { "X-API-Key": apiKey } : {}, signal: end.signal });
+      if (response.ok) {
+        if (!read) return end.abort();
+        news = NONSENSE;
+        return read(await response.json());
+      }
+      waitMs = Math.min(1000 * positive(response.headers.get("Retry-After")), LONGEST_WAIT_MS);
+      if (read) askNotBefore = Date.now() + waitMs;
       const problem: Problem = await response.json();
-      if (problem.code === "unknown_symbol") return void refuse(problem.suggestions ?? {});
-      // Which one it means is not said; of letters beyond ASCII, browser and gateway may know different ones.
-      const strange = streamable().filter((symbol) => /[^\x21-\x7e]/.test(symbol));
-      if (problem.code === "malformed_symbol" && strange.length)
-        return void refuse(Object.fromEntries(strange.map((symbol) => [symbol, []])));
-      const codes: Record<number, RealtimeError["code"]> = { 401: "unauthorized", 429: "rate_limited" };
-      news = { code: codes[response.status] ?? "unreachable", message: problem.detail };
+      const unknown = problem.suggestions ?? {};
+      // Which one is malformed is not always said; of letters beyond ASCII, browser and gateway may know different ones.
+      if (problem.code === "malformed_symbol")
+        for (const symbol of streamable()) if (/[^\x21-\x7e]/.test(symbol)) unknown[symbol] ??= [];
+      for (const [symbol, suggestions] of Object.entries(unknown)) {
+        tellRefused(symbol, {
+          code: "unknown_symbol",
+          message: `nobody lists ${symbol}`,
+          suggestions,
+        });
+        refused.add(symbol);
+        refusedAt = Date.now();
+      }
+      if (asQuery(streamable()) !== carried) {
+        return startOver(); // the others were not answered either
+      }
+      news = errorOf(problem, response.status);
     } catch {
-      news = { code: "unreachable", message: "the gateway does not answer" };
+      // It did not answer, or not as it should.
+    } finally {
+      clearTimeout(timer);
     }
     if (!current) tellLink(news);
+    return waitMs;
   }
 
-  function refuse(unknown: Record<string, readonly string[]>) {
-    refusedAt = Date.now();
-    for (const [symbol, suggestions] of Object.entries(unknown)) {
-      refused.add(symbol);
-      tell({ type: "refused", symbol, error: { code: "unknown_symbol", message: `nobody lists ${symbol}`, suggestions } });
-    }
-    if (asQuery(streamable()) === carried) return;
+  /** Have a new stream as soon as may be, and ask for all prices. */
+  function startOver() {
     failures = 0;
-    open();
-    ask();
+    asked = [];
+    later();
   }
 
   /** A page that was asleep finds a backlog of old prices, which look new. Leave it, and begin with a new stream. */
@@ -209,60 +251,43 @@ export function openStream(baseUrl: string, tell: (news: News) => void, apiKey =
     if (!wasAsleep) return false;
     current?.close();
     current = null;
-    failures = notBefore = 0;
-    open();
-    ask();
+    askNotBefore = paceAt = 0; // a clock that was set back must hold nothing up
+    startOver();
     return true;
-  }
-
-  /** Each second: replace a stream that has fallen silent or does not open, and poll while there is none. */
-  function look() {
-    if (startedAnew()) return;
-    if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
-    if (next && since(openedAt) > OPEN_WITHIN_MS) lose(next);
-    if (!current && since(askedAt) >= POLL_MS && Date.now() >= notBefore) ask();
-    if (refused.size && since(refusedAt) >= LISTED_AGAIN_MS) {
-      refused.clear(); // somebody may list one by now
-      open();
-    }
-  }
-
-  /** Let go of the stream, and of the watch too, unless it will ask for what is refused by now. */
-  function stop() {
-    if (!refused.size) {
-      clearInterval(watch);
-      watch = undefined;
-    }
-    current?.close();
-    current = null;
-    failures = 0;
-    tellLink(null);
   }
 
   return {
     want(symbols) {
-      const known = new Set(wanted);
+      if (!wanted.length) lookedAt = Date.now();
       wanted = symbols;
       for (const symbol of refused) if (!wanted.includes(symbol)) refused.delete(symbol);
       for (const symbol of unrefused().slice(MOST_SYMBOLS))
-        tell({
-          type: "refused",
-          symbol,
-          error: { code: "too_many_symbols", message: `more than ${MOST_SYMBOLS} symbols` },
-        });
-      if (asQuery(streamable()) === carried && symbols.length) return;
-      if (!retry || current || !symbols.length) open(); // else the attempt that is due will ask for what is wanted then
-      ask(streamable().filter((symbol) => !known.has(symbol)));
+        tellRefused(symbol, { code: "too_many_symbols", message: `more than ${MOST_SYMBOLS} symbols` });
+      if (!symbols.length) return open();
+      if (asQuery(streamable()) === carried) return;
+      if (!retry) later();
+      else askedAt = 0; // the attempt that is due will open what is wanted then; prices need not wait for it
     },
     wake(anew) {
       if (!wanted.length) return;
-      const isOpening = next && since(openedAt) < JUST_OPENED_MS;
-      if (anew || (!isOpening && (!current || since(heardAt) > beatMs))) {
-        if (anew) refused.clear();
-        failures = notBefore = 0;
-        open();
+      if (anew || (!next && (!current || since(heardAt) > beatMs))) {
+        if (anew) {
+          refused.clear();
+          askNotBefore = paceAt = 0;
+        }
+        delivered = "";
+        startOver();
+      } else if (since(askedAt) > PACE_MS) ask();
+    },
+    look() {
+      if (startedAnew()) return;
+      if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
+      if (next && since(openedAt) > PATIENCE_MS) lose(next);
+      if ((!current || retry) && since(askedAt) >= PATIENCE_MS) ask();
+      if (refused.size && since(refusedAt) >= LONGEST_WAIT_MS) {
+        refused.clear(); // somebody may list one by now
+        later();
       }
-      ask();
     },
   };
 }

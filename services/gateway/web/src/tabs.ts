@@ -7,45 +7,48 @@
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
 import { openStream, since } from "./stream.ts";
-import type { Feed, News } from "./types.ts";
+import type { Feed, News, RealtimeClientOptions, Tell } from "./types.ts";
 
 type Said =
-  | { readonly news: News }
-  | { readonly tab: string; readonly wants: readonly string[] }
-  | { readonly wake: boolean } // as in Feed.wake, whose argument it is
-  | "who"; // who is there? asked by a new holder, and by a tab that hears nothing from the old one
+  | News
+  | readonly [type: "wants", tab: string, symbols: readonly string[]]
+  | readonly [type: "wake", anew: boolean] // as in Feed.wake, whose argument it is
+  | readonly [type: "who"]; // who is there? asked by a new holder, and by a tab that hears nothing from the old one
 
-const LOOK_MS = 1000;
 const ASK_AFTER_MS = 5000; // live prices come each second
 const ROB_AFTER_MS = 8000;
-const ROB_SLEEPER_AFTER_MS = 2000; // a page that is looked at wants prices now
+const LOOKED_AT_MS = 6000; // off that patience: a page that is looked at wants prices now
+const ASLEEP_MS = 2000;
 const SUPPLY_AFTER_MS = 20; // so that all tabs have said what they want
 
 /** Open a stream from a gateway that this tab shares with its siblings. All that it learns goes to `tell`. */
-export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?: string): Feed {
+export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   const locks = globalThis.navigator?.locks;
-  const name = ["market-pulse.v1", baseUrl, apiKey].join(" "); // with another key there is another answer
+  const name = ["market-pulse.v2", options.baseUrl, options.apiKey].join(" "); // with another key there is another answer
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error();
   } catch {
-    return openStream(baseUrl, tell, apiKey); // some browsers have channels, but none for pages without cookies
+    return openStream(options, tell); // some browsers have channels, but none for pages without cookies
   }
   const tab = crypto.randomUUID();
   let wanted: readonly string[] = [];
   let channel: BroadcastChannel | null = null; // there while this tab takes part
   let presence = new AbortController(); // ends when it does not any more
-  let present = false;
+  let isPresent = false;
   let term = new AbortController(); // ends when its turn to hold the stream, or its wait for that, does
-  let stream: Feed | null = null; // there while this tab holds the lock, or has its own and takes no part
+  const stream = openStream(options, (...news) => holds && passOn(news)); // one that has lost the lock has no say
+  let holds = false; // while this tab holds the lock, or takes no part and has the stream for itself
+  const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // so that not all rob at once
+  let robberies = 0; // since another tab was last heard
   const others = new Map<string, readonly string[]>();
-  const known = new Map<string, News>(); // the newest of each kind, for who joins
+  const known = new Map<string, News>(); // the newest of each kind, for tabs that join, in the order in which it came
   let heardAt = 0;
-  let watch: ReturnType<typeof setInterval> | undefined;
+  let lookedAt = 0;
   let supplying: ReturnType<typeof setTimeout> | undefined;
 
-  const say = (said: Said) => channel?.postMessage(said);
-  const sayWants = () => present && say({ tab, wants: wanted });
+  const say = (...said: Said) => channel?.postMessage(said);
+  const sayWants = () => isPresent && say("wants", tab, wanted);
 
   /** Hold a lock, once it is free, until the signal. Only if it is stolen before that, `robbed` is called. */
   function hold(lock: string, signal: AbortSignal, held: () => void, robbed: () => void, steal = false) {
@@ -69,35 +72,35 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
   function supply() {
     supplying = undefined;
     const all = new Set([wanted, ...others.values()].flat());
-    for (const [key, { type }] of known) if ((type === "ticker" || type === "refused") && !all.has(key)) known.delete(key);
-    stream?.want([...all]);
+    for (const [key, [, data]] of known) if (data && "symbol" in data && !all.has(data.symbol)) known.delete(key);
+    stream.want([...all]);
   }
 
   function passOn(news: News) {
-    if (news.type === "ticker") known.set(news.data.symbol, news);
-    else if (news.type === "refused") known.set(news.symbol, news);
-    else if (news.type === "status") known.set(`status ${news.data.exchange}`, news);
-    else if (news.type === "link") known.set("link", news);
-    tell(news);
-    if (stream) say({ news });
+    const about = news[1] as { symbol?: string; exchange?: string } | undefined;
+    const key = `${news[0]} ${about?.symbol ?? about?.exchange}`;
+    known.delete(key); // what comes anew comes last
+    known.set(key, news);
+    tell(...news);
+    say(...news);
   }
 
   function hear(said: Said) {
-    if (said === "who") {
-      if (stream) say({ news: { type: "beat" } });
+    robberies = 0;
+    if (said[0] === "who") {
+      if (holds) say("beat");
       else sayWants();
-    } else if ("news" in said) {
-      if (stream) return; // from a robbed one that does not know it yet
-      const { news } = said;
-      if (news.type === "refused" && news.error.code === "too_many_symbols" && wanted.includes(news.symbol)) {
-        part();
-        return open();
-      }
+    } else if (said[0] === "wake") {
+      if (holds) stream.wake(said[1]);
+    } else if (said[0] === "wants") {
+      if (holds) serve(said[1], said[2]);
+    } else if (!holds) {
+      // Else it is from a robbed one that does not know it yet.
+      if (said[0] === "refused" && said[1].error?.code === "too_many_symbols" && wanted.includes(said[1].symbol))
+        return partWithStream();
       heardAt = Date.now();
-      tell(news);
-    } else if (!stream) return;
-    else if ("wake" in said) stream.wake(said.wake);
-    else serve(said.tab, said.wants);
+      tell(...said);
+    }
   }
 
   function serve(other: string, wants: readonly string[]) {
@@ -109,12 +112,11 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
     if (!others.has(other)) locks.request(`${name} ${other}`, { signal: term.signal }, gone).catch(() => {}); // our term ended
     others.set(other, wants);
     supplySoon();
-    for (const news of known.values()) say({ news });
+    for (const news of known.values()) say(...news);
   }
 
   function open() {
-    const mine = openStream(baseUrl, (news) => stream === mine && passOn(news), apiKey); // afterwards it has no say
-    stream = mine;
+    holds = true;
     supplySoon();
   }
 
@@ -137,11 +139,10 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
   function resign() {
     clearTimeout(supplying);
     supplying = undefined;
-    if (!stream) return;
-    const closing = stream;
-    stream = null;
-    closing.want([]);
-    tell({ type: "link", up: false, simulated: false, error: null }); // to this tab alone, until it hears the next holder
+    if (!holds) return;
+    holds = false;
+    stream.want([]);
+    tell("link", { up: false, simulated: false, error: null }); // to this tab alone, until it hears the next holder
     others.clear();
     known.clear();
   }
@@ -149,50 +150,57 @@ export function shareStream(baseUrl: string, tell: (news: News) => void, apiKey?
   function join() {
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data }: MessageEvent<Said>) => hear(data);
+    heardAt = lookedAt = Date.now();
     presence = new AbortController();
     const appear = () => {
-      present = true;
+      isPresent = true;
       sayWants();
     };
     hold(`${name} ${tab}`, presence.signal, appear, () => {});
     seek();
-    const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // so that not all rob at once
-    let lookedAt = Date.now();
-    heardAt = lookedAt;
-    watch = setInterval(() => {
-      if (stream || since(lookedAt) > 2 * LOOK_MS) heardAt = Date.now(); // having slept oneself says nothing about the other
-      lookedAt = Date.now();
-      const silentMs = since(heardAt);
-      if (silentMs > patienceMs) {
-        heardAt = Date.now();
-        seek(true);
-      } else if (silentMs > ASK_AFTER_MS) say("who");
-    }, LOOK_MS);
   }
 
   function part() {
-    clearInterval(watch);
     resign();
     term.abort();
     presence.abort();
-    present = false;
+    isPresent = false;
     channel?.close();
     channel = null;
+  }
+
+  /** Have the stream for this tab alone. */
+  function partWithStream() {
+    part();
+    open();
   }
 
   return {
     want(symbols) {
       wanted = symbols;
       if (!symbols.length) return part();
-      if (stream) supplySoon();
+      if (holds) supplySoon();
       else if (!channel) join();
       else sayWants();
     },
     wake(anew) {
-      if (stream) return stream.wake(anew);
-      heardAt = Math.min(heardAt, Date.now() - ROB_AFTER_MS + ROB_SLEEPER_AFTER_MS);
-      say({ wake: anew });
+      if (holds) return stream.wake(anew);
+      heardAt = Math.min(heardAt, Date.now() - LOOKED_AT_MS);
+      say("wake", anew);
       say("who");
+    },
+    look() {
+      stream.look();
+      // Having slept oneself says nothing about the others.
+      if (holds || !channel || since(lookedAt) > ASLEEP_MS) heardAt = Date.now();
+      lookedAt = Date.now();
+      const silentMs = since(heardAt);
+      if (silentMs > patienceMs) {
+        heardAt = Date.now();
+        // Robbed and still not a word: the others live and share the locks, but are not heard.
+        if (robberies++) partWithStream();
+        else seek(true);
+      } else if (silentMs > ASK_AFTER_MS) say("who");
     },
   };
 }

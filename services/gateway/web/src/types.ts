@@ -7,8 +7,18 @@ export type TickerMessage = Schemas["Ticker"];
 export type TickerSource = Schemas["TickerSource"];
 export type FeedStatus = Schemas["FeedStatus"];
 export type Quality = TickerMessage["quality"];
-export type StreamEvent = Schemas["StreamEvent"];
 export type Problem = Schemas["Problem"];
+export type StreamEvent =
+  | Schemas["StreamEvent"]
+  | { readonly type: "room"; readonly data: Room }
+  | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // an event of this name
+
+/** Whether there is room for a symbol beside the others that are streamed, and what fills it. */
+interface Room {
+  readonly symbol: string;
+  readonly room: boolean;
+  readonly detail: string | null;
+}
 
 /**
  * A ticker that has a price. Prices are quote units per base unit, times Unix milliseconds.
@@ -26,12 +36,20 @@ export interface Ticker extends TickerMessage {
  * - `live`: a price that was renewed within the last seconds and that sources back
  * - `stale`: the newest price is old, or nothing backs it any more
  * - `reconnecting`: the stream has been away for some seconds
- * - `offline`: the browser has no network, or the gateway could not be reached for a while, or there is no such symbol
+ * - `offline`: the gateway could not be reached for a while, or there is no such symbol
  */
 export type Status = "idle" | "connecting" | "live" | "stale" | "reconnecting" | "offline";
 
 export interface RealtimeError {
-  readonly code: "unknown_symbol" | "too_many_symbols" | "unreachable" | "rate_limited" | "unauthorized" | "bad_data";
+  readonly code:
+    | "unknown_symbol"
+    | "too_many_symbols"
+    | "no_room"
+    | "unreachable"
+    | "busy"
+    | "rate_limited"
+    | "unauthorized"
+    | "bad_data";
   readonly message: string;
   /** For an unknown symbol: listed ones that look like it. */
   readonly suggestions?: readonly string[];
@@ -54,7 +72,7 @@ export interface SymbolState {
 /** How the stream and the exchanges are doing. Frozen; replaced when anything changes. */
 export interface ConnectionState {
   readonly status: Status;
-  /** Each exchange's feed, by its name, as far as it has been told. */
+  /** Each exchange's feed, by its name, as it was last told: another object as soon as that is anew. */
   readonly exchanges: Readonly<Record<string, FeedStatus>>;
   /** Whether any price is made up by the simulator. */
   readonly simulated: boolean;
@@ -80,19 +98,48 @@ export interface RealtimeClient {
   close(): void;
 }
 
+/** What the client needs of an `EventSource`. A browser's has it, and so do most packages for where there is none. */
+export interface EventSourceLike {
+  readonly readyState: number;
+  // biome-ignore-start lint/suspicious/noExplicitAny: each has event types of its own
+  onmessage: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  addEventListener(type: string, listener: (event: any) => void): void;
+  // biome-ignore-end lint/suspicious/noExplicitAny: until here
+  close(): void;
+}
+
+export interface RealtimeClientOptions {
+  /** Where the gateway is, without a slash at the end; "" is this page's own origin. */
+  readonly baseUrl?: string;
+  /** The key that the gateway wants, if it wants one. Whoever can read the page can read it. */
+  readonly apiKey?: string | undefined;
+  /** Where there is no global one, as in Node.js or React Native: from a package. */
+  readonly EventSource?: (new (url: string) => EventSourceLike) | undefined;
+}
+
 /**
  * What a source of prices tells the client, in the same words whether it is this tab's own stream or another tab's.
  * - `ticker`: a message, from the stream or by REST, and when it came (`Date.now()`)
  * - `link`: whether the stream is open, and what is wrong if anything is
- * - `refused`: why a symbol is not streamed
+ * - `refused`: why a symbol is not streamed, or null if that is over
  * - `beat`: a sign of life
  */
 export type News =
-  | { readonly type: "ticker"; readonly data: TickerMessage; readonly heardAt: number }
-  | { readonly type: "status"; readonly data: FeedStatus }
-  | { readonly type: "link"; readonly up: boolean; readonly simulated: boolean; readonly error: RealtimeError | null }
-  | { readonly type: "refused"; readonly symbol: string; readonly error: RealtimeError }
-  | { readonly type: "beat" };
+  | readonly [type: "ticker", data: TickerMessage, heardAt: number]
+  | readonly [type: "status", data: FeedStatus]
+  | readonly [type: "link", data: Link]
+  | readonly [type: "refused", data: { readonly symbol: string; readonly error: RealtimeError | null }]
+  | readonly [type: "beat"];
+
+export type Tell = (...news: News) => void;
+
+export interface Link {
+  readonly up: boolean;
+  /** As the stream said when it was opened last. */
+  readonly simulated: boolean;
+  readonly error: RealtimeError | null;
+}
 
 /** Where prices come from. */
 export interface Feed {
@@ -100,4 +147,6 @@ export interface Feed {
   want(symbols: readonly string[]): void;
   /** Look again at once: the page was asleep or without a network, or somebody asks for it. */
   wake(anew: boolean): void;
+  /** Each second, while anything is wanted: look for what has not come. */
+  look(): void;
 }

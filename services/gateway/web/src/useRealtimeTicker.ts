@@ -39,8 +39,8 @@ export function useRealtimeTicker({ symbol, enabled = true }: RealtimeTickerOpti
 /** The states of several symbols, by the name each was asked for with. */
 export function useRealtimeTickers(symbols: readonly string[]): Readonly<Record<string, SymbolState>> {
   const client = useRealtimeClient();
-  const names = symbols.join();
-  const store = useMemo(() => together(client, names ? names.split(",") : []), [client, names]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the same symbols in a new array are the same symbols
+  const store = useMemo(() => together(client, symbols), [client, symbols.join()]);
   return useStore(store);
 }
 
@@ -86,7 +86,7 @@ export function useTickerAge(symbol: string): number | null {
       },
       getSnapshot() {
         const ms = tickerAge(getSnapshot());
-        return ms === null ? null : Math.floor(ms / 1000) * 1000;
+        return ms && ms - (ms % 1000);
       },
       getServerSnapshot: () => null,
     };

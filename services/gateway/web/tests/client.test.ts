@@ -353,7 +353,7 @@ describe("the connection", () => {
     expect(FakeEventSource.sources).toHaveLength(2);
     expect(state("BTC").ticker).not.toBeNull();
     await pass(26_000);
-    expect(state("BTC")).toMatchObject({ status: "offline", error: { code: "rate_limited", message: "too many streams" } });
+    expect(state("BTC")).toMatchObject({ status: "connecting", error: { code: "rate_limited", message: "too many streams" } });
   });
 
   test("while no stream can be had, prices are polled each 10 s and never called live", async () => {
@@ -662,10 +662,366 @@ describe("sleep and wake", () => {
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
-  test("without a network nothing is live", async () => {
-    await live("BTC");
+  test("a platform that denies the network is not believed while prices come", async () => {
+    const source = await live("BTC");
     vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
     globalThis.dispatchEvent(new Event("offline"));
-    expect(state("BTC")).toMatchObject({ status: "offline", isConnected: false });
+    expect(state("BTC")).toMatchObject({ status: "live", isConnected: true });
+    for (let second = 0; second < 60; second += 1) {
+      await pass(1000);
+      source.tick("BTC-USDT", 3 + second);
+    }
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", isConnected: true, error: null });
+    expect(client.connection.getSnapshot().status).toBe("live");
+    expect(FakeEventSource.sources).toHaveLength(1);
+  });
+
+  test("a platform that vouches for the network is not believed when nothing comes", async () => {
+    const source = await live("BTC");
+    vi.spyOn(navigator, "onLine", "get").mockReturnValue(true);
+    rest.answer = () => null;
+    source.fail();
+    for (let second = 0; second < 31; second += 1) {
+      globalThis.dispatchEvent(new Event("online"));
+      await pass(1000);
+      for (const open of FakeEventSource.open) open.fail();
+    }
+    expect(state("BTC")).toMatchObject({ status: "offline", error: { code: "unreachable" } });
+  });
+
+  test("a page that was put away, and was not, has its stream again without being told", async () => {
+    await live("BTC");
+    globalThis.dispatchEvent(new Event("pagehide")); // and no pageshow: the page stayed
+    expect(FakeEventSource.open).toHaveLength(0);
+    await pass(1000);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("a page that becomes visible without being told is not left at rest", async () => {
+    await live("BTC");
+    hide(true);
+    await pass(301_000);
+    expect(FakeEventSource.open).toHaveLength(0);
+    vi.spyOn(document, "hidden", "get").mockReturnValue(false); // no event says so
+    await pass(1000);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("a page at rest does not claim that the gateway cannot be reached", async () => {
+    await live("BTC");
+    hide(true);
+    await pass(400_000);
+    expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false, error: null });
+  });
+
+  test("a page that says it is hidden while it is looked at shows prices all the same", async () => {
+    vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 3, { price: 70_000 });
+    await pass(300);
+    expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 70_000 } });
+  });
+
+  test("an EventSource that calls itself open, or closed, is judged by what comes", async () => {
+    const source = await live("BTC");
+    source.readyState = FakeEventSource.CLOSED;
+    await pass(3000);
+    source.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(state("BTC").status).toBe("live");
+    source.readyState = FakeEventSource.OPEN;
+    await pass(40_000);
+    expect(source.closed).toBe(true);
+  });
+});
+
+describe("refusals", () => {
+  const refusal = (more: Record<string, unknown> = {}) => ({
+    data: JSON.stringify({
+      type: "about:blank",
+      title: "Too Many Requests",
+      status: 429,
+      code: "too_many_streams",
+      detail: "too many streams from this address",
+      retryMs: 5000,
+      ...more,
+    }),
+  });
+
+  function refuse(source: FakeEventSource, more: Record<string, unknown> = {}) {
+    source.readyState = FakeEventSource.OPEN;
+    source.dispatchEvent(Object.assign(new Event("refused"), refusal(more)));
+    source.fail(); // the gateway ends it
+  }
+
+  test.each([
+    [429, "too_many_streams", "rate_limited"],
+    [429, "too_many_requests", "rate_limited"],
+    [503, "busy", "busy"],
+    [503, "draining", "busy"],
+    [502, "gateway_failed", "busy"],
+    [503, "a code of the future", "busy"],
+  ])(
+    "a stream of a refusal, %i %s, is one: not live, never offline, and tried again when it says",
+    async (status, code, expected) => {
+      listen("BTC");
+      await pass(1);
+      rest.asked = [];
+      refuse(FakeEventSource.newest, { status, code, detail: "not now" });
+      await pass(20);
+      expect(FakeEventSource.open).toHaveLength(0);
+      expect(state("BTC")).toMatchObject({ isConnected: false, error: { code: expected, message: "not now" } });
+      expect(rest.asked).toEqual([]); // it has said why
+      await pass(4900);
+      expect(FakeEventSource.sources).toHaveLength(1);
+      await pass(200);
+      expect(FakeEventSource.sources).toHaveLength(2);
+      for (let attempt = 0; attempt < 20; attempt += 1) {
+        refuse(FakeEventSource.newest, { status, code, detail: "not now" });
+        await pass(5100);
+      }
+      expect(state("BTC")).toMatchObject({ status: "connecting", error: { code: expected } });
+      FakeEventSource.newest.connect();
+      FakeEventSource.newest.tick("BTC-USDT", 9);
+      await pass(20);
+      expect(state("BTC")).toMatchObject({ status: "live", error: null });
+    },
+  );
+
+  test("prices are polled while a stream is refused", async () => {
+    listen("BTC");
+    await pass(1);
+    rest.asked = [];
+    for (let attempt = 0; attempt < 12; attempt += 1) {
+      refuse(FakeEventSource.newest);
+      await pass(5100);
+    }
+    expect(rest.asked.length).toBeGreaterThanOrEqual(5);
+    expect(rest.asked.length).toBeLessThanOrEqual(7);
+  });
+
+  test("a stream that lived and is refused for long is reconnecting", async () => {
+    const source = await live("BTC");
+    source.fail();
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      await pass(5100);
+      refuse(FakeEventSource.newest);
+    }
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "reconnecting", error: { code: "rate_limited" } });
+  });
+
+  test.each([
+    "not JSON",
+    "null",
+    "1",
+    '{"status":503}',
+    '{"status":429,"retryMs":"soon"}',
+    '{"retryMs":-1}',
+    '{"retryMs":1e99}',
+  ])("a refusal that says %s is one, too", async (data) => {
+    listen("BTC");
+    await pass(1);
+    FakeEventSource.newest.dispatchEvent(Object.assign(new Event("refused"), { data }));
+    FakeEventSource.newest.fail();
+    await pass(301_000);
+    expect(FakeEventSource.sources.length).toBeGreaterThan(1);
+    expect(FakeEventSource.sources.length).toBeLessThan(60);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 9);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+  });
+
+  test("a refusal of a new set of symbols lets the old stream go on", async () => {
+    const source = await live("BTC");
+    listen("ETH");
+    await pass(1);
+    refuse(FakeEventSource.newest);
+    await pass(20);
+    source.tick("BTC-USDT", 3);
+    await pass(20);
+    expect(source.closed).toBe(false);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+    await pass(5200);
+    expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT", "ETH-USDT"]);
+  });
+
+  const room = (symbol: string, detail: string | null) => ({
+    type: "room" as const,
+    data: { symbol, room: detail === null, reason: detail && "full", exchanges: ["okx"], detail },
+  });
+
+  test("a symbol without room is said to be that, and streams when there is room", async () => {
+    const source = await live("BTC", "DOGE");
+    await pass(6000);
+    source.tick("BTC-USDT", 3);
+    source.say(room("DOGE-USDT", "okx is full"));
+    await pass(20);
+    expect(state("DOGE")).toMatchObject({
+      status: "stale",
+      isConnected: false,
+      ticker: { price: 64000.5 },
+      error: { code: "no_room", message: "okx is full" },
+    });
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+    source.tick("DOGE-USDT", 4, { quality: "stale" });
+    source.tick("DOGE-USDT", 5, { quality: "down", price: null });
+    await pass(20);
+    expect(state("DOGE")).toMatchObject({ isConnected: false, ticker: null, error: { code: "no_room" } });
+    source.say(room("DOGE-USDT", null));
+    source.tick("DOGE-USDT", 6);
+    await pass(20);
+    expect(state("DOGE")).toMatchObject({ status: "live", error: null });
+  });
+
+  test("a symbol that never had room is neither offline nor unknown", async () => {
+    rest.answer = () => ({ body: { tickers: [], missing: ["DOGE-USDT"], noRoom: { "DOGE-USDT": "share" } } });
+    listen("DOGE");
+    await pass(1);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.say(room("DOGE-USDT", "room is short"));
+    await pass(20);
+    expect(state("DOGE")).toMatchObject({ status: "connecting", isConnected: false, error: { code: "no_room" } });
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("what a stream said of room ends with it", async () => {
+    const source = await live("BTC");
+    source.say(room("BTC-USDT", "okx is full"));
+    await pass(20);
+    expect(state("BTC").error?.code).toBe("no_room");
+    source.fail();
+    await pass(600);
+    FakeEventSource.newest.connect();
+    await pass(20);
+    expect(state("BTC").error).toBeNull();
+  });
+});
+
+describe("rapid changes of the symbols", () => {
+  /** Listen to one symbol after another, as a list that is scrolled does, every so many milliseconds. */
+  async function scroll(everyMs: number, forMs: number, symbolOf = (turn: number) => `C${turn % 90}`) {
+    let end = () => {};
+    for (let turn = 0; turn * everyMs < forMs; turn += 1) {
+      const before = end;
+      end = listen(symbolOf(turn));
+      before();
+      await pass(everyMs);
+    }
+  }
+
+  /** Return the most of these moments that lie within a second. */
+  function mostInASecond(moments: readonly number[]): number {
+    return Math.max(...moments.map((from) => moments.filter((at) => at >= from && at < from + 1000).length));
+  }
+
+  test.each([1, 16, 50, 99])(
+    "each %i ms cost at most ten streams and requests a second, and the last one wins",
+    async (everyMs) => {
+      const opened: number[] = [];
+      const asked: number[] = [];
+      vi.stubGlobal(
+        "EventSource",
+        class extends FakeEventSource {
+          constructor(url: string) {
+            super(url);
+            opened.push(Date.now());
+          }
+        },
+      );
+      rest.answer = () => {
+        asked.push(Date.now());
+        return { body: { tickers: [], missing: [] } };
+      };
+      await scroll(everyMs, 3000);
+      listen("LAST");
+      await pass(1000);
+      expect(opened.length).toBeGreaterThan(10);
+      expect(mostInASecond(opened)).toBeLessThanOrEqual(10);
+      expect(mostInASecond(asked)).toBeLessThanOrEqual(10);
+      expect(FakeEventSource.open.at(-1)?.symbols).toContain("LAST-USDT");
+      expect(FakeEventSource.open).toHaveLength(1);
+    },
+  );
+
+  test("so do changes from something to nothing and back", async () => {
+    const opened: number[] = [];
+    for (let turn = 0; turn < 100; turn += 1) {
+      const before = FakeEventSource.sources.length;
+      const end = listen("BTC");
+      await pass(15);
+      end();
+      await pass(15);
+      for (let more = FakeEventSource.sources.length - before; more > 0; more -= 1) opened.push(Date.now());
+    }
+    expect(mostInASecond(opened)).toBeLessThanOrEqual(10);
+    listen("BTC");
+    await pass(1000);
+    expect(FakeEventSource.open).toHaveLength(1);
+  });
+
+  test("so do symbols that nobody lists", async () => {
+    const opened: number[] = [];
+    rest.answer = (url) => {
+      const symbols = new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
+      return unknownSymbols(Object.fromEntries(symbols.map((symbol) => [symbol, []])));
+    };
+    const count = () => FakeEventSource.sources.length;
+    for (let turn = 0; turn < 120; turn += 1) {
+      const had = count();
+      const end = listen(`N${turn}`);
+      await pass(25);
+      end();
+      for (let more = count() - had; more > 0; more -= 1) opened.push(Date.now());
+    }
+    expect(mostInASecond(opened)).toBeLessThanOrEqual(10);
+  });
+
+  test("a set that is what it was opens nothing", async () => {
+    const source = await live("BTC");
+    for (let turn = 0; turn < 20; turn += 1) {
+      const end = listen("ETH");
+      end();
+      await pass(5);
+    }
+    expect(FakeEventSource.open).toEqual([source]);
+  });
+});
+
+describe("failing to ask is not an answer", () => {
+  test.each([
+    ["an answer without tickers", { body: {} }],
+    ["an answer of nothing", { body: null }],
+    ["an error", { status: 500, body: { code: "internal_error", detail: "an error of this server" } }],
+    ["no network", null],
+    ["an unknown symbol without a name", { status: 404, body: { code: "unknown_symbol", detail: "nobody lists it" } }],
+  ])("%s takes nothing away, and is told", async (_, answer) => {
+    const source = await live("BTC");
+    rest.answer = () => answer as ReturnType<typeof rest.answer>;
+    source.fail();
+    for (let second = 0; second < 40; second += 1) {
+      await pass(1000);
+      for (const open of FakeEventSource.open) open.fail();
+    }
+    expect(state("BTC").ticker?.price).toBe(64000.5);
+    expect(state("BTC").isConnected).toBe(false);
+    expect(state("BTC").error?.code).toMatch(/unreachable|busy|bad_data/);
+  });
+
+  test("exchanges that a new stream does not tell of are kept as they were, until it tells of one", async () => {
+    const source = await live("BTC");
+    source.say({ type: "status", data: statusOf("okx", true) });
+    source.say({ type: "status", data: statusOf("binance") });
+    await pass(20);
+    source.fail();
+    await pass(600);
+    FakeEventSource.newest.connect();
+    await pass(20);
+    expect(client.connection.getSnapshot()).toMatchObject({ simulated: true, exchanges: { okx: {}, binance: {} } });
+    FakeEventSource.newest.say({ type: "status", data: statusOf("binance") });
+    await pass(20);
+    expect(Object.keys(client.connection.getSnapshot().exchanges)).toEqual(["binance"]);
   });
 });

@@ -133,10 +133,31 @@ describe("what it shows", () => {
       "cross",
       "BTC/USDT nobody lists it; did you mean A-B or C-D? not known",
     ],
+    [
+      "a text that is no symbol",
+      state("offline", {}, { code: "unknown_symbol", message: "it is no symbol" }),
+      "cross",
+      "BTC/USDT it is no symbol; did you mean BTC-USDT? not known",
+    ],
+    ["no room", state("stale", {}, { code: "no_room", message: "okx is full" }), "hollow", "BTC/USDT okx is full no room"],
+    [
+      "no room any more",
+      state("stale", { price: 97000.1 }, { code: "no_room", message: "okx is full" }),
+      "hollow",
+      `${PRICE} ${UP} no room, just now`,
+    ],
+    [
+      "limited",
+      state("connecting", {}, { code: "rate_limited", message: "not so many streams" }),
+      "hollow",
+      "BTC/USDT not so many streams too many streams",
+    ],
+    ["busy", state("reconnecting", {}, { code: "busy", message: "draining" }), "hollow", "BTC/USDT draining busy"],
     ["unreachable", state("offline", {}, { code: "unreachable", message: "no answer" }), "cross", "BTC/USDT no answer offline"],
-  ])("%s: a dot of its own shape, and words", (_, shown, shape, words) => {
-    const element = place();
-    client.symbol("BTC-USDT").set(shown);
+  ])("%s: a dot of its own shape, and words", (name, shown, shape, words) => {
+    const spelt = name === "a text that is no symbol" ? "BTC/USDT" : "BTC-USDT";
+    const element = place({ symbols: spelt });
+    client.symbol(spelt).set(shown);
     const [tile] = tiles(element);
     expect(tile?.dataset.shape).toBe(shape);
     expect(tile?.hasAttribute("data-live")).toBe(shown.isConnected);

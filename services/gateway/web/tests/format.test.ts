@@ -1,9 +1,12 @@
 /** How prices, percentages, volumes and ages read: tables for what is agreed, loops for what must hold of every number. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   direction,
   firstDifference,
   formatAge,
+  formatAgo,
+  formatAxis,
   formatPercent,
   formatPrice,
   formatVolume,
@@ -194,4 +197,74 @@ test.each([
 ])("cut at %d, a price is %s and %s", (index, before, after) => {
   const write = (parts: PriceText["parts"]) => parts.map(({ text, sub }) => (sub ? `[${text}]` : text)).join("");
   expect(splitParts(formatPrice(0.00000123, 8, "en-US").parts, index).map(write)).toEqual([before, after]);
+});
+
+describe("ages in words", () => {
+  test.each([
+    [null, "–", "–"],
+    [Number.NaN, "–", "–"],
+    [-500, "just now", "just now"],
+    [0, "just now", "just now"],
+    [999, "just now", "just now"],
+    [1000, "1 s ago", "1 s old"],
+    [61_000, "1 min ago", "1 min old"],
+  ])("%j ms", (ageMs, ago, old) => {
+    expect([formatAgo(ageMs), formatAgo(ageMs, "old")]).toEqual([ago, old]);
+  });
+});
+
+describe("the prices of an axis", () => {
+  const axis = (from: number, step: number, dp = 2) =>
+    formatAxis(
+      [0, 1, 2, 3, 4].map((number) => from + number * step),
+      dp,
+      "en",
+    );
+
+  test.each([
+    ["a small price and a smaller step", 0.011676, 0.000002, 8, ["0.011676", "0.011678", "0.011680", "0.011682", "0.011684"]],
+    ["a step of two and a half", 0.0115, 0.000025, 8, ["0.011500", "0.011525", "0.011550", "0.011575", "0.011600"]],
+    ["counted zeros", 0.00000123, 0.0000000005, 12, ["0.0₅12300", "0.0₅12305", "0.0₅12310", "0.0₅12315", "0.0₅12320"]],
+    [
+      "a large price and a small step",
+      97_000,
+      0.001,
+      2,
+      ["97,000.000", "97,000.001", "97,000.002", "97,000.003", "97,000.004"],
+    ],
+    ["a large price and a large step", 97_000, 500, 2, ["97,000.00", "97,500.00", "98,000.00", "98,500.00", "99,000.00"]],
+    ["across a band", 9.9999, 0.0001, 4, ["9.9999", "10.0000", "10.0001", "10.0002", "10.0003"]],
+    ["from nothing", 0, 0.0001, 8, ["0.0000000", "0.0001000", "0.0002000", "0.0003000", "0.0004000"]],
+  ])("%s", (_, from, step, dp, expected) => {
+    expect(axis(from, step, dp)).toEqual(expected);
+  });
+
+  test("are never alike, and never in exponent notation", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -18, max: 6 }),
+        fc.integer({ min: 1, max: 9999 }),
+        fc.constantFrom(1, 2, 2.5, 5),
+        fc.integer({ min: 0, max: 5 }),
+        (magnitude, mantissa, unit, finer) => {
+          const step = unit * 10 ** (magnitude - finer);
+          const first = Math.round((mantissa * 10 ** magnitude) / step);
+          const labels = formatAxis(
+            [0, 1, 2, 3, 4, 5].map((number) => (first + number) * step),
+            2,
+            "en",
+          );
+          expect(new Set(labels).size).toBe(6);
+          expect(labels.join()).not.toMatch(/e/i);
+        },
+      ),
+    );
+  });
+
+  test.each([[[]], [[1]], [[1, 1]], [[Number.NaN, 1]], [[Number.POSITIVE_INFINITY]], [[-0.00002, -0.00001, 0]]])(
+    "any numbers give as many texts: %j",
+    (prices) => {
+      expect(formatAxis(prices, 2)).toHaveLength(prices.length);
+    },
+  );
 });

@@ -335,3 +335,59 @@ test("a tab with another key does not wait for one whose key may be void", async
   await pass(50);
   expect(FakeEventSource.open).toHaveLength(2);
 });
+
+test("tabs that share locks but do not hear each other have a stream each, and leave the other its own", async () => {
+  vi.spyOn(FakeChannel.prototype, "postMessage").mockImplementation(() => {});
+  listen(0, "BTC");
+  await pass(50);
+  listen(1, "ETH");
+  for (let second = 0; second < 120; second += 1) {
+    for (const source of FakeEventSource.open) {
+      if (source.readyState === FakeEventSource.CONNECTING) source.connect();
+      for (const symbol of source.symbols) source.tick(symbol, 10 + second);
+    }
+    await pass(1000);
+    if (second > 60) expect([state(0, "BTC").status, state(1, "ETH").status]).toEqual(["live", "live"]);
+  }
+  expect(FakeEventSource.open).toHaveLength(2);
+});
+
+test("a tab whose locks never come has a stream of its own", async () => {
+  Object.defineProperty(navigator, "locks", { value: { request: () => new Promise(() => {}) }, configurable: true });
+  tabs.push(createRealtimeClient());
+  listen(3, "BTC");
+  await pass(25_000);
+  FakeEventSource.newest.connect();
+  FakeEventSource.newest.tick("BTC-USDT", 5);
+  await pass(50);
+  expect(state(3, "BTC").isConnected).toBe(true);
+});
+
+test("a tab that joins is told of a symbol without room, whose old price is known as well", async () => {
+  listen(0, "DOGE");
+  await pass(50);
+  const source = FakeEventSource.newest;
+  source.connect();
+  source.tick("DOGE-USDT", 5);
+  source.say({ type: "room", data: { symbol: "DOGE-USDT", room: false, detail: "okx is full" } });
+  source.tick("DOGE-USDT", 6, { quality: "stale" });
+  await pass(50);
+  listen(1, "DOGE");
+  await pass(50);
+  expect(state(1, "DOGE")).toMatchObject({ isConnected: false, ticker: { seq: 6 }, error: { code: "no_room" } });
+});
+
+test("prices stay said to be simulated while the stream changes hands", async () => {
+  listen(0, "BTC");
+  await pass(50);
+  const { symbols } = FakeEventSource.newest;
+  const data = { symbols, instance: "fake", simulated: true, resumed: false, heartbeatMs: 15_000 };
+  FakeEventSource.newest.say({ type: "connected", data });
+  FakeEventSource.newest.tick("BTC-USDT", 5);
+  listen(1, "BTC");
+  await pass(50);
+  expect(tab(1).connection.getSnapshot().simulated).toBe(true);
+  tab(0).close();
+  await pass(50);
+  expect(tab(1).connection.getSnapshot().simulated).toBe(true);
+});

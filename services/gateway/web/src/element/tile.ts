@@ -1,6 +1,7 @@
 /** One symbol's tile: its elements, made once, and how a state is drawn into them. All text goes in as text, never as HTML. */
 import { normalizeSymbol, tickerAge } from "../client.ts";
-import { direction, firstDifference, formatAge, formatPercent, formatPrice, type Part, splitParts } from "../format.ts";
+import { direction, firstDifference, formatAgo, formatPercent, formatPrice, type Part, splitParts } from "../format.ts";
+import { suggestionsFor } from "../suggestions.ts";
 import type { Quality, Status, SymbolState } from "../types.ts";
 
 /** How much a price is worth, as the shape of a dot: the shapes tell without colour. In a square of 12. */
@@ -31,6 +32,8 @@ const WORDS: Record<Status, string> = {
   reconnecting: "reconnecting",
   offline: "offline",
 };
+/** What a gateway says that is there, but does not stream a symbol, or anything, for now. */
+const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many streams" };
 const FLASH_EVERY_MS = 500; // twice a second; from three times on it can harm (WCAG 2.3.1)
 
 function standing(state: SymbolState): Standing {
@@ -38,19 +41,19 @@ function standing(state: SymbolState): Standing {
   if (status === "live") return (ticker && OF_LIVE[ticker.quality]) ?? WELL;
   const shape = status === "offline" ? "cross" : "hollow";
   if (error?.code === "unknown_symbol") return { shape, note: "", words: "not known" };
+  const refused = REFUSED[error?.code ?? ""];
   if (!ticker) {
-    const words = status === "stale" ? "no price" : WORDS[status];
+    const words = refused ?? (status === "stale" ? "no price" : WORDS[status]);
     return { shape, note: words, words };
   }
-  const age = formatAge(tickerAge(state));
-  const old = age === "now" ? "just now" : `${age} old`;
-  return { shape, note: old, words: `${WORDS[status]}, ${old}` };
+  const old = formatAgo(tickerAge(state), "old");
+  return { shape, note: error?.code === "no_room" ? "no room" : old, words: `${refused ?? WORDS[status]}, ${old}` };
 }
 
 /** What is wrong, where that is why there is no price. */
-function trouble({ ticker, error }: SymbolState): string {
+function trouble(symbol: string, { ticker, error }: SymbolState): string {
   if (ticker || !error) return "";
-  const similar = error.suggestions?.slice(0, 2).join(" or ");
+  const similar = suggestionsFor(symbol, error).slice(0, 2).join(" or ");
   return similar ? `${error.message}; did you mean ${similar}?` : error.message;
 }
 
@@ -152,7 +155,7 @@ export function makeTile(symbol: string): Tile {
     draw(state) {
       const { shape, note: short, words: long } = standing(state);
       const points = direction(state.ticker?.changePercent24h ?? null);
-      const message = trouble(state);
+      const message = trouble(symbol, state);
       element.dataset.shape = shape;
       element.dataset.direction = points;
       element.toggleAttribute("data-live", state.isConnected);

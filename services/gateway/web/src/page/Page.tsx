@@ -1,7 +1,6 @@
 /** The page: the bar, how the exchanges are doing, and a card for each chosen symbol. */
 import { useCallback, useEffect } from "react";
 import { MarketPulseTicker } from "../MarketPulseTicker.tsx";
-import { useConnection } from "../useRealtimeTicker.ts";
 import { SymbolCard } from "./cards/SymbolCard.tsx";
 import { chosenSymbols } from "./chosenSymbols.ts";
 import { CopyLink } from "./controls/CopyLink.tsx";
@@ -9,8 +8,9 @@ import { Display } from "./controls/Display.tsx";
 import { Search } from "./controls/Search.tsx";
 import { SortChoice } from "./controls/SortChoice.tsx";
 import { ExchangeStrip } from "./exchanges/ExchangeStrip.tsx";
-import { useListing } from "./listing.ts";
+import { useListing, useListingFailure } from "./listing.ts";
 import "./Page.css";
+import { useSimulated } from "./simulated.ts";
 import { useSorted } from "./sorting.ts";
 import { useValue } from "./value.ts";
 
@@ -32,6 +32,7 @@ export function Page() {
       <main>
         <h1 className="visually-hidden">Live prices across exchanges</h1>
         <SimulatedBanner />
+        <ListingFailure isKnown={isKnown} />
         <div className="tools">
           <ExchangeStrip symbols={featured} />
           <div className="controls">
@@ -54,7 +55,14 @@ export function Page() {
 }
 
 function SimulatedBanner() {
-  return useConnection().simulated && <p className="banner">Simulated exchanges: these are not market prices.</p>;
+  return useSimulated() && <p className="banner">Simulated exchanges: these are not market prices.</p>;
+}
+
+/** Said only where nothing can be shown for it: else the search says how old its list is. */
+function ListingFailure({ isKnown }: { isKnown: boolean }) {
+  const isFailing = useListingFailure() !== null;
+  if (isKnown || !isFailing) return null;
+  return <p className="nothing">The gateway cannot be asked which symbols it has. Asking again every few seconds.</p>;
 }
 
 function Nothing() {

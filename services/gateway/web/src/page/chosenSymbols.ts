@@ -14,7 +14,11 @@ chosenSymbols.subscribe(() => {
 
 function showInAddress() {
   const search = searchWith(location.search, chosenSymbols.get());
-  if (search !== location.search) history.replaceState(history.state, "", location.pathname + search + location.hash);
+  try {
+    if (search !== location.search) history.replaceState(history.state, "", location.pathname + search + location.hash);
+  } catch {
+    // Some browsers forbid it, or more than so many in a while: the choice holds all the same.
+  }
 }
 
 function nonEmpty(symbols: readonly string[]): readonly string[] | null {

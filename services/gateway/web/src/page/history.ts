@@ -4,21 +4,51 @@ import type { components } from "../api.ts";
 export type History = components["schemas"]["History"];
 export type Resolution = History["resolution"];
 
+const ANSWER_WITHIN_MS = 10_000;
+const RETRY_MS = 5000;
+const LONGEST_RETRY_MS = 60_000;
+
 /**
- * Fetch a symbol's history: ten minutes of seconds or a day of minutes, thinned to at most `maxPoints` if given.
- * Null where there is none to be had: a line that begins now is better than an error about the past.
+ * Fetch a symbol's history: ten minutes of seconds or a day of minutes, thinned to at most `maxPoints` if given. Where asking
+ * fails, `onFailure` is called and it is asked for again, until the signal. Null if the gateway refuses it, or at the signal.
  */
 export async function fetchHistory(
   symbol: string,
   resolution: Resolution,
   signal: AbortSignal,
   maxPoints?: number,
+  onFailure = () => {},
 ): Promise<History | null> {
-  try {
-    const query = new URLSearchParams({ resolution, ...(maxPoints && { max_points: String(maxPoints) }) });
-    const response = await fetch(`/api/history/${encodeURIComponent(symbol)}?${query}`, { signal });
-    return response.ok ? await response.json() : null;
-  } catch {
-    return null;
+  const query = new URLSearchParams({ resolution, ...(maxPoints && { max_points: String(maxPoints) }) });
+  for (let retryMs = RETRY_MS; !signal.aborted; retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)) {
+    try {
+      const within = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
+      const response = await fetch(`/api/history/${encodeURIComponent(symbol)}?${query}`, { signal: within });
+      if (response.ok) return checked(await response.json());
+      if (response.status < 500 && response.status !== 429) return null;
+    } catch {
+      // As with an error of the gateway: that is no answer.
+    }
+    if (signal.aborted) break;
+    onFailure();
+    await pause(retryMs, signal);
   }
+  return null;
+}
+
+function checked(history: History): History {
+  const { times, prices, sources } = history;
+  if (!Array.isArray(times) || !Array.isArray(prices) || typeof sources !== "object" || !sources) throw new Error();
+  return history;
+}
+
+/** Wait, but no longer than until the signal. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -5,10 +5,13 @@ import { createValue, useValue } from "./value.ts";
 
 export type Listing = components["schemas"]["SymbolListing"];
 
+const ANSWER_WITHIN_MS = 10_000;
 const RETRY_MS = 5000;
-const RENEW_MS = 600_000;
+const RENEW_MS = 60_000;
 
 const listing = createValue<Listing | null>(null);
+/** Since when asking has failed (`Date.now()`); null while it does not. */
+const failingSince = createValue<number | null>(null);
 let readers = 0;
 let timer: ReturnType<typeof setTimeout>;
 
@@ -16,18 +19,22 @@ async function renew() {
   clearTimeout(timer);
   let again = RETRY_MS;
   try {
-    const response = await fetch("/api/symbols");
-    if (response.ok) {
-      listing.set(await response.json());
-      again = RENEW_MS;
-    }
+    const response = await fetch("/api/symbols", { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    if (!response.ok) throw new Error();
+    const known = listing.get();
+    const { featured, symbols }: Listing = await response.json();
+    if (!Array.isArray(featured) || !Array.isArray(symbols)) throw new Error();
+    // A gateway that has just started lists nothing, until the exchanges have said what they list.
+    listing.set({ featured, symbols: symbols.length ? symbols : (known?.symbols ?? []) });
+    failingSince.set(null);
+    if (symbols.length) again = RENEW_MS;
   } catch {
-    // The stream says that the gateway is away; here it is enough to ask again.
+    failingSince.set(failingSince.get() ?? Date.now()); // what was known holds
   }
   if (readers) timer = setTimeout(renew, again);
 }
 
-/** Return what the gateway lists, or null until it has answered. */
+/** Return what the gateway lists, as it said last, or null until it has answered. Without symbols it does not know them yet. */
 export function useListing(): Listing | null {
   useEffect(() => {
     readers += 1;
@@ -38,4 +45,9 @@ export function useListing(): Listing | null {
     };
   }, []);
   return useValue(listing);
+}
+
+/** Return since when the gateway has not said what it lists, or null if it answered last. */
+export function useListingFailure(): number | null {
+  return useValue(failingSince);
 }

@@ -5,6 +5,7 @@ import { realtimeClient } from "../client.ts";
 import { RealtimeContext } from "../useRealtimeTicker.ts";
 import "./tokens.css";
 import "./base.css";
+import { framed } from "./frames.ts";
 import { paced } from "./pace.ts";
 
 const EVERY_MS = 100;
@@ -14,7 +15,7 @@ export function mount(page: ReactNode) {
   if (!root) return;
   createRoot(root).render(
     <StrictMode>
-      <RealtimeContext value={paced(realtimeClient(), EVERY_MS)}>{page}</RealtimeContext>
+      <RealtimeContext value={framed(paced(realtimeClient(), EVERY_MS))}>{page}</RealtimeContext>
     </StrictMode>,
   );
 }

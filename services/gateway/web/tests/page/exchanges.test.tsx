@@ -1,4 +1,4 @@
-import { cleanup, render, screen } from "@testing-library/react";
+import { act, cleanup, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, test } from "vitest";
 import { ExchangeStrip } from "../../src/page/exchanges/ExchangeStrip.tsx";
 import type { FeedStatus } from "../../src/types.ts";
@@ -33,5 +33,28 @@ describe("an exchange", () => {
     expect(text).toContain("1 copy in trouble");
     expect(text).toContain("reconnecting");
     expect(text).toContain("closed by the exchange: 1006");
+  });
+});
+
+describe("the exchanges", () => {
+  test("are not known, rather than none, until they are told of", () => {
+    const client = new FakeClient();
+    client.connection.set({ status: "connecting", exchanges: {}, simulated: false });
+    render(<ExchangeStrip symbols={[]} />, { wrapper: client.wrapper });
+    expect(screen.getByRole("listitem").textContent).toBe("Exchanges: not known");
+  });
+
+  test("are as they were, and said to be, while the stream is away and until a new one tells of them", () => {
+    const client = new FakeClient();
+    const exchanges = { okx: feed("okx") };
+    client.connection.set({ status: "live", exchanges, simulated: false });
+    render(<ExchangeStrip symbols={[]} />, { wrapper: client.wrapper });
+    expect(screen.getByRole("listitem").textContent).not.toContain("was");
+    act(() => client.connection.set({ status: "reconnecting", exchanges, simulated: false }));
+    expect(screen.getByRole("listitem").textContent).toContain("was connected");
+    act(() => client.connection.set({ status: "live", exchanges, simulated: false }));
+    expect(screen.getByRole("listitem").textContent).toContain("was connected");
+    act(() => client.connection.set({ status: "live", exchanges: { ...exchanges }, simulated: false }));
+    expect(screen.getByRole("listitem").textContent).not.toContain("was");
   });
 });

@@ -12,6 +12,11 @@ describe("search", () => {
     ["bitcoin", ["BTC-USDT", "BTC-USDC"]],
     ["do", ["DOT-USDT", "DOGE-USDT"]],
     ["eth/btc", ["ETH-BTC"]],
+    ["BTCUSDT", ["BTC-USDT", "WBTC-USDT"]],
+    ["BTC/USDT", ["BTC-USDT", "WBTC-USDT"]],
+    ["btc_usdt", ["BTC-USDT", "WBTC-USDT"]],
+    ["btc - usdt", ["BTC-USDT", "WBTC-USDT"]],
+    ["/", []],
     ["xyz", []],
     ["  ", []],
   ])("%j finds %j", (text, expected) => {

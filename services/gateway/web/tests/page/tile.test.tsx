@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ConnectedCount } from "../../src/page/bar/ConnectedCount.tsx";
 import { Tile } from "../../src/page/bar/Tile.tsx";
 import { pausedAt } from "../../src/page/settings.ts";
-import type { SymbolState } from "../../src/types.ts";
+import type { RealtimeError, Status, SymbolState } from "../../src/types.ts";
 import { FakeClient, source, state } from "./fakeClient.ts";
 
 let client: FakeClient;
@@ -70,7 +70,33 @@ const CASES: [name: string, tell: () => SymbolState, mark: string, words: string
     "offline",
     "not listed",
   ],
+  ["no room yet", () => refused("no_room", null), "waiting", "no room"],
+  ["room lost", () => refused("no_room", "ok"), "stale", "no room"],
+  ["streams are limited", () => refused("rate_limited", null, "connecting"), "waiting", "too many"],
+  ["streams are limited, an old price is known", () => refused("rate_limited", "ok", "reconnecting"), "stale", "5 s ago"],
+  ["busy", () => refused("busy", null, "reconnecting"), "waiting", "busy"],
+  ["no key", () => refused("unauthorized", null, "offline"), "offline", "no key"],
+  ["too many symbols", () => refused("too_many_symbols", null, "offline"), "offline", "too many"],
+  [
+    "a moment ago",
+    () => state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 300 })] }, { status: "reconnecting" }),
+    "stale",
+    "just now",
+  ],
+  [
+    "silent, and only just",
+    () => state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 300 })] }),
+    "degraded",
+    "just now",
+  ],
 ];
+
+/** A symbol that a gateway, which is there, refuses; with an old price or without. */
+function refused(code: RealtimeError["code"], quality: "ok" | null, status: Status = "stale"): SymbolState {
+  const error = { code, message: "okx is full" };
+  if (quality) return state("BTC-USDT", quality, { sources: [source("okx", { ageMs: 5000 })] }, { status, error });
+  return state("BTC-USDT", "down", { price: null }, { latest: null, status, error });
+}
 
 describe("a tile", () => {
   test.each(CASES)("%s: has a mark and words of its own", (_, tell, mark, words) => {
@@ -78,6 +104,14 @@ describe("a tile", () => {
     client.say("BTC-USDT", tell());
     expect(tile.querySelector(".state-mark")?.getAttribute("data-state")).toBe(mark);
     expect(tile.querySelector(".tile-state")?.textContent).toBe(words);
+  });
+
+  test("a symbol without room says so in a sentence, with how old its price is", () => {
+    const tile = renderTile();
+    client.say("BTC-USDT", refused("no_room", "ok"));
+    expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("Okx is full. Last confirmed 5 s ago.");
+    client.say("BTC-USDT", state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 10 })] }, { status: "reconnecting" }));
+    expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("The stream is away. Last confirmed just now.");
   });
 
   test("every mark has a shape of its own", () => {

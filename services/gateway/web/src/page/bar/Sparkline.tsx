@@ -8,7 +8,7 @@ import { useSparkline } from "./useSparkline.ts";
 const [WIDTH, HEIGHT] = [120, 32];
 
 export const Sparkline = memo(function Sparkline({ symbol, dp }: { symbol: string; dp: number }) {
-  const points = useSparkline(symbol);
+  const { points, hasFailed } = useSparkline(symbol);
   const prices = points.map((point) => point.price);
   const [low, high] = [Math.min(...prices), Math.max(...prices)].map((price) => formatPrice(price, dp).full);
   return (
@@ -17,9 +17,16 @@ export const Sparkline = memo(function Sparkline({ symbol, dp }: { symbol: strin
       viewBox={`0 -2 ${WIDTH} ${HEIGHT + 4}`}
       preserveAspectRatio="none"
       role="img"
-      aria-label={points.length > 1 ? `Last 10 minutes: between ${low} and ${high}` : "Last 10 minutes: nothing known yet"}
+      aria-label={labelOf(points.length > 1 ? `between ${low} and ${high}` : null, hasFailed)}
     >
       <path d={linePath(points, WIDTH, HEIGHT)} />
     </svg>
   );
 });
+
+function labelOf(range: string | null, hasFailed: boolean): string {
+  const words = range ?? "nothing known yet";
+  return hasFailed
+    ? `Since this page was opened: ${words}. What was before could not be asked for`
+    : `Last 10 minutes: ${words}`;
+}

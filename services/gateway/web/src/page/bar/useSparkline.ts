@@ -8,10 +8,17 @@ import { extend, GAP_MS, type Point, SPAN_MS, STEP_MS } from "./sparkline.ts";
 
 const RENEW_MS = 1000;
 
-export function useSparkline(symbol: string): readonly Point[] {
+export interface SparklinePoints {
+  readonly points: readonly Point[];
+  /** Whether asking for the past fails: then it begins with what has come since. */
+  readonly hasFailed: boolean;
+}
+
+export function useSparkline(symbol: string): SparklinePoints {
   const client = useRealtimeClient();
   const isPaused = useValue(pausedAt) !== null;
   const [points, setPoints] = useState<readonly Point[]>([]);
+  const [hasFailed, setHasFailed] = useState(false);
 
   useEffect(() => {
     if (isPaused) return; // and look up what was missed when it goes on
@@ -19,9 +26,15 @@ export function useSparkline(symbol: string): readonly Point[] {
     const store = client.symbol(symbol);
     let renewedAt = 0;
     let newest = 0;
+    let isLoading = false;
     async function load() {
-      const history = await fetchHistory(symbol, "1s", abort.signal, SPAN_MS / STEP_MS);
-      if (abort.signal.aborted || !history) return;
+      if (isLoading) return;
+      isLoading = true;
+      const history = await fetchHistory(symbol, "1s", abort.signal, SPAN_MS / STEP_MS, () => setHasFailed(true));
+      isLoading = false;
+      if (abort.signal.aborted) return;
+      setHasFailed(false);
+      if (!history) return;
       const past = history.times.map((time, index) => ({ time, price: history.prices[index] ?? Number.NaN }));
       setPoints((live) =>
         [...past, ...live].reduce<readonly Point[]>((line, { time, price }) => extend(line, time, price), []),
@@ -43,5 +56,5 @@ export function useSparkline(symbol: string): readonly Point[] {
     };
   }, [client, symbol, isPaused]);
 
-  return points;
+  return { points, hasFailed };
 }

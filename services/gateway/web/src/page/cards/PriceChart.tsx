@@ -1,13 +1,18 @@
 /** A symbol's price over time, with each exchange's own. */
 import { memo, useRef, useState } from "react";
 import "./PriceChart.css";
-import { RANGES, useChart } from "./useChart.ts";
+import { type ChartFailure, RANGES, useChart } from "./useChart.ts";
+
+const FAILURES: Readonly<Record<ChartFailure, string>> = {
+  code: "The chart could not be loaded. Reload the page to try again.",
+  history: "The past could not be asked for: this begins when the page was opened. Asking again.",
+};
 
 export const PriceChart = memo(function PriceChart({ symbol }: { symbol: string }) {
   const [index, setIndex] = useState(0);
   const range = RANGES[index] ?? RANGES[0];
   const canvas = useRef<HTMLDivElement>(null);
-  const hasFailed = useChart(canvas, symbol, range);
+  const failure = useChart(canvas, symbol, range);
   return (
     <div className="chart">
       <fieldset className="chart-ranges">
@@ -25,7 +30,11 @@ export const PriceChart = memo(function PriceChart({ symbol }: { symbol: string 
         ))}
       </fieldset>
       <div className="chart-canvas" ref={canvas} role="img" aria-label={`${symbol}, the last ${range.words}`} />
-      {hasFailed && <p className="chart-failure">The chart could not be loaded. Reload the page to try again.</p>}
+      {failure && (
+        <p className="chart-failure" data-failure={failure}>
+          {FAILURES[failure]}
+        </p>
+      )}
     </div>
   );
 });

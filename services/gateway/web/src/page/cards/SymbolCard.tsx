@@ -43,7 +43,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
         </button>
       </header>
       {isUnknown ? (
-        <UnknownSymbol error={state.error} onChoose={(by) => onReplace(symbol, by)} />
+        <UnknownSymbol symbol={symbol} error={state.error} onChoose={(by) => onReplace(symbol, by)} />
       ) : (
         <div className="card-body">
           <div className="card-figures">

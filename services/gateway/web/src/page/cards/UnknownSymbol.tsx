@@ -1,15 +1,17 @@
 /** Instead of a price: why there is none to be had, and what may have been meant. */
+import { suggestionsFor } from "../../suggestions.ts";
 import type { RealtimeError } from "../../types.ts";
 import { shortSymbol } from "../names.ts";
 import { sentence } from "../parts/trust.ts";
 
 interface Props {
+  readonly symbol: string;
   readonly error: RealtimeError | null;
   readonly onChoose: (symbol: string) => void;
 }
 
-export function UnknownSymbol({ error, onChoose }: Props) {
-  const suggestions = error?.suggestions ?? [];
+export function UnknownSymbol({ symbol: asked, error, onChoose }: Props) {
+  const suggestions = suggestionsFor(asked, error);
   return (
     <div className="card-unknown">
       <p>{sentence(error?.message ?? "No exchange lists this symbol")}</p>

@@ -11,7 +11,7 @@ import {
   type Time,
   type UTCTimestamp,
 } from "lightweight-charts";
-import { formatPrice } from "../../format.ts";
+import { formatAxis, formatPrice } from "../../format.ts";
 import { formatTimeOfDay } from "../clock.ts";
 import { type Grid, goesOn, type LinePoint, lineOf, type Row, withRow } from "./chartData.ts";
 import { lineNumber } from "./lines.ts";
@@ -20,12 +20,16 @@ const TRIM_AFTER = 60; // steps drawn past the grid's length before the oldest a
 const DASHES = [LineStyle.Solid, LineStyle.Dashed, LineStyle.Dotted, LineStyle.LargeDashed];
 
 export interface DrawnChart {
+  /** The grid that it draws on; null until rows were drawn. */
+  readonly grid: Grid | null;
   /** Draw these rows and nothing else, on a grid whose newest step is `newest`. */
   load(rows: readonly Row[], newest: number, grid: Grid): void;
   /** Draw one more row, or the newest one anew. */
   add(row: Row): void;
   /** Write prices with so many decimals at most. */
   setDecimals(dp: number): void;
+  /** Tag the newest price on the axis: only a live one. */
+  setTagged(isTagged: boolean): void;
   /** Take the colours from the style sheet again. */
   recolour(): void;
   remove(): void;
@@ -42,6 +46,7 @@ export function drawChart(element: HTMLElement): DrawnChart {
   let end = 0; // the newest step drawn
   let drawn = 0; // how many steps are
   let decimals = 2;
+  let isTagged = true;
   let pointer: { readonly time: Time; readonly price: number } | null = null; // what the mouse points at
 
   chart.subscribeCrosshairMove(({ sourceEvent, time, point: at }) => {
@@ -107,18 +112,22 @@ export function drawChart(element: HTMLElement): DrawnChart {
 
   function format() {
     const formatter = (value: number) => formatPrice(value, decimals).plain;
+    const tickmarksFormatter = (values: readonly number[]) => [...formatAxis(values, decimals)];
     for (const line of [price, ...sources.values()])
-      line.applyOptions({ priceFormat: { type: "custom", formatter, minMove: 10 ** -decimals } });
+      line.applyOptions({ priceFormat: { type: "custom", formatter, tickmarksFormatter, minMove: 10 ** -decimals } });
   }
 
   paint();
   return {
+    get grid() {
+      return grid.steps ? grid : null;
+    },
     load(next, newest, nextGrid) {
       [rows, grid] = [next, nextGrid];
       change(() => drawAll(newest));
     },
-    add(row) {
-      if (row.time < end) return;
+    add(told) {
+      const row = { ...told, time: Math.max(told.time, end) }; // of what came before the newest step, this is still the newest
       const last = rows.at(-1);
       rows = withRow(rows, row, grid);
       const isFull = row.time > end && drawn >= grid.steps + TRIM_AFTER;
@@ -128,6 +137,11 @@ export function drawChart(element: HTMLElement): DrawnChart {
       if (dp === decimals) return;
       decimals = dp;
       format();
+    },
+    setTagged(next) {
+      if (next === isTagged) return;
+      isTagged = next;
+      price.applyOptions({ lastValueVisible: next });
     },
     recolour: paint,
     remove: () => chart.remove(),

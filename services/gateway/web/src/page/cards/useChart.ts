@@ -2,13 +2,15 @@
 import { type RefObject, useEffect, useState } from "react";
 import type { RealtimeClient, Ticker } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
+import { ahead } from "../frames.ts";
 import { fetchHistory, type Resolution } from "../history.ts";
 import { pausedAt, scheme, theme } from "../settings.ts";
 import { useValue } from "../value.ts";
 import { GAP_STEPS, type Grid, type Row, rowsOf, stepTime } from "./chartData.ts";
 import type { DrawnChart } from "./drawChart.ts";
 
-const REDRAW_MS = 250; // a chart's step is a second: more often is only heat
+/** What could not be had: the chart's own code, or the past that it would draw. */
+export type ChartFailure = "code" | "history";
 
 export interface Range {
   readonly label: string;
@@ -22,12 +24,12 @@ export const RANGES = [
   { label: "24 h", words: "24 hours", resolution: "1m", grid: { stepS: 60, steps: 1440 } },
 ] as const satisfies readonly Range[];
 
-/** Draw a symbol's chart into the element. Returns whether that failed: its code could not be loaded. */
-export function useChart(element: RefObject<HTMLElement | null>, symbol: string, range: Range): boolean {
+/** Draw a symbol's chart into the element. Returns what failed, if anything did. */
+export function useChart(element: RefObject<HTMLElement | null>, symbol: string, range: Range): ChartFailure | null {
   const client = useRealtimeClient();
   const isPaused = useValue(pausedAt) !== null;
   const [chart, setChart] = useState<DrawnChart | null>(null);
-  const [hasFailed, setHasFailed] = useState(false);
+  const [failure, setFailure] = useState<ChartFailure | null>(null);
   useRecolouring(chart);
 
   useEffect(() => {
@@ -39,7 +41,7 @@ export function useChart(element: RefObject<HTMLElement | null>, symbol: string,
         drawn = drawChart(element.current);
         setChart(drawn);
       },
-      () => setHasFailed(true),
+      () => setFailure("code"),
     );
     return () => {
       isGone = true;
@@ -50,54 +52,70 @@ export function useChart(element: RefObject<HTMLElement | null>, symbol: string,
 
   useEffect(() => {
     if (!chart || isPaused) return; // what was missed is in the history when it goes on
-    return feed(chart, client, symbol, range);
+    return feed(chart, client, symbol, range, (hasFailed) => setFailure(hasFailed ? "history" : null));
   }, [chart, client, symbol, range, isPaused]);
 
-  return hasFailed;
+  return failure;
 }
 
-/** Load the history into a chart, then follow the symbol until the returned function is called. */
-function feed(chart: DrawnChart, client: RealtimeClient, symbol: string, { grid, resolution }: Range): () => void {
+/**
+ * Load the history into a chart, and follow the symbol until the returned function is called. Meanwhile what is drawn goes on:
+ * its tag on the axis is the price that the page shows.
+ */
+function feed(
+  chart: DrawnChart,
+  client: RealtimeClient,
+  symbol: string,
+  { grid, resolution }: Range,
+  tellFailure: (hasFailed: boolean) => void,
+): () => void {
   const store = client.symbol(symbol);
   const abort = new AbortController();
-  let frame = 0;
-  let drawnAt = 0;
-  let isDrawn = false;
-  let newest: number | null = null; // the newest step drawn; null while the history is on its way
+  let newest = 0; // the newest step drawn
+  let isLoading = false;
+  let drawn: Ticker | null = null;
 
-  async function load() {
-    newest = null;
-    const history = await fetchHistory(symbol, resolution, abort.signal);
-    if (abort.signal.aborted) return;
-    const rows = history ? rowsOf(history, grid) : [];
+  function begin(rows: readonly Row[]) {
     const { ticker } = store.getSnapshot();
     newest = Math.max(rows.at(-1)?.time ?? 0, stepTime(ticker?.aggregatedTime ?? Date.now(), grid));
     if (ticker) chart.setDecimals(ticker.dp);
-    if (history || !isDrawn) chart.load(rows, newest, grid); // else what is drawn stays, with a gap
-    isDrawn = true;
+    chart.load(rows, newest, grid);
+    drawn = null;
     draw();
   }
 
+  async function load() {
+    if (isLoading) return;
+    isLoading = true;
+    const history = await fetchHistory(symbol, resolution, abort.signal, undefined, () => {
+      tellFailure(true);
+      if (chart.grid !== grid) begin([]); // else what is drawn stays
+    });
+    isLoading = false;
+    if (abort.signal.aborted) return;
+    tellFailure(false);
+    if (history || chart.grid !== grid) begin(history ? rowsOf(history, grid) : []);
+  }
+
   function draw() {
-    frame = 0;
     const { ticker, isConnected } = store.getSnapshot();
-    if (newest === null || !ticker || !isConnected) return;
-    drawnAt = performance.now();
-    const row = rowNow(ticker, grid);
-    if (row.time - newest >= GAP_STEPS * grid.stepS) return void load(); // the page slept, perhaps, and prices went on
+    chart.setTagged(isConnected);
+    if (!ticker || !isConnected || ticker === drawn || !chart.grid) return;
+    drawn = ticker;
+    const row = rowNow(ticker, chart.grid);
+    if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page slept, perhaps, and prices went on
     newest = Math.max(newest, row.time);
     chart.setDecimals(ticker.dp);
     chart.add(row);
   }
 
+  if (!chart.grid) begin([]);
+  draw();
   void load();
-  const end = store.subscribe(() => {
-    if (performance.now() - drawnAt >= REDRAW_MS) frame ||= requestAnimationFrame(draw);
-  });
+  const end = ahead(store)(draw);
   return () => {
     abort.abort();
     end();
-    cancelAnimationFrame(frame);
   };
 }
 

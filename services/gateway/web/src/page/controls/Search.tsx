@@ -1,6 +1,7 @@
 /** Adds a symbol to the page: an editable combobox with a list, after the WAI-ARIA pattern. */
 import { type KeyboardEvent, useId, useState } from "react";
-import { useListing } from "../listing.ts";
+import { formatTime } from "../clock.ts";
+import { type Listing, useListing, useListingFailure } from "../listing.ts";
 import { exchangeName, symbolName } from "../names.ts";
 import { matching } from "./matching.ts";
 import "./Search.css";
@@ -13,12 +14,13 @@ interface Props {
 export function Search({ shown, onChoose }: Props) {
   const id = useId();
   const listing = useListing();
+  const failingSince = useListingFailure();
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
   const [isOpen, setIsOpen] = useState(false);
   const options = matching(listing?.symbols ?? [], text);
   const isListed = isOpen && options.length > 0;
-  const isInVain = isOpen && listing !== null && text.trim() !== "" && options.length === 0;
+  const isInVain = isOpen && text.trim() !== "" && options.length === 0;
 
   function choose(symbol: string | undefined) {
     if (!symbol) return;
@@ -84,7 +86,18 @@ export function Search({ shown, onChoose }: Props) {
             </div>
           ))}
       </div>
-      {isInVain && <p className="search-list search-vain">No exchange lists “{text.trim()}”.</p>}
+      {isInVain && <p className="search-list search-vain">{vainWords(text.trim(), listing, failingSince)}</p>}
     </div>
   );
+}
+
+/** Say why nothing is found: it is not listed only if the gateway has said so, and not long ago. */
+function vainWords(text: string, listing: Listing | null, failingSince: number | null): string {
+  if (!listing?.symbols.length) {
+    return failingSince === null
+      ? "Which symbols are listed is not known yet."
+      : "Which symbols are listed is not known: the gateway does not answer. Asking again.";
+  }
+  if (failingSince === null) return `No exchange lists “${text}”.`;
+  return `No exchange listed “${text}” when the gateway last answered, before ${formatTime(failingSince)}.`;
 }

@@ -9,7 +9,7 @@ const SHOWN = 8;
 /** Return the listed symbols that a text may mean, the likeliest first, at most eight. Without a text: none. */
 export function matching(listed: readonly Listed[], text: string): readonly Listed[] {
   const wanted = text.trim().toUpperCase();
-  if (!wanted) return [];
+  if (!squeezed(wanted)) return [];
   return listed
     .map((one) => ({ one, rank: rankOf(one, wanted) }))
     .filter(({ rank }) => rank < NO_MATCH)
@@ -27,10 +27,14 @@ function rankOf({ symbol }: Listed, wanted: string): number {
   const { base, quote, coin } = symbolName(symbol);
   const name = (coin ?? "").toUpperCase();
   const late = quote === "USDT" ? 0 : 1;
-  if (symbol === wanted) return 0;
+  if (squeezed(symbol) === squeezed(wanted)) return 0;
   if (base === wanted || name === wanted) return 1 + late;
   if (symbol.startsWith(wanted) || name.startsWith(wanted)) return 3 + late;
-  if (symbol.includes(wanted) || symbol.replace("-", "").includes(wanted.replace(/[/\s]/, "")) || name.includes(wanted))
-    return 5 + late;
+  if (squeezed(symbol).includes(squeezed(wanted)) || name.includes(wanted)) return 5 + late;
   return NO_MATCH;
+}
+
+/** Return a text's letters and digits: `BTC/USDT`, `BTC_USDT` and `BTC-USDT` are one. */
+function squeezed(text: string): string {
+  return text.replace(/[^\p{L}\p{N}]+/gu, "");
 }

@@ -1,5 +1,5 @@
 /** How each exchange's feed is doing, in a line. */
-import { Fragment } from "react";
+import { Fragment, useState } from "react";
 import type { FeedStatus } from "../../types.ts";
 import { useConnection } from "../../useRealtimeTicker.ts";
 import { formatSince, formatTime, formatTimeOfDay } from "../clock.ts";
@@ -13,6 +13,7 @@ import "./ExchangeStrip.css";
 import { LatencyReading } from "./LatencyReading.tsx";
 
 export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
+  const isTold = useIsTold();
   const { exchanges, status } = useHeld(useConnection());
   const feeds = Object.values(exchanges).sort((a, b) => a.exchange.localeCompare(b.exchange));
   return (
@@ -20,13 +21,27 @@ export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
       <ul>
         {feeds.map((feed) => (
           <li key={feed.exchange}>
-            <Exchange feed={feed} isTold={status !== "reconnecting" && status !== "offline"} />
+            <Exchange feed={feed} isTold={isTold} />
           </li>
         ))}
+        {!feeds.length && (
+          <li className="label">
+            {status === "live" ? "The gateway has not told of any exchange yet" : "Exchanges: not known"}
+          </li>
+        )}
       </ul>
       <LatencyReading symbols={symbols} />
     </section>
   );
+}
+
+/** Whether the gateway tells of the exchanges: the stream is there, and since it was away it has told of one. */
+function useIsTold(): boolean {
+  const { exchanges, status } = useConnection();
+  const isAway = status === "reconnecting" || status === "offline";
+  const [before, setBefore] = useState<typeof exchanges | null>(null); // what was known when it went
+  if (isAway && before !== exchanges) setBefore(exchanges);
+  return !isAway && before !== exchanges;
 }
 
 const MARKS: Readonly<Record<FeedStatus["state"], MarkState>> = {

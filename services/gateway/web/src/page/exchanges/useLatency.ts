@@ -2,6 +2,7 @@
 import { useEffect, useState } from "react";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { pausedAt } from "../settings.ts";
+import { simulatedByStatus } from "../simulated.ts";
 import { useValue } from "../value.ts";
 import { type ClockReading, clockOffset, type Latency, LatencyMeter } from "./latency.ts";
 
@@ -9,6 +10,7 @@ const SHOW_MS = 2000;
 const CLOCK_MS = 60_000;
 const FIRST_CLOCKS_MS = 1500; // a few readings soon: the first is slow, connections being opened
 const READINGS = 5;
+const ANSWER_WITHIN_MS = 10_000;
 
 export interface Measured {
   readonly latency: Latency;
@@ -58,13 +60,16 @@ function readClock(tell: (readings: readonly ClockReading[]) => void): () => voi
     asked += 1;
     const sentAt = Date.now();
     try {
-      const response = await fetch("/api/status", { cache: "no-store" });
+      const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+      const response = await fetch("/api/status", { cache: "no-store", signal });
       const heardAt = Date.now();
-      const gatewayTime: unknown = (await response.json()).gateway?.time;
+      const { gateway, simulated } = await response.json();
+      const gatewayTime: unknown = gateway?.time;
+      if (typeof simulated === "boolean") simulatedByStatus.set(simulated);
       if (typeof gatewayTime === "number") readings = [...readings, { sentAt, heardAt, gatewayTime }].slice(-READINGS);
       tell(readings);
     } catch {
-      // The stream says that the gateway is away.
+      // The stream says that the gateway is away; what was read of its clock holds.
     }
     if (!isOver) timer = setTimeout(read, asked < READINGS ? FIRST_CLOCKS_MS : CLOCK_MS);
   }

@@ -1,5 +1,5 @@
 /** How far what is shown of a symbol can be trusted: the one place that decides, and that says it in words. */
-import { formatAge } from "../../format.ts";
+import { formatAgo } from "../../format.ts";
 import type { SymbolState, TickerMessage } from "../../types.ts";
 import { exchangeName } from "../names.ts";
 
@@ -15,9 +15,21 @@ export type Trust = "live" | "degraded" | "stale" | "offline" | "waiting";
 export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
   if (error?.code === "unknown_symbol" || error?.code === "too_many_symbols") return "offline";
   if (status === "live") return latest?.quality === "ok" && !isAgeing(latest) ? "live" : "degraded";
+  if (error && error.code in REFUSED) return ticker ? "stale" : "waiting"; // by somebody who is there
   if (ticker && status !== "idle") return status === "offline" ? "offline" : "stale";
   return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
 }
+
+/** What a gateway says that is there, but does not stream a symbol, or anything, for now. */
+const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many" };
+
+/** What is wrong that no waiting mends. */
+const WRONG: Readonly<Record<string, string>> = {
+  unknown_symbol: "not listed",
+  too_many_symbols: "too many",
+  unauthorized: "no key",
+  bad_data: "no gateway",
+};
 
 /** Whether all exchanges have been silent for so long that they count for less already, or not at all. */
 export function isAgeing({ sources }: TickerMessage): boolean {
@@ -36,15 +48,15 @@ export function shortWords(state: SymbolState, ageMs: number | null): string {
     case "live":
       return "live";
     case "degraded":
-      if (latest?.quality === "ok" && ageMs !== null) return `${formatAge(ageMs)} old`;
+      if (latest?.quality === "ok" && ageMs !== null) return formatAgo(ageMs, "old");
       return latest?.quality === "disputed" ? "disputed" : "one source";
     case "stale":
-      return ageMs === null ? "stale" : `${formatAge(ageMs)} ago`;
+      if (error?.code === "no_room") return "no room";
+      return ageMs === null ? "stale" : formatAgo(ageMs);
     case "offline":
-      if (error?.code === "unknown_symbol") return "not listed";
-      return status === "offline" ? "offline" : "no price";
+      return WRONG[error?.code ?? ""] ?? (status === "offline" ? "offline" : "no price");
     case "waiting":
-      return "waiting";
+      return REFUSED[error?.code ?? ""] ?? "waiting";
   }
 }
 
@@ -53,7 +65,7 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
   const { status, latest, error } = state;
   const used =
     latest?.sources.filter((source) => source.usedPrice !== null).map((source) => exchangeName(source.exchange)) ?? [];
-  const age = ageMs === null ? "" : ` Last confirmed ${formatAge(ageMs)} ago.`;
+  const age = ageMs === null ? "" : ` Last confirmed ${formatAgo(ageMs)}.`;
   if (error && error.code !== "unreachable") return `${sentence(error.message)}${age}`;
   if (status === "offline") return `The gateway cannot be reached.${age}`;
   if (status === "reconnecting") return `The stream is away.${age}`;

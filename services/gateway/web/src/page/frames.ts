@@ -1,0 +1,69 @@
+/**
+ * One price, one moment: what is drawn on a canvas and what is text change in the same frame. A chart draws in the frame after
+ * it is told, so it is told first, and what shows text in that frame.
+ */
+import type { RealtimeClient, Store, SymbolState } from "../types.ts";
+
+const FRAMELESS_MS = 250; // a hidden page has no frames
+
+interface FramedStore extends Store<SymbolState> {
+  /** As `subscribe`, but told as soon as there is news. */
+  readonly ahead: Store<SymbolState>["subscribe"];
+}
+
+/** Return how to hear of a symbol's news ahead of the frame that shows it. */
+export function ahead(store: Store<SymbolState>): Store<SymbolState>["subscribe"] {
+  return "ahead" in store ? (store as FramedStore).ahead : store.subscribe;
+}
+
+/** Return a client that tells of changes in the next frame. */
+export function framed(client: RealtimeClient): RealtimeClient {
+  const stores = new Map<string, FramedStore>();
+  const due = new Set<() => void>();
+  let frame = 0;
+  let frameless: ReturnType<typeof setTimeout>;
+
+  function show() {
+    cancelAnimationFrame(frame);
+    clearTimeout(frameless);
+    const shown = [...due];
+    due.clear();
+    for (const tell of shown) tell();
+  }
+
+  function showSoon(tell: () => void) {
+    if (!due.size) {
+      frame = requestAnimationFrame(show);
+      frameless = setTimeout(show, FRAMELESS_MS);
+    }
+    due.add(tell);
+  }
+
+  function makeStore({ subscribe, getSnapshot, getServerSnapshot }: Store<SymbolState>): FramedStore {
+    return {
+      subscribe(listener) {
+        const own = () => listener(); // the same function may be handed in twice
+        const end = subscribe(() => showSoon(own));
+        return () => {
+          due.delete(own);
+          end();
+        };
+      },
+      ahead: subscribe,
+      getSnapshot,
+      getServerSnapshot,
+    };
+  }
+
+  return {
+    ...client,
+    symbol(symbol) {
+      let store = stores.get(symbol);
+      if (!store) {
+        store = makeStore(client.symbol(symbol));
+        stores.set(symbol, store);
+      }
+      return store;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { suggestionsFor } from "../src/suggestions.ts";
+import type { RealtimeError } from "../src/types.ts";
+
+const unknown = (suggestions?: unknown): RealtimeError =>
+  ({ code: "unknown_symbol", message: "", ...(suggestions === undefined ? {} : { suggestions }) }) as RealtimeError;
+
+test.each([
+  ["BTC/USDT", ["BTC-USDT"]],
+  ["BTC_USDT", ["BTC-USDT"]],
+  ["btc usdt", ["BTC-USDT"]],
+  ["eth:btc", ["ETH-BTC"]],
+  ["BTC–USDT", ["BTC-USDT"]],
+  ["BTC.USDT", ["BTC-USDT"]],
+  ["$btc", ["BTC-USDT"]],
+  ["not a symbol", []],
+  ["BTC/USDT:USDT", []],
+  ["??", []],
+  ["", []],
+])("%j, which is no symbol, may mean %j", (text, expected) => {
+  expect(suggestionsFor(text, unknown())).toEqual(expected);
+});
+
+test("what the gateway suggests goes before what is spelt", () => {
+  expect(suggestionsFor("BTCUSDT-USDT", unknown(["BTC-USDT", 1, null, "WBTC-USDT"]))).toEqual(["BTC-USDT", "WBTC-USDT"]);
+  expect(suggestionsFor("BTCUSDT-USDT", unknown([]))).toEqual([]);
+});
+
+test("nothing is suggested for what is no mistake", () => {
+  expect(suggestionsFor("BTC-USDT", null)).toEqual([]);
+  expect(suggestionsFor("BTC-USDT", unknown())).toEqual([]);
+  expect(suggestionsFor("BTC/USDT", { code: "busy", message: "" })).toEqual([]);
+});
