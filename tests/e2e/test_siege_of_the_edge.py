@@ -62,17 +62,15 @@ async def resident_bytes(demo: Demo) -> int:
 @contextlib.asynccontextmanager
 async def watching(demo: Demo, seconds: float) -> AsyncIterator[asyncio.StreamReader]:
     """Have streams of another address read for a time; yield what tells at the end how that went."""
-    simulator = demo.containers()["simulator"][0]["Id"]
-    process = await asyncio.create_subprocess_exec(
-        "docker", "exec", simulator, "python", "-c", WATCH, str(STREAMS_PER_IP), str(seconds), stdout=asyncio.subprocess.PIPE
-    )
+    run = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "cli", "-c", WATCH)
+    process = await demo.start_command(*run, str(STREAMS_PER_IP), str(seconds))
     assert process.stdout is not None
     try:
         assert await asyncio.wait_for(process.stdout.readline(), 3 * PATIENCE_S) == b"watching\n"
         yield process.stdout
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()  # and with it the container
         await process.wait()
 
 
