@@ -8,6 +8,7 @@ import importlib
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,7 +71,8 @@ def tick_of(adapter: Adapter, sample: dict[str, Any], events: list[Event]) -> Ti
     for event in events:
         if isinstance(event, MARKET_EVENTS):
             book.apply(event, 1)
-    return book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
+    tick = book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
+    return tick and replace(tick, order=())
 
 
 def as_expected(adapter: Adapter, sample: dict[str, Any]) -> Tick:
