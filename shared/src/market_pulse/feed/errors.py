@@ -17,6 +17,14 @@ class FeedLost(FeedError):
     """A socket is of no more use: closed, cut, silent or not answering. Worth another try after a backoff."""
 
 
+class FeedSilent(FeedLost):
+    """A socket that had delivered was open but silent for `limit_s`, which is longer than its symbols' own past explains."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"open but silent for {limit_s:.0f} s")
+        self.limit_s = limit_s
+
+
 class FeedRefused(FeedLost):
     """The exchange refused the connection or request with an HTTP status.
 
