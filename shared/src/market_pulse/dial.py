@@ -28,7 +28,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     class Loop(uvloop.Loop):
         tries_addresses = True
 
-        async def create_connection(  # type: ignore[override] # with two more options
+        async def create_connection(
             self,
             protocol_factory: Any,
             host: Any = None,

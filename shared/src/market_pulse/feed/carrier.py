@@ -1,6 +1,7 @@
 """What an ingest carries: the listing, the demand, and a second look at symbols that fall silent."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
@@ -11,9 +12,10 @@ from market_pulse.logs import get_logger
 from market_pulse.metrics import TURNED_AWAY_SYMBOLS
 from market_pulse.model import Symbol
 
-from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
+from .adapter import MARKET_EVENTS, Adapter, Batch, Day, Event, Listed
 from .demand import Demand
 from .errors import FeedError, FeedLost, FeedRefused
+from .listings import Listing
 from .rest import RestClient
 from .runner import Feed
 from .settings import IngestSettings
@@ -22,6 +24,7 @@ DEMAND_INTERVAL_S = 1.0
 FIRST_LISTING_LIMIT_S = 5.0
 REPUBLISH_LISTING_S = 10.0  # so that a Redis that lost its memory knows the listing again soon
 FIRST_DATA_S = 5.0
+CONFIRM_LISTING_S = 5.0  # after an answer that lacks a market for the first time
 RETRY_REST_S = 10.0  # after a timeout or a failure of the exchange
 
 log = get_logger()
@@ -50,7 +53,9 @@ class Carrier:
         self._release = release
         self._demand = Demand(settings.symbols, min(settings.max_symbols, capacity), settings.symbol_grace_s)
         self._listing: dict[Symbol, Listed] | None = None
+        self._listing_read = Listing()
         self._listing_is_news = False
+        self._listing_in_doubt = asyncio.Event()
         self._listing_tried = asyncio.Event()
         self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
         self._since_ms: dict[str, int] = {}
@@ -79,8 +84,9 @@ class Carrier:
         failures = 0
         while True:
             try:
-                listing = {listed.symbol: listed for listed in await self._rest.listing()}
-                if not listing:
+                self._listing_in_doubt.clear()
+                answer = await self._rest.listing()
+                if not answer:
                     raise FeedError("the listing is empty")
             except FeedError as failed:
                 failures += 1
@@ -92,18 +98,26 @@ class Carrier:
             else:
                 failures = 0
                 delay_s = self._settings.listing_refresh_s
-                self._take_listing(listing)
+                if self._take_listing(answer):
+                    delay_s = min(delay_s, CONFIRM_LISTING_S)
                 await self._publish_listing_once()
             self._listing_tried.set()
-            await asyncio.sleep(delay_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await asyncio.sleep(min(delay_s, RETRY_REST_S))  # whatever happens, no faster than this
+                    await self._listing_in_doubt.wait()
 
-    def _take_listing(self, listing: dict[Symbol, Listed]) -> None:
+    def _take_listing(self, answer: Batch[Listed]) -> bool:
+        """Take a listing in; return whether it should soon be confirmed."""
+        is_doubtful = self._listing_read.take(answer)
+        listing = self._listing_read.markets or {}
         missing = [symbol for symbol in self._settings.symbols if symbol not in listing]
         if missing and self._listing is None:
             log.warning("not listed here, so not carried", exchange=self._adapter.exchange, symbols=",".join(missing))
         if self._listing is None or self._listing.keys() != listing.keys():
             log.info("listing known", exchange=self._adapter.exchange, symbols=len(listing))
         self._listing, self._listing_is_news = listing, True
+        return is_doubtful
 
     async def _publish_listing(self) -> NoReturn:
         while True:
@@ -148,6 +162,10 @@ class Carrier:
         self._natives = natives
         self._since_ms = {native: self._since_ms.get(native, now_ms()) for native in natives}
         self._checked_ms = {native: at for native, at in self._checked_ms.items() if native in natives}
+        ended = {symbol for symbol in before - after if self._listing is not None and symbol not in self._listing}
+        for symbol in sorted(ended):
+            log.info("not traded any more", exchange=self._adapter.exchange, symbol=symbol)
+            self._feed.end(symbol, "delisted")
         self._feed.want(natives)
         if before != after:
             log.info(
@@ -157,7 +175,7 @@ class Carrier:
                 added=",".join(sorted(after - before)[:10]),
                 released=",".join(sorted(before - after)[:10]),
             )
-        for symbol in before - after:
+        for symbol in before - after - ended:
             try:
                 await self._release(symbol)
             except BusError as failed:
@@ -209,6 +227,7 @@ class Carrier:
     def _judge(self, native: str, events: Sequence[Event]) -> None:
         day = next((event for event in events if isinstance(event, Day)), None)
         if day is None:
+            self._listing_in_doubt.set()  # the exchange does not know the symbol (any more)
             return
         if self._feed.book.heard(native) is None:
             log.info("first price taken from REST", exchange=self._adapter.exchange, native=native)
