@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import NoReturn
 
 from market_pulse.backoff import backoff_s
@@ -25,6 +26,8 @@ FIRST_LISTING_LIMIT_S = 5.0
 REPUBLISH_LISTING_S = 10.0  # so that a Redis that lost its memory knows the listing again soon
 FIRST_DATA_S = 5.0
 CONFIRM_LISTING_S = 5.0  # after an answer that lacks a market for the first time
+ENDED_LISTING_S = 30.0  # after a symbol has ended: perhaps it was only halted
+HALT_S = 3600.0  # so long that is looked for
 RETRY_REST_S = 10.0  # after a timeout or a failure of the exchange
 
 log = get_logger()
@@ -56,6 +59,7 @@ class Carrier:
         self._listing_read = Listing()
         self._listing_is_news = False
         self._listing_in_doubt = asyncio.Event()
+        self._ended_s = -inf  # when a symbol last ended
         self._listing_tried = asyncio.Event()
         self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
         self._since_ms: dict[str, int] = {}
@@ -100,6 +104,8 @@ class Carrier:
                 delay_s = self._settings.listing_refresh_s
                 if self._take_listing(answer):
                     delay_s = min(delay_s, CONFIRM_LISTING_S)
+                elif asyncio.get_running_loop().time() - self._ended_s < HALT_S:
+                    delay_s = min(delay_s, ENDED_LISTING_S)
                 await self._publish_listing_once()
             self._listing_tried.set()
             with contextlib.suppress(TimeoutError):
@@ -166,6 +172,8 @@ class Carrier:
         for symbol in sorted(ended):
             log.info("not traded any more", exchange=self._adapter.exchange, symbol=symbol)
             self._feed.end(symbol, "delisted")
+            self._ended_s = asyncio.get_running_loop().time()
+            self._listing_in_doubt.set()
         self._feed.want(natives)
         if before != after:
             log.info(

@@ -176,7 +176,7 @@ class Feed:
             return None
         since_s = asyncio.get_running_loop().time() - TOLD_S
         self._anew_s = {native: at_s for native, at_s in self._anew_s.items() if at_s > since_s}
-        return f"numbers began anew: {', '.join(sorted(self._anew_s)[:5])}" if self._anew_s else None
+        return f"numbers or times began anew: {', '.join(sorted(self._anew_s)[:5])}" if self._anew_s else None
 
     def _begin_anew(self, native: str) -> None:
         self._anew_s[native] = asyncio.get_running_loop().time()
