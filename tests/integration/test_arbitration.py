@@ -29,7 +29,7 @@ async def bus(redis_url: str) -> AsyncIterator[Bus]:
 
 
 async def publishes(bus: Bus, *order: float, price: float = 64000.5) -> bool:
-    """Publish a tick of this order and return whether it went out. Whatever did is the last value too."""
+    """Publish a tick of this order and return whether it went out. A tick that did is the last value too."""
     went_out = await bus.publish_ticks([replace(TICK, price=price, order=order)]) == 0
     (last,) = await bus.last(CHANNEL)
     assert last is not None
@@ -235,7 +235,7 @@ _symbols = count()
 
 
 def history(channel: str) -> list[MarketEvent]:
-    """Return what an exchange says on a channel. The n-th message of each says n, so that a tick tells what it is made of."""
+    """Return what an exchange says on a channel. The n-th message of each says n, so that a tick tells its parts."""
     numbers = range(1, LENGTH + 1)
     if channel == "trade":
         return [Trade("X", float(100 + n), 10 * n, n) for n in numbers]

@@ -1,4 +1,4 @@
-"""What an ingest asks REST for, against the simulator: several addresses, and the first price of a symbol that its socket is silent about."""
+"""An ingest's requests to REST, against the simulator: several addresses, first prices, and listings that lack a symbol."""
 
 import asyncio
 import contextlib

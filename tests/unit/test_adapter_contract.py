@@ -1,4 +1,4 @@
-"""What every adapter must be: run against each ingest in the workspace, and against the toy exchange.
+"""The contract of every adapter: run against each ingest in the workspace, and against the toy exchange.
 
 An adapter brings its own evidence: `frames/*.json` beside its sources, real frames with the tick that they must become.
 """
@@ -213,7 +213,7 @@ def test_an_odd_element_leaves_the_others_of_its_batch(parse: Any, envelope: Any
         for elements in ([element, good], [good, element]):
             batch = read(parse, in_envelope(envelope, path, elements))
             assert expected in batch, f"{element!r:.200}"
-            assert len(batch) + len(batch.skipped) <= 2
+            assert len(batch) + len(getattr(batch, "skipped", ())) <= 2
     for element in (None, "", 7, True, [], {}, [None], {"a": 1}):
         batch = read(parse, in_envelope(envelope, path, [good, element, element]))
         assert (list(batch), len(batch.skipped)) == ([expected], 2), f"what was left out is counted: {element!r}"
@@ -247,7 +247,7 @@ def test_bybit_levels(levels: str, best: float | None, kept: bool, odd: int) -> 
     (quote,) = events
     assert isinstance(quote, Quote)
     assert (quote.bid, quote.bid_kept, quote.ask, quote.ask_kept) == (best, kept, 27999.9, False)
-    assert len(events.skipped) == odd  # type: ignore[attr-defined]
+    assert len(getattr(events, "skipped", ())) == odd
 
 
 def test_a_bybit_listing_with_an_entry_without_a_status() -> None:

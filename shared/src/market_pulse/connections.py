@@ -13,7 +13,7 @@ from .dial import dialling
 def tell_losses(client: Redis) -> None:
     """Have a client's connections raise redis-py's ConnectionError when they find themselves reset since they were last used.
 
-    uvloop says RuntimeError to who writes then, and redis-py passes it on as if it were a fault of ours.
+    Writing to a reset connection raises RuntimeError under uvloop, and redis-py passes it on as if it were a fault of ours.
     """
     pool: Any = client.connection_pool
     pool.connection_class = _telling(pool.connection_class)

@@ -74,7 +74,6 @@ def test_the_exchanges_word_that_it_begins_anew_is_believed_unless_it_is_old() -
     line.take((7, NOW), NOW)
     assert line.take((1, NOW - 1), NOW, restarted=True) is Verdict.BEHIND
     assert line.take((1, NOW + 1), NOW, restarted=True) is Verdict.ANEW
-    assert line.anew_ms == NOW
 
 
 def test_the_published_order_rises_with_each_message_and_each_tie() -> None:

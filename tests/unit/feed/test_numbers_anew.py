@@ -96,6 +96,17 @@ def test_numbers_that_begin_anew(played: Played) -> None:
     assert [price for price, _ in prices] == sorted((price for price, _ in prices), reverse=True), "no old price returns"
     assert prices[7][0] == 1900.0
     assert prices[-1][1] in {1899.0, None}
+    assert prices[9] == prices[-1]
+
+
+def test_where_one_channel_shows_it_the_others_need_no_proof_of_their_own() -> None:
+    played = Played(BINANCE, binance_trade, binance_quote, binance_ticker)
+    for number in range(10**9, 10**9 + 20):
+        played.says(number, 2000.0)
+    for second in range(10):
+        played.says(5001 + second, 1900.0)
+    assert played.book.held_back(played.now_ms) == []
+    assert played.book.tick(played.listed).order[1] < 6000  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("off_ms", [0, 3_000, 30_000, 3_600_000], ids=lambda off_ms: f"{off_ms} ms ahead")

@@ -93,7 +93,7 @@ def _quote(data: dict[str, Any]) -> Quote:
 
 
 def _trade_id(number: object) -> int | None:
-    """Read the last trade of the 24 h; -1 where there was none, None where it is not told."""
+    """Read the last trade of the 24 h; -1 where nothing was traded, None where the message does not tell."""
     if number == -1:
         return -1
     try:

@@ -86,7 +86,7 @@ def _quote(message: dict[str, Any]) -> Sequence[Event]:
         bid_kept=not bids and (bool(odd_bids) or (delta and not data["b"])),
         ask_kept=not asks and (bool(odd_asks) or (delta and not data["a"])),
     )
-    return Batch([quote], odd_bids + odd_asks)
+    return Batch([quote], odd_bids + odd_asks) if odd_bids or odd_asks else [quote]
 
 
 def _prices(levels: list[Any]) -> tuple[list[float], list[Skipped]]:
@@ -94,10 +94,11 @@ def _prices(levels: list[Any]) -> tuple[list[float], list[Skipped]]:
 
     A level of size 0 was deleted, and may stand before its successor.
     """
-    prices, odd = [], []
+    prices: list[float] = []
+    odd: list[Skipped] = []
     for level in levels:
-        level_price = positive(level[0]) if type(level) is list and len(level) > 1 else None
-        size = amount(level[1]) if level_price else None
+        is_level = type(level) is list and len(level) > 1
+        level_price, size = (positive(level[0]), amount(level[1])) if is_level else (None, None)
         if level_price is None or size is None:
             odd.append(Skipped("bad_level", repr(level)[:40]))
         elif size:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from market_pulse.feed.adapter import (
+    FOREIGN_FAULTS,
     Acknowledged,
     Adapter,
     Batch,
@@ -97,8 +98,11 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
     return Refused(request_id, named.group(1) if named else None, kind, f"{code}: {reason}")
 
 
-def _days(tickers: Sequence[dict[str, Any]]) -> Batch[Event]:
-    return each(lambda ticker: [_day(ticker)], tickers, "instId")
+def _days(tickers: Sequence[dict[str, Any]]) -> Sequence[Event]:
+    try:
+        return [_day(ticker) for ticker in tickers]
+    except (FrameError, *FOREIGN_FAULTS):  # one of them is odd
+        return each(lambda ticker: [_day(ticker)], tickers, "instId")
 
 
 def _day(ticker: dict[str, Any]) -> Day:

@@ -1,7 +1,7 @@
 """An exchange as a value: its addresses, limits and rhythms, and pure functions from its frames to events.
 
-An adapter has no socket, no clock, no logger and no state: the same frame always gives the same events. What it does not
-know it leaves out; the runner does the rest.
+An adapter has no socket, no clock, no logger and no state: the same frame always gives the same events. It leaves out
+a figure that a frame does not have; the runner does the rest.
 
 Nobody changes an event. As with ticks, those that are built for every frame do not have Python check that.
 """
@@ -321,10 +321,10 @@ def time(value: object) -> int:
     """Read a time in Unix milliseconds.
 
     Raises:
-        FrameError: it is none, or so late that it must be in another unit.
+        FrameError: the value is no time, or one so late that it must be in another unit.
     """
-    time_ms = whole(value)
-    if time_ms >= LATEST_TIME_MS:
+    time_ms = value if type(value) is int else whole(value)
+    if not 0 <= time_ms < LATEST_TIME_MS:
         raise FrameError("bad_time", repr(value)[:40])
     return time_ms
 
@@ -338,7 +338,7 @@ def whole_or(value: object, otherwise: int) -> int:
 
 
 def member(value: object, *path: str) -> object:
-    """Return a member of nested JSON objects; None where there is none."""
+    """Return a member of nested JSON objects; None where it is missing."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value

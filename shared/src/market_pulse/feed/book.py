@@ -22,11 +22,11 @@ REORDERED_MS: Final = 2_000  # a message that comes so much too late is nothing 
 
 
 class Change(Enum):
-    """What an event did to the book."""
+    """The effect of an event on the book."""
 
-    NEW = "new"  # something is known now that was not
-    SAME = "same"  # it says what was known already, as a second socket does
-    OUTDATED = "outdated"  # it lies before what is known
+    NEW = "new"  # the event told something new
+    SAME = "same"  # it repeats the newest one, as a second socket does
+    OUTDATED = "outdated"  # a newer one of its channel came before
 
 
 NEW, SAME, OUTDATED = Change  # an Enum's member costs a look-up in its class each time
@@ -36,6 +36,7 @@ class _State:
     """One native symbol's parts, each the newest of its channel, and how far each channel is."""
 
     __slots__ = (
+        "anew_ms",
         "day",
         "day_line",
         "day_received_ms",
@@ -52,11 +53,13 @@ class _State:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
+        # When the numbers of some channel last began anew, by our clock; 0: never.
+        self.anew_ms = 0
         self.day: Day | None = None
         self.day_line = Line()
         # When the 24 h figures last came, by our clock.
         self.day_received_ms = 0
-        # None while none is known, and after its channel has gone deaf.
+        # None until the first quote, and again after its channel has gone deaf.
         self.quote: Quote | None = None
         self.quote_line = Line()
         self.quoted_ms = 0
@@ -112,6 +115,7 @@ class Book:
             if known_ms is None or time_ms > known_ms or verdict is ANEW or _is_ahead(known_ms, time_ms, received_time_ms):
                 state.exchange_time_ms = time_ms
         if verdict is ANEW:
+            state.anew_ms = received_time_ms
             self._on_anew(native)
         return change
 
@@ -125,7 +129,6 @@ class Book:
         if state is None or state.day is None:
             return None
         day, quote, trades, quotes, days = state.day, state.quote, state.trade_line, state.quote_line, state.day_line
-        anew_ms = trades.anew_ms or quotes.anew_ms or days.anew_ms
         order = (trades.number, *quotes.order, *days.order)
         return Tick(  # in the order of its fields: with their names it takes three times as long
             self._exchange,
@@ -144,7 +147,7 @@ class Book:
             day.quote_volume24h,
             lag_unknown,
             ended,
-            (*order, max(line.anew_ms for line in state.lines)) if anew_ms else order,
+            (*order, state.anew_ms) if state.anew_ms else order,
         )
 
     def heard(self, native: str) -> int | None:
@@ -217,7 +220,10 @@ def _apply_trade(state: _State, trade: Trade, received_time_ms: int) -> tuple[Ch
 
 def _apply_quote(state: _State, quote: Quote, received_time_ms: int, *, seed: bool) -> tuple[Change, Verdict]:
     known = state.quote
-    verdict = Verdict.AHEAD if seed else state.quote_line.take(quote.order, received_time_ms, restarted=quote.restarted)
+    line = state.quote_line
+    # Numbers of one symbol begin anew together: where another channel shows it, quotes that wait for proof have it.
+    is_proved = 0 < line.behind_since_ms <= state.anew_ms
+    verdict = Verdict.AHEAD if seed else line.take(quote.order, received_time_ms, restarted=quote.restarted or is_proved)
     if verdict is BEHIND:
         return OUTDATED, verdict
     if known is not None and (quote.bid_kept or quote.ask_kept):
@@ -228,7 +234,7 @@ def _apply_quote(state: _State, quote: Quote, received_time_ms: int, *, seed: bo
     if verdict is SAME_NUMBER:
         if known is not None and quote.bid == known.bid and quote.ask == known.ask:
             return SAME, verdict
-        state.quote_line.tie()
+        line.tie()
     state.quote = quote
     return NEW, verdict
 
@@ -251,6 +257,6 @@ def _apply_day(state: _State, day: Day, received_time_ms: int, *, seed: bool) ->
     )
     if is_settled or (day.trade_id is not None and day.trade_id >= trades.number):
         state.price = day.price
-        if day.trade_id is not None:
-            trades.jump(day.trade_id, received_time_ms)
+        if day.trade_id is not None and trades.jump(day.trade_id):
+            verdict = ANEW
     return NEW, verdict

@@ -1,4 +1,4 @@
-"""What an ingest carries: the listing, the demand, and a second look at symbols that fall silent."""
+"""The symbols that an ingest carries: the listing, the demand, and a second look at symbols that fall silent."""
 
 import asyncio
 import contextlib
@@ -131,7 +131,7 @@ class Carrier:
             await self._publish_listing_once()
 
     async def _publish_listing_once(self) -> None:
-        """Publish a listing once, and again where none is known; what another copy has read since is newer than ours."""
+        """Publish a listing once, and again where Redis lost it: one that another copy has read since is newer than ours."""
         if self._listing is None:
             return
         try:

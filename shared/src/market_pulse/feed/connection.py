@@ -220,12 +220,11 @@ class Connection:
             self.delivered.add(native)
             self._ledger.delivered(native)
             self.delivering.set()
-        answered = self._answered[type(event)]
-        is_answer = native not in answered
+        is_answer = self._adapter.answers_with_state and native not in self._answered[type(event)]
         if is_answer:
-            answered.add(native)
+            self._answered[type(event)].add(native)
         if change is NEW:
-            tick = self._book.tick(listed, lag_unknown=is_answer and self._adapter.answers_with_state)
+            tick = self._book.tick(listed, lag_unknown=is_answer)
             if tick is not None:
                 self._on_tick(tick)
 
@@ -257,7 +256,7 @@ class Connection:
             self.leaving.set()
 
     async def _ask(self, socket: ClientConnection) -> NoReturn:
-        """Bring the subscriptions to what is wanted, no faster than the exchange allows."""
+        """Subscribe to the wanted symbols and unsubscribe from the others, no faster than the exchange allows."""
         while True:
             self._changed.clear()
             await self._pace()
@@ -301,7 +300,7 @@ class Connection:
         self._frames = 0
 
     def _silence_limit_s(self) -> float:
-        """Return how long this socket may be silent, by what it carries."""
+        """Return how long this socket may be silent, by the pace of the symbols on it."""
         if not self.delivered:
             return max(self._adapter.silence_s, FIRST_DATA_LIMIT_S)
         usual_s = self._book.silence_limit_s()

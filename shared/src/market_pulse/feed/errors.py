@@ -1,4 +1,4 @@
-"""What a feed raises on purpose."""
+"""The errors that a feed raises on purpose."""
 
 
 class FeedError(Exception):
@@ -29,7 +29,7 @@ class FeedRefused(FeedLost):
     """The exchange refused the connection or request with an HTTP status.
 
     `blocked` means that it does not serve this place (403, 451), `failing` that it would but cannot now (5xx);
-    `retry_after_s` is what it asked us to wait (418, 429).
+    `retry_after_s` is the time that it asked us to wait (418, 429).
     """
 
     def __init__(self, status: int, retry_after_s: float | None = None) -> None:

@@ -20,7 +20,7 @@ TIE: Final = 2**-10  # added to a time or number below 2**43, a float carries it
 
 
 class Verdict(Enum):
-    """What a message is beside the newest one of its channel."""
+    """The rank of a message beside the newest one of its channel."""
 
     AHEAD = "ahead"
     SAME = "same"  # it bears the same number and time
@@ -41,19 +41,19 @@ class Line:
     __slots__ = (
         "_credible_ms",
         "_lower",
-        "_number",
         "_run",
         "_run_since_ms",
         "_ties",
-        "_time_ms",
-        "anew_ms",
         "behind_since_ms",
+        "number",
         "order",
+        "time_ms",
     )
 
     def __init__(self) -> None:
-        self._number = UNKNOWN
-        self._time_ms = UNKNOWN
+        # The newest message's.
+        self.number = UNKNOWN
+        self.time_ms = UNKNOWN
         self._credible_ms = 0  # the newest time that did not lie ahead of our clock
         self._ties = 0
         # The newest of those messages behind that rise among themselves while nothing else comes, as (time, number), since when
@@ -63,19 +63,7 @@ class Line:
         self._lower = 0
         # Since when messages are refused, in milliseconds of our clock; 0: they are not.
         self.behind_since_ms = 0
-        # When the numbers last began anew, in milliseconds of our clock; 0: never.
-        self.anew_ms = 0
         self.order: tuple[float, float] = (UNKNOWN, UNKNOWN)
-
-    @property
-    def number(self) -> int:
-        """The newest message's number."""
-        return self._number
-
-    @property
-    def time_ms(self) -> int:
-        """The newest message's time."""
-        return self._time_ms
 
     def take(self, order: tuple[int, int], received_ms: int, *, restarted: bool = False) -> Verdict:
         """Judge a message by its number and time, and move on to it unless it is behind.
@@ -83,12 +71,16 @@ class Line:
         `restarted`: the exchange itself says that it begins anew.
         """
         number, time_ms = order
-        number, time_ms = number or max(self._number, 0), time_ms or max(self._time_ms, 0)
-        verdict = self._judge(number, time_ms, received_ms)
-        if verdict is BEHIND and restarted and time_ms >= self._time_ms:
-            verdict = ANEW
-        if verdict is ANEW:
-            self.anew_ms = received_ms
+        known, known_ms = self.number, self.time_ms
+        # What a message does not bear is as it was.
+        number = number or (max(0, known))
+        time_ms = time_ms or (max(0, known_ms))
+        if time_ms >= known_ms and number >= known:  # as it is nearly always
+            verdict = AHEAD if time_ms != known_ms or number != known else SAME
+        else:
+            verdict = self._judge(number, time_ms, received_ms)
+            if verdict is BEHIND and restarted and time_ms >= known_ms:
+                verdict = ANEW
         if verdict is AHEAD or verdict is ANEW:
             self._move(number, time_ms, received_ms)
         elif verdict is SAME and self._run is not None:
@@ -100,16 +92,16 @@ class Line:
         self._ties += 1
         self._publish()
 
-    def jump(self, number: int, received_ms: int) -> None:
-        """Go on from a number that another channel told, higher or lower."""
-        if number < self._number:
-            self.anew_ms = received_ms
-        self._move(number, self._time_ms, received_ms)
+    def jump(self, number: int) -> bool:
+        """Go on from a number that another channel told. Return whether it is lower, so that numbers began anew."""
+        is_lower = number < self.number
+        self.number = number
+        self._publish()
+        return is_lower
 
     def _judge(self, number: int, time_ms: int, received_ms: int) -> Verdict:
-        known, known_ms = self._number, self._time_ms
-        if time_ms >= known_ms and number >= known:  # as it is nearly always
-            return AHEAD if time_ms != known_ms or number != known else SAME
+        """Judge a message that bears a lower number or an earlier time than the newest one."""
+        known_ms = self.time_ms
         if time_ms > 0 and known_ms > 0:
             if time_ms > known_ms + FAR_MS:
                 return ANEW
@@ -119,7 +111,7 @@ class Line:
         return self._behind(number, time_ms, received_ms)
 
     def _behind(self, number: int, time_ms: int, received_ms: int) -> Verdict:
-        """Judge a message that is behind by what was behind before it: is this a new numbering?"""
+        """Judge a message that is behind by the ones that were behind before it: are they a new numbering?"""
         here = time_ms, number
         if self._run is None or here == self._run:
             self._lower = 0
@@ -141,18 +133,20 @@ class Line:
 
     def _move(self, number: int, time_ms: int, received_ms: int) -> None:
         # Within one millisecond ties go on, so that the published time never falls.
-        if time_ms != self._time_ms or (time_ms <= 0 and number != self._number):
+        if time_ms != self.time_ms or (time_ms <= 0 and number != self.number):
             self._ties = 0
-        self._number, self._time_ms = number, time_ms
+        self.number, self.time_ms = number, time_ms
         if time_ms <= received_ms + FAR_MS:
             self._credible_ms = time_ms
-        self._run, self.behind_since_ms = None, 0
-        self._publish()
+        if self._run is not None:
+            self._run, self.behind_since_ms = None, 0
+        if self._ties:
+            self._publish()
+        else:
+            self.order = number, time_ms
 
     def _publish(self) -> None:
-        if not self._ties:
-            self.order = self._number, self._time_ms
-        elif self._time_ms > 0:
-            self.order = self._number, self._time_ms + self._ties * TIE
+        if self.time_ms > 0:
+            self.order = self.number, self.time_ms + self._ties * TIE
         else:
-            self.order = self._number + self._ties * TIE, self._time_ms
+            self.order = self.number + self._ties * TIE, self.time_ms

@@ -27,11 +27,13 @@ class Pace:
     def heard(self, now_ms: int) -> None:
         """Count an event."""
         self._events += 1
-        if self._heard_ms and now_ms > self._heard_ms:
-            pause_ms = min(now_ms - self._heard_ms, LONGEST_MS)
+        heard_ms, self._heard_ms = self._heard_ms, now_ms
+        if now_ms > heard_ms > 0:
+            pause_ms = now_ms - heard_ms
+            pause_ms = min(pause_ms, LONGEST_MS)
             self._span_ms += pause_ms
-            self._longest_ms = max(pause_ms, self._longest_ms * (1 - pause_ms / FADE_MS))
-        self._heard_ms = now_ms
+            faded_ms = self._longest_ms * (1 - pause_ms / FADE_MS)
+            self._longest_ms = max(faded_ms, pause_ms)
 
     def limit_s(self) -> float | None:
         """Return after how many seconds its silence is suspicious; None while too little is known of it."""

@@ -1,4 +1,4 @@
-"""An exchange's REST side: what it lists, and what it knows of a symbol that its socket is silent about."""
+"""An exchange's REST side: its listing, and the ticker of a symbol that its socket is silent about."""
 
 import asyncio
 from collections.abc import Sequence

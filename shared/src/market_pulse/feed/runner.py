@@ -120,7 +120,7 @@ class Feed:
         return self._connections[0].age_s if self._connections and self._connections[0].opened else 0.0
 
     def seed(self, events: Iterable[MarketEvent]) -> None:
-        """Take in what REST knows of a symbol that the socket has not spoken of yet. Whatever the socket says is newer."""
+        """Take in what REST knows of a symbol that the socket has not spoken of yet. The socket's own messages are newer."""
         for event in events:
             listed = self._listed.get(event.native)
             if listed is None or self.book.apply(event, now_ms(), seed=True) is not Change.NEW:
@@ -156,7 +156,7 @@ class Feed:
         self._become("down", "stopped")
 
     def _condition(self) -> tuple[FeedState, str | None]:
-        """Judge a feed that delivers: connected, or degraded by what it lacks."""
+        """Judge a feed that delivers: connected, or degraded where symbols are missing."""
         current = self._connections[0]
         refused = current.refused
         for lacking, what in (
