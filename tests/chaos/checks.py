@@ -1,6 +1,6 @@
 """What must hold for every message, whatever goes wrong. Pure: the time is an argument."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum, inf
 from typing import Any
@@ -19,6 +19,7 @@ TAKEOVER_S = (2_000 + SLACK_MS) / 1000
 """So long a symbol may be silent on the bus when one of several aggregators dies."""
 MIXED_S = 4.5
 """A tick that is behind the last one in something is published if nothing else was for five seconds, by Redis's clock."""
+FAR_MS = 5_000  # what is so much newer goes out whatever its numbers
 RESTAMPED_MS = 1_000  # of two copies the second may have received a moment earlier
 HANGS_FOR_MS = 8_000 + SLACK_MS
 """So long the edge takes to cut the streams of a gateway that hangs, which itself cannot say that its prices are old."""
@@ -125,6 +126,12 @@ class Numbers:
         return f"number {seq} after {last}" if self._contiguous and not interrupted else None
 
 
+def began_anew(known: Sequence[float], order: Sequence[float]) -> bool:
+    """Return whether an order may fall: it says that numbers began anew, or a quote or day of it is more than five seconds newer."""
+    is_later = any(order[at] > known[at] + FAR_MS for at in (2, 4) if at < min(len(order), len(known)))
+    return is_later or list(order[5:]) > list(known[5:])
+
+
 class Line:
     """The ticks of each channel, as one connection tells them: whatever the copies of an ingest say, none comes twice or late.
 
@@ -152,7 +159,7 @@ class Line:
         known, order = before.get("order"), content.get("order")
         if channel.rpartition(":")[2] not in self._always or not known or not order or now_s - before_s >= MIXED_S:
             return None
-        if any(new < old for new, old in zip(order, known, strict=False)):
+        if any(new < old for new, old in zip(order, known, strict=False)) and not began_anew(known, order):
             return f"order {order} after {known}"
         return None
 

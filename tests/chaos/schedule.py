@@ -48,6 +48,7 @@ EXCHANGE_FAULTS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "server_shutdown": ({},),
     "notice_64008": ({"close_after_s": 3},),
     "bybit_restart": ({},),
+    "begin_anew": ({}, {"symbol": "BTC-USDT"}),
 }
 ACTIONS: Final = frozenset(get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(Action))
 KINDS_OF_SIMULATOR: Final = ACTIONS | {get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(StandingFault)}

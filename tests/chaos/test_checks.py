@@ -144,6 +144,9 @@ def tick(price: float, *order: int, received_ms: int = NOW_MS) -> dict[str, Any]
         pytest.param([(tick(1.0, 3, 1), 0), (tick(1.1, 2, 2), 1)], "[2, 2] after [3, 1]", id="ahead and behind"),
         pytest.param([(tick(1.0, 3, 1), 0), (tick(1.1, 2, 2), MIXED_S)], None, id="after a silence"),
         pytest.param([(tick(1.0), 0), (tick(1.1), 1)], None, id="without an order"),
+        pytest.param([(tick(1.0, 1, 9, 1, 9, 1), 0), (tick(1.1, 1, 9, 1, 2, 5000), 1)], "2, 5000] after", id="not long after"),
+        pytest.param([(tick(1.0, 1, 9, 1, 9, 1), 0), (tick(1.1, 1, 9, 1, 2, 5002), 1)], None, id="numbers that began anew"),
+        pytest.param([(tick(1.0, 1, 9, 1, 9, 1), 0), (tick(1.1, 1, 2, 1, 9, 1, 7), 1)], None, id="as the ingest says"),
         pytest.param([(tick(1.0, 3), 0), "interrupted", (tick(1.0, 2), 1)], None, id="when some may be missing"),
     ],
 )

@@ -32,7 +32,9 @@ TICKS = st.builds(
     exchange_time_ms=or_none(TIMES),
     received_time_ms=TIMES,
     dp=or_none(st.integers(0, 12)),
-    order=st.just(()) | st.tuples(*[st.integers(-1, 2**53)] * 5),
+    lag_unknown=st.booleans(),
+    ended=or_none(st.just("delisted")),
+    order=st.just(()) | st.lists(st.integers(-1, 2**53), min_size=5, max_size=6).map(tuple),
     **dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h"), or_none(PRICES)),
     **dict.fromkeys(("volume24h", "quote_volume24h"), or_none(AMOUNTS)),
 )

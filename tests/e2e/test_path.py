@@ -212,6 +212,33 @@ async def test_a_wrong_clock_makes_a_source_lag_not_the_price_jump(stack: Stack)
         await stream.ticker(lambda ticker: source_of(ticker, "okx")["state"] == "used", within_s=30)
 
 
+@pytest.mark.parametrize("exchange", ["binance", "bybit"])
+async def test_numbers_that_begin_anew_leave_no_symbol_deaf(stack: Stack, exchange: str) -> None:
+    """Trade ids, update ids and sequences fall to 1, and the price moves: the source follows, and never goes back."""
+    async with events(stack, "/api/realtime/ETH") as stream:
+        before = source_of(await stream.ticker(lambda ticker: ticker["sourcesUsed"] == 3), exchange)["price"]
+        await stack.fault(exchange, "begin_anew", symbol="ETH-USDT")
+        change = {"symbol": "ETH-USDT", "price": 2 * before}
+        (await stack.control.post("/control/market", json=change)).raise_for_status()
+
+        def follows(ticker: dict[str, Any]) -> bool:
+            source = source_of(ticker, exchange)
+            return bool(source["price"] > 1.5 * before and source["state"] == "used")
+
+        await stream.ticker(follows, within_s=75)
+        for _ in range(100):
+            assert source_of(await stream.ticker(), exchange)["price"] > 1.5 * before, "no old price returns"
+
+    async def is_told() -> bool:
+        status = (await stack.http.get("/api/status")).json()["exchanges"][exchange]
+        return "began anew: ETHUSDT" in (status["reason"] or "")
+
+    if exchange == "bybit":  # the numbers of the others may have risen in time by what each tells beside them
+        await until(is_told)
+    change["price"] = before
+    (await stack.control.post("/control/market", json=change)).raise_for_status()
+
+
 async def test_redis_dies_and_comes_back_empty(stack: Stack) -> None:
     async with events(stack, "/api/realtime/BTC") as stream:
         before = (await stream.ticker(lambda ticker: ticker["quality"] == "ok"))["seq"]

@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count, pairwise
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_bybit.adapter import ADAPTER as BYBIT
 from market_pulse import channels
 from market_pulse.bus import LAST_TICK_EXPIRY_S, Bus, open_bus
 from market_pulse.codec import decode_tick
-from market_pulse.feed.adapter import Day, Listed, MarketEvent, Quote, Trade
+from market_pulse.feed.adapter import MARKET_EVENTS, Day, Listed, MarketEvent, Quote, Trade
 from market_pulse.feed.book import Book, Change
 from market_pulse.model import Symbol, Tick
 
@@ -27,7 +29,7 @@ async def bus(redis_url: str) -> AsyncIterator[Bus]:
 
 
 async def publishes(bus: Bus, *order: float, price: float = 64000.5) -> bool:
-    """Publish a tick of this order and return whether it went out. Whatever did is the last value too."""
+    """Publish a tick of this order and return whether it went out. A tick that did is the last value too."""
     went_out = await bus.publish_ticks([replace(TICK, price=price, order=order)]) == 0
     (last,) = await bus.last(CHANNEL)
     assert last is not None
@@ -97,6 +99,114 @@ async def test_silence_gives_the_others_a_chance(bus: Bus, order: tuple[float, .
     assert await publishes(bus, *order, price=2.0) is is_news
 
 
+NOW = 1_786_538_729_776
+
+
+def bybit(cs: int, ts_ms: int, *, seq: int = 500, quote_ms: int = 0, anew: int | None = None) -> tuple[int, ...]:
+    """Return an order as Bybit's ticks have it: no trade, quote, 24 h figures; times in milliseconds after NOW."""
+    order = (-1, seq, NOW + quote_ms, cs, NOW + ts_ms)
+    return order if anew is None else (*order, anew)
+
+
+@pytest.mark.parametrize(
+    ("known", "order", "silent_s", "is_news"),
+    [
+        pytest.param(bybit(9**9, 0), bybit(5, 4000), 0, False, id="a lower number a little later"),
+        pytest.param(bybit(9**9, 0), bybit(5, 6000), 0, True, id="a lower number much later: numbers began anew"),
+        pytest.param(bybit(9**9, 0), bybit(5, 6000, seq=499, quote_ms=-5), 0, True, id="of a copy that lags on quotes"),
+        pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 6, False, id="an old price with a new quote"),
+        pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 61, True, id="and nobody else speaks"),
+        pytest.param(bybit(5, 6000), bybit(6, 6000, seq=499, quote_ms=-6000), 6, True, id="an old quote with a new price"),
+        pytest.param(bybit(5, 0, anew=NOW), bybit(9**9, 1, anew=None), 0, False, id="old numbers beside new ones"),
+        pytest.param(bybit(5, 0, anew=NOW), bybit(9**9, 6000), 0, True, id="much later they are the living copy's"),
+        pytest.param(bybit(9**9, 0), bybit(5, 0, anew=NOW), 0, True, id="a copy that knows that they began anew"),
+        pytest.param(bybit(9**9, 0), bybit(5, -6000, anew=NOW), 6, False, id="but says something old"),
+        pytest.param(bybit(5, 0, anew=NOW), bybit(6, 1, anew=NOW - 9), 0, False, id="both know, it was earlier here"),
+        pytest.param((-1, -1, -1, 0, NOW + 9**9), (-1, -1, -1, 0, NOW), 0, True, id="the known time is from the future"),
+        pytest.param((-1, -1, -1, 0, NOW + 9**9), (-1, -1, -1, 0, NOW + 9**8), 0, False, id="so are both"),
+        pytest.param((7, 5, 0, 0, NOW), (3, 6, 0, 0, NOW + 6000), 0, True, id="trades are counted anew"),
+        pytest.param((7, 5, 0, 0, NOW + 6000), (8, 6, 0, 0, NOW), 6, True, id="old figures with a newer trade"),
+    ],
+)
+async def test_numbers_are_not_believed_for_ever(
+    bus: Bus, known: tuple[int, ...], order: tuple[int, ...], silent_s: float, is_news: bool
+) -> None:
+    first = replace(TICK, price=1.0, order=known, received_time_ms=NOW)
+    assert await bus.publish_ticks([first]) == 0
+    await age_last(bus, silent_s)
+    second = replace(TICK, price=2.0, order=order, received_time_ms=NOW)
+    assert (await bus.publish_ticks([second]) == 0) is is_news
+
+
+async def test_the_last_word_goes_out_whatever_its_order_and_once(bus: Bus) -> None:
+    assert await publishes(bus, 5, 7, price=1.0)
+    for order, suppressed in (((4, 6), 0), ((5, 8), 1), ((), 1)):
+        assert await bus.publish_ticks([replace(TICK, price=1.0, order=order, ended="delisted")]) == suppressed
+    assert not await publishes(bus, 3, 5, price=2.0), "a copy that has not heard yet"
+    assert await publishes(bus, 6, 7, price=2.0), "a later tick begins anew"
+    assert await bus.publish_ticks([replace(TICK, price=2.0, order=(6, 7), ended="delisted")]) == 0
+
+
+def bybit_frame(topic: str, cs: int, ts: int, price: float) -> bytes:
+    """Return a frame of ETH-USDT on one of the two topics."""
+    if topic == "tickers":
+        data: dict[str, object] = {"symbol": "ETHUSDT", "lastPrice": str(price), "volume24h": "1", "turnover24h": "1"}
+    else:
+        data = {"s": "ETHUSDT", "b": [[str(price - 1), "1"]], "a": [[str(price + 1), "1"]], "u": cs, "seq": cs}
+    return orjson.dumps({"topic": f"{topic}.ETHUSDT", "type": "snapshot", "cs": cs, "ts": ts, "data": data})
+
+
+@pytest.mark.parametrize(
+    "deaf_hears",
+    [
+        pytest.param((), id="nothing"),
+        pytest.param(("again",), id="the last ticker again and again"),
+        pytest.param(("quotes",), id="quotes alone"),
+        pytest.param(("again", "quotes"), id="both"),
+        pytest.param(("restamped", "quotes"), id="the last ticker with new times, and quotes"),
+        pytest.param(("living",), id="the old numbers going on at the old price"),
+    ],
+)
+@pytest.mark.parametrize("first", [0, 1], ids=["the deaf one first", "the other first"])
+async def test_two_copies_of_which_one_sees_the_new_numbers(bus: Bus, deaf_hears: tuple[str, ...], first: int) -> None:
+    listed = Listed(Symbol("ETH-USDT"), "ETHUSDT", 2)
+    deaf, seeing = Book("bybit"), Book("bybit")
+    went_out: list[float] = []
+
+    async def hears(book: Book, frame: bytes, at_ms: int) -> None:
+        changes = [book.apply(event, at_ms) for event in BYBIT.parse(frame) if isinstance(event, MARKET_EVENTS)]
+        tick = book.tick(listed) if Change.NEW in changes else None
+        if tick is not None and await bus.publish_ticks([tick]) == 0:
+            went_out.append(tick.price)
+
+    number, seq = 112_571_857_121, 900
+    last = bybit_frame("tickers", number, NOW, 2000.0)
+    for book in (deaf, seeing):
+        await hears(book, last, NOW)
+    first_new = None
+    for step in range(1, 400):  # a tenth of a second each
+        at_ms = NOW + 100 * step
+        for who in (first, 1 - first):
+            if who == 1:
+                if step % 10 == 0:
+                    await hears(seeing, bybit_frame("tickers", 5000 + step, at_ms - 20, 1900.0), at_ms)
+                await hears(seeing, bybit_frame("orderbook.1", seq + step, at_ms - 20, 1900.0), at_ms)
+            elif "quotes" in deaf_hears:
+                await hears(deaf, bybit_frame("orderbook.1", seq + step, at_ms - 20, 1900.0), at_ms)
+            if who == 0 and step % 10 == 0:
+                if "again" in deaf_hears:
+                    await hears(deaf, last, at_ms)
+                if "restamped" in deaf_hears:
+                    await hears(deaf, bybit_frame("tickers", number, at_ms - 20, 2000.0), at_ms)
+                if "living" in deaf_hears:
+                    await hears(deaf, bybit_frame("tickers", number + step, at_ms - 20, 2000.0), at_ms)
+        if first_new is None and 1900.0 in went_out:
+            first_new = step
+    assert first_new is not None
+    assert first_new <= 75
+    assert went_out == sorted(went_out, reverse=True), "no old price returns"
+
+
 async def test_suppressed_ticks_do_not_prolong_the_silence_that_lets_them_out(bus: Bus) -> None:
     assert await publishes(bus, 5, 7, price=1.0)
     await age_last(bus, 4.9)
@@ -125,13 +235,13 @@ _symbols = count()
 
 
 def history(channel: str) -> list[MarketEvent]:
-    """Return what an exchange says on a channel. The n-th message of each says n, so that a tick tells what it is made of."""
+    """Return what an exchange says on a channel. The n-th message of each says n, so that a tick tells its parts."""
     numbers = range(1, LENGTH + 1)
     if channel == "trade":
         return [Trade("X", float(100 + n), 10 * n, n) for n in numbers]
     if channel == "quote":
         return [Quote("X", float(n), None, (100 + n, 0)) for n in numbers]
-    return [Day("X", float(100 + n), float(n), None, None, None, None, (1000 + n, 10 * n), n, trade_id=10 * n) for n in numbers]
+    return [Day("X", float(100 + n), float(n), None, None, None, None, (1000 + n, n), n, trade_id=10 * n) for n in numbers]
 
 
 HISTORY = {channel: history(channel) for channel in ("trade", "quote", "day")}
@@ -212,4 +322,4 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
         assert tick.price == 100 + tick.order[0] / 10, "a price is that of the trade by which it is ordered"
         assert tick.bid == (tick.order[1] - 100 if tick.order[1] > 0 else None)
         assert tick.open24h == tick.order[3] - 1000
-    assert line[-1].order == (10 * LENGTH, 100 + LENGTH, 0, 1000 + LENGTH, 10 * LENGTH)
+    assert line[-1].order == (10 * LENGTH, 100 + LENGTH, 0, 1000 + LENGTH, LENGTH)

@@ -16,8 +16,9 @@ from aggregator.methodology import source_price
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.feed import book, connection, runner
-from market_pulse.feed.adapter import Adapter, Listed, Rate
+from market_pulse.clock import now_ms
+from market_pulse.feed import book, connection, pace, runner
+from market_pulse.feed.adapter import MARKET_EVENTS, Adapter, Listed, Rate
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
 from market_pulse.model import Symbol, Tick
@@ -185,8 +186,12 @@ async def test_an_exchange_that_does_not_know_a_symbol_yet_is_asked_again_soon()
 
 @each_exchange
 @pytest.mark.parametrize("kind", ["mute", "half_open"])
-async def test_a_silent_socket_is_given_up_and_data_comes_back(exchange: str, kind: str) -> None:
+async def test_a_silent_socket_is_given_up_and_data_comes_back(
+    monkeypatch: pytest.MonkeyPatch, exchange: str, kind: str
+) -> None:
+    monkeypatch.setattr(pace, "SPAN_TO_KNOW_MS", 1_000)
     async with exchange_feed(hasty(exchange), "BTC-USDT") as played:
+        await until(played.feed.book.silence_limit_s)
         await played.fault(kind)
         await until(lambda: played.state() == "reconnecting")
         assert played.feed.status().reason
@@ -210,12 +215,75 @@ async def test_a_deaf_quote_channel_does_not_hold_the_price(
         await until(lambda: (played.ticks[-1].bid or 0) > 1.5 * before)
 
 
-async def test_a_rarely_traded_symbol_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "LIVELY_TURNOVER", 1e15)
+async def test_a_symbol_of_unknown_pace_may_be_silent() -> None:
     async with exchange_feed(replace(OKX, silence_s=0.5), "BTC-USDT") as played:
         await played.fault("mute")
         await asyncio.sleep(2)  # several times the bound that holds for lively symbols
         assert played.feed.status().reconnects == 0
+
+
+async def played_by(handle: Any, adapter: Adapter, listed: Listed, enough: int) -> tuple[list[Tick], Feed]:
+    """Run a feed of one symbol on a scripted exchange until it has told enough ticks."""
+    async with serve(handle, "127.0.0.1", 0) as server:
+        ticks: list[Tick] = []
+        [listening] = server.sockets
+        feed = Feed(adapter, (f"ws://127.0.0.1:{listening.getsockname()[1]}",), ticks.append, **OPTIONS)
+        feed.want({listed.native: listed})
+        running = asyncio.create_task(feed.run())
+        await until(lambda: len(ticks) >= enough, 60)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return ticks, feed
+
+
+@pytest.mark.parametrize("flurry", [0, 60], ids=["slow all the time", "lively at first"])
+async def test_a_slow_symbol_keeps_its_socket_in_whatever_currency(monkeypatch: pytest.MonkeyPatch, flurry: int) -> None:
+    """All times are a tenth: a ticker each 0.8 s, where a socket may be silent for half a second."""
+    monkeypatch.setattr(pace, "SPAN_TO_KNOW_MS", 1_000)
+    sockets: list[ServerConnection] = []
+    total = flurry + 12
+
+    async def handle(socket: ServerConnection) -> None:
+        sockets.append(socket)
+        await socket.recv()
+        for at in range(total):
+            data = {"e": "24hrTicker", "E": now_ms(), "s": "ADAIDR", "c": "13450", "q": "21000000", "L": at}
+            await socket.send(json.dumps({"stream": "adaidr@ticker", "data": data}))
+            await asyncio.sleep(0.02 if at < flurry and len(sockets) == 1 else 0.8)
+
+    listed = Listed(Symbol("ADA-IDR"), "ADAIDR", 0)
+    _, feed = await played_by(handle, replace(BINANCE, silence_s=0.5), listed, total)
+    assert len(sockets) == (1 if not flurry else 2), "after it was given up once, it is given more time"
+    assert feed.status().reconnects == len(sockets) - 1
+
+
+async def test_an_answer_to_a_subscription_and_a_price_from_rest_say_nothing_about_the_lag() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        await socket.recv()
+        for topic, number in (("tickers", 1), ("orderbook.1", 1), ("orderbook.1", 2), ("tickers", 2)):
+            time_ms = now_ms() - (600_000 if number == 1 else 0)
+            if topic == "tickers":
+                data: dict[str, Any] = {"symbol": "ETHUSDT", "lastPrice": "1900"}
+            else:
+                data = {"s": "ETHUSDT", "b": [["1899", "1"]], "a": [["1901", "1"]], "u": number + 1, "seq": number}
+            await socket.send(json.dumps({"topic": f"{topic}.ETHUSDT", "ts": time_ms, "cs": number, "data": data}))
+        await socket.wait_closed()
+
+    listed = Listed(Symbol("ETH-USDT"), "ETHUSDT", 2)
+    ticks, feed = await played_by(handle, BYBIT, listed, 4)
+    assert [tick.lag_unknown for tick in ticks] == [True, True, False, False]
+    feed.book.forget("ETHUSDT")
+    (event,) = BYBIT.parse_ticker(
+        b'{"retCode":0,"time":1786538729776,"result":{"list":[{"symbol":"ETHUSDT","lastPrice":"1901"}]}}'
+    )
+    assert isinstance(event, MARKET_EVENTS)
+    feed.seed([event])
+    assert (ticks[-1].price, ticks[-1].lag_unknown) == (1901.0, True)
+
+
+async def test_a_stream_that_is_not_answered_with_an_old_state_shows_its_lag_at_once() -> None:
+    async with exchange_feed(BINANCE, "BTC-USDT") as played:
+        assert not any(tick.lag_unknown for tick in played.ticks)
 
 
 @pytest.mark.parametrize("exchange", ["bybit", "okx"])

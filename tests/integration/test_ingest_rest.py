@@ -1,10 +1,12 @@
-"""What an ingest asks REST for, against the simulator: several addresses, and the first price of a symbol that its socket is silent about."""
+"""An ingest's requests to REST, against the simulator: several addresses, first prices, and listings that lack a symbol."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import orjson
 import pytest
 import structlog
 from pydantic import SecretStr
@@ -13,6 +15,7 @@ from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.bus import open_bus
 from market_pulse.feed import carrier
+from market_pulse.feed.adapter import Adapter, Batch, Listed
 from market_pulse.feed.carrier import Carrier
 from market_pulse.feed.errors import FeedRefused
 from market_pulse.feed.rest import RestClient
@@ -29,6 +32,7 @@ REFUSED = b'{"exchange": "*", "kind": "refuse", "status": 451}'
 FAILING = b'{"exchange": "okx", "kind": "refuse", "status": 503}'
 SILENT = b'{"exchange": "okx", "kind": "mute", "symbol": "ETH-USDT"}'
 CUT = b'{"exchange": "okx", "kind": "cut"}'
+DELISTED = b'{"exchange": "okx", "kind": "delist", "symbol": "BTC-USDT"}'
 
 
 def url(simulator: Running) -> str:
@@ -54,23 +58,25 @@ class Ingest:
 
     simulator: Running
     ticks: list[Tick] = field(default_factory=list)
+    released: list[Symbol] = field(default_factory=list)
 
     def has(self, symbol: str, after: int = 0) -> bool:
         return any(tick.symbol == symbol for tick in self.ticks[after:])
 
 
 @contextlib.asynccontextmanager
-async def ingest(server: RedisServer) -> AsyncIterator[Ingest]:
-    async def release(_: Symbol) -> None:
-        pass
+async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any) -> AsyncIterator[Ingest]:
+    async def release(symbol: Symbol) -> None:
+        running.released.append(symbol)
 
-    async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus, RestClient(OKX, url(simulator)) as rest:
+    async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus, RestClient(adapter, url(simulator)) as rest:
         simulator.engine.inject(read_fault(SILENT))
         running = Ingest(simulator)
         ws_url = url(simulator).replace("http", "ws") + OKX.ws_path
         feed = Feed(OKX, (ws_url,), running.ticks.append, blocked_retry_s=300, max_age_s=None)
-        settings = IngestSettings(redis_url=SecretStr(server.url), symbols=(Symbol("BTC-USDT"), Symbol("ETH-USDT")))
-        task = asyncio.create_task(Carrier(OKX, settings, bus, rest, feed, release).run())
+        symbols = (Symbol("BTC-USDT"), Symbol("ETH-USDT"))
+        settings = IngestSettings(redis_url=SecretStr(server.url), symbols=symbols, **settings_of)
+        task = asyncio.create_task(Carrier(adapter, settings, bus, rest, feed, release).run())
         try:
             await until(lambda: running.has("BTC-USDT"))
             yield running
@@ -83,6 +89,7 @@ async def ingest(server: RedisServer) -> AsyncIterator[Ingest]:
 def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carrier, "FIRST_DATA_S", 1.0)
     monkeypatch.setattr(carrier, "RETRY_REST_S", 1.0)
+    monkeypatch.setattr(carrier, "CONFIRM_LISTING_S", 0.2)
 
 
 async def test_a_first_price_that_rest_did_not_have_is_asked_for_again_soon(server: RedisServer) -> None:
@@ -100,3 +107,46 @@ async def test_after_a_reconnect_the_first_price_is_asked_for_at_once(server: Re
         before = len(running.ticks)
         running.simulator.engine.inject(read_fault(CUT))
         await until(lambda: running.has("BTC-USDT", before) and running.has("ETH-USDT", before))
+
+
+async def test_a_delisted_symbol_has_a_last_word_and_begins_anew_when_it_is_listed_again(server: RedisServer) -> None:
+    def last() -> Tick:
+        return next(tick for tick in reversed(running.ticks) if tick.symbol == "BTC-USDT")
+
+    def topics() -> set[str]:
+        exchange = running.simulator.engine.exchanges["okx"]
+        return {topic for connection in exchange.connections for topic in connection.topics}
+
+    async with ingest(server, listing_refresh_s=0.3) as running:
+        before = last()
+        running.simulator.engine.inject(read_fault(DELISTED))
+        await until(lambda: last().ended == "delisted")
+        word = last()
+        assert word.price > 0
+        assert word.received_time_ms >= before.received_time_ms
+        assert word.order
+        await until(lambda: not any("BTC-USDT" in topic for topic in topics()))
+        assert last() is word, "nothing comes after it"
+        assert not running.released, "it stays known as the last value"
+        running.simulator.engine.faults.clear(kind="delist")
+        await until(lambda: last().ended is None)
+        assert all(tick.ended is None for tick in running.ticks if tick is not word)
+
+
+async def test_an_odd_entry_of_a_listing_ends_nothing(server: RedisServer) -> None:
+    reads = 0
+
+    def odd(answer: bytes) -> Batch[Listed]:
+        nonlocal reads
+        reads += 1
+        message = orjson.loads(answer)
+        for entry in message["data"]:
+            if entry["instId"] == "BTC-USDT" and reads > 1:
+                del entry["state"]
+        return OKX.parse_listing(orjson.dumps(message))
+
+    async with ingest(server, replace(OKX, parse_listing=odd), listing_refresh_s=0.1) as running:
+        await until(lambda: reads > 5)
+        before = len(running.ticks)
+        await until(lambda: running.has("BTC-USDT", before))
+        assert not any(tick.ended for tick in running.ticks)

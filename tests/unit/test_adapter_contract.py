@@ -1,4 +1,4 @@
-"""What every adapter must be: run against each ingest in the workspace, and against the toy exchange.
+"""The contract of every adapter: run against each ingest in the workspace, and against the toy exchange.
 
 An adapter brings its own evidence: `frames/*.json` beside its sources, real frames with the tick that they must become.
 """
@@ -8,6 +8,7 @@ import importlib
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,7 +71,8 @@ def tick_of(adapter: Adapter, sample: dict[str, Any], events: list[Event]) -> Ti
     for event in events:
         if isinstance(event, MARKET_EVENTS):
             book.apply(event, 1)
-    return book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
+    tick = book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
+    return tick and replace(tick, order=())
 
 
 def as_expected(adapter: Adapter, sample: dict[str, Any]) -> Tick:
@@ -157,6 +159,146 @@ def test_a_frame_with_one_bad_member_never_makes_a_bad_tick(adapter: Adapter, sa
             tick = tick_of(adapter, sample, events)
             if tick is not None:
                 assert_sane(tick)
+
+
+# Where an answer or a frame holds several elements of one kind, by adapter and sample.
+BATCHES = {
+    ("ingest-binance", "listing"): ("answer", "symbols"),
+    ("ingest-bybit", "listing"): ("answer", "result", "list"),
+    ("ingest-bybit", "ticker"): ("answer", "result", "list"),
+    ("ingest-okx", "listing"): ("answer", "data"),
+    ("ingest-okx", "ticker"): ("answer", "data"),
+    ("ingest-okx", "stream"): ("frames", "data"),
+    ("toy-exchange", "listing"): ("answer",),
+}
+
+
+def batches() -> list[Any]:
+    """Return each batch: the parser that reads it, its good elements, and a function that puts elements into their envelope."""
+    found = []
+    for (folder, stem), (member, *path) in BATCHES.items():
+        adapter = ADAPTERS[folder]
+        sample = json.loads(
+            (ROOT / ("tests" if folder == "toy-exchange" else "services") / folder / f"frames/{stem}.json").read_text()
+        )
+        envelope = sample[member] if member == "answer" else next(one for one in sample[member] if path[0] in one)
+        parse = {"listing": adapter.parse_listing, "ticker": adapter.parse_ticker, "stream": adapter.parse}[stem]
+        found.append(pytest.param(parse, envelope, path, id=f"{folder}/{stem}"))
+    return found
+
+
+def elements_of(envelope: Any, path: list[str]) -> Any:
+    for name in path:
+        envelope = envelope[name]
+    return envelope
+
+
+def in_envelope(envelope: Any, path: list[str], elements: list[Any]) -> bytes:
+    if not path:
+        return json.dumps(elements).encode()
+    copy: Any = json.loads(json.dumps(envelope))
+    elements_of(copy, path[:-1])[path[-1]] = elements
+    return json.dumps(copy).encode()
+
+
+ODD: list[Any] = ["del", None, "", "NaN", "-1", 0, True, [], {}, 10**30, 4_100_000_000_000, "4100000000000000", [None]]
+
+
+@pytest.mark.parametrize(("parse", "envelope", "path"), batches())
+def test_an_odd_element_leaves_the_others_of_its_batch(parse: Any, envelope: Any, path: list[str]) -> None:
+    good = elements_of(envelope, path)[0]
+    (expected,) = read(parse, in_envelope(envelope, path, [good]))
+    odd = [*(one for put in ODD for one in mutations(good, put)), None, "", 7, True, [], {}, [None], {"a": 1}]
+    for element in odd:
+        for elements in ([element, good], [good, element]):
+            batch = read(parse, in_envelope(envelope, path, elements))
+            assert expected in batch, f"{element!r:.200}"
+            assert len(batch) + len(getattr(batch, "skipped", ())) <= 2
+    for element in (None, "", 7, True, [], {}, [None], {"a": 1}):
+        batch = read(parse, in_envelope(envelope, path, [good, element, element]))
+        assert (list(batch), len(batch.skipped)) == ([expected], 2), f"what was left out is counted: {element!r}"
+
+
+BYBIT_BOOK = (
+    '{"topic":"orderbook.1.BTCUSDT","ts":1786538729900,"type":"%s","data":{"s":"BTCUSDT","b":%s,"a":%s,"u":72212458,"seq":9}}'
+)
+BYBIT_LISTING = (
+    '{"retCode":0,"result":{"list":[{"symbol":"ETHUSDT","baseCoin":"ETH","quoteCoin":"USDT"},'
+    '{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","status":"Trading"}]}}'
+)
+OKX_TICKERS = '{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[%s]}'
+OKX_GOOD = '{"instId":"BTC-USDT","last":"64028.6","ts":"1786538789464"}'
+
+
+@pytest.mark.parametrize(
+    ("levels", "best", "kept", "odd"),
+    [
+        pytest.param('[["27994.60","0"],["27991.70","0.777"]]', 27991.7, False, 0, id="the deletion first"),
+        pytest.param('[["27991.70","0.777"],["27994.60","0"]]', 27991.7, False, 0, id="the deletion last"),
+        pytest.param('[["27994.60","0"]]', None, False, 0, id="a deletion alone"),
+        pytest.param("[]", None, True, 0, id="nothing is said"),
+        pytest.param('[["x","1"],["27991.70","1"]]', 27991.7, False, 1, id="an odd level beside a good one"),
+        pytest.param('[["x","1"]]', None, True, 1, id="an odd level alone"),
+        pytest.param('[["27991.70"],null,7,"ab",["1","NaN"]]', None, True, 5, id="levels that are none"),
+    ],
+)
+def test_bybit_levels(levels: str, best: float | None, kept: bool, odd: int) -> None:
+    events = read(ADAPTERS["ingest-bybit"].parse, (BYBIT_BOOK % ("delta", levels, '[["27999.90","1"]]')).encode())
+    (quote,) = events
+    assert isinstance(quote, Quote)
+    assert (quote.bid, quote.bid_kept, quote.ask, quote.ask_kept) == (best, kept, 27999.9, False)
+    assert len(getattr(events, "skipped", ())) == odd
+
+
+def test_a_bybit_listing_with_an_entry_without_a_status() -> None:
+    listing = read(ADAPTERS["ingest-bybit"].parse_listing, BYBIT_LISTING.encode())
+    assert [one.symbol for one in listing] == ["BTC-USDT"]
+    assert [one.native for one in listing.skipped] == ["ETHUSDT"]
+
+
+def test_an_okx_frame_with_a_good_and_an_odd_ticker() -> None:
+    for frame in (OKX_TICKERS % f'{OKX_GOOD},{{"instId":"BTC-USDT"}}', OKX_TICKERS % f"null,{OKX_GOOD}"):
+        (event,) = read(ADAPTERS["ingest-okx"].parse, frame.encode())
+        assert isinstance(event, Day)
+        assert event.price == 64028.6
+
+
+@pytest.mark.parametrize("type_of", ['"e":"bookTicker",', '"e":"bookTicker","E":1568014460893,"T":1568014460891,', ""])
+def test_a_binance_quote_with_and_without_a_type(type_of: str) -> None:
+    frame = '{"stream":"btcusdt@bookTicker","data":{' + type_of + '"u":9,"s":"BTCUSDT","b":"1.5","B":"1","a":"2.5","A":"1"}}'
+    assert list(read(ADAPTERS["ingest-binance"].parse, frame.encode())) == [Quote("BTCUSDT", 1.5, 2.5, (9, 0))]
+
+
+@pytest.mark.parametrize("trade_id", ["", '"L":null,', '"L":"x",', '"L":-1,', '"L":7.5,'])
+def test_a_binance_ticker_without_a_trade_id_is_a_ticker(trade_id: str) -> None:
+    frame = '{"e":"24hrTicker",' + trade_id + '"E":1653812650349,"s":"BTCUSDT","c":"64000.5","o":"63000"}'
+    (event,) = read(ADAPTERS["ingest-binance"].parse, frame.encode())
+    assert isinstance(event, Day)
+    assert (event.price, event.trade_id) == (64000.5, -1 if "-1" in trade_id else None)
+
+
+@pytest.mark.parametrize("factor", [1000, 1_000_000])
+@pytest.mark.parametrize(
+    ("exchange", "frame"),
+    [
+        ("ingest-binance", '{"e":"24hrTicker","E":TIME,"s":"BTCUSDT","c":"64000.5","L":1}'),
+        ("ingest-binance", '{"e":"trade","E":TIME,"s":"BTCUSDT","p":"64000.5","t":1}'),
+        ("ingest-bybit", '{"topic":"tickers.BTCUSDT","ts":TIME,"cs":1,"data":{"symbol":"BTCUSDT","lastPrice":"64000.5"}}'),
+        ("ingest-bybit", (BYBIT_BOOK % ("snapshot", "[]", "[]")).replace("1786538729900", "TIME")),
+        ("ingest-okx", OKX_TICKERS % OKX_GOOD.replace("1786538789464", "TIME")),
+    ],
+)
+def test_times_in_another_unit_are_no_times(exchange: str, frame: str, factor: int) -> None:
+    def events(time: int) -> Any:
+        return read(ADAPTERS[exchange].parse, frame.replace("TIME", str(time)).encode())
+
+    assert len(events(1_786_538_789_464)) == 1
+    assert len(events(4_099_999_999_999)) == 1
+    for wrong in (4_100_000_000_000, 1_786_538_789_464 * factor):
+        with contextlib.suppress(FrameError):
+            batch = events(wrong)
+            assert not batch
+            assert batch.skipped
 
 
 def assert_sane(tick: Tick) -> None:

@@ -4,10 +4,10 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from .dial import new_event_loop
 from .logs import get_logger
 
 DRAIN_LIMIT_S = 8.0
@@ -25,12 +25,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(CYCLES_AFTER)
-    if sys.platform == "win32":
-        asyncio.run(main)
-        return
-    import uvloop  # noqa: PLC0415 - not installable on Windows
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.get_loop().set_exception_handler(_on_unretrieved)
         runner.run(main)
 

@@ -63,9 +63,12 @@ class DurationsMetric(Collector):
 
 FRAMES = Counter("market_pulse_ingest_frames_total", "Frames read from the exchange", ["exchange"])
 BAD_FRAMES = Counter(
-    "market_pulse_ingest_bad_frames_total", "Frames skipped, by what was wrong with them", ["exchange", "kind"]
+    "market_pulse_ingest_bad_frames_total",
+    "Frames, and single elements of frames and listings, skipped by what was wrong with them",
+    ["exchange", "kind"],
 )
 OUTDATED_EVENTS = Counter("market_pulse_ingest_outdated_total", "Events skipped because newer ones were known", ["exchange"])
+ANEW = Counter("market_pulse_ingest_anew_total", "Times that an exchange's numbers or clock began anew", ["exchange"])
 TICKS_PUBLISHED = Counter("market_pulse_ingest_ticks_total", "Ticks published", ["exchange"])
 TICKS_CONFLATED = Counter(
     "market_pulse_ingest_conflated_total", "Ticks replaced by a newer one of their symbol while they waited", ["exchange"]

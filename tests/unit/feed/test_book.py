@@ -7,10 +7,11 @@ import pytest
 from market_pulse.feed import book as book_module
 from market_pulse.feed.adapter import Day, Listed, Quote, Trade
 from market_pulse.feed.book import Book, Change
+from market_pulse.feed.pace import Pace
 from market_pulse.model import Symbol
 
 BTC = Listed(Symbol("BTC-USDT"), "BTCUSDT", 2)
-DAY = Day("BTCUSDT", 64000.0, 62000.0, 65000.0, 61000.0, 10.0, 640000.0, (1000, 5), 1000, trade_id=5, bid=63999.0, ask=64001.0)
+DAY = Day("BTCUSDT", 64000.0, 62000.0, 65000.0, 61000.0, 10.0, 640000.0, (0, 1000), 1000, trade_id=5, bid=63999.0, ask=64001.0)
 QUOTE = Quote("BTCUSDT", 63999.5, 64000.5, (7, 0))
 TRADE = Trade("BTCUSDT", 64010.0, 6, 1500)
 
@@ -45,7 +46,7 @@ def test_a_tick_is_the_whole_state(book: Book) -> None:
 def test_a_day_that_lags_behind_the_trades_keeps_the_newer_price(book: Book) -> None:
     book.apply(DAY, 1)
     book.apply(TRADE, 2)
-    assert book.apply(replace(DAY, order=(2000, 5), open24h=1.0), 3) is Change.NEW
+    assert book.apply(replace(DAY, order=(0, 2000), open24h=1.0), 3) is Change.NEW
     tick = book.tick(BTC)
     assert tick is not None
     assert (tick.price, tick.open24h) == (64010.0, 1.0)
@@ -71,7 +72,7 @@ def test_quotes_of_the_day_count_only_where_there_are_no_others(book: Book) -> N
 )
 def test_a_quote_of_a_channel_gone_deaf_is_dropped(book: Book, bid: float | None, ask: float | None, bound_ms: int) -> None:
     def quotes_after(ms: int) -> tuple[float | None, float | None]:
-        book.apply(replace(DAY, order=(1000 + ms, 6), trade_id=6, price=64010.0, bid=bid, ask=ask), 1000 + ms)
+        book.apply(replace(DAY, order=(0, 1000 + ms), trade_id=6, price=64010.0, bid=bid, ask=ask), 1000 + ms)
         tick = book.tick(BTC)
         assert tick is not None
         return tick.bid, tick.ask
@@ -88,7 +89,7 @@ def test_a_quote_of_a_channel_gone_deaf_is_dropped(book: Book, bid: float | None
 @pytest.mark.parametrize(
     ("known", "late"),
     [
-        pytest.param(DAY, replace(DAY, order=(999, 9)), id="day"),
+        pytest.param(DAY, replace(DAY, order=(0, 999)), id="day"),
         pytest.param(QUOTE, replace(QUOTE, order=(6, 9)), id="quote"),
         pytest.param(TRADE, replace(TRADE, trade_id=5), id="trade"),
     ],
@@ -111,14 +112,14 @@ def test_quotes_alone_are_not_a_symbol_heard(book: Book) -> None:
 def test_one_wild_trade_number_does_not_freeze_the_price(book: Book) -> None:
     book.apply(DAY, 1000)
     book.apply(replace(TRADE, trade_id=10**15, price=1.0), 1000)
-    book.apply(replace(DAY, order=(2000, 7), trade_id=7), 1500)
+    book.apply(replace(DAY, order=(0, 2000), exchange_time_ms=2000, trade_id=7), 1500)
     assert book.tick(BTC).price == 1.0  # type: ignore[union-attr]
-    book.apply(replace(DAY, order=(6000, 8), trade_id=8), 5000)
+    book.apply(replace(DAY, order=(0, 6000), exchange_time_ms=6000, trade_id=8), 5000)
     assert book.tick(BTC).price == 64000.0  # type: ignore[union-attr]
 
 
 def test_one_wild_time_does_not_freeze_the_feed(book: Book) -> None:
-    book.apply(replace(DAY, order=(10**12, 5), exchange_time_ms=10**12), 1000)
+    book.apply(replace(DAY, order=(0, 10**12), exchange_time_ms=10**12), 1000)
     assert book.apply(DAY, 1100) is Change.NEW
     assert book.tick(BTC).exchange_time_ms == 1000  # type: ignore[union-attr]
 
@@ -150,12 +151,22 @@ def test_released_symbols_are_forgotten(book: Book) -> None:
     assert book.heard("BTCUSDT") is None
 
 
-def test_a_book_is_lively_when_one_of_its_symbols_is(book: Book) -> None:
-    assert not book.is_lively()
-    book.apply(DAY, 1)
-    assert not book.is_lively()
-    book.apply(replace(DAY, native="ETHUSDT", quote_volume24h=5e6), 1)
-    assert book.is_lively()
+def test_the_pace_of_several_symbols_adds_up_and_outlives_the_book() -> None:
+    paces: dict[str, Pace] = {}
+    book = Book("binance", paces)
+    assert book.silence_limit_s() is None
+    for second in range(0, 64, 2):
+        for native in ("BTCUSDT", "ETHUSDT"):
+            book.apply(replace(DAY, native=native, order=(0, 1000 + second)), 1000 + second * 1000)
+    assert book.silence_limit_s() == pytest.approx(10.0), (
+        "each is silent for 2 s, ten times as long is suspicious, both: half of it"
+    )
+    after = Book("binance", paces)
+    assert after.silence_limit_s() is None
+    after.apply(DAY, 10**6)
+    assert after.silence_limit_s() == pytest.approx(20.0)
+    after.keep({})
+    assert not paces
 
 
 def test_is_behind(book: Book) -> None:
@@ -197,15 +208,15 @@ def order_after(book: Book, *events: Day | Quote | Trade, received_time_ms: int 
 
 
 def test_the_order_of_a_tick_is_that_of_its_parts(book: Book) -> None:
-    assert order_after(book, DAY) == (5, -1, -1, 1000, 5)
-    assert order_after(book, QUOTE) == (5, 7, 0, 1000, 5)
-    assert order_after(book, TRADE) == (6, 7, 0, 1000, 5)
+    assert order_after(book, DAY) == (5, -1, -1, 0, 1000)
+    assert order_after(book, QUOTE) == (5, 7, 0, 0, 1000)
+    assert order_after(book, TRADE) == (6, 7, 0, 0, 1000)
 
 
 @pytest.mark.parametrize(
     "event",
     [
-        pytest.param(replace(DAY, order=(1001, 5)), id="day"),
+        pytest.param(replace(DAY, order=(0, 1001)), id="day"),
         pytest.param(replace(QUOTE, order=(8, 0)), id="quote"),
         pytest.param(replace(TRADE, trade_id=7), id="trade"),
         pytest.param(replace(DAY, open24h=1.0), id="day of the same order"),
@@ -226,9 +237,9 @@ def test_two_books_that_hear_the_same_agree_on_its_order(book: Book) -> None:
     other = Book("binance")
     assert [order_after(other, event) for event in events] == orders
     assert len(set(orders)) == len(orders)
-    assert order_after(book, replace(DAY, order=(1001, 5))) > orders[-1], "the next number is ahead of any tie"
+    assert order_after(book, replace(DAY, order=(0, 1001))) > orders[-1], "the next number is ahead of any tie"
 
 
-def test_there_is_no_order_while_the_exchange_is_far_ahead_of_our_clock(book: Book) -> None:
-    assert order_after(book, replace(DAY, order=(10**12, 5), exchange_time_ms=10**12)) == ()
-    assert order_after(book, DAY) == (5, -1, -1, 1000, 5)
+def test_a_time_far_ahead_of_our_clock_is_no_yardstick(book: Book) -> None:
+    assert order_after(book, replace(DAY, order=(0, 10**12), exchange_time_ms=10**12)) == (5, -1, -1, 0, 10**12)
+    assert order_after(book, DAY) == (5, -1, -1, 0, 1000, 2000), "and the bus is told since when it is right"

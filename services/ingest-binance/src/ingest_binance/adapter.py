@@ -8,6 +8,7 @@ import orjson
 from market_pulse.feed.adapter import (
     Acknowledged,
     Adapter,
+    Batch,
     Day,
     Event,
     GoingAway,
@@ -18,10 +19,13 @@ from market_pulse.feed.adapter import (
     Refused,
     Trade,
     amount,
+    each,
     listed,
+    member,
     positive,
     price,
     text,
+    time,
     whole,
 )
 from market_pulse.feed.errors import FrameError
@@ -59,9 +63,11 @@ def parse(frame: bytes) -> Sequence[Event]:
         case None:
             return _untyped(message, data)
         case "trade":
-            return [Trade(text(data["s"]), price(data["p"]), whole(data["t"]), whole(data["E"]))]
+            return [Trade(text(data["s"]), price(data["p"]), whole(data["t"]), time(data["E"]))]
         case "24hrTicker":
             return [_day(data)]
+        case "bookTicker":  # as their futures name it; spot's has no type
+            return [_quote(data)]
         case "serverShutdown":
             return [GoingAway("the exchange announced a server shutdown")]
     raise FrameError("unknown", str(data.get("e"))[:40])
@@ -70,7 +76,7 @@ def parse(frame: bytes) -> Sequence[Event]:
 def _untyped(message: dict[str, Any], data: dict[str, Any]) -> Sequence[Event]:
     """Read what carries no event type: quotes, and the answers to requests."""
     if "u" in data and "b" in data and "a" in data:
-        return [Quote(text(data["s"]), positive(data["b"]), positive(data["a"]), (whole(data["u"]), 0))]
+        return [_quote(data)]
     request_id = message.get("id")
     answered = None if request_id is None else str(request_id)
     error = message.get("error", message)  # seen nested and flat
@@ -82,12 +88,22 @@ def _untyped(message: dict[str, Any], data: dict[str, Any]) -> Sequence[Event]:
     raise FrameError("unknown")
 
 
-def _trade_id(number: object) -> int:
-    """Read the last trade of the 24 h; -1 where there was none."""
-    return -1 if number == -1 else whole(number)
+def _quote(data: dict[str, Any]) -> Quote:
+    return Quote(text(data["s"]), positive(data["b"]), positive(data["a"]), (whole(data["u"]), 0))
+
+
+def _trade_id(number: object) -> int | None:
+    """Read the last trade of the 24 h; -1 where nothing was traded, None where the message does not tell."""
+    if number == -1:
+        return -1
+    try:
+        return whole(number)
+    except FrameError:
+        return None
 
 
 def _day(data: dict[str, Any]) -> Day:
+    time_ms = time(data["E"])
     return Day(
         native=text(data["s"]),
         price=price(data["c"]),
@@ -96,26 +112,32 @@ def _day(data: dict[str, Any]) -> Day:
         low24h=positive(data.get("l")),
         volume24h=amount(data.get("v")),
         quote_volume24h=amount(data.get("q")),
-        order=(whole(data["E"]), _trade_id(data["L"])),
-        exchange_time_ms=whole(data["E"]),
-        trade_id=_trade_id(data["L"]),
+        order=(0, time_ms),
+        exchange_time_ms=time_ms,
+        trade_id=_trade_id(data.get("L")),
         bid=positive(data.get("b")),
         ask=positive(data.get("a")),
     )
 
 
-def parse_listing(answer: bytes) -> list[Listed]:
+def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `exchangeInfo`: the symbols that trade now, with the tick size of their price filter."""
-    return [
-        market
-        for entry in orjson.loads(answer)["symbols"]
-        if entry["status"] == "TRADING" and entry.get("isSpotTradingAllowed", True)
-        for market in listed(entry["baseAsset"], entry["quoteAsset"], entry["symbol"], _tick_size(entry))
-    ]
+    return each(_market, orjson.loads(answer)["symbols"], "symbol")
+
+
+def _market(entry: dict[str, Any]) -> list[Listed]:
+    if text(entry["status"]) != "TRADING" or not entry.get("isSpotTradingAllowed", True):
+        return []
+    return listed(entry["baseAsset"], entry["quoteAsset"], entry["symbol"], _tick_size(entry))
 
 
 def _tick_size(entry: dict[str, Any]) -> object:
-    sizes = (one.get("tickSize") for one in entry.get("filters", ()) if one.get("filterType") == "PRICE_FILTER")
+    filters = entry.get("filters")
+    sizes = (
+        member(one, "tickSize")
+        for one in (filters if isinstance(filters, list) else ())
+        if member(one, "filterType") == "PRICE_FILTER"
+    )
     return next(sizes, None)
 
 
@@ -129,6 +151,7 @@ def parse_ticker(answer: bytes) -> Sequence[Event]:
     data = orjson.loads(answer)
     if "code" in data:
         return []
+    time_ms = time(data["closeTime"])
     return [
         Day(
             native=text(data["symbol"]),
@@ -138,9 +161,9 @@ def parse_ticker(answer: bytes) -> Sequence[Event]:
             low24h=positive(data.get("lowPrice")),
             volume24h=amount(data.get("volume")),
             quote_volume24h=amount(data.get("quoteVolume")),
-            order=(whole(data["closeTime"]), _trade_id(data["lastId"])),
-            exchange_time_ms=whole(data["closeTime"]),
-            trade_id=_trade_id(data["lastId"]),
+            order=(0, time_ms),
+            exchange_time_ms=time_ms,
+            trade_id=_trade_id(data.get("lastId")),
             bid=positive(data.get("bidPrice")),
             ask=positive(data.get("askPrice")),
         )

@@ -9,6 +9,7 @@ import orjson
 from market_pulse.feed.adapter import (
     Acknowledged,
     Adapter,
+    Batch,
     Day,
     Event,
     Listed,
@@ -17,12 +18,17 @@ from market_pulse.feed.adapter import (
     Rate,
     RefusalKind,
     Refused,
+    Skipped,
     amount,
+    each,
     listed,
+    member,
     positive,
     price,
     text,
+    time,
     whole,
+    whole_or,
 )
 from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
@@ -58,32 +64,46 @@ def parse(frame: bytes) -> Sequence[Event]:
     if topic is None:
         return [_answer(message)]
     if topic.startswith(_BOOK):
-        return [_quote(message)]
+        return _quote(message)
     if topic.startswith(_TICKERS):
-        time_ms = whole(message["ts"])
-        return [_day(message["data"], (whole(message.get("cs", 0)), time_ms), time_ms)]
+        time_ms = time(message["ts"])
+        return [_day(message["data"], (whole_or(message.get("cs"), 0), time_ms), time_ms)]
     raise FrameError("unknown", topic[:40])
 
 
-def _quote(message: dict[str, Any]) -> Quote:
-    data, time_ms, delta = message["data"], whole(message["ts"]), message.get("type") == "delta"
+def _quote(message: dict[str, Any]) -> Sequence[Event]:
+    data, time_ms, delta = message["data"], time(message["ts"]), message.get("type") == "delta"
     update = whole(data["u"])
-    bids, asks = data["b"], data["a"]
-    return Quote(
+    bids, odd_bids = _prices(data["b"])
+    asks, odd_asks = _prices(data["a"])
+    quote = Quote(
         native=text(data["s"]),
-        bid=_best(bids),
-        ask=_best(asks),
-        order=(whole(data.get("seq", update)), time_ms),  # u begins anew when their service does, seq goes on
+        bid=max(bids, default=None),
+        ask=min(asks, default=None),
+        order=(whole_or(data.get("seq"), update), time_ms),  # u begins anew when their service does, seq goes on
         exchange_time_ms=time_ms,
         restarted=update == 1,
-        bid_kept=delta and not bids,
-        ask_kept=delta and not asks,
+        bid_kept=not bids and (bool(odd_bids) or (delta and not data["b"])),
+        ask_kept=not asks and (bool(odd_asks) or (delta and not data["a"])),
     )
+    return Batch([quote], odd_bids + odd_asks) if odd_bids or odd_asks else [quote]
 
 
-def _best(levels: Sequence[Sequence[str]]) -> float | None:
-    """Return the best level's price; an empty side or a deleted level (size 0) has none."""
-    return positive(levels[0][0]) if levels and positive(levels[0][1]) else None
+def _prices(levels: list[Any]) -> tuple[list[float], list[Skipped]]:
+    """Return the prices of the levels that are there, and the levels that make no sense.
+
+    A level of size 0 was deleted, and may stand before its successor.
+    """
+    prices: list[float] = []
+    odd: list[Skipped] = []
+    for level in levels:
+        is_level = type(level) is list and len(level) > 1
+        level_price, size = (positive(level[0]), amount(level[1])) if is_level else (None, None)
+        if level_price is None or size is None:
+            odd.append(Skipped("bad_level", repr(level)[:40]))
+        elif size:
+            prices.append(level_price)
+    return prices, odd
 
 
 def _day(data: dict[str, Any], order: tuple[int, int], time_ms: int) -> Day:
@@ -116,16 +136,15 @@ def _answer(message: dict[str, Any]) -> Event:
     return Refused(answered, named.group(1) if named else None, kind, reason)
 
 
-def parse_listing(answer: bytes) -> list[Listed]:
+def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `instruments-info`: the symbols that trade now."""
-    return [
-        market
-        for entry in _result(answer)
-        if entry["status"] == "Trading"
-        for market in listed(
-            entry["baseCoin"], entry["quoteCoin"], entry["symbol"], entry.get("priceFilter", {}).get("tickSize")
-        )
-    ]
+    return each(_market, _result(answer), "symbol")
+
+
+def _market(entry: dict[str, Any]) -> list[Listed]:
+    if text(entry["status"]) != "Trading":
+        return []
+    return listed(entry["baseCoin"], entry["quoteCoin"], entry["symbol"], member(entry, "priceFilter", "tickSize"))
 
 
 def ticker_path(native_symbol: str) -> str:
@@ -138,8 +157,8 @@ def parse_ticker(answer: bytes) -> Sequence[Event]:
     message = orjson.loads(answer)
     if message["retCode"] != 0:
         return []
-    time_ms = whole(message["time"])
-    return [_day(entry, (0, time_ms), time_ms) for entry in message["result"]["list"]]
+    time_ms = time(message["time"])
+    return each(lambda entry: [_day(entry, (0, time_ms), time_ms)], message["result"]["list"], "symbol")
 
 
 def _result(answer: bytes) -> list[dict[str, Any]]:
@@ -171,4 +190,5 @@ ADAPTER = Adapter(
     ping_interval_s=18.0,
     silence_s=10.0,  # level 1 of the book is sent again after 3 s without a change
     refusal_voids_request=True,
+    answers_with_state=True,
 )

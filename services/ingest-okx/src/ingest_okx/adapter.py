@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 
 from market_pulse.feed.adapter import (
+    FOREIGN_FAULTS,
     Acknowledged,
     Adapter,
+    Batch,
     Day,
     Event,
     GoingAway,
@@ -20,11 +22,12 @@ from market_pulse.feed.adapter import (
     Refused,
     all_positive,
     amount,
+    each,
     listed,
     positive,
     price,
     text,
-    whole,
+    time,
 )
 from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
@@ -67,7 +70,7 @@ def parse(frame: bytes) -> Sequence[Event]:
     message = orjson.loads(frame)
     tickers = message.get("data")
     if tickers is not None and message["arg"]["channel"] == "tickers":
-        return [_day(ticker) for ticker in tickers]
+        return _days(tickers)
     return _other(message)
 
 
@@ -95,9 +98,16 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
     return Refused(request_id, named.group(1) if named else None, kind, f"{code}: {reason}")
 
 
+def _days(tickers: Sequence[dict[str, Any]]) -> Sequence[Event]:
+    try:
+        return [_day(ticker) for ticker in tickers]
+    except (FrameError, *FOREIGN_FAULTS):  # one of them is odd
+        return each(lambda ticker: [_day(ticker)], tickers, "instId")
+
+
 def _day(ticker: dict[str, Any]) -> Day:
-    time_ms = whole(ticker["ts"])
-    native_symbol, order = text(ticker["instId"]), (time_ms, 0)
+    time_ms = time(ticker["ts"])
+    native_symbol, order = text(ticker["instId"]), (0, time_ms)
     try:
         figures = all_positive(_FIGURES_OF(ticker))
     except KeyError:
@@ -121,14 +131,15 @@ def _day(ticker: dict[str, Any]) -> Day:
     )
 
 
-def parse_listing(answer: bytes) -> list[Listed]:
+def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `instruments`: the spot pairs that are live now."""
-    return [
-        market
-        for entry in _data(answer)
-        if entry["state"] == "live"
-        for market in listed(entry["baseCcy"], entry["quoteCcy"], entry["instId"], entry.get("tickSz"))
-    ]
+    return each(_market, _data(answer), "instId")
+
+
+def _market(entry: dict[str, Any]) -> list[Listed]:
+    if text(entry["state"]) != "live":
+        return []
+    return listed(entry["baseCcy"], entry["quoteCcy"], entry["instId"], entry.get("tickSz"))
 
 
 def ticker_path(native_symbol: str) -> str:
@@ -139,7 +150,7 @@ def ticker_path(native_symbol: str) -> str:
 def parse_ticker(answer: bytes) -> Sequence[Event]:
     """Read the ticker; nothing where the instrument is unknown."""
     message = orjson.loads(answer)
-    return [_day(ticker) for ticker in message["data"]] if message["code"] == "0" else []
+    return _days(message["data"]) if message["code"] == "0" else []
 
 
 def _data(answer: bytes) -> list[dict[str, Any]]:
@@ -170,4 +181,5 @@ ADAPTER = Adapter(
     ping="ping",
     ping_interval_s=15.0,  # closed after 30 s without traffic
     silence_s=30.0,
+    answers_with_state=True,
 )

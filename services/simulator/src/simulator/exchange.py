@@ -11,7 +11,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from .catalogue import ExchangeName
 from .clock import wall_ms
 from .connection import Connection
-from .faults import Action, Burst, BybitRestart, Cut, FaultBoard, Notice64008, ServerShutdown
+from .faults import Action, BeginAnew, Burst, BybitRestart, Cut, FaultBoard, Notice64008, ServerShutdown
 from .market import Listing, Market
 from .publisher import Publisher, Wrap
 from .topic import Channel
@@ -132,6 +132,10 @@ class Exchange(ABC):
                     connection.cut()
             case Burst():
                 self.publisher.stall(action.stall_s, action.n)
+            case BeginAnew():
+                for listing in self.listings.values():
+                    if action.symbol in {None, listing.symbol}:
+                        listing.begin_anew()
             case _:
                 self.act_alone(action)
 

@@ -159,6 +159,13 @@ class BybitRestart(_Action):
     symbol: str | None = None
 
 
+class BeginAnew(_Action):
+    """All numbers of the symbol, or of all symbols, begin anew: trade ids, update ids, sequences. Times go on."""
+
+    kind: Literal["begin_anew"]
+    symbol: str | None = None
+
+
 class Burst(_Action):
     """Data stalls; then `n` messages come at once: what was held back, and new ones up to that number."""
 
@@ -167,7 +174,7 @@ class Burst(_Action):
     stall_s: float = Field(default=2.0, ge=0, le=600)
 
 
-Action = Cut | ServerShutdown | Notice64008 | BybitRestart | Burst
+Action = Cut | ServerShutdown | Notice64008 | BybitRestart | BeginAnew | Burst
 
 
 _KNOWN: Final[TypeAdapter[StandingFault | Action]] = TypeAdapter(Annotated[StandingFault | Action, Field(discriminator="kind")])

@@ -165,6 +165,10 @@ class Listing:
         """Round a size to this market's steps, never to zero."""
         return max(round(size * self.size_scale), 1) / self.size_scale
 
+    def begin_anew(self) -> None:
+        """Count trades, updates and events from 1 again, as after a restart of the exchange."""
+        self.trade_id = self.update_id = self.sequence = 1
+
     def volume(self, now_ms: int) -> Turnover:
         """Return the rolling day's volume: what the oldest hour loses as time passes is already taken off."""
         oldest, rest = self.hours[0], self._rest

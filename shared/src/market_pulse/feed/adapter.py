@@ -1,16 +1,16 @@
 """An exchange as a value: its addresses, limits and rhythms, and pure functions from its frames to events.
 
-An adapter has no socket, no clock, no logger and no state: the same frame always gives the same events. What it does not
-know it leaves out; the runner does the rest.
+An adapter has no socket, no clock, no logger and no state: the same frame always gives the same events. It leaves out
+a figure that a frame does not have; the runner does the rest.
 
 Nobody changes an event. As with ticks, those that are built for every frame do not have Python check that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import inf
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
 
@@ -19,7 +19,10 @@ from market_pulse.model import Symbol, parse_symbol
 from .errors import FrameError
 
 Answer = TypeVar("Answer")
+Element = TypeVar("Element")
 WHOLE_LIMIT = 2**53  # beyond it a JSON number is not exact, and no tick may carry it
+LATEST_TIME_MS = 4_100_000_000_000  # of the year 2099: a later time is in microseconds, or none at all
+FOREIGN_FAULTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # what odd JSON does to a parser
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,11 @@ class Trade:
 
 @dataclass(slots=True)
 class Quote:
-    """The best bid and ask of a native symbol; None: that side is empty. `order` rises with time, unless `restarted`.
+    """The best bid and ask of a native symbol; None: that side is empty.
 
-    `bid_kept`, `ask_kept`: this message says nothing about that side, so it stays as it was.
+    `order` is the exchange's number of the message and its time in Unix milliseconds, each of which rises; 0 where it gives
+    none. `restarted`: the exchange says that its numbers begin anew with this one. `bid_kept`, `ask_kept`: this message says
+    nothing about that side, so it stays as it was.
     """
 
     native: str
@@ -60,9 +65,10 @@ class Quote:
 
 @dataclass(slots=True)
 class Day:
-    """The 24 h figures of a native symbol with its last price. `order` rises with time; None: not given.
+    """The 24 h figures of a native symbol with its last price; None: not given.
 
-    Its `bid` and `ask` count only where no quote came lately.
+    `order` is the exchange's number of the message and its time, as with a quote. `bid` and `ask` count only where no quote
+    came lately.
     """
 
     native: str
@@ -77,6 +83,23 @@ class Day:
     trade_id: int | None = None
     bid: float | None = None
     ask: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """One element of a frame or answer that cannot be used, and why. `native`: whose it is, where that can be read."""
+
+    kind: str
+    detail: str
+    native: str | None = None
+
+
+class Batch(list[Element]):
+    """The elements of a frame or answer that can be used. `skipped` are the others."""
+
+    def __init__(self, elements: Iterable[Element] = (), skipped: Sequence[Skipped] = ()) -> None:
+        super().__init__(elements)
+        self.skipped = skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +158,9 @@ class Adapter:
 
     `topics` are the exchange's channels of one native symbol, all of which make up its tick. `subscribe` and `unsubscribe`
     write one request for up to `topics_per_request` of them; a connection carries at most `topics_per_connection`.
-    `parse` reads one frame, `parse_listing` the answer to `listing_path`, `parse_ticker` the answer to `ticker_path`.
+    `parse` reads one frame, `parse_listing` the answer to `listing_path`, `parse_ticker` the answer to `ticker_path`. Where one
+    holds several elements, an odd one is skipped (`each`) and the others count.
+    `answers_with_state`: a subscription is answered with the channel's last message, which may be old.
     `ping`: the text sent each `ping_interval_s`; None: WebSocket pings. `silence_s`: a connection without market data for that
     long is dead. `max_age_s`: the exchange cuts older connections, so they are replaced before.
     `refusal_voids_request`: one bad topic and the whole request counts for nothing.
@@ -146,7 +171,7 @@ class Adapter:
     ws_path: str
     rest_urls: tuple[str, ...]
     listing_path: str
-    parse_listing: Callable[[bytes], list[Listed]]
+    parse_listing: Callable[[bytes], Batch[Listed]]
     ticker_path: Callable[[str], str]
     parse_ticker: Callable[[bytes], Sequence[Event]]
     native: Callable[[Symbol], str]
@@ -163,6 +188,7 @@ class Adapter:
     silence_s: float
     max_age_s: float | None = None
     refusal_voids_request: bool = False
+    answers_with_state: bool = False
 
 
 def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
@@ -177,8 +203,33 @@ def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
         raise
     except orjson.JSONDecodeError as wrong:
         raise FrameError("not_json", str(wrong)) from wrong
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as wrong:
+    except FOREIGN_FAULTS as wrong:
         raise FrameError("malformed", repr(wrong)) from wrong
+
+
+def each(parse: Callable[[Any], Iterable[Element]], elements: Iterable[object], name: str | None = None) -> Batch[Element]:
+    """Read the elements of a batch one by one. One that cannot be read is left out, and the others count.
+
+    Args:
+        parse: reads one element.
+        elements: the batch.
+        name: the member that has an element's native symbol.
+    """
+    found: list[Element] = []
+    skipped: list[Skipped] = []
+    for element in elements:
+        try:
+            found.extend(parse(element))
+        except FrameError as bad:
+            skipped.append(Skipped(bad.kind, str(bad)[:200], _name(element, name)))
+        except FOREIGN_FAULTS as wrong:
+            skipped.append(Skipped("malformed", repr(wrong)[:200], _name(element, name)))
+    return Batch(found, skipped)
+
+
+def _name(element: object, member: str | None) -> str | None:
+    value = element.get(member) if isinstance(element, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def positive(figure: object) -> float | None:
@@ -225,10 +276,15 @@ def price(figure: object) -> float:
     return number
 
 
-def listed(base: object, quote: object, native: str, tick_size: object) -> list[Listed]:
-    """Return a market of a listing, or nothing where its name is not one that we can spell."""
+def listed(base: object, quote: object, native: object, tick_size: object) -> list[Listed]:
+    """Return a market of a listing, or nothing where its name is not one that we can spell.
+
+    Raises:
+        FrameError: a name is no text.
+    """
+    name, spelled = text(native), f"{text(base)}-{text(quote)}"
     try:
-        return [Listed(parse_symbol(f"{base}-{quote}"), native, decimals(tick_size))]
+        return [Listed(parse_symbol(spelled), name, decimals(tick_size))]
     except ValueError:
         return []
 
@@ -259,6 +315,33 @@ def whole(value: object) -> int:
     if 0 <= number < WHOLE_LIMIT:
         return number
     raise FrameError("bad_number", repr(value)[:40])
+
+
+def time(value: object) -> int:
+    """Read a time in Unix milliseconds.
+
+    Raises:
+        FrameError: the value is no time, or one so late that it must be in another unit.
+    """
+    time_ms = value if type(value) is int else whole(value)
+    if not 0 <= time_ms < LATEST_TIME_MS:
+        raise FrameError("bad_time", repr(value)[:40])
+    return time_ms
+
+
+def whole_or(value: object, otherwise: int) -> int:
+    """Read a whole number that need not be there."""
+    try:
+        return whole(value)
+    except FrameError:
+        return otherwise
+
+
+def member(value: object, *path: str) -> object:
+    """Return a member of nested JSON objects; None where it is missing."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def decimals(tick_size: object) -> int | None:

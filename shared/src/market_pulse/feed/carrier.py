@@ -1,7 +1,9 @@
-"""What an ingest carries: the listing, the demand, and a second look at symbols that fall silent."""
+"""The symbols that an ingest carries: the listing, the demand, and a second look at symbols that fall silent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from math import inf
 from typing import NoReturn
 
 from market_pulse.backoff import backoff_s
@@ -11,10 +13,11 @@ from market_pulse.logs import get_logger
 from market_pulse.metrics import LINGERING_SYMBOLS, TURNED_AWAY_SYMBOLS
 from market_pulse.model import Symbol
 
-from .adapter import MARKET_EVENTS, Adapter, Day, Event, Listed
+from .adapter import MARKET_EVENTS, Adapter, Batch, Day, Event, Listed
 from .asked import Asked
 from .demand import Demand, Lots
 from .errors import FeedError, FeedLost, FeedRefused
+from .listings import Listing
 from .rest import RestClient
 from .runner import Feed
 from .settings import IngestSettings
@@ -27,6 +30,9 @@ LISTING_DOUBT_S = 600.0
 FIRST_LISTING_DOUBT_S = 60.0  # without any listing only the featured symbols are carried, so one that starts doubts less long
 LARGE_LISTING = 20  # symbols; of a smaller one half may go at once
 FIRST_DATA_S = 5.0
+CONFIRM_LISTING_S = 5.0  # after an answer that lacks a market for the first time
+ENDED_LISTING_S = 30.0  # after a symbol has ended: perhaps it was only halted
+HALT_S = 3600.0  # so long that is looked for
 RETRY_REST_S = 10.0  # after a timeout or a failure of the exchange
 
 log = get_logger()
@@ -58,7 +64,10 @@ class Carrier:
         self._asked = Asked()
         self._listing: dict[Symbol, Listed] | None = None
         self._listing_doubted_since_s: float | None = None
+        self._listing_read = Listing()
         self._listing_is_news = False
+        self._listing_in_doubt = asyncio.Event()
+        self._ended_s = -inf  # when a symbol last ended
         self._listing_tried = asyncio.Event()
         self._natives: dict[str, Listed] = {}  # what is carried: native symbol -> listing
         self._since_ms: dict[str, int] = {}
@@ -87,10 +96,11 @@ class Carrier:
         failures = 0
         while True:
             try:
-                listing = {listed.symbol: listed for listed in await self._rest.listing()}
-                if not listing:
+                self._listing_in_doubt.clear()
+                answer = await self._rest.listing()
+                if not answer:
                     raise FeedError("the listing is empty")
-                if doubt := self._why_doubtful(listing, await self._published_size()):
+                if doubt := self._why_doubtful({one.symbol for one in answer}, await self._published_size()):
                     raise FeedError(doubt)
             except FeedError as failed:
                 failures += 1
@@ -102,10 +112,16 @@ class Carrier:
             else:
                 failures = 0
                 delay_s = self._settings.listing_refresh_s
-                self._take_listing(listing)
+                if self._take_listing(answer):
+                    delay_s = min(delay_s, CONFIRM_LISTING_S)
+                elif asyncio.get_running_loop().time() - self._ended_s < HALT_S:
+                    delay_s = min(delay_s, ENDED_LISTING_S)
                 await self._publish_listing_once()
             self._listing_tried.set()
-            await asyncio.sleep(delay_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await asyncio.sleep(min(delay_s, RETRY_REST_S))  # whatever happens, no faster than this
+                    await self._listing_in_doubt.wait()
 
     async def _published_size(self) -> int:
         """Return how many symbols are in the listing that another copy or an earlier run published, as far as that is known."""
@@ -114,7 +130,7 @@ class Carrier:
         except BusError:
             return 0
 
-    def _why_doubtful(self, listing: dict[Symbol, Listed], published: int) -> str | None:
+    def _why_doubtful(self, listing: Collection[Symbol], published: int) -> str | None:
         """Say why a listing is not believed yet: an exchange in trouble may leave out most of what it trades."""
         if self._listing is None:
             known, left, doubt_s = published, len(listing), FIRST_LISTING_DOUBT_S
@@ -131,13 +147,17 @@ class Carrier:
             return None
         return f"only {left} of {known} symbols are in the listing; the one before holds until this has lasted"
 
-    def _take_listing(self, listing: dict[Symbol, Listed]) -> None:
+    def _take_listing(self, answer: Batch[Listed]) -> bool:
+        """Take a listing in; return whether it should soon be confirmed."""
+        is_doubtful = self._listing_read.take(answer)
+        listing = self._listing_read.markets or {}
         missing = [symbol for symbol in self._settings.symbols if symbol not in listing]
         if missing and self._listing is None:
             log.warning("not listed here, so not carried", exchange=self._adapter.exchange, symbols=",".join(missing))
         if self._listing is None or self._listing.keys() != listing.keys():
             log.info("listing known", exchange=self._adapter.exchange, symbols=len(listing))
         self._listing, self._listing_is_news = listing, True
+        return is_doubtful
 
     async def _publish_listing(self) -> NoReturn:
         while True:
@@ -145,7 +165,7 @@ class Carrier:
             await self._publish_listing_once()
 
     async def _publish_listing_once(self) -> None:
-        """Publish a listing once, and again where none is known; what another copy has read since is newer than ours."""
+        """Publish a listing once, and again where Redis lost it: one that another copy has read since is newer than ours."""
         if self._listing is None:
             return
         try:
@@ -191,6 +211,12 @@ class Carrier:
         self._natives = natives
         self._since_ms = {native: self._since_ms.get(native, now_ms()) for native in natives}
         self._checked_ms = {native: at for native, at in self._checked_ms.items() if native in natives}
+        ended = {symbol for symbol in before - after if self._listing is not None and symbol not in self._listing}
+        for symbol in sorted(ended):
+            log.info("not traded any more", exchange=self._adapter.exchange, symbol=symbol)
+            self._feed.end(symbol, "delisted")
+            self._ended_s = asyncio.get_running_loop().time()
+            self._listing_in_doubt.set()
         self._feed.want(natives)
         if before != after:
             log.info(
@@ -200,7 +226,7 @@ class Carrier:
                 added=",".join(sorted(after - before)[:10]),
                 released=",".join(sorted(before - after)[:10]),
             )
-        for symbol in before - after:
+        for symbol in before - after - ended:
             try:
                 await self._release(symbol)
             except BusError as failed:
@@ -252,6 +278,7 @@ class Carrier:
     def _judge(self, native: str, events: Sequence[Event]) -> None:
         day = next((event for event in events if isinstance(event, Day)), None)
         if day is None:
+            self._listing_in_doubt.set()  # the exchange does not know the symbol (any more)
             return
         if self._feed.book.heard(native) is None:
             log.info("first price taken from REST", exchange=self._adapter.exchange, native=native)

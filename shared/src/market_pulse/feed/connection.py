@@ -9,14 +9,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from market_pulse.clock import now_ms
+from market_pulse.dial import dialling
 from market_pulse.logs import get_logger
 from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS
 from market_pulse.model import Tick
 from market_pulse.way_out import STRAIGHT, WayOut
 
-from .adapter import MARKET_EVENTS, Acknowledged, Adapter, GoingAway, Listed, MarketEvent, Pong, Refused, read
+from .adapter import (
+    MARKET_EVENTS,
+    Acknowledged,
+    Adapter,
+    Batch,
+    Day,
+    GoingAway,
+    Listed,
+    MarketEvent,
+    Pong,
+    Quote,
+    Refused,
+    Trade,
+    read,
+)
 from .book import NEW, OUTDATED, Book
-from .errors import FeedLost, FeedRefused, FrameError
+from .errors import FeedLost, FeedRefused, FeedSilent, FrameError
 from .pacing import Pacer
 from .rest import SIMULATOR, retry_after_s
 from .subscriptions import Subscriptions
@@ -25,7 +40,7 @@ OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
 FIRST_DATA_LIMIT_S = 15.0  # a socket that has not delivered anything yet may belong to a very quiet symbol
-QUIET_LIMIT_S = 300.0  # where only rarely traded symbols are carried, silence is no sign of death for so long
+QUIET_LIMIT_S = 300.0  # so long may symbols be silent that are quiet by nature, or of which too little is known
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
 MAX_PACE_S = 10.0  # having to wait longer means that an hour's requests are used up: a new socket has its own
@@ -48,6 +63,8 @@ class Connection:
         on_tick: Callable[[Tick], None],
         max_age_s: float | None,
         way_out: WayOut = STRAIGHT,
+        *,
+        patience_s: float = 0.0,
     ) -> None:
         self._adapter = adapter
         self._parse = adapter.parse
@@ -58,6 +75,7 @@ class Connection:
         self._on_tick = on_tick
         self._max_age_s = max_age_s
         self._way_out = way_out
+        self._patience_s = patience_s  # silence up to here is borne, whatever the symbols' own past says
         self._listed: Mapping[str, Listed] = {}
         self._wanted_s: dict[str, float] = {}
         self._ledger = Subscriptions(adapter)
@@ -66,6 +84,8 @@ class Connection:
         self._clock = asyncio.get_running_loop().time
         self._opened_s = self._heard_s = self._ponged_s = self._clock()
         self._logged_kinds: set[str] = set()
+        # Native symbols whose first message on each channel has come: where a subscription is answered, that was the answer.
+        self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
         self.delivered: set[str] = set()
         self.delivering = asyncio.Event()
         self.leaving = asyncio.Event()
@@ -81,11 +101,15 @@ class Connection:
         self._wanted_s = {native: self._wanted_s.get(native, now_s) for native in listed}
         self._listed = listed
         self.delivered.intersection_update(listed)
+        for natives in self._answered.values():
+            natives.intersection_update(listed)
         self._ledger.want(listed)
         self._changed.set()
 
     def ask_again(self, native: str) -> None:
         """Subscribe to a symbol once more."""
+        for natives in self._answered.values():
+            natives.discard(native)
         self._ledger.again(native)
         self._changed.set()
 
@@ -146,6 +170,7 @@ class Connection:
                 compression=None,  # costs more than it saves on frames this small
                 user_agent_header="market-pulse",
                 **self._way_out.websocket_options(self._url),
+                **dialling(),
             )
         except InvalidStatus as refused:
             answer = refused.response
@@ -174,8 +199,11 @@ class Connection:
         try:
             events = read(self._parse, frame)
         except FrameError as bad:
-            self._skip(bad, frame)
+            self._skip(bad.kind, f"{bad!s:.200}: {frame[:SAMPLE_LENGTH].decode(errors='replace')}")
             return
+        if type(events) is Batch:
+            for skipped in events.skipped:
+                self._skip(skipped.kind, skipped.detail)
         for event in events:
             if isinstance(event, MARKET_EVENTS):
                 self._learn(event, received_time_ms)
@@ -196,8 +224,11 @@ class Connection:
             self.delivered.add(native)
             self._ledger.delivered(native)
             self.delivering.set()
+        is_answer = self._adapter.answers_with_state and native not in self._answered[type(event)]
+        if is_answer:
+            self._answered[type(event)].add(native)
         if change is NEW:
-            tick = self._book.tick(listed)
+            tick = self._book.tick(listed, lag_unknown=is_answer)
             if tick is not None:
                 self._on_tick(tick)
 
@@ -216,14 +247,12 @@ class Connection:
             case GoingAway():
                 self._leave(event.reason)
 
-    def _skip(self, bad: FrameError, frame: bytes) -> None:
-        BAD_FRAMES.labels(self._adapter.exchange, bad.kind).inc()
-        if bad.kind not in self._logged_kinds:
-            self._logged_kinds.add(bad.kind)
-            sample = frame[:SAMPLE_LENGTH].decode(errors="replace")
-            log.warning(
-                "frame skipped, first of its kind", exchange=self._adapter.exchange, cause=str(bad)[:200], sample=sample
-            )
+    def _skip(self, kind: str, cause: str) -> None:
+        """Count a frame, or an element of one, that cannot be used. The first of each kind is logged."""
+        BAD_FRAMES.labels(self._adapter.exchange, kind).inc()
+        if kind not in self._logged_kinds:
+            self._logged_kinds.add(kind)
+            log.warning("frame skipped, first of its kind", exchange=self._adapter.exchange, kind=kind, cause=cause)
 
     def _leave(self, reason: str) -> None:
         if not self.leaving.is_set():
@@ -231,7 +260,7 @@ class Connection:
             self.leaving.set()
 
     async def _ask(self, socket: ClientConnection) -> NoReturn:
-        """Bring the subscriptions to what is wanted, no faster than the exchange allows."""
+        """Subscribe to the wanted symbols and unsubscribe from the others, no faster than the exchange allows."""
         while True:
             self._changed.clear()
             await self._pace()
@@ -275,10 +304,12 @@ class Connection:
         self._frames = 0
 
     def _silence_limit_s(self) -> float:
-        """Return how long this socket may be silent, by what it carries."""
+        """Return how long this socket may be silent, by the pace of the symbols on it."""
         if not self.delivered:
             return max(self._adapter.silence_s, FIRST_DATA_LIMIT_S)
-        return self._adapter.silence_s if self._book.is_lively() else max(self._adapter.silence_s, QUIET_LIMIT_S)
+        usual_s = self._book.silence_limit_s()
+        limit_s = QUIET_LIMIT_S if usual_s is None else min(max(usual_s, self._patience_s), QUIET_LIMIT_S)
+        return max(self._adapter.silence_s, limit_s)
 
     async def _watch(self, socket: ClientConnection) -> NoReturn:
         """Watch what the reader cannot notice while it waits: silence, age, requests without an answer."""
@@ -288,7 +319,7 @@ class Connection:
             self._count_frames()
             limit_s = self._silence_limit_s()
             if self._listed and now_s - self._heard_s > limit_s:
-                raise FeedLost(f"open but silent for {limit_s:.0f} s")
+                raise FeedSilent(limit_s) if self.delivered else FeedLost(f"open but silent for {limit_s:.0f} s")
             if self._max_age_s is not None and self.age_s > self._max_age_s:
                 self._leave(f"the socket is {self.age_s:.0f} s old and would be cut")
             self._ledger.expire(now_s)

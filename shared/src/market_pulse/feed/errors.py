@@ -1,4 +1,4 @@
-"""What a feed raises on purpose."""
+"""The errors that a feed raises on purpose."""
 
 
 class FeedError(Exception):
@@ -17,11 +17,19 @@ class FeedLost(FeedError):
     """A socket is of no more use: closed, cut, silent or not answering. Worth another try after a backoff."""
 
 
+class FeedSilent(FeedLost):
+    """A socket that had delivered was open but silent for `limit_s`, which is longer than its symbols' own past explains."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"open but silent for {limit_s:.0f} s")
+        self.limit_s = limit_s
+
+
 class FeedRefused(FeedLost):
     """The exchange refused the connection or request with an HTTP status.
 
     `blocked` means that it does not serve this place (403, 451), `failing` that it would but cannot now (5xx);
-    `retry_after_s` is what it asked us to wait (418, 429).
+    `retry_after_s` is the time that it asked us to wait (418, 429).
     """
 
     def __init__(self, status: int, retry_after_s: float | None = None) -> None:

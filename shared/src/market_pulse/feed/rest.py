@@ -1,4 +1,4 @@
-"""An exchange's REST side: what it lists, and what it knows of a symbol that its socket is silent about."""
+"""An exchange's REST side: its listing, and the ticker of a symbol that its socket is silent about."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,15 +9,20 @@ from typing import Self
 
 import httpx
 
+from market_pulse.logs import get_logger
+from market_pulse.metrics import BAD_FRAMES
 from market_pulse.way_out import STRAIGHT, WayOut
 
-from .adapter import Adapter, Event, Listed, read
+from .adapter import Adapter, Batch, Event, Listed, Skipped, read
 from .errors import FeedLost, FeedRefused
 
 ANSWER_LIMIT_S = 15.0
 MAX_RETRY_AFTER_S = 3 * 86_400.0
 SIMULATOR = "market-pulse-simulator"
 """What the simulator calls itself in the Server header, on WebSocket handshakes too."""
+MOST_TOLD = 1000  # elements of answers that were skipped and logged: each is logged once, up to so many
+
+log = get_logger()
 
 
 class RestClient:
@@ -27,6 +32,7 @@ class RestClient:
         self._adapter = adapter
         self._base_urls = base_urls
         self._failures = 0
+        self._told: frozenset[tuple[str, str | None]] = frozenset()
         self._client = way_out.http_client(timeout=ANSWER_LIMIT_S, follow_redirects=True)
 
     async def __aenter__(self) -> Self:
@@ -35,14 +41,36 @@ class RestClient:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def listing(self) -> list[Listed]:
+    async def listing(self) -> Batch[Listed]:
         """Return the markets that the exchange trades now."""
         answer = await self._get(self._adapter.listing_path)
-        return await asyncio.to_thread(read, self._adapter.parse_listing, answer)  # some 50 ms, in which ticks would wait
+        # It takes some 50 ms, in which ticks would wait.
+        listing = await asyncio.to_thread(read, self._adapter.parse_listing, answer)
+        self._count(listing.skipped)
+        return listing
 
     async def ticker(self, native: str) -> Sequence[Event]:
         """Return one symbol's 24 h ticker as events, none when the exchange has none."""
-        return read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
+        events = read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
+        if isinstance(events, Batch):
+            self._count(events.skipped)
+        return events
+
+    def _count(self, skipped: Sequence[Skipped]) -> None:
+        """Count what was left out of an answer, and tell when that changes."""
+        for one in skipped:
+            BAD_FRAMES.labels(self._adapter.exchange, one.kind).inc()
+        told = frozenset((one.kind, one.native) for one in skipped)
+        if told - self._told:
+            first = skipped[0]
+            log.warning(
+                "elements of an answer skipped",
+                exchange=self._adapter.exchange,
+                count=len(skipped),
+                native=first.native,
+                cause=first.detail,
+            )
+        self._told |= told if len(self._told) < MOST_TOLD else frozenset()
 
     async def _get(self, path: str) -> bytes:
         """Ask an address, and where it does not serve this place at once the next, until all have refused."""

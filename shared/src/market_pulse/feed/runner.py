@@ -13,6 +13,7 @@ from market_pulse.backoff import backoff_s
 from market_pulse.clock import now_ms
 from market_pulse.logs import get_logger, scrub
 from market_pulse.metrics import (
+    ANEW,
     CONNECTED,
     EXCHANGE_LAG,
     HANDOVERS,
@@ -25,10 +26,11 @@ from market_pulse.metrics import (
 from market_pulse.model import MOST_TURNED_AWAY, FeedState, FeedStatus, Symbol, Tick
 from market_pulse.way_out import STRAIGHT, WayOut
 
-from .adapter import Adapter, Listed, MarketEvent, Trade
+from .adapter import Adapter, Listed, MarketEvent
 from .book import Book, Change
 from .connection import Connection
-from .errors import FeedLost, FeedRefused
+from .errors import FeedLost, FeedRefused, FeedSilent
+from .pace import Pace
 
 REASON_LENGTH = 300  # of what an exchange or a library says of a failure
 HEALTHY_S = 10.0  # only a feed that delivered for so long earns short delays again
@@ -37,6 +39,8 @@ HANDOVER_LIMIT_S = 30.0
 HANDOVER_SETTLE_S = 5.0
 REFUSED_HANDOVER_S = 60.0  # bans grow with each attempt, and the old socket lives
 FIRST_DATA_LIMIT_S = 10.0
+PROVEN_S = 600.0  # a socket that lived for so long shows that the one before it was not given up for nothing
+TOLD_S = 60.0  # so long the status tells of numbers that began anew
 
 log = get_logger()
 
@@ -61,14 +65,19 @@ class Feed:
         self._max_age_s = max_age_s
         self._way_out = way_out
         self._attempts = 0
+        # After a socket was given up for its silence, the next one is given twice as long: perhaps nothing was wrong with it.
+        self._patience_s = 0.0
         self._last_tick: Tick | None = None
+        self._last_ticks: dict[Symbol, Tick] = {}  # of each symbol that is wanted
+        self._paces: dict[str, Pace] = {}  # native symbol -> how fast it is, over all sockets
+        self._anew_s: dict[str, float] = {}  # native symbol -> when the exchange's numbers began anew
         self._handovers = HANDOVERS.labels(adapter.exchange)
         self._listed: Mapping[str, Listed] = {}
         self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
         # Wanted symbols for which there is no room, the longest waiting first: told in the status.
         self.turned_away: Sequence[Symbol] = ()
-        self.book = Book(adapter.exchange)
+        self.book = self._new_book()
         self._status = FeedStatus(
             exchange=adapter.exchange,
             state="connecting",
@@ -88,11 +97,20 @@ class Feed:
         else:
             self._anything_wanted.clear()
         self.book.keep(listed)
+        symbols = {one.symbol for one in listed.values()}
+        self._last_ticks = {symbol: tick for symbol, tick in self._last_ticks.items() if symbol in symbols}
         for connection in self._connections:
             connection.want(listed)
 
+    def end(self, symbol: Symbol, why: str) -> None:
+        """Say a symbol's last word: the exchange does not trade it any more."""
+        tick = self._last_ticks.pop(symbol, None)
+        if tick is not None:
+            self._on_tick(replace(tick, ended=why))
+
     def ask_again(self, native: str) -> None:
-        """Subscribe to a symbol once more on the socket in use."""
+        """Subscribe to a symbol once more on the socket in use; what comes then is the first that is known of it."""
+        self.book.forget(native)
         if self._connections:
             self._connections[0].ask_again(native)
 
@@ -107,11 +125,12 @@ class Feed:
         return self._connections[0].age_s if self._connections and self._connections[0].opened else 0.0
 
     def seed(self, events: Iterable[MarketEvent]) -> None:
-        """Take in what REST knows of a symbol that the socket has not spoken of yet. Whatever the socket says is newer."""
+        """Take in what REST knows of a symbol that the socket has not spoken of yet. The socket's own messages are newer."""
         for event in events:
-            known = replace(event, order=(0, 0)) if not isinstance(event, Trade) else event
             listed = self._listed.get(event.native)
-            if self.book.apply(known, now_ms()) is Change.NEW and listed is not None and (tick := self.book.tick(listed)):
+            if listed is None or self.book.apply(event, now_ms(), seed=True) is not Change.NEW:
+                continue
+            if tick := self.book.tick(listed, lag_unknown=True):
                 self._take(tick)
 
     def status(self) -> FeedStatus:
@@ -146,14 +165,35 @@ class Feed:
         self._become("down", "stopped")
 
     def _condition(self) -> tuple[FeedState, str | None]:
-        """Judge a feed that delivers: connected, or degraded by what it lacks."""
+        """Judge a feed that delivers: connected, or degraded where symbols are missing."""
         current = self._connections[0]
         refused = current.refused
-        for lacking, what in ((refused, "refused"), (current.overdue(FIRST_DATA_LIMIT_S), "without data")):
+        for lacking, what in (
+            (refused, "refused"),
+            (current.overdue(FIRST_DATA_LIMIT_S), "without data"),
+            (self.book.held_back(now_ms()), "held back, numbered below what was known"),
+        ):
             if lacking:
                 named = ", ".join(sorted(lacking)[:5])
                 return "degraded", f"{len(lacking)} of {len(self._listed)} symbols {what}: {named}"
-        return "connected", "simulated prices" if self._status.simulated else None
+        simulated = "simulated prices" if self._status.simulated else None
+        return "connected", "; ".join(filter(None, (simulated, self._anew()))) or None
+
+    def _anew(self) -> str | None:
+        """Say of which symbols the exchange's numbers began anew lately."""
+        if not self._anew_s:
+            return None
+        since_s = asyncio.get_running_loop().time() - TOLD_S
+        self._anew_s = {native: at_s for native, at_s in self._anew_s.items() if at_s > since_s}
+        return f"numbers or times began anew: {', '.join(sorted(self._anew_s)[:5])}" if self._anew_s else None
+
+    def _begin_anew(self, native: str) -> None:
+        self._anew_s[native] = asyncio.get_running_loop().time()
+        ANEW.labels(self.adapter.exchange).inc()
+        log.warning("the exchange's numbers began anew", exchange=self.adapter.exchange, native=native)
+
+    def _new_book(self) -> Book:
+        return Book(self.adapter.exchange, self._paces, self._begin_anew)
 
     def _become(self, state: FeedState, reason: str | None) -> None:
         CONNECTED.labels(self.adapter.exchange).set(state in {"connected", "degraded"})
@@ -169,13 +209,17 @@ class Feed:
                 if not self._listed:
                     self._become("connecting", "this exchange lists none of the wanted symbols")
                     await self._anything_wanted.wait()
-                self.book = Book(self.adapter.exchange)  # what was known before the gap may be old: never mix it in
+                self.book = self._new_book()  # what was known before the gap may be old: never mix it in
                 connection, task = self._start()
                 if self._status.state != "blocked":
                     log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
                 connection, lost = await self._use(connection, task)
                 healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
                 failures = 1 if healthy else failures + 1
+                if connection.age_s > PROVEN_S:
+                    self._patience_s = 0.0
+                if isinstance(lost, FeedSilent):
+                    self._patience_s = 2 * lost.limit_s
                 if not connection.delivering.is_set():
                     self._attempts += 1  # another address, where the exchange has several
                 await self._wait_after(lost, failures, opened=connection.opened)
@@ -188,13 +232,15 @@ class Feed:
 
     def _start(self) -> tuple[Connection, asyncio.Task[NoReturn]]:
         max_age_s = self._max_age_s and self._max_age_s * random.uniform(0.97, 1.0)
-        connection = Connection(self.adapter, self._url, self.book, self._take, max_age_s, self._way_out)
+        connection = Connection(
+            self.adapter, self._url, self.book, self._take, max_age_s, self._way_out, patience_s=self._patience_s
+        )
         connection.want(self._listed)
         self._connections.append(connection)
         return connection, asyncio.create_task(connection.run())
 
     def _take(self, tick: Tick) -> None:
-        self._last_tick = tick
+        self._last_tick = self._last_ticks[tick.symbol] = tick
         self._on_tick(tick)
 
     async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost]:

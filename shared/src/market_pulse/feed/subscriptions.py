@@ -1,4 +1,4 @@
-"""What a connection is subscribed to, and what to ask for next, so that it becomes what is wanted. Pure: time is passed in."""
+"""The topics that a connection is subscribed to, and the next request towards the wanted ones. Pure: time is passed in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -7,17 +7,19 @@ import orjson
 from market_pulse.feed.adapter import (
     Acknowledged,
     Adapter,
+    Batch,
     Day,
     Event,
     Listed,
     Rate,
     Refused,
     amount,
+    each,
     listed,
     positive,
     price,
     text,
-    whole,
+    time,
 )
 from market_pulse.feed.errors import FrameError
 from market_pulse.model import Symbol
@@ -56,7 +58,7 @@ def parse(frame: bytes) -> Sequence[Event]:
 
 
 def _day(ticker: dict[str, object]) -> Day:
-    time_ms = whole(ticker["time"])
+    time_ms = time(ticker["time"])
     return Day(
         native=text(ticker["symbol"]),
         price=price(ticker["last"]),
@@ -65,18 +67,18 @@ def _day(ticker: dict[str, object]) -> Day:
         low24h=positive(ticker.get("low")),
         volume24h=amount(ticker.get("volume")),
         quote_volume24h=amount(ticker.get("turnover")),
-        order=(time_ms, 0),
+        order=(0, time_ms),
         exchange_time_ms=time_ms,
     )
 
 
-def parse_listing(answer: bytes) -> list[Listed]:
+def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read the list of markets."""
-    return [
-        market
-        for entry in orjson.loads(answer)
-        for market in listed(entry["base"], entry["quote"], entry["name"], entry["step"])
-    ]
+    return each(_market, orjson.loads(answer), "name")
+
+
+def _market(entry: dict[str, object]) -> list[Listed]:
+    return listed(entry["base"], entry["quote"], entry["name"], entry.get("step"))
 
 
 def ticker_path(native_symbol: str) -> str:

@@ -35,7 +35,7 @@ def ticker(listing: Listing, now_ms: int) -> Message:
         "q": eight(volume.quote),
         "O": closed_ms - DAY_MS,
         "C": closed_ms,
-        "F": listing.trade_id - volume.trades + 1,
+        "F": max(0, listing.trade_id - volume.trades + 1),
         "L": listing.trade_id,
         "n": volume.trades,
     }

@@ -1,0 +1,173 @@
+"""A name whose first address answers nothing at all, as with a broken IPv6 route: the second one is used at once.
+
+Nothing is replaced but the resolver: the dead address is a listening socket that takes no more connections.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from ingest_okx.adapter import ADAPTER as OKX
+from market_pulse.bus import open_bus
+from market_pulse.dial import connect_first, new_event_loop
+from market_pulse.feed.adapter import Listed
+from market_pulse.feed.rest import RestClient
+from market_pulse.feed.runner import Feed
+from market_pulse.model import Symbol, Tick
+from simulator.app import serving
+from simulator.settings import Settings
+from support.redis_server import redis_server
+from support.waiting import until
+
+NAME = "two-addresses.test"
+DEAD, LIVING = "127.0.0.2", "127.0.0.1"
+
+Resolver = Callable[..., list[tuple[Any, ...]]]
+Scenario = Callable[[], Coroutine[Any, Any, None]]
+
+
+@contextlib.contextmanager
+def dead_address(port: int) -> Iterator[None]:
+    """Let this port of the dead address swallow whatever connects to it."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind((DEAD, port))
+        listening.listen(0)
+        while True:  # until its queue is full
+            queued = waiting.enter_context(socket.socket())
+            queued.settimeout(0.3)
+            try:
+                queued.connect((DEAD, port))
+            except TimeoutError:
+                break
+        yield
+
+
+def resolve(host: Any, port: Any, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
+    name = host.decode() if isinstance(host, bytes) else host
+    addresses = (DEAD, LIVING) if name == NAME else (name,)
+    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, int(port or 0))) for address in addresses]
+
+
+@pytest.fixture(params=["ours", "asyncio's own"])
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
+    """Run a scenario on an event loop that finds two addresses behind the name."""
+
+    def on_a_loop(scenario: Scenario) -> None:
+        with asyncio.Runner(loop_factory=new_event_loop if request.param == "ours" else asyncio.new_event_loop) as runner:
+
+            async def getaddrinfo(*args: Any, **options: Any) -> list[tuple[Any, ...]]:
+                return resolve(*args, **options)
+
+            monkeypatch.setattr(runner.get_loop(), "getaddrinfo", getaddrinfo)
+            runner.run(scenario())
+
+    return on_a_loop
+
+
+def test_a_feed_uses_the_address_that_answers(run: Callable[[Scenario], None]) -> None:
+    async def scenario() -> None:
+        async with serving(Settings(port=0)) as simulator:
+            with dead_address(simulator.port):
+                ticks: list[Tick] = []
+                url = f"ws://{NAME}:{simulator.port}{OKX.ws_path}"
+                feed = Feed(OKX, (url,), ticks.append, blocked_retry_s=1.0, max_age_s=None)
+                feed.want({"BTC-USDT": Listed(Symbol("BTC-USDT"), "BTC-USDT", 1)})
+                running = asyncio.create_task(feed.run())
+                await until(lambda: ticks)
+                assert feed.status().reconnects == 0
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    run(scenario)
+
+
+def test_rest_uses_the_address_that_answers(run: Callable[[Scenario], None]) -> None:
+    async def scenario() -> None:
+        async with serving(Settings(port=0)) as simulator:
+            with dead_address(simulator.port):
+                async with RestClient(OKX, f"http://{NAME}:{simulator.port}") as rest:
+                    assert await rest.listing()
+
+    run(scenario)
+
+
+def test_the_bus_uses_the_address_that_answers(run: Callable[[Scenario], None]) -> None:
+    async def scenario() -> None:
+        async with redis_server() as server:
+            with dead_address(server.port):
+                async with open_bus(f"redis://{NAME}:{server.port}/0") as bus:
+                    await bus.ping()
+                    await bus.publish_ticks([Tick("okx", Symbol("BTC-USDT"), 1.0, 1, 1)])
+                    assert len(await bus.last_matching("ticks:*")) == 1
+
+    run(scenario)
+
+
+def test_a_name_none_of_whose_addresses_answers_is_given_up(run: Callable[[Scenario], None]) -> None:
+    async def scenario() -> None:
+        with socket.socket() as unused:
+            unused.bind((LIVING, 0))
+            port = unused.getsockname()[1]
+            async with RestClient(OKX, f"http://{NAME}:{port}") as rest:
+                with pytest.raises(Exception, match="REST: ConnectError"):
+                    await rest.listing()
+
+    run(scenario)
+
+
+@contextlib.asynccontextmanager
+async def listening() -> AsyncIterator[tuple[tuple[int, int, int, Any], list[asyncio.StreamReader]]]:
+    """Listen at an address; what is given besides are the connections that came."""
+    came: list[asyncio.StreamReader] = []
+    ended: list[asyncio.StreamReader] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(reader)
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        ended.append(reader)
+
+    async with await asyncio.start_server(take, LIVING, 0) as server:
+        yield address(server.sockets[0].getsockname()[1]), came
+        await until(lambda: len(ended) == len(came))
+
+
+def address(port: int) -> tuple[int, int, int, Any]:
+    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, (LIVING, port)
+
+
+async def test_the_first_address_is_used_where_it_answers() -> None:
+    async with listening() as (first, came), listening() as (second, came_second):
+        with await connect_first([first, second], 3600.0) as connected:
+            assert connected.getpeername() == first[3]
+            await until(lambda: came)
+            assert not came_second
+
+
+async def test_an_address_that_refuses_gives_way_at_once() -> None:
+    async with listening() as (living, _):
+        with socket.socket() as unused:
+            unused.bind((LIVING, 0))
+            with await connect_first([address(unused.getsockname()[1]), living], 3600.0) as connected:
+                assert connected.getpeername() == living[3]
+
+
+async def test_what_is_not_used_is_closed() -> None:
+    async with listening() as (living, came):
+        with await connect_first([living] * 3, 0.0) as connected:
+            assert connected.getpeername() == living[3]
+            await until(lambda: sum(not reader.at_eof() for reader in came) == 1)
+
+
+async def test_where_no_address_answers_the_reasons_are_told() -> None:
+    with socket.socket() as unused:
+        unused.bind((LIVING, 0))
+        with pytest.raises(OSError, match="no address can be connected to: "):
+            await connect_first([address(unused.getsockname()[1])] * 2, 0.0)
+    with pytest.raises(OSError, match="has none"):
+        await connect_first([], 0.0)
