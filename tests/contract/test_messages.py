@@ -32,6 +32,8 @@ TICKS = st.builds(
     exchange_time_ms=or_none(TIMES),
     received_time_ms=TIMES,
     dp=or_none(st.integers(0, 12)),
+    lag_unknown=st.booleans(),
+    ended=or_none(st.just("delisted")),
     order=st.just(()) | st.tuples(*[st.integers(-1, 2**53)] * 5),
     **dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h"), or_none(PRICES)),
     **dict.fromkeys(("volume24h", "quote_volume24h"), or_none(AMOUNTS)),

@@ -16,7 +16,9 @@ VERSION = 1
 LARGEST_INTEGER = 2**53  # what a JSON number carries exactly
 LONGEST_STATUS = 2_000  # bytes
 _TICK_FIGURES = ("bid", "ask", "open24h", "high24h", "low24h", "volume24h", "quoteVolume24h")
-_TICK_FIELDS = ("exchange", "symbol", "price", "exchangeTime", "receivedTime", "publishedTime", "dp", *_TICK_FIGURES)
+_TICK_FIELDS = (
+    "exchange", "symbol", "price", "exchangeTime", "receivedTime", "publishedTime", "dp", *_TICK_FIGURES, "lagUnknown", "ended"
+)  # fmt: skip
 _TICK_FIELDS_OF = itemgetter(*_TICK_FIELDS)  # in the order of Tick's fields
 _PLAIN_FIGURES = frozenset({float, type(None)})  # what JSON was read as is finite
 _PLAIN_INTEGERS = frozenset({int, type(None)})
@@ -31,7 +33,9 @@ def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
     return orjson.dumps(
         {
             "v": VERSION,
-            "order": tick.order,  # ahead of what it would be searched in: publish_ticks.lua compares it
+            # publish_ticks.lua searches for these two, so they stand at the front.
+            "ended": tick.ended,
+            "order": tick.order,
             "exchange": tick.exchange,
             "symbol": tick.symbol,
             "price": tick.price,
@@ -43,6 +47,7 @@ def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
             "volume24h": tick.volume24h,
             "quoteVolume24h": tick.quote_volume24h,
             "dp": tick.dp,
+            "lagUnknown": tick.lag_unknown,
             "exchangeTime": tick.exchange_time_ms,
             "receivedTime": tick.received_time_ms,
             "publishedTime": published_time_ms,
@@ -62,11 +67,12 @@ def decode_tick(data: bytes) -> Tick:
     except KeyError:
         return _read_tick(message)
     exchange, symbol, price, exchange_time_ms, received_time_ms, published_time_ms, dp = fields[:7]
+    lag_unknown, ended = fields[14:]
     is_plain = (
         (type(exchange) is str and type(symbol) is str and type(price) is float and type(received_time_ms) is int)
         and _PLAIN_INTEGERS.issuperset((type(exchange_time_ms), type(published_time_ms), type(dp)))
-        and _PLAIN_FIGURES.issuperset(map(type, fields[7:]))
-        and (exchange and symbol and price > 0)
+        and _PLAIN_FIGURES.issuperset(map(type, fields[7:14]))
+        and (exchange and symbol and price > 0 and type(lag_unknown) is bool and ended is None)
         and (-LARGEST_INTEGER <= (exchange_time_ms or 0) <= LARGEST_INTEGER and 0 <= received_time_ms <= LARGEST_INTEGER)
         and (-LARGEST_INTEGER <= (published_time_ms or 0) <= LARGEST_INTEGER and 0 <= (dp or 0) <= LARGEST_INTEGER)
     )
@@ -97,6 +103,8 @@ def _read_tick(message: dict[str, Any]) -> Tick:
         low24h,
         volume24h,
         quote_volume24h,
+        message.get("lagUnknown") is True,
+        None if message.get("ended") is None else _text(message, "ended"),
     )
 
 

@@ -56,6 +56,9 @@ class Tick:
     `exchange_time_ms` is the exchange's clock, `received_time_ms` ours when the frame came in, `published_time_ms` ours when
     the tick was handed to the bus. `order` is what the tick is made of, in the exchange's own numbers, each of which only rises
     (docs/decisions/0010); empty where there are none to go by, and on every tick that was read from the bus.
+    `lag_unknown`: the tick was made from an answer to a subscription or to a REST request. Such an answer may carry an old
+    trade, so the distance of `exchange_time_ms` from `received_time_ms` says nothing about a lag.
+    `ended`: why this is the exchange's last tick of the symbol (`delisted`); None: it goes on.
     """
 
     exchange: str
@@ -72,6 +75,8 @@ class Tick:
     low24h: float | None = None
     volume24h: float | None = None
     quote_volume24h: float | None = None
+    lag_unknown: bool = False
+    ended: str | None = None
     order: tuple[float, ...] = ()
 
 

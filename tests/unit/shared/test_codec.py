@@ -32,6 +32,8 @@ TICKS = st.builds(
     exchange_time_ms=st.none() | TIME_MS,
     received_time_ms=TIME_MS,
     published_time_ms=TIME_MS,
+    lag_unknown=st.booleans(),
+    ended=st.none() | st.just("delisted"),
     order=st.lists(st.integers(-1, 2**53) | st.floats(0, 2**53), max_size=5).map(tuple),
 )
 TICKERS = st.builds(
@@ -172,6 +174,14 @@ def test_a_status_with_a_time_that_is_none_is_refused(since: str) -> None:
 def test_unknown_fields_and_missing_optional_ones_do_not_matter() -> None:
     tick = codec.decode_tick(b'{"v":1,"exchange":"okx","symbol":"BTC-USDT","price":5,"receivedTime":9,"later":{"x":1}}')
     assert (tick.price, tick.bid, tick.exchange_time_ms) == (5.0, None, None)
+    assert (tick.lag_unknown, tick.ended) == (False, None)
+
+
+@given(TICKS)
+def test_a_tick_of_an_earlier_release_has_no_lag_unknown_and_no_end(tick: TickValue) -> None:
+    message = orjson.loads(codec.encode_tick(tick, tick.published_time_ms or 0))
+    del message["lagUnknown"], message["ended"]
+    assert codec.decode_tick(orjson.dumps(message)) == dataclasses.replace(tick, order=(), lag_unknown=False, ended=None)
 
 
 def test_a_ticker_with_a_wrong_source_is_refused() -> None:

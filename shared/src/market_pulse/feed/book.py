@@ -117,6 +117,8 @@ class Book:
             day.low24h,
             day.volume24h,
             day.quote_volume24h,
+            False,
+            None,
             (state.trade_id, *state.quote_order, *state.day_order) if state.day_order else (),
         )
 
