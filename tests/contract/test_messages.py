@@ -59,6 +59,7 @@ TICKERS = st.builds(
     sources_used=st.integers(0, 4),
     sources_total=st.integers(0, 4),
     aggregated_time_ms=TIMES,
+    publisher=or_none(st.text(min_size=1)),
     **dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h"), or_none(PRICES)),
     **dict.fromkeys(("volume24h", "quote_volume24h", "confidence", "spread_bps"), or_none(AMOUNTS)),
     **dict.fromkeys(("change24h", "change_percent24h"), or_none(NUMBERS)),

@@ -53,6 +53,7 @@ def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> T
         exchange_time_ms=time_ms,
         received_time_ms=time_ms,
         aggregated_time_ms=time_ms,
+        publisher="aggregator:1",
     )
 
 

@@ -92,6 +92,9 @@ async def test_symbols_are_shared_out_and_handed_over(server: RedisServer, bus: 
         async with aggregator(server.port) as second:
             await until(lambda: owned(second) and owned(first) | owned(second) == set(SYMBOLS))
             assert not owned(first) & owned(second)
+            heard = len(listener.tickers)
+            names = {first._ownership.me, second._ownership.me}
+            await until(lambda: {one.publisher for one in listener.tickers[heard:]} == names)
             async with aggregator(server.port) as third:
                 await until(lambda: len(owned(first)) + len(owned(second)) + len(owned(third)) == len(SYMBOLS))
                 assert all(owned(copy) for copy in (first, second, third))

@@ -37,6 +37,7 @@ def ticker(
         exchange_time_ms=time_ms - 120,
         received_time_ms=time_ms - 100,
         aggregated_time_ms=time_ms,
+        publisher="aggregator:1",
     )
 
 

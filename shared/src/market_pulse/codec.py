@@ -139,6 +139,7 @@ def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
             "exchangeTime": ticker.exchange_time_ms,
             "receivedTime": ticker.received_time_ms,
             "aggregatedTime": ticker.aggregated_time_ms,
+            "publisher": ticker.publisher,
         }
     )
     return head[:-1] + b',"seq":', b"," + tail[1:]
@@ -175,6 +176,7 @@ def decode_ticker(data: bytes) -> Ticker:
             exchange_time_ms=_integer(message, "exchangeTime"),
             received_time_ms=_integer(message, "receivedTime"),
             aggregated_time_ms=_required_integer(message, "aggregatedTime"),
+            publisher=None if message.get("publisher") is None else _text(message, "publisher"),
         )
     except (KeyError, TypeError, AttributeError) as wrong:
         raise CodecError(f"not a ticker: {wrong!r}") from wrong

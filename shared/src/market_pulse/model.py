@@ -106,7 +106,8 @@ class Ticker:
 
     `seq` counts this symbol's messages. `dp` is the number of decimals worth showing. `exchange_time_ms` and
     `received_time_ms` are those of the newest tick that the price was made of. `confidence` is the largest distance of a used
-    source from the price, in quote units; `spread_bps` the distance of the outermost sources in basis points.
+    source from the price, in quote units; `spread_bps` the distance of the outermost sources in basis points. `publisher` names
+    the process that made this ticker, by whose clock `aggregated_time_ms` is; None: the process did not say.
     """
 
     symbol: Symbol
@@ -131,6 +132,7 @@ class Ticker:
     exchange_time_ms: int | None
     received_time_ms: int | None
     aggregated_time_ms: int
+    publisher: str | None = None
 
 
 class Resolution(StrEnum):

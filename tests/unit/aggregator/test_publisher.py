@@ -46,6 +46,7 @@ class Place:
     """Stands for this process's place among the others."""
 
     def __init__(self, bus: BusInMemory, symbols: Container[Symbol] = (BTC,)) -> None:
+        self.me = "aggregator:1"
         self._bus = bus
         self._symbols = symbols
         self.epoch = bus.epoch

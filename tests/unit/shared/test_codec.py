@@ -72,6 +72,7 @@ TICKERS = st.builds(
     exchange_time_ms=st.none() | TIME_MS,
     received_time_ms=st.none() | TIME_MS,
     aggregated_time_ms=TIME_MS,
+    publisher=st.none() | st.text(min_size=1, max_size=50),
 )
 STATUSES = st.builds(
     FeedStatus,
@@ -182,6 +183,26 @@ def test_a_tick_of_an_earlier_release_has_no_lag_unknown_and_no_end(tick: TickVa
     message = orjson.loads(codec.encode_tick(tick, tick.published_time_ms or 0))
     del message["lagUnknown"], message["ended"]
     assert codec.decode_tick(orjson.dumps(message)) == dataclasses.replace(tick, order=(), lag_unknown=False, ended=None)
+
+
+@pytest.mark.parametrize(
+    ("member", "publisher"),
+    [
+        pytest.param(b"", None, id="older than the field"),
+        pytest.param(b',"publisher":null', None, id="not said"),
+        pytest.param(b',"publisher":"host:7:ab"', "host:7:ab", id="named"),
+    ],
+)
+def test_a_ticker_need_not_name_its_publisher(member: bytes, publisher: str | None) -> None:
+    ticker = b'{"symbol":"BTC-USDT","seq":1,"dp":2,"quality":"ok","sourcesUsed":0,"sourcesTotal":0,"aggregatedTime":1,"sources":[]%b}'
+    assert codec.decode_ticker(ticker % member).publisher == publisher
+
+
+@pytest.mark.parametrize("publisher", [b"7", b'""', b"[]"])
+def test_a_publisher_that_is_no_name_is_refused(publisher: bytes) -> None:
+    ticker = b'{"symbol":"BTC-USDT","seq":1,"dp":2,"quality":"ok","sourcesUsed":0,"sourcesTotal":0,"aggregatedTime":1,"sources":[],"publisher":%b}'
+    with pytest.raises(codec.CodecError):
+        codec.decode_ticker(ticker % publisher)
 
 
 def test_a_ticker_with_a_wrong_source_is_refused() -> None:

@@ -143,6 +143,8 @@ class Publisher:
         time_ms = now_ms()
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
         tickers = [state.make_ticker(time_ms, self._market.parameters) for state in states]
+        for ticker in tickers:
+            ticker.publisher = self._ownership.me
         asked_s = time.monotonic()
         answers = await self._bus.publish_tickers(tickers, self._ownership.epoch)
         PUBLISH_S.observe(time.monotonic() - asked_s)

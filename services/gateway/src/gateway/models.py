@@ -53,7 +53,8 @@ class Ticker(_Model):
     sources: list[TickerSource]
     exchange_time: int | None
     received_time: int | None
-    aggregated_time: int
+    aggregated_time: int = Field(description="By the publisher's clock")
+    publisher: str | None = Field(default=None, description="The aggregator process that made this ticker")
 
 
 class Tickers(_Model):

@@ -434,7 +434,10 @@ export interface components {
          *     60 s it is `down`, and the price is null. Either comes with the seq of the last renewal.
          */
         Ticker: {
-            /** Aggregatedtime */
+            /**
+             * Aggregatedtime
+             * @description By the publisher's clock
+             */
             aggregatedTime: number;
             /** Ask */
             ask: number | null;
@@ -461,6 +464,12 @@ export interface components {
             open24h: number | null;
             /** Price */
             price: number | null;
+            /**
+             * Publisher
+             * @description The aggregator process that made this ticker
+             * @default null
+             */
+            publisher: string | null;
             /**
              * Quality
              * @enum {string}

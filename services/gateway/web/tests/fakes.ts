@@ -30,6 +30,7 @@ export function message(symbol: string, seq: number, more: Partial<TickerMessage
     exchangeTime: 1_700_000_000_000,
     receivedTime: 1_700_000_000_010,
     aggregatedTime: 1_700_000_000_020 + seq,
+    publisher: "aggregator:1",
     ...more,
   };
 }
