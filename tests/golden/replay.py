@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from aggregator.market import Market
-from aggregator.result import Parameters
+from aggregator.parameters import Parameters
 from golden.tape import AWAY, OPEN, RESTART, TICK, Event, read_tape
 from market_pulse.codec import encode_ticker
 from market_pulse.model import Symbol, Tick, Ticker
@@ -64,9 +64,10 @@ class Replay:
     def _make(self, symbol: Symbol, now_ms: int) -> Ticker:
         state = self._market.get(symbol)
         assert state is not None
-        ticker = state.make_ticker(now_ms, self._market.parameters)
+        ticker = state.make_ticker(now_ms, self._market.parameters, self._away)
         state.seq += 1
         ticker.seq = state.seq
+        state.last = ticker
         self._made_ms.pop(symbol, None)
         self._made_ms[symbol] = now_ms
         self._last_tickers[symbol] = ticker

@@ -2,11 +2,14 @@
 
 from itertools import islice
 
+import pytest
+
 from golden.expected import FILE, Expected
 from golden.replay import messages
 from golden.tape import TAPE, TICK, read_tape
 
 
+@pytest.mark.timeout(600)
 def test_the_tape_makes_the_tickers_that_were_recorded() -> None:
     """Should a rule be changed on purpose: CONTRIBUTING.md says how to see what that changes, and how to record it anew."""
     expected = Expected.read()

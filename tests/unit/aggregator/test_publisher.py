@@ -9,8 +9,8 @@ import pytest
 
 from aggregator.market import Market
 from aggregator.ownership import Ownership
+from aggregator.parameters import Parameters
 from aggregator.publisher import Publisher
-from aggregator.result import Parameters
 from market_pulse.bus import Bus, BusError, MembersChangedError, Published
 from market_pulse.model import Symbol, Ticker
 

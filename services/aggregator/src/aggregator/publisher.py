@@ -153,7 +153,7 @@ class Publisher:
         self._conflated = 0
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
-            state.published = ticker
+            state.last = ticker
 
     async def _recover(self, failed: BusError) -> None:
         PUBLISH_FAILURES.inc()

@@ -43,7 +43,7 @@ class Retention:
             for symbol in released:  # its owner withdraws the last ticker
                 self._publisher.drop(symbol)
         for state in quiet:
-            if state.symbol in fed and _is_down(state) and _is_quiet(state):
+            if state.symbol in fed and self._owns(state.symbol) and _is_down(state) and _is_quiet(state):
                 self._publisher.drop(state.symbol)
 
     async def _fed(self, states: list[SymbolState]) -> set[str]:
@@ -54,7 +54,8 @@ class Retention:
 
 
 def _is_down(state: SymbolState) -> bool:
-    return state.published is not None and state.published.quality == "down"
+    """Say whether it was told that nothing is known of a symbol's price."""
+    return state.last.quality == "down" and state.last.aggregated_time_ms > 0
 
 
 def _is_quiet(state: SymbolState) -> bool:

@@ -77,7 +77,7 @@ class Service:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             self._intake.count()
-            observer.observe(self.market)
+            observer.observe(self.market, self._ownership.owns)
             if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
                 try:
                     await self._retention.sweep()
