@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test chaos check fix bench fuzz setup setup-run
+.PHONY: help up demo web test chaos check fix bench fuzz golden setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -90,6 +90,9 @@ else
 	@$(SYNC) --group fuzz
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz.py $(or $(TARGET),bus) $(or $(RUNS),100000)
 endif
+
+golden: setup ## say which price rules make the golden tape's tickers differ from a commit's, and record them; make golden AGAINST=HEAD~3
+	PYTHONPATH=tests $(RUN)/python -m golden record $(or $(AGAINST),HEAD)
 
 setup: $(UV)
 	@$(SYNC)
