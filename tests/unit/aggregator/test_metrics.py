@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
+from aggregator.feeds import Feeds
 from aggregator.intake import Intake
 from aggregator.market import Market
 from aggregator.metrics import Observer
@@ -76,7 +77,7 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
 )
 def test_each_message_is_counted_once(channel: str, data: bytes, name: str, labels: dict[str, str]) -> None:
     changed: list[Symbol] = []
-    intake = Intake(Market(Parameters(), 10), changed.append)
+    intake = Intake(Market(Parameters(), 10), Feeds(), changed.append)
     before = REGISTRY.get_sample_value(name, labels)
     assert before is not None, "an increase from nothing is none to Prometheus"
     intake.take_message(channel, data)

@@ -60,7 +60,7 @@ class Place:
 
 
 def publisher(bus: BusInMemory, market: Market, place: Place | None = None) -> Publisher:
-    return Publisher(cast("Bus", bus), market, 50, cast("Ownership", place or Place(bus)))
+    return Publisher(cast("Bus", bus), market, 50, cast("Ownership", place or Place(bus)), lambda _, __: frozenset())
 
 
 @contextlib.asynccontextmanager

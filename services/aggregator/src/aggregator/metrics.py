@@ -16,7 +16,7 @@ PREFIX = "market_pulse_aggregator_"
 
 TICKS = Counter(PREFIX + "ticks", "Ticks read from the bus and kept")
 DROPPED = Counter(PREFIX + "ticks_dropped", "Ticks read from the bus and not kept", ["reason"])
-BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks of their channel", ["kind"])
+BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks or statuses of their channel", ["kind"])
 # There from the start: an increase from nothing is none to Prometheus.
 for reason in get_args(Refusal):
     DROPPED.labels(reason)
