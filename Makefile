@@ -91,7 +91,7 @@ else
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz.py $(or $(TARGET),bus) $(or $(RUNS),100000)
 endif
 
-golden: setup ## say which price rules make the golden tape's tickers differ from a commit's, and record them; make golden AGAINST=HEAD~3
+golden: setup ## say which price rules change the golden tape's tickers since a commit, and record them; make golden AGAINST=HEAD~3
 	PYTHONPATH=tests $(RUN)/python -m golden record $(or $(AGAINST),HEAD)
 
 setup: $(UV)

@@ -101,15 +101,6 @@ async def test_every_exchange_refuses_us(stack: Stack, heard: Heard) -> None:
     await until(lambda: heard.are_all("ok"), LONG_S)
 
 
-async def test_a_quiet_market_stays_live(stack: Stack, heard: Heard) -> None:
-    """Nothing moves for longer than a status counts."""
-    await stack.limit_market(["BTC-USDT"], 0.001)
-    before = len(heard.tickers)
-    await until(lambda: len(heard.tickers) - before > 20 * len(SYMBOLS), LONG_S)
-    assert {one["quality"] for one in heard.tickers[before:]} == {"ok"}
-    await stack.limit_market(sorted(SYMBOLS), 200)
-
-
 async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stack, heard: Heard) -> None:
     copies = len(ingests(stack))
     for part in ingests(stack):

@@ -140,7 +140,7 @@ OTHER = "other"
 
 @dataclass
 class Difference:
-    """What one class's tickers differ in."""
+    """The tickers of one class, and how they differ."""
 
     count: int = 0
     first: str = ""

@@ -1,4 +1,4 @@
-"""What the tape's tickers were when they were recorded: enough to say which ticker is another one now, and small.
+"""The tape's tickers as they were recorded: enough to say which ticker is another one now, and small.
 
 Of every ticker two bytes of its checksum, of every block a digest of all its tickers and of the block before, and of every block
 the first ticker in full.

@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests .venv/bin/python -m golden.generate
 
-The same seed makes the same tape, as far as Python's `random` does. Nothing but a change of what is simulated needs this: the
-tape itself is kept.
+The same seed makes the same tape, as far as Python's `random` does. Only a change of the
+simulated market needs this: the tape itself is kept.
 """
 
 import random
@@ -52,7 +52,7 @@ UNHEARD: Fault = {"silent": True}
 
 @dataclass
 class Source:
-    """One exchange's market while it is simulated; the fields after `figures` are what faults change."""
+    """One exchange's market while it is simulated; faults change the fields in FAULTY."""
 
     made: Made
     nth: int
@@ -74,7 +74,7 @@ class Source:
     faults: list[Fault] = field(default_factory=list)
 
     def begin(self, fault: Fault) -> None:
-        """Let something go wrong here. What goes wrong last, of several things, is what shows."""
+        """Let something go wrong here. Of several faults the last one shows."""
         self.faults.append(fault)
         self._show()
 

@@ -12,7 +12,7 @@ BEAT_MS = 1_000
 
 
 class Replay:
-    """One run of the aggregator after the other, and what outlives each: what Redis keeps."""
+    """One run of the aggregator after the other, and Redis, which keeps the last values between them."""
 
     def __init__(self) -> None:
         self._market = Market(Parameters(), 100)

@@ -57,7 +57,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened at `time_ms`: a tick, or something with an exchange's feed (`exchange`) or the aggregator."""
+    """An event at `time_ms`: a tick, or a change of an exchange's feed (`exchange`) or of the aggregator."""
 
     kind: int
     time_ms: int

@@ -109,7 +109,7 @@ class Ticker:
     source from the price, in quote units; `spread_bps` the distance of the outermost sources in basis points. `publisher` names
     the process that made this ticker, by whose clock `aggregated_time_ms` is; None: the process did not say.
 
-    What the next ticker needs to know: `agreed_price` is the last price that was made while most sources were close together,
+    Memory for the next ticker: `agreed_price` is the last price that was made while most sources were close together,
     `agreed_time_ms` the `aggregated_time_ms` of its ticker, and `priced_time_ms` that of the last ticker that had a source to
     make a price of. None: not known yet.
     """

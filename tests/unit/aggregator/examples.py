@@ -35,7 +35,7 @@ def by_exchange(*ticks: Tick) -> dict[str, Tick]:
 
 
 NOTHING = SymbolState(BTC).last
-"""What is remembered before there was any ticker."""
+"""The memory before there was any ticker."""
 
 
 def last_ticker(price: float, *, age_s: float = 0.0, agreed: float | None = None, **figures: Any) -> Ticker:
@@ -52,7 +52,7 @@ def result_of(
     last: Ticker = NOTHING,
     parameters: Parameters = Parameters(),  # noqa: B008 - frozen
 ) -> Ticker:
-    """What is made of these ticks, before it is rounded."""
+    """Make a ticker of these ticks, not yet rounded."""
     return aggregate(NOW_MS, by_exchange(*ticks), away, last, parameters)[0]
 
 

@@ -1,4 +1,4 @@
-"""Which exchanges nobody hears: by what the copies of their ingests say, and by their silence while we listened."""
+"""Which exchanges nobody hears: by the words of their ingests' copies, and by their silence while we listened."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -159,7 +159,7 @@ def test_one_that_was_away_is_not_taken_for_open_after_a_gap() -> None:
 
 
 def test_time_asleep_does_not_count() -> None:
-    """What was said meanwhile waits to be read."""
+    """Statuses of that time wait to be read."""
     listening = Listening()
     listening.say("connected")
     listening.pass_s(3600, step_s=3600)

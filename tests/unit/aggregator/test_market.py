@@ -1,4 +1,4 @@
-"""What is kept of each symbol, what is refused, and how an earlier run is taken up."""
+"""Which ticks are kept and which are refused, and how an earlier run is taken up."""
 
 from dataclasses import replace
 
@@ -188,7 +188,7 @@ def earlier_run() -> Market:
 
 
 def test_an_earlier_run_is_taken_up() -> None:
-    """Number, decimals and what is remembered survive a restart."""
+    """Number, decimals and memory survive a restart."""
     before = replace(ticker_of(earlier_run()), seq=41)
     subject = market()
     for name in (B, O, Y):

@@ -376,7 +376,7 @@ def test_more_than_half_of_the_votes_lie_within_e(prices: tuple[float, ...], qua
     ],
 )
 def test_a_market_that_nobody_hears_is_stale(away: set[str], quality: str) -> None:
-    """Rule 9: whatever the ages. The price is still made of what was heard last, and adds up."""
+    """Rule 9: whatever the ages. The price is still made of the newest ticks, and adds up."""
     ticks = tick(B, 64000.0), tick(Y, 64010.0, age_s=8), tick(O, 90000.0)
     result = result_of(*ticks, away=away)
     assert result.quality == quality

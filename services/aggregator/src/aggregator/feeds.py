@@ -22,7 +22,7 @@ NONE: frozenset[str] = frozenset()
 
 
 class Feeds:
-    """What every copy of every ingest said last. Whatever is published, memory stays bounded."""
+    """Keeps the last word of every copy of every ingest. The numbers of exchanges and of copies are bounded."""
 
     def __init__(self) -> None:
         self._copies: dict[str, dict[str, tuple[bool, float]]] = {}  # by exchange and instance: whether it is open, and when
@@ -45,7 +45,7 @@ class Feeds:
         self._judge(status.exchange)
 
     def note_gap(self) -> None:
-        """Note that something may have been said that was not heard. What is known is kept, and silence counts from now on."""
+        """Note that messages may have been missed. Known states are kept, and silence counts from now on."""
         self._gap_s = self._listened_s
         for copies in self._copies.values():
             for instance, (is_open, _) in copies.items():
@@ -73,7 +73,7 @@ class Feeds:
         """Return which of the exchanges that these ticks are of are known to be away.
 
         An exchange that was never heard is away once we have listened for long enough; or, at the start, if its tick is older
-        than that: who published it has said nothing since that Redis would have kept.
+        than that: Redis would have kept any status that its ingest has published since.
         """
         if self._open.issuperset(ticks):
             return NONE

@@ -1,4 +1,4 @@
-"""What is known of each symbol between two prices: the newest ticks and the last ticker. No I/O, no clock."""
+"""Each symbol between two prices: its newest ticks and its last ticker. No I/O, no clock."""
 
 from collections.abc import Container, Iterator
 from dataclasses import fields
@@ -52,7 +52,7 @@ class SymbolState:
         return None
 
     def resume(self, ticker: Ticker) -> None:
-        """Go on from the last ticker of another process: its number, its decimals and what it remembers."""
+        """Go on from the last ticker of another process: its number, its decimals and its memory."""
         self.seq = max(self.seq, ticker.seq)
         self.dp = max(self.dp, min(ticker.dp, MAX_DP))
         self.last = ticker
@@ -122,7 +122,7 @@ class Market:
 def _is_older(tick: Tick, stored: Tick, parameters: Parameters) -> bool:
     """Say whether a tick lies before the stored one (rule 2): by the exchange's clock where both have it, else by ours.
 
-    The end of a symbol is no matter of order, nor is what comes after it. And the stored exchange time is no yardstick if it
+    Neither the end of a symbol nor its new beginning is a matter of order. And the stored exchange time is no yardstick if it
     lies in the future, or once nothing has followed it for T_soft: by it, an exchange whose clock was set back would be mute
     for as long as the clock was ahead.
     """

@@ -143,7 +143,7 @@ def aggregate(
 def _judge_freshness(
     now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
 ) -> tuple[list[Source], list[_Vote], bool, list[float], list[float]]:
-    """Tell which sources are fresh (rules 2 and 3), and what they traded.
+    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
 
     Returns:
         All sources; those of S; whether our own clock is the likely culprit; the volumes and the quote volumes of all
@@ -306,7 +306,7 @@ def _explain(
 
 
 def _figures(used: Sequence[tuple[Source, Tick]]) -> tuple[float | None, float | None, list[float], list[float], Tick]:
-    """Return the best bid and ask (rule 14), the 24 h highs and lows in rising order, of what makes sense; the newest tick."""
+    """Return the best bid and ask (rule 14), the known 24 h highs and lows in rising order, and the newest tick."""
     best_bid = best_ask = None
     highs, lows = [], []
     newest = used[0][1]
