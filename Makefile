@@ -1,6 +1,6 @@
 # Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up demo web test test-all chaos siege check fix bench fuzz setup setup-run
+.PHONY: help up demo web test test-all chaos siege check fix bench fuzz golden setup setup-run
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -97,6 +97,9 @@ else
 	@$(SYNC) --group fuzz
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz.py $(or $(TARGET),bus) $(or $(RUNS),100000)
 endif
+
+golden: setup ## say which price rules change the golden tape's tickers since a commit, and record them; make golden AGAINST=HEAD~3
+	PYTHONPATH=tests $(RUN)/python -m golden record $(or $(AGAINST),HEAD)
 
 setup: $(UV)
 	@$(SYNC)

@@ -49,28 +49,40 @@ SETTLE_S = 0.5
 STEP_S = 0.001
 
 PRICE = """
-import gc, time
+import gc, inspect, time
 from market_pulse.model import Symbol, Tick
+from aggregator.market import SymbolState
 from aggregator.methodology import aggregate
 try:
+    from aggregator.parameters import Parameters
+except ImportError:  # an earlier revision
     from aggregator.result import Parameters
-except ImportError:
-    from aggregator.methodology import Parameters
 NOW_MS = 1_790_000_000_000
 def tick(exchange, price, turnover):
     return Tick(exchange=exchange, symbol=Symbol("BTC-USDT"), price=price, bid=price - 0.1, ask=price + 0.1, open24h=62000.0,
                 high24h=65000.0, low24h=61000.0, volume24h=12345.678, quote_volume24h=turnover, dp=2,
                 exchange_time_ms=NOW_MS - 120, received_time_ms=NOW_MS - 100, published_time_ms=NOW_MS - 99)
-ticks = {one.exchange: one for one in (tick("binance", 64000.1, 1.8e9), tick("bybit", 64001.2, 6e8), tick("okx", 63999.5, 4e8))}
-parameters, flags, least = Parameters(), frozenset(), 1e9
+parameters = Parameters()
+state = SymbolState(Symbol("BTC-USDT"))
+for one in (tick("binance", 64000.1, 1.8e9), tick("bybit", 64001.2, 6e8), tick("okx", SPREAD, 4e8)):
+    state.ticks[one.exchange] = one
+if "flags" in inspect.signature(aggregate).parameters:  # an earlier revision
+    price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), None, parameters)
+else:
+    price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), state.last, parameters)
+ticker = lambda: state.make_ticker(NOW_MS, parameters)
 gc.disable()
-for _ in range(400):
-    began = time.perf_counter()
-    for _ in range(100):
-        aggregate(NOW_MS, ticks, flags, None, parameters)
-    least = min(least, time.perf_counter() - began)
-print(least / 100 * 1e6)
+for call in (price, ticker):
+    least = 1e9
+    for _ in range(400):
+        began = time.perf_counter()
+        for _ in range(100):
+            call()
+        least = min(least, time.perf_counter() - began)
+    print(least / 100 * 1e6)
 """
+STATES = {"three agree": 63999.5, "one 2 % off": 62720.0, "one 5 % off": 60800.0}
+"""What the third source says."""
 
 
 def main(arguments: list[str]) -> None:
@@ -91,23 +103,32 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_price(revision: str | None, rounds: int) -> None:
-    """Print how long one price takes, now and at an earlier revision."""
-    costs: dict[str, list[float]] = {name: [] for name in ("now", revision) if name is not None}
+    """Print how long one price takes, and one ticker, now and at an earlier revision, in turn."""
+    names = [name for name in ("now", revision) if name is not None]
+    figures: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         if revision is not None:
             sources = "services/aggregator/src", "shared/src"
             archive = subprocess.run(["git", "archive", revision, *sources], cwd=HERE.parent, capture_output=True, check=True)
             subprocess.run(["tar", "x", "-C", folder], input=archive.stdout, check=True)
         for _ in range(rounds):
-            for name, figures in costs.items():
-                root = HERE.parent if name == "now" else Path(folder)
-                path = f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"
-                answer = subprocess.run(
-                    [sys.executable, "-c", PRICE], env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=True
-                )
-                figures.append(float(answer.stdout))
-    rows = [(name, report.spread(figures), report.ratio(figures, costs["now"])) for name, figures in costs.items()]
-    report.table("One price of three sources", ("revision", "us", "ratio to now"), rows)
+            for state, price in STATES.items():
+                for name in names:
+                    root = HERE.parent if name == "now" else Path(folder)
+                    path = f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"
+                    answer = subprocess.run(
+                        [sys.executable, "-c", PRICE.replace("SPREAD", str(price))],
+                        env=os.environ | {"PYTHONPATH": path},
+                        capture_output=True,
+                        check=True,
+                    )
+                    for what, figure in zip(("aggregate", "a ticker, rounded"), answer.stdout.split(), strict=True):
+                        figures.setdefault((state, what, name), []).append(float(figure))
+    rows = [
+        (state, what, name, report.spread(costs), report.ratio(costs, figures[state, what, "now"]))
+        for (state, what, name), costs in sorted(figures.items())
+    ]
+    report.table("One price of three sources", ("sources", "what", "revision", "us", "ratio to now"), rows)
 
 
 @dataclass

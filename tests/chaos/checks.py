@@ -59,6 +59,8 @@ def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Ite
     oldest_ms = max((source["ageMs"] for source in used), default=inf)
     if oldest_ms >= HARD_AGE_MS:
         yield f"{quality}, though a source that is used was silent for {oldest_ms:.0f} ms"
+    if used and all("its feed is away" in (source.get("reason") or "") for source in used):
+        yield f"{quality}, though nobody hears any of its exchanges"
     if abs(fsum(source["weight"] * source["usedPrice"] for source in used) - price) > 10 ** -(ticker["dp"] + 2):
         yield "the price is not that of its sources"
     yield from _beyond_honesty(ticker, used, list(lies))
@@ -66,6 +68,8 @@ def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Ite
 
 def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: list[Lie]) -> Iterator[str]:
     """The majority of honest sources bounds the price, to the clamp; where they are a half, nobody calls it certain.
+
+    Among three votes a liar moves the median no further than to the next honest price, whether it counts or not.
 
     A majority that lies alike is one that nobody can see through: so does a market that moves, one exchange after another.
     """

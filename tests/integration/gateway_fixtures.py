@@ -54,6 +54,9 @@ def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> T
         received_time_ms=time_ms,
         aggregated_time_ms=time_ms,
         publisher="aggregator:1",
+        agreed_price=price,
+        agreed_time_ms=time_ms,
+        priced_time_ms=time_ms,
     )
 
 

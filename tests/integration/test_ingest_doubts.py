@@ -14,7 +14,7 @@ from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse import channels
 from market_pulse.bus import Bus, BusError, open_bus
 from market_pulse.feed import carrier
-from market_pulse.feed.adapter import Listed
+from market_pulse.feed.adapter import Batch, Listed
 from market_pulse.feed.asked import SETTLE_S
 from market_pulse.feed.carrier import Carrier
 from market_pulse.feed.rest import RestClient
@@ -35,8 +35,8 @@ class Rest(RestClient):
 
     most: int | None = None
 
-    async def listing(self) -> list[Listed]:
-        return (await super().listing())[: self.most]
+    async def listing(self) -> Batch[Listed]:
+        return Batch((await super().listing())[: self.most])
 
 
 @dataclass
@@ -68,9 +68,8 @@ async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[
             async def release(symbol: Symbol) -> None:
                 running.released.append(symbol)
 
-            settings = IngestSettings(
-                redis_url=SecretStr(server.url), symbols=(BTC,), symbol_grace_s=0.0, listing_refresh_s=0.2
-            )
+            settings = IngestSettings(redis_url=SecretStr(server.url), symbols=(BTC,), symbol_grace_s=0.0)
+            settings = settings.model_copy(update={"listing_refresh_s": 0.2})  # shorter than anybody may set it
             feed = Feed(
                 OKX, (url.replace("http", "ws") + OKX.ws_path,), running.ticks.append, blocked_retry_s=300, max_age_s=None
             )

@@ -75,7 +75,7 @@ async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any
         ws_url = url(simulator).replace("http", "ws") + OKX.ws_path
         feed = Feed(OKX, (ws_url,), running.ticks.append, blocked_retry_s=300, max_age_s=None)
         symbols = (Symbol("BTC-USDT"), Symbol("ETH-USDT"))
-        settings = IngestSettings(redis_url=SecretStr(server.url), symbols=symbols, **settings_of)
+        settings = IngestSettings(redis_url=SecretStr(server.url), symbols=symbols).model_copy(update=settings_of)
         task = asyncio.create_task(Carrier(adapter, settings, bus, rest, feed, release).run())
         try:
             await until(lambda: running.has("BTC-USDT"))

@@ -49,7 +49,7 @@ async def test_each_part_may_do_its_work(url: str) -> None:
         open_bus(as_user(url, "aggregator")) as aggregator,
         open_bus(as_user(url, "gateway")) as gateway,
         open_bus(as_user(url, "reader")) as reader,
-        listening(aggregator, channels.members(AGGREGATORS), patterns=(channels.ALL_TICKS,)) as ticks,
+        listening(aggregator, channels.members(AGGREGATORS), patterns=(channels.ALL_TICKS, channels.ALL_STATUS)) as ticks,
         listening(gateway, channels.ticker(BTC), patterns=(channels.ALL_STATUS, channels.ALL_TICKERS)) as tickers,
         listening(reader, patterns=("ticks:okx:*", "ticker:B*")) as all_of_it,
     ):
@@ -62,6 +62,7 @@ async def test_each_part_may_do_its_work(url: str) -> None:
         await ingest.publish_status(STATUS)
         membership = await aggregator.beat(AGGREGATORS, "a", 5000)
         assert len(await aggregator.last_matching(channels.ALL_TICKS)) == 1
+        assert {channel for channel, _, _ in await aggregator.last_statuses()} == {"status:okx", "status:okx:a:1"}
         await aggregator.publish_tickers([TICKER], membership.epoch)
         assert (
             await aggregator.record(Resolution.SECOND, {BTC: Point(time_ms=1000, price=64000.5, sources={"okx": 64000.5})}) == 1
@@ -77,7 +78,7 @@ async def test_each_part_may_do_its_work(url: str) -> None:
             assert await bus.time_ms() > 0
         await aggregator.forget(channels.ticker(BTC))
         await ingest.forget(channels.ticks("okx", BTC))
-    assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "members:aggregator"}
+    assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "status:okx", "members:aggregator"}
     assert {channel for channel, _ in tickers.heard} == {"ticker:BTC-USDT", "status:okx"}
     assert {channel for channel, _ in all_of_it.heard} == {"ticks:okx:BTC-USDT", "ticker:BTC-USDT"}
 
@@ -122,8 +123,10 @@ REFUSED = {
         ("SET", "last:ticks:okx:BTC-USDT", "{}"),
         ("DEL", "last:ticks:okx:BTC-USDT"),
         ("SET", "last:status:okx", "{}"),
+        ("DEL", "last:status:okx"),
+        ("GET", "symbols:okx"),
+        ("PSUBSCRIBE", "*"),
         ("DEL", "symbols:okx"),
-        ("SUBSCRIBE", "status:okx"),
         ("EVAL", LUA.format("PUBLISH', 'ticks:okx:BTC-USDT', '{}"), "0"),
         ("EVAL", LUA.format("SET', 'last:ticks:okx:BTC-USDT', '{}"), "0"),
     ],

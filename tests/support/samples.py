@@ -41,6 +41,9 @@ def ticker(
         received_time_ms=time_ms - 100,
         aggregated_time_ms=time_ms,
         publisher="aggregator:1",
+        agreed_price=price,
+        agreed_time_ms=time_ms,
+        priced_time_ms=time_ms,
     )
 
 

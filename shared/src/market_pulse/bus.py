@@ -288,6 +288,25 @@ class Bus:
         names = [key.decode(errors="replace").removeprefix(channels.last("")) for key in found]
         return [(name, message) for name, message in zip(names, messages, strict=True) if message is not None]
 
+    async def last_statuses(self) -> list[tuple[str, bytes, float]]:
+        """Return the last status of each exchange and of each copy of its ingest: channel, message, and its age in seconds.
+
+        The age goes by the server's clock alone: what is left of the time for which it keeps a status.
+        """
+        keys = await self._keys(channels.last(channels.ALL_STATUS))
+        # Before the messages: one that comes in between then counts as older than it is, never as newer.
+        left_ms = await self._of_each(keys, lambda pipeline, key: pipeline.pttl(key))
+        messages = await self._of_each(keys, lambda pipeline, key: pipeline.get(key))
+        return [
+            (
+                key.decode(errors="replace").removeprefix(channels.last("")),
+                message,
+                LAST_STATUS_EXPIRY_S - min(max(left_ms.get(key, 0) / 1000, 0), LAST_STATUS_EXPIRY_S),
+            )
+            for key, message in messages.items()
+            if message is not None
+        ]
+
     async def forget(self, *names: str) -> None:
         """Drop the last values of channels that nobody serves any more."""
         if names:

@@ -140,6 +140,9 @@ def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
             "receivedTime": ticker.received_time_ms,
             "aggregatedTime": ticker.aggregated_time_ms,
             "publisher": ticker.publisher,
+            "agreedPrice": ticker.agreed_price,
+            "agreedTime": ticker.agreed_time_ms,
+            "pricedTime": ticker.priced_time_ms,
         }
     )
     return head[:-1] + b',"seq":', b"," + tail[1:]
@@ -177,6 +180,9 @@ def decode_ticker(data: bytes) -> Ticker:
             received_time_ms=_integer(message, "receivedTime"),
             aggregated_time_ms=_required_integer(message, "aggregatedTime"),
             publisher=None if message.get("publisher") is None else _text(message, "publisher"),
+            agreed_price=_number(message, "agreedPrice"),
+            agreed_time_ms=_integer(message, "agreedTime"),
+            priced_time_ms=_integer(message, "pricedTime"),
         )
     except (KeyError, TypeError, AttributeError) as wrong:
         raise CodecError(f"not a ticker: {wrong!r}") from wrong

@@ -113,6 +113,10 @@ class Ticker:
     `received_time_ms` are those of the newest tick that the price was made of. `confidence` is the largest distance of a used
     source from the price, in quote units; `spread_bps` the distance of the outermost sources in basis points. `publisher` names
     the process that made this ticker, by whose clock `aggregated_time_ms` is; None: the process did not say.
+
+    Memory for the next ticker: `agreed_price` is the last price that was made while most sources were close together,
+    `agreed_time_ms` the `aggregated_time_ms` of its ticker, and `priced_time_ms` that of the last ticker that had a source to
+    make a price of. None: not known yet.
     """
 
     symbol: Symbol
@@ -138,6 +142,9 @@ class Ticker:
     received_time_ms: int | None
     aggregated_time_ms: int
     publisher: str | None = None
+    agreed_price: float | None = None
+    agreed_time_ms: int | None = None
+    priced_time_ms: int | None = None
 
 
 class Resolution(StrEnum):

@@ -55,6 +55,11 @@ class Subscriber:
         self.connected = False
         self.resyncs = 0
 
+    @property
+    def silent_s(self) -> float:
+        """For how long Redis has said nothing, though it answers a ping each PING_INTERVAL_S; infinite while not connected."""
+        return asyncio.get_running_loop().time() - self._heard if self.connected else math.inf
+
     async def subscribe(self, *names: str) -> None:
         """Add channels; takes effect at once, or with the next connection."""
         self._channels.update(names)

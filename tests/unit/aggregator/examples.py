@@ -1,12 +1,13 @@
 """Ticks and parameters as the methodology's worked examples write them."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any
 
+from aggregator.market import SymbolState
 from aggregator.methodology import aggregate
-from aggregator.result import LastGood, Parameters, Result
-from aggregator.rounding import to_ticker
+from aggregator.parameters import Parameters
+from aggregator.rounding import round_figures
 from market_pulse.model import Source, Symbol, Tick, Ticker
 
 NOW_MS = 1_790_000_000_000
@@ -33,29 +34,39 @@ def by_exchange(*ticks: Tick) -> dict[str, Tick]:
     return {one.exchange: one for one in ticks}
 
 
-def last_good(price: float, *, age_s: float = 0.0, **figures: Any) -> LastGood:
+NOTHING = SymbolState(BTC).last
+"""The memory before there was any ticker."""
+
+
+def last_ticker(price: float, *, age_s: float = 0.0, agreed: float | None = None, **figures: Any) -> Ticker:
+    """The ticker that was published last: a price of `age_s` ago, and an agreed price, its own if it is not said."""
     time_ms = NOW_MS - round(age_s * 1000)
-    return replace(result_of(), price=price, quality="ok", sources_used=1, aggregated_time_ms=time_ms, **figures)
+    agreed_price = price if agreed is None else agreed
+    others: dict[str, Any] = {"quality": "ok", "sources_used": 1, "aggregated_time_ms": time_ms, "priced_time_ms": time_ms}
+    return replace(NOTHING, price=price, agreed_price=agreed_price, agreed_time_ms=time_ms, **others | figures)
 
 
 def result_of(
     *ticks: Tick,
-    flags: frozenset[str] = frozenset(),
-    last: LastGood | None = None,
+    away: Container[str] = (),
+    last: Ticker = NOTHING,
     parameters: Parameters = Parameters(),  # noqa: B008 - frozen
-) -> Result:
-    return aggregate(NOW_MS, by_exchange(*ticks), flags, last, parameters)
+) -> Ticker:
+    """Make a ticker of these ticks, not yet rounded."""
+    return aggregate(NOW_MS, by_exchange(*ticks), away, last, parameters)[0]
 
 
-def published(result: Result, dp: int = 2) -> Ticker:
-    return to_ticker(result, BTC, 0, dp)
+def published(result: Ticker, dp: int = 2) -> Ticker:
+    rounded = replace(result, sources=tuple(replace(source) for source in result.sources))
+    round_figures(rounded, dp)
+    return rounded
 
 
-def sources(result: Result | Ticker) -> Mapping[str, Source]:
+def sources(result: Ticker) -> Mapping[str, Source]:
     return {source.exchange: source for source in result.sources}
 
 
-def states(result: Result | Ticker) -> dict[str, str]:
+def states(result: Ticker) -> dict[str, str]:
     return {source.exchange: source.state for source in result.sources}
 
 

@@ -1,11 +1,13 @@
-"""What is kept of each symbol, what is refused, and how an earlier run is taken up."""
+"""Which ticks are kept and which are refused, and how an earlier run is taken up."""
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from aggregator.market import Market, Refusal
-from aggregator.result import Parameters
+from aggregator.parameters import Parameters
+from market_pulse.codec import decode_ticker, encode_ticker
 from market_pulse.model import Symbol, Tick, Ticker
 
 from .examples import BTC, NOW_MS, B, O, Y, states, tick
@@ -23,10 +25,16 @@ def at(exchange_ms: int | None, received_ms: int) -> Tick:
     return replace(tick(B, 64000.0), exchange_time_ms=exchange_time_ms, received_time_ms=NOW_MS + received_ms)
 
 
+def ended(exchange_ms: int | None, received_ms: int) -> Tick:
+    """The same, as its exchange's last word."""
+    return replace(at(exchange_ms, received_ms), ended="delisted")
+
+
 def ticker_of(market: Market, now_ms: int = NOW_MS) -> Ticker:
     state = market.get(BTC)
     assert state is not None
-    return state.make_ticker(now_ms, market.parameters)
+    state.last = state.make_ticker(now_ms, market.parameters)  # as when it is published
+    return state.last
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,14 @@ def ticker_of(market: Market, now_ms: int = NOW_MS) -> Ticker:
         pytest.param(at(None, 0), at(None, -1), "older", id="no times, received earlier"),
         pytest.param(at(0, 0), at(None, -1), "older", id="one time, received earlier"),
         pytest.param(at(None, 0), at(-100, 1), None, id="one time, received later"),
+        pytest.param(at(0, 0), at(-1, 10_000), "older", id="older, received T_soft later"),
+        pytest.param(at(0, 0), at(-1, 10_001), None, id="nothing came for longer than T_soft: no yardstick"),
+        pytest.param(at(0, 0), at(-3_600_000, 10_001), None, id="an exchange's clock that was set back"),
+        pytest.param(at(0, 0), ended(-5000, 1), None, id="the end, whatever its exchange time"),
+        pytest.param(at(0, 0), ended(-5000, -30), None, id="the end, by a clock that is behind"),
+        pytest.param(ended(0, 0), at(-5000, 1), None, id="it begins anew, whatever its exchange time"),
+        pytest.param(ended(0, 0), at(5000, -1), "older", id="received before the end"),
+        pytest.param(ended(0, 0), ended(0, 0), None, id="the end again"),
     ],
 )
 def test_older_ticks_are_dropped(stored: Tick, new: Tick, refusal: Refusal | None) -> None:
@@ -61,6 +77,11 @@ def test_older_ticks_are_dropped(stored: Tick, new: Tick, refusal: Refusal | Non
         pytest.param(replace(tick(B, 1.0), price=float("nan")), "figure", id="no price"),
         pytest.param(replace(tick(B, 1.0), price=1e31), "figure", id="price of no size that occurs"),
         pytest.param(replace(tick(B, 1.0), received_time_ms=2**53), "time", id="received never"),
+        pytest.param(replace(tick(B, 1.0), exchange_time_ms=NOW_MS * 1000), "time", id="exchange time in microseconds"),
+        pytest.param(replace(tick(B, 1.0), received_time_ms=NOW_MS * 1000), "time", id="received time in microseconds"),
+        pytest.param(replace(tick(B, 1.0), published_time_ms=NOW_MS * 1000), "time", id="published time in microseconds"),
+        pytest.param(replace(tick(B, 1.0), exchange_time_ms=4_102_444_800_001), "time", id="after 2100-01-01"),
+        pytest.param(replace(tick(B, 1.0), ended="delisted", exchange_time_ms=NOW_MS * 1000), "time", id="the end, then"),
         pytest.param(replace(tick(B, 1.0), received_time_ms=0), "time", id="received at the beginning of time"),
         pytest.param(replace(tick(B, 1.0), exchange_time_ms=-(10**300)), "time", id="no exchange time"),
         pytest.param(replace(tick(B, 1.0), symbol=Symbol("btc")), "symbol", id="not our spelling"),
@@ -119,20 +140,73 @@ def test_decimals_are_those_of_the_tick_size_else_the_most_seen() -> None:
     assert seen == [0, 3, 3, 5, 30]
 
 
-def test_flags_and_last_good_carry_over() -> None:
-    """Excluded once, a source stays out until it is near again; silence holds the last good price."""
+def test_the_latest_time_that_is_taken() -> None:
+    assert market().take(replace(tick(B, 1.0), exchange_time_ms=4_102_444_800_000, received_time_ms=4_102_444_800_000)) is None
+
+
+def test_the_last_price_is_held_in_silence() -> None:
+    """For H from the last ticker that had a source, whatever was published since."""
     subject = market()
-    for one in (tick(B, 64000.0), tick(Y, 60000.0), tick(O, 64000.0)):
+    for one in (tick(B, 64000.0), tick(O, 64000.0)):
         subject.take(one)
-    assert states(ticker_of(subject))[Y] == "excluded"
-    subject.take(tick(Y, 62720.0))
-    assert states(ticker_of(subject))[Y] == "excluded"
-    subject.take(tick(Y, 63900.0))
-    assert states(ticker_of(subject))[Y] == "used"
     assert ticker_of(subject, NOW_MS + 59_000).quality == "ok"
-    assert ticker_of(subject, NOW_MS + 61_000).quality == "stale"
-    assert ticker_of(subject, NOW_MS + 119_000).quality == "stale"
+    for second in range(60, 120):
+        held = ticker_of(subject, NOW_MS + second * 1000)
+        assert (held.quality, held.price, held.priced_time_ms) == ("stale", 64000.0, NOW_MS + 59_000)
     assert ticker_of(subject, NOW_MS + 119_001).quality == "down"
+
+
+def test_an_exchange_that_repeats_itself_outvotes_nobody() -> None:
+    """Two others moved, one after the other: their price counts, in the running process and after a restart alike."""
+    subject, restarted = market(), market()
+    for prices in ((100.0, 100.0), (96.0, 100.0), (96.0, 96.0)):
+        for name, price in ((B, prices[0]), (Y, prices[1]), (O, 100.0)):
+            subject.take(tick(name, price, quote_volume24h=1.0))
+            restarted.take(tick(name, price, quote_volume24h=1.0))
+        ticker_of(subject)
+    assert (ticker_of(subject).price, ticker_of(subject).quality) == (96.0, "ok")
+    assert states(ticker_of(subject)) == {B: "used", Y: "used", O: "excluded"}
+    assert ticker_of(restarted).sources == ticker_of(subject).sources
+
+
+def test_what_was_agreed_decides_between_two_sides_until_it_is_too_old() -> None:
+    """In the running process, and in one that takes it over, by the published fields alone."""
+    subject = market()
+    for one in (tick(B, 64000.0), tick(Y, 64010.0)):
+        subject.take(one)
+    agreed = ticker_of(subject)
+    assert (agreed.agreed_price, agreed.agreed_time_ms) == (agreed.price, NOW_MS)
+    heir = market()
+    for run in (subject, heir):
+        run.take(tick(B, 57600.0, age_s=-1))
+        run.take(tick(Y, 64010.0, age_s=-1))
+    heir.resume(decode_ticker(encode_ticker(agreed)))
+    for second in (1, 2, 50, 60):
+        tickers = [ticker_of(run, NOW_MS + second * 1000) for run in (subject, heir)]
+        assert [(one.price, one.quality, one.agreed_time_ms) for one in tickers] == [(64010.0, "disputed", NOW_MS)] * 2
+    for run in (subject, heir):
+        assert ticker_of(run, NOW_MS + 60_001).price == 57600.0, "the larger turnover"
+
+
+def test_a_ticker_that_was_not_published_is_not_remembered() -> None:
+    subject = market()
+    subject.take(tick(B, 64000.0))
+    state = subject.get(BTC)
+    assert state is not None
+    state.make_ticker(NOW_MS, subject.parameters)
+    subject.take(tick(B, 64000.0, ended="delisted"))
+    assert (ticker_of(subject).quality, ticker_of(subject).agreed_price) == ("down", None)
+
+
+def test_a_symbol_that_is_traded_again_begins_anew() -> None:
+    subject = market()
+    for one in (tick(B, 64000.0), tick(Y, 64010.0, volume24h=3.0), replace(tick(Y, 64010.0, volume24h=3.0), ended="delisted")):
+        assert subject.take(one) is None
+    ticker = ticker_of(subject)
+    assert (ticker.quality, states(ticker)[Y], ticker.volume24h) == ("single", "stale", None)
+    assert subject.take(tick(Y, 64010.0, age_s=-5, lag_s=5.5, volume24h=4.0, lag_unknown=True)) is None
+    ticker = ticker_of(subject)
+    assert (ticker.quality, states(ticker)[Y], ticker.volume24h) == ("ok", "used", 4.0)
 
 
 def earlier_run() -> Market:
@@ -143,18 +217,31 @@ def earlier_run() -> Market:
 
 
 def test_an_earlier_run_is_taken_up() -> None:
-    """Number, decimals, exclusions and the last good price with its figures survive a restart."""
+    """Number, decimals and memory survive a restart."""
     before = replace(ticker_of(earlier_run()), seq=41)
     subject = market()
-    subject.take(tick(Y, 62720.0))
-    for name in (B, O):
-        subject.take(tick(name, 64000.0))
+    for name in (B, O, Y):
+        subject.take(tick(name, 64000.0, ended="delisted"))
     assert subject.resume(before) is None
     after = ticker_of(subject)
-    assert (after.seq, after.dp, states(after)[Y]) == (41, 2, "excluded")
+    assert (after.seq, after.dp, after.price) == (41, 2, 64000.25)
+    assert (after.agreed_price, after.agreed_time_ms, after.priced_time_ms) == (64000.25, NOW_MS, NOW_MS)
 
 
-def test_the_last_good_price_survives_without_any_tick() -> None:
+def test_an_earlier_release_s_ticker_is_taken_up() -> None:
+    """It has none of the fields that rules 7 and 8 remember by."""
+    message = orjson.loads(encode_ticker(replace(ticker_of(earlier_run()), seq=41)))
+    for name in ("agreedPrice", "agreedTime", "pricedTime", "publisher"):
+        del message[name]
+    subject = market()
+    subject.resume(decode_ticker(orjson.dumps(message)))
+    after = ticker_of(subject)
+    assert (after.seq, after.dp, after.quality, after.agreed_price, after.priced_time_ms) == (41, 2, "down", None, None)
+    subject.take(tick(B, 64000.0))
+    assert (ticker_of(subject).price, ticker_of(subject).agreed_price) == (64000.0, 64000.0)
+
+
+def test_the_last_price_survives_without_any_tick() -> None:
     before = ticker_of(earlier_run())
     subject = market()
     subject.resume(before)
@@ -166,14 +253,16 @@ def test_the_last_good_price_survives_without_any_tick() -> None:
 
 
 def test_a_held_price_is_not_held_anew_after_a_restart() -> None:
-    """A stale last ticker counts from when its newest tick was received: a restart never prolongs it."""
+    """It counts from when it had a source: a restart never prolongs it."""
     before = earlier_run()
     ticker_of(before)
     stale = ticker_of(before, NOW_MS + 60_000)
     assert stale.quality == "stale"
-    subject = market()
-    subject.resume(stale)
-    assert ticker_of(subject, NOW_MS + 60_000).quality == "stale"
+    for second in range(0, 60, 7):
+        subject = market()
+        subject.resume(stale)
+        assert ticker_of(subject, NOW_MS + 60_000).quality == "stale"
+        stale = ticker_of(subject, NOW_MS + second * 1000)
     assert ticker_of(subject, NOW_MS + 60_001).quality == "down"
 
 
@@ -184,16 +273,6 @@ def test_a_last_ticker_that_was_down_gives_number_and_decimals_only() -> None:
     subject.resume(down)
     after = ticker_of(subject)
     assert (after.quality, after.price, after.seq, after.dp) == ("down", None, 9, 2)
-
-
-def test_this_run_knows_better_than_an_earlier_one() -> None:
-    old = replace(ticker_of(earlier_run()), seq=41)
-    subject = market()
-    subject.take(tick(Y, 62720.0))
-    ticker_of(subject)
-    subject.resume(old)
-    after = ticker_of(subject)
-    assert (after.price, after.seq, after.dp) == (62720.0, 41, 2)
 
 
 def test_no_room_to_take_up_an_earlier_run() -> None:

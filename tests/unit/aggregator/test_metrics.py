@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY
 
+from aggregator.feeds import Feeds
 from aggregator.intake import Intake
 from aggregator.market import Market
 from aggregator.metrics import Observer
-from aggregator.result import Parameters
+from aggregator.parameters import Parameters
 from market_pulse.codec import encode_tick
 from market_pulse.model import Symbol
 
@@ -25,9 +26,9 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
         market.take(one)
     state = market.get(BTC)
     assert state is not None
-    state.make_ticker(NOW_MS, market.parameters)
+    state.last = state.make_ticker(NOW_MS, market.parameters)
     observer = Observer()
-    observer.observe(market)
+    observer.observe(market, lambda _: True)
     assert value("market_pulse_aggregator_sources", state="used") == 2
     assert value("market_pulse_aggregator_sources", state="stale") == 1
     assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1
@@ -35,12 +36,15 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
     for name in ("ETH-USDT", "SOL-USDT"):  # if it were our clock, they would be off too
         market.take(replace(tick(B, 100.0), symbol=Symbol(name)))
     for state in market:
-        state.make_ticker(NOW_MS, market.parameters)
-    observer.observe(market)
+        state.last = state.make_ticker(NOW_MS, market.parameters)
+    observer.observe(market, lambda symbol: symbol == BTC)
+    assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1, "of two copies, each counts its own"
+    assert value("market_pulse_aggregator_clock_skew") == 1
+    observer.observe(market, lambda _: True)
     assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (3, 0)
     for state in list(market):
         market.drop(state.symbol)
-    observer.observe(market)
+    observer.observe(market, lambda _: True)
     assert (value("market_pulse_aggregator_sources", state="used"), value("market_pulse_aggregator_clock_skew")) == (0, 0)
 
 
@@ -73,7 +77,7 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
 )
 def test_each_message_is_counted_once(channel: str, data: bytes, name: str, labels: dict[str, str]) -> None:
     changed: list[Symbol] = []
-    intake = Intake(Market(Parameters(), 10), changed.append)
+    intake = Intake(Market(Parameters(), 10), Feeds(), changed.append)
     before = REGISTRY.get_sample_value(name, labels)
     assert before is not None, "an increase from nothing is none to Prometheus"
     intake.take_message(channel, data)

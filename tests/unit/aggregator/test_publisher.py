@@ -9,8 +9,8 @@ import pytest
 
 from aggregator.market import Market
 from aggregator.ownership import Ownership
+from aggregator.parameters import Parameters
 from aggregator.publisher import Publisher
-from aggregator.result import Parameters
 from market_pulse.bus import Bus, BusError, MembersChangedError, Published
 from market_pulse.model import Symbol, Ticker
 
@@ -60,7 +60,7 @@ class Place:
 
 
 def publisher(bus: BusInMemory, market: Market, place: Place | None = None) -> Publisher:
-    return Publisher(cast("Bus", bus), market, 50, cast("Ownership", place or Place(bus)))
+    return Publisher(cast("Bus", bus), market, 50, cast("Ownership", place or Place(bus)), lambda _, __: frozenset())
 
 
 @contextlib.asynccontextmanager

@@ -10,8 +10,8 @@ import pytest
 from aggregator.clock import Clock
 from aggregator.market import Market
 from aggregator.ownership import Owns
+from aggregator.parameters import Parameters
 from aggregator.recorder import MAX_BATCH, Recorder
-from aggregator.result import Parameters
 from market_pulse.bus import Bus, BusError
 from market_pulse.model import Point, Resolution, Symbol
 
@@ -49,7 +49,7 @@ def market(*symbols: Symbol) -> Market:
 
 def publish(market: Market, now_ms: int) -> None:
     for state in market:
-        state.published = replace(state.make_ticker(NOW_MS, market.parameters), aggregated_time_ms=now_ms)
+        state.last = replace(state.make_ticker(NOW_MS, market.parameters), aggregated_time_ms=now_ms)
 
 
 def recorder(bus: BusInMemory, market: Market, owns: Owns = lambda _: True, clock: Clock | None = None) -> Recorder:

@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from aggregator.methodology import source_price
-from aggregator.result import Parameters
+from aggregator.methodology import aggregate, source_price
+from aggregator.parameters import Parameters
 from market_pulse.model import Tick
 
-from .examples import NOW_MS, B, O, Y, last_good, published, result_of, sources, states, tick
+from .examples import NOTHING, NOW_MS, B, O, Y, by_exchange, last_ticker, published, result_of, sources, states, tick
 
 FIGURES = {"open24h": 62000.0, "high24h": 65000.0, "low24h": 61000.0, "volume24h": 10.0}
 
@@ -34,11 +35,21 @@ def test_source_price(last: float, bid: float | None, ask: float | None, price: 
     assert source_price(tick(B, last, bid=bid, ask=ask)) == price
 
 
-@pytest.mark.parametrize("price", [0.0, -1.0, math.nan, math.inf, -math.inf, 1e-30, 1e30, 5e-324, 1.7e308])
+@pytest.mark.parametrize("price", [0.0, -1.0, math.nan, math.inf, -math.inf, 0.99e-30, 1.01e30, 5e-324, 1.7e308])
 def test_a_tick_without_a_sensible_price_is_no_tick(price: float) -> None:
     result = result_of(tick(B, price, volume24h=5.0), tick(Y, 64000.0))
     assert states(result) == {Y: "used"}
     assert result.volume24h is None
+
+
+@pytest.mark.parametrize("price", [1e-30, 1e30])
+def test_the_outermost_figures_count(price: float) -> None:
+    """Rule 1: only outside of them is a figure missing."""
+    figures = dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h", "volume24h"), price)
+    result = result_of(tick(B, price, quote_volume24h=price, **figures), tick(Y, price, quote_volume24h=price))
+    assert (result.price, result.quality, result.high24h, result.bid) == (price, "ok", price, price)
+    assert result.open24h == pytest.approx(price)
+    assert (result.volume24h, result.quote_volume24h) == (price, 2 * price)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +84,19 @@ def test_ageing(age_s: float, state: str, weight: float) -> None:
 def test_lag(lag_s: float | None, state: str) -> None:
     result = result_of(tick(B, 64000.0), tick(Y, 64001.0, lag_s=lag_s))
     assert states(result) == {B: "used", Y: state}
-    assert not result.clock_skew
+
+
+@pytest.mark.parametrize("lag_s", [7.0, -7.0, 86_400.0])
+def test_a_lag_that_is_unknown_is_not_judged(lag_s: float) -> None:
+    """Rule 2: an answer to a subscription may carry an old trade. It tells nothing about our clock either."""
+    result, clock_skew = aggregate(
+        NOW_MS,
+        by_exchange(tick(B, 64000.0, lag_s=lag_s, lag_unknown=True), tick(Y, 64001.0, lag_s=lag_s)),
+        (),
+        NOTHING,
+        Parameters(),
+    )
+    assert (states(result), clock_skew) == ({B: "used", Y: "lagging"}, False)
 
 
 @pytest.mark.parametrize(
@@ -89,72 +112,90 @@ def test_lag(lag_s: float | None, state: str) -> None:
 )
 def test_clock_skew(ticks: tuple[Tick, ...], clock_skew: bool, expected: list[str]) -> None:
     """Rule 2: all fresh sources off the same way is our own clock's fault, and they count."""
-    result = result_of(*ticks)
-    assert result.clock_skew == clock_skew
+    result, is_skewed = aggregate(NOW_MS, by_exchange(*ticks), (), NOTHING, Parameters())
+    assert is_skewed == clock_skew
     assert list(states(result).values()) == expected
 
 
-@pytest.mark.parametrize(
-    ("price", "state"),
-    [
-        pytest.param(103.0, "used", id="exactly e above"),
-        pytest.param(97.0, "used", id="exactly e below"),
-        pytest.param(103.0001, "excluded", id="over e above"),
-        pytest.param(96.9999, "excluded", id="over e below"),
-    ],
-)
-@pytest.mark.parametrize("scale", [1.0, 0.01, 1e-8, 641.0, 1e9])
-def test_exclusion_boundary(price: float, state: str, scale: float) -> None:
-    """Rule 15: exactly e stays in, whatever floats make of it."""
-    result = result_of(tick(B, price * scale), tick(Y, 100.0 * scale), tick(O, 100.0 * scale))
-    assert states(result)[B] == state
-    assert result.flags == (frozenset({B}) if state == "excluded" else frozenset())
+SCALES = pytest.mark.parametrize("scale", [1.0, 0.01, 1e-8, 641.0, 1e9])
+"""Whatever floats make of a bound that is written in decimals."""
 
 
 @pytest.mark.parametrize(
-    ("price", "state"),
+    ("price", "factor"),
     [
-        pytest.param(101.5, "used", id="exactly r above"),
-        pytest.param(98.5, "used", id="exactly r below"),
-        pytest.param(101.5001, "excluded", id="over r above"),
-        pytest.param(98.4999, "excluded", id="over r below"),
+        pytest.param(100.5, 1.0, id="exactly c above"),
+        pytest.param(99.5, 1.0, id="exactly c below"),
+        pytest.param(100.5025, 0.999, id="over c above"),
+        pytest.param(99.4975, 0.999, id="over c below"),
+        pytest.param(101.75, 0.5, id="half way above"),
+        pytest.param(98.25, 0.5, id="half way below"),
+        pytest.param(102.9975, 0.001, id="under e above"),
+        pytest.param(97.0025, 0.001, id="under e below"),
+        pytest.param(103.0, 0.0, id="exactly e above"),
+        pytest.param(97.0, 0.0, id="exactly e below"),
+        pytest.param(103.0001, 0.0, id="over e above"),
+        pytest.param(1e6, 0.0, id="far over e"),
     ],
 )
-def test_readmission_boundary(price: float, state: str) -> None:
-    """Rules 4 and 15: exactly r comes back, and its flag is cleared."""
-    result = result_of(tick(B, price), tick(Y, 100.0), tick(O, 100.0), flags=frozenset({B}))
-    assert states(result)[B] == state
-    assert result.flags == (frozenset({B}) if state == "excluded" else frozenset())
+@SCALES
+def test_weight_falls_with_the_distance_from_the_median(price: float, factor: float, scale: float) -> None:
+    """Rules 6 and 15: in full up to c, not at all from e on, in a straight line between, whatever its turnover."""
+    result = result_of(*(tick(name, one * scale, quote_volume24h=1.0) for name, one in ((B, price), (Y, 100.0), (O, 100.0))))
+    assert sources(result)[B].weight == pytest.approx(factor / (2 + factor), abs=1e-12)
+    assert states(result)[B] == ("used" if factor else "excluded")
+    if factor:
+        assert sources(result)[B].used_price == pytest.approx(min(max(price, 99.5), 100.5) * scale)
 
 
-def test_flag_stays_through_a_stale_spell() -> None:
-    result = result_of(tick(B, 100.0, age_s=61), tick(Y, 100.0), tick(O, 100.0), flags=frozenset({B, "gone"}))
-    assert result.flags == {B, "gone"}
-    assert states(result)[B] == "stale"
-
-
-def test_only_flagged_sources_left_are_used_again() -> None:
-    result = result_of(tick(B, 100.0), tick(Y, 100.0, age_s=60), flags=frozenset({B}))
-    assert (result.quality, result.price, result.flags) == ("single", 100.0, frozenset())
-
-
-def test_flags_outlast_a_time_without_sources() -> None:
-    assert result_of(tick(B, 100.0, age_s=61), flags=frozenset({B})).flags == {B}
+def test_the_order_of_moves_does_not_matter() -> None:
+    """Two exchanges that agree are never outvoted by a third that repeats itself, whoever moved first."""
+    for first, second in ((B, Y), (Y, B)):
+        last = NOTHING
+        prices = {B: 100.0, Y: 100.0, O: 100.0}
+        for moved in (None, first, second):
+            prices |= {moved: 96.0} if moved else {}
+            last = result_of(*(tick(name, price, quote_volume24h=1.0) for name, price in prices.items()), last=last)
+        assert (last.price, last.quality, states(last)) == (96.0, "ok", {B: "used", O: "excluded", Y: "used"})
 
 
 def test_no_majority_among_four() -> None:
-    """Rule 5: the two middle ones carry the price by half, unclamped, and nothing is flagged."""
-    result = result_of(tick("a", 100.0), tick("b", 101.0), tick("c", 110.0), tick("d", 120.0))
-    assert (result.quality, result.price, result.flags) == ("disputed", 105.5, frozenset())
-    assert [source.weight for source in result.sources] == [0, 0.5, 0.5, 0]
-    assert [source.used_price for source in result.sources] == [100.0, 101.0, 110.0, 120.0]
-    assert set(states(result).values()) == {"used"}
+    """Rules 7 and 9: an even number of votes whose middle is nobody's price is made by one of the two beside it."""
+    result = result_of(
+        *(tick(name, price, quote_volume24h=1.0) for name, price in zip("abcd", (100.0, 101.0, 110.0, 120.0), strict=True))
+    )
+    assert (result.quality, result.price, result.confidence) == ("disputed", 101.0, None)
+    assert [source.weight for source in result.sources] == [0, 1, 0, 0]
+    assert [source.used_price for source in result.sources] == [None, 101.0, None, None]
+    assert states(result) == {"a": "excluded", "b": "used", "c": "excluded", "d": "excluded"}
+    assert sources(result)["c"].reason == "8.9 % from the price"
 
 
 def test_majority_of_five_outvotes_two() -> None:
-    result = result_of(*(tick(name, price) for name, price in zip("abcde", (100.0, 100.1, 100.2, 120.0, 80.0), strict=True)))
-    assert result.flags == {"d", "e"}
+    prices = zip("abcde", (100.0, 100.1, 100.2, 120.0, 80.0), strict=True)
+    result = result_of(*(tick(name, price, quote_volume24h=1.0) for name, price in prices))
+    assert [name for name, state in states(result).items() if state == "excluded"] == ["d", "e"]
     assert result.quality == "ok"
+
+
+@pytest.mark.parametrize(
+    ("turnover", "quality"),
+    [pytest.param(2.0, "ok", id="exactly half"), pytest.param(2.000001, "disputed", id="over half")],
+)
+@pytest.mark.parametrize("price", [102.0, 200.0])
+def test_most_of_the_turnover_may_contradict(turnover: float, quality: str, price: float) -> None:
+    """Rules 9 and 15: two small ones that agree do not make a large one wrong without a word."""
+    result = result_of(
+        tick(B, price, quote_volume24h=turnover), tick(Y, 100.0, quote_volume24h=1.0), tick(O, 100.0, quote_volume24h=1.0)
+    )
+    assert (result.quality, result.agreed_price) == (quality, result.price)
+
+
+def test_most_of_the_turnover_is_weighed_by_freshness() -> None:
+    """Rule 9 asks for Q times f: what fades contradicts less and less."""
+    others = tick(Y, 100.0, quote_volume24h=1.0), tick(O, 100.0, quote_volume24h=1.0)
+    assert result_of(tick(B, 102.0, quote_volume24h=3.0), *others).quality == "disputed"
+    assert result_of(tick(B, 102.0, quote_volume24h=3.0, age_s=35), *others).quality == "ok"
 
 
 def test_clamp_bounds_the_pull_of_a_heavy_source() -> None:
@@ -163,13 +204,41 @@ def test_clamp_bounds_the_pull_of_a_heavy_source() -> None:
     assert sources(result)[B].used_price == pytest.approx(100.5)
     assert result.price is not None
     assert 100.49 < result.price <= 100.5
+    assert result.quality == "disputed"
 
 
-@pytest.mark.parametrize("turnover", [None, 0.0, -5.0, math.nan, math.inf, 1e31])
-def test_turnover_that_makes_no_sense_counts_nothing(turnover: float | None) -> None:
-    """Rule 6: without turnover a source is used with weight 0, and its price still guards the median."""
-    result = result_of(tick(B, 100.0, quote_volume24h=turnover), tick(Y, 100.1), tick(O, 100.2))
-    assert (sources(result)[B].weight, states(result)[B], result.sources_used) == (0, "used", 3)
+@pytest.mark.parametrize("turnover", [None, -5.0, math.nan, math.inf, 1e31, 1e-31])
+def test_an_unknown_turnover_is_the_median_of_the_known(turnover: float | None) -> None:
+    """Rule 6: also of those that are stale or lagging, if they were heard within T_vol; an ended one is not heard."""
+    result = result_of(
+        tick("a", 100.0, quote_volume24h=turnover),
+        tick("b", 100.0, quote_volume24h=2.0),
+        tick("c", 100.0, quote_volume24h=7.0, age_s=900),
+        tick("d", 100.0, quote_volume24h=9.0, lag_s=60),
+        tick("e", 100.0, quote_volume24h=1e9, age_s=900.001),
+        tick("f", 100.0, quote_volume24h=1e9, ended="delisted"),
+    )
+    assert sources(result)["a"].weight == pytest.approx(7 / 9)
+
+
+def test_no_turnover_beside_others_with_some() -> None:
+    """Rule 6: a known 0 is 0. Such a source does not count, and says so, but has its vote."""
+    result = result_of(tick(B, 100.0, quote_volume24h=0.0), tick(Y, 100.1), tick(O, 100.2))
+    assert (sources(result)[B].weight, states(result)[B], result.sources_used) == (0, "excluded", 2)
+    assert sources(result)[B].reason == "no turnover in 24 h"
+    assert result.spread_bps == pytest.approx(0.2 / 100.1 * 1e4)
+
+
+def test_all_weights_zero_leaves_freshness_and_distance() -> None:
+    """Rule 6: where those with turnover are excluded, those without any make the price."""
+    ticks = [
+        tick(name, price, quote_volume24h=turnover)
+        for name, price, turnover in (("a", 90.0, 5.0), ("b", 100.0, 0.0), ("c", 100.2, 0.0))
+    ]
+    result = result_of(*ticks)
+    assert states(result) == {"a": "excluded", "b": "used", "c": "used"}
+    assert result.price == pytest.approx(100.1)
+    assert (result.quality, sources(result)["a"].reason) == ("disputed", "10.0 % from the median")
 
 
 @pytest.mark.parametrize(
@@ -184,24 +253,163 @@ def test_two_sources_apart(other: float, quality: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "age_s", "price", "weights"),
+    ("agreed", "age_s", "price"),
     [
-        pytest.param(64000.0, 0.0, 64010.0, [0, 1], id="nearer to the second"),
-        pytest.param(57000.0, 60.0, 57600.0, [1, 0], id="nearer to the first, exactly H old"),
-        pytest.param(57000.0, 60.001, 60805.0, [0.5, 0.5], id="last good too old"),
-        pytest.param(60805.0, 0.0, 57600.0, [1, 0], id="a tie goes by name"),
+        pytest.param(64000.0, 0.0, 64010.0, id="nearer to the upper"),
+        pytest.param(64000.0, 60.0, 64010.0, id="nearer to the upper, exactly H old"),
+        pytest.param(64000.0, 60.001, 57600.0, id="too old: by turnover"),
+        pytest.param(64000.0, -60.001, 57600.0, id="our clock was set back: by turnover"),
+        pytest.param(57000.0, 0.0, 57600.0, id="nearer to the lower"),
+        pytest.param(60805.0, 0.0, 57600.0, id="a tie goes by name"),
+        pytest.param(math.nan, 0.0, 57600.0, id="no figure: by turnover"),
+        pytest.param(None, 0.0, 57600.0, id="none: by turnover"),
     ],
 )
-def test_two_sources_contradict(last: float, age_s: float, price: float, weights: list[float]) -> None:
-    result = result_of(tick(B, 57600.0), tick(Y, 64010.0), last=last_good(last, age_s=age_s))
-    assert (result.price, result.quality, result.sources_used) == (price, "disputed", 2)
-    assert [source.weight for source in result.sources] == weights
-    assert [source.used_price for source in result.sources] == [57600.0, 64010.0]
+def test_two_sides(agreed: float | None, age_s: float, price: float) -> None:
+    """Rule 7: the nearer to the last agreed price, else the larger turnover."""
+    last = replace(last_ticker(1.0, age_s=age_s), agreed_price=agreed)
+    result = result_of(tick(B, 57600.0), tick(Y, 64010.0), last=last)
+    assert (result.price, result.quality, result.sources_used, result.confidence) == (price, "disputed", 1, None)
+    assert result.agreed_price == pytest.approx(agreed, nan_ok=True)
+    assert result.agreed_time_ms == last.agreed_time_ms
 
 
-def test_exactly_e_apart_is_still_averaged() -> None:
-    result = result_of(tick(B, 98.5), tick(Y, 101.5), last=last_good(98.0))
-    assert [source.used_price for source in result.sources] == [pytest.approx(99.5), pytest.approx(100.5)]
+@pytest.mark.parametrize(
+    ("ages_s", "agreed", "price"),
+    [
+        pytest.param((36.0, 0.0), 57600.0, 64010.0, id="the lower is old, though it is agreed"),
+        pytest.param((0.0, 36.0), 64010.0, 57600.0, id="the upper is old, though it is agreed"),
+        pytest.param((35.0, 0.0), 57600.0, 57600.0, id="exactly half fresh is not old"),
+        pytest.param((59.0, 36.0), 57600.0, 57600.0, id="both are old: the agreed"),
+        pytest.param((36.0, 59.0), 64010.0, 64010.0, id="both are old: the agreed, and older"),
+    ],
+)
+def test_of_two_sides_the_younger(ages_s: tuple[float, float], agreed: float, price: float) -> None:
+    """Rule 7: what is more than half faded out is not asked, beside what is not."""
+    ticks = tick(B, 57600.0, age_s=ages_s[0]), tick(Y, 64010.0, age_s=ages_s[1])
+    assert result_of(*ticks, last=last_ticker(agreed)).price == price
+
+
+def test_sides_are_compared_in_all_their_turnover() -> None:
+    """Rule 7: by all votes below, and above, each by its freshness; ties go by name."""
+
+    def price_of(*turnovers: float, age_s: float = 0.0) -> float | None:
+        prices = (100.0, 101.0, 110.0, 111.0)
+        names = "dcab"
+        ages_s = (age_s, 0.0, 0.0, 0.0)
+        return result_of(
+            *(
+                tick(name, price, quote_volume24h=turnover, age_s=age)
+                for name, price, turnover, age in zip(names, prices, turnovers, ages_s, strict=True)
+            )
+        ).price
+
+    assert price_of(5.0, 1.0, 3.0, 2.0) == 101.0
+    assert price_of(4.0, 1.0, 4.0, 2.0) == 110.0
+    assert price_of(6.0, 1.0, 4.0, 2.0, age_s=35) == 110.0
+    assert price_of(0.1, 0.2, 0.3, 0.0) == 110.0, "a tie but for floats: a is before c"
+    assert price_of(0.0, 0.0, 0.0, 0.0) == 110.0, "nobody's turnover: a tie"
+
+
+def test_the_middle_two_of_equal_prices_go_by_name() -> None:
+    """Rule 7: votes are sorted by price, then by name."""
+    ticks = [tick(name, price, quote_volume24h=1.0) for name, price in (("x", 110.0), ("b", 100.0), ("c", 110.0), ("a", 100.0))]
+    result = result_of(*ticks, last=last_ticker(109.0))
+    assert sources(result)["c"].weight == 1
+    result = result_of(*ticks, last=last_ticker(101.0))
+    assert sources(result)["b"].weight == 1
+
+
+@SCALES
+def test_exactly_e_apart_is_still_averaged(scale: float) -> None:
+    result = result_of(tick(B, 98.5 * scale), tick(Y, 101.5 * scale), last=last_ticker(98.0))
+    assert [source.used_price for source in result.sources] == [pytest.approx(99.5 * scale), pytest.approx(100.5 * scale)]
+    result = result_of(tick(B, 98.4999 * scale), tick(Y, 101.5001 * scale), last=last_ticker(98.0 * scale))
+    assert (result.price, result.sources_used) == (98.4999 * scale, 1)
+
+
+@pytest.mark.parametrize(
+    ("prices", "agrees"),
+    [
+        pytest.param((100.0,), True, id="one"),
+        pytest.param((99.5, 100.5), True, id="two, exactly c from their middle"),
+        pytest.param((99.4999, 100.5001), False, id="two, over c"),
+        pytest.param((99.5, 100.0, 200.0), True, id="two of three, exactly c"),
+        pytest.param((99.4999, 100.0, 100.5001), False, id="one of three"),
+        pytest.param((100.0, 100.0, 90.0, 110.0), False, id="two of four is not more than half"),
+        pytest.param((100.0, 100.0, 100.0, 110.0), True, id="three of four"),
+    ],
+)
+def test_agreed(prices: tuple[float, ...], agrees: bool) -> None:
+    """Rule 9: made while more than half of the votes lay within c of the median; else the last one stays."""
+    before = last_ticker(77.0, age_s=3)
+    result = result_of(*(tick(f"x{n}", price, quote_volume24h=1.0) for n, price in enumerate(prices)), last=before)
+    own, kept = (result.price, NOW_MS), (before.agreed_price, before.agreed_time_ms)
+    assert (result.agreed_price, result.agreed_time_ms) == (own if agrees else kept)
+    assert result.priced_time_ms == NOW_MS
+
+
+@pytest.mark.parametrize(
+    ("prices", "quality"),
+    [
+        pytest.param((97.0001, 100.0, 102.9999), "ok", id="all within e"),
+        pytest.param((97.0, 100.0, 102.9), "ok", id="two of three"),
+        pytest.param((97.0, 100.0, 103.0), "disputed", id="one of three"),
+        pytest.param((90.0, 100.0, 100.0, 120.0), "disputed", id="two of four is not more than half"),
+        pytest.param((100.0, 100.0, 100.0, 120.0), "ok", id="three of four"),
+    ],
+)
+def test_more_than_half_of_the_votes_lie_within_e(prices: tuple[float, ...], quality: str) -> None:
+    """Rule 9. The outer ones trade little, so that their turnover does not contradict."""
+    middle = sorted(prices)[len(prices) // 2]
+    ticks = [tick(f"x{n}", price, quote_volume24h=1.0 if price == middle else 0.01) for n, price in enumerate(prices)]
+    assert result_of(*ticks).quality == quality
+
+
+@pytest.mark.parametrize(
+    ("away", "quality"),
+    [
+        pytest.param({B, Y}, "stale", id="all that are used"),
+        pytest.param({B, Y, O}, "stale", id="all"),
+        pytest.param({B}, "ok", id="one of those that are used"),
+        pytest.param({O}, "ok", id="only one that is not used"),
+    ],
+)
+def test_a_market_that_nobody_hears_is_stale(away: set[str], quality: str) -> None:
+    """Rule 9: whatever the ages. The price is still made of the newest ticks, and adds up."""
+    ticks = tick(B, 64000.0), tick(Y, 64010.0, age_s=8), tick(O, 90000.0)
+    result = result_of(*ticks, away=away)
+    assert result.quality == quality
+    assert (result.price, result.sources_used) == (result_of(*ticks).price, 2)
+    assert {name for name, source in sources(result).items() if "its feed is away" in (source.reason or "")} == away
+
+
+@pytest.mark.parametrize("prices", [(64000.0,), (57600.0, 64010.0)], ids=["single", "disputed"])
+def test_stale_outranks_all(prices: tuple[float, ...]) -> None:
+    ticks = [tick(f"x{n}", price) for n, price in enumerate(prices)]
+    assert result_of(*ticks).quality != "stale"
+    assert result_of(*ticks, away={"x0", "x1"}).quality == "stale"
+
+
+def test_a_delisted_source_leaves_at_once() -> None:
+    """It has no vote and no volume any more, and says why."""
+    figures: dict[str, Any] = {"volume24h": 3.0, "quote_volume24h": 5.0, "high24h": 70000.0}
+    result = result_of(tick(B, 60000.0, ended="delisted", **figures), tick(Y, 64010.0, volume24h=1.0))
+    assert (result.price, result.quality, result.sources_total) == (64010.0, "single", 2)
+    assert (result.volume24h, result.quote_volume24h, result.spread_bps, result.high24h) == (1.0, 6e8, 0.0, None)
+    assert (states(result)[B], sources(result)[B].reason, sources(result)[B].weight) == ("stale", "delisted", 0)
+
+
+@pytest.mark.parametrize(("age_s", "listed"), [(900.0, True), (900.001, False)])
+def test_a_delisted_source_stays_listed_for_a_while(age_s: float, listed: bool) -> None:
+    result = result_of(tick(B, 60000.0, ended="delisted", age_s=age_s), tick(Y, 64010.0))
+    assert (B in states(result), result.sources_total) == (listed, 1 + listed)
+
+
+def test_a_market_that_is_delisted_everywhere_is_held_like_a_silent_one() -> None:
+    ticks = tick(B, 60000.0, ended="delisted"), tick(Y, 64010.0, ended="delisted")
+    assert result_of(*ticks, last=last_ticker(64000.0, age_s=60)).quality == "stale"
+    assert result_of(*ticks, last=last_ticker(64000.0, age_s=60.001)).quality == "down"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +421,7 @@ def test_exactly_e_apart_is_still_averaged() -> None:
     ],
 )
 def test_hold(age_s: float, quality: str) -> None:
-    last = last_good(100.0, age_s=age_s, open24h=90.0, received_time_ms=NOW_MS - 99_000, exchange_time_ms=5)
+    last = last_ticker(100.0, age_s=age_s, open24h=90.0, received_time_ms=NOW_MS - 99_000, exchange_time_ms=5)
     result = result_of(tick(B, 100.0, age_s=99, volume24h=3.0), last=last)
     assert result.quality == quality
     assert result.volume24h == 3.0
@@ -221,6 +429,13 @@ def test_hold(age_s: float, quality: str) -> None:
     assert (result.price, result.open24h, result.received_time_ms, result.exchange_time_ms) == (
         (100.0, 90.0, NOW_MS - 99_000, 5) if held else (None, None, None, None)
     )
+    for name in ("agreed_price", "agreed_time_ms", "priced_time_ms"):
+        assert getattr(result, name) == getattr(last, name)
+
+
+def test_a_price_of_unknown_time_is_not_held() -> None:
+    """A ticker of an earlier release does not say when its price was made."""
+    assert result_of(last=replace(last_ticker(100.0), priced_time_ms=None)).quality == "down"
 
 
 def test_held_price_keeps_its_figures() -> None:
@@ -259,7 +474,7 @@ def test_no_open(open24h: float | None) -> None:
 
 def test_open_of_the_source_that_carries_the_price() -> None:
     """Rules 7 and 11: price and open are the same source's."""
-    result = result_of(tick(B, 50.0, open24h=40.0), tick(Y, 100.0, open24h=200.0), last=last_good(101.0))
+    result = result_of(tick(B, 50.0, open24h=40.0), tick(Y, 100.0, open24h=200.0), last=last_ticker(101.0))
     assert (result.price, result.open24h, result.change_percent24h) == (100.0, 200.0, -50.0)
 
 
@@ -279,8 +494,13 @@ def test_high_and_low_include_the_price_and_leave_out_the_unused() -> None:
     assert (result.high24h, result.low24h) == (100.0, 100.0)
 
 
+def test_no_high_and_no_low_where_no_used_source_has_one() -> None:
+    result = result_of(tick(B, 100.0, high24h=0.0), tick(Y, 100.0, low24h=90.0), tick(O, 200.0, high24h=210.0))
+    assert (result.high24h, result.low24h) == (None, 90.0)
+
+
 def test_volumes_of_all_that_were_heard_lately() -> None:
-    """Rule 13: flagged, stale and lagging ones count; exactly T_vol still does; no trade at all is a known zero."""
+    """Rule 13: excluded, stale and lagging ones count; exactly T_vol still does; no trade at all is a known zero."""
     result = result_of(
         tick("a", 100.0, volume24h=0.0, quote_volume24h=1.0),
         tick("b", 100.0, volume24h=2.0, quote_volume24h=None),
@@ -300,8 +520,8 @@ def test_bid_and_ask_are_the_best_of_the_used_and_may_cross() -> None:
     assert (result.bid, result.ask) == (100.2, 100.1)
 
 
-def test_spread_covers_the_flagged_ones() -> None:
-    result = result_of(tick(B, 110.0), tick(Y, 100.0), tick(O, 100.0), flags=frozenset({B}))
+def test_spread_covers_the_excluded_ones() -> None:
+    result = result_of(tick(B, 110.0), tick(Y, 100.0), tick(O, 100.0))
     assert result.spread_bps == pytest.approx(1000.0)
     assert result.confidence == 0.0
 
@@ -318,13 +538,21 @@ def test_times_are_those_of_the_newest_used_tick() -> None:
         pytest.param(tick(B, 64000.0), None, id="used"),
         pytest.param(tick(B, 64000.0, age_s=35), "silent for 35 s, counts 50%", id="fading"),
         pytest.param(tick(B, 64000.0, age_s=61), "silent for 61 s", id="stale"),
-        pytest.param(tick(B, 62720.0), "2.0 % from the median", id="excluded"),
+        pytest.param(tick(B, 57600.0), "10.0 % from the median", id="excluded"),
+        pytest.param(tick(B, 62720.0), "2.0 % from the median, counts 40%", id="used less"),
+        pytest.param(
+            tick(B, 62720.0, age_s=35),
+            "silent for 35 s, counts 50%; 2.0 % from the median, counts 40%",
+            id="fading, and used less",
+        ),
+        pytest.param(tick(B, 64000.0, quote_volume24h=0.0), "no turnover in 24 h", id="no turnover"),
+        pytest.param(tick(B, 64000.0, ended="delisted"), "delisted", id="ended"),
         pytest.param(tick(B, 64000.0, lag_s=7), "exchange clock 7.0 s behind", id="behind"),
         pytest.param(tick(B, 64000.0, lag_s=-5.5), "exchange clock 5.5 s ahead", id="ahead"),
     ],
 )
 def test_reason(one: Tick, reason: str | None) -> None:
-    result = result_of(one, tick(Y, 64000.0), tick(O, 64000.0), flags=frozenset({B}))
+    result = result_of(one, tick(Y, 64000.0), tick(O, 64000.0))
     assert sources(result)[B].reason == reason
 
 

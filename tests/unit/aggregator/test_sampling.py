@@ -7,7 +7,7 @@ import pytest
 from aggregator.sampling import points_due
 from market_pulse.model import Point, Resolution, Ticker
 
-from .examples import NOW_MS, B, O, Y, published, result_of, tick
+from .examples import NOTHING, NOW_MS, B, O, Y, published, result_of, tick
 
 MINUTE_MS = Resolution.MINUTE.step_of(NOW_MS)
 SECOND, MINUTE = Resolution
@@ -54,7 +54,7 @@ def test_only_what_is_known_now_is_recorded(change: dict[str, object], is_known:
 
 
 def test_nothing_was_published_yet() -> None:
-    assert points_due(None, None, NOW_MS) == {}
+    assert points_due(NOTHING, None, NOW_MS) == {}
 
 
 def test_a_point_is_the_price_as_published_and_what_each_source_said() -> None:

@@ -62,8 +62,10 @@ def heard(*messages: Tick | Ticker, missed: int = 0) -> Verifier:
         pytest.param({"price": 100.25004}, None, id="rounded to its last decimal"),
         pytest.param({"price": 100.26}, "its sources make 100.25", id="another price"),
         pytest.param({"price": None}, "the price is None", id="no price where there should be one"),
-        pytest.param({"sources": (source("okx", 100.0, 0.75),), "price": 75.0}, "add up to 0.75", id="weights"),
-        pytest.param({"quality": "stale", "price": 5.0}, None, id="a held price has no sources to check"),
+        pytest.param(
+            {"sources": (source("okx", 100.0, 0.75),), "price": 75.0, "quality": "single"}, "add up to 0.75", id="weights"
+        ),
+        pytest.param({"quality": "stale", "price": 5.0, "sources": (), "sources_used": 0}, None, id="a held price has none"),
     ],
 )
 def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str | None) -> None:
@@ -96,7 +98,7 @@ def test_nothing_checked_is_not_well() -> None:
     assert not heard().verdict.well
     assert not heard(TICK).verdict.well
     assert not heard(TICKER).verdict.well, "its sources were held against nothing"
-    assert not heard(replace(TICKER, quality="down", price=None)).verdict.well
+    assert not heard(replace(TICKER, quality="down", price=None, sources=(), sources_used=0)).verdict.well
 
 
 def test_what_cannot_be_read_is_counted() -> None:

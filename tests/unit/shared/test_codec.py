@@ -73,6 +73,9 @@ TICKERS = st.builds(
     received_time_ms=st.none() | TIME_MS,
     aggregated_time_ms=TIME_MS,
     publisher=st.none() | st.text(min_size=1, max_size=50),
+    agreed_price=MAYBE,
+    agreed_time_ms=st.none() | TIME_MS,
+    priced_time_ms=st.none() | TIME_MS,
 )
 STATUSES = st.builds(
     FeedStatus,
@@ -252,6 +255,28 @@ def test_a_publisher_that_is_no_name_is_refused(publisher: bytes) -> None:
     ticker = b'{"symbol":"BTC-USDT","seq":1,"dp":2,"quality":"ok","sourcesUsed":0,"sourcesTotal":0,"aggregatedTime":1,"sources":[],"publisher":%b}'
     with pytest.raises(codec.CodecError):
         codec.decode_ticker(ticker % publisher)
+
+
+REMEMBERED = ("agreedPrice", "agreedTime", "pricedTime")
+
+
+@given(TICKERS)
+def test_a_ticker_of_an_earlier_release_remembers_nothing(ticker: Ticker) -> None:
+    message = orjson.loads(codec.encode_ticker(ticker))
+    for name in REMEMBERED:
+        del message[name]
+    forgetful = dataclasses.replace(ticker, agreed_price=None, agreed_time_ms=None, priced_time_ms=None)
+    assert codec.decode_ticker(orjson.dumps(message)) == forgetful
+
+
+@pytest.mark.parametrize("name", REMEMBERED)
+@pytest.mark.parametrize("value", ["5", [], True, {}])
+def test_what_a_ticker_remembers_is_a_number(name: str, value: object) -> None:
+    ticker = (
+        b'{"symbol":"BTC-USDT","seq":1,"dp":2,"quality":"ok","sourcesUsed":0,"sourcesTotal":0,"aggregatedTime":1,"sources":[]}'
+    )
+    with pytest.raises(codec.CodecError):
+        codec.decode_ticker(orjson.dumps(orjson.loads(ticker) | {name: value}))
 
 
 def test_a_ticker_with_a_wrong_source_is_refused() -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from market_pulse import channels
-from market_pulse.codec import CodecError, decode_tick
+from market_pulse.codec import CodecError, decode_status, decode_tick
 from market_pulse.logs import get_logger
 from market_pulse.model import Symbol, Tick
 
 from .clock import Clock
-from .market import Market
+from .feeds import Feeds
+from .market import LATEST_TIME_MS, Market
 from .metrics import BAD_MESSAGES, BUS_S, DROPPED, TICKS
 
 SAMPLE_CHARACTERS = 120
@@ -19,16 +20,18 @@ log = get_logger()
 
 
 class Intake:
-    """Feeds ticks to the market and says which symbols changed. Nothing that arrives makes it raise.
+    """Hands ticks to the market and statuses to the feeds, and says which symbols changed. Nothing that arrives makes it raise.
 
     Args:
         market: keeps the ticks.
+        feeds: keeps the statuses.
         changed: called with a symbol whenever a tick of it was kept.
         clock: what time it is; told now and then when ticks say that they were published.
     """
 
-    def __init__(self, market: Market, changed: Callable[[Symbol], None], clock: Clock | None = None) -> None:
+    def __init__(self, market: Market, feeds: Feeds, changed: Callable[[Symbol], None], clock: Clock | None = None) -> None:
         self._market = market
+        self._feeds = feeds
         self._changed = changed
         self._clock = clock or Clock()
         self._reported: set[str] = set()
@@ -39,18 +42,31 @@ class Intake:
         TICKS.inc(self._kept)
         self._kept = 0
 
+    def take_status(self, channel: str, data: bytes, age_s: float = 0.0) -> None:
+        """Take a feed's status, as it arrives or as it was kept for so long as the last one of its channel or of one copy."""
+        try:
+            status = decode_status(data)
+        except CodecError as wrong:
+            self._refuse_message("codec", channel, data, str(wrong))
+            return
+        if channel in {channels.status(status.exchange), channels.status(f"{status.exchange}:{status.instance}")}:
+            self._feeds.take(status, age_s)
+        else:
+            self._refuse_message("channel", channel, data, "exchange or instance is not the channel's")
+
     def take_message(self, channel: str, data: bytes) -> None:
-        """Take a message as it arrives on a channel."""
+        """Take a tick as it arrives on a channel."""
         tick = self._read(channel, data)
         if tick is None:
             return
         arrived_ms = self._clock.now_ms()
-        if self._kept % MEASURED_OF == 0 and tick.published_time_ms is not None:
+        # A time ahead of ours, by another clock or as a lie, would not grow old until it had come.
+        if tick.received_time_ms <= LATEST_TIME_MS:
+            tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
+        is_kept = self._take(tick)
+        if is_kept and self._kept % MEASURED_OF == 0 and tick.published_time_ms is not None:
             BUS_S.observe((arrived_ms - tick.published_time_ms) / 1000)
             self._clock.hear(tick.exchange, tick.published_time_ms)
-        # A time ahead of ours, by another clock or as a lie, would not grow old until it had come.
-        tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
-        self._take(tick)
 
     def take_last(self, channel: str, data: bytes) -> None:
         """Take a tick that was kept as the last one of its channel."""
@@ -76,15 +92,16 @@ class Intake:
             return None
         return tick
 
-    def _take(self, tick: Tick) -> None:
+    def _take(self, tick: Tick) -> bool:
         refusal = self._market.take(tick)
         if refusal is None:
             self._kept += 1
             self._changed(tick.symbol)
-            return
+            return True
         DROPPED.labels(refusal).inc()
         if refusal != "older" and self._is_first(refusal):
             log.warning("tick refused; more of the kind are only counted", reason=refusal, exchange=tick.exchange[:40])
+        return False
 
     def _refuse_message(self, kind: str, channel: str, data: bytes, cause: str) -> None:
         BAD_MESSAGES.labels(kind).inc()

@@ -1,20 +1,20 @@
-"""What is known of each symbol between two prices: newest ticks, flags, the last good price. No I/O, no clock."""
+"""Each symbol between two prices: its newest ticks and its last ticker. No I/O, no clock."""
 
 from collections.abc import Container, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
-from typing import Literal
+from dataclasses import fields
+from typing import Any, Literal
 
 from market_pulse.model import Symbol, Tick, Ticker, parse_symbol
 
 from .methodology import aggregate, is_figure, source_price
-from .result import LastGood, Parameters, Result
-from .rounding import MAX_DP, decimals, to_ticker
+from .parameters import Parameters
+from .rounding import MAX_DP, decimals, round_figures
 
 MAX_SOURCES = 32
 """Exchanges per symbol; whatever is published on the bus, memory stays bounded."""
-LATEST_TIME_MS = 2**53
-"""Times beyond are no Unix milliseconds, and no JSON number that every reader could hold."""
+LATEST_TIME_MS = 4_102_444_800_000
+"""The year 2100. A later time is none in milliseconds: most often it is in microseconds."""
 
 Refusal = Literal["older", "figure", "time", "full", "symbol"]
 """Why a tick was not taken: older than the stored one, no sensible price, no sensible time, no room, no symbol of ours."""
@@ -23,28 +23,28 @@ Refusal = Literal["older", "figure", "time", "full", "symbol"]
 class SymbolState:
     """One symbol between two prices.
 
-    `seq` is the highest number of its messages that is known, `published` the ticker that this process published last, and
-    `recorded_ms` when its price was last added to its history, None if it never was.
+    `seq` is the highest number of its messages that is known. `last` is the ticker that was published last, by this process or
+    by the one before it: all that is remembered of earlier prices. Before the first one it knows nothing and is `down`.
+    `clock_skew` says whether our clock looked wrong when this process last made one, and `recorded_ms` when the price was last
+    added to its history, None if it never was.
     """
 
     def __init__(self, symbol: Symbol) -> None:
         self.symbol = symbol
         self.ticks: dict[str, Tick] = {}
-        self.flags: frozenset[str] = frozenset()
-        self.last_good: LastGood | None = None
         self.dp = 0
         self.seq = 0
-        self.result: Result | None = None
-        self.published: Ticker | None = None
+        self.last = _no_ticker(symbol)
+        self.clock_skew = False
         self.recorded_ms: int | None = None
 
-    def take(self, tick: Tick, max_lag_s: float) -> Refusal | None:
+    def take(self, tick: Tick, parameters: Parameters) -> Refusal | None:
         """Keep a tick if it is newer than what is kept of its exchange; else say why not."""
         stored = self.ticks.get(tick.exchange)
         if stored is None:
             if len(self.ticks) >= MAX_SOURCES:
                 return "full"
-        elif _is_older(tick, stored, max_lag_s):
+        elif _is_older(tick, stored, parameters):
             return "older"
         self.ticks[tick.exchange] = tick
         dp = decimals(source_price(tick)) if tick.dp is None else tick.dp
@@ -53,25 +53,23 @@ class SymbolState:
         return None
 
     def resume(self, ticker: Ticker) -> None:
-        """Go on from the last ticker of an earlier run: its number, decimals, exclusions and last good price."""
+        """Go on from the last ticker of another process: its number, its decimals and its memory."""
         self.seq = max(self.seq, ticker.seq)
         self.dp = max(self.dp, min(ticker.dp, MAX_DP))
-        if self.result is not None:
-            return  # this run already knows better
-        self.flags = frozenset(source.exchange for source in ticker.sources if source.state == "excluded")
-        self.last_good = _last_good(ticker)
+        self.last = ticker
 
-    def hand_over(self) -> None:
-        """Forget what only a publisher knows: from now on another process goes on, and we from its last ticker one day."""
-        self.result = self.published = None
+    def make_ticker(self, now_ms: int, parameters: Parameters, away: Container[str] = ()) -> Ticker:
+        """Make the ticker of this moment. It is remembered when it is published: set `last` then.
 
-    def make_ticker(self, now_ms: int, parameters: Parameters) -> Ticker:
-        """Make the ticker of this moment, and remember what the next one needs."""
-        result = aggregate(now_ms, self.ticks, self.flags, self.last_good, parameters)
-        self.result, self.flags = result, result.flags
-        if result.sources_used:
-            self.last_good = result
-        return to_ticker(result, self.symbol, self.seq, self.dp)
+        Args:
+            now_ms: our clock, Unix milliseconds.
+            parameters: bounds and times.
+            away: the exchanges whose feed is known to be away.
+        """
+        ticker, self.clock_skew = aggregate(now_ms, self.ticks, away, self.last, parameters)
+        ticker.seq = self.seq
+        round_figures(ticker, self.dp)
+        return ticker
 
 
 class Market:
@@ -102,13 +100,11 @@ class Market:
         """Keep a tick if it is usable and newer than what is kept; else say why not."""
         if not is_figure(tick.price):
             return "figure"
-        exchange_time_ms = tick.exchange_time_ms
-        if not (
-            0 < tick.received_time_ms < LATEST_TIME_MS and (exchange_time_ms is None or 0 < exchange_time_ms < LATEST_TIME_MS)
-        ):
-            return "time"
+        for time_ms in (tick.received_time_ms, tick.exchange_time_ms, tick.published_time_ms):
+            if time_ms is not None and not 0 < time_ms <= LATEST_TIME_MS:
+                return "time"
         state = self._states.get(tick.symbol) or self._add(tick.symbol)
-        return state if isinstance(state, str) else state.take(tick, self.parameters.max_lag_s)
+        return state if isinstance(state, str) else state.take(tick, self.parameters)
 
     def resume(self, ticker: Ticker) -> Refusal | None:
         """Go on from the last ticker of an earlier run; say why not if that is impossible."""
@@ -149,28 +145,28 @@ class Market:
         return self._states.setdefault(symbol, SymbolState(symbol))
 
 
-def _is_older(tick: Tick, stored: Tick, max_lag_s: float) -> bool:
-    """Say whether a tick lies before the stored one: by the exchange's clock where both have it, else by the receiver's.
+def _is_older(tick: Tick, stored: Tick, parameters: Parameters) -> bool:
+    """Say whether a tick lies before the stored one (rule 2): by the exchange's clock where both have it, else by ours.
 
-    A stored exchange time from the future is no yardstick: by it, one fault of an exchange's clock would mute that source
+    Neither the end of a symbol nor its new beginning is a matter of order. And the stored exchange time is no yardstick if it
+    lies in the future, or once nothing has followed it for T_soft: by it, an exchange whose clock was set back would be mute
     for as long as the clock was ahead.
     """
-    if tick.exchange_time_ms is not None and stored.exchange_time_ms is not None:
+    if tick.ended is not None:
+        return False
+    received_later_ms = tick.received_time_ms - stored.received_time_ms
+    if tick.exchange_time_ms is not None and stored.exchange_time_ms is not None and stored.ended is None:
         ahead_s = (stored.exchange_time_ms - stored.received_time_ms) / 1000
-        if ahead_s <= max_lag_s:
+        if ahead_s <= parameters.max_lag_s and received_later_ms / 1000 <= parameters.soft_age_s:
             return tick.exchange_time_ms < stored.exchange_time_ms
-    return tick.received_time_ms < stored.received_time_ms
+    return received_later_ms < 0
 
 
-def _last_good(ticker: Ticker) -> LastGood | None:
-    if not is_figure(ticker.price):
-        return None
-    if ticker.quality in {"ok", "single", "disputed"}:
-        return ticker
-    if ticker.received_time_ms is None:
-        return None
-    # Held already: all that is known is that it is no younger than its newest tick.
-    return replace(ticker, aggregated_time_ms=ticker.received_time_ms)
+def _no_ticker(symbol: Symbol) -> Ticker:
+    """Return what stands for a symbol's last ticker before there is one."""
+    unknown: dict[str, Any] = dict.fromkeys(field.name for field in fields(Ticker))
+    known = {"symbol": symbol, "seq": 0, "dp": 0, "quality": "down", "sources_used": 0, "sources_total": 0, "sources": ()}
+    return Ticker(**unknown | known | {"aggregated_time_ms": 0})
 
 
 def _is_ours(symbol: Symbol) -> bool:

@@ -1,36 +1,37 @@
-"""How the price is made: the median-guarded VWAP of docs/methodology.md, whose rule numbers stand beside the code.
+"""How the price is made: a turnover-weighted mean around the median. docs/methodology.md has the rules and their numbers.
 
 Pure: time is an argument; no clock, network, randomness or I/O. Sums are exactly rounded (`fsum`), so that the order of the
 sources cannot matter. No input raises: a figure that makes no sense counts as missing.
 
-This runs for every ticker: bounds are compared in place and values built by position, which makes it three times as fast
-(benchmarks/aggregate.py).
+This runs for every ticker, so bounds are compared in place and values are built by position (benchmarks/aggregate.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from math import fsum
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from market_pulse.model import Quality, Source, Tick
+from market_pulse.model import Quality, Source, Tick, Ticker
 
-from .result import LastGood, Parameters, Result
+from .parameters import Parameters
 
 SMALLEST = 1e-30
 LARGEST = 1e30
 """No real price or volume lies outside these, and within them no product or quotient below can overflow or vanish."""
+REASON_LENGTH = 100
 TOLERANCE = 1e-12
 """Prices like 1.03 have no exact float. A share this much over a bound is the bound itself, as it was written in decimals."""
 
 
 def is_figure(value: float | None) -> TypeGuard[float]:
-    """Say whether a price or volume is there and makes sense: finite, above zero and of a size that occurs."""
-    return value is not None and SMALLEST < value < LARGEST
+    """Say whether a price is there and makes sense: finite, above zero and of a size that occurs."""
+    return value is not None and SMALLEST <= value <= LARGEST
 
 
 def source_price(tick: Tick) -> float:
     """Return what one exchange says a unit costs (rule 1): the median of last, bid and ask, or last alone."""
     last, bid, ask = tick.price, tick.bid, tick.ask
-    if bid is not None and ask is not None and SMALLEST < bid <= ask < LARGEST:
+    if bid is not None and ask is not None and SMALLEST <= bid <= ask <= LARGEST:
         if last < bid:
             return bid
         if last > ask:
@@ -38,97 +39,114 @@ def source_price(tick: Tick) -> float:
     return last
 
 
-_Voice = tuple[Source, Tick, float]
-"""Who may have a say: a source as it goes out, filled in rule by rule; the tick it is made of; its freshness."""
+_OF_SOURCES = ("bid", "ask", "confidence", "spread_bps", "publisher")
+_OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "low24h", "exchange_time_ms", "received_time_ms")
+"""What a ticker does not know when it has no source, and when it holds no price either."""
+_Vote = tuple[float, str, Source, Tick, float]
+"""One of S: its price and name, in whose order votes stand; the source as it goes out, filled in rule by rule; the tick that it
+is made of; its freshness."""
 
 
 def aggregate(
-    now_ms: int, ticks: Mapping[str, Tick], flags: frozenset[str], last_good: LastGood | None, parameters: Parameters
-) -> Result:
+    now_ms: int, ticks: Mapping[str, Tick], away: Container[str], last: Ticker, parameters: Parameters
+) -> tuple[Ticker, bool]:
     """Make one price of the newest tick of each exchange.
 
     Args:
         now_ms: our clock, Unix milliseconds.
         ticks: the newest tick by exchange, all of one symbol. One whose price makes no sense counts as not there.
-        flags: exchanges excluded by an earlier call, from its result.
-        last_good: the result of the last call that found a price, or what was published of it.
+        away: the exchanges whose feed is known to be away.
+        last: the last ticker of this symbol, as it was published: all that rules 7 and 8 remember.
         parameters: bounds and times.
+
+    Returns:
+        The next ticker, not yet rounded, with the last one's number and decimals; and whether every fresh source's clock is
+        off in the same direction, so that ours is the likely culprit (rule 2).
 
     Source: docs/methodology.md.
     """
-    sources, eligible, clock_skew, volumes, quote_volumes = _judge_freshness(now_ms, ticks, parameters)
+    sources, votes, clock_skew, volumes, quote_volumes = _judge_freshness(now_ms, ticks, parameters)
     volume24h = fsum(volumes) if volumes else None
     quote_volume24h = fsum(quote_volumes) if quote_volumes else None
-    if not eligible:
-        held = _held(last_good, now_ms, parameters.hold_s)
-        return _without_source(now_ms, sources, volume24h, quote_volume24h, flags, held, clock_skew)
+    if not votes:
+        held = _hold(now_ms, last, parameters.hold_s)
+        held.sources, held.sources_total = tuple(sources), len(sources)
+        held.volume24h, held.quote_volume24h = volume24h, quote_volume24h
+        return held, clock_skew
 
+    votes.sort()
+    prices = [vote[0] for vote in votes]
+    middle = _middle(prices)  # rule 5
     clamp, exclusion = parameters.clamp, parameters.exclusion
-    admitted = _admit(eligible, flags, parameters.readmission) if flags else eligible
-    used, prices, has_majority = _exclude(admitted, exclusion)
-    lowest, middle, highest = prices[0], _middle(prices), prices[-1]
-    disputed = not has_majority
-    low, high = lowest, highest
-    if disputed:
-        _weigh_middle(used)
-    elif len(used) == 2 and highest - lowest > _reach(middle, exclusion):
-        _weigh_nearer(used, _held(last_good, now_ms, parameters.hold_s))
-    else:
-        _weigh(used)
-        low, high = max(low, middle * (1 - clamp)), min(high, middle * (1 + clamp))
-    if len(used) == 2:
-        disputed = highest - lowest > _reach(middle, 2 * clamp)
-    quality: Quality = "single" if len(used) == 1 else "disputed" if disputed else "ok"
-    price, open24h, change_percent24h = _average(used, low, high)
-    change24h = None if open24h is None else price - open24h
-    confidence = None if len(used) == 1 else max(abs(lowest - price), abs(highest - price))  # rule 10
+    low, high = middle * (1 - clamp), middle * (1 + clamp)
 
-    if len(used) < len(eligible):
-        excluded = [source for source, _, _ in eligible if source.used_price is None]
-        for source in excluded:
-            source.state = "excluded"
-            source.reason = f"{abs(source.price / middle - 1) * 100:.1f} % from the median"
-            lowest, highest = min(lowest, source.price), max(highest, source.price)
-        flags = flags.union([source.exchange for source in excluded])
-    if flags:  # each stays until its source is used again, also while that is silent
-        flags = flags.difference([source.exchange for source, _, _ in used])
-    spread_bps = (highest - lowest) / middle * 10_000
+    # Rules 6, 7 and 9. Where all lie within c of the median, as nearly always, each counts as its turnover says.
+    weights = turnovers = _turnovers(votes, quote_volumes)
+    factors: Sequence[float] = ()
+    agrees, disputed, chosen = True, False, None
+    reach = (clamp + TOLERANCE) * middle
+    if prices[-1] - middle > reach or middle - prices[0] > reach:
+        weights, factors, agrees, disputed = _weigh(votes, middle, turnovers, parameters)
+        half = len(votes) // 2
+        gap = 0.0 if len(votes) % 2 else (prices[half] - prices[half - 1]) / middle
+        disputed = disputed or gap > 2 * clamp + TOLERANCE or gap > exclusion + TOLERANCE
+        if gap > exclusion + TOLERANCE:
+            is_recent = _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s)
+            chosen = half - _prefers_lower(votes, turnovers, last.agreed_price if is_recent else None)
+            low = high = prices[chosen]
+            weights = [float(at == chosen) for at in range(len(votes))]
+
+    price, open24h, change_percent24h, used = _average(votes, weights, low, high)
+    lowest, highest = used[0][0].price, used[-1][0].price
+    confidence = max(abs(lowest - price), abs(highest - price)) if len(used) > 1 else None  # rule 10
+    if factors or away or len(used) < len(votes):
+        _explain(votes, factors, middle, None if chosen is None else price, away)
+    quality: Quality = "disputed" if disputed else "ok" if len(votes) > 1 else "single"
+    if away and all(source.exchange in away for source, _ in used):
+        quality = "stale"
 
     bid, ask, highs, lows, newest = _figures(used)
     # Rule 12. Clamping keeps order, so the clamped maximum is the maximum, clamped.
-    high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion))) if highs else price
-    low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion))) if lows else price
-    return Result(
+    high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion))) if highs else None
+    low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion))) if lows else None
+    ticker = Ticker(
+        last.symbol,
+        last.seq,
         price,
-        quality,
-        confidence,
-        spread_bps,
-        open24h,
-        change24h,
-        change_percent24h,
-        high24h,
-        low24h,
+        last.dp,
         bid,
         ask,
+        None if open24h is None else price - open24h,
+        change_percent24h,
+        open24h,
+        high24h,
+        low24h,
         volume24h,
         quote_volume24h,
-        tuple(sources),
+        quality,
+        confidence,
+        (prices[-1] - prices[0]) / middle * 10_000,
         len(used),
+        len(sources),
+        tuple(sources),
         newest.exchange_time_ms,
         newest.received_time_ms,
         now_ms,
-        flags,
-        clock_skew,
+        None,  # its publisher says who it is
+        price if agrees else last.agreed_price,
+        now_ms if agrees else last.agreed_time_ms,
+        now_ms,
     )
+    return ticker, clock_skew
 
 
 def _judge_freshness(
     now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
-) -> tuple[list[Source], list[_Voice], bool, list[float], list[float]]:
-    """Tell which sources are fresh (rules 2 and 3), and what they traded.
+) -> tuple[list[Source], list[_Vote], bool, list[float], list[float]]:
+    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
 
     Returns:
-        All sources; the fresh ones; whether our own clock is the likely culprit; the volumes and the quote volumes of all
+        All sources; those of S; whether our own clock is the likely culprit; the volumes and the quote volumes of all
         exchanges heard of lately, used or not (rule 13).
     """
     soft_s, hard_s, max_lag_s = parameters.soft_age_s, parameters.hard_age_s, parameters.max_lag_s
@@ -136,144 +154,172 @@ def _judge_freshness(
     volumes: list[float] = []
     quote_volumes: list[float] = []
     sources: list[Source] = []
-    fresh: list[_Voice] = []
-    lagging: list[tuple[float, _Voice]] = []
+    votes: list[_Vote] = []
+    lagging: list[tuple[float, _Vote]] = []
     for name in sorted(ticks):
         tick = ticks[name]
-        if not SMALLEST < tick.price < LARGEST:
-            continue
         received_ms, exchange_ms = tick.received_time_ms, tick.exchange_time_ms
         age_ms = now_ms - received_ms if now_ms > received_ms else 0
-        source = Source(name, source_price(tick), None, 0.0, age_ms, "used", None)
-        sources.append(source)
         age_s = age_ms / 1000
-        if age_s <= carry_s:
+        has_ended, is_late = tick.ended is not None, age_s > carry_s
+        if not SMALLEST <= tick.price <= LARGEST or (has_ended and is_late):
+            continue
+        price = source_price(tick)
+        source = Source(name, price, None, 0.0, age_ms, "used", None)
+        sources.append(source)
+        if not (has_ended or is_late):
+            # No trade in 24 h is a volume of 0, and known.
             volume, quote_volume = tick.volume24h, tick.quote_volume24h
-            if volume is not None and 0 <= volume < LARGEST:  # no trade in 24 h is a volume of 0, and known
+            if volume is not None and (SMALLEST <= volume <= LARGEST or volume == 0):
                 volumes.append(volume)
-            if quote_volume is not None and 0 <= quote_volume < LARGEST:
+            if quote_volume is not None and (SMALLEST <= quote_volume <= LARGEST or quote_volume == 0):
                 quote_volumes.append(quote_volume)
         freshness = 1.0
-        if age_s >= hard_s:
-            source.state, source.reason = "stale", f"silent for {_seconds(age_s)}"
+        if has_ended or age_s >= hard_s:
+            source.state, source.reason = "stale", (tick.ended or f"silent for {_seconds(age_s)}")[:REASON_LENGTH]
             continue
         if age_s > soft_s:
             freshness = (hard_s - age_s) / (hard_s - soft_s)
             source.state, source.reason = "fading", f"silent for {_seconds(age_s)}, counts {freshness:.0%}"
         # Without an exchange time there is nothing to lag behind.
-        lag_s = 0.0 if exchange_ms is None else (received_ms - exchange_ms) / 1000
+        lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
         if -max_lag_s <= lag_s <= max_lag_s:
-            fresh.append((source, tick, freshness))
+            votes.append((price, name, source, tick, freshness))
         else:
-            lagging.append((lag_s, (source, tick, freshness)))
+            lagging.append((lag_s, (price, name, source, tick, freshness)))
     if lagging:
-        if not fresh and len({lag_s > 0 for lag_s, _ in lagging}) == 1:
-            return sources, [voice for _, voice in lagging], True, volumes, quote_volumes
-        for lag_s, (source, _, _) in lagging:
+        if not votes and len({lag_s > 0 for lag_s, _ in lagging}) == 1:
+            return sources, [vote for _, vote in lagging], True, volumes, quote_volumes
+        for lag_s, (_, _, source, _, _) in lagging:
             source.state = "lagging"
             source.reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
-    return sources, fresh, False, volumes, quote_volumes
+    return sources, votes, False, volumes, quote_volumes
 
 
-def _admit(eligible: list[_Voice], flags: frozenset[str], readmission: float) -> list[_Voice]:
-    """Leave out sources that are flagged and have not come back (rule 4); all of them flagged is as good as none."""
-    prices = sorted([source.price for source, _, _ in eligible if source.exchange not in flags])
-    if not prices or len(prices) == len(eligible):
-        return eligible
-    middle = _middle(prices)
-    reach = _reach(middle, readmission)
-    return [voice for voice in eligible if voice[0].exchange not in flags or abs(voice[0].price - middle) <= reach]
-
-
-def _exclude(admitted: list[_Voice], exclusion: float) -> tuple[list[_Voice], list[float], bool]:
-    """Leave out gross errors (rule 5). Return the used sources, their prices in rising order, and if there is a majority."""
-    prices = sorted([source.price for source, _, _ in admitted])
-    if len(prices) < 3:
-        return admitted, prices, True
-    middle = _middle(prices)
-    reach = _reach(middle, exclusion)
-    if middle - prices[0] <= reach and prices[-1] - middle <= reach:
-        return admitted, prices, True
-    used = [voice for voice in admitted if abs(voice[0].price - middle) <= reach]
-    if 2 * len(used) <= len(admitted):
-        return admitted, prices, False
-    return used, sorted([source.price for source, _, _ in used]), True
-
-
-def _weigh(used: Sequence[_Voice]) -> None:
-    """Weigh each source by turnover and freshness, or by freshness alone (rule 6)."""
-    is_any = False
-    for source, tick, freshness in used:
+def _turnovers(votes: Sequence[_Vote], quote_volumes: list[float]) -> list[float]:
+    """Return each vote's turnover times its freshness (rule 6: Q times f)."""
+    turnovers = []
+    for _, _, _, tick, freshness in votes:
         turnover = tick.quote_volume24h
-        if turnover is not None and SMALLEST < turnover < LARGEST:
-            source.weight = turnover * freshness
-            is_any = True
-    if not is_any:
-        for source, _, freshness in used:
-            source.weight = freshness
+        if turnover is None or not (SMALLEST <= turnover <= LARGEST or turnover == 0):
+            turnover = _middle(sorted(quote_volumes)) if quote_volumes else 0.0
+        turnovers.append(turnover * freshness)
+    return turnovers if any(turnovers) else [vote[4] for vote in votes]
 
 
-def _weigh_middle(used: Sequence[_Voice]) -> None:
-    """Let the median source, or the two middle ones in equal parts, make the price (rules 5 and 7)."""
-    rising = sorted([source for source, _, _ in used], key=_by_price)
-    for source in rising[(len(rising) - 1) // 2 : len(rising) // 2 + 1]:
-        source.weight = 1.0
+def _weigh(
+    votes: Sequence[_Vote], middle: float, turnovers: Sequence[float], parameters: Parameters
+) -> tuple[list[float], list[float], bool, bool]:
+    """Weigh sources of which some lie beyond c.
+
+    Returns:
+        Their weights, and how much each counts by its distance from the median (rule 6: g); whether more than half of the
+        votes lie within c; whether half of the votes or most of the turnover contradict the median (rule 9).
+    """
+    clamp, exclusion = parameters.clamp, parameters.exclusion
+    factors, weights, far = [], [], []
+    for vote, turnover in zip(votes, turnovers, strict=True):
+        distance = abs(vote[0] / middle - 1)
+        factor = 1.0
+        if distance > clamp + TOLERANCE:
+            factor = (exclusion - distance) / (exclusion - clamp) if distance < exclusion - TOLERANCE else 0.0
+            far.append(turnover)
+        factors.append(factor)
+        weights.append(turnover * factor)
+    disputed = 2 * factors.count(0) >= len(votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
+    if not any(weights):
+        weights = [vote[4] * factor for vote, factor in zip(votes, factors, strict=True)]
+    return weights, factors, 2 * len(far) < len(votes), disputed
 
 
-def _weigh_nearer(used: Sequence[_Voice], held: LastGood | None) -> None:
-    """Of two sources that contradict each other grossly, believe the one nearer to the last good price (rule 7)."""
-    if held is None or held.price is None:
-        return _weigh_middle(used)
-    (first, _, _), (second, _, _) = used  # by name, so that a tie goes to the first
-    nearer = first if abs(first.price - held.price) <= abs(second.price - held.price) else second
-    nearer.weight = 1.0
-    return None
+def _prefers_lower(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> bool:
+    """Say whether the lower of the two middle votes is the one to make the price alone (rule 7)."""
+    half = len(votes) // 2
+    (lower, lower_name, _, _, lower_freshness), (upper, upper_name, _, _, upper_freshness) = votes[half - 1 : half + 1]
+    is_lower_old, is_upper_old = lower_freshness < 0.5 - TOLERANCE, upper_freshness < 0.5 - TOLERANCE
+    if is_lower_old != is_upper_old:
+        return is_upper_old
+    if not is_figure(agreed):
+        for_lower, for_upper = fsum(turnovers[:half]), fsum(turnovers[half:])
+    else:
+        for_lower, for_upper = -abs(lower - agreed), -abs(upper - agreed)
+    if abs(for_lower - for_upper) > TOLERANCE * max(abs(for_lower), abs(for_upper)):
+        return for_lower > for_upper
+    return lower_name < upper_name
 
 
-def _average(used: Sequence[_Voice], low: float, high: float) -> tuple[float, float | None, float | None]:
-    """Average the prices, clamped to a band (rule 6). Return the price, the open and the change in percent (rule 11)."""
-    total = fsum([source.weight for source, _, _ in used])
-    products, weights, opens, opened = [], [], [], []
-    for source, tick, _ in used:
-        price = used_price = source.price
+def _average(
+    votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float
+) -> tuple[float, float | None, float | None, list[tuple[Source, Tick]]]:
+    """Average the prices, clamped to a band (rule 6).
+
+    Returns:
+        The price; the open and the change in percent (rule 11); the used sources by rising price, with their ticks.
+    """
+    total = fsum(weights)
+    used: list[tuple[Source, Tick]] = []
+    products, opens, opened_weights, opened_products = [], [], [], []
+    for (price, _, source, tick, _), weight in zip(votes, weights, strict=True):
+        if weight == 0:
+            continue
+        used.append((source, tick))
+        used_price = price
         if price < low:
             used_price = low
         elif price > high:
             used_price = high
-        source.used_price = used_price
-        products.append(source.weight * used_price)
-        source.weight = weight = source.weight / total
+        source.used_price, source.weight = used_price, weight / total
+        product = weight * used_price
+        products.append(product)
         open24h = tick.open24h
-        if open24h is not None and SMALLEST < open24h < LARGEST and weight > 0:
-            weights.append(weight)
+        if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
-            opened.append(weight * used_price)
+            opened_weights.append(weight)
+            opened_products.append(product)
     # A mean lies between its terms; the last bit of a float product may not.
-    price = min(max(fsum(products) / total, low), high)
-    if not weights:
-        return price, None, None
-    total = fsum(weights)
+    price = min(max(fsum(products) / total, used[0][0].used_price or low), used[-1][0].used_price or high)
+    if not opens:
+        return price, None, None, used
+    compared = price
+    if len(opens) < len(used):  # where some have no open, it is compared with the price of those that have one
+        total = fsum(opened_weights)
+        compared = fsum(opened_products) / total
     mean_open = fsum(opens) / total
-    # Where some have no open, it is compared with the price of those that have one.
-    compared = price if len(weights) == len(used) else fsum(opened) / total
-    return price, mean_open, (compared / mean_open - 1) * 100
+    return price, mean_open, (compared / mean_open - 1) * 100, used
 
 
-def _figures(used: Sequence[_Voice]) -> tuple[float | None, float | None, list[float], list[float], Tick]:
-    """Return the best bid and ask (rule 14), the 24 h highs and lows in rising order, of what makes sense; the newest tick."""
+def _explain(
+    votes: Sequence[_Vote], factors: Sequence[float], middle: float, chosen_price: float | None, away: Container[str]
+) -> None:
+    """Say why a source of S does not count, or not in full. `chosen_price` is that of the source that makes the price alone."""
+    for (price, name, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
+        reason = source.reason
+        if source.used_price is None:
+            source.state = "excluded"
+            if chosen_price is not None:
+                reason = _from(price, chosen_price, "price")
+            else:
+                reason = _from(price, middle, "median") if factor == 0 else "no turnover in 24 h"
+        elif factor < 1 and chosen_price is None:
+            reason = _and(reason, f"{_from(price, middle, 'median')}, counts {factor:.0%}")
+        source.reason = _and(reason, "its feed is away") if name in away else reason
+
+
+def _figures(used: Sequence[tuple[Source, Tick]]) -> tuple[float | None, float | None, list[float], list[float], Tick]:
+    """Return the best bid and ask (rule 14), the known 24 h highs and lows in rising order, and the newest tick."""
     best_bid = best_ask = None
     highs, lows = [], []
     newest = used[0][1]
     newest_ms = newest.received_time_ms
-    for _, tick, _ in used:
+    for _, tick in used:
         bid, ask, high, low, received_ms = tick.bid, tick.ask, tick.high24h, tick.low24h, tick.received_time_ms
-        if bid is not None and SMALLEST < bid < LARGEST and (best_bid is None or bid > best_bid):
+        if bid is not None and SMALLEST <= bid <= LARGEST and (best_bid is None or bid > best_bid):
             best_bid = bid
-        if ask is not None and SMALLEST < ask < LARGEST and (best_ask is None or ask < best_ask):
+        if ask is not None and SMALLEST <= ask <= LARGEST and (best_ask is None or ask < best_ask):
             best_ask = ask
-        if high is not None and SMALLEST < high < LARGEST:
+        if high is not None and SMALLEST <= high <= LARGEST:
             highs.append(high)
-        if low is not None and SMALLEST < low < LARGEST:
+        if low is not None and SMALLEST <= low <= LARGEST:
             lows.append(low)
         # Of several that were received last, the newest by its exchange's clock.
         if received_ms > newest_ms or (
@@ -285,62 +331,31 @@ def _figures(used: Sequence[_Voice]) -> tuple[float | None, float | None, list[f
     return best_bid, best_ask, highs, lows, newest
 
 
-def _without_source(
-    now_ms: int,
-    sources: Sequence[Source],
-    volume24h: float | None,
-    quote_volume24h: float | None,
-    flags: frozenset[str],
-    held: LastGood | None,
-    clock_skew: bool,
-) -> Result:
-    """Hold the last good price for a while, with its own times; after that there is no price (rule 8)."""
-    return Result(
-        price=held.price if held else None,
-        quality="stale" if held else "down",
-        confidence=None,
-        spread_bps=None,
-        open24h=held.open24h if held else None,
-        change24h=held.change24h if held else None,
-        change_percent24h=held.change_percent24h if held else None,
-        high24h=held.high24h if held else None,
-        low24h=held.low24h if held else None,
-        bid=None,
-        ask=None,
-        volume24h=volume24h,
-        quote_volume24h=quote_volume24h,
-        sources=tuple(sources),
-        sources_used=0,
-        exchange_time_ms=held.exchange_time_ms if held else None,
-        received_time_ms=held.received_time_ms if held else None,
-        aggregated_time_ms=now_ms,
-        flags=flags,
-        clock_skew=clock_skew,
-    )
+def _hold(now_ms: int, last: Ticker, hold_s: float) -> Ticker:
+    """Hold the last price for a while, with its own times; after that there is no price (rule 8)."""
+    is_held = last.price is not None and _is_recent(last.priced_time_ms, now_ms, hold_s)
+    unknown: dict[str, Any] = dict.fromkeys(_OF_SOURCES if is_held else (*_OF_SOURCES, *_OF_PRICE))
+    return replace(last, **unknown, quality="stale" if is_held else "down", sources_used=0, aggregated_time_ms=now_ms)
+
+
+def _is_recent(time_ms: int | None, now_ms: int, hold_s: float) -> bool:
+    """Say whether a time is known and no further away than H: a clock that is set back must not keep a price alive."""
+    return time_ms is not None and abs(now_ms - time_ms) / 1000 <= hold_s
 
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
+def _and(reason: str | None, another: str) -> str:
+    return f"{reason}; {another}" if reason else another
+
+
+def _from(price: float, other: float, name: str) -> str:
+    return f"{abs(price / other - 1) * 100:.1f} % from the {name}"
+
+
 def _middle(ordered: Sequence[float]) -> float:
     """Return the median of values in rising order."""
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _reach(middle: float, share: float) -> float:
-    """Return how far a share of the median reaches. Exactly that far is within (rule 15)."""
-    return (share + TOLERANCE) * middle
-
-
-def _held(last_good: LastGood | None, now_ms: int, hold_s: float) -> LastGood | None:
-    """Return the last good price if it is no older than H, else None."""
-    # The distance, not the difference: a clock that is set back must not keep a price alive.
-    if last_good is None or last_good.price is None or abs(now_ms - last_good.aggregated_time_ms) / 1000 > hold_s:
-        return None
-    return last_good
-
-
-def _by_price(source: Source) -> float:
-    return source.price

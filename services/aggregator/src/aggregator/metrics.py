@@ -1,12 +1,14 @@
 """What the aggregator counts and measures, for Prometheus. Labels are bounded: never a symbol."""
 
 from collections import Counter as Tally
+from collections.abc import Callable
 from typing import get_args
 
 from prometheus_client import Counter, Gauge
 
 from market_pulse.logs import get_logger
 from market_pulse.metrics import DurationsMetric
+from market_pulse.model import Symbol
 
 from .market import Market, Refusal
 
@@ -14,7 +16,7 @@ PREFIX = "market_pulse_aggregator_"
 
 TICKS = Counter(PREFIX + "ticks", "Ticks read from the bus and kept")
 DROPPED = Counter(PREFIX + "ticks_dropped", "Ticks read from the bus and not kept", ["reason"])
-BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks of their channel", ["kind"])
+BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks or statuses of their channel", ["kind"])
 # There from the start: an increase from nothing is none to Prometheus.
 for reason in get_args(Refusal):
     DROPPED.labels(reason)
@@ -52,18 +54,18 @@ class Observer:
     def __init__(self) -> None:
         self._clock_skew = False
 
-    def observe(self, market: Market) -> None:
-        """Set the gauges to the state of this moment."""
-        results = [state.result for state in market if state.result is not None]
-        states = Tally(source.state for result in results for source in result.sources)
-        qualities = Tally(result.quality for result in results)
+    def observe(self, market: Market, owns: Callable[[Symbol], bool]) -> None:
+        """Set the gauges to the state of this moment, of the symbols that are ours to publish."""
+        ours = [state for state in market if owns(state.symbol) and state.last.aggregated_time_ms > 0]
+        states = Tally(source.state for state in ours for source in state.last.sources)
+        qualities = Tally(state.last.quality for state in ours)
         for state in ("used", "fading", "excluded", "lagging", "stale"):
             SOURCES.labels(state).set(states[state])
         for quality in ("ok", "single", "disputed", "stale", "down"):
             QUALITIES.labels(quality).set(qualities[quality])
         SYMBOLS.set(len(market))
-        skewed = sum(result.clock_skew for result in results)
-        heard = sum(result.sources_used > 0 for result in results)
+        skewed = sum(state.clock_skew for state in ours)
+        heard = sum(state.last.sources_used > 0 for state in ours)
         is_ours = 2 * skewed > heard  # else it is a pair that rests at its exchange
         CLOCK_SKEW.set(is_ours)
         if is_ours != self._clock_skew:

@@ -220,8 +220,6 @@ class Ownership:
     def _disown(self) -> None:
         """Own nothing any more: while this process was no member, as after a long sleep, others went on with its symbols."""
         owned = [state for state in self._market if self.owns(state.symbol)]
-        for state in owned:
-            state.hand_over()
         self._owned = {state.symbol: False for state in self._market}
         self._moved([], [state.symbol for state in owned])
 
@@ -240,9 +238,6 @@ class Ownership:
         self._owned.clear()
         MEMBERS.set(len(membership.members))
         TAKEOVERS.inc(len(gained))
-        for symbol in before - now:
-            if (state := self._market.get(symbol)) is not None:
-                state.hand_over()
         self._moved(gained, list(before - now))
         self._adopted.set()
 

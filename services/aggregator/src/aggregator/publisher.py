@@ -2,20 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.backoff import backoff_s
 from market_pulse.bus import Bus, BusError, MembersChangedError
 from market_pulse.logs import get_logger
-from market_pulse.model import Symbol
+from market_pulse.model import Symbol, Tick
 
 from .clock import Clock
 from .market import Market
 from .metrics import CONFLATED, FENCED, PUBLISH_FAILURES, PUBLISH_S, TICK_TO_TICKER_S, TICKERS
 from .ownership import Ownership
 from .schedule import Schedule
+
+Away = Callable[[Mapping[str, Tick], int], frozenset[str]]
+"""Says which of the exchanges that these ticks are of have no feed at this moment, as far as is known. Must not wait."""
 
 HEARTBEAT_S = 1.0
 MAX_BATCH = 500
@@ -33,11 +36,14 @@ class Publisher:
     While a publish is under way, or Redis is away, changes add up to one entry a symbol.
     """
 
-    def __init__(self, bus: Bus, market: Market, max_rate_hz: float, ownership: Ownership, clock: Clock | None = None) -> None:
+    def __init__(
+        self, bus: Bus, market: Market, max_rate_hz: float, ownership: Ownership, away: Away, clock: Clock | None = None
+    ) -> None:
         self._bus = bus
         self._clock = clock or Clock()
         self._market = market
         self._ownership = ownership
+        self._away = away
         self._schedule = Schedule(max_rate_hz, HEARTBEAT_S)
         self._changed_s: dict[Symbol, float] = {}
         self._wake = asyncio.Event()
@@ -143,7 +149,8 @@ class Publisher:
     async def _publish_now(self, symbols: Sequence[Symbol]) -> None:
         time_ms = self._clock.now_ms()
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
-        tickers = [state.make_ticker(time_ms, self._market.parameters) for state in states]
+        parameters = self._market.parameters
+        tickers = [state.make_ticker(time_ms, parameters, self._away(state.ticks, time_ms)) for state in states]
         for ticker in tickers:
             ticker.publisher = self._ownership.me
         asked_s = time.monotonic()
@@ -154,7 +161,7 @@ class Publisher:
         self._conflated = 0
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
-            state.published = ticker
+            state.last = ticker
 
     async def _recover(self, failed: BusError) -> None:
         PUBLISH_FAILURES.inc()

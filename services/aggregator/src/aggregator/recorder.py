@@ -52,7 +52,7 @@ class Recorder:
             await self._record(states[start : start + MAX_BATCH], time_ms)
 
     async def _record(self, states: list[SymbolState], time_ms: int) -> None:
-        due = [(state, points_due(state.published, state.recorded_ms, time_ms)) for state in states]
+        due = [(state, points_due(state.last, state.recorded_ms, time_ms)) for state in states]
         for resolution in Resolution:
             points = {state.symbol: news[resolution] for state, news in due if resolution in news}
             HISTORY_POINTS.inc(await self._bus.record(resolution, points))

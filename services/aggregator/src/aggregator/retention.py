@@ -45,7 +45,7 @@ class Retention:
         if released:
             await self._withdraw(released)
         for state in quiet:
-            if state.symbol in fed and _is_down(state) and self._is_quiet(state):
+            if state.symbol in fed and self._owns(state.symbol) and _is_down(state) and self._is_quiet(state):
                 self._publisher.drop(state.symbol)
 
     async def _make_room(self) -> None:
@@ -74,4 +74,5 @@ class Retention:
 
 
 def _is_down(state: SymbolState) -> bool:
-    return state.published is not None and state.published.quality == "down"
+    """Say whether it was told that nothing is known of a symbol's price."""
+    return state.last.quality == "down" and state.last.aggregated_time_ms > 0

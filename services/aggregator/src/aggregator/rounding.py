@@ -1,11 +1,8 @@
 """Results as they are published: rounded half to even, to as many decimals as the symbol's prices have. Pure."""
 
-from dataclasses import replace
 from decimal import Decimal
 
-from market_pulse.model import Source, Symbol, Ticker
-
-from .result import Result
+from market_pulse.model import Ticker
 
 MAX_DP = 30
 EXTRA_DECIMALS = 2
@@ -21,40 +18,31 @@ def decimals(price: float) -> int:
     return min(max(-exponent, 0), MAX_DP) if isinstance(exponent, int) else 0
 
 
-def to_ticker(result: Result, symbol: Symbol, seq: int, dp: int) -> Ticker:
-    """Return the ticker that a result is published as.
+def round_figures(ticker: Ticker, dp: int) -> None:
+    """Round a ticker that nobody has seen yet, in place.
 
     Args:
-        result: the unrounded figures.
-        symbol: whose they are.
-        seq: the highest number of this symbol's messages known so far; the bus gives the message the next one.
+        ticker: the unrounded figures.
         dp: decimals worth showing of this symbol's prices.
     """
     price_dp = dp + EXTRA_DECIMALS
-    return Ticker(
-        symbol,
-        seq,
-        _price(result.price, price_dp),
-        dp,
-        result.bid,
-        result.ask,
-        _rounded(result.change24h, price_dp),
-        _rounded(result.change_percent24h, PERCENT_DECIMALS),
-        _price(result.open24h, price_dp),
-        _price(result.high24h, price_dp),
-        _price(result.low24h, price_dp),
-        _rounded(result.volume24h, VOLUME_DECIMALS),
-        _rounded(result.quote_volume24h, VOLUME_DECIMALS),
-        result.quality,
-        _rounded(result.confidence, price_dp),
-        _rounded(result.spread_bps, BPS_DECIMALS),
-        result.sources_used,
-        len(result.sources),
-        tuple([_source(source) for source in result.sources]),
-        result.exchange_time_ms,
-        result.received_time_ms,
-        result.aggregated_time_ms,
-    )
+    ticker.dp = dp
+    ticker.price = _price(ticker.price, price_dp)
+    ticker.agreed_price = _price(ticker.agreed_price, price_dp)
+    ticker.open24h = _price(ticker.open24h, price_dp)
+    ticker.high24h = _price(ticker.high24h, price_dp)
+    ticker.low24h = _price(ticker.low24h, price_dp)
+    ticker.change24h = _rounded(ticker.change24h, price_dp)
+    ticker.change_percent24h = _rounded(ticker.change_percent24h, PERCENT_DECIMALS)
+    ticker.confidence = _rounded(ticker.confidence, price_dp)
+    ticker.spread_bps = _rounded(ticker.spread_bps, BPS_DECIMALS)
+    ticker.volume24h = _rounded(ticker.volume24h, VOLUME_DECIMALS)
+    ticker.quote_volume24h = _rounded(ticker.quote_volume24h, VOLUME_DECIMALS)
+    for source in ticker.sources:
+        # Rid a clamped price of the noise in its last float digit: 64320.5, not 64320.49999999999. Coarser than that it may
+        # not be: the published price is recomputed from it.
+        if source.used_price is not None and source.used_price != source.price:
+            source.used_price = float(f"{source.used_price:.15g}")
 
 
 def _rounded(figure: float | None, places: int) -> float | None:
@@ -64,13 +52,3 @@ def _rounded(figure: float | None, places: int) -> float | None:
 def _price(price: float | None, places: int) -> float | None:
     """Round a price, but never to zero: should an exchange state too coarse a tick size, the price goes out as it is."""
     return None if price is None else round(price, places) or price
-
-
-def _source(source: Source) -> Source:
-    """Rid a clamped price of the noise in its last float digit: 64320.5, not 64320.49999999999.
-
-    Coarser than that it may not be: the published price is recomputed from it.
-    """
-    if source.used_price is None or source.used_price == source.price:
-        return source
-    return replace(source, used_price=float(f"{source.used_price:.15g}"))

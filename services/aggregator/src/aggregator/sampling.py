@@ -8,15 +8,15 @@ KNOWN = frozenset({"ok", "single", "disputed"})
 HEARD = frozenset({"used", "fading", "excluded"})
 
 
-def points_due(published: Ticker | None, recorded_ms: int | None, now_ms: int) -> dict[Resolution, Point]:
+def points_due(published: Ticker, recorded_ms: int | None, now_ms: int) -> dict[Resolution, Point]:
     """Return the points to add to a symbol's history now: of each resolution of which a step has begun since the last time.
 
     Args:
-        published: the ticker that was published last, if any. Without a fresh and known price nothing is due.
+        published: the ticker that was published last. Without a fresh and known price nothing is due.
         recorded_ms: when points of this symbol were last added, if ever.
         now_ms: now.
     """
-    if published is None or published.price is None or published.quality not in KNOWN:
+    if published.price is None or published.quality not in KNOWN:
         return {}
     if now_ms - published.aggregated_time_ms > FRESH_MS:
         return {}

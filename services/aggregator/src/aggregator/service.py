@@ -12,10 +12,11 @@ from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.health import Check, serve_health
 from market_pulse.lifecycle import run_until_stopped
 from market_pulse.logs import get_logger
-from market_pulse.model import Symbol
+from market_pulse.model import Symbol, Tick
 from market_pulse.subscriber import Subscriber
 
 from .clock import Clock
+from .feeds import Feeds
 from .intake import Intake
 from .market import Market
 from .metrics import BAD_MESSAGES, RESYNCS, Observer
@@ -27,6 +28,7 @@ from .settings import AggregatorSettings
 
 WATCH_INTERVAL_S = 1.0
 MEMBERS_CHANNEL = channels.members(AGGREGATORS)
+STATUS_PREFIX = channels.ALL_STATUS.removesuffix("*")
 SETTLE_S = 10.0
 """After the bus was away, ingests and subscribers need this long to come back; before that, nothing is let go."""
 
@@ -41,17 +43,18 @@ class Service:
         clock = Clock(settings.max_lag_s, machine_ms)
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
         self._ownership = Ownership(bus, self.market, self._on_last_tick, self._on_moved, clock)
-        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership, clock)
+        self._feeds = Feeds()
+        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership, self._away, clock)
         self._recorder = Recorder(bus, self.market, self._ownership.owns, clock)
-        self._intake = Intake(self.market, self._publisher.touch, clock)
+        self._intake = Intake(self.market, self._feeds, self._publisher.touch, clock)
         self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns, clock)
         self._subscriber = Subscriber(bus.client, self._on_message, self._on_subscribed)
         self._warm = asyncio.Event()
         self._subscribed_s = 0.0
 
     async def follow(self) -> NoReturn:
-        """Take every tick on the bus until cancelled."""
-        await self._subscriber.subscribe_patterns(channels.ALL_TICKS)
+        """Take every tick and every feed's status on the bus until cancelled."""
+        await self._subscriber.subscribe_patterns(channels.ALL_TICKS, channels.ALL_STATUS)
         await self._subscriber.subscribe(MEMBERS_CHANNEL)
         await self._subscriber.run()
 
@@ -80,7 +83,8 @@ class Service:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             self._intake.count()
-            observer.observe(self.market)
+            self._look_at_feeds()
+            observer.observe(self.market, self._ownership.owns)
             if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
                 try:
                     await self._retention.sweep()
@@ -108,8 +112,17 @@ class Service:
     def _on_message(self, channel: str, data: bytes) -> None:
         if channel == MEMBERS_CHANNEL:
             self._ownership.look_again()
+        elif channel.startswith(STATUS_PREFIX):
+            self._intake.take_status(channel, data)
         else:
             self._intake.take_message(channel, data)
+
+    def _look_at_feeds(self) -> None:
+        self._feeds.look(time.monotonic(), self._subscriber.silent_s)
+
+    def _away(self, ticks: Mapping[str, Tick], time_ms: int) -> frozenset[str]:
+        self._look_at_feeds()
+        return self._feeds.away(ticks, time_ms)
 
     def _on_moved(self, gained: Sequence[Symbol], lost: Sequence[Symbol]) -> None:
         for symbol in lost:
@@ -118,10 +131,14 @@ class Service:
             self._publisher.touch(symbol)
 
     async def _on_subscribed(self, resync: bool) -> None:
-        """Catch up: read the ticks of before the subscription, and at the start what an earlier run published."""
+        """Catch up: read statuses and ticks of before the subscription, and at the start what an earlier run published."""
         self._subscribed_s = time.monotonic()
         await self._ownership.compare_clocks()  # before any tick is dated by ours
         RESYNCS.inc(resync)
+        self._feeds.note_gap()
+        for channel, data, age_s in await self._bus.last_statuses():
+            # After a gap, the age of a status is that of the gap too, in which nothing could be said.
+            self._intake.take_status(channel, data, 0.0 if self._warm.is_set() else age_s)
         for channel, data in await self._bus.last_matching(channels.ALL_TICKS):
             self._intake.take_last(channel, data)
         if self._warm.is_set():

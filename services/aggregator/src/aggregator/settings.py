@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from market_pulse.settings import BusSettings, HealthSettings
 
-from .result import Parameters
+from .parameters import Parameters
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Seconds = Annotated[float, Field(ge=0.1, le=86_400)]

@@ -27,6 +27,7 @@ from market_pulse.way_out import OutwardSettings
 
 from . import bus_tail, doctor, gateway, tape, verify, watch
 from .output import Output
+from .recompute import Bounds
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -91,6 +92,8 @@ def _finite(given: float) -> float:
 
 Seconds = Annotated[float, typer.Option("--seconds", min=0, callback=_finite, help="End after so long; 0: not before Ctrl-C.")]
 
+DEFAULTS = Bounds()
+SAME = "What the aggregator has."
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -138,9 +141,15 @@ def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
 
 
 @app.command("verify")
-def verify_command(redis_url: RedisUrl = "", json: Json = False, seconds: Seconds = 10) -> None:
-    """Recompute every price on the bus from the sources published with it, and its sources from the ticks."""
-    _run(verify.verify(redis_url, Output(json), seconds))
+def verify_command(
+    redis_url: RedisUrl = "",
+    json: Json = False,
+    seconds: Seconds = 10,
+    clamp: Annotated[float, typer.Option(envvar="CLAMP", min=0, max=0.5, help=SAME)] = DEFAULTS.clamp,
+    exclusion: Annotated[float, typer.Option(envvar="EXCLUSION", min=0, max=0.5, help=SAME)] = DEFAULTS.exclusion,
+) -> None:
+    """Recompute every price and quality on the bus from the sources published with it, and its sources from the ticks."""
+    _run(verify.verify(redis_url, Output(json), seconds, Bounds(clamp, exclusion)))
 
 
 @app.command("record")

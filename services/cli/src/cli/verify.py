@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict, deque
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from math import fsum, isclose
+from math import isclose
 from statistics import median
 
 from rich.markup import escape
@@ -15,8 +15,8 @@ from market_pulse.model import Source, Symbol, Tick, Ticker
 
 from .bus_tail import Message, messages
 from .output import Output
+from .recompute import Bounds, Memory, wrongs_of
 
-PRICED = {"ok", "single", "disputed"}
 KEPT_TICKS = 500
 """Own prices remembered of each exchange and symbol: a ticker may be made of a tick that newer ones have followed since."""
 CLOCKS_APART_MS = 100
@@ -27,7 +27,7 @@ MAX_SHOWN = 20
 
 @dataclass(slots=True)
 class Verdict:
-    """What was seen so far. `wrong` has one line for each ticker that does not add up.
+    """The figures so far. `wrong` has one line for each ticker that does not add up.
 
     `missed` are the tickers whose number was passed over; what the `gaps` in the subscription cost comes on top.
     """
@@ -50,8 +50,10 @@ class Verdict:
 class Verifier:
     """Takes the bus's messages in their order and holds tickers against ticks. Pure: time and Redis are elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 - frozen
         self.verdict = Verdict()
+        self._bounds = bounds
+        self._memories: dict[Symbol, Memory] = defaultdict(Memory)
         self._heard: dict[tuple[str, Symbol], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT_TICKS))
         self._seq: dict[Symbol, int] = {}
 
@@ -61,6 +63,7 @@ class Verifier:
             self.verdict.gaps += 1
             self._seq.clear()
             self._heard.clear()
+            self._memories.clear()
         try:
             if message.channel.startswith(channels.ALL_TICKS[:-1]):
                 return self._take_tick(message.channel, decode_tick(message.data))
@@ -97,11 +100,10 @@ class Verifier:
         elif known is not None:
             self.verdict.missed += ticker.seq - known - 1
         self._seq[ticker.symbol] = ticker.seq
-        if ticker.quality not in PRICED:
-            self.verdict.held += 1
-        else:
-            found += _sum_of(ticker)
-            found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker)]
+        self.verdict.held += not ticker.sources_used
+        found += wrongs_of(ticker, self._bounds)
+        found += self._memories[ticker.symbol].wrongs_of(ticker, missed=known is None or ticker.seq != known + 1)
+        found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker)]
         return [f"{ticker.symbol} {ticker.seq}: {problem}" for problem in found]
 
     def _origin_of(self, source: Source, ticker: Ticker) -> list[str]:
@@ -124,26 +126,13 @@ def own_price(tick: Tick) -> float:
     return median((tick.price, tick.bid, tick.ask))
 
 
-def _sum_of(ticker: Ticker) -> list[str]:
-    """Recompute a price from the sources that came with it. Source: docs/methodology.md, "Recomputing a price"."""
-    used = [(source.weight, source.used_price) for source in ticker.sources if source.used_price is not None]
-    found = []
-    if not isclose(fsum(weight for weight, _ in used), 1, rel_tol=1e-9):
-        found.append(f"the weights add up to {fsum(weight for weight, _ in used)!r}")
-    price = fsum(weight * used_price for weight, used_price in used)
-    last_decimal = 0.5 * 10.0 ** -(ticker.dp + 2)
-    if ticker.price is None or not isclose(price, ticker.price, rel_tol=NOISE, abs_tol=last_decimal * (1 + 1e-6)):
-        found.append(f"the price is {ticker.price!r}, but its sources make {price!r}")
-    return found
-
-
-async def verify(redis_url: str, output: Output, seconds: float) -> bool:
+async def verify(redis_url: str, output: Output, seconds: float, bounds: Bounds) -> bool:
     """Check what comes for so many seconds (0: until cancelled), then print a summary. Returns whether all was well.
 
     Raises:
         BusError: Redis cannot be reached.
     """
-    verifier = Verifier()
+    verifier = Verifier(bounds)
     shown = 0
     try:
         async with asyncio.timeout(seconds or None):

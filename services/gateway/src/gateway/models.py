@@ -55,6 +55,9 @@ class Ticker(_Model):
     received_time: int | None
     aggregated_time: int = Field(description="By the publisher's clock")
     publisher: str | None = Field(default=None, description="The aggregator process that made this ticker")
+    agreed_price: float | None = Field(default=None, description="The last price on which most fresh sources agreed")
+    agreed_time: int | None = Field(default=None, description="The aggregatedTime of the ticker with that price")
+    priced_time: int | None = Field(default=None, description="The aggregatedTime of the last ticker that had a used source")
 
 
 class Tickers(_Model):

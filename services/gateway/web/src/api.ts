@@ -595,6 +595,18 @@ export interface components {
              * @description By the publisher's clock
              */
             aggregatedTime: number;
+            /**
+             * Agreedprice
+             * @description The last price on which most fresh sources agreed
+             * @default null
+             */
+            agreedPrice: number | null;
+            /**
+             * Agreedtime
+             * @description The aggregatedTime of the ticker with that price
+             * @default null
+             */
+            agreedTime: number | null;
             /** Ask */
             ask: number | null;
             /** Bid */
@@ -620,6 +632,12 @@ export interface components {
             open24h: number | null;
             /** Price */
             price: number | null;
+            /**
+             * Pricedtime
+             * @description The aggregatedTime of the last ticker that had a used source
+             * @default null
+             */
+            pricedTime: number | null;
             /**
              * Publisher
              * @description The aggregator process that made this ticker

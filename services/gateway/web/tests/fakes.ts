@@ -31,6 +31,9 @@ export function message(symbol: string, seq: number, more: Partial<TickerMessage
     receivedTime: 1_700_000_000_010,
     aggregatedTime: 1_700_000_000_020 + seq,
     publisher: "aggregator:1",
+    agreedPrice: 64000,
+    agreedTime: 1_700_000_000_020 + seq,
+    pricedTime: 1_700_000_000_020 + seq,
     ...more,
   };
 }

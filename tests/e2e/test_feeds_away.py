@@ -1,0 +1,128 @@
+"""Nobody hears any exchange any more: no price is called live for longer than that takes to be known."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from market_pulse import channels
+from market_pulse.subscriber import Subscriber
+from support.stack import EXCHANGES, Part, Stack, running_stack
+from support.waiting import until
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
+SYMBOLS = {f"{base}-USDT" for base in ("BTC", "ETH", "SOL", "BNB")}
+LONG_S = 90
+"""For what takes 15 s and the time to start processes, on a machine that has other work."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[1, 2], ids=["one copy", "two copies"])
+async def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Every part, with so many copies of each ingest, and the times of production."""
+    haste = {"BLOCKED_RETRY_S": "2"}
+    async with running_stack(tmp_path_factory.mktemp("logs"), **haste) as running:
+        if request.param == 2:
+            for exchange in EXCHANGES:
+                await running.another(exchange, f"{exchange}-2").start()
+        await until(lambda: is_well(running, request.param), LONG_S)
+        yield running
+
+
+def ingests(stack: Stack) -> list[Part]:
+    return [part for name, part in stack.parts.items() if name.partition("-")[0] in EXCHANGES]
+
+
+async def is_well(stack: Stack, copies: int) -> bool:
+    """Return whether every copy of every ingest hears its exchange, and every price is made of all of them."""
+    exchanges = (await stack.http.get("/api/status")).json()["exchanges"]
+    counts = [(exchanges[exchange]["state"], exchanges[exchange]["instances"]) for exchange in EXCHANGES]
+    return counts == [("connected", copies)] * len(EXCHANGES) and await stack.ready()
+
+
+class Heard:
+    """What a subscriber to every ticker and status hears, in the order in which Redis told it."""
+
+    def __init__(self) -> None:
+        self.tickers: list[dict[str, Any]] = []
+        self.states: dict[tuple[str, str], str] = {}
+        self.since_last_status = 0
+
+    def take(self, channel: str, data: bytes) -> None:
+        message = orjson.loads(data)
+        if channel.startswith("ticker:"):
+            self.tickers.append(message)
+            return
+        copy = message["exchange"], message["instance"]
+        if self.states.get(copy) != message["state"]:
+            self.states[copy] = message["state"]
+            self.since_last_status = len(self.tickers)
+
+    def are_all(self, quality: str) -> bool:
+        """Return whether this is what every symbol's newest ticker says."""
+        newest = {ticker["symbol"]: ticker["quality"] for ticker in self.tickers}
+        return newest == dict.fromkeys(SYMBOLS, quality)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def heard(stack: Stack) -> AsyncIterator[Heard]:
+    heard = Heard()
+
+    async def subscribed(_: bool) -> None:
+        pass
+
+    subscriber = Subscriber(stack.bus.client, heard.take, subscribed)
+    await subscriber.subscribe_patterns(channels.ALL_TICKERS, channels.ALL_STATUS)
+    listening = asyncio.create_task(subscriber.run())
+    try:
+        await until(lambda: heard.are_all("ok"))
+        yield heard
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_every_exchange_refuses_us(stack: Stack, heard: Heard) -> None:
+    """All are cut and answer 451: once the last ingest has said so, the next ticker of each symbol says `stale`."""
+    copies = len(ingests(stack))
+    await stack.fault("*", "refuse", status=451)
+    await stack.fault("*", "cut")
+    await until(lambda: len(heard.states) == copies and set(heard.states.values()) == {"blocked"}, LONG_S)
+    await until(lambda: heard.are_all("stale"))
+    for symbol in SYMBOLS:
+        after = [one["quality"] for one in heard.tickers[heard.since_last_status :] if one["symbol"] == symbol]
+        assert after[1:].count("ok") == 0, "one may have been on its way"
+    youngest_ms = min(source["ageMs"] for source in heard.tickers[-1]["sources"])
+    assert youngest_ms < 60_000, "long before they are silent for too long"
+    await stack.heal()
+    await until(lambda: is_well(stack, copies // len(EXCHANGES)), LONG_S)
+    await until(lambda: heard.are_all("ok"), LONG_S)
+
+
+async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stack, heard: Heard) -> None:
+    copies = len(ingests(stack))
+    for part in ingests(stack):
+        await part.kill()
+    await until(lambda: heard.are_all("stale"), LONG_S)
+    assert all(source["state"] in {"used", "fading"} for source in heard.tickers[-1]["sources"]), "not for being silent"
+
+    await stack.parts["aggregator"].kill()
+    await until(lambda: seconds_since_a_status(stack, 20), LONG_S)
+    before = len(heard.tickers)
+    await stack.parts["aggregator"].start()
+    await until(lambda: {one["symbol"] for one in heard.tickers[before:]} == SYMBOLS, LONG_S)
+    assert {one["quality"] for one in heard.tickers[before:]} <= {"stale", "down"}, "from the first one on"
+    for part in ingests(stack):
+        await part.start()
+    await until(lambda: is_well(stack, copies // len(EXCHANGES)), LONG_S)
+    await until(lambda: heard.are_all("ok"), LONG_S)
+
+
+async def seconds_since_a_status(stack: Stack, seconds: float) -> bool:
+    """Return whether nobody has said anything for so long: statuses have expired, and ticks are that old."""
+    statuses = await stack.bus.last_matching(channels.ALL_STATUS)
+    [(_, tick), *_] = await stack.bus.last_matching("ticks:binance:BTC-USDT")
+    age_ms = await stack.bus.time_ms() - orjson.loads(tick)["receivedTime"]
+    return not statuses and age_ms > seconds * 1000

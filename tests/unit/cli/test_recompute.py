@@ -1,0 +1,133 @@
+"""A ticker is held against its own sources: what the aggregator makes passes, and what is changed in it is found."""
+
+from collections import defaultdict
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from aggregator.market import SymbolState
+from aggregator.parameters import Parameters
+from cli.recompute import Bounds, Memory, wrongs_of
+from golden.replay import Replay
+from golden.tape import read_tape
+from market_pulse.model import Source, Symbol, Tick, Ticker
+
+NOW_MS = 1_790_000_000_000
+BTC = Symbol("BTC-USDT")
+BOUNDS = Bounds()
+
+
+def ticker_of(*prices: float, turnovers: tuple[float, ...] = (), away: frozenset[str] = frozenset()) -> Ticker:
+    """What the aggregator makes of exchanges a, b, c …, of equal turnover if it is not said."""
+    state = SymbolState(BTC)
+    for name, price, turnover in zip("abcdef", prices, turnovers or (1.0,) * len(prices), strict=False):
+        tick = Tick(name, BTC, price, NOW_MS, NOW_MS, dp=2, quote_volume24h=turnover)
+        assert state.take(tick, Parameters()) is None
+    return state.make_ticker(NOW_MS, Parameters(), away)
+
+
+def changed(ticker: Ticker, nth: int, **changes: Any) -> Ticker:
+    sources: list[Source] = list(ticker.sources)
+    sources[nth] = replace(sources[nth], **changes)
+    return replace(ticker, sources=tuple(sources))
+
+
+def test_what_the_aggregator_makes_is_right() -> None:
+    """Twenty thousand tickers of a market with faults, two restarts among them."""
+    memories: dict[Symbol, Memory] = defaultdict(Memory)
+    found: list[str] = []
+    for ticker in islice(Replay().tickers(read_tape()), 20_000):
+        found += wrongs_of(ticker, BOUNDS)
+        found += memories[ticker.symbol].wrongs_of(ticker, missed=False)
+    assert found == []
+
+
+AGREE = ticker_of(100.0, 100.1, 100.2)
+TWO_SIDES = ticker_of(100.0, 110.0)
+ALONE = ticker_of(100.0)
+LESS = ticker_of(100.0, 100.0, 101.0)
+HEAVY = ticker_of(100.0, 100.0, 110.0, turnovers=(1.0, 1.0, 5.0))
+AWAY = ticker_of(100.0, 100.1, away=frozenset("ab"))
+
+
+@pytest.mark.parametrize(
+    "ticker", [AGREE, TWO_SIDES, ALONE, LESS, HEAVY, AWAY], ids=["agree", "sides", "alone", "less", "heavy", "away"]
+)
+def test_it_passes(ticker: Ticker) -> None:
+    assert list(wrongs_of(ticker, BOUNDS)) == []
+
+
+@pytest.mark.parametrize(
+    ("ticker", "problem"),
+    [
+        pytest.param(replace(AGREE, price=100.5), "the price is 100.5, but its sources make 100.1", id="price"),
+        pytest.param(replace(AGREE, price=None), "the price is None", id="no price"),
+        pytest.param(replace(AGREE, quality="disputed"), "is disputed, but its sources make ok", id="nobody disputes it"),
+        pytest.param(replace(AGREE, quality="stale"), "is stale, but its sources make ok", id="it is heard"),
+        pytest.param(replace(TWO_SIDES, quality="ok"), "is ok, but its sources make disputed", id="two sides"),
+        pytest.param(replace(ALONE, quality="ok"), "is ok, but its sources make single", id="one alone"),
+        pytest.param(replace(AWAY, quality="ok"), "is ok, but its sources make stale", id="nobody hears it"),
+        pytest.param(changed(AGREE, 0, weight=0.5), "the weights add up to", id="weights"),
+        pytest.param(changed(LESS, 2, used_price=101.0), "c is used at 101.0, and not at 100.4", id="not clamped"),
+        pytest.param(
+            replace(ticker_of(100.0, 100.0, 102.9, turnovers=(1.0, 1.0, 3.0)), quality="ok"),
+            "is ok, but its sources make disputed",
+            id="most of the turnover",
+        ),
+        pytest.param(
+            replace(AGREE, sources=tuple(replace(one, state="excluded", weight=0, used_price=None) for one in AGREE.sources)),
+            "sources are fresh, and none of them is used",
+            id="nobody is used",
+        ),
+        pytest.param(
+            replace(ticker_of(), quality="ok", price=5.0),
+            "the quality is ok, but without a source it is stale",
+            id="held, as ok",
+        ),
+        pytest.param(replace(ticker_of(), quality="stale"), "is stale, but without a source it is down", id="down, as held"),
+    ],
+)
+def test_it_is_found(ticker: Ticker, problem: str) -> None:
+    assert [line for line in wrongs_of(ticker, BOUNDS) if problem in line]
+
+
+def test_the_outer_one_of_two_sides_is_found() -> None:
+    ticker = ticker_of(99.9, 100.0, 110.0, 110.1)
+    outer = replace(ticker.sources[0], state="used", used_price=99.9, weight=1.0)
+    inner = replace(ticker.sources[1], state="excluded", used_price=None, weight=0.0)
+    wrong = replace(ticker, price=99.9, sources=(outer, inner, *ticker.sources[2:]))
+    assert list(wrongs_of(wrong, BOUNDS)) == ["a makes the price, and is none of the middle two"]
+
+
+def test_other_bounds_make_another_quality() -> None:
+    assert list(wrongs_of(TWO_SIDES, Bounds(clamp=0.2, exclusion=0.3))) != []
+
+
+def remembered(*tickers: Ticker, missed: bool = False) -> list[str]:
+    memory = Memory()
+    return [problem for ticker in tickers for problem in memory.wrongs_of(ticker, missed=missed)]
+
+
+def test_what_is_remembered_was_said() -> None:
+    first = replace(AGREE, publisher="x")
+    later: dict[str, Any] = {"aggregated_time_ms": NOW_MS + 1000, "priced_time_ms": NOW_MS + 1000}
+    second = replace(TWO_SIDES, publisher="x", agreed_price=first.price, agreed_time_ms=NOW_MS, **later)
+    assert remembered(first, second) == []
+    wrong = replace(second, agreed_price=109.0)
+    assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker said"]
+    assert remembered(wrong) == [], "it may have been said before we listened"
+    assert remembered(first, wrong, missed=True) == [], "or in one that was missed"
+    assert remembered(first, replace(wrong, publisher="y")) == [], "or by another clock"
+    assert remembered(first, replace(second, priced_time_ms=NOW_MS)) != []
+    held = replace(
+        ticker_of(), price=first.price, quality="stale", priced_time_ms=NOW_MS, publisher="x", aggregated_time_ms=NOW_MS + 9
+    )
+    assert remembered(first, held) == []
+    assert remembered(first, replace(held, price=99.0)) == [f"the last price is 99.0 of {NOW_MS}, which no ticker said"]
+
+
+def test_a_ticker_of_an_earlier_release_remembers_nothing() -> None:
+    nothing: dict[str, Any] = dict.fromkeys(("agreed_price", "agreed_time_ms", "priced_time_ms", "publisher"))
+    assert remembered(*[replace(AGREE, **nothing)] * 3) == []
