@@ -102,8 +102,8 @@ async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
             assert (await running.bus.listings())["okx"] == listed
             assert running.released == []
             if left:
-                monkeypatch.setattr(carrier, "LISTING_DOUBT_S", 0.0)  # it has lasted for long enough
-                await until(lambda: XRP in running.released)
+                monkeypatch.setattr(carrier, "LISTING_DOUBT_S", 1.0)  # it has lasted for long enough, and is not doubted anew
+                await until(lambda: any(tick.symbol == XRP and tick.ended for tick in running.ticks))
                 await until(lambda: lists(running.bus, left))
                 running.rest.most = None
                 await until(lambda: lists(running.bus, len(listed)))

@@ -143,7 +143,6 @@ class Carrier:
         if self._listing_doubted_since_s is None:
             self._listing_doubted_since_s = now_s
         if now_s - self._listing_doubted_since_s >= doubt_s:
-            self._listing_doubted_since_s = None
             return None
         return f"only {left} of {known} symbols are in the listing; the one before holds until this has lasted"
 
