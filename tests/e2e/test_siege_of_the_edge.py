@@ -62,8 +62,9 @@ async def resident_bytes(demo: Demo) -> int:
 @contextlib.asynccontextmanager
 async def watching(demo: Demo, seconds: float) -> AsyncIterator[asyncio.StreamReader]:
     """Have streams of another address read for a time; yield what tells at the end how that went."""
-    run = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "cli", "-c", WATCH)
-    process = await demo.start_command(*run, str(STREAMS_PER_IP), str(seconds))
+    image = demo.containers()["gateway"][0]["Image"]
+    run = ("docker", "run", "--rm", "--network", f"{demo.project}_web", "--entrypoint", "python", image, "-c", WATCH)
+    process = await asyncio.create_subprocess_exec(*run, str(STREAMS_PER_IP), str(seconds), stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
         assert await asyncio.wait_for(process.stdout.readline(), 3 * PATIENCE_S) == b"watching\n"

@@ -1,6 +1,5 @@
 """The demo in containers, as users start it: a Compose project with a name and ports of its own."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -68,22 +67,12 @@ class Deployment:
             subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True, timeout=30)
 
     def compose(self, *arguments: str, within_s: float = 60) -> str:
-        command = (*self._command, *arguments)
+        command = ("docker", "compose", "--env-file", "deploy/demo.env", "--project-name", self.project, *arguments)
         done = subprocess.run(
             command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False, timeout=within_s
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done.stdout
-
-    async def start_command(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start a command of Compose, whose output is read as it comes."""
-        return await asyncio.create_subprocess_exec(
-            *self._command, *arguments, cwd=ROOT, env=self._environment, stdout=asyncio.subprocess.PIPE
-        )
-
-    @property
-    def _command(self) -> tuple[str, ...]:
-        return ("docker", "compose", "--env-file", "deploy/demo.env", "--project-name", self.project)
 
     @cached_property
     def redis_url(self) -> str:
