@@ -146,7 +146,12 @@ async def history(
     return _json(known.json(max_points), _caching(gateway, SHARED_FOR_S))
 
 
-@api.get("/symbols", response_model=models.SymbolListing, responses={422: _PROBLEMS[422]}, tags=["what there is"])
+@api.get(
+    "/symbols",
+    response_model=models.SymbolListing,
+    responses={status: _PROBLEMS[status] for status in (400, 422)},
+    tags=["what there is"],
+)
 async def symbols(
     request: Request,
     q: Annotated[str | None, Query(max_length=65, description="Only symbols that contain this text")] = None,

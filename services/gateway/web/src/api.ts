@@ -1002,6 +1002,15 @@ export interface operations {
                     "application/json": components["schemas"]["SymbolListing"];
                 };
             };
+            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A parameter is missing or out of range */
             422: {
                 headers: {
