@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 class Elsewhere:
-    """A server of one page, whose text a test chooses, and of what belongs to it."""
+    """A server of one page, whose text a test chooses, and of that page's scripts."""
 
     def __init__(self) -> None:
         self.url = ""

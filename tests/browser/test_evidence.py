@@ -1,4 +1,4 @@
-"""What is seen counts, not what a platform hints: a page that is told it is offline, a worker without a page, a bus of tabs."""
+"""Prices that come count more than a platform's hints: on a page that is told it is offline, and in workers."""
 
 import asyncio
 import re

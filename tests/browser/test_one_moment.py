@@ -14,8 +14,8 @@ from .visitor import Visitor
 
 FRAMES = 600
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
-# Runs all that a frame has to run as one callback, and looks when it is over: what is there then is what is painted. The
-# canvas says what is written on it; a chart's tag is the one text of it that stands in a box of its own, in the price's colour.
+# Runs all callbacks of a frame as one, and looks at the page after the last of them: nothing changes between that and the
+# painting. Each canvas records the texts written on it since it was cleared; the chart's tag is one of them.
 WATCH = """() => {
   const written = new WeakMap();
   const { fillText } = CanvasRenderingContext2D.prototype;
@@ -82,7 +82,7 @@ async def test_headline_tile_spoken_text_and_tag_are_one_price_in_every_frame(vi
         for symbol, seen in frame.items()
         if not (seen["headline"] == seen["spoken"] == seen["tile"] and seen["headline"] in seen["canvas"])
     ]
-    assert different == [], f"{len(different)} of {len(frames)} frames"
+    assert different == [], f"{len(different)} of {len(SYMBOLS) * len(frames)}"
     for symbol in SYMBOLS:
         assert len({frame[symbol]["headline"] for frame in frames}) > 10  # else nothing was compared
 

@@ -38,7 +38,7 @@ export function backoffMs(failures: number): number {
   return Math.random() * Math.min(LONGEST_DELAY_MS, 1000 * 2 ** (failures - 1));
 }
 
-/** Return a number that was told, or 0 if it is none, or not above that. */
+/** Return a received value if it is a number above zero, else 0. */
 const positive = (told: unknown): number => Math.max(0, Number(told)) || 0;
 
 /** Return what a refusal means. */
@@ -87,7 +87,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     tell("ticker", data, heardAt);
   }
 
-  /** Open a stream of what is wanted then, unless the one that delivers carries that. Ask for the first prices, too. */
+  /** Open a stream of the symbols wanted at that moment, unless the current stream carries them. Ask for new symbols' first prices, too. */
   function open(): void {
     clearTimeout(retry);
     retry = undefined;

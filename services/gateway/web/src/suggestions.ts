@@ -1,10 +1,10 @@
-/** What a symbol that is not to be had may have meant. */
+/** Symbols that a visitor may have meant by one that cannot be had. */
 import { normalizeSymbol } from "./client.ts";
 import type { RealtimeError } from "./types.ts";
 
 /**
- * Return what may have been meant: what the gateway suggests, or for a text that is no symbol, and that it was never asked for,
- * the symbol that it spells: `BTC/USDT` is BTC-USDT.
+ * Return the symbols that a text may have meant: the gateway's suggestions if it gave any. It is never asked for a text that is
+ * no symbol; of that, return the symbol that it spells: `BTC/USDT` is BTC-USDT.
  */
 export function suggestionsFor(text: string, error: RealtimeError | null): readonly string[] {
   const told: unknown = error?.suggestions;

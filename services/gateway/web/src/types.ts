@@ -13,7 +13,7 @@ export type StreamEvent =
   | { readonly type: "room"; readonly data: Room }
   | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // an event of this name
 
-/** Whether there is room for a symbol beside the others that are streamed, and what fills it. */
+/** Whether there is room for a symbol beside the other streamed symbols, and why not. */
 interface Room {
   readonly symbol: string;
   readonly room: boolean;
@@ -98,7 +98,7 @@ export interface RealtimeClient {
   close(): void;
 }
 
-/** What the client needs of an `EventSource`. A browser's has it, and so do most packages for where there is none. */
+/** The part of an `EventSource` that the client uses. Browsers have it, and so do most packages for other places. */
 export interface EventSourceLike {
   readonly readyState: number;
   // biome-ignore-start lint/suspicious/noExplicitAny: each has event types of its own
@@ -147,6 +147,6 @@ export interface Feed {
   want(symbols: readonly string[]): void;
   /** Look again at once: the page was asleep or without a network, or somebody asks for it. */
   wake(anew: boolean): void;
-  /** Each second, while anything is wanted: look for what has not come. */
+  /** To be called each second while anything is wanted: notices silence, and polls. */
   look(): void;
 }

@@ -119,7 +119,7 @@ test.each([
   expect(state().error).toMatchObject({ code: "unreachable", message: `${base}/api does not answer` });
 });
 
-test("without an EventSource it is a server: idle, and it keeps nothing of what visitors ask for", async () => {
+test("without an EventSource it is a server: idle, and it keeps nothing of the symbols that visitors ask for", async () => {
   client = createRealtimeClient({ baseUrl });
   const store = client.symbol("BTC");
   store.subscribe(() => {});

@@ -32,7 +32,7 @@ const WORDS: Record<Status, string> = {
   reconnecting: "reconnecting",
   offline: "offline",
 };
-/** What a gateway says that is there, but does not stream a symbol, or anything, for now. */
+/** The words for a refusal by a gateway that answers: it does not stream a symbol, or anything, for now. */
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many streams" };
 const FLASH_EVERY_MS = 500; // twice a second; from three times on it can harm (WCAG 2.3.1)
 

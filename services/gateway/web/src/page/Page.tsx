@@ -32,7 +32,6 @@ export function Page() {
       <main>
         <h1 className="visually-hidden">Live prices across exchanges</h1>
         <SimulatedBanner />
-        <ListingFailure isKnown={isKnown} />
         <div className="tools">
           <ExchangeStrip symbols={featured} />
           <div className="controls">
@@ -48,6 +47,7 @@ export function Page() {
           ))}
         </div>
         {isKnown && symbols.length === 0 && <Nothing />}
+        <ListingFailure isKnown={isKnown} />
       </main>
       {isKnown && <Footer />}
     </>

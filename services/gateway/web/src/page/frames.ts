@@ -1,6 +1,6 @@
 /**
- * One price, one moment: what is drawn on a canvas and what is text change in the same frame. A chart draws in the frame after
- * it is told, so it is told first, and what shows text in that frame.
+ * One price, one moment: a chart's canvas and the page's text change in the same frame. A chart draws in the frame after it is
+ * told. So a chart is told first, and the text changes in that frame.
  */
 import type { RealtimeClient, Store, SymbolState } from "../types.ts";
 

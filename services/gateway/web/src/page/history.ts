@@ -1,4 +1,4 @@
-/** What was, from the gateway. */
+/** A symbol's past prices, from the gateway. */
 import type { components } from "../api.ts";
 
 export type History = components["schemas"]["History"];

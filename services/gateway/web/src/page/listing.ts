@@ -1,4 +1,4 @@
-/** What the gateway has: which symbols are featured, and which can be asked for. One request, shared by the page. */
+/** Which symbols the gateway features, and which it can be asked for. One request, shared by the page. */
 import { useEffect } from "react";
 import type { components } from "../api.ts";
 import { createValue, useValue } from "./value.ts";

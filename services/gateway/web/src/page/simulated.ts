@@ -2,7 +2,7 @@
 import { useConnection } from "../useRealtimeTicker.ts";
 import { createValue, useValue } from "./value.ts";
 
-/** What the gateway's status said last. */
+/** The flag in the gateway's last status. */
 export const simulatedByStatus = createValue(false);
 
 export function useSimulated(): boolean {

@@ -20,10 +20,10 @@ export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
   return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
 }
 
-/** What a gateway says that is there, but does not stream a symbol, or anything, for now. */
+/** The words for a refusal by a gateway that answers: it does not stream a symbol, or anything, for now. */
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many" };
 
-/** What is wrong that no waiting mends. */
+/** The words for errors that waiting does not mend. */
 const WRONG: Readonly<Record<string, string>> = {
   unknown_symbol: "not listed",
   too_many_symbols: "too many",
