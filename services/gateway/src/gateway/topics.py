@@ -56,7 +56,7 @@ class Topic:
 
 
 class _Address:
-    """What one address wants, and how often: the symbols within its share, and those beyond it in the order they came."""
+    """The symbols that one address wants, and how often each: within its share, and beyond it in the order they came."""
 
     __slots__ = ("beyond", "within")
 
@@ -68,9 +68,9 @@ class _Address:
 class Topics:
     """The wanted symbols. `changed` is set whenever the bus has to be asked for more or less.
 
-    While there is room the bus is asked for all that is wanted, and for what was until LINGER_S ago. When room becomes short
-    it is asked only for what lies within the share of somebody who wants it: of each address the symbols that it asked for
-    first, `share` at most, and whatever is featured. So nobody can lock others out by holding names open.
+    While there is room the bus is asked for every wanted symbol, and for each that was wanted until LINGER_S ago. When room
+    becomes short it is asked for the featured symbols, and of each address for the symbols that it asked for first, `share` at
+    most. So nobody can lock others out by holding names open.
 
     Args:
         clock: monotonic seconds.
