@@ -92,6 +92,15 @@ async def test_what_lingers_when_room_becomes_short_goes_at_once() -> None:
     assert topics.wanted == {BTC}
 
 
+async def test_what_is_featured_counts_towards_no_share_however_often_it_is_held() -> None:
+    topics = short_of_room()
+    for symbols in ([BTC], [BTC, NAMES[0]], [BTC]):
+        topics.hold(symbols, "a")
+    for symbols in ([BTC], [BTC, NAMES[0]], [BTC]):
+        topics.release(symbols, "a")
+    assert topics.wanted == {BTC}
+
+
 async def test_nothing_is_left_of_addresses_that_went() -> None:
     topics = Topics(Clock(), [BTC], SHARE)
     for number in range(100):

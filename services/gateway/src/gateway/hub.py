@@ -338,7 +338,7 @@ class Hub:
         return known
 
     def _snapshot(self, group: Group) -> dict[str, bytes]:
-        """Return the newest event of each of the group's symbols that has one, of each exchange, and of what has no room."""
+        """Return the newest event of each symbol of the group that has one, of each exchange, and about missing room."""
         known: dict[str, bytes] = {symbol: self._current(symbol) for symbol in group.symbols if self.topics[symbol].latest}
         if self.topics.room_is_short:
             topics = ((symbol, self.topics[symbol]) for symbol in group.symbols)

@@ -56,7 +56,7 @@ class Topic:
 
 
 class _Address:
-    """What one address wants, and how often: the symbols within its share, and those beyond it in the order they came."""
+    """The symbols that one address wants, and how often each: within its share, and beyond it in the order they came."""
 
     __slots__ = ("beyond", "within")
 
@@ -68,9 +68,9 @@ class _Address:
 class Topics:
     """The wanted symbols. `changed` is set whenever the bus has to be asked for more or less.
 
-    While there is room the bus is asked for all that is wanted, and for what was until LINGER_S ago. When room becomes short
-    it is asked only for what lies within the share of somebody who wants it: of each address the symbols that it asked for
-    first, `share` at most, and whatever is featured. So nobody can lock others out by holding names open.
+    While there is room the bus is asked for every wanted symbol, and for each that was wanted until LINGER_S ago. When room
+    becomes short it is asked for the featured symbols, and of each address for the symbols that it asked for first, `share` at
+    most. So nobody can lock others out by holding names open.
 
     Args:
         clock: monotonic seconds.
@@ -126,44 +126,48 @@ class Topics:
 
     def hold(self, symbols: Iterable[Symbol], owner: str) -> None:
         """Want symbols for an address, until `release` is called as often."""
-        address = self._addresses.get(owner)
-        if address is None:
-            address = self._addresses[owner] = _Address()
         for symbol in symbols:
             topic = self._topics.get(symbol)
             if topic is None:
                 topic = self._topics[symbol] = Topic(self._clock())
                 self.changed.set()
             topic.holders += 1
-            if symbol in self._featured:
-                continue
-            if symbol in address.within:
-                address.within[symbol] += 1
-            elif symbol in address.beyond:
-                address.beyond[symbol] += 1
-            elif len(address.within) < self.share:
-                address.within[symbol] = 1
-                self._take_into_share(topic)
-            else:
-                address.beyond[symbol] = 1
+            if symbol not in self._featured:
+                self._count(self._addresses.setdefault(owner, _Address()), symbol, topic)
 
     def release(self, symbols: Iterable[Symbol], owner: str) -> None:
         """Want symbols no longer for an address. While there is room they stay subscribed for LINGER_S."""
-        address = self._addresses[owner]
         for symbol in symbols:
             topic = self._topics[symbol]
             topic.holders -= 1
             topic.idle_since = self._clock()
-            if symbol in self._featured:
-                continue
-            if symbol in address.beyond:
-                _count_down(address.beyond, symbol)
-            elif _count_down(address.within, symbol):
-                topic.sharers -= 1
-                self.changed.set()
-                self._fill_up(address)
-        if not address.within and not address.beyond:
-            del self._addresses[owner]
+            if symbol not in self._featured:
+                address = self._addresses[owner]
+                self._count_down(address, symbol, topic)
+                if not address.within and not address.beyond:
+                    del self._addresses[owner]
+
+    def _count(self, address: _Address, symbol: Symbol, topic: Topic) -> None:
+        if symbol in address.within:
+            address.within[symbol] += 1
+        elif symbol in address.beyond:
+            address.beyond[symbol] += 1
+        elif len(address.within) < self.share:
+            address.within[symbol] = 1
+            self._take_into_share(topic)
+        else:
+            address.beyond[symbol] = 1
+
+    def _count_down(self, address: _Address, symbol: Symbol, topic: Topic) -> None:
+        counts = address.within if symbol in address.within else address.beyond
+        counts[symbol] -= 1
+        if counts[symbol]:
+            return
+        del counts[symbol]
+        if counts is address.within:
+            topic.sharers -= 1
+            self.changed.set()
+            self._fill_up(address)
 
     def _fill_up(self, address: _Address) -> None:
         """Let the symbol that has waited the longest beyond an address's share come into it."""
@@ -198,12 +202,3 @@ class Topics:
             if not topic.live.is_set() and topic.wanted_since + within_s > now
         ]
         await asyncio.gather(*waits, return_exceptions=True)
-
-
-def _count_down(counts: dict[Symbol, int], symbol: Symbol) -> bool:
-    """Count one less, and return whether that was the last."""
-    counts[symbol] -= 1
-    if counts[symbol]:
-        return False
-    del counts[symbol]
-    return True

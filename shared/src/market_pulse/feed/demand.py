@@ -14,7 +14,7 @@ from market_pulse.model import Symbol
 class Lots:
     """Draws lots for symbols that are first wanted at the same time.
 
-    Whoever has the same secret draws the same lot for a symbol in the same second, so the copies of an ingest choose alike.
+    Two processes with the same secret draw the same lot for a symbol in the same second, so copies of an ingest choose alike.
     Without the secret nobody can tell which name will be lucky in which second.
 
     Args:
@@ -94,12 +94,12 @@ class Demand:
         wanted = {symbol for symbol in self._wanted if symbol in listed} - set(featured)
         self._note(now_s, wanted)
 
-        # What is carried before what waits, and each by its place.
+        # Carried symbols come before waiting ones, and each by its place.
         queue = sorted(wanted, key=lambda symbol: (not self._wishes[symbol].carried, self._wishes[symbol].place))
         room = self._max_symbols - len(featured)
         served, self.turned_away = queue[:room], tuple(queue[room:])
 
-        # What lingers has the rest, the longest unwanted at the end, where there is no room for all.
+        # Lingering symbols have the rest. The longest unwanted stand at the end, where the room may not reach.
         unwanted = [
             symbol
             for symbol, wish in self._wishes.items()
