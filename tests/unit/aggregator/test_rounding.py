@@ -27,6 +27,11 @@ def test_halves_go_to_the_even_digit() -> None:
     assert ticker.volume24h == round(0.123456785, 8)
 
 
+def test_nothing_has_no_sign() -> None:
+    ticker = published(replace(result_of(tick(B, 64000.0)), change24h=-1e-9, change_percent24h=-0.0))
+    assert (str(ticker.change24h), str(ticker.change_percent24h)) == ("0.0", "0.0")
+
+
 def test_each_figure_has_its_decimals() -> None:
     figures = {"open24h": 61234.56, "high24h": 66000.0, "low24h": 60001.0, "volume24h": 1.123456789}
     result = result_of(tick(B, 64000.11, **figures), tick(Y, 64010.22, **figures), tick(O, 64003.33, **figures))

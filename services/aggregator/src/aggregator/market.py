@@ -39,7 +39,7 @@ class SymbolState:
         self.recorded_ms: int | None = None
 
     def take(self, tick: Tick, parameters: Parameters) -> Refusal | None:
-        """Keep a tick if it is newer than what is kept of its exchange; else say why not."""
+        """Keep a tick if it is newer than the kept one of its exchange; else say why not."""
         stored = self.ticks.get(tick.exchange)
         if stored is None:
             if len(self.ticks) >= MAX_SOURCES:
@@ -97,7 +97,7 @@ class Market:
         return self._states.get(symbol)
 
     def take(self, tick: Tick) -> Refusal | None:
-        """Keep a tick if it is usable and newer than what is kept; else say why not."""
+        """Keep a tick if it is usable and newer than the kept one; else say why not."""
         if not is_figure(tick.price):
             return "figure"
         for time_ms in (tick.received_time_ms, tick.exchange_time_ms, tick.published_time_ms):

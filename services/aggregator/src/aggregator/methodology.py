@@ -258,7 +258,7 @@ def _average(
     """
     total = fsum(weights)
     used: list[tuple[Source, Tick]] = []
-    products, opens, opened_weights, opened_products = [], [], [], []
+    products, opens = [], []
     for (price, _, source, tick, _), weight in zip(votes, weights, strict=True):
         if weight == 0:
             continue
@@ -269,21 +269,20 @@ def _average(
         elif price > high:
             used_price = high
         source.used_price, source.weight = used_price, weight / total
-        product = weight * used_price
-        products.append(product)
+        products.append(weight * used_price)
         open24h = tick.open24h
         if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
-            opened_weights.append(weight)
-            opened_products.append(product)
     # A mean lies between its terms; the last bit of a float product may not.
     price = min(max(fsum(products) / total, used[0][0].used_price or low), used[-1][0].used_price or high)
     if not opens:
         return price, None, None, used
     compared = price
     if len(opens) < len(used):  # where some have no open, it is compared with the price of those that have one
-        total = fsum(opened_weights)
-        compared = fsum(opened_products) / total
+        opened = [source for source, tick in used if is_figure(tick.open24h)]
+        share = fsum([source.weight for source in opened])
+        compared = fsum([source.weight * (source.used_price or low) for source in opened]) / share
+        total *= share
     mean_open = fsum(opens) / total
     return price, mean_open, (compared / mean_open - 1) * 100, used
 
