@@ -137,6 +137,7 @@ class Feed:
         """Return how the feed is doing at this moment."""
         delivered = 0
         if self.delivering and self._status.state != "down":
+            self._status = replace(self._status, simulated=self._connections[0].simulated)
             self._become(*self._condition())
             delivered = len(self._connections[0].delivered)
         status = replace(
