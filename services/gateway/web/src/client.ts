@@ -94,14 +94,9 @@ function isBacked({ price, quality }: TickerMessage): boolean {
 }
 
 function withPrice(message: TickerMessage | null): Ticker | null {
-  if (!message || message.price === null) return null;
-  const { price, change24h, changePercent24h } = message;
-  return Object.freeze({
-    ...message,
-    price,
-    change24h: change24h ?? Number.NaN,
-    changePercent24h: changePercent24h ?? Number.NaN,
-  });
+  if (message?.price == null) return null;
+  const { price, change24h: change, changePercent24h: percent } = message;
+  return Object.freeze({ ...message, price, change24h: change ?? Number.NaN, changePercent24h: percent ?? Number.NaN });
 }
 
 const REGISTRY = Symbol.for("market-pulse/realtime.v1");
@@ -144,18 +139,16 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   function makeEntry(symbol: string): Entry {
     let latest: TickerMessage | null = null;
     let heardAt = 0;
-    let refusal: RealtimeError | null = normalizeSymbol(symbol)
-      ? null
-      : { code: "unknown_symbol", message: `${symbol} is no symbol` };
+    let refusal: RealtimeError | null = normalizeSymbol(symbol) ? null : { code: "unknown_symbol", message: "not a symbol" };
 
     /**
      * Tell whether a message, made known at a time, is news after what is known. A higher number is, unless it was made well
      * before; a lower one that was made later is what counting begun anew looks like; and what was not renewed for long yields
-     * to anything.
+     * to anything. Each publisher has a clock of its own, so the times of two say nothing.
      */
-    function isNews({ seq, aggregatedTime }: TickerMessage, at: number): boolean {
+    function isNews({ seq, aggregatedTime, publisher }: TickerMessage, at: number): boolean {
       if (!latest || at - heardAt > YIELDS_AFTER_MS) return true;
-      const laterMs = aggregatedTime - latest.aggregatedTime;
+      const laterMs = publisher === latest.publisher ? aggregatedTime - latest.aggregatedTime : 0;
       if (seq === latest.seq) return at >= heardAt; // the gateway repeats a ticker that has become stale
       return seq > latest.seq ? laterMs > -FRESH_MS : laterMs > 0;
     }
@@ -206,12 +199,12 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
 
   function hear(...news: News) {
     const [type, data] = news;
-    if (type === "ticker" || type === "refused") {
+    if (data && "symbol" in data) {
       for (const entry of active) if (entry.symbol === data.symbol) entry.hear(news as Parameters<Entry["hear"]>[0]);
     } else if (type === "status") {
       exchanges = Object.freeze({ ...(isTold ? exchanges : {}), [data.exchange]: data });
       isTold = true;
-    } else if (type === "link") {
+    } else if (data) {
       if (link.up !== data.up) linkSince = Date.now();
       if (!link.up && data.up) isTold = false; // the gateway tells of all exchanges that it knows
       link = { ...data, simulated: (data.up ? data : link).simulated };
@@ -274,7 +267,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   // Hints of when to look, and no more than that: what has come counts, whatever a platform thinks of its network.
   const reactions: readonly (readonly [EventTarget | undefined, string, () => unknown])[] = [
     [page, "visibilitychange", onVisibility],
-    [globalThis, "pageshow", () => isResting && wake()], // back from where it was put away; else it has only loaded
+    [globalThis, "pageshow", look], // back from where it was put away; else it has only loaded
     [globalThis, "pagehide", rest], // so that the browser may keep the page for the way back
     [globalThis, "online", wake],
   ];

@@ -222,6 +222,16 @@ describe("what is live", () => {
   test.each([
     ["older number", { seq: 1, aggregatedTime: 0 }, 64000.5],
     ["same number, as when it has become stale", { seq: 2, price: 1 }, 1],
+    [
+      "higher number of a publisher whose clock is behind",
+      { seq: 9, price: 3, publisher: "b", aggregatedTime: 1_600_000_000_000 },
+      3,
+    ],
+    [
+      "lower number of a publisher whose clock is ahead",
+      { seq: 1, price: 3, publisher: "b", aggregatedTime: 1_800_000_000_000 },
+      64000.5,
+    ],
     ["lower number made later: counting began anew", { seq: 1, price: 2, aggregatedTime: 1_700_000_100_000 }, 2],
     [
       "higher number made long before: from before counting began anew",

@@ -36,6 +36,14 @@ describe("latency", () => {
     expect(meter.read(400, 520)).toMatchObject({ total: 12, aggregatorToBrowser: 0 });
   });
 
+  test("takes each publisher's clock by itself", () => {
+    const meter = new LatencyMeter();
+    meter.take(ticker(900), 0);
+    meter.take(ticker(1000), 520);
+    meter.take(ticker(1001, { publisher: "ten minutes ahead", aggregatedTime: 601_013 }), 521);
+    expect(meter.read(500, 521)).toMatchObject({ total: 20, aggregatorToBrowser: 4 });
+  });
+
   test("is not known from snapshots, repetitions, prices without a time, or long ago", () => {
     const meter = new LatencyMeter();
     meter.take(ticker(1000), 1020);

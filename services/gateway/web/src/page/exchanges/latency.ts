@@ -10,6 +10,7 @@ export interface Sample {
   readonly exchangeTime: number;
   readonly receivedTime: number;
   readonly aggregatedTime: number;
+  readonly publisher: string; // by whose clock aggregatedTime is
 }
 
 /** Medians in milliseconds. They belong to different prices, so they need not add up. */
@@ -34,12 +35,12 @@ export class LatencyMeter {
   private readonly newest = new Map<string, number>();
 
   /** Take a ticker that came at `heardAt`. Only one that brings news of an exchange tells how long news takes. */
-  take({ symbol, exchangeTime, receivedTime, aggregatedTime }: Ticker, heardAt: number) {
+  take({ symbol, exchangeTime, receivedTime, aggregatedTime, publisher }: Ticker, heardAt: number) {
     if (exchangeTime === null || receivedTime === null) return;
     const before = this.newest.get(symbol);
     this.newest.set(symbol, exchangeTime);
     if (before === undefined || exchangeTime <= before) return; // a snapshot, or a repetition: older than it took to come
-    this.samples.push({ heardAt, exchangeTime, receivedTime, aggregatedTime });
+    this.samples.push({ heardAt, exchangeTime, receivedTime, aggregatedTime, publisher: publisher ?? "" });
     if (this.samples.length > MOST_SAMPLES) this.samples = this.samples.slice(-MOST_SAMPLES / 2);
   }
 
@@ -47,14 +48,18 @@ export class LatencyMeter {
   read(measuredMs: number, now: number): Latency | null {
     const recent = this.samples.filter((sample) => now - sample.heardAt < FRESH_MS);
     if (!recent.length) return null;
-    // No price comes before it was made: where the measurement says so, it is wrong by at least as much.
-    const offsetMs = Math.max(measuredMs, ...recent.map(({ aggregatedTime, heardAt }) => aggregatedTime - heardAt));
+    // No price comes before it was made: where the measurement says so, it is wrong by at least as much. Or the publisher's
+    // clock is ahead, so each is compared with its own prices alone, and the measurement with those of the one least ahead.
+    const aheadMs: Record<string, number> = {};
+    for (const { aggregatedTime, heardAt, publisher } of recent)
+      aheadMs[publisher] = Math.max(aheadMs[publisher] ?? measuredMs, aggregatedTime - heardAt);
+    const offsetMs = Math.min(...Object.values(aheadMs));
     const of = (measure: (sample: Sample) => number) => median(recent.map(measure));
     return {
       total: of(({ heardAt, exchangeTime }) => heardAt + offsetMs - exchangeTime),
       exchangeToIngest: of(({ receivedTime, exchangeTime }) => receivedTime - exchangeTime),
       ingestToAggregator: of(({ aggregatedTime, receivedTime }) => aggregatedTime - receivedTime),
-      aggregatorToBrowser: of(({ heardAt, aggregatedTime }) => heardAt + offsetMs - aggregatedTime),
+      aggregatorToBrowser: of((one) => one.heardAt + (aheadMs[one.publisher] ?? offsetMs) - one.aggregatedTime),
       samples: recent.length,
     };
   }
