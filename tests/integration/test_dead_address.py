@@ -6,14 +6,14 @@ Nothing is replaced but the resolver: the dead address is a listening socket tha
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.bus import open_bus
-from market_pulse.dial import connect_first, new_event_loop
+from market_pulse.dial import new_event_loop
 from market_pulse.feed.adapter import Listed
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
@@ -117,57 +117,3 @@ def test_a_name_none_of_whose_addresses_answers_is_given_up(run: Callable[[Scena
                     await rest.listing()
 
     run(scenario)
-
-
-@contextlib.asynccontextmanager
-async def listening() -> AsyncIterator[tuple[tuple[int, int, int, Any], list[asyncio.StreamReader]]]:
-    """Listen at an address; what is given besides are the connections that came."""
-    came: list[asyncio.StreamReader] = []
-    ended: list[asyncio.StreamReader] = []
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        came.append(reader)
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        ended.append(reader)
-
-    async with await asyncio.start_server(take, LIVING, 0) as server:
-        yield address(server.sockets[0].getsockname()[1]), came
-        await until(lambda: len(ended) == len(came))
-
-
-def address(port: int) -> tuple[int, int, int, Any]:
-    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, (LIVING, port)
-
-
-async def test_the_first_address_is_used_where_it_answers() -> None:
-    async with listening() as (first, came), listening() as (second, came_second):
-        with await connect_first([first, second], 3600.0) as connected:
-            assert connected.getpeername() == first[3]
-            await until(lambda: came)
-            assert not came_second
-
-
-async def test_an_address_that_refuses_gives_way_at_once() -> None:
-    async with listening() as (living, _):
-        with socket.socket() as unused:
-            unused.bind((LIVING, 0))
-            with await connect_first([address(unused.getsockname()[1]), living], 3600.0) as connected:
-                assert connected.getpeername() == living[3]
-
-
-async def test_what_is_not_used_is_closed() -> None:
-    async with listening() as (living, came):
-        with await connect_first([living] * 3, 0.0) as connected:
-            assert connected.getpeername() == living[3]
-            await until(lambda: sum(not reader.at_eof() for reader in came) == 1)
-
-
-async def test_where_no_address_answers_the_reasons_are_told() -> None:
-    with socket.socket() as unused:
-        unused.bind((LIVING, 0))
-        with pytest.raises(OSError, match="no address can be connected to: "):
-            await connect_first([address(unused.getsockname()[1])] * 2, 0.0)
-    with pytest.raises(OSError, match="has none"):
-        await connect_first([], 0.0)
