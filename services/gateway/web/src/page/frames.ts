@@ -3,6 +3,7 @@
  * told. So a chart is told first, and the text changes in that frame.
  */
 import type { RealtimeClient, Store, SymbolState } from "../types.ts";
+import { withStores } from "./withStores.ts";
 
 const FRAMELESS_MS = 250; // a hidden page has no frames
 
@@ -18,7 +19,6 @@ export function ahead(store: Store<SymbolState>): Store<SymbolState>["subscribe"
 
 /** Return a client that tells of changes in the next frame. */
 export function framed(client: RealtimeClient): RealtimeClient {
-  const stores = new Map<string, FramedStore>();
   const due = new Set<() => void>();
   let frame = 0;
   let frameless: ReturnType<typeof setTimeout>;
@@ -55,15 +55,5 @@ export function framed(client: RealtimeClient): RealtimeClient {
     };
   }
 
-  return {
-    ...client,
-    symbol(symbol) {
-      let store = stores.get(symbol);
-      if (!store) {
-        store = makeStore(client.symbol(symbol));
-        stores.set(symbol, store);
-      }
-      return store;
-    },
-  };
+  return withStores(client, makeStore);
 }

@@ -1,9 +1,9 @@
 /** Slows prices down to what eyes can follow: many changes a second would only cost the battery of a page left open all day. */
 import type { RealtimeClient, Store, SymbolState } from "../types.ts";
+import { withStores } from "./withStores.ts";
 
 /** Return a client that tells of changes at most every so often, of all symbols at once, always with the newest state. */
 export function paced(client: RealtimeClient, everyMs: number): RealtimeClient {
-  const stores = new Map<string, Store<SymbolState>>();
   const changed = new Set<() => void>();
   let toldAt = Number.NEGATIVE_INFINITY;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -49,15 +49,5 @@ export function paced(client: RealtimeClient, everyMs: number): RealtimeClient {
     };
   }
 
-  return {
-    ...client,
-    symbol(symbol) {
-      let store = stores.get(symbol);
-      if (!store) {
-        store = makeStore(client.symbol(symbol));
-        stores.set(symbol, store);
-      }
-      return store;
-    },
-  };
+  return withStores(client, makeStore);
 }
