@@ -2,8 +2,8 @@
 """Run a browser that cannot watch this machine's network interfaces: `unwatched_network.py BROWSER [ARGUMENT…]`.
 
 Chromium listens to the kernel's netlink messages. Whenever an interface appears or goes, it fails what it loads just then
-with ERR_NETWORK_CHANGED, on loopback as well. Each container that starts or ends beside the tests is such an interface. The
-kernel therefore refuses this browser's netlink sockets, and Chromium goes on as if the network never changed.
+with ERR_NETWORK_CHANGED, on loopback as well. Each container that starts or ends beside the tests brings or takes an
+interface. The kernel therefore refuses this browser's netlink sockets, and Chromium goes on as if the network never changed.
 """
 
 import ctypes

@@ -43,7 +43,7 @@ async def is_well(stack: Stack, copies: int) -> bool:
 
 
 class Heard:
-    """What a subscriber to every ticker and status hears, in the order in which Redis told it."""
+    """The messages that a subscriber to every ticker and status receives, in the order in which Redis sent them."""
 
     def __init__(self) -> None:
         self.tickers: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ class Heard:
             self.since_last_status = len(self.tickers)
 
     def are_all(self, quality: str) -> bool:
-        """Return whether this is what every symbol's newest ticker says."""
+        """Return whether every symbol's newest ticker has this quality."""
         newest = {ticker["symbol"]: ticker["quality"] for ticker in self.tickers}
         return newest == dict.fromkeys(SYMBOLS, quality)
 

@@ -108,7 +108,7 @@ async def test_one_that_was_never_heard_is_not_missed_at_once(port: int, bus: Bu
 
 @pytest.mark.parametrize("age_s", [20.0, 5.0])
 async def test_an_aggregator_that_starts_after_all_ingests_died(port: int, bus: Bus, age_s: float) -> None:
-    """What Redis has kept is a tick, and no status any more: the first ticker says that nobody hears the market."""
+    """Redis has kept a tick, and no status any more: the first ticker says that nobody hears the market."""
     await trade(bus, age_s=age_s)
     async with listening(bus) as listener, aggregator(port):
         await several_beats(listener)

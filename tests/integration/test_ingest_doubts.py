@@ -1,4 +1,4 @@
-"""What an ingest does with answers that are too bad to be true: of its exchange's listing, and of who asks for what."""
+"""An ingest doubts answers that are too bad to be true: its exchange's listing, and Redis' list of wanted symbols."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ class Ingest:
 
 @contextlib.asynccontextmanager
 async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[Ingest]:
-    """Run one that lets go of what nobody wants at once."""
+    """Run an ingest that drops a symbol as soon as nobody wants it."""
     async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus:
         url = f"http://{simulator.host}:{simulator.port}"
         async with Rest(OKX, url) as rest:

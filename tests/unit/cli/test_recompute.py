@@ -1,4 +1,4 @@
-"""A ticker is held against its own sources: what the aggregator makes passes, and what is changed in it is found."""
+"""A ticker is held against its own sources: the aggregator's tickers pass, and every change of one is found."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -20,7 +20,7 @@ BOUNDS = Bounds()
 
 
 def ticker_of(*prices: float, turnovers: tuple[float, ...] = (), away: frozenset[str] = frozenset()) -> Ticker:
-    """What the aggregator makes of exchanges a, b, c …, of equal turnover if it is not said."""
+    """Return the aggregator's ticker of exchanges a, b, c …, of equal turnover unless turnovers are given."""
     state = SymbolState(BTC)
     for name, price, turnover in zip("abcdef", prices, turnovers or (1.0,) * len(prices), strict=False):
         tick = Tick(name, BTC, price, NOW_MS, NOW_MS, dp=2, quote_volume24h=turnover)

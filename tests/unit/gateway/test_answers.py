@@ -1,4 +1,4 @@
-"""Open answers are bounded in number and in bytes, and whoever has most of them yields."""
+"""Open answers are bounded in number and in bytes, and the address with most of them yields."""
 
 import pytest
 from hypothesis import given
