@@ -144,6 +144,19 @@ async def test_a_head_without_an_end_is_cut(running: Running, monkeypatch: pytes
     assert running.gateway.connections.cut == Counter(head=1)
 
 
+async def test_heads_without_an_end_are_bounded_together(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_http, "HEAD_LIMIT_S", 100.0)
+    monkeypatch.setattr(bounded_http, "MOST_HEADS_BYTES", 5_000)
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(8):
+            connection = await stack.enter_async_context(connected(running.port, f"127.0.0.{2 + number % 4}"))
+            await send(connection, b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 1000)
+        await until(lambda: running.gateway.connections.cut["head"] >= 3)
+        assert (await running.http.get("/livez")).status_code == 200
+        assert len(running.gateway.connections) >= 4
+    await until(lambda: running.gateway.connections._heads_bytes == 0)
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [

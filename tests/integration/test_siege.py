@@ -42,6 +42,7 @@ class Watch:
     def __init__(self) -> None:
         self.seen: list[set[int]] = [set() for _ in range(STREAMS)]
         self.worst_gap_s = 0.0
+        self.missed = 0  # seconds, by the stream that missed most
 
     async def read(self, port: int, number: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(WATCHES_FROM, 0))
@@ -138,7 +139,7 @@ async def hold_out(
             print(kind, ending.result().decode().strip())
         await until(lambda: watch.have_all_seen(second))
         assert not [stream for stream in streams if stream.done()]
-        assert all(seen >= set(range(1, second + 1)) for seen in watch.seen)
+    watch.missed = max(second - len(seen) for seen in watch.seen)
     return peak - before, watch
 
 
@@ -151,7 +152,8 @@ async def is_at_rest(http: httpx.AsyncClient) -> bool:
 
 async def test_all_kinds_at_once(server: RedisServer) -> None:
     async with besieged(server) as (gateway, market):
-        growth, _ = await hold_out(gateway, market, dict.fromkeys(KINDS_OF_HTTP_1, 10), SHORT_S, strictly=False)
+        growth, watch = await hold_out(gateway, market, dict.fromkeys(KINDS_OF_HTTP_1, 10), SHORT_S, strictly=False)
+        assert not watch.missed
         assert growth < MOST_GROWTH_BYTES
         async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http:
             await until(lambda: is_at_rest(http), every_s=0.5)
@@ -163,7 +165,9 @@ async def test_all_kinds_at_once(server: RedisServer) -> None:
 async def test_one_kind_for_minutes(server: RedisServer, kind: str) -> None:
     async with besieged(server) as (gateway, market):
         growth, watch = await hold_out(gateway, market, {kind: 190}, SIEGE_S, strictly=True)
-        print(f"{kind}: {SIEGE_S:.0f} s, grew by {growth / 1e6:.0f} MB, worst gap {watch.worst_gap_s:.2f} s", flush=True)
+        seen = f"worst gap {watch.worst_gap_s:.2f} s, {watch.missed} seconds missed"
+        print(f"{kind}: {SIEGE_S:.0f} s, grew by {growth / 1e6:.0f} MB, {seen}", flush=True)
+        assert not watch.missed
         assert growth < MOST_GROWTH_BYTES
         async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http:
             await until(lambda: is_at_rest(http), every_s=0.5)

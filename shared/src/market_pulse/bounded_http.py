@@ -31,6 +31,8 @@ MOST_IN_A_ROUND = 16
 SWEEPS_EVERY = 10  # of uvicorn's ticks, which are 0.1 s
 
 MOST_HEAD_BYTES = 32_768
+MOST_HEADS_BYTES = 4 << 20
+"""Of all heads together that are not complete yet. Nearly every head comes in one piece, and never counts."""
 MOST_WAITING_BYTES = 4_096
 """Of further requests, which wait until the one before is answered: beyond that nothing more is read."""
 MOST_DISCARDED_BYTES = 262_144
@@ -73,6 +75,7 @@ class Connections:
         self._most, self._most_per_address = most, most_per_address
         self._open: dict[BoundedProtocol, None] = {}  # who did something last comes last
         self._of_address: Counter[str] = Counter()
+        self._heads_bytes = 0
         self._queues: dict[str, deque[BoundedProtocol]] = {}  # who wants its turn, by whose it is
         networks = [ip_network(network) for network in trusted]
         self._is_trusted = lru_cache(1024)(lambda address: any(address in network for network in networks))
@@ -119,6 +122,11 @@ class Connections:
         self._of_address[owner] -= 1
         if not self._of_address[owner]:
             del self._of_address[owner]
+
+    def hold_head(self, size: int) -> bool:
+        """Count bytes of a head that is not complete, or with a negative size no longer; return whether there is room."""
+        self._heads_bytes += size
+        return self._heads_bytes <= MOST_HEADS_BYTES
 
     def queue(self, connection: "BoundedProtocol", owner: str) -> None:
         """Have a connection go on with the bytes that came in, when it is its turn.
@@ -206,6 +214,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._bounds.leave(self, self._owner)
             self._owner = None
         self._waiting.clear()
+        self._release_head()
         self._tell_taken()
         super().connection_lost(exc)
 
@@ -244,18 +253,27 @@ class BoundedProtocol(HttpToolsProtocol):
             end = len(self._waiting)
         first = bytes(self._waiting[:end])
         del self._waiting[:end]
-        self._head_bytes += end
         super().data_received(first)
-        if self._asking_since is not None and self._head_bytes > MOST_HEAD_BYTES:
+        if self._asking_since is not None and not self._has_room_for_head(end):
             self._bounds.end(self, "head")
         elif self._waiting:
             self._want_turn()
         else:
             self.flow.resume_reading()
 
+    def _has_room_for_head(self, size: int) -> bool:
+        """Count so many more bytes of a head that is not complete."""
+        self._head_bytes += size
+        return self._bounds.hold_head(size) and self._head_bytes <= MOST_HEAD_BYTES
+
+    def _release_head(self) -> None:
+        self._bounds.hold_head(-self._head_bytes)
+        self._head_bytes = 0
+
     def on_headers_complete(self) -> None:
         """Called by the parser with each request. If a body or another protocol follows, it is not read."""
-        self._asking_since, self._head_bytes = None, 0
+        self._asking_since = None
+        self._release_head()
         self._bounds.touch(self)
         if self.parser.should_upgrade() or any(
             name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in self.headers
