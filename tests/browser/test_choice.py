@@ -59,7 +59,7 @@ async def test_a_symbol_that_nobody_lists_is_explained_and_the_others_stream(vis
     visitor.allow("status of 404|EventSource")
     page = await visitor.open("/?symbols=BTC,DOGGE,not a symbol")
     await expect(card(page, "BTC-USDT")).to_have_attribute("data-trust", "live")
-    await expect(card(page, "not a symbol")).to_contain_text("no symbol")
+    await expect(card(page, "not a symbol")).to_contain_text("Not a symbol")
     unknown = card(page, "DOGGE-USDT")
     await expect(unknown).to_contain_text("Nobody lists DOGGE-USDT")
     await unknown.get_by_role("button", name="DOGE", exact=True).click()
