@@ -217,6 +217,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._release_head()
         self._tell_taken()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves to run, and to hold all of this, after a reset
+        self.forget_request()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with bytes of the client."""
