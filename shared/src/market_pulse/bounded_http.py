@@ -26,8 +26,8 @@ HEAD_LIMIT_S = 10.0
 """How long a client may take to send a request's head, and may wait with its first one."""
 LINGER_S = 2.0
 """How long a connection stays after the answer to a request with a body: closed at once, it could take the answer with it."""
-MOST_IN_A_ROUND = 16
-"""Requests that are begun before the event loop looks after everything else again; each takes about a millisecond."""
+MOST_IN_A_ROUND = 8
+"""Requests that are begun before the event loop looks after everything else again; most take about a millisecond."""
 SWEEPS_EVERY = 10  # of uvicorn's ticks, which are 0.1 s
 
 MOST_HEAD_BYTES = 32_768
@@ -217,6 +217,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._release_head()
         self._tell_taken()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves to run, and to hold all of this, after a reset
+        self.forget_request()
 
     def data_received(self, data: bytes) -> None:
         """Called by the transport with bytes of the client."""
