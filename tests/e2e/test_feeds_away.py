@@ -19,7 +19,11 @@ LONG_S = 90
 """For what takes 15 s and the time to start processes, on a machine that has other work."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[1, 2], ids=["one copy", "two copies"])
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=[pytest.param(1, id="one copy"), pytest.param(2, id="two copies", marks=pytest.mark.long)],
+)
 async def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """Every part, with so many copies of each ingest, and the times of production."""
     haste = {"BLOCKED_RETRY_S": "2"}

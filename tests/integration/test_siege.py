@@ -31,6 +31,7 @@ KINDS_OF_HTTP_1 = [kind for kind in KINDS if not kind.startswith("h2_")]
 SECOND_S = 1.0
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.timeout(60 + 2 * SIEGE_S + 10 * PATIENCE_S),
     pytest.mark.skipif(sys.platform != "linux", reason="attackers have addresses of their own on Linux alone"),
 ]
