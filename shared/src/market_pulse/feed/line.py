@@ -72,7 +72,7 @@ class Line:
         """
         number, time_ms = order
         known, known_ms = self.number, self.time_ms
-        # What a message does not bear is as it was.
+        # A message without a number, or without a time, is taken to bear the newest one.
         number = number or (max(0, known))
         time_ms = time_ms or (max(0, known_ms))
         if time_ms >= known_ms and number >= known:  # as it is nearly always

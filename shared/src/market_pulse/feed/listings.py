@@ -1,4 +1,4 @@
-"""What an exchange lists, by what it answered so far. Pure."""
+"""The markets that an exchange lists, by all of its answers so far. Pure."""
 
 from market_pulse.model import Symbol
 
