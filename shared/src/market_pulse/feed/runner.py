@@ -32,7 +32,7 @@ from .connection import Connection
 from .errors import FeedLost, FeedRefused, FeedSilent
 from .pace import Pace
 
-REASON_LENGTH = 300  # of what an exchange or a library says of a failure
+REASON_LENGTH = 300  # of the text by which an exchange or a library tells a failure
 HEALTHY_S = 10.0  # only a feed that delivered for so long earns short delays again
 SILENT_CAP_S = 10.0  # an exchange that opens sockets is there: its data may be back any moment
 HANDOVER_LIMIT_S = 30.0
