@@ -5,15 +5,18 @@ Nothing is replaced but the resolver: the dead address is a listening socket tha
 
 import asyncio
 import contextlib
+import gc
 import socket
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.bus import open_bus
-from market_pulse.dial import new_event_loop
+from market_pulse.dial import dialling, with_addresses
 from market_pulse.feed.adapter import Listed
 from market_pulse.feed.rest import RestClient
 from market_pulse.feed.runner import Feed
@@ -52,12 +55,15 @@ def resolve(host: Any, port: Any, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
     return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, int(port or 0))) for address in addresses]
 
 
-@pytest.fixture(params=["ours", "asyncio's own"])
+LOOPS = {"uvloop": uvloop.Loop, "asyncio": asyncio.SelectorEventLoop}
+
+
+@pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
     """Run a scenario on an event loop that finds two addresses behind the name."""
 
     def on_a_loop(scenario: Scenario) -> None:
-        with asyncio.Runner(loop_factory=new_event_loop if request.param == "ours" else asyncio.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=with_addresses(LOOPS[request.param])) as runner:
 
             async def getaddrinfo(*args: Any, **options: Any) -> list[tuple[Any, ...]]:
                 return resolve(*args, **options)
@@ -117,3 +123,27 @@ def test_a_name_none_of_whose_addresses_answers_is_given_up(run: Callable[[Scena
                     await rest.listing()
 
     run(scenario)
+
+
+def test_an_attempt_that_is_cancelled_leaves_no_socket(run: Callable[[Scenario], None]) -> None:
+    """Whenever it is: while it resolves, while it connects, just when it has connected."""
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(lambda _, writer: writer.close(), LIVING, 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            loop = asyncio.get_running_loop()
+            for steps in range(20):
+                attempt = asyncio.create_task(loop.create_connection(asyncio.Protocol, LIVING, port, **dialling()))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                attempt.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    (await attempt)[0].abort()
+            del attempt
+            gc.collect()  # what was left open says so now, and that fails the test
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run(scenario)
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []

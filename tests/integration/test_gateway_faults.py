@@ -223,7 +223,7 @@ async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Mark
     await market.publish(BTC, 1.0)
     by_edge = {"X-Market-Pulse-Edge": "holds"}
     async with (
-        gateway_process(server.url, DRAIN_S="3", TRUSTED_PROXIES="127.0.0.1") as gateway,
+        gateway_process(server.url, DRAIN_S="8", TRUSTED_PROXIES="127.0.0.1") as gateway,
         httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http,
         contextlib.AsyncExitStack() as stack,
     ):
@@ -231,7 +231,8 @@ async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Mark
         for reader in readers:
             await reader.next("ticker")
         gateway.process.send_signal(signal.SIGTERM)
-        ends = [asyncio.create_task(reader.rest()) for reader in readers]
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())  # ends before the readers do, whatever fails below
+        ends = [tasks.create_task(reader.rest()) for reader in readers]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         assert (await http.get("/livez")).status_code == 200
         refused = await http.get("/api/realtime/BTC", headers={"Origin": "https://shop.example"})

@@ -1,12 +1,14 @@
 """Connections to names that have several addresses, some of them dead: the next one is tried while the first is still silent.
 
 A broken IPv6 route answers nothing at all, so waiting for its timeout would cost ten seconds at each attempt. RFC 8305 calls
-this happy eyeballs. asyncio's own loop can do it and uvloop's cannot, so ours adds it, by a library. httpx does it by itself.
+this happy eyeballs. uvloop cannot do it. asyncio's own way loses an open socket if it is cancelled at the wrong moment. So our
+loop does it, by a library. httpx does it by itself.
 """
 
 import asyncio
 import socket
 import sys
+from functools import cache
 from typing import Any
 
 from aiohappyeyeballs import start_connection
@@ -15,12 +17,23 @@ NEXT_ADDRESS_S = 0.25
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a new loop: uvloop's where uvloop exists, and it tries addresses as asyncio's own can."""
+    """Return a new loop that tries addresses: uvloop's where uvloop exists, else asyncio's."""
+    base: type[asyncio.AbstractEventLoop]
     if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop  # noqa: PLC0415 - not installable on Windows
+        base = asyncio.ProactorEventLoop
+    else:
+        import uvloop  # noqa: PLC0415 - not installable on Windows
 
-    class Loop(uvloop.Loop):
+        base = uvloop.Loop
+    loop: asyncio.AbstractEventLoop = with_addresses(base)()
+    return loop
+
+
+@cache
+def with_addresses(base: Any) -> Any:
+    """Return a class of loops that differs from its base in one way: its `create_connection` tries the next address soon."""
+
+    class Loop(base):  # type: ignore[misc] # uvloop's or asyncio's
         tries_addresses = True
 
         async def create_connection(
@@ -50,11 +63,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
                 connected.close()
                 raise
 
-    return Loop()
+    return Loop
 
 
 def dialling() -> dict[str, Any]:
     """Return the options with which the running loop's `create_connection` tries the next address soon; none if it cannot."""
-    loop = asyncio.get_running_loop()
-    is_able = isinstance(loop, asyncio.BaseEventLoop) or getattr(loop, "tries_addresses", False)
+    is_able = getattr(asyncio.get_running_loop(), "tries_addresses", False)
     return {"happy_eyeballs_delay": NEXT_ADDRESS_S} if is_able else {}
