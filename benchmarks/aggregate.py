@@ -34,9 +34,9 @@ import report
 import system  # noqa: F401 - makes the tests' support importable
 from fanout.cores import cpu_s
 from market_pulse import channels
-from market_pulse.clock import now_ms
 from market_pulse.codec import encode_tick
-from market_pulse.model import Symbol, Tick
+from market_pulse.messages import Symbol, Tick
+from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer, redis_server
 from support.waiting import free_port
 

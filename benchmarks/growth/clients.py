@@ -8,7 +8,7 @@ from typing import Any
 
 from fanout.traffic import Group, Tool, readers
 from growth.parts import ALL_CORES, System
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 
 PAGES, SYMBOLS_PER_PAGE, SYMBOLS_PER_STREAM = 8, 4, 100
 OPEN_LIMIT_S = 60.0

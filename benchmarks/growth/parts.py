@@ -15,8 +15,8 @@ from fanout import cores
 from fanout.traffic import HERE, Tool
 from market_pulse import channels
 from market_pulse.bus import Bus, open_bus
-from market_pulse.clock import now_ms
-from market_pulse.model import FeedStatus, Symbol
+from market_pulse.messages import FeedStatus, Symbol
+from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer, redis_server
 from support.stack import EXCHANGES, Part
 from support.waiting import free_port, until

@@ -12,7 +12,7 @@ from typing import Any
 from fanout.traffic import ToolError
 from growth.clients import SYMBOLS_PER_PAGE, Heard, audience
 from growth.parts import ALL_CORES, Reading, feeder, listeners, running
-from market_pulse.model import Symbol, parse_symbols
+from market_pulse.messages import Symbol, parse_symbols
 from simulator import catalogue
 
 WARM_S = 1.5

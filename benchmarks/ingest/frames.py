@@ -10,8 +10,8 @@ import httpx
 import orjson
 from ccxt import pro
 
-from market_pulse.feed.adapter import Adapter, Listed
-from market_pulse.model import DEFAULT_QUOTE
+from market_pulse.exchange.adapter import Adapter, Listed
+from market_pulse.messages import DEFAULT_QUOTE
 from simulator.app import serving
 from simulator.connection import Connection
 from simulator.settings import Settings

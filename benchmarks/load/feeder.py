@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import uvloop
 
 from market_pulse.bus import open_bus
-from market_pulse.clock import now_ms
-from market_pulse.model import Symbol, Tick, parse_symbols
+from market_pulse.messages import Symbol, Tick, parse_symbols
+from market_pulse.process.clock import now_ms
 
 EXCHANGES = ("binance", "bybit", "okx")
 TURN_S = 0.002

@@ -4,7 +4,7 @@ import sys
 
 import gateway.gateway
 from gateway.__main__ import main
-from gateway.flush import FlushClock
+from gateway.stream.flush import FlushClock
 
 
 class FixedClock(FlushClock):

@@ -18,10 +18,10 @@ from aggregator.publisher import HEARTBEAT_S, MAX_BATCH
 from aggregator.schedule import Schedule
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, LAST_TICKER_EXPIRY_S, open_bus
+from market_pulse.bus.subscriber import Subscriber
 from market_pulse.codec import decode_tick
-from market_pulse.lifecycle import run
-from market_pulse.model import Symbol
-from market_pulse.subscriber import Subscriber
+from market_pulse.messages import Symbol
+from market_pulse.process.lifecycle import run
 
 MAX_RATE_HZ = 50
 

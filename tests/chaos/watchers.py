@@ -16,7 +16,7 @@ import orjson
 from httpx_sse import EventSource, SSEError
 
 from market_pulse.bus import open_bus
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
 
 from .checks import HANGS_FOR_MS, LIVE, LIVE_FOR_MS, Lie, Line, Numbers, wrongs_of
 from .system import System, docker

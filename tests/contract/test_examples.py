@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from market_pulse.bus import open_bus
-from market_pulse.clock import now_ms
+from market_pulse.process.clock import now_ms
 from support.compose import ROOT
 from support.redis_server import RedisServer, redis_server
 from support.samples import ticker_bytes

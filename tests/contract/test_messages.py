@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from market_pulse import bus, channels
 from market_pulse.codec import encode_status, encode_tick, encode_ticker
-from market_pulse.model import FeedState, FeedStatus, Quality, Source, SourceState, Symbol, Tick, Ticker
+from market_pulse.messages import FeedState, FeedStatus, Quality, Source, SourceState, Symbol, Tick, Ticker
 from support.contract import document, problems_of
 
 BTC = Symbol("BTC-USDT")

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from market_pulse import channels
 from market_pulse.bus import open_bus
-from market_pulse.clock import now_ms
+from market_pulse.process.clock import now_ms
 from support.listening import listening
 from support.redis_server import RedisServer
 from support.sentinels import Guarded, guarded, role

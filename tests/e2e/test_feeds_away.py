@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from market_pulse import channels
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
 from support.stack import EXCHANGES, Part, Stack, running_stack
 from support.waiting import until
 

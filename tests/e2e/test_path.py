@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 
 from market_pulse import channels
-from market_pulse.clock import now_ms
-from market_pulse.model import Symbol
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
+from market_pulse.messages import Symbol
+from market_pulse.process.clock import now_ms
 from support.contract import held_against_contract
 from support.stack import EXCHANGES, HASTE, Stack, events, running_stack, source_of
 from support.waiting import until

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from market_pulse import channels
-from market_pulse.clock import now_ms
+from market_pulse.process.clock import now_ms
 from simulator import catalogue
 from support.contract import held_against_contract
 from support.stack import EXCHANGES, Events, Stack, events, running_stack

@@ -11,7 +11,7 @@ from httpx_sse import aconnect_sse
 
 from market_pulse import channels
 from market_pulse.bus import open_bus
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 from support.compose import Deployment, deployed, on_containers
 from support.listening import listening
 from support.stack import HASTE, Events, is_complete

@@ -15,12 +15,12 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports():
-    from gateway.shortcut import plain_wish
+    from gateway.api.shortcut import plain_wish
     from market_pulse import codec, tickers
-    from market_pulse.feed.adapter import MARKET_EVENTS, Listed, read
-    from market_pulse.feed.book import Book
-    from market_pulse.feed.errors import FrameError
-    from market_pulse.model import Symbol, Tick, parse_symbols
+    from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
+    from market_pulse.exchange.errors import FrameError
+    from market_pulse.exchange.merge import Book
+    from market_pulse.messages import Symbol, Tick, parse_symbols
 
     ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in ("binance", "bybit", "okx")}
 

@@ -6,7 +6,7 @@ from aggregator.market import Market
 from aggregator.parameters import Parameters
 from golden.tape import AWAY, OPEN, RESTART, TICK, Event, read_tape
 from market_pulse.codec import encode_ticker
-from market_pulse.model import Symbol, Tick, Ticker
+from market_pulse.messages import Symbol, Tick, Ticker
 
 BEAT_MS = 1_000
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from market_pulse.model import Symbol, Tick
+from market_pulse.messages import Symbol, Tick
 
 HERE = Path(__file__).parent
 TAPE = HERE / "tape.xz"

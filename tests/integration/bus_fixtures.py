@@ -2,7 +2,7 @@
 
 from market_pulse import channels
 from market_pulse.bus import LAST_TICKER_EXPIRY_S, Bus
-from market_pulse.model import FeedStatus, Symbol, Tick, Ticker
+from market_pulse.messages import FeedStatus, Symbol, Tick, Ticker
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)

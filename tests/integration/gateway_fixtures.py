@@ -14,14 +14,14 @@ import orjson
 from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import SecretStr
 
-from gateway.app import build_app
-from gateway.front import FRONT
+from gateway.api.app import build_app
+from gateway.api.front import FRONT
 from gateway.gateway import Gateway
-from gateway.server import Server
+from gateway.server.server import Server
 from gateway.settings import GatewaySettings
 from market_pulse.bus import Bus, open_bus
-from market_pulse.clock import now_ms
-from market_pulse.model import FeedState, FeedStatus, Point, Resolution, Source, Symbol, Ticker
+from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Source, Symbol, Ticker
+from market_pulse.process.clock import now_ms
 from support.waiting import PATIENCE_S, free_port, until
 
 BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))

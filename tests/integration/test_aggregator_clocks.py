@@ -9,13 +9,13 @@ import pytest
 
 from aggregator.ownership import CLOCK_OFF
 from aggregator.service import Service
-from gateway.hub import Hub
+from gateway.stream.hub import Hub
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, open_bus
-from market_pulse.clock import now_ms
+from market_pulse.bus.subscriber import Subscriber
 from market_pulse.codec import decode_ticker
-from market_pulse.model import Resolution, Symbol, Ticker
-from market_pulse.subscriber import Subscriber
+from market_pulse.messages import Resolution, Symbol, Ticker
+from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import until
 

@@ -15,8 +15,8 @@ from aggregator.ownership import EXPIRY_MS
 from aggregator.service import Service
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, MembersChangedError, open_bus
-from market_pulse.clock import now_ms
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
+from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import free_port, until
 

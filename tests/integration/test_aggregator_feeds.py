@@ -9,7 +9,7 @@ import pytest
 from market_pulse import channels
 from market_pulse.bus import Bus
 from market_pulse.codec import decode_status, encode_status
-from market_pulse.model import FeedState, FeedStatus
+from market_pulse.messages import FeedState, FeedStatus
 from support.samples import status_bytes
 from support.waiting import free_port, until
 

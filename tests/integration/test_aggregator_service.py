@@ -10,9 +10,9 @@ import pytest
 
 from market_pulse import channels
 from market_pulse.bus import Bus
-from market_pulse.clock import now_ms
 from market_pulse.codec import decode_ticker, encode_tick
-from market_pulse.model import Point, Resolution, Symbol
+from market_pulse.messages import Point, Resolution, Symbol
+from market_pulse.process.clock import now_ms
 from support.waiting import free_port, until
 
 from .aggregator_fixtures import BTC, ETH, aggregator, listening, server, tick

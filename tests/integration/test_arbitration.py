@@ -13,9 +13,9 @@ from ingest_bybit.adapter import ADAPTER as BYBIT
 from market_pulse import channels
 from market_pulse.bus import LAST_TICK_EXPIRY_S, Bus, open_bus
 from market_pulse.codec import decode_tick
-from market_pulse.feed.adapter import MARKET_EVENTS, Day, Listed, MarketEvent, Quote, Trade
-from market_pulse.feed.book import Book, Change
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange.adapter import MARKET_EVENTS, Day, Listed, MarketEvent, Quote, Trade
+from market_pulse.exchange.merge import Book, Change
+from market_pulse.messages import Symbol, Tick
 
 BTC = Symbol("BTC-USDT")
 CHANNEL = channels.ticks("okx", BTC)

@@ -13,11 +13,11 @@ import pytest
 import uvloop
 
 from market_pulse import bus as bus_module
-from market_pulse import channels, subscriber
-from market_pulse.bus import Bus, BusError, RefusedError, connect, open_bus
+from market_pulse import channels
+from market_pulse.bus import Bus, BusError, RefusedError, connect, open_bus, subscriber
+from market_pulse.bus.subscriber import Subscriber
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
-from market_pulse.model import Point, Resolution, Symbol
-from market_pulse.subscriber import Subscriber
+from market_pulse.messages import Point, Resolution, Symbol
 from support.listening import listening
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until

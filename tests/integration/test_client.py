@@ -11,8 +11,8 @@ import pytest
 
 from market_pulse.bus import Bus, RefusedError, open_bus
 from market_pulse.client import UnlistedError, subscribe
-from market_pulse.clock import now_ms
-from market_pulse.model import FeedState, Symbol, Ticker
+from market_pulse.messages import FeedState, Symbol, Ticker
+from market_pulse.process.clock import now_ms
 from market_pulse.tickers import STALE_AFTER_MS
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, until

@@ -16,11 +16,11 @@ import uvloop
 
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.bus import open_bus
-from market_pulse.dial import dialling, with_addresses
-from market_pulse.feed.adapter import Listed
-from market_pulse.feed.rest import RestClient
-from market_pulse.feed.runner import Feed
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange.adapter import Listed
+from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.rest import RestClient
+from market_pulse.messages import Symbol, Tick
+from market_pulse.process.dial import dialling, with_addresses
 from simulator.app import serving
 from simulator.settings import Settings
 from support.redis_server import redis_server

@@ -13,7 +13,7 @@ import pytest
 from cli.doctor import _readiness, examine
 from cli.output import Output
 from market_pulse.bus import open_bus
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 from support.redis_server import redis_server
 from support.waiting import free_port
 

@@ -16,12 +16,15 @@ from aggregator.methodology import source_price
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.clock import now_ms
-from market_pulse.feed import book, connection, pace, runner
-from market_pulse.feed.adapter import MARKET_EVENTS, Adapter, Listed, Rate
-from market_pulse.feed.rest import RestClient
-from market_pulse.feed.runner import Feed
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange import feed as runner
+from market_pulse.exchange import merge as book
+from market_pulse.exchange import pace
+from market_pulse.exchange import socket as connection
+from market_pulse.exchange.adapter import MARKET_EVENTS, Adapter, Listed, Rate
+from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.rest import RestClient
+from market_pulse.messages import Symbol, Tick
+from market_pulse.process.clock import now_ms
 from simulator.app import serving
 from simulator.settings import Settings
 from support.waiting import until

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway import answers
-from market_pulse import bounded_http
-from market_pulse.health import serve_health
+from gateway.api import answers
+from market_pulse.process import bounded_http
+from market_pulse.process.health import serve_health
 from support.attacks import BIG
 from support.waiting import PATIENCE_S, free_port, until
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from market_pulse.bus import Bus, BusError, Last, open_bus
-from market_pulse.clock import now_ms
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
+from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
 

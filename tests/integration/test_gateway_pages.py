@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.front import FRONT
+from gateway.api.front import FRONT
 
 from .gateway_fixtures import Running, running_gateway
 

@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway.hub import RETRY_AFTER_LAST_BYE_MS
+from gateway.stream.hub import RETRY_AFTER_LAST_BYE_MS
 from market_pulse.bus import open_bus
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import models
+from gateway.api import models
 from market_pulse.bus import open_bus
-from market_pulse.clock import now_ms
-from market_pulse.model import Resolution, Symbol
+from market_pulse.messages import Resolution, Symbol
+from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import until
 

@@ -11,10 +11,10 @@ import httpx
 import orjson
 import pytest
 
-from gateway.protocol import StreamProtocol
-from gateway.topics import LINGER_S
+from gateway.server.protocol import StreamProtocol
+from gateway.stream.topics import LINGER_S
 from market_pulse.bus import open_bus
-from market_pulse.clock import now_ms
+from market_pulse.process.clock import now_ms
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
@@ -40,7 +40,7 @@ async def running(server: RedisServer, market: Market) -> AsyncIterator[Running]
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lead to the stream by each of the two ways: what a client gets must not depend on which it took."""
     if request.param == "route":
-        monkeypatch.setattr("gateway.shortcut.plain_wish", lambda _: None)
+        monkeypatch.setattr("gateway.api.shortcut.plain_wish", lambda _: None)
 
 
 both_ways = pytest.mark.usefixtures("way")

@@ -13,14 +13,14 @@ from structlog.typing import EventDict
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse import channels
 from market_pulse.bus import Bus, BusError, open_bus
-from market_pulse.feed import carrier
-from market_pulse.feed.adapter import Batch, Listed
-from market_pulse.feed.asked import SETTLE_S
-from market_pulse.feed.carrier import Carrier
-from market_pulse.feed.rest import RestClient
-from market_pulse.feed.runner import Feed
-from market_pulse.feed.settings import IngestSettings
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange import carrier
+from market_pulse.exchange.adapter import Batch, Listed
+from market_pulse.exchange.asked import SETTLE_S
+from market_pulse.exchange.carrier import Carrier
+from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.rest import RestClient
+from market_pulse.exchange.settings import IngestSettings
+from market_pulse.messages import Symbol, Tick
 from simulator.app import serving
 from simulator.settings import Settings
 from support.listening import listening

@@ -14,14 +14,14 @@ from pydantic import SecretStr
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.bus import open_bus
-from market_pulse.feed import carrier
-from market_pulse.feed.adapter import Adapter, Batch, Listed
-from market_pulse.feed.carrier import Carrier
-from market_pulse.feed.errors import FeedRefused
-from market_pulse.feed.rest import RestClient
-from market_pulse.feed.runner import Feed
-from market_pulse.feed.settings import IngestSettings
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange import carrier
+from market_pulse.exchange.adapter import Adapter, Batch, Listed
+from market_pulse.exchange.carrier import Carrier
+from market_pulse.exchange.errors import FeedRefused
+from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.rest import RestClient
+from market_pulse.exchange.settings import IngestSettings
+from market_pulse.messages import Symbol, Tick
 from simulator.app import Running, serving
 from simulator.faults import read_fault
 from simulator.settings import Settings

@@ -11,8 +11,8 @@ from market_pulse import bus as bus_module
 from market_pulse import channels
 from market_pulse.bus import open_bus
 from market_pulse.codec import decode_tick
-from market_pulse.feed.outbox import BUSY, Outbox
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange.outbox import BUSY, Outbox
+from market_pulse.messages import Symbol, Tick
 from support.redis_server import RedisServer
 from support.waiting import until
 

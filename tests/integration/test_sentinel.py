@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from market_pulse import channels, sentinel
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse import channels
+from market_pulse.bus import Bus, BusError, open_bus, sentinel
 from market_pulse.codec import decode_ticker
 from support.listening import Ear, listening
 from support.sentinels import Guarded, guarded, role

@@ -13,7 +13,7 @@ import structlog
 from cli.output import Output
 from cli.tape import FORMAT, VERSION, RecordingError, record, replay
 from market_pulse.bus import open_bus
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 from support.redis_server import redis_server
 from support.waiting import PATIENCE_S, until
 

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
-from market_pulse.model import Point, Resolution
+from market_pulse.messages import Point, Resolution
 from support.listening import listening
 from support.redis_server import make_users, redis_server
 from support.waiting import free_port, until

@@ -14,7 +14,7 @@ import threading
 from functools import partial
 from typing import Any
 
-from market_pulse import logs
+from market_pulse.process import logs
 
 SECRETS = [text for name, text in os.environ.items() if name.startswith("TEST_SECRET")]
 

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 
 from market_pulse import channels
 from market_pulse.bus import Bus
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
 from support.compose import ROOT
 
 SCHEMAS = {"ticks": "Tick", "ticker": "Ticker", "status": "FeedStatus"}

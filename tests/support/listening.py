@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from market_pulse.bus import Bus
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
 
 from .waiting import until
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aggregator.settings import AggregatorSettings
 from gateway.settings import GatewaySettings
-from market_pulse.feed.settings import IngestSettings
-from market_pulse.settings import Settings
+from market_pulse.exchange.settings import IngestSettings
+from market_pulse.process.settings import Settings
 from simulator.settings import Settings as SimulatorSettings
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from market_pulse.codec import encode_status, encode_ticker
-from market_pulse.model import FeedState, FeedStatus, Quality, Source, Symbol, Ticker
+from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker
 
 NOW_MS = 1_700_000_000_000
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pulse.codec import decode_tick, encode_tick
-from market_pulse.feed.adapter import (
+from market_pulse.exchange.adapter import (
     MARKET_EVENTS,
     Acknowledged,
     Adapter,
@@ -31,9 +31,9 @@ from market_pulse.feed.adapter import (
     Trade,
     read,
 )
-from market_pulse.feed.book import Book
-from market_pulse.feed.errors import FrameError
-from market_pulse.model import Symbol, Tick
+from market_pulse.exchange.errors import FrameError
+from market_pulse.exchange.merge import Book
+from market_pulse.messages import Symbol, Tick
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = [*sorted((ROOT / "services").glob("ingest-*")), ROOT / "tests" / "toy-exchange"]

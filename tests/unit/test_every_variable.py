@@ -20,18 +20,18 @@ from websockets.uri import parse_uri
 
 from cli.app import app
 from cli.gateway import Access
-from gateway.app import build_app
+from gateway.api.app import build_app
 from gateway.gateway import Gateway
-from gateway.server import Server
+from gateway.server.server import Server
 from gateway.settings import GatewaySettings
 from ingest_okx.adapter import ADAPTER
 from market_pulse.bus import connect, open_bus
-from market_pulse.feed.main import ws_urls
-from market_pulse.feed.rest import RestClient
-from market_pulse.feed.settings import IngestSettings
-from market_pulse.settings import EXIT_BAD_CONFIGURATION, BusSettings, Settings, load_settings
-from market_pulse.tls import VARIABLES
-from market_pulse.way_out import OutwardSettings, WayOut
+from market_pulse.exchange.main import ws_urls
+from market_pulse.exchange.rest import RestClient
+from market_pulse.exchange.settings import IngestSettings
+from market_pulse.process.settings import EXIT_BAD_CONFIGURATION, BusSettings, Settings, load_settings
+from market_pulse.process.tls import VARIABLES
+from market_pulse.process.way_out import OutwardSettings, WayOut
 from simulator.app import build_engine
 from simulator.settings import Settings as SimulatorSettings
 from support.nonsense import NONSENSE
@@ -54,7 +54,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.upper() in LIBRARIES:
             monkeypatch.delenv(name)
-    monkeypatch.setattr("market_pulse.logs._hidden", set())  # other tests may well speak of 127.0.0.1
+    monkeypatch.setattr("market_pulse.process.logs._hidden", set())  # other tests may well speak of 127.0.0.1
     monkeypatch.chdir(tmp_path)  # a name of a file that is to be written lands there
 
 
@@ -317,7 +317,7 @@ def test_proxies(environment: dict[str, str], proxies: dict[str, str], monkeypat
 
 @contextlib.contextmanager
 def secret(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None) -> Iterator[None]:
-    monkeypatch.setattr("market_pulse.settings.SECRETS", folder)
+    monkeypatch.setattr("market_pulse.process.settings.SECRETS", folder)
     if content is None:
         (folder / name).mkdir()
     else:

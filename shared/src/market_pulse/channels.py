@@ -1,6 +1,6 @@
 """The names of the bus: which message travels on which channel, and where its last value is kept. Pure: knows no Redis."""
 
-from .model import Resolution, Symbol
+from .messages import Resolution, Symbol
 
 ALL_TICKS = "ticks:*"
 ALL_STATUS = "status:*"

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from . import channels
 from .bus import Bus, BusError, RefusedError, open_bus
-from .clock import now_ms
+from .bus.subscriber import Subscriber
 from .codec import CodecError, decode_status, decode_ticker
-from .logs import get_logger
-from .model import Symbol, Ticker, parse_symbol, unique
-from .subscriber import Subscriber
+from .messages import Symbol, Ticker, parse_symbol, unique
+from .process.clock import now_ms
+from .process.logs import get_logger
 from .tickers import Clocks, LatestTicker, as_of, read_ticker
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import orjson
 
-from .model import MOST_TURNED_AWAY, FeedStatus, Point, Source, Symbol, Tick, Ticker, is_symbol
+from .messages import MOST_TURNED_AWAY, FeedStatus, Point, Source, Symbol, Tick, Ticker, is_symbol
 
 VERSION = 1
 LARGEST_INTEGER = 2**53  # what a JSON number carries exactly

@@ -8,7 +8,7 @@ from aggregator.market import SymbolState
 from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
 from aggregator.rounding import round_figures
-from market_pulse.model import Source, Symbol, Tick, Ticker
+from market_pulse.messages import Source, Symbol, Tick, Ticker
 
 NOW_MS = 1_790_000_000_000
 BTC = Symbol("BTC-USDT")

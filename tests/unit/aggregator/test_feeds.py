@@ -8,7 +8,7 @@ import pytest
 
 from aggregator.feeds import MAX_COPIES, MAX_EXCHANGES, REDIS_SILENT_AFTER_S, Feeds
 from market_pulse.codec import decode_status
-from market_pulse.model import FeedState, FeedStatus, Tick
+from market_pulse.messages import FeedState, FeedStatus, Tick
 from support.samples import status_bytes
 
 from .examples import NOW_MS, B, O, Y, by_exchange, tick

@@ -8,7 +8,7 @@ import pytest
 from aggregator.market import Market, Refusal
 from aggregator.parameters import Parameters
 from market_pulse.codec import decode_ticker, encode_ticker
-from market_pulse.model import Symbol, Tick, Ticker
+from market_pulse.messages import Symbol, Tick, Ticker
 
 from .examples import BTC, NOW_MS, B, O, Y, states, tick
 

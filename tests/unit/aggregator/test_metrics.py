@@ -11,7 +11,7 @@ from aggregator.market import Market
 from aggregator.metrics import Observer
 from aggregator.parameters import Parameters
 from market_pulse.codec import encode_tick
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 
 from .examples import BTC, NOW_MS, B, O, Y, tick
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.ownership import owner_of
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 
 SYMBOLS = [Symbol(f"COIN{n}-USDT") for n in range(1000)]
 MEMBERS = st.lists(st.text(min_size=1), min_size=1, max_size=8, unique=True)

@@ -12,7 +12,7 @@ from aggregator.methodology import aggregate, is_figure, source_price
 from aggregator.parameters import Parameters
 from aggregator.rounding import decimals
 from market_pulse.codec import decode_ticker, encode_ticker
-from market_pulse.model import Tick, Ticker
+from market_pulse.messages import Tick, Ticker
 
 from .examples import BTC, NOTHING, NOW_MS, B, Y, by_exchange, last_ticker, published, recomputed, result_of, tick
 

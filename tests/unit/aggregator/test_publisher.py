@@ -12,7 +12,7 @@ from aggregator.ownership import Ownership
 from aggregator.parameters import Parameters
 from aggregator.publisher import Publisher
 from market_pulse.bus import Bus, BusError, MembersChangedError, Published
-from market_pulse.model import Symbol, Ticker
+from market_pulse.messages import Symbol, Ticker
 
 from .examples import BTC, B, tick
 

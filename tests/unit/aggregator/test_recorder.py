@@ -13,7 +13,7 @@ from aggregator.ownership import Owns
 from aggregator.parameters import Parameters
 from aggregator.recorder import MAX_BATCH, Recorder
 from market_pulse.bus import Bus, BusError
-from market_pulse.model import Point, Resolution, Symbol
+from market_pulse.messages import Point, Resolution, Symbol
 
 from .examples import BTC, NOW_MS, B, tick
 

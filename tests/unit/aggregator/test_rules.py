@@ -8,7 +8,7 @@ import pytest
 
 from aggregator.methodology import aggregate, source_price
 from aggregator.parameters import Parameters
-from market_pulse.model import Tick
+from market_pulse.messages import Tick
 
 from .examples import NOTHING, NOW_MS, B, O, Y, by_exchange, last_ticker, published, result_of, sources, states, tick
 

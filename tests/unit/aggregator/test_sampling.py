@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from aggregator.sampling import points_due
-from market_pulse.model import Point, Resolution, Ticker
+from market_pulse.messages import Point, Resolution, Ticker
 
 from .examples import NOTHING, NOW_MS, B, O, Y, published, result_of, tick
 

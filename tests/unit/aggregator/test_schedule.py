@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.schedule import Schedule
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 
 A, B = Symbol("A-USDT"), Symbol("B-USDT")
 ALL = 1000

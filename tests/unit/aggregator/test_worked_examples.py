@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from market_pulse.model import Tick, Ticker
+from market_pulse.messages import Tick, Ticker
 
 from .examples import NOTHING, B, O, Y, last_ticker, published, recomputed, result_of, sources, states, tick
 

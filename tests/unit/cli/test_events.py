@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from cli.gateway import RefusedError, events
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 from support.waiting import free_port
 
 BTC = Symbol("BTC-USDT")

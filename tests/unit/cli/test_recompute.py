@@ -12,7 +12,7 @@ from aggregator.parameters import Parameters
 from cli.recompute import Bounds, Memory, wrongs_of
 from golden.replay import Replay
 from golden.tape import read_tape
-from market_pulse.model import Source, Symbol, Tick, Ticker
+from market_pulse.messages import Source, Symbol, Tick, Ticker
 
 NOW_MS = 1_790_000_000_000
 BTC = Symbol("BTC-USDT")

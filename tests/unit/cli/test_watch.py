@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.gateway import message_of
 from cli.watch import Board
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 from market_pulse.tickers import STALE_AFTER_MS
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")

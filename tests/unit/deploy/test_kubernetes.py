@@ -17,16 +17,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from gateway.app import build_app
-from gateway.edge import HEADER, HOLDS
+from gateway.api.app import build_app
+from gateway.api.edge import HEADER, HOLDS
 from gateway.gateway import Gateway
 from gateway.metrics import gateway_registry
-from gateway.server import CLOSE_LIMIT_S
+from gateway.server.server import CLOSE_LIMIT_S
 from gateway.settings import GatewaySettings
 from market_pulse.bus import open_bus
-from market_pulse.health import health_app
-from market_pulse.lifecycle import DRAIN_LIMIT_S
-from market_pulse.settings import HealthSettings, Settings
+from market_pulse.process.health import health_app
+from market_pulse.process.lifecycle import DRAIN_LIMIT_S
+from market_pulse.process.settings import HealthSettings, Settings
 from simulator import app as simulator
 from simulator.settings import Settings as SimulatorSettings
 from support.parts import INGESTS, ROOT, SETTINGS, VERSION, image_version, variables

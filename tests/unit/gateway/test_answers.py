@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.answers import MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS, Answer, OpenAnswers, TooManyAnswersError
+from gateway.api.answers import MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS, Answer, OpenAnswers, TooManyAnswersError
 
 ONE, TWO, THREE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.edge import Edge
-from gateway.protocol import PEER
+from gateway.api.edge import Edge
+from gateway.server.protocol import PEER
 
 SAYS = (b"x-market-pulse-edge", b"holds")
 

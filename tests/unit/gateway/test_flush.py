@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flush import SHORTEST_REST_S, FlushClock
+from gateway.stream.flush import SHORTEST_REST_S, FlushClock
 
 
 def test_the_first_flush_is_due_at_once() -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, SHARED_FOR_S, Histories, History, in_columns, thinned
-from gateway.problems import ProblemError
+from gateway.api.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, SHARED_FOR_S, Histories, History, in_columns, thinned
+from gateway.api.problems import ProblemError
 from market_pulse.bus import Bus, BusError
-from market_pulse.model import Point, Resolution, Symbol
+from market_pulse.messages import Point, Resolution, Symbol
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 SECOND, MINUTE = Resolution

@@ -9,14 +9,14 @@ from unittest.mock import ANY
 import orjson
 import pytest
 
-from gateway.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
-from gateway.receiver import Receiver
-from gateway.sse import LAST_CHUNK
-from gateway.topics import LINGER_S
+from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
+from gateway.stream.receiver import Receiver
+from gateway.stream.sse import LAST_CHUNK
+from gateway.stream.topics import LINGER_S
 from market_pulse import channels
 from market_pulse.bus import Last
-from market_pulse.clock import now_ms
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
+from market_pulse.process.clock import now_ms
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, LatestTicker, as_of
 from support.samples import NOW_MS, status_bytes, ticker_bytes
 from support.waiting import until
@@ -418,7 +418,7 @@ async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: W
         rewritten.append(now_ms)
         return as_of(ticker, now_ms)
 
-    monkeypatch.setattr("gateway.hub.as_of", counted)
+    monkeypatch.setattr("gateway.stream.hub.as_of", counted)
     world.publish(BTC, 1)
     rewritten.clear()
     ages = []

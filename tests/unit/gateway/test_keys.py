@@ -7,12 +7,12 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.app import build_app
+from gateway.api.app import build_app
+from gateway.api.keys import ApiKeys
 from gateway.gateway import Gateway
-from gateway.keys import ApiKeys
 from gateway.settings import GatewaySettings
 from market_pulse.bus import open_bus
-from market_pulse.settings import load_settings
+from market_pulse.process.settings import load_settings
 
 KEY, OTHER = "k" * 16, "another-key.of~16"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.limits import Limits, TooManyStreamsError
+from gateway.api.limits import Limits, TooManyStreamsError
 
 
 def test_a_place_given_back_can_be_taken_again() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.listings import near_matches
-from market_pulse.model import Symbol
+from gateway.api.listings import near_matches
+from market_pulse.messages import Symbol
 
 LISTED = {
     Symbol("BTC-USDT"): ["binance", "bybit", "okx"],

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.negotiation import takes_events, takes_gzip, weights
+from gateway.api.negotiation import takes_events, takes_gzip, weights
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.openapi import description
+from gateway.api.openapi import description
 
 COMMITTED = Path(__file__).parents[3] / "services/gateway/web/openapi.json"
 

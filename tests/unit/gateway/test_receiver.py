@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from gateway.receiver import PROBES, Receiver, receiver
-from gateway.streams import UNREAD_LIMIT
+from gateway.stream.receiver import PROBES, Receiver, receiver
+from gateway.stream.streams import UNREAD_LIMIT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.settings import GatewaySettings
-from market_pulse.settings import EXIT_BAD_CONFIGURATION, load_settings
+from market_pulse.process.settings import EXIT_BAD_CONFIGURATION, load_settings
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.shortcut import plain_wish
+from gateway.api.shortcut import plain_wish
 
 
 def scope(target: str, method: str = "GET") -> dict[str, object]:

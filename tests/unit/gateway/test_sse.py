@@ -5,7 +5,7 @@ import orjson
 import pytest
 from httpx_sse import EventSource
 
-from gateway import sse
+from gateway.stream import sse
 
 
 def events_of(text: bytes) -> list[tuple[str, str, str, int | None]]:

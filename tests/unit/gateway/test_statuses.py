@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from gateway.statuses import MOST_COPIES, SILENT_AFTER_MS, Statuses
+from gateway.stream.statuses import MOST_COPIES, SILENT_AFTER_MS, Statuses
 from market_pulse.codec import LONGEST_STATUS, CodecError
 from support.samples import NOW_MS, status_bytes
 

@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.topics import LINGER_S, Topics
-from market_pulse.model import Symbol
+from gateway.stream.topics import LINGER_S, Topics
+from market_pulse.messages import Symbol
 
 BTC = Symbol("BTC-USDT")
 NAMES = [Symbol(f"A{number}-USDT") for number in range(8)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pulse.backoff import backoff_s
+from market_pulse.process.backoff import backoff_s
 
 
 @given(st.integers(1, 10_000))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pulse import codec
-from market_pulse.model import FeedStatus, Point, Source, Symbol, Ticker
-from market_pulse.model import Tick as TickValue
+from market_pulse.messages import FeedStatus, Point, Source, Symbol, Ticker
+from market_pulse.messages import Tick as TickValue
 
 FIGURE = st.floats(allow_nan=False, allow_infinity=False)
 MAYBE = st.none() | FIGURE

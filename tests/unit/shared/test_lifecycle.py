@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from market_pulse.lifecycle import run
+from market_pulse.process.lifecycle import run
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from market_pulse.logs import REPEAT_INTERVAL_S, REPEATS, RepeatLimit, hide, scrub
+from market_pulse.process.logs import REPEAT_INTERVAL_S, REPEATS, RepeatLimit, hide, scrub
 
 
 class World:
@@ -71,7 +71,7 @@ def test_errors_and_what_was_asked_for_always_go_through(level: str) -> None:
     ],
 )
 def test_what_is_secret_is_not_shown(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("market_pulse.logs._hidden", set())
+    monkeypatch.setattr("market_pulse.process.logs._hidden", set())
     hide("it's/secret", "short")
     assert scrub(text) == shown
     assert scrub("a short text") == "a short text"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from market_pulse.model import parse_symbol, parse_symbols
+from market_pulse.messages import parse_symbol, parse_symbols
 
 
 @pytest.mark.parametrize(

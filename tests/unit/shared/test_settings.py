@@ -2,7 +2,7 @@
 
 import pytest
 
-from market_pulse.settings import EXIT_BAD_CONFIGURATION, BusSettings, load_settings
+from market_pulse.process.settings import EXIT_BAD_CONFIGURATION, BusSettings, load_settings
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-from market_pulse.lifecycle import run
-from market_pulse.logs import configure_logs
-from market_pulse.settings import check_can_listen, load_settings
+from market_pulse.process.lifecycle import run
+from market_pulse.process.logs import configure_logs
+from market_pulse.process.settings import check_can_listen, load_settings
 
 from .service import serve
 from .settings import AggregatorSettings

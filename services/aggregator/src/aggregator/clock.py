@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from market_pulse.clock import now_ms
+from market_pulse.process.clock import now_ms
 
 MOST_WITNESSES = 32
 KEPT_WITHIN_MS = 500

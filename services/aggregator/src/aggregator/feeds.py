@@ -6,7 +6,7 @@ would have heard: time in which Redis did not answer, or this process was asleep
 
 from collections.abc import Mapping
 
-from market_pulse.model import FeedStatus, Tick
+from market_pulse.messages import FeedStatus, Tick
 
 OPEN = frozenset({"connected", "degraded"})
 SILENT_AFTER_S = 15.0

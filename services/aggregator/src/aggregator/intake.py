@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from market_pulse import channels
 from market_pulse.codec import CodecError, decode_status, decode_tick
-from market_pulse.logs import get_logger
-from market_pulse.model import Symbol, Tick
+from market_pulse.messages import Symbol, Tick
+from market_pulse.process.logs import get_logger
 
 from .clock import Clock
 from .feeds import Feeds

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import Any, Literal
 
-from market_pulse.model import Symbol, Tick, Ticker, parse_symbol
+from market_pulse.messages import Symbol, Tick, Ticker, parse_symbol
 
 from .methodology import aggregate, is_figure, source_price
 from .parameters import Parameters

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import fsum
 from typing import Any, TypeGuard
 
-from market_pulse.model import Quality, Source, Tick, Ticker
+from market_pulse.messages import Quality, Source, Tick, Ticker
 
 from .parameters import Parameters
 

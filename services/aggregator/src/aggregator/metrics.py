@@ -6,9 +6,9 @@ from typing import get_args
 
 from prometheus_client import Counter, Gauge
 
-from market_pulse.logs import get_logger
+from market_pulse.messages import Symbol
 from market_pulse.metrics import DurationsMetric
-from market_pulse.model import Symbol
+from market_pulse.process.logs import get_logger
 
 from .market import Market, Refusal
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from market_pulse import channels
-from market_pulse.backoff import backoff_s
 from market_pulse.bus import Bus, BusError, MembersChangedError
-from market_pulse.logs import get_logger
-from market_pulse.model import Symbol, Tick
+from market_pulse.messages import Symbol, Tick
+from market_pulse.process.backoff import backoff_s
+from market_pulse.process.logs import get_logger
 
 from .clock import Clock
 from .market import Market

@@ -4,8 +4,8 @@ import asyncio
 from typing import NoReturn
 
 from market_pulse.bus import Bus, BusError
-from market_pulse.logs import get_logger
-from market_pulse.model import Resolution
+from market_pulse.messages import Resolution
+from market_pulse.process.logs import get_logger
 
 from .clock import Clock
 from .market import Market, SymbolState

@@ -2,7 +2,7 @@
 
 from market_pulse import channels
 from market_pulse.bus import Bus
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 
 from .clock import Clock
 from .market import Market, SymbolState

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from market_pulse.model import Ticker
+from market_pulse.messages import Ticker
 
 MAX_DP = 30
 EXTRA_DECIMALS = 2

@@ -1,6 +1,6 @@
 """Which points a symbol's history gets, and when. Pure: time is an argument, in Unix milliseconds."""
 
-from market_pulse.model import Point, Resolution, Ticker
+from market_pulse.messages import Point, Resolution, Ticker
 
 FRESH_MS = 2_000
 """A living publisher repeats each ticker every second: the price of an older one is not the price of now."""

@@ -7,7 +7,7 @@ changes while it must wait stays one entry, so nothing ever queues.
 import heapq
 from itertools import islice
 
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
 
 NEVER = float("-inf")
 AT_ONCE_SHARE = 0.1

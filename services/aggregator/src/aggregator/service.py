@@ -7,13 +7,13 @@ from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
-from market_pulse.clock import now_ms
+from market_pulse.bus.subscriber import Subscriber
 from market_pulse.codec import CodecError, decode_ticker
-from market_pulse.health import Check, serve_health
-from market_pulse.lifecycle import run_until_stopped
-from market_pulse.logs import get_logger
-from market_pulse.model import Symbol, Tick
-from market_pulse.subscriber import Subscriber
+from market_pulse.messages import Symbol, Tick
+from market_pulse.process.clock import now_ms
+from market_pulse.process.health import Check, serve_health
+from market_pulse.process.lifecycle import run_until_stopped
+from market_pulse.process.logs import get_logger
 
 from .clock import Clock
 from .feeds import Feeds

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from market_pulse.settings import BusSettings, HealthSettings
+from market_pulse.process.settings import BusSettings, HealthSettings
 
 from .parameters import Parameters
 

@@ -1,6 +1,6 @@
 import sys
 
-from market_pulse.logs import log_uncaught
+from market_pulse.process.logs import log_uncaught
 
 INTERRUPTED = 130
 

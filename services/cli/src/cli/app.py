@@ -17,13 +17,13 @@ import httpx
 import typer
 from pydantic import SecretStr
 
-from market_pulse.addresses import read_node, read_url
 from market_pulse.bus import BusError, connect
 from market_pulse.client import UnlistedError
-from market_pulse.logs import configure_logs, scrub
-from market_pulse.model import Symbol, parse_symbol
-from market_pulse.settings import BusSettings, hide_secrets, load_settings
-from market_pulse.way_out import OutwardSettings
+from market_pulse.messages import Symbol, parse_symbol
+from market_pulse.process.addresses import read_node, read_url
+from market_pulse.process.logs import configure_logs, scrub
+from market_pulse.process.settings import BusSettings, hide_secrets, load_settings
+from market_pulse.process.way_out import OutwardSettings
 
 from . import bus_tail, doctor, gateway, tape, verify, watch
 from .output import Output

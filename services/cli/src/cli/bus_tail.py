@@ -9,7 +9,7 @@ import orjson
 from rich.markup import escape
 
 from market_pulse.bus import BusError, open_bus
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
 
 from .output import Output
 

@@ -14,12 +14,12 @@ from httpx_sse import SSEError, aconnect_sse
 from rich.markup import escape
 
 from market_pulse import channels
-from market_pulse.addresses import read_redis_url
 from market_pulse.bus import Bus, BusError, RefusedError, open_bus
-from market_pulse.clock import now_ms
-from market_pulse.logs import scrub
-from market_pulse.model import Symbol
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
+from market_pulse.messages import Symbol
+from market_pulse.process.addresses import read_redis_url
+from market_pulse.process.clock import now_ms
+from market_pulse.process.logs import scrub
 
 from . import pacing
 from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_status, message_of, way_out

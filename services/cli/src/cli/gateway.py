@@ -12,12 +12,12 @@ from pydantic import AfterValidator, SecretStr
 from rich.table import Table
 from rich.text import Text
 
-from market_pulse.backoff import backoff_s, heed_cancellation
-from market_pulse.clock import now_ms
-from market_pulse.logs import scrub
-from market_pulse.model import Symbol
-from market_pulse.settings import Settings, load_settings
-from market_pulse.way_out import OutwardSettings, WayOut
+from market_pulse.messages import Symbol
+from market_pulse.process.backoff import backoff_s, heed_cancellation
+from market_pulse.process.clock import now_ms
+from market_pulse.process.logs import scrub
+from market_pulse.process.settings import Settings, load_settings
+from market_pulse.process.way_out import OutwardSettings, WayOut
 
 from .output import Output
 

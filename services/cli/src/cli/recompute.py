@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import fsum, inf, isclose
 from statistics import median
 
-from market_pulse.model import Source, Ticker
+from market_pulse.messages import Source, Ticker
 
 NOISE = 1e-9
 REMEMBERED_TICKERS = 500

@@ -15,9 +15,9 @@ import orjson
 
 from market_pulse import channels
 from market_pulse.bus import Bus, BusError, open_bus
-from market_pulse.clock import now_ms
-from market_pulse.logs import get_logger
-from market_pulse.model import Symbol
+from market_pulse.messages import Symbol
+from market_pulse.process.clock import now_ms
+from market_pulse.process.logs import get_logger
 
 from .bus_tail import json_object, messages
 from .output import Output

@@ -3,13 +3,13 @@
 import asyncio
 
 from market_pulse.bus import open_bus
-from market_pulse.lifecycle import run
-from market_pulse.logs import configure_logs
-from market_pulse.settings import check_can_listen, load_settings
+from market_pulse.process.lifecycle import run
+from market_pulse.process.logs import configure_logs
+from market_pulse.process.settings import check_can_listen, load_settings
 
-from .app import build_app
+from .api.app import build_app
 from .gateway import Gateway
-from .server import Server
+from .server.server import Server
 from .settings import GatewaySettings
 
 

@@ -7,22 +7,22 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
-from market_pulse.bounded_http import Connections
 from market_pulse.bus import Bus
-from market_pulse.clock import now_ms
-from market_pulse.health import Check
-from market_pulse.redis_clock import watch_clock
+from market_pulse.bus.redis_clock import watch_clock
+from market_pulse.process.bounded_http import Connections
+from market_pulse.process.clock import now_ms
+from market_pulse.process.health import Check
 
-from .answers import OpenAnswers
-from .edge import Edge
-from .flush import FlushClock
-from .history import Histories
-from .hub import Hub
+from .api.answers import OpenAnswers
+from .api.edge import Edge
+from .api.history import Histories
+from .api.limits import Limits
+from .api.listings import Listings
 from .intake import Intake
-from .limits import Limits
-from .listings import Listings
 from .settings import GatewaySettings
-from .topics import SHARE_OF_ROOM
+from .stream.flush import FlushClock
+from .stream.hub import Hub
+from .stream.topics import SHARE_OF_ROOM
 
 SWEEP_INTERVAL_S = 1.0
 

@@ -6,11 +6,11 @@ from typing import NoReturn
 
 from market_pulse import channels
 from market_pulse.bus import Bus, BusError
-from market_pulse.logs import get_logger
-from market_pulse.model import Symbol
-from market_pulse.subscriber import Subscriber
+from market_pulse.bus.subscriber import Subscriber
+from market_pulse.messages import Symbol
+from market_pulse.process.logs import get_logger
 
-from .hub import Hub
+from .stream.hub import Hub
 
 READ_AGAIN_S = 1.0
 

@@ -8,10 +8,10 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from market_pulse.health import PartCollector
+from market_pulse.bus.redis_clock import AHEAD_S
+from market_pulse.messages import Quality
 from market_pulse.metrics import Durations
-from market_pulse.model import Quality
-from market_pulse.redis_clock import AHEAD_S
+from market_pulse.process.health import PartCollector
 
 from .gateway import Gateway
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from market_pulse.addresses import read_node, read_url
-from market_pulse.model import parse_symbols
-from market_pulse.settings import BusSettings, Host, Port, Seconds, SymbolList
+from market_pulse.messages import parse_symbols
+from market_pulse.process.addresses import read_node, read_url
+from market_pulse.process.settings import BusSettings, Host, Port, Seconds, SymbolList
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # means itself in a header and in a query
 

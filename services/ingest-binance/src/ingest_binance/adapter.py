@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from market_pulse.feed.adapter import (
+from market_pulse.exchange.adapter import (
     Acknowledged,
     Adapter,
     Batch,
@@ -28,8 +28,8 @@ from market_pulse.feed.adapter import (
     time,
     whole,
 )
-from market_pulse.feed.errors import FrameError
-from market_pulse.model import Symbol
+from market_pulse.exchange.errors import FrameError
+from market_pulse.messages import Symbol
 
 TOO_MANY_SUBSCRIPTIONS = 4
 

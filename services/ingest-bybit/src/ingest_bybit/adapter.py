@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from market_pulse.feed.adapter import (
+from market_pulse.exchange.adapter import (
     Acknowledged,
     Adapter,
     Batch,
@@ -30,8 +30,8 @@ from market_pulse.feed.adapter import (
     whole,
     whole_or,
 )
-from market_pulse.feed.errors import FrameError
-from market_pulse.model import Symbol
+from market_pulse.exchange.errors import FrameError
+from market_pulse.messages import Symbol
 
 _TICKERS, _BOOK = "tickers.", "orderbook.1."
 _NAMED_TOPIC = re.compile(r"((?:tickers|orderbook\.1)\.[^\s\],]+)")

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from market_pulse.feed.adapter import (
+from market_pulse.exchange.adapter import (
     FOREIGN_FAULTS,
     Acknowledged,
     Adapter,
@@ -29,8 +29,8 @@ from market_pulse.feed.adapter import (
     text,
     time,
 )
-from market_pulse.feed.errors import FrameError
-from market_pulse.model import Symbol
+from market_pulse.exchange.errors import FrameError
+from market_pulse.messages import Symbol
 
 _NAMED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
 _FIGURES_OF = itemgetter("last", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "bidPx", "askPx")

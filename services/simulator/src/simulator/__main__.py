@@ -2,9 +2,9 @@
 
 import asyncio
 
-from market_pulse.lifecycle import run, run_until_stopped
-from market_pulse.logs import configure_logs, get_logger
-from market_pulse.settings import check_can_listen, load_settings
+from market_pulse.process.lifecycle import run, run_until_stopped
+from market_pulse.process.logs import configure_logs, get_logger
+from market_pulse.process.settings import check_can_listen, load_settings
 
 from .app import serving
 from .settings import Settings

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from market_pulse.settings import Host, Port, Seconds
-from market_pulse.settings import Settings as CommonSettings
+from market_pulse.process.settings import Host, Port, Seconds
+from market_pulse.process.settings import Settings as CommonSettings
 
 
 class Settings(CommonSettings):

@@ -1,4 +1,4 @@
-from market_pulse.feed.main import main
+from market_pulse.exchange.main import main
 
 from .adapter import ADAPTER
 

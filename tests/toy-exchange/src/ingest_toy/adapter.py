@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from market_pulse.feed.adapter import (
+from market_pulse.exchange.adapter import (
     Acknowledged,
     Adapter,
     Batch,
@@ -21,8 +21,8 @@ from market_pulse.feed.adapter import (
     text,
     time,
 )
-from market_pulse.feed.errors import FrameError
-from market_pulse.model import Symbol
+from market_pulse.exchange.errors import FrameError
+from market_pulse.messages import Symbol
 
 
 def native(symbol: Symbol) -> str:

@@ -1,0 +1,77 @@
+"""The HTTP application: routes, pages, errors and the layers around them."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from gateway.gateway import Gateway
+
+from .answers import BoundAnswers
+from .front import FRONT, add_front
+from .keys import ApiKeys, describe_keys
+from .middleware import SIMULATED_HEADER, Closing, Cors, HeadAsGet, SimulatedHeader, TrailingSlash
+from .models import Problem, Refused, StreamEvent
+from .pages import add_pages
+from .problems import STREAMS, Failures, add_problem_handlers
+from .routes import api
+from .shortcut import StreamShortcut
+
+
+class GatewayApp(FastAPI):
+    """FastAPI, whose OpenAPI also defines what routes only refer to: a stream's events and problems."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the API's description, which speaks of keys only where they are needed."""
+        if self.openapi_schema is None:
+            template = "#/components/schemas/{model}"
+            shown = StreamEvent, Refused, Problem
+            _, added = models_json_schema([(model, "serialization") for model in shown], ref_template=template)
+            document = super().openapi()
+            document["components"]["schemas"] |= added["$defs"]
+            for path in (STREAMS, f"{STREAMS}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
+                del document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+            if self.state.gateway.settings.api_keys:
+                describe_keys(document)
+        return super().openapi()
+
+
+def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
+    """Return the application that serves a gateway, and the page that was built into a folder."""
+    app = GatewayApp(
+        title="Market Pulse",
+        version="1",
+        summary="Live crypto prices across exchanges, over Server-Sent Events and REST",
+        docs_url=None,
+        openapi_url=None,  # ours is encoded once
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the request claims
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # 4.5 us a request; /metrics has ours
+    )
+    app.state.gateway = gateway
+    app.include_router(api)
+    add_pages(app)
+    add_front(app, front)
+    add_problem_handlers(app)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(StreamShortcut, gateway=gateway)
+    keys = [key.get_secret_value() for key in gateway.settings.api_keys]
+    if keys:
+        app.add_middleware(ApiKeys, keys=keys)
+    app.add_middleware(SimulatedHeader, simulated=lambda: gateway.hub.statuses.simulated)
+    app.add_middleware(TrailingSlash)
+    app.add_middleware(Closing, is_closing=lambda: gateway.closing, edge=gateway.edge)
+    app.add_middleware(BoundAnswers, answers=gateway.answers, stats=gateway.hub.stats)
+    app.add_middleware(Failures)
+    app.add_middleware(
+        Cors,
+        allow_origins=gateway.settings.cors_origins,
+        allow_methods=["GET", "HEAD"],
+        # Tracing and monitoring libraries add headers to all that a page asks. None of them means anything here, and nothing is
+        # given for a cookie: what an origin may ask, it may ask with any header.
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=["ETag", "Retry-After", SIMULATED_HEADER],
+    )
+    return app

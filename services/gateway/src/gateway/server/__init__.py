@@ -1,0 +1,1 @@
+"""The connections, and how they end."""

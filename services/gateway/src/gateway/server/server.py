@@ -1,0 +1,102 @@
+"""The HTTP server, which stops without a client noticing more than a reconnect."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.gateway import Gateway
+from market_pulse.process.bounded_http import SWEEPS_EVERY, bound_buffers
+from market_pulse.process.lifecycle import STOP_SIGNALS
+from market_pulse.process.logs import get_logger
+
+from .protocol import StreamProtocol
+
+KEEP_ALIVE_S = 30  # longer than a proxy keeps an idle connection, so that none sends a request into a closing one
+CLOSE_LIMIT_S = 2  # for the answers still under way when all streams are gone
+
+log = get_logger()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which by itself would wait for open streams for ever, or cut all at once.
+
+    At the first SIGTERM or SIGINT: not ready from now on, but still serving, since a proxy needs a moment to notice; then each
+    open stream gets its goodbye, spread over time, while all but probes are cut; then the end. A second signal ends at once.
+    """
+
+    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+        settings = gateway.settings
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                http=partial(StreamProtocol, stats=gateway.hub.stats, connections=gateway.connections),  # type: ignore[arg-type] # called as the class is
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=CLOSE_LIMIT_S,
+            )
+        )
+        self._gateway = gateway
+        self._draining: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once started."""
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        bound_buffers(self.servers)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what the time demands; return whether to end."""
+        if counter % SWEEPS_EVERY == 0:
+            self._gateway.connections.sweep()
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to the stop signals. Unlike uvicorn's own, a stop that went well exits with 0."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Stop, as a signal would."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Begin to stop; when that has begun already, end at once."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        else:
+            self.should_exit = self.force_exit = True
+
+    async def _drain(self) -> None:
+        gateway, drain_s = self._gateway, self._gateway.settings.drain_s
+        log.info("draining", streams=len(gateway.hub.streams))
+        gateway.draining = True
+        await asyncio.sleep(drain_s)
+        gateway.closing = True
+        await gateway.hub.drain(drain_s)
+        self.should_exit = True

@@ -1,0 +1,1 @@
+"""The fan-out: from the bus to many streams. Knows no HTTP."""

@@ -1,0 +1,202 @@
+"""When and to whom bytes are written: one shared chunk per group and flush, and nothing to who has not taken the last one."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+
+from market_pulse.process.clock import now_ms
+
+from .flush import FlushClock
+from .receiver import Receiver
+from .stats import Stats
+from .streams import Group, Stream
+
+RESYNC = "resync"  # the one key whose event comes before all others
+SLOW_S = 10.0  # for how long a client that left too much unread is asked before each write
+FIRST_PROBE_S, PROBE_S = 0.05, 0.5
+"""An acknowledgement may be the only word of what was read: so long after a write something is sent to have one, and then at
+ever twice the distance, up to the second."""
+NOISE = 16_384  # bytes by which a window also falls when all is read
+PROBE_BYTES = 1_000  # at least, so that it can be told whether they are read: windows are rounded
+LATE_S = 1.0
+SHORTEST_TIMER_S = 0.001  # the event loop's resolution
+
+
+class Outbox:
+    """Writes what is pending in groups to their streams.
+
+    Args:
+        stats: where it counts.
+        flush_clock: when flushes may happen.
+        clock: monotonic seconds.
+        current: the newest event of a key, for who missed it.
+    """
+
+    def __init__(
+        self, stats: Stats, flush_clock: FlushClock, clock: Callable[[], float], current: Callable[[str], bytes]
+    ) -> None:
+        self._stats = stats
+        self._flush_clock = flush_clock
+        self._clock = clock
+        self._current = current
+        self._loop = asyncio.get_running_loop()
+        self._dirty: list[Group] = []
+        self._armed = False
+        self._oldest_unwritten_ms: int | None = None
+
+    def add(self, group: Group, key: str, event: bytes) -> None:
+        """Have an event sent to a group, in the place of an earlier one of the same key that is still pending."""
+        self._stats.conflated += key in group.pending
+        group.pending[key] = event
+        self.queue(group)
+
+    def queue(self, group: Group) -> None:
+        """Have a group flushed as soon as its own rate and the flush clock allow."""
+        if group.queued:
+            return
+        group.queued, group.queued_at = True, self._clock()
+        wait_s = group.not_before - group.queued_at if group.shortest_s else 0.0
+        if wait_s > 0:
+            self._loop.call_later(wait_s, self._enqueue, group)
+        else:
+            self._enqueue(group)
+
+    def date(self, published_ms: int) -> None:
+        """Note when a message that is now pending was published, for the latency of the next flush."""
+        if self._oldest_unwritten_ms is None:
+            self._oldest_unwritten_ms = published_ms
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Write to one stream, unless its connection is going."""
+        if stream.sink.is_closing():
+            return
+        stream.sink.write(data)
+        self._stats.frames += 1
+        self._stats.bytes += len(data)
+
+    def beat(self, stream: Stream, data: bytes) -> None:
+        """Write a heartbeat to a stream that can take it; one that cannot is lagging."""
+        if stream.sink.get_write_buffer_size():
+            self._lag(stream, self._clock())
+        else:
+            self.write(stream, data)
+
+    def look(self, stream: Stream) -> None:
+        """See whether a stream's client seems to leave more unread than its group's limit, and ever more."""
+        if stream.receiver is None or stream.slow:
+            return
+        unread, lags = stream.receiver.look(), stream.receiver.lags()
+        if lags and unread > NOISE + stream.group.unread_limit:
+            stream.slow, stream.slow_until = True, 0.0
+            stream.probe_at, stream.probe_s = self._clock(), FIRST_PROBE_S
+
+    def catch_up(self, stream: Stream) -> None:
+        """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
+        now = self._clock()
+        if stream.slow and stream.receiver is not None:
+            if stream.receiver.look() > stream.group.unread_limit:
+                if stream.missed and now >= stream.probe_at:
+                    self._probe(stream, stream.receiver, now)
+                return
+            stream.receiver.go_on()
+            stream.slow = now < stream.slow_until
+            stream.probe_at, stream.probe_s = now + FIRST_PROBE_S, FIRST_PROBE_S
+        stream.lagging_since = None
+        if stream.missed:
+            missed, stream.missed = stream.missed, {}
+            self.write(stream, stream.group.frame(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
+
+    def _probe(self, stream: Stream, far_end: Receiver, now: float) -> None:
+        """Send the newest of a little that a stream missed, and see how much of what went before was read."""
+        has_read = far_end.probe()
+        if has_read is not None:
+            stream.slow_until = now + SLOW_S
+            if has_read:
+                stream.lagging_since = None
+            else:
+                self._lag(stream, now)
+        stream.probe_at = now + stream.probe_s
+        stream.probe_s = min(2 * stream.probe_s, PROBE_S)
+        news, size = [], 0
+        for key in sorted(stream.missed, key=RESYNC.__ne__):
+            if size >= PROBE_BYTES:
+                break
+            del stream.missed[key]
+            news.append(self._current(key))
+            size += len(news[-1])
+        self.write(stream, stream.group.frame(b"".join(news)))
+
+    def _enqueue(self, group: Group) -> None:
+        self._dirty.append(group)
+        if self._armed:
+            return
+        self._armed = True
+        wait_s = self._flush_clock.wait_s(self._clock())
+        if wait_s > 0:
+            self._loop.call_later(max(wait_s, SHORTEST_TIMER_S), self._flush)
+        else:
+            self._loop.call_soon(self._flush)  # with all that the bus has for us in this turn of the loop
+
+    def _flush(self) -> None:
+        start, worked_s = self._clock(), time.thread_time()
+        self._armed = False
+        dirty, self._dirty = self._dirty, []
+        for group in dirty:
+            group.queued = False
+            group.not_before = start + group.shortest_s
+            self._flush_group(group, start)
+        end = self._clock()
+        self._flush_clock.flushed(start, end, time.thread_time() - worked_s)
+        self._stats.flushes += 1
+        self._stats.flush_s += end - start
+        if self._oldest_unwritten_ms is not None:
+            self._stats.latency.observe((now_ms() - self._oldest_unwritten_ms) / 1000)
+            self._oldest_unwritten_ms = None
+
+    def _flush_group(self, group: Group, now: float) -> None:
+        pending, group.pending = group.pending, {}
+        joiners, group.joiners = group.joiners, {}
+        if not pending:
+            return
+        if now - group.queued_at > LATE_S:  # this process may have slept, and what was live then is not any more
+            pending = {key: self._current(key) for key in pending}
+        data = group.frame(b"".join(pending.values()))
+        group.sent += len(data)
+        written, size, send = 0, len(data), os.write
+        for stream in list(group.streams):
+            sink = stream.sink
+            if stream.missed or stream.slow or sink.get_write_buffer_size() or sink.is_closing():
+                self._offer(stream, data, pending, now)
+                continue
+            # Most streams, most of the time. Straight to the socket, for the transport takes a third of a delivery's time more.
+            written += 1
+            try:
+                taken = send(stream.descriptor, data)
+            except OSError:  # there is no room, or no connection any more: the transport knows what to do
+                taken = 0
+            if taken < size:
+                sink.write(data[taken:])
+        self._stats.frames += written
+        self._stats.bytes += written * size
+        for stream, given in joiners.items():
+            group.streams.add(stream)
+            news = {key: event for key, event in pending.items() if given.get(key) is not event}
+            if news:
+                self._offer(stream, group.frame(b"".join(news.values())), news, now)
+
+    def _offer(self, stream: Stream, data: bytes, keys: Iterable[str], now: float) -> None:
+        unsent = stream.sink.get_write_buffer_size()
+        if not unsent and not stream.missed and not stream.slow:
+            self.write(stream, data)
+            return
+        stream.missed.update(dict.fromkeys(keys))
+        if unsent:
+            self._lag(stream, now)
+        else:
+            self.catch_up(stream)
+
+    def _lag(self, stream: Stream, now: float) -> None:
+        if stream.lagging_since is None:
+            stream.lagging_since = now
+            self._stats.laggards += 1

@@ -1,0 +1,110 @@
+"""An exchange's REST side: its listing, and the ticker of a symbol that its socket is silent about."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isnan
+from typing import Self
+
+import httpx
+
+from market_pulse.metrics import BAD_FRAMES
+from market_pulse.process.logs import get_logger
+from market_pulse.process.way_out import STRAIGHT, WayOut
+
+from .adapter import Adapter, Batch, Event, Listed, Skipped, read
+from .errors import FeedLost, FeedRefused
+
+ANSWER_LIMIT_S = 15.0
+MAX_RETRY_AFTER_S = 3 * 86_400.0
+SIMULATOR = "market-pulse-simulator"
+"""What the simulator calls itself in the Server header, on WebSocket handshakes too."""
+MOST_TOLD = 1000  # elements of answers that were skipped and logged: each is logged once, up to so many
+
+log = get_logger()
+
+
+class RestClient:
+    """One exchange's REST API, at several addresses in turn. Every call is bounded and raises FeedLost or FrameError."""
+
+    def __init__(self, adapter: Adapter, *base_urls: str, way_out: WayOut = STRAIGHT) -> None:
+        self._adapter = adapter
+        self._base_urls = base_urls
+        self._failures = 0
+        self._told: frozenset[tuple[str, str | None]] = frozenset()
+        self._client = way_out.http_client(timeout=ANSWER_LIMIT_S, follow_redirects=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def listing(self) -> Batch[Listed]:
+        """Return the markets that the exchange trades now."""
+        answer = await self._get(self._adapter.listing_path)
+        # It takes some 50 ms, in which ticks would wait.
+        listing = await asyncio.to_thread(read, self._adapter.parse_listing, answer)
+        self._count(listing.skipped)
+        return listing
+
+    async def ticker(self, native: str) -> Sequence[Event]:
+        """Return one symbol's 24 h ticker as events, none when the exchange has none."""
+        events = read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
+        if isinstance(events, Batch):
+            self._count(events.skipped)
+        return events
+
+    def _count(self, skipped: Sequence[Skipped]) -> None:
+        """Count what was left out of an answer, and tell when that changes."""
+        for one in skipped:
+            BAD_FRAMES.labels(self._adapter.exchange, one.kind).inc()
+        told = frozenset((one.kind, one.native) for one in skipped)
+        if told - self._told:
+            first = skipped[0]
+            log.warning(
+                "elements of an answer skipped",
+                exchange=self._adapter.exchange,
+                count=len(skipped),
+                native=first.native,
+                cause=first.detail,
+            )
+        self._told |= told if len(self._told) < MOST_TOLD else frozenset()
+
+    async def _get(self, path: str) -> bytes:
+        """Ask an address, and where it does not serve this place at once the next, until all have refused."""
+        for _ in self._base_urls[1:]:
+            try:
+                return await self._get_once(path)
+            except FeedRefused as refused:
+                if not refused.blocked:
+                    raise
+        return await self._get_once(path)
+
+    async def _get_once(self, path: str) -> bytes:
+        base_url = self._base_urls[self._failures % len(self._base_urls)]
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                answer = await self._client.get(base_url.rstrip("/") + path)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as failed:
+            self._failures += 1
+            raise FeedLost(f"REST: {type(failed).__name__}: {failed}") from failed
+        if answer.status_code in {403, 418, 429, 451} or answer.status_code >= 500:
+            self._failures += 1
+            raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("retry-after")))
+        return answer.content
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Read a Retry-After header, seconds or a date, at most the longest ban that occurs; None: none that makes sense."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S) if not isnan(seconds) else None

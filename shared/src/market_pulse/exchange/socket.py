@@ -1,0 +1,335 @@
+"""One socket to an exchange, from handshake to loss: subscribe, read, answer, beat, watch."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from market_pulse.messages import Tick
+from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS
+from market_pulse.process.clock import now_ms
+from market_pulse.process.dial import dialling
+from market_pulse.process.logs import get_logger
+from market_pulse.process.way_out import STRAIGHT, WayOut
+
+from .adapter import (
+    MARKET_EVENTS,
+    Acknowledged,
+    Adapter,
+    Batch,
+    Day,
+    GoingAway,
+    Listed,
+    MarketEvent,
+    Pong,
+    Quote,
+    Refused,
+    Trade,
+    read,
+)
+from .errors import FeedLost, FeedRefused, FeedSilent, FrameError
+from .merge import NEW, OUTDATED, Book
+from .pacing import Pacer
+from .rest import SIMULATOR, retry_after_s
+from .subscriptions import Subscriptions
+
+OPEN_LIMIT_S = 10.0
+CLOSE_LIMIT_S = 2.0
+WATCH_INTERVAL_S = 0.5
+FIRST_DATA_LIMIT_S = 15.0  # a socket that has not delivered anything yet may belong to a very quiet symbol
+QUIET_LIMIT_S = 300.0  # so long may symbols be silent that are quiet by nature, or of which too little is known
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+MAX_UNANSWERED = 3
+MAX_PACE_S = 10.0  # having to wait longer means that an hour's requests are used up: a new socket has its own
+SAMPLE_LENGTH = 200
+
+log = get_logger()
+
+
+class Connection:
+    """One socket. `run` ends only by raising FeedLost; the events tell its owner how far it is.
+
+    `delivering` is set with the first market data, `leaving` when another socket should take over, with `leaving_reason`.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        url: str,
+        book: Book,
+        on_tick: Callable[[Tick], None],
+        max_age_s: float | None,
+        way_out: WayOut = STRAIGHT,
+        *,
+        patience_s: float = 0.0,
+    ) -> None:
+        self._adapter = adapter
+        self._parse = adapter.parse
+        self._frames = 0  # not counted yet
+        self._outdated = OUTDATED_EVENTS.labels(adapter.exchange)
+        self._url = url
+        self._book = book
+        self._on_tick = on_tick
+        self._max_age_s = max_age_s
+        self._way_out = way_out
+        self._patience_s = patience_s  # silence up to here is borne, whatever the symbols' own past says
+        self._listed: Mapping[str, Listed] = {}
+        self._wanted_s: dict[str, float] = {}
+        self._ledger = Subscriptions(adapter)
+        self._pacer = Pacer(adapter.rates)
+        self._changed = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._opened_s = self._heard_s = self._ponged_s = self._clock()
+        self._logged_kinds: set[str] = set()
+        # Native symbols whose first message on each channel has come: where a subscription is answered, that was the answer.
+        self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
+        self.delivered: set[str] = set()
+        self.delivering = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.leaving_reason = ""
+        self.opened = False
+        self.simulated = False
+
+    def want(self, listed: Mapping[str, Listed]) -> None:
+        """Set what to carry: native symbol -> listing, the most important first."""
+        if not self._listed:
+            self._heard_s = self._clock()  # there was nothing to hear
+        now_s = self._clock()
+        self._wanted_s = {native: self._wanted_s.get(native, now_s) for native in listed}
+        self._listed = listed
+        self.delivered.intersection_update(listed)
+        for natives in self._answered.values():
+            natives.intersection_update(listed)
+        self._ledger.want(listed)
+        self._changed.set()
+
+    def ask_again(self, native: str) -> None:
+        """Subscribe to a symbol once more."""
+        for natives in self._answered.values():
+            natives.discard(native)
+        self._ledger.again(native)
+        self._changed.set()
+
+    @property
+    def refused(self) -> set[str]:
+        """The native symbols that the exchange refuses on this socket."""
+        return self._ledger.refused
+
+    def overdue(self, after_s: float) -> set[str]:
+        """Return the native symbols that were asked for so long ago and have not delivered, nor been refused."""
+        since_s = self._clock() - after_s
+        waiting = {native for native, wanted_s in self._wanted_s.items() if max(wanted_s, self._opened_s) < since_s}
+        return waiting - self.delivered - self.refused
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the socket opened."""
+        return self._clock() - self._opened_s
+
+    async def run(self) -> NoReturn:
+        """Open the socket and use it until it is lost.
+
+        Raises:
+            FeedLost: always, with the reason.
+        """
+        socket = await self._open()
+        self.opened = True
+        self._opened_s = self._heard_s = self._ponged_s = self._clock()
+        jobs = [
+            asyncio.create_task(job) for job in (self._read(socket), self._ask(socket), self._beat(socket), self._watch(socket))
+        ]
+        try:
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            for job in done:
+                job.result()
+            raise FeedLost("a job of the connection ended")
+        except ConnectionClosed as closed:
+            raise FeedLost(_closing(closed)) from closed
+        except (TimeoutError, OSError) as failed:
+            raise FeedLost(f"writing fails: {type(failed).__name__}: {failed}") from failed
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            self._count_frames()
+            await self._close(socket)
+
+    async def _open(self) -> ClientConnection:
+        beating = self._adapter.ping is None
+        try:
+            socket = await connect(
+                self._url,
+                open_timeout=OPEN_LIMIT_S,
+                close_timeout=CLOSE_LIMIT_S,
+                ping_interval=self._adapter.ping_interval_s if beating else None,
+                ping_timeout=self._adapter.pong_timeout_s if beating else None,
+                max_size=MAX_FRAME_BYTES,
+                compression=None,  # costs more than it saves on frames this small
+                user_agent_header="market-pulse",
+                **self._way_out.websocket_options(self._url),
+                **dialling(),
+            )
+        except InvalidStatus as refused:
+            answer = refused.response
+            raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("Retry-After"))) from refused
+        except (InvalidHandshake, InvalidURI, OSError, TimeoutError, EOFError) as failed:
+            raise FeedLost(f"cannot connect: {type(failed).__name__}: {failed}") from failed
+        self.simulated = socket.response is not None and socket.response.headers.get("Server") == SIMULATOR
+        return socket
+
+    @staticmethod
+    async def _close(socket: ClientConnection) -> None:
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await socket.close()
+        socket.transport.abort()
+
+    async def _read(self, socket: ClientConnection) -> NoReturn:
+        receive = socket.recv
+        while True:
+            frame: Any = await receive(decode=False)
+            self.take(frame, now_ms())
+
+    def take(self, frame: bytes, received_time_ms: int) -> None:
+        """Take one frame in, whatever it is: what it tells of the market, an answer to us, or nothing that can be used."""
+        self._frames += 1
+        try:
+            events = read(self._parse, frame)
+        except FrameError as bad:
+            self._skip(bad.kind, f"{bad!s:.200}: {frame[:SAMPLE_LENGTH].decode(errors='replace')}")
+            return
+        if type(events) is Batch:
+            for skipped in events.skipped:
+                self._skip(skipped.kind, skipped.detail)
+        for event in events:
+            if isinstance(event, MARKET_EVENTS):
+                self._learn(event, received_time_ms)
+            else:
+                self._answer(event)
+
+    def _learn(self, event: MarketEvent, received_time_ms: int) -> None:
+        native = event.native
+        listed = self._listed.get(native)
+        if listed is None:
+            return  # a symbol that was released while its data was under way
+        change = self._book.apply(event, received_time_ms)
+        if change is OUTDATED:
+            self._outdated.inc()
+            return
+        self._heard_s = self._clock()
+        if native not in self.delivered:
+            self.delivered.add(native)
+            self._ledger.delivered(native)
+            self.delivering.set()
+        is_answer = self._adapter.answers_with_state and native not in self._answered[type(event)]
+        if is_answer:
+            self._answered[type(event)].add(native)
+        if change is NEW:
+            tick = self._book.tick(listed, lag_unknown=is_answer)
+            if tick is not None:
+                self._on_tick(tick)
+
+    def _answer(self, event: Acknowledged | Refused | Pong | GoingAway) -> None:
+        match event:
+            case Pong():
+                self._ponged_s = self._clock()
+            case Acknowledged():
+                self._ledger.acknowledged(event)
+                self._changed.set()
+            case Refused():
+                native = self._ledger.refused_by(event, self._clock())
+                if native is not None or event.kind == "later":
+                    log.warning("subscription refused", exchange=self._adapter.exchange, native=native, cause=event.reason)
+                self._changed.set()
+            case GoingAway():
+                self._leave(event.reason)
+
+    def _skip(self, kind: str, cause: str) -> None:
+        """Count a frame, or an element of one, that cannot be used. The first of each kind is logged."""
+        BAD_FRAMES.labels(self._adapter.exchange, kind).inc()
+        if kind not in self._logged_kinds:
+            self._logged_kinds.add(kind)
+            log.warning("frame skipped, first of its kind", exchange=self._adapter.exchange, kind=kind, cause=cause)
+
+    def _leave(self, reason: str) -> None:
+        if not self.leaving.is_set():
+            self.leaving_reason = reason
+            self.leaving.set()
+
+    async def _ask(self, socket: ClientConnection) -> NoReturn:
+        """Subscribe to the wanted symbols and unsubscribe from the others, no faster than the exchange allows."""
+        while True:
+            self._changed.clear()
+            await self._pace()
+            request = self._ledger.next_request(self._clock())
+            if request is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):  # refused topics come due without anything else changing
+                        await self._changed.wait()
+                continue
+            write = self._adapter.subscribe if request.kind == "subscribe" else self._adapter.unsubscribe
+            await self._send(socket, write(request.topics, request.request_id))
+
+    async def _pace(self) -> None:
+        while (delay_s := self._pacer.delay_s(self._clock())) > 0:
+            if delay_s > MAX_PACE_S:
+                self._leave("its allowance of requests is used up")
+            await asyncio.sleep(delay_s)
+
+    async def _send(self, socket: ClientConnection, text: str, *, ping: bool = False) -> None:
+        self._pacer.sent(self._clock(), ping=ping)
+        async with asyncio.timeout(OPEN_LIMIT_S):
+            await socket.send(text)
+
+    async def _beat(self, socket: ClientConnection) -> None:
+        """Keep the socket alive the exchange's own way; where that is WebSocket pings, the library does it."""
+        text = self._adapter.ping
+        if text is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await asyncio.sleep(self._adapter.ping_interval_s - self._adapter.pong_timeout_s)
+            asked_s = self._clock()
+            await self._send(socket, text, ping=True)
+            await asyncio.sleep(self._adapter.pong_timeout_s)
+            if self._ponged_s < asked_s:
+                raise FeedLost(f"no pong within {self._adapter.pong_timeout_s:.0f} s")
+
+    def _count_frames(self) -> None:
+        """Tell the metrics how many frames came since the last time: for each frame that would cost 0.5 us."""
+        FRAMES.labels(self._adapter.exchange).inc(self._frames)
+        self._frames = 0
+
+    def _silence_limit_s(self) -> float:
+        """Return how long this socket may be silent, by the pace of the symbols on it."""
+        if not self.delivered:
+            return max(self._adapter.silence_s, FIRST_DATA_LIMIT_S)
+        usual_s = self._book.silence_limit_s()
+        limit_s = QUIET_LIMIT_S if usual_s is None else min(max(usual_s, self._patience_s), QUIET_LIMIT_S)
+        return max(self._adapter.silence_s, limit_s)
+
+    async def _watch(self, socket: ClientConnection) -> NoReturn:
+        """Watch what the reader cannot notice while it waits: silence, age, requests without an answer."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            now_s = self._clock()
+            self._count_frames()
+            limit_s = self._silence_limit_s()
+            if self._listed and now_s - self._heard_s > limit_s:
+                raise FeedSilent(limit_s) if self.delivered else FeedLost(f"open but silent for {limit_s:.0f} s")
+            if self._max_age_s is not None and self.age_s > self._max_age_s:
+                self._leave(f"the socket is {self.age_s:.0f} s old and would be cut")
+            self._ledger.expire(now_s)
+            if self._ledger.unanswered > MAX_UNANSWERED:
+                raise FeedLost("requests stay without an answer")
+            if socket.state.name == "CLOSED":
+                raise FeedLost("closed")
+
+
+def _closing(closed: ConnectionClosed) -> str:
+    if closed.rcvd is None:
+        return "cut without a closing frame"
+    return f"closed by the exchange: {closed.rcvd.code} {closed.rcvd.reason}".rstrip()

@@ -1,0 +1,197 @@
+"""Configuration from the environment: read once, typed, and refused at start with the variable's name when it is wrong."""
+
+import os
+import socket
+import sys
+from contextlib import suppress
+from errno import EADDRINUSE
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from market_pulse.messages import Symbol, parse_symbols
+
+from . import tls
+from .addresses import check_host, read_redis_url, read_url
+from .logs import hide
+
+SECRETS = Path("/run/secrets")  # where Docker puts them; a variable of the same name comes first
+SECRET_FILES = ("redis_url", "api_keys")
+EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+LONGEST_REASON = 300  # it may quote what was given
+
+
+def _read_symbols(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not (symbols := parse_symbols(value)):
+        raise ValueError("names no symbol")
+    return symbols
+
+
+SymbolList = Annotated[tuple[Symbol, ...], NoDecode, BeforeValidator(_read_symbols)]
+Host = Annotated[str, AfterValidator(check_host)]
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
+Seconds = Annotated[float, Field(ge=0.1, le=604_800)]  # at most a week: beyond some 25 days no timer of the kernel's goes
+
+
+class UnreadableSecretError(ValueError):
+    """A secret is there and cannot be read. Going on without it would be to take another server, or to ask for no key."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{SECRETS / name} cannot be read: {reason}")
+        self.name = name
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The files that Docker gives a container. Only those that .env.example speaks of: others may be anybody's."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a file's text, or None where there is no such file."""
+        del field
+        text = read_secret(field_name) if field_name in SECRET_FILES else None
+        return text, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the files say."""
+        wanted = {name: field for name, field in self.settings_cls.model_fields.items() if name not in self.current_state}
+        found = {name: self.get_field_value(field, name)[0] for name, field in wanted.items()}
+        return {name: text for name, text in found.items() if text is not None}
+
+
+def read_secret(name: str) -> str | None:
+    """Return a secret file's text without space around it, or None where there is no such file.
+
+    Raises:
+        UnreadableSecretError: there is one, or nobody can tell.
+    """
+    try:
+        return (SECRETS / name).read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as failed:
+        raise UnreadableSecretError(name, failed.strerror or type(failed).__name__) from None
+    except UnicodeDecodeError:
+        raise UnreadableSecretError(name, "no text in UTF-8") from None
+
+
+class Settings(BaseSettings):
+    """What every part reads. A part's own settings are a subclass."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console", "auto"] = "auto"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then secrets."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+
+def _check_redis_url(url: SecretStr) -> SecretStr:
+    options = read_redis_url(url.get_secret_value()).tls
+    if options is not None:
+        tls.check_environment()
+        tls.check_options(**options)
+    return url
+
+
+class BusSettings(Settings):
+    """What every part on the bus reads."""
+
+    # It may carry a password: never in a log line.
+    redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
+
+
+class HealthSettings(Settings):
+    """What every part without an HTTP API of its own reads: where its probes and metrics are served."""
+
+    health_host: Host = "127.0.0.1"
+    health_port: Port = 9100
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def load_settings(kind: type[SettingsType]) -> SettingsType:
+    """Read settings from the environment, or end the process saying which variable is wrong and why.
+
+    From then on no log line shows a secret of them.
+    """
+    try:
+        settings = kind()
+    except ValidationError as refused:
+        lines = [
+            (str(error["loc"][0]).upper() if error["loc"] else "", error["msg"])
+            for error in refused.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        refuse(*lines)
+    except UnreadableSecretError as refused:
+        refuse((refused.name.upper(), str(refused)))
+    for name in kind.model_fields:
+        hide_secrets(getattr(settings, name))
+    return settings
+
+
+def hide_secrets(value: Any) -> None:
+    """Keep a setting's secrets out of the logs: of a URL its password and its query's values, of any other SecretStr all."""
+    match value:
+        case tuple():
+            for one in value:
+                hide_secrets(one)
+        case SecretStr() if "://" in value.get_secret_value():
+            hide_secrets(value.get_secret_value())
+        case SecretStr():
+            hide(value.get_secret_value())
+        case str() if "://" in value:
+            with suppress(ValueError):  # a text of another kind that happens to look like a URL
+                url = read_url(value, value.partition("://")[0])
+                hide(url.password or "", *(unquote(option.partition("=")[2]) for option in url.query.split("&")))
+
+
+def refuse(*wrong: tuple[str, str]) -> NoReturn:
+    """End the process with one line for each variable that is wrong: its name, and why."""
+    for variable, why in wrong:
+        reason = " ".join(why.removeprefix("Value error, ").split())[:LONGEST_REASON]
+        print(f"configuration: {f'{variable}: ' if variable else ''}{reason}", file=sys.stderr)  # noqa: T201 - before logs exist
+    raise SystemExit(EXIT_BAD_CONFIGURATION) from None
+
+
+def check_can_listen(host: str, port: int, variables: tuple[str, str]) -> None:
+    """End the process, naming the variable, where this machine cannot listen on an address. uvicorn would name none.
+
+    A port in use may be free soon, so that one ends it with 1: whoever restarts parts tries again.
+    """
+    host_variable, port_variable = variables
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as unknown:
+        refuse((host_variable, f"cannot listen on {host}: {getattr(unknown, 'strerror', None) or unknown}"))
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind(address)
+            except PermissionError as denied:
+                refuse((port_variable, f"cannot listen on port {port}: {denied.strerror}"))
+            except OSError as failed:
+                if failed.errno == EADDRINUSE:
+                    print(f"configuration: {port_variable}: port {port} is in use", file=sys.stderr)  # noqa: T201
+                    raise SystemExit(1) from None
+                refuse((host_variable, f"cannot listen on {host}: {failed.strerror}"))
