@@ -18,7 +18,7 @@ from .answers import SharedResponse
 from .negotiation import takes_gzip
 from .problems import ProblemError
 
-FRONT = Path(__file__).parent / "static"
+FRONT = Path(__file__).parents[1] / "static"
 ENTRANCES = ("/", "/embed", "/market-pulse.js")  # what a person asks for; the rest is loaded by these
 _URLS = {"index.html": "/", "embed.html": "/embed"}
 
