@@ -33,7 +33,7 @@ import uvloop
 import report
 import system  # noqa: F401 - makes the tests' support importable
 from fanout.cores import cpu_s
-from market_pulse import channels
+from market_pulse import kinds
 from market_pulse.codec import encode_tick
 from market_pulse.messages import Symbol, Tick
 from market_pulse.process.clock import now_ms
@@ -303,7 +303,7 @@ async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
     publishing, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", server.port)
     publishing.write(b"CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'\r\n")
     reading, load = await loop.create_connection(lambda: Load(publishing, symbols), "127.0.0.1", server.port)
-    names = " ".join(channels.ticker(symbol_of(at)) for at in range(symbols))  # by name: what nobody asks for is let go
+    names = " ".join(kinds.TICKER.channel(symbol_of(at)) for at in range(symbols))  # by name: what nobody asks for is let go
     reading.write(f"SUBSCRIBE {names}\r\n".encode())
     try:
         await asyncio.sleep(SETTLE_S)
@@ -325,7 +325,7 @@ def template(exchange: str, at: int) -> tuple[bytes, bytes, bytes]:
         volume24h=12345.678, quote_volume24h=789_012_345.678, dp=2, exchange_time_ms=None, received_time_ms=2_222_222_222_222,
     )  # fmt: skip
     message = encode_tick(tick, 2_222_222_222_223)
-    channel = channels.ticks(exchange, symbol).encode()
+    channel = kinds.TICK.channel(exchange, symbol).encode()
     frame = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(message), message)
     head, _, rest = frame.partition(b"111111111")
     middle, _, tail = rest.partition(b"2222222222222")

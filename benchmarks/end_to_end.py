@@ -36,8 +36,7 @@ import system  # noqa: F401 - makes the tests' support importable
 from fanout import cores, traffic
 from fanout.servers import missing_node
 from fanout.traffic import CACHE, Group, Tool
-from market_pulse import channels
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
 from market_pulse.codec import decode_tick
 from market_pulse.messages import Symbol
 from support.stack import Stack, running_stack
@@ -128,8 +127,8 @@ async def bus_reader(stack: Stack, samples: Samples) -> None:
     async def subscribed(_: bool) -> None:
         pass
 
-    subscriber = Subscriber(stack.bus.client, on_tick, subscribed)
-    await subscriber.subscribe_patterns(channels.ALL_TICKS)
+    subscriber = stack.bus.subscriber(on_tick, subscribed)
+    await subscriber.subscribe_patterns(kinds.TICK.pattern)
     await subscriber.run()
 
 
@@ -215,8 +214,8 @@ async def followed(stack: Stack, symbols: list[str]) -> AsyncIterator[None]:
     async def subscribed(_: bool) -> None:
         pass
 
-    subscriber = Subscriber(stack.bus.client, lambda _, __: None, subscribed)
-    await subscriber.subscribe(*(channels.ticker(Symbol(symbol)) for symbol in symbols))
+    subscriber = stack.bus.subscriber(lambda _, __: None, subscribed)
+    await subscriber.subscribe(*(kinds.TICKER.channel(Symbol(symbol)) for symbol in symbols))
     async with background(asyncio.create_task(subscriber.run())):
         await until(lambda: carried(stack, len(symbols)), 60)
         yield

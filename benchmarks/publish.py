@@ -17,18 +17,19 @@ import uvloop
 
 import report
 import system  # noqa: F401 - makes the tests' support importable
-from market_pulse import channels
-from market_pulse.bus import LAST_TICK_EXPIRY_S, open_bus
+from market_pulse import kinds
+from market_pulse.bus import keys
 from market_pulse.codec import encode_tick
 from market_pulse.messages import Symbol, Tick
 from market_pulse.process.clock import now_ms
 from support.redis_server import redis_server
+from support.whole_bus import WholeBus
 
 TICK = Tick(
     exchange="okx", symbol=Symbol("BTC-USDT"), price=64000.5, bid=64000.4, ask=64000.6, exchange_time_ms=1, received_time_ms=1
 )
 _times = count()
-CHANNEL = channels.ticks(TICK.exchange, TICK.symbol)
+CHANNEL = kinds.TICK.channel(TICK.exchange, TICK.symbol)
 
 
 def next_tick() -> Tick:
@@ -51,19 +52,19 @@ def main(arguments: list[str]) -> None:
 
 async def measure(rounds: int, ticks: int) -> dict[str, list[float]]:
     """Return the processor time per tick of each way, in microseconds, round by round."""
-    async with redis_server() as server, open_bus(server.url) as bus:
-        script = bus.client.register_script((files("market_pulse") / "publish_ticks.lua").read_text())
+    async with redis_server() as server, WholeBus.open(server.url) as bus:
+        script = bus.client.register_script((files("market_pulse.bus") / "publish_ticks.lua").read_text())
         pool: Any = bus.client.connection_pool
         connection = pool.make_connection()
         await connection.connect()
-        sha = await bus.client.script_load((files("market_pulse") / "publish_ticks.lua").read_text())
+        sha = await bus.client.script_load((files("market_pulse.bus") / "publish_ticks.lua").read_text())
 
         async def through_client() -> None:
-            await script([channels.last(CHANNEL)], [LAST_TICK_EXPIRY_S, CHANNEL, encode_tick(next_tick(), now_ms())])
+            await script([keys.last(CHANNEL)], [kinds.TICK.expiry_s, CHANNEL, encode_tick(next_tick(), now_ms())])
 
         async def floor() -> None:
             message = encode_tick(next_tick(), now_ms())
-            arguments = (1, channels.last(CHANNEL), LAST_TICK_EXPIRY_S, CHANNEL, message)
+            arguments = (1, keys.last(CHANNEL), kinds.TICK.expiry_s, CHANNEL, message)
             await connection.send_command("EVALSHA", sha, *arguments, check_health=False)
             await connection.read_response()
 

@@ -16,11 +16,11 @@ from typing import Self
 
 from fanout import cores, traffic
 from fanout.traffic import CACHE, HERE, SYMBOLS, Group, Tool, ToolError, compiled
-from market_pulse.bus import open_bus
 from market_pulse.codec import decode_ticker
 from market_pulse.messages import FeedStatus, Symbol
 from market_pulse.process.clock import now_ms
 from report import packages, program
+from support.whole_bus import WholeBus
 
 PEERS = HERE / "peers"
 EXCHANGES = ("binance", "bybit", "okx")
@@ -412,7 +412,7 @@ def redis_program() -> str:
 
 async def fill(redis_url: str) -> None:
     """Put on the bus what a living system keeps there: listings, each exchange's status, each symbol's last ticker."""
-    async with open_bus(redis_url) as bus:
+    async with WholeBus.open(redis_url) as bus:
         for exchange in EXCHANGES:
             await bus.publish_listing(exchange, SYMBOLS)
             await bus.publish_status(

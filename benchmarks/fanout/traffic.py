@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from fanout.cores import pinned_to
-from market_pulse import channels
+from market_pulse import kinds
 from market_pulse.codec import encode_ticker
 from market_pulse.messages import Source, Symbol, Ticker
 
@@ -105,7 +105,7 @@ def message(symbol: Symbol) -> str:
 
 def write_messages(file: Path) -> None:
     """Write what the publisher publishes: a line per symbol."""
-    file.write_text("".join(f"{channels.ticker(symbol)}\t{message(symbol)}\n" for symbol in SYMBOLS))
+    file.write_text("".join(f"{kinds.TICKER.channel(symbol)}\t{message(symbol)}\n" for symbol in SYMBOLS))
 
 
 class Tool:

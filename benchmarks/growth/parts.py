@@ -13,8 +13,8 @@ import httpx
 
 from fanout import cores
 from fanout.traffic import HERE, Tool
-from market_pulse import channels
-from market_pulse.bus import Bus, open_bus
+from market_pulse import kinds
+from market_pulse.bus import IngestBus
 from market_pulse.messages import FeedStatus, Symbol
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer, redis_server
@@ -50,7 +50,7 @@ class Reading:
 class System:
     """All parts that run, and the bus."""
 
-    def __init__(self, server: RedisServer, bus: Bus, parts: dict[str, Part]) -> None:
+    def __init__(self, server: RedisServer, bus: IngestBus, parts: dict[str, Part]) -> None:
         self.server, self.bus, self.parts = server, bus, parts
         self._http = httpx.AsyncClient(timeout=PATIENCE_S)
 
@@ -99,7 +99,7 @@ async def running(folder: Path, symbols: Sequence[Symbol], *, ingests: bool) -> 
     Without ingests the listings are there and nothing moves: ticks are the feeder's.
     """
     wanted = ",".join(symbols)
-    async with redis_server(None, *REDIS_OPTIONS) as server, open_bus(server.url) as bus:
+    async with redis_server(None, *REDIS_OPTIONS) as server, IngestBus.open(server.url) as bus:
         shared = {"REDIS_URL": server.url, "SYMBOLS": ",".join(symbols[:4])}
         modules = {"aggregator": {}, "gateway": {"MAX_STREAMS": "20000", "DRAIN_S": "0"}}
         if ingests:
@@ -143,11 +143,11 @@ def feeder(system: System, symbols: Sequence[Symbol]) -> AbstractAsyncContextMan
 
 
 def listeners(system: System, symbols: Sequence[Symbol]) -> AbstractAsyncContextManager[Tool]:
-    wanted = ",".join(channels.ticker(symbol) for symbol in symbols)
+    wanted = ",".join(kinds.TICKER.channel(symbol) for symbol in symbols)
     return tool(Path(sys.executable), HERE / "load" / "listeners.py", system.server.port, wanted)
 
 
-async def _list(bus: Bus, symbols: Sequence[Symbol]) -> None:
+async def _list(bus: IngestBus, symbols: Sequence[Symbol]) -> None:
     for exchange in EXCHANGES:
         await bus.publish_listing(exchange, symbols)
         await bus.publish_status(

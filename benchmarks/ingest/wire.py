@@ -13,9 +13,9 @@ import report
 from fanout.cores import Cores, cpu_s, family, pinned_to
 from ingest.frames import Recording
 from ingest.peers import HERE, PEERS, WITH_PEERS
-from market_pulse.bus import Bus, open_bus
 from support.redis_server import redis_server
 from support.waiting import free_port
+from support.whole_bus import WholeBus
 
 WRITES = ("cmdstat_publish", "cmdstat_xadd")
 SETTLE_S = 1.5  # the first symbols are known, and subscriptions under way
@@ -84,7 +84,7 @@ async def _rows(
 
 async def _pass(recording: Recording, command: Sequence[str], rate: int, cores: Cores) -> Figures:
     """Send a recording to a fresh process once, with a fresh Redis behind it."""
-    async with asyncio.timeout(LIMIT_S), redis_server() as server, open_bus(server.url) as bus:
+    async with asyncio.timeout(LIMIT_S), redis_server() as server, WholeBus.open(server.url) as bus:
         with pinned_to(cores.load):
             replay = await _start([sys.executable, str(HERE / "load/replay.py"), str(recording.file), str(recording.listing)])
         try:
@@ -111,7 +111,7 @@ async def _pass(recording: Recording, command: Sequence[str], rate: int, cores: 
             await replay.wait()
 
 
-async def _send(replay: asyncio.subprocess.Process, reader: int, bus: Bus, rate: int) -> Figures:
+async def _send(replay: asyncio.subprocess.Process, reader: int, bus: WholeBus, rate: int) -> Figures:
     await _answer(replay)  # a reader has connected
     await asyncio.sleep(SETTLE_S)
     pids = family(reader)
@@ -127,7 +127,7 @@ async def _send(replay: asyncio.subprocess.Process, reader: int, bus: Bus, rate:
     return Figures(sent["frames"], await _written(bus) - before, used_s - before_s, sent["cpu_s"])
 
 
-async def _written(bus: Bus) -> int:
+async def _written(bus: WholeBus) -> int:
     """Return how many messages Redis was given so far, those that scripts wrote among them."""
     statistics: Any = await bus.client.info("commandstats")
     return sum(statistics[name]["calls"] for name in WRITES if name in statistics)

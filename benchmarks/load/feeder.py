@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from market_pulse.bus import open_bus
+from market_pulse.bus import IngestBus
 from market_pulse.messages import Symbol, Tick, parse_symbols
 from market_pulse.process.clock import now_ms
 
@@ -85,7 +85,7 @@ class Feeder:
 async def main(redis_url: str, symbols: Sequence[Symbol]) -> None:
     feeder = Feeder(symbols)
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), feeder.read_commands)
-    async with open_bus(redis_url) as bus:
+    async with IngestBus.open(redis_url) as bus:
         while True:
             if ticks := feeder.due():
                 feeder.published += len(ticks)

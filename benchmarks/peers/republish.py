@@ -16,9 +16,8 @@ import orjson
 
 from aggregator.publisher import HEARTBEAT_S, MAX_BATCH
 from aggregator.schedule import Schedule
-from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, LAST_TICKER_EXPIRY_S, open_bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
+from market_pulse.bus import AggregatorBus, keys
 from market_pulse.codec import decode_tick
 from market_pulse.messages import Symbol
 from market_pulse.process.lifecycle import run
@@ -52,10 +51,10 @@ async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
     async def subscribed(_: bool) -> None:
         print("ready", flush=True)
 
-    async with open_bus(os.environ["REDIS_URL"]) as bus, asyncio.TaskGroup() as tasks:
+    async with AggregatorBus.open(os.environ["REDIS_URL"]) as bus, asyncio.TaskGroup() as tasks:
         publish = bus._publish_tickers  # noqa: SLF001 - the bus itself only takes tickers
-        subscriber = Subscriber(bus.client, take, subscribed)
-        await subscriber.subscribe_patterns(channels.ALL_TICKS)
+        subscriber = bus.subscriber(take, subscribed)
+        await subscriber.subscribe_patterns(kinds.TICK.pattern)
         tasks.create_task(subscriber.run())
         loop = asyncio.get_running_loop()
         while True:
@@ -67,14 +66,14 @@ async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
                 await wake.wait()
                 timer.cancel()
                 continue
-            keys: list[str] = [channels.epoch(AGGREGATORS), channels.members(AGGREGATORS)]
-            args: list[str | bytes | int] = [LAST_TICKER_EXPIRY_S, ""]
+            names = [keys.EPOCH, keys.MEMBERS]
+            args: list[str | bytes | int] = [kinds.TICKER.expiry_s, ""]
             for symbol in schedule.due(time.monotonic(), MAX_BATCH):
-                channel = channels.ticker(symbol)
-                keys += channels.sequence(symbol), channels.last(channel)
+                channel = kinds.TICKER.channel(symbol)
+                names += keys.sequence(symbol), keys.last(channel)
                 *others, last = newest[symbol].values()
                 args += channel, b'{"seq":', b',%b,"sources":[%b]}' % (last[1:-1], b",".join(others)), 0
-            await publish(keys, args)
+            await publish(names, args)
 
 
 if __name__ == "__main__":

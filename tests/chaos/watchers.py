@@ -15,8 +15,7 @@ import httpx
 import orjson
 from httpx_sse import EventSource, SSEError
 
-from market_pulse.bus import open_bus
-from market_pulse.bus.subscriber import Subscriber
+from support.whole_bus import WholeBus
 
 from .checks import HANGS_FOR_MS, LIVE, LIVE_FOR_MS, Lie, Line, Numbers, wrongs_of
 from .system import System, docker
@@ -132,8 +131,8 @@ async def watch_bus(url: str, log: Log) -> NoReturn:
             for one in (silence, *silences.values()):
                 one.look()
 
-    async with open_bus(url) as bus, asyncio.TaskGroup() as tasks:
-        subscriber = Subscriber(bus.client, take, subscribed)
+    async with WholeBus.open(url) as bus, asyncio.TaskGroup() as tasks:
+        subscriber = bus.subscriber(take, subscribed)
         await subscriber.subscribe_patterns("ticker:*", "ticks:*")
         tasks.create_task(look())
         await subscriber.run()

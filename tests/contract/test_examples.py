@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from market_pulse.bus import open_bus
 from market_pulse.process.clock import now_ms
 from support.compose import ROOT
 from support.redis_server import RedisServer, redis_server
 from support.samples import ticker_bytes
 from support.waiting import PATIENCE_S
+from support.whole_bus import WholeBus
 
 HERE = Path(__file__).parent
 CHANNEL = "ticker:BTC-USDT"
@@ -60,7 +60,7 @@ class Program:
     ],
 )
 async def test_a_subscriber_of_the_docs(language: str, uses: str, command: tuple[str, ...], silence: str) -> None:
-    async with redis_server() as server, open_bus(server.url) as bus:
+    async with redis_server() as server, WholeBus.open(server.url) as bus:
 
         async def keep(seq: int) -> bytes:
             slow_start_ms = 60_000  # a time to come is as good as now, however long the program takes to start

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pulse import bus, channels
+from market_pulse import kinds
+from market_pulse.bus import keys
 from market_pulse.codec import encode_status, encode_tick, encode_ticker
 from market_pulse.messages import FeedState, FeedStatus, Quality, Source, SourceState, Symbol, Tick, Ticker
 from support.contract import document, problems_of
@@ -125,12 +126,12 @@ def test_every_documented_field_is_required() -> None:
 
 def test_last_values_are_where_the_bus_keeps_them() -> None:
     expected = {
-        "ticker:{symbol}": bus.LAST_TICKER_EXPIRY_S,
-        "ticks:{exchange}:{symbol}": bus.LAST_TICK_EXPIRY_S,
-        "status:{exchange}": bus.LAST_STATUS_EXPIRY_S,
+        "ticker:{symbol}": kinds.TICKER.expiry_s,
+        "ticks:{exchange}:{symbol}": kinds.TICK.expiry_s,
+        "status:{exchange}": kinds.STATUS.expiry_s,
     }
     described = {channel["address"]: channel["x-redis"] for channel in document()["channels"].values()}
     for address, expiry_s in expected.items():
-        assert described[address]["snapshot"] == channels.last(address)
+        assert described[address]["snapshot"] == keys.last(address)
         assert described[address]["snapshotExpirySeconds"] == expiry_s
     assert described.keys() == expected.keys()

@@ -12,11 +12,11 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from market_pulse.bus import open_bus
 from market_pulse.codec import decode_tick
 from support.redis_server import redis_server
 from support.stack import EXCHANGES, Stack, running_stack
 from support.waiting import PATIENCE_S, free_port, until
+from support.whole_bus import WholeBus
 
 BUFFER_S = 2.0
 
@@ -141,7 +141,7 @@ async def test_a_recording_plays_again_somewhere_else(stack: Stack, tmp_path: Pa
     assert recorded.code == 0
     recorded_ms = await stack.bus.time_ms()
     assert (await run("record", str(tape), *bus(stack))).code == 1, "never over something that is there"
-    async with redis_server() as other, open_bus(other.url) as played:
+    async with redis_server() as other, WholeBus.open(other.url) as played:
         played_again = await run("replay", str(tape), "--into", other.url, "--speed", "4", "--json")
         assert played_again.code == 0
         assert played_again.objects[0]["messages"] == recorded.objects[0]["messages"]

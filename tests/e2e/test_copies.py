@@ -10,8 +10,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from market_pulse import channels
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
 from market_pulse.messages import Symbol
 from support.stack import EXCHANGES, Part, Stack, running_stack
 from support.waiting import until
@@ -40,9 +39,9 @@ async def line(stack: Stack) -> AsyncIterator["Line"]:
     async def subscribed(missed: bool) -> None:
         assert not missed
 
-    subscriber = Subscriber(stack.bus.client, heard.take, subscribed)
-    await subscriber.subscribe_patterns(channels.ALL_TICKS)
-    await subscriber.subscribe(channels.ticker(BUSY))
+    subscriber = stack.bus.subscriber(heard.take, subscribed)
+    await subscriber.subscribe_patterns(kinds.TICK.pattern)
+    await subscriber.subscribe(kinds.TICKER.channel(BUSY))
     listening = asyncio.create_task(subscriber.run())
     try:
         yield heard
@@ -60,7 +59,7 @@ class Line:
         self.tickers: list[dict[str, Any]] = []
 
     def take(self, channel: str, data: bytes) -> None:
-        if channel == channels.ticker(BUSY):
+        if channel == kinds.TICKER.channel(BUSY):
             self.tickers.append(orjson.loads(data))
         else:
             self.ticks.setdefault(channel, []).append(orjson.loads(data))
@@ -71,7 +70,7 @@ class Line:
     async def goes_on(self) -> None:
         """Wait until the busiest symbol of each exchange has gone on for a while."""
         before = self.counts()
-        names = [channels.ticks(exchange, BUSY) for exchange in EXCHANGES]
+        names = [kinds.TICK.channel(exchange, BUSY) for exchange in EXCHANGES]
         await until(lambda: all(self.counts()[name] >= before[name] + ENOUGH for name in names))
 
     def check(self) -> None:

@@ -13,14 +13,14 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from market_pulse import channels
-from market_pulse.bus import open_bus
+from market_pulse import kinds
 from market_pulse.process.clock import now_ms
 from support.listening import listening
 from support.redis_server import RedisServer
 from support.sentinels import Guarded, guarded, role
 from support.stack import EXCHANGES, Events, Stack, events, running_parts
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 SYMBOLS = tuple(f"{coin}-USDT" for coin in ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "ADA", "LTC"))  # for two to share
@@ -37,7 +37,7 @@ async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Asy
     """Every part, and a second aggregator, on what the Sentinels name."""
     urls = dict.fromkeys((*(f"ingest-{exchange}" for exchange in EXCHANGES), "aggregator", "gateway", "reader"), group.url)
     async with (
-        open_bus(group.url) as bus,
+        WholeBus.open(group.url) as bus,
         running_parts(
             tmp_path_factory.mktemp("logs"), group.first, bus, urls, SYMBOLS=",".join(SYMBOLS), DRAIN_S="0.3"
         ) as running,
@@ -58,8 +58,8 @@ async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stac
     pids = [part.pid for part in stack.parts.values()]
     async with (
         events(stack, f"/api/realtime?symbols={','.join(SYMBOLS)}") as stream,
-        open_bus(new.url) as bus,
-        listening(bus, patterns=(channels.ALL_TICKERS,)) as ear,
+        WholeBus.open(new.url) as bus,
+        listening(bus, patterns=(kinds.TICKER.pattern,)) as ear,
     ):
         await go_on(stream)
         if how == "killed":

@@ -8,8 +8,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from market_pulse import channels
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
 from support.stack import EXCHANGES, Part, Stack, running_stack
 from support.waiting import until
 
@@ -77,8 +76,8 @@ async def heard(stack: Stack) -> AsyncIterator[Heard]:
     async def subscribed(_: bool) -> None:
         pass
 
-    subscriber = Subscriber(stack.bus.client, heard.take, subscribed)
-    await subscriber.subscribe_patterns(channels.ALL_TICKERS, channels.ALL_STATUS)
+    subscriber = stack.bus.subscriber(heard.take, subscribed)
+    await subscriber.subscribe_patterns(kinds.TICKER.pattern, kinds.STATUS.pattern)
     listening = asyncio.create_task(subscriber.run())
     try:
         await until(lambda: heard.are_all("ok"))
@@ -126,7 +125,7 @@ async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stac
 
 async def seconds_since_a_status(stack: Stack, seconds: float) -> bool:
     """Return whether nobody has said anything for so long: statuses have expired, and ticks are that old."""
-    statuses = await stack.bus.last_matching(channels.ALL_STATUS)
+    statuses = await stack.bus.last_matching(kinds.STATUS.pattern)
     [(_, tick), *_] = await stack.bus.last_matching("ticks:binance:BTC-USDT")
     age_ms = await stack.bus.time_ms() - orjson.loads(tick)["receivedTime"]
     return not statuses and age_ms > seconds * 1000

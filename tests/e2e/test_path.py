@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from market_pulse import channels
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
 from market_pulse.messages import Symbol
 from market_pulse.process.clock import now_ms
 from support.contract import held_against_contract
@@ -76,17 +75,17 @@ async def test_a_symbol_streams_because_somebody_subscribed_in_redis_and_ends_af
     async def subscribed(_: bool) -> None:
         pass
 
-    subscriber = Subscriber(stack.bus.client, lambda _, message: heard.append(message), subscribed)
-    await subscriber.subscribe(channels.ticker(symbol))
+    subscriber = stack.bus.subscriber(lambda _, message: heard.append(message), subscribed)
+    await subscriber.subscribe(kinds.TICKER.channel(symbol))
     listening = asyncio.create_task(subscriber.run())
     try:
         await until(lambda: any(b'"sourcesUsed":3' in message for message in heard))
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-    names = [channels.ticks(exchange, symbol) for exchange in EXCHANGES]
+    names = [kinds.TICK.channel(exchange, symbol) for exchange in EXCHANGES]
     assert None not in await stack.bus.last(*names)
-    await until(lambda: _gone(stack, *names, channels.ticker(symbol)))
+    await until(lambda: _gone(stack, *names, kinds.TICKER.channel(symbol)))
 
 
 async def _gone(stack: Stack, *names: str) -> bool:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from market_pulse import channels
+from market_pulse import kinds
 from market_pulse.process.clock import now_ms
 from simulator import catalogue
 from support.contract import held_against_contract
@@ -86,7 +86,7 @@ async def is_short(stack: Stack) -> bool:
 
 async def carried(stack: Stack) -> set[str]:
     """Return the symbols of which any exchange has a last tick."""
-    found = await stack.bus.last_matching(channels.ALL_TICKS)
+    found = await stack.bus.last_matching(kinds.TICK.pattern)
     return {channel.rpartition(":")[2] for channel, _ in found}
 
 

@@ -9,13 +9,13 @@ import orjson
 import pytest
 from httpx_sse import aconnect_sse
 
-from market_pulse import channels
-from market_pulse.bus import open_bus
+from market_pulse import kinds
 from market_pulse.messages import Symbol
 from support.compose import Deployment, deployed, on_containers
 from support.listening import listening
 from support.stack import HASTE, Events, is_complete
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 pytestmark = on_containers()
 OVERLAY = "docker-compose.yml,deploy/compose/sentinel.yml"
@@ -44,7 +44,7 @@ async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group
         assert after["seq"] > before["seq"]
         assert (await history(http))["times"][0] == known
     await until(lambda: is_replica(group, "redis"))
-    async with open_bus(group.redis_url) as bus, listening(bus, channels.ticker(Symbol("DOGE-USDT"))) as ear:
+    async with WholeBus.open(group.redis_url) as bus, listening(bus, kinds.TICKER.channel(Symbol("DOGE-USDT"))) as ear:
         await until(lambda: ear.heard)  # on this machine's port it is demand as well
     restarts = {service: one["RestartCount"] for service, [one] in group.containers().items()}
     assert {service: count for service, count in restarts.items() if count} == {"redis": 1}

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from market_pulse.bus import open_bus
 from support.compose import on_containers
 from support.demo import Demo
 from support.http2 import Headers, ask, request_for
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 MAX_CONNECTIONS = 200
 FLOOD = 260
@@ -298,7 +298,7 @@ async def _ask_for_unknown(demo: Demo, statuses: Counter[bytes]) -> None:
 async def test_ten_thousand_unknown_symbols_ask_for_nothing(demo: Demo) -> None:
     """They are not known, or too many; no exchange is ever asked for them, and who comes later is served again."""
     await until(lambda: is_served(demo), every_s=1)
-    async with open_bus(demo.redis_url) as bus:
+    async with WholeBus.open(demo.redis_url) as bus:
         wanted = await bus.demanded()
         statuses: Counter[bytes] = Counter()
         async with asyncio.timeout(60):

@@ -9,14 +9,13 @@ from pydantic import SecretStr
 
 from aggregator.service import Service
 from aggregator.settings import AggregatorSettings
-from market_pulse import channels
-from market_pulse.bus import Bus, open_bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
 from market_pulse.codec import decode_ticker
 from market_pulse.messages import Symbol, Tick, Ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import redis_server
 from support.waiting import free_port, until
+from support.whole_bus import WholeBus
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 
@@ -26,9 +25,9 @@ def url(port: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def server(port: int) -> AsyncIterator[Bus]:
+async def server(port: int) -> AsyncIterator[WholeBus]:
     """Run a server, killed at the end: what it knew is then gone."""
-    async with redis_server(port) as running, open_bus(running.url) as bus:
+    async with redis_server(port) as running, WholeBus.open(running.url) as bus:
         yield bus
 
 
@@ -53,7 +52,7 @@ async def running(*jobs: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def aggregator(port: int, machine_ms: Callable[[], int] = now_ms, **others: Any) -> AsyncIterator[Service]:
     """Run an aggregator inside this process, subscribed when the block begins, on a machine with this clock."""
-    async with open_bus(url(port)) as bus:
+    async with WholeBus.open(url(port)) as bus:
         service = Service(bus, settings(port, **others), machine_ms)
         async with running(service.follow(), service.publish(), service.belong(), service.record(), service.watch()):
             await until(lambda: not any(check() for name, check in service.ready().items() if name != "clock"))
@@ -79,18 +78,18 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def listening(bus: Bus, *symbols: Symbol) -> AsyncIterator[Listener]:
+async def listening(bus: WholeBus, *symbols: Symbol) -> AsyncIterator[Listener]:
     """Subscribe to symbols by name, or without any to all by pattern, which is no demand."""
     listener = Listener()
 
     async def subscribed(_: bool) -> None:
         pass
 
-    subscriber = Subscriber(bus.client, listener.take, subscribed)
+    subscriber = bus.subscriber(listener.take, subscribed)
     if symbols:
-        await subscriber.subscribe(*(channels.ticker(symbol) for symbol in symbols))
+        await subscriber.subscribe(*(kinds.TICKER.channel(symbol) for symbol in symbols))
     else:
-        await subscriber.subscribe_patterns(channels.ALL_TICKERS)
+        await subscriber.subscribe_patterns(kinds.TICKER.pattern)
     async with running(subscriber.run()):
         await until(lambda: subscriber.connected)
         yield listener

@@ -1,8 +1,9 @@
 """What travels on the bus."""
 
-from market_pulse import channels
-from market_pulse.bus import LAST_TICKER_EXPIRY_S, Bus
+from market_pulse import kinds
+from market_pulse.bus import keys
 from market_pulse.messages import FeedStatus, Symbol, Tick, Ticker
+from support.whole_bus import WholeBus
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
@@ -35,6 +36,6 @@ STATUS = FeedStatus(
 )
 
 
-async def age_last(bus: Bus, symbol: Symbol, by_ms: int) -> None:
+async def age_last(bus: WholeBus, symbol: Symbol, by_ms: int) -> None:
     """Make a symbol's last ticker as old as if it had been published so long ago."""
-    await bus.client.pexpire(channels.last(channels.ticker(symbol)), LAST_TICKER_EXPIRY_S * 1000 - by_ms)
+    await bus.client.pexpire(keys.last(kinds.TICKER.channel(symbol)), kinds.TICKER.expiry_s * 1000 - by_ms)

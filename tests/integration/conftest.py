@@ -8,6 +8,7 @@ import pytest
 from support.docker import no_docker
 from support.redis_server import RedisServer, redis_server
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 
 @pytest.fixture
@@ -39,10 +40,9 @@ async def redis_url(request: pytest.FixtureRequest, redis_container: str | None)
         return
     if redis_container is None:
         pytest.skip(f"Redis runs in a container here, and {no_docker()}; Valkey is tested instead")
-    from market_pulse.bus import open_bus
     from support.redis_server import answers
 
-    async with open_bus(redis_container) as bus:
+    async with WholeBus.open(redis_container) as bus:
         await until(lambda: answers(bus))
         await bus.client.flushall()
     yield redis_container

@@ -19,10 +19,10 @@ from gateway.api.front import FRONT
 from gateway.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
-from market_pulse.bus import Bus, open_bus
 from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Source, Symbol, Ticker
 from market_pulse.process.clock import now_ms
 from support.waiting import PATIENCE_S, free_port, until
+from support.whole_bus import WholeBus
 
 BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
 
@@ -63,7 +63,7 @@ def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> T
 class Market:
     """Plays all that publishes: the aggregator and the ingests."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: WholeBus) -> None:
         self.bus = bus
 
     async def publish(self, symbol: Symbol, price: float, time_ms: int | None = None) -> int:
@@ -120,7 +120,7 @@ async def running_gateway(
 ) -> AsyncIterator[Running]:
     """Run a gateway as `python -m gateway` would, stopped without ceremony at the end."""
     options: dict[str, Any] = {"port": 0, "drain_s": 0.0, "symbols": (BTC, ETH)} | settings
-    async with open_bus(redis_url) as bus:
+    async with WholeBus.open(redis_url) as bus:
         gateway = Gateway(GatewaySettings(redis_url=SecretStr(redis_url), **options), bus)
         server = Server(build_app(gateway, front), gateway)
         jobs, serving = asyncio.create_task(gateway.run()), asyncio.create_task(server.serve())

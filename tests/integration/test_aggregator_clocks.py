@@ -10,14 +10,14 @@ import pytest
 from aggregator.ownership import CLOCK_OFF
 from aggregator.service import Service
 from gateway.stream.hub import Hub
-from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, Bus, open_bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
+from market_pulse.bus import keys
 from market_pulse.codec import decode_ticker
 from market_pulse.messages import Resolution, Symbol, Ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 from .aggregator_fixtures import aggregator, running, tick
 
@@ -37,13 +37,13 @@ class MachineClock:
 
 
 @pytest.fixture
-async def bus(server: RedisServer) -> AsyncIterator[Bus]:
-    async with open_bus(server.url) as opened:
+async def bus(server: RedisServer) -> AsyncIterator[WholeBus]:
+    async with WholeBus.open(server.url) as opened:
         yield opened
 
 
 @contextlib.asynccontextmanager
-async def market(bus: Bus, clock: Callable[[], int] = now_ms) -> AsyncIterator[None]:
+async def market(bus: WholeBus, clock: Callable[[], int] = now_ms) -> AsyncIterator[None]:
     """Move all symbols all the time, by an ingest with a clock of its own."""
 
     async def move() -> None:
@@ -95,7 +95,7 @@ class Reader:
 
 
 @contextlib.asynccontextmanager
-async def reader(bus: Bus) -> AsyncIterator[Reader]:
+async def reader(bus: WholeBus) -> AsyncIterator[Reader]:
     watching = Reader()
 
     async def subscribed(_: bool) -> None:
@@ -106,8 +106,8 @@ async def reader(bus: Bus) -> AsyncIterator[Reader]:
             watching.look()
             await asyncio.sleep(0.05)
 
-    subscriber = Subscriber(bus.client, watching.take, subscribed)
-    await subscriber.subscribe_patterns(channels.ALL_TICKERS)
+    subscriber = bus.subscriber(watching.take, subscribed)
+    await subscriber.subscribe_patterns(kinds.TICKER.pattern)
     async with running(subscriber.run(), look()):
         await until(lambda: subscriber.connected)
         yield watching
@@ -122,7 +122,9 @@ def why_aside(service: Service) -> str | None:
 
 
 @pytest.mark.parametrize("skew_ms", SKEWS_MS)
-async def test_a_copy_whose_clock_is_off_leaves_its_symbols_to_the_others(server: RedisServer, bus: Bus, skew_ms: int) -> None:
+async def test_a_copy_whose_clock_is_off_leaves_its_symbols_to_the_others(
+    server: RedisServer, bus: WholeBus, skew_ms: int
+) -> None:
     """Whichever comes first, while the wrong one is set right, and when it is set wrong once more."""
     wrong = MachineClock(skew_ms)
     async with market(bus), reader(bus) as seen, aggregator(server.port, wrong) as other:
@@ -154,7 +156,7 @@ async def nothing() -> None:
 
 
 @pytest.mark.parametrize("skew_ms", SKEWS_MS)
-async def test_a_clock_that_is_set_while_it_runs(server: RedisServer, bus: Bus, skew_ms: int) -> None:
+async def test_a_clock_that_is_set_while_it_runs(server: RedisServer, bus: WholeBus, skew_ms: int) -> None:
     """The only copy goes on, before and after, under another name each time."""
     clock = MachineClock()
     async with market(bus), reader(bus) as seen, aggregator(server.port, clock) as only:
@@ -169,7 +171,7 @@ async def test_a_clock_that_is_set_while_it_runs(server: RedisServer, bus: Bus, 
 
 
 @pytest.mark.parametrize("skews_ms", [(TEN_MINUTES_MS, -TEN_MINUTES_MS), (TEN_MINUTES_MS, TEN_MINUTES_MS)])
-async def test_where_all_clocks_are_off_all_go_on(server: RedisServer, bus: Bus, skews_ms: tuple[int, int]) -> None:
+async def test_where_all_clocks_are_off_all_go_on(server: RedisServer, bus: WholeBus, skews_ms: tuple[int, int]) -> None:
     first_clock, second_clock = map(MachineClock, skews_ms)
     async with (
         market(bus),
@@ -185,14 +187,16 @@ async def test_where_all_clocks_are_off_all_go_on(server: RedisServer, bus: Bus,
     assert seen.bad == set()
 
 
-async def test_where_it_is_redis_whose_clock_is_off(server: RedisServer, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_it_is_redis_whose_clock_is_off(
+    server: RedisServer, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All copies and the ingests agree. Then nobody stands aside, and nobody takes Redis's time for his own."""
-    real = Bus.time_ms
+    real = WholeBus.time_ms
 
-    async def time_ms(asked: Bus) -> int:
+    async def time_ms(asked: WholeBus) -> int:
         return await real(asked) - TEN_MINUTES_MS
 
-    monkeypatch.setattr(Bus, "time_ms", time_ms)
+    monkeypatch.setattr(WholeBus, "time_ms", time_ms)
     async with market(bus), reader(bus) as seen, aggregator(server.port) as first, aggregator(server.port) as second:
         await until(lambda: owned(first) and owned(second) and owned(first) | owned(second) == set(SYMBOLS))
         await until(lambda: not first._ownership._clock.is_corrected and not second._ownership._clock.is_corrected)
@@ -201,13 +205,13 @@ async def test_where_it_is_redis_whose_clock_is_off(server: RedisServer, bus: Bu
         await until(lambda: abs(seen.ahead_ms()) < 5_000)
         assert (why_aside(first), why_aside(second)) == (None, None)
         assert first._ownership._clock.is_off
-        assert await bus.client.zcard(channels.members(AGGREGATORS)) == 2
+        assert await bus.client.zcard(keys.MEMBERS) == 2
 
 
-async def test_a_history_goes_on_after_points_from_the_future(server: RedisServer, bus: Bus) -> None:
+async def test_a_history_goes_on_after_points_from_the_future(server: RedisServer, bus: WholeBus) -> None:
     """Ids of a stream only rise: what a wrong clock has added must not keep what comes after it out until then."""
     async with market(bus), aggregator(server.port):
-        key = channels.history(Resolution.SECOND, SYMBOLS[0])
+        key = keys.history(Resolution.SECOND, SYMBOLS[0])
         await until(lambda: bus.client.xlen(key))
         before = await bus.client.xlen(key)
         for ahead_ms in (TEN_MINUTES_MS, TEN_MINUTES_MS + 1000):

@@ -13,12 +13,12 @@ import pytest
 
 from aggregator.ownership import EXPIRY_MS
 from aggregator.service import Service
-from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, Bus, MembersChangedError, open_bus
+from market_pulse.bus import MembersChangedError, keys
 from market_pulse.messages import Symbol
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import free_port, until
+from support.whole_bus import WholeBus
 
 from .aggregator_fixtures import Listener, aggregator, listening, tick, url
 from .bus_fixtures import TICKER
@@ -30,13 +30,13 @@ LEASE_MS = 500
 
 
 @pytest.fixture
-async def bus(server: RedisServer) -> AsyncIterator[Bus]:
-    async with open_bus(server.url) as opened:
+async def bus(server: RedisServer) -> AsyncIterator[WholeBus]:
+    async with WholeBus.open(server.url) as opened:
         yield opened
 
 
 @contextlib.asynccontextmanager
-async def market(bus: Bus) -> AsyncIterator[None]:
+async def market(bus: WholeBus) -> AsyncIterator[None]:
     """Move all symbols all the time; while the server is away, nothing moves."""
 
     async def move() -> None:
@@ -84,7 +84,7 @@ def longest_silence_s(listener: Listener) -> float:
     return max(silences)
 
 
-async def test_symbols_are_shared_out_and_handed_over(server: RedisServer, bus: Bus) -> None:
+async def test_symbols_are_shared_out_and_handed_over(server: RedisServer, bus: WholeBus) -> None:
     """Two copies, then three, then one again, each told to stop: no number is missed or said twice."""
     async with market(bus), aggregator(server.port) as first, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
@@ -120,11 +120,11 @@ async def process(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
             await started.wait()
 
 
-async def members(bus: Bus) -> int:
-    return int(await bus.client.zcard(channels.members(AGGREGATORS)))
+async def members(bus: WholeBus) -> int:
+    return int(await bus.client.zcard(keys.MEMBERS))
 
 
-async def test_a_killed_copy_is_replaced(server: RedisServer, bus: Bus) -> None:
+async def test_a_killed_copy_is_replaced(server: RedisServer, bus: WholeBus) -> None:
     async with market(bus), process(server.port) as doomed, aggregator(server.port) as survivor, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
         await until(lambda: 0 < len(owned(survivor)) < len(SYMBOLS), START_LIMIT_S)
@@ -135,7 +135,7 @@ async def test_a_killed_copy_is_replaced(server: RedisServer, bus: Bus) -> None:
     check_numbers(listener)
 
 
-async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus: Bus) -> None:
+async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus: WholeBus) -> None:
     """Stopped for longer than its lease and then going on, it must not publish what it knew before."""
     async with market(bus), process(server.port) as sleeper, aggregator(server.port) as other, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
@@ -150,7 +150,7 @@ async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus
     check_numbers(listener)
 
 
-async def test_times_from_the_future_are_not_taken_over(server: RedisServer, bus: Bus) -> None:
+async def test_times_from_the_future_are_not_taken_over(server: RedisServer, bus: WholeBus) -> None:
     """By an exchange's last tick, dated an hour ahead, it would count as heard for an hour."""
     async with aggregator(server.port) as first:
         async with aggregator(server.port) as second:
@@ -161,7 +161,7 @@ async def test_times_from_the_future_are_not_taken_over(server: RedisServer, bus
         assert max(kept) <= now_ms()
 
 
-async def test_a_server_that_forgot_everything(server: RedisServer, bus: Bus) -> None:
+async def test_a_server_that_forgot_everything(server: RedisServer, bus: WholeBus) -> None:
     """Killed and back empty: every symbol's numbers go on, though the copies return one after another."""
     async with market(bus), aggregator(server.port) as first, aggregator(server.port) as second, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
@@ -174,7 +174,7 @@ async def test_a_server_that_forgot_everything(server: RedisServer, bus: Bus) ->
     check_rising(listener)
 
 
-async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: Bus) -> None:
+async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: WholeBus) -> None:
     """Nobody knows how far the dead copy had counted: its symbols go on further up, never further down."""
     async with market(bus), process(server.port) as doomed, aggregator(server.port) as survivor, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
@@ -189,7 +189,7 @@ async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: Bus) -
     check_rising(listener)
 
 
-async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew_it(server: RedisServer, bus: Bus) -> None:
+async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew_it(server: RedisServer, bus: WholeBus) -> None:
     """It cannot know how far they had counted, nor that there are any, until they are back."""
     async with market(bus), process(server.port) as earlier, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS), START_LIMIT_S)
@@ -205,7 +205,7 @@ async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew
     check_rising(listener)
 
 
-async def test_a_copy_that_slept_while_others_went_on_and_the_server_forgot_it(server: RedisServer, bus: Bus) -> None:
+async def test_a_copy_that_slept_while_others_went_on_and_the_server_forgot_it(server: RedisServer, bus: WholeBus) -> None:
     """What it knows of its own symbols' numbers is too little, and nobody is there to ask."""
     async with market(bus), process(server.port) as sleeper, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS), START_LIMIT_S)
@@ -227,7 +227,7 @@ async def test_a_copy_that_slept_while_others_went_on_and_the_server_forgot_it(s
     check_rising(listener)
 
 
-async def test_a_server_that_is_behind(server: RedisServer, bus: Bus) -> None:
+async def test_a_server_that_is_behind(server: RedisServer, bus: WholeBus) -> None:
     """As a replica may be that becomes the master: whoever comes to it first leaves the others theirs, who know more."""
     client: Any = bus.client
     async with market(bus), process(server.port) as first, process(server.port) as second, listening(bus) as listener:
@@ -251,39 +251,39 @@ async def test_a_server_that_is_behind(server: RedisServer, bus: Bus) -> None:
     check_rising(listener)
 
 
-async def test_a_server_whose_clock_was_set_back(server: RedisServer, bus: Bus) -> None:
+async def test_a_server_whose_clock_was_set_back(server: RedisServer, bus: WholeBus) -> None:
     """Neither a time that is still to come, nor a member that seems to live until then, keeps a symbol from being published."""
     client: Any = bus.client
-    await bus.beat(AGGREGATORS, "gone", EXPIRY_MS)
+    await bus.beat("gone", EXPIRY_MS)
     ahead_ms = now_ms() + 3_600_000
-    await client.zadd(channels.members(AGGREGATORS), {"gone": ahead_ms})
-    await client.hset(channels.epoch(AGGREGATORS), "since", ahead_ms)
+    await client.zadd(keys.MEMBERS, {"gone": ahead_ms})
+    await client.hset(keys.EPOCH, "since", ahead_ms)
     async with market(bus), aggregator(server.port) as service:
         await until(lambda: owned(service) == set(SYMBOLS))
 
 
-async def has_members(bus: Bus, count: int) -> bool:
+async def has_members(bus: WholeBus, count: int) -> bool:
     return await members(bus) == count
 
 
-async def test_membership_goes_by_the_servers_clock(bus: Bus) -> None:
-    first = await bus.beat(AGGREGATORS, "a", LEASE_MS)
+async def test_membership_goes_by_the_servers_clock(bus: WholeBus) -> None:
+    first = await bus.beat("a", LEASE_MS)
     assert first.members == ("a",)
-    again = await bus.beat(AGGREGATORS, "a", LEASE_MS)
+    again = await bus.beat("a", LEASE_MS)
     assert (again.members, again.epoch) == (first.members, first.epoch), "a beat changes nothing"
     assert again.age_ms >= first.age_ms
-    both = await bus.beat(AGGREGATORS, "b", LEASE_MS)
+    both = await bus.beat("b", LEASE_MS)
     assert (set(both.members), both.epoch > first.epoch) == ({"a", "b"}, True)
     await until(lambda: is_alone(bus))
-    await bus.leave(AGGREGATORS, "a")
+    await bus.leave("a")
     assert await members(bus) == 0
 
 
-async def is_alone(bus: Bus) -> bool:
-    return (await bus.beat(AGGREGATORS, "a", LEASE_MS)).members == ("a",)
+async def is_alone(bus: WholeBus) -> bool:
+    return (await bus.beat("a", LEASE_MS)).members == ("a",)
 
 
-async def test_tickers_of_another_epoch_are_refused(bus: Bus, server: RedisServer) -> None:
+async def test_tickers_of_another_epoch_are_refused(bus: WholeBus, server: RedisServer) -> None:
     async with aggregator(server.port) as service:
         await bus.publish_ticks([tick(1.0)])
         await until(lambda: len(service.market))
@@ -296,9 +296,9 @@ async def test_tickers_of_another_epoch_are_refused(bus: Bus, server: RedisServe
         assert await bus.publish_tickers([ticker])
 
 
-async def test_an_epoch_ends_with_the_first_lease_that_does(bus: Bus) -> None:
+async def test_an_epoch_ends_with_the_first_lease_that_does(bus: WholeBus) -> None:
     """What waited in front of a frozen server is older than its publisher's lease: nothing of it goes out, whatever comes first."""
-    membership = await bus.beat(AGGREGATORS, "a", 100)
+    membership = await bus.beat("a", 100)
 
     async def refused() -> bool:
         try:

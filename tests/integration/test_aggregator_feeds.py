@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from market_pulse import channels
-from market_pulse.bus import Bus
+from market_pulse import kinds
 from market_pulse.codec import decode_status, encode_status
 from market_pulse.messages import FeedState, FeedStatus
 from support.samples import status_bytes
 from support.waiting import free_port, until
+from support.whole_bus import WholeBus
 
 from .aggregator_fixtures import Listener, aggregator, listening, server, tick
 
@@ -25,7 +25,7 @@ def port() -> int:
 
 
 @pytest.fixture
-async def bus(port: int) -> AsyncIterator[Bus]:
+async def bus(port: int) -> AsyncIterator[WholeBus]:
     async with server(port) as running_bus:
         yield running_bus
 
@@ -34,14 +34,14 @@ def status(exchange: str, state: FeedState, copy: int = 1) -> FeedStatus:
     return replace(decode_status(status_bytes(exchange, state)), instance=f"{exchange}:{copy}")
 
 
-async def say(bus: Bus, state: FeedState, copies: int = 1) -> None:
+async def say(bus: WholeBus, state: FeedState, copies: int = 1) -> None:
     """Let every copy of every ingest say how its feed is."""
     for exchange in EXCHANGES:
         for copy in range(copies):
             await bus.publish_status(status(exchange, state, copy))
 
 
-async def trade(bus: Bus, *, age_s: float = 0.0) -> None:
+async def trade(bus: WholeBus, *, age_s: float = 0.0) -> None:
     await bus.publish_ticks([tick(64000.0 + number, exchange, age_s=age_s) for number, exchange in enumerate(EXCHANGES)])
 
 
@@ -55,7 +55,7 @@ async def several_beats(listener: Listener) -> None:
 
 
 @pytest.mark.parametrize("copies", [1, 2])
-async def test_all_feeds_are_lost(port: int, bus: Bus, copies: int) -> None:
+async def test_all_feeds_are_lost(port: int, bus: WholeBus, copies: int) -> None:
     """Prices are `stale` with the next ticker, as long as no copy of any used source's ingest hears its exchange."""
     async with aggregator(port), listening(bus) as listener:
         await say(bus, "connected", copies)
@@ -72,7 +72,7 @@ async def test_all_feeds_are_lost(port: int, bus: Bus, copies: int) -> None:
         await until_quality(listener, "stale")
 
 
-async def test_all_ingests_die(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_ingests_die(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their last word was that all is well, and nothing follows."""
     monkeypatch.setattr("aggregator.feeds.SILENT_AFTER_S", SILENT_AFTER_S)
     async with aggregator(port), listening(bus) as listener:
@@ -83,7 +83,7 @@ async def test_all_ingests_die(port: int, bus: Bus, monkeypatch: pytest.MonkeyPa
         assert all(SILENT_AFTER_S * 1000 - 500 <= source.age_ms < 10_000 for source in listener.last().sources)
 
 
-async def test_a_quiet_market_is_not_stale(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_market_is_not_stale(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is traded, while the ingests say that they hear it."""
     monkeypatch.setattr("aggregator.feeds.SILENT_AFTER_S", SILENT_AFTER_S)
     async with aggregator(port), listening(bus) as listener:
@@ -98,7 +98,9 @@ async def test_a_quiet_market_is_not_stale(port: int, bus: Bus, monkeypatch: pyt
         assert {one.quality for one in listener.tickers if one.sources_used == 2} == {"ok"}
 
 
-async def test_one_that_was_never_heard_is_not_missed_at_once(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_was_never_heard_is_not_missed_at_once(
+    port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aggregator.feeds.SILENT_AFTER_S", SILENT_AFTER_S)
     async with aggregator(port), listening(bus) as listener:
         await trade(bus)
@@ -107,7 +109,7 @@ async def test_one_that_was_never_heard_is_not_missed_at_once(port: int, bus: Bu
 
 
 @pytest.mark.parametrize("age_s", [20.0, 5.0])
-async def test_an_aggregator_that_starts_after_all_ingests_died(port: int, bus: Bus, age_s: float) -> None:
+async def test_an_aggregator_that_starts_after_all_ingests_died(port: int, bus: WholeBus, age_s: float) -> None:
     """Redis has kept a tick, and no status any more: the first ticker says that nobody hears the market."""
     await trade(bus, age_s=age_s)
     async with listening(bus) as listener, aggregator(port):
@@ -116,7 +118,7 @@ async def test_an_aggregator_that_starts_after_all_ingests_died(port: int, bus: 
         assert qualities == ({"stale"} if age_s > 15 else {"ok"}), "it may be that an ingest has not said anything yet"
 
 
-async def test_an_aggregator_that_starts_while_all_is_well(port: int, bus: Bus) -> None:
+async def test_an_aggregator_that_starts_while_all_is_well(port: int, bus: WholeBus) -> None:
     """However quiet the market is."""
     await trade(bus, age_s=20)
     await say(bus, "connected")
@@ -125,7 +127,7 @@ async def test_an_aggregator_that_starts_while_all_is_well(port: int, bus: Bus) 
         assert {one.quality for one in listener.tickers} == {"ok"}
 
 
-async def test_a_status_that_was_kept_is_as_old_as_it_is(port: int, bus: Bus) -> None:
+async def test_a_status_that_was_kept_is_as_old_as_it_is(port: int, bus: WholeBus) -> None:
     """All died a while before an aggregator starts, and Redis still has their last words."""
     await trade(bus, age_s=14)
     await say(bus, "connected")
@@ -157,13 +159,13 @@ async def test_redis_forgets_what_was_said(port: int, monkeypatch: pytest.Monkey
         await service.__aexit__(None, None, None)
 
 
-async def test_a_status_speaks_for_its_channel_only(port: int, bus: Bus) -> None:
+async def test_a_status_speaks_for_its_channel_only(port: int, bus: WholeBus) -> None:
     async with aggregator(port), listening(bus) as listener:
         await say(bus, "connected")
         await trade(bus)
         await until_quality(listener, "ok")
         for data in (b"{", encode_status(status("binance", "blocked"))):
-            await bus.client.publish(channels.status("okx"), data)
+            await bus.client.publish(kinds.STATUS.channel("okx"), data)
         await say(bus, "connected")
         await bus.publish_status(status("okx", "blocked"))
         await several_beats(listener)

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from market_pulse import channels
-from market_pulse.bus import Bus
+from market_pulse import kinds
+from market_pulse.bus import keys
 from market_pulse.codec import decode_ticker, encode_tick
 from market_pulse.messages import Point, Resolution, Symbol
 from market_pulse.process.clock import now_ms
 from support.waiting import free_port, until
+from support.whole_bus import WholeBus
 
 from .aggregator_fixtures import BTC, ETH, aggregator, listening, server, tick
 
@@ -24,24 +25,24 @@ def port() -> int:
 
 
 @pytest.fixture
-async def bus(port: int) -> AsyncIterator[Bus]:
+async def bus(port: int) -> AsyncIterator[WholeBus]:
     async with server(port) as running_bus:
         yield running_bus
 
 
-async def test_a_tick_is_a_ticker_at_once(port: int, bus: Bus) -> None:
+async def test_a_tick_is_a_ticker_at_once(port: int, bus: WholeBus) -> None:
     """The leading edge: one tick, one ticker, kept as the last value too."""
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
         first = listener.tickers[0]
         assert (first.price, first.quality, first.dp) == (64000.0, "single", 2)
-        [last] = await bus.last(channels.ticker(BTC))
+        [last] = await bus.last(kinds.TICKER.channel(BTC))
         assert last is not None
         assert decode_ticker(last).price == 64000.0
 
 
-async def test_changes_of_one_moment_share_a_ticker(port: int, bus: Bus) -> None:
+async def test_changes_of_one_moment_share_a_ticker(port: int, bus: WholeBus) -> None:
     """Ticks that arrive together make one ticker of all of them."""
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0), tick(64002.0, "bybit"), tick(64001.0, "okx")])
@@ -50,7 +51,7 @@ async def test_changes_of_one_moment_share_a_ticker(port: int, bus: Bus) -> None
         assert listener.last().price == 64001.0
 
 
-async def test_rate_is_limited_and_the_newest_state_comes_last(port: int, bus: Bus) -> None:
+async def test_rate_is_limited_and_the_newest_state_comes_last(port: int, bus: WholeBus) -> None:
     """A burst is conflated; its last price always goes out."""
     async with aggregator(port, max_rate_hz=5), listening(bus) as listener:
         for step in range(60):
@@ -62,7 +63,7 @@ async def test_rate_is_limited_and_the_newest_state_comes_last(port: int, bus: B
         assert all(after.seq == before.seq + 1 for before, after in pairwise(listener.tickers))
 
 
-async def test_heartbeat(port: int, bus: Bus) -> None:
+async def test_heartbeat(port: int, bus: WholeBus) -> None:
     """Without any tick a symbol goes out again, with a new age and the old times."""
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
@@ -73,7 +74,7 @@ async def test_heartbeat(port: int, bus: Bus) -> None:
         assert last.aggregated_time_ms > first.aggregated_time_ms
 
 
-async def test_silence_is_told(port: int, bus: Bus) -> None:
+async def test_silence_is_told(port: int, bus: WholeBus) -> None:
     """Sources fade and the price is held, then withdrawn, without any tick arriving."""
     async with aggregator(port, soft_age_s=1, hard_age_s=2.5, hold_s=1.5), listening(bus, BTC) as listener:
         await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
@@ -87,7 +88,7 @@ async def test_silence_is_told(port: int, bus: Bus) -> None:
         assert listener.last().price is None
 
 
-async def test_restart_goes_on_where_the_last_run_stopped(port: int, bus: Bus) -> None:
+async def test_restart_goes_on_where_the_last_run_stopped(port: int, bus: WholeBus) -> None:
     """A new process knows all sources before its first message, and counts on without a gap."""
     async with listening(bus, BTC) as listener:
         async with aggregator(port):
@@ -101,7 +102,7 @@ async def test_restart_goes_on_where_the_last_run_stopped(port: int, bus: Bus) -
         assert listener.last().price == 64005.0
 
 
-async def test_restart_holds_a_price_that_has_no_source_left(port: int, bus: Bus) -> None:
+async def test_restart_holds_a_price_that_has_no_source_left(port: int, bus: WholeBus) -> None:
     """The last good price of the earlier run is held with its own times."""
     async with listening(bus, BTC) as listener:
         async with aggregator(port, soft_age_s=0.2, hard_age_s=0.5):
@@ -117,7 +118,7 @@ async def test_restart_holds_a_price_that_has_no_source_left(port: int, bus: Bus
 async def test_redis_restart(port: int) -> None:
     """Redis forgets all: numbers go on rising, the newest state goes out, without a tick."""
     async with server(port) as bus:
-        await bus.client.set(channels.sequence(BTC), 500)
+        await bus.client.set(keys.sequence(BTC), 500)
         service = aggregator(port)
         await service.__aenter__()
         async with listening(bus, BTC) as listener:
@@ -135,7 +136,7 @@ async def test_redis_restart(port: int) -> None:
         await service.__aexit__(None, None, None)
 
 
-async def test_redis_is_slow(port: int, bus: Bus) -> None:
+async def test_redis_is_slow(port: int, bus: WholeBus) -> None:
     """While Redis holds still nothing piles up; afterwards the newest state goes out once."""
     async with aggregator(port) as service, listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
@@ -171,7 +172,7 @@ async def test_redis_is_slow(port: int, bus: Bus) -> None:
         pytest.param("ticks:okx:BTC-USDT", b"[" * 100_000, id="deep"),
     ],
 )
-async def test_garbage_is_passed_over(port: int, bus: Bus, channel: str, message: bytes) -> None:
+async def test_garbage_is_passed_over(port: int, bus: WholeBus, channel: str, message: bytes) -> None:
     """A message that makes no sense changes nothing."""
     async with aggregator(port), listening(bus) as listener:
         await bus.client.publish(channel, message)
@@ -181,34 +182,34 @@ async def test_garbage_is_passed_over(port: int, bus: Bus, channel: str, message
         assert listener.last().sources_total == 1
 
 
-async def test_garbage_kept_from_before_is_passed_over(port: int, bus: Bus) -> None:
+async def test_garbage_kept_from_before_is_passed_over(port: int, bus: WholeBus) -> None:
     """Last values that make no sense do not keep the aggregator from starting."""
-    await bus.client.set(channels.last("ticks:okx:BTC-USDT"), b"\xff{")
-    await bus.client.set(channels.last("ticks:okx:ETH-USDT"), b'{"exchange":"okx","symbol":"ETH-USDT","price":-1}')
-    await bus.client.set(channels.last("ticker:BTC-USDT"), b'{"v":1}')
-    await bus.client.set(channels.last("ticker:ETH-USDT"), b'{"v":1,"symbol":"ETH-USDT","seq":1,"dp":2,"sources":[7]}')
+    await bus.client.set(keys.last("ticks:okx:BTC-USDT"), b"\xff{")
+    await bus.client.set(keys.last("ticks:okx:ETH-USDT"), b'{"exchange":"okx","symbol":"ETH-USDT","price":-1}')
+    await bus.client.set(keys.last("ticker:BTC-USDT"), b'{"v":1}')
+    await bus.client.set(keys.last("ticker:ETH-USDT"), b'{"v":1,"symbol":"ETH-USDT","seq":1,"dp":2,"sources":[7]}')
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
         assert (listener.last().symbol, listener.last().sources_total) == (BTC, 1)
 
 
-async def test_released_symbol_is_forgotten(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_released_symbol_is_forgotten(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without last ticks and without demand a quiet symbol ends, its last ticker too; a demanded one goes on."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
     async with aggregator(port) as service, listening(bus), listening(bus, ETH) as demand:
         await bus.publish_ticks([tick(64000.0), tick(3000.0, symbol=ETH)])
         await until(lambda: len(service.market) == 2)
-        await bus.forget(channels.ticks("binance", BTC), channels.ticks("binance", ETH))
+        await bus.forget(kinds.TICK.channel("binance", BTC), kinds.TICK.channel("binance", ETH))
         await until(lambda: len(service.market) == 1)
         await asyncio.sleep(0.1)
-        assert await bus.last(channels.ticker(BTC)) == [None]
+        assert await bus.last(kinds.TICKER.channel(BTC)) == [None]
         before = len(demand.tickers)
         await until(lambda: len(demand.tickers) > before)
 
 
-async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """A symbol whose feeds died is followed no more, but its last message says what became of it; a tick revives it."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
@@ -217,7 +218,7 @@ async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: Bus, m
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers and listener.last().quality == "down")
         await until(lambda: not len(service.market))
-        [last] = await bus.last(channels.ticker(BTC))
+        [last] = await bus.last(kinds.TICKER.channel(BTC))
         assert last is not None
         assert decode_ticker(last).quality == "down"
         seq = listener.last().seq
@@ -226,11 +227,11 @@ async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: Bus, m
         assert listener.last().seq == seq + 1
 
 
-async def past(bus: Bus, resolution: Resolution = Resolution.SECOND) -> list[Point]:
+async def past(bus: WholeBus, resolution: Resolution = Resolution.SECOND) -> list[Point]:
     return await bus.history(resolution, BTC, 0)
 
 
-async def test_history_grows_each_second_and_begins_each_minute_at_once(port: int, bus: Bus) -> None:
+async def test_history_grows_each_second_and_begins_each_minute_at_once(port: int, bus: WholeBus) -> None:
     """Points carry what was published and what each source said, at whole seconds; the minute has one from the start."""
     async with aggregator(port):
         await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
@@ -246,7 +247,7 @@ async def test_history_grows_each_second_and_begins_each_minute_at_once(port: in
     assert minutes[0].time_ms == Resolution.MINUTE.step_of(points[0].time_ms)
 
 
-async def test_history_has_a_gap_where_no_price_was_known(port: int, bus: Bus) -> None:
+async def test_history_has_a_gap_where_no_price_was_known(port: int, bus: WholeBus) -> None:
     """A price that is only held is not recorded; the line goes on with the next one that is known."""
 
     async def publish_until_recorded(price: float) -> None:
@@ -264,7 +265,7 @@ async def test_history_has_a_gap_where_no_price_was_known(port: int, bus: Bus) -
     assert after.time_ms - before.time_ms > 2000
 
 
-async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:
+async def test_number_of_symbols_is_bounded(port: int, bus: WholeBus) -> None:
     """Beyond the bound symbols are refused; those that are followed go on."""
     async with aggregator(port, max_aggregated_symbols=1) as service, listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
@@ -276,7 +277,7 @@ async def test_number_of_symbols_is_bounded(port: int, bus: Bus) -> None:
 
 
 async def test_a_symbol_that_nobody_wants_any_more_yields_to_a_wanted_one(
-    port: int, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also while its ticks still come, as they do for as long as an ingest lets it linger."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
@@ -289,10 +290,10 @@ async def test_a_symbol_that_nobody_wants_any_more_yields_to_a_wanted_one(
 
         await until(ticks_make_a_ticker)
         assert wanted.last(doge).price == 0.1
-        assert await bus.last(channels.ticker(BTC)) == [None], "what yields leaves nothing that grows old"
+        assert await bus.last(kinds.TICKER.channel(BTC)) == [None], "what yields leaves nothing that grows old"
 
 
-async def test_last_ticks_speak_for_their_channel_only(port: int, bus: Bus) -> None:
+async def test_last_ticks_speak_for_their_channel_only(port: int, bus: WholeBus) -> None:
     """Who may write one exchange's last ticks cannot make up another's, or exchanges that do not exist."""
     for number, exchange in enumerate(["binance", *(f"made up {number}" for number in range(8))]):
         forged = tick(30_000.0, exchange, age_s=-4)
@@ -318,7 +319,7 @@ FORGERIES: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_who_may_speak_for_one_exchange_moves_the_price_by_half_a_percent(port: int, bus: Bus) -> None:
+async def test_who_may_speak_for_one_exchange_moves_the_price_by_half_a_percent(port: int, bus: WholeBus) -> None:
     """An ingest in wrong hands publishes what it likes on its own channels, of each symbol another lie, and then nothing."""
     forged = {Symbol(f"F{number}-USDT"): lie for number, lie in enumerate(FORGERIES.values())}
     honest = (64_000.0, 64_010.0)

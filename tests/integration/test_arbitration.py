@@ -10,25 +10,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_bybit.adapter import ADAPTER as BYBIT
-from market_pulse import channels
-from market_pulse.bus import LAST_TICK_EXPIRY_S, Bus, open_bus
+from market_pulse import kinds
+from market_pulse.bus import keys
 from market_pulse.codec import decode_tick
 from market_pulse.exchange.adapter import MARKET_EVENTS, Day, Listed, MarketEvent, Quote, Trade
 from market_pulse.exchange.merge import Book, Change
 from market_pulse.messages import Symbol, Tick
+from support.whole_bus import WholeBus
 
 BTC = Symbol("BTC-USDT")
-CHANNEL = channels.ticks("okx", BTC)
+CHANNEL = kinds.TICK.channel("okx", BTC)
 TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
 
 
 @pytest.fixture
-async def bus(redis_url: str) -> AsyncIterator[Bus]:
-    async with open_bus(redis_url) as opened:
+async def bus(redis_url: str) -> AsyncIterator[WholeBus]:
+    async with WholeBus.open(redis_url) as opened:
         yield opened
 
 
-async def publishes(bus: Bus, *order: float, price: float = 64000.5) -> bool:
+async def publishes(bus: WholeBus, *order: float, price: float = 64000.5) -> bool:
     """Publish a tick of this order and return whether it went out. A tick that did is the last value too."""
     went_out = await bus.publish_ticks([replace(TICK, price=price, order=order)]) == 0
     (last,) = await bus.last(CHANNEL)
@@ -52,7 +53,7 @@ async def publishes(bus: Bus, *order: float, price: float = 64000.5) -> bool:
     ],
 )
 async def test_a_tick_is_news_if_ahead_in_something_and_behind_in_nothing(
-    bus: Bus, order: tuple[float, ...], is_news: bool
+    bus: WholeBus, order: tuple[float, ...], is_news: bool
 ) -> None:
     assert await publishes(bus, 5, 7, 1000, price=1.0)
     assert await publishes(bus, *order, price=2.0) is is_news
@@ -68,19 +69,19 @@ async def test_a_tick_is_news_if_ahead_in_something_and_behind_in_nothing(
         pytest.param(b"\xff\x00", id="junk"),
     ],
 )
-async def test_a_last_value_that_says_nothing_stops_no_tick(bus: Bus, last: bytes) -> None:
-    await bus.client.set(channels.last(CHANNEL), last)
+async def test_a_last_value_that_says_nothing_stops_no_tick(bus: WholeBus, last: bytes) -> None:
+    await bus.client.set(keys.last(CHANNEL), last)
     assert await publishes(bus, 5, 7, 1000)
 
 
-async def test_somebody_elses_key_stops_no_tick(bus: Bus) -> None:
-    await bus.client.sadd(channels.last(CHANNEL), "x")
+async def test_somebody_elses_key_stops_no_tick(bus: WholeBus) -> None:
+    await bus.client.sadd(keys.last(CHANNEL), "x")
     assert await publishes(bus, 5, 7, 1000)
 
 
-async def age_last(bus: Bus, by_s: float) -> None:
+async def age_last(bus: WholeBus, by_s: float) -> None:
     """Make the last value as old as if nothing had gone out for so long."""
-    await bus.client.pexpire(channels.last(CHANNEL), round((LAST_TICK_EXPIRY_S - by_s) * 1000))
+    await bus.client.pexpire(keys.last(CHANNEL), round((kinds.TICK.expiry_s - by_s) * 1000))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,9 @@ async def age_last(bus: Bus, by_s: float) -> None:
         pytest.param((5, 7), 61, False, id="the same stays the same"),
     ],
 )
-async def test_silence_gives_the_others_a_chance(bus: Bus, order: tuple[float, ...], silent_s: float, is_news: bool) -> None:
+async def test_silence_gives_the_others_a_chance(
+    bus: WholeBus, order: tuple[float, ...], silent_s: float, is_news: bool
+) -> None:
     assert await publishes(bus, 5, 7, price=1.0)
     await age_last(bus, silent_s)
     assert await publishes(bus, *order, price=2.0) is is_news
@@ -129,7 +132,7 @@ def bybit(cs: int, ts_ms: int, *, seq: int = 500, quote_ms: int = 0, anew: int |
     ],
 )
 async def test_numbers_are_not_believed_for_ever(
-    bus: Bus, known: tuple[int, ...], order: tuple[int, ...], silent_s: float, is_news: bool
+    bus: WholeBus, known: tuple[int, ...], order: tuple[int, ...], silent_s: float, is_news: bool
 ) -> None:
     first = replace(TICK, price=1.0, order=known, received_time_ms=NOW)
     assert await bus.publish_ticks([first]) == 0
@@ -138,7 +141,7 @@ async def test_numbers_are_not_believed_for_ever(
     assert (await bus.publish_ticks([second]) == 0) is is_news
 
 
-async def test_the_last_word_goes_out_whatever_its_order_and_once(bus: Bus) -> None:
+async def test_the_last_word_goes_out_whatever_its_order_and_once(bus: WholeBus) -> None:
     assert await publishes(bus, 5, 7, price=1.0)
     for order, suppressed in (((4, 6), 0), ((5, 8), 1), ((), 1)):
         assert await bus.publish_ticks([replace(TICK, price=1.0, order=order, ended="delisted")]) == suppressed
@@ -168,7 +171,7 @@ def bybit_frame(topic: str, cs: int, ts: int, price: float) -> bytes:
     ],
 )
 @pytest.mark.parametrize("first", [0, 1], ids=["the deaf one first", "the other first"])
-async def test_two_copies_of_which_one_sees_the_new_numbers(bus: Bus, deaf_hears: tuple[str, ...], first: int) -> None:
+async def test_two_copies_of_which_one_sees_the_new_numbers(bus: WholeBus, deaf_hears: tuple[str, ...], first: int) -> None:
     listed = Listed(Symbol("ETH-USDT"), "ETHUSDT", 2)
     deaf, seeing = Book("bybit"), Book("bybit")
     went_out: list[float] = []
@@ -207,7 +210,7 @@ async def test_two_copies_of_which_one_sees_the_new_numbers(bus: Bus, deaf_hears
     assert went_out == sorted(went_out, reverse=True), "no old price returns"
 
 
-async def test_suppressed_ticks_do_not_prolong_the_silence_that_lets_them_out(bus: Bus) -> None:
+async def test_suppressed_ticks_do_not_prolong_the_silence_that_lets_them_out(bus: WholeBus) -> None:
     assert await publishes(bus, 5, 7, price=1.0)
     await age_last(bus, 4.9)
     assert not await publishes(bus, 6, 6, price=2.0)
@@ -215,13 +218,13 @@ async def test_suppressed_ticks_do_not_prolong_the_silence_that_lets_them_out(bu
     assert await publishes(bus, 6, 6, price=2.0)
 
 
-async def test_a_released_symbol_starts_afresh(bus: Bus) -> None:
+async def test_a_released_symbol_starts_afresh(bus: WholeBus) -> None:
     assert await publishes(bus, 5, 7)
     await bus.forget(CHANNEL)
     assert await publishes(bus, 5, 7)
 
 
-async def test_each_symbol_of_a_batch_is_judged_alone(bus: Bus) -> None:
+async def test_each_symbol_of_a_batch_is_judged_alone(bus: WholeBus) -> None:
     first = replace(TICK, order=(5,))
     other = replace(TICK, symbol=Symbol("ETH-USDT"), order=(5,))
     assert await bus.publish_ticks([first]) == 0
@@ -282,7 +285,7 @@ class Copy:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, last_words=st.permutations(range(COPIES)))
 async def test_copies_that_lag_lose_and_reconnect_make_one_line(
-    bus: Bus, steps: list[tuple[int, str, str]], last_words: list[int]
+    bus: WholeBus, steps: list[tuple[int, str, str]], last_words: list[int]
 ) -> None:
     symbol = Symbol(f"X{next(_symbols)}-USDT")
     copies = [Copy(symbol) for _ in range(COPIES)]

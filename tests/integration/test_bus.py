@@ -12,15 +12,15 @@ import hiredis
 import pytest
 import uvloop
 
-from market_pulse import bus as bus_module
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError, RefusedError, connect, open_bus, subscriber
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
+from market_pulse.bus import BusError, RefusedError, keys, reader, subscriber
+from market_pulse.bus.connection import connect
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
 from market_pulse.messages import Point, Resolution, Symbol
 from support.listening import listening
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until
+from support.whole_bus import WholeBus
 
 from .bus_fixtures import BTC, ETH, STATUS, TICK, TICKER, age_last
 
@@ -28,57 +28,57 @@ SOL, BNB = Symbol("SOL-USDT"), Symbol("BNB-USDT")
 
 
 @pytest.fixture
-async def bus(redis_url: str) -> AsyncIterator[Bus]:
-    async with open_bus(redis_url) as opened:
+async def bus(redis_url: str) -> AsyncIterator[WholeBus]:
+    async with WholeBus.open(redis_url) as opened:
         yield opened
 
 
-async def test_ticks_are_published_and_kept(bus: Bus) -> None:
-    async with listening(bus, patterns=(channels.ALL_TICKS,)) as ear:
+async def test_ticks_are_published_and_kept(bus: WholeBus) -> None:
+    async with listening(bus, patterns=(kinds.TICK.pattern,)) as ear:
         await bus.publish_ticks([TICK, replace(TICK, symbol=ETH)])
         await until(lambda: len(ear.heard) == 2)
     assert [channel for channel, _ in ear.heard] == ["ticks:okx:BTC-USDT", "ticks:okx:ETH-USDT"]
     tick = decode_tick(ear.heard[0][1])
     assert replace(tick, published_time_ms=None) == TICK
     assert await bus.last("ticks:okx:BTC-USDT", "ticks:okx:NONE-USDT") == [ear.heard[0][1], None]
-    assert sorted(await bus.last_matching(channels.ALL_TICKS)) == sorted(ear.heard)
+    assert sorted(await bus.last_matching(kinds.TICK.pattern)) == sorted(ear.heard)
     assert await bus.client.ttl("last:ticks:okx:BTC-USDT") > 0
 
 
-async def test_status_is_published_and_expires(bus: Bus) -> None:
-    async with listening(bus, patterns=(channels.ALL_STATUS,)) as ear:
+async def test_status_is_published_and_expires(bus: WholeBus) -> None:
+    async with listening(bus, patterns=(kinds.STATUS.pattern,)) as ear:
         await bus.publish_status(STATUS)
         await until(lambda: ear.heard)
     assert decode_status(ear.heard[0][1]) == STATUS
     assert 0 < await bus.client.ttl("last:status:okx") <= 15
 
 
-async def test_each_copy_s_last_status_is_kept(bus: Bus) -> None:
+async def test_each_copy_s_last_status_is_kept(bus: WholeBus) -> None:
     await bus.publish_status(STATUS)
     await bus.publish_status(replace(STATUS, instance="b:1", state="down"))
     lasts = [message and decode_status(message) for message in await bus.last("status:okx", "status:okx:a:1", "status:okx:b:1")]
     assert [last and (last.instance, last.state) for last in lasts] == [("b:1", "down"), ("a:1", "connected"), ("b:1", "down")]
-    assert len(await bus.last_matching(channels.ALL_STATUS)) == 3
+    assert len(await bus.last_matching(kinds.STATUS.pattern)) == 3
     assert 0 < await bus.client.ttl("last:status:okx:a:1") <= 15
 
 
-async def test_tickers_are_numbered_without_a_gap(bus: Bus) -> None:
-    async with listening(bus, channels.ticker(BTC)) as ear:
+async def test_tickers_are_numbered_without_a_gap(bus: WholeBus) -> None:
+    async with listening(bus, kinds.TICKER.channel(BTC)) as ear:
         first = await bus.publish_tickers([TICKER, replace(TICKER, symbol=ETH), TICKER])
         second = await bus.publish_tickers([TICKER])
         await until(lambda: len(ear.heard) == 3)
     assert [(one.seq, one.receivers) for one in first + second] == [(1, 1), (1, 0), (2, 1), (3, 1)]
     assert [decode_ticker(message).seq for _, message in ear.heard] == [1, 2, 3]
-    (last,) = await bus.last(channels.ticker(BTC))
+    (last,) = await bus.last(kinds.TICKER.channel(BTC))
     assert last == ear.heard[-1][1]
 
 
-async def test_a_last_ticker_tells_its_age(bus: Bus) -> None:
+async def test_a_last_ticker_tells_its_age(bus: WholeBus) -> None:
     """By the server's clock alone, and not where somebody else has set another expiry, or none."""
     await bus.publish_tickers([TICKER, replace(TICKER, symbol=ETH), replace(TICKER, symbol=SOL), replace(TICKER, symbol=BNB)])
     await age_last(bus, ETH, 90_000)
     await age_last(bus, SOL, -90_000)
-    await bus.client.persist(channels.last(channels.ticker(BNB)))
+    await bus.client.persist(keys.last(kinds.TICKER.channel(BNB)))
     *known, unknown = await bus.last_tickers(BTC, ETH, SOL, BNB, Symbol("NONE-USDT"))
     new_ms, old_ms, longer_ms, endless_ms = (last.age_ms for last in known if last is not None)
     assert new_ms is not None
@@ -89,7 +89,7 @@ async def test_a_last_ticker_tells_its_age(bus: Bus) -> None:
     assert await bus.last_tickers() == []
 
 
-async def test_numbers_go_on_when_redis_lost_its_memory(bus: Bus) -> None:
+async def test_numbers_go_on_when_redis_lost_its_memory(bus: WholeBus) -> None:
     await bus.publish_tickers([TICKER])
     await bus.client.flushall()
     (published,) = await bus.publish_tickers([replace(TICKER, seq=41)])
@@ -98,28 +98,30 @@ async def test_numbers_go_on_when_redis_lost_its_memory(bus: Bus) -> None:
     assert published.seq == 43
 
 
-async def test_scripts_survive_a_server_that_forgot_them(bus: Bus) -> None:
+async def test_scripts_survive_a_server_that_forgot_them(bus: WholeBus) -> None:
     await bus.publish_ticks([TICK])
     await bus.client.script_flush()
     await bus.publish_ticks([TICK])
 
 
-async def test_subscribing_by_name_is_demand_and_a_pattern_is_not(bus: Bus) -> None:
+async def test_subscribing_by_name_is_demand_and_a_pattern_is_not(bus: WholeBus) -> None:
     assert await bus.demanded() == set()
-    async with listening(bus, channels.ticker(BTC), "ticker:btc-usdt", "ticker:*x", patterns=(channels.ALL_TICKERS,)) as ear:
+    async with listening(
+        bus, kinds.TICKER.channel(BTC), "ticker:btc-usdt", "ticker:*x", patterns=(kinds.TICKER.pattern,)
+    ) as ear:
         assert await bus.demanded() == {BTC}
-        await ear.subscriber.subscribe(channels.ticker(ETH))
+        await ear.subscriber.subscribe(kinds.TICKER.channel(ETH))
         await until(lambda: _demands(bus, {BTC, ETH}))
-        await ear.subscriber.unsubscribe(channels.ticker(BTC))
+        await ear.subscriber.unsubscribe(kinds.TICKER.channel(BTC))
         await until(lambda: _demands(bus, {ETH}))
     await until(lambda: _demands(bus, set()))
 
 
-async def _demands(bus: Bus, expected: set[Symbol]) -> bool:
+async def _demands(bus: WholeBus, expected: set[Symbol]) -> bool:
     return await bus.demanded() == expected
 
 
-async def test_listings_are_replaced_whole(bus: Bus) -> None:
+async def test_listings_are_replaced_whole(bus: WholeBus) -> None:
     await bus.publish_listing("okx", [BTC, ETH])
     await bus.publish_listing("okx", [ETH])
     assert not await bus.has_listing("bybit")
@@ -128,15 +130,15 @@ async def test_listings_are_replaced_whole(bus: Bus) -> None:
     assert await bus.listings() == {"okx": {ETH}, "bybit": {BTC}}
 
 
-async def test_what_is_too_long_is_no_listing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_too_long_is_no_listing(bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may write one must not have everybody read millions of names."""
-    monkeypatch.setattr(bus_module, "LONGEST_LISTING", 1)
+    monkeypatch.setattr(reader, "LONGEST_LISTING", 1)
     await bus.publish_listing("okx", [BTC, ETH])
     await bus.publish_listing("bybit", [BTC])
     assert await bus.listings() == {"bybit": {BTC}}
 
 
-async def test_keys_of_others_do_not_hide_listings(bus: Bus) -> None:
+async def test_keys_of_others_do_not_hide_listings(bus: WholeBus) -> None:
     await bus.publish_listing("okx", [BTC])
     await bus.client.set("symbols:junk", "not a set")
     await bus.client.sadd("symbols:okx", b"\xff", "btc-usdt")
@@ -144,47 +146,47 @@ async def test_keys_of_others_do_not_hide_listings(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("command", ["scan", "scard", "smembers"])
-async def test_who_may_not_read_listings_is_told_so(redis_url: str, bus: Bus, command: str) -> None:
+async def test_who_may_not_read_listings_is_told_so(redis_url: str, bus: WholeBus, command: str) -> None:
     """Else it would look as if exchanges listed nothing, and every symbol would be refused."""
     await bus.publish_listing("okx", [BTC])
     client: Any = bus.client
     await client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "+@all", f"-{command}")
     try:
-        async with open_bus(redis_url.replace("://", "://lesser:word@")) as lesser:
+        async with WholeBus.open(redis_url.replace("://", "://lesser:word@")) as lesser:
             with pytest.raises(RefusedError, match="NoPermission"):
                 await lesser.listings()
     finally:
         await client.execute_command("ACL", "DELUSER", "lesser")
 
 
-async def test_a_broken_counter_stops_no_ticker(bus: Bus) -> None:
+async def test_a_broken_counter_stops_no_ticker(bus: WholeBus) -> None:
     await bus.client.set("seq:BTC-USDT", "not a number")
     published = await bus.publish_tickers([replace(TICKER, seq=41), replace(TICKER, symbol=ETH)])
     assert [one.seq for one in published] == [42, 1]
 
 
-async def test_forgotten_values_are_gone(bus: Bus) -> None:
+async def test_forgotten_values_are_gone(bus: WholeBus) -> None:
     await bus.publish_ticks([TICK])
     await bus.forget("ticks:okx:BTC-USDT")
     assert await bus.last("ticks:okx:BTC-USDT") == [None]
 
 
 @pytest.mark.parametrize("resolution", Resolution)
-async def test_history_is_kept_in_order_up_to_its_length_and_expires(bus: Bus, resolution: Resolution) -> None:
+async def test_history_is_kept_in_order_up_to_its_length_and_expires(bus: WholeBus, resolution: Resolution) -> None:
     points = [point(number * resolution.step_ms, 64000.5 + number) for number in range(1, resolution.points + 6)]
     for one in points:
         assert await bus.record(resolution, {BTC: one, ETH: replace(one, sources={})}) == 2
     assert await bus.history(resolution, BTC, 0) == points[5:]
     assert await bus.history(resolution, BTC, points[-2].time_ms) == points[-2:]
     assert (await bus.history(resolution, ETH, 0))[-1] == replace(points[-1], sources={})
-    key = channels.history(resolution, BTC)
+    key = keys.history(resolution, BTC)
     assert await bus.client.xrevrange(key, count=1) == [
         (b"%d-0" % points[-1].time_ms, {b"price": str(points[-1].price).encode(), b"okx": b"64000.1", b"binance": b"1e-07"})
     ]
     assert 0 < await bus.client.ttl(key) <= {"1s": 600, "1m": 3600}[resolution]
 
 
-async def test_a_point_that_another_copy_wrote_is_passed_over(bus: Bus) -> None:
+async def test_a_point_that_another_copy_wrote_is_passed_over(bus: WholeBus) -> None:
     await bus.record(Resolution.SECOND, {BTC: point(5000, 1.0)})
     await bus.client.expire("history:1s:BTC-USDT", 60)
     assert await bus.record(Resolution.SECOND, {BTC: point(5000, 2.0), ETH: point(5000, 3.0)}) == 1
@@ -193,7 +195,7 @@ async def test_a_point_that_another_copy_wrote_is_passed_over(bus: Bus) -> None:
     assert await bus.client.ttl("history:1s:BTC-USDT") <= 60  # nothing was added, so nothing is prolonged
 
 
-async def test_entries_and_keys_of_others_do_not_hide_history(bus: Bus) -> None:
+async def test_entries_and_keys_of_others_do_not_hide_history(bus: WholeBus) -> None:
     await bus.client.xadd("history:1s:BTC-USDT", {"note": "hello"}, id="1000-0")
     await bus.client.xadd("history:1s:BTC-USDT", {b"price": b"\xff"}, id="1500-3")
     await bus.client.set("history:1s:ETH-USDT", "not a stream")
@@ -208,7 +210,7 @@ def point(time_ms: int, price: float) -> Point:
 
 
 async def test_an_unreachable_server_is_a_bus_error() -> None:
-    async with open_bus(f"redis://127.0.0.1:{free_port()}/0") as bus:
+    async with WholeBus.open(f"redis://127.0.0.1:{free_port()}/0") as bus:
         with pytest.raises(BusError):
             await bus.publish_ticks([TICK])
         with pytest.raises(BusError):
@@ -218,7 +220,7 @@ async def test_an_unreachable_server_is_a_bus_error() -> None:
 
 
 async def test_a_subscription_comes_back_after_its_server_and_says_so(server: RedisServer) -> None:
-    async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+    async with WholeBus.open(server.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         assert ear.subscribed == [False]
         await server.kill()
         await until(lambda: not ear.subscriber.connected)
@@ -232,7 +234,7 @@ async def test_a_subscription_comes_back_after_its_server_and_says_so(server: Re
 async def test_a_frozen_server_is_noticed(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber, "PING_INTERVAL_S", 0.1)
     monkeypatch.setattr(subscriber, "SILENCE_LIMIT_S", 0.5)
-    async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+    async with WholeBus.open(server.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         server.freeze()
         await until(lambda: not ear.subscriber.connected)
         server.thaw()
@@ -241,17 +243,17 @@ async def test_a_frozen_server_is_noticed(server: RedisServer, monkeypatch: pyte
 
 
 async def test_a_killed_connection_is_noticed(server: RedisServer) -> None:
-    async with open_bus(server.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+    async with WholeBus.open(server.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         await bus.client.client_kill_filter(_type="pubsub")
         await until(lambda: ear.subscribed == [False, True])
 
 
-async def test_a_subscription_ends_when_told_to_at_the_moment_its_connection_fails(bus: Bus) -> None:
+async def test_a_subscription_ends_when_told_to_at_the_moment_its_connection_fails(bus: WholeBus) -> None:
     async def fail(_: bool) -> None:
         running.cancel()
         raise BusError("away")
 
-    running = asyncio.create_task(Subscriber(bus.client, lambda *_: None, fail).run())
+    running = asyncio.create_task(bus.subscriber(lambda *_: None, fail).run())
     ended, _ = await asyncio.wait([running], timeout=PATIENCE_S)
     assert ended, "it went on"
     assert running.cancelled()
@@ -274,14 +276,14 @@ async def test_what_arrives_at_once_is_all_heard_and_a_refusal_among_it_ends_the
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as served:
         port = served.sockets[0].getsockname()[1]
-        async with open_bus(f"redis://127.0.0.1:{port}/0") as bus, listening(bus, channels.ticker(BTC)) as ear:
-            await ear.subscriber.unsubscribe(channels.ticker(ETH))
+        async with WholeBus.open(f"redis://127.0.0.1:{port}/0") as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
+            await ear.subscriber.unsubscribe(kinds.TICKER.channel(ETH))
             await until(lambda: ear.subscribed == [False, True])
             assert [data for _, data in ear.heard] == [b"1", b"2"]
 
 
-async def test_a_channel_name_that_is_no_text_ends_nothing(bus: Bus) -> None:
-    async with listening(bus, patterns=(channels.ALL_TICKS,)) as ear:
+async def test_a_channel_name_that_is_no_text_ends_nothing(bus: WholeBus) -> None:
+    async with listening(bus, patterns=(kinds.TICK.pattern,)) as ear:
         await bus.client.publish(b"ticks:\xff", b"x")
         await bus.publish_ticks([TICK])
         await until(lambda: len(ear.heard) == 2)
@@ -298,7 +300,7 @@ async def test_subscribers_that_do_not_read_take_no_room_from_last_values() -> N
     room = ("--maxmemory", "48mb", "--maxmemory-clients", "16mb", "--maxmemory-policy", "volatile-ttl")
     async with (
         redis_server(None, *room, "--client-output-buffer-limit", "pubsub 64mb 16mb 30") as server,
-        open_bus(server.url) as bus,
+        WholeBus.open(server.url) as bus,
     ):
         await bus.publish_ticks([TICK])
         async with contextlib.AsyncExitStack() as stack:
@@ -323,7 +325,7 @@ def test_a_connection_that_was_reset_is_renewed() -> None:
         async with (
             redis_server() as server,
             between(server.port) as (port, reset),
-            open_bus(f"redis://127.0.0.1:{port}/0") as bus,
+            WholeBus.open(f"redis://127.0.0.1:{port}/0") as bus,
         ):
             for _ in range(2):
                 await bus.publish_ticks([TICK])

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from market_pulse.bus import Bus, RefusedError, open_bus
+from market_pulse.bus import RefusedError
 from market_pulse.client import UnlistedError, subscribe
 from market_pulse.messages import FeedState, Symbol, Ticker
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import STALE_AFTER_MS
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 from .bus_fixtures import BTC, ETH, STATUS, TICKER, age_last
 
@@ -40,17 +41,17 @@ async def program(url: str, *symbols: str) -> AsyncIterator[Program]:
 
 
 @pytest.fixture
-async def bus(server: RedisServer) -> AsyncIterator[Bus]:
-    async with open_bus(server.url) as opened:
+async def bus(server: RedisServer) -> AsyncIterator[WholeBus]:
+    async with WholeBus.open(server.url) as opened:
         yield opened
 
 
-async def publish(bus: Bus, price: float, symbol: Symbol = BTC, *, seq: int = 0) -> None:
+async def publish(bus: WholeBus, price: float, symbol: Symbol = BTC, *, seq: int = 0) -> None:
     time_ms = now_ms()
     await bus.publish_tickers([replace(TICKER, symbol=symbol, price=price, seq=seq, aggregated_time_ms=time_ms)])
 
 
-async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: RedisServer) -> None:
+async def test_the_last_value_and_then_all_that_is_published(bus: WholeBus, server: RedisServer) -> None:
     await publish(bus, 1.0)
     await publish(bus, 2.0)
     async with program(server.url, "btc", "ETH-USDT", "BTC") as reader:
@@ -67,7 +68,7 @@ async def test_the_last_value_and_then_all_that_is_published(bus: Bus, server: R
     await until(lambda: _demands_nothing(bus))
 
 
-async def test_an_old_last_value_is_no_live_price(bus: Bus, server: RedisServer) -> None:
+async def test_an_old_last_value_is_no_live_price(bus: WholeBus, server: RedisServer) -> None:
     await publish(bus, 1.0)
     await age_last(bus, BTC, STALE_AFTER_MS)
     async with program(server.url, "BTC") as reader:
@@ -75,7 +76,7 @@ async def test_an_old_last_value_is_no_live_price(bus: Bus, server: RedisServer)
         assert (old.seq, old.quality) == (1, "stale")
 
 
-async def test_what_was_lost_with_a_connection_is_told(bus: Bus, server: RedisServer) -> None:
+async def test_what_was_lost_with_a_connection_is_told(bus: WholeBus, server: RedisServer) -> None:
     await publish(bus, 1.0)
     async with program(server.url, "BTC") as reader:
         await reader.next()
@@ -104,13 +105,13 @@ async def test_redis_away_at_the_start_and_again_later(socket_path: str, caplog:
     async with program(f"unix://{socket_path}", "BTC") as reader:
         waiting = asyncio.create_task(reader.next())
         await until(lambda: "bus subscription lost" in caplog.text)
-        async with redis_server(None, "--unixsocket", socket_path) as server, open_bus(server.url) as bus:
+        async with redis_server(None, "--unixsocket", socket_path) as server, WholeBus.open(server.url) as bus:
             await until(lambda: _is_demanded(bus))
             await publish(bus, 1.0)
             assert (await waiting).price == 1.0
         away = await reader.next()  # the server is gone, and nothing renews the price
         assert (away.seq, away.price, away.quality) == (1, 1.0, "stale")
-        async with redis_server(None, "--unixsocket", socket_path) as server, open_bus(server.url) as bus:
+        async with redis_server(None, "--unixsocket", socket_path) as server, WholeBus.open(server.url) as bus:
             await until(lambda: _is_demanded(bus))
             await publish(bus, 2.0, seq=1)
             back = await reader.next()
@@ -118,7 +119,7 @@ async def test_redis_away_at_the_start_and_again_later(socket_path: str, caplog:
         assert reader.gaps == []
 
 
-async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: Bus, server: RedisServer) -> None:
+async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: WholeBus, server: RedisServer) -> None:
     await publish(bus, 1.0)
     async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
         assert (await reader.next()).symbol == BTC, "nobody has said yet what is listed"
@@ -139,7 +140,7 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: Bus, s
     ],
 )
 async def test_an_exchange_that_has_not_said_what_it_lists_may_list_it(
-    bus: Bus, server: RedisServer, state: FeedState, is_refused: bool
+    bus: WholeBus, server: RedisServer, state: FeedState, is_refused: bool
 ) -> None:
     await publish(bus, 1.0)
     await bus.publish_listing("okx", [BTC])
@@ -162,7 +163,7 @@ async def test_an_exchange_that_has_not_said_what_it_lists_may_list_it(
         pytest.param(">word &* +@all", "key", id="no last value"),
     ],
 )
-async def test_who_is_refused_is_told_so(bus: Bus, server: RedisServer, rules: str, said: str) -> None:
+async def test_who_is_refused_is_told_so(bus: WholeBus, server: RedisServer, rules: str, said: str) -> None:
     client: Any = bus.client
     await client.execute_command("ACL", "SETUSER", "lesser", "on", *rules.split())
     try:
@@ -173,7 +174,7 @@ async def test_who_is_refused_is_told_so(bus: Bus, server: RedisServer, rules: s
         await client.execute_command("ACL", "DELUSER", "lesser")
 
 
-async def test_messages_that_are_none_are_passed_over(bus: Bus, server: RedisServer) -> None:
+async def test_messages_that_are_none_are_passed_over(bus: WholeBus, server: RedisServer) -> None:
     await bus.client.set("last:ticker:BTC-USDT", b"nonsense")
     async with program(server.url, "BTC") as reader:
         waiting = asyncio.create_task(reader.next())
@@ -183,9 +184,9 @@ async def test_messages_that_are_none_are_passed_over(bus: Bus, server: RedisSer
         assert (await waiting).price == 1.0
 
 
-async def _demands_nothing(bus: Bus) -> bool:
+async def _demands_nothing(bus: WholeBus) -> bool:
     return not await bus.demanded()
 
 
-async def _is_demanded(bus: Bus) -> bool:
+async def _is_demanded(bus: WholeBus) -> bool:
     return BTC in await bus.demanded()

@@ -15,7 +15,6 @@ import pytest
 import uvloop
 
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.bus import open_bus
 from market_pulse.exchange.adapter import Listed
 from market_pulse.exchange.feed import Feed
 from market_pulse.exchange.rest import RestClient
@@ -25,6 +24,7 @@ from simulator.app import serving
 from simulator.settings import Settings
 from support.redis_server import redis_server
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 NAME = "two-addresses.test"
 DEAD, LIVING = "127.0.0.2", "127.0.0.1"
@@ -105,7 +105,7 @@ def test_the_bus_uses_the_address_that_answers(run: Callable[[Scenario], None]) 
     async def scenario() -> None:
         async with redis_server() as server:
             with dead_address(server.port):
-                async with open_bus(f"redis://{NAME}:{server.port}/0") as bus:
+                async with WholeBus.open(f"redis://{NAME}:{server.port}/0") as bus:
                     await bus.ping()
                     await bus.publish_ticks([Tick("okx", Symbol("BTC-USDT"), 1.0, 1, 1)])
                     assert len(await bus.last_matching("ticks:*")) == 1

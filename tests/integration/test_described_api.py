@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import pytest
 
-from market_pulse.bus import open_bus
 from support.redis_server import RedisServer
+from support.whole_bus import WholeBus
 
 from .gateway_fixtures import BTC, ETH, Market, gateway_process
 
@@ -33,7 +33,7 @@ async def publish(market: Market) -> NoReturn:
 
 @pytest.mark.timeout(LIMIT_S + 60)
 async def test_every_answer_is_one_that_is_described(server: RedisServer, tmp_path: Path) -> None:
-    async with open_bus(server.url) as bus, gateway_process(server.url, **HASTE, MAX_STREAMS_PER_IP="10000") as gateway:
+    async with WholeBus.open(server.url) as bus, gateway_process(server.url, **HASTE, MAX_STREAMS_PER_IP="10000") as gateway:
         market = Market(bus)
         await market.list_symbols(BTC, ETH)
         publishing = asyncio.create_task(publish(market))

@@ -12,10 +12,10 @@ import pytest
 
 from cli.doctor import _readiness, examine
 from cli.output import Output
-from market_pulse.bus import open_bus
 from market_pulse.messages import Symbol
 from support.redis_server import redis_server
 from support.waiting import free_port
+from support.whole_bus import WholeBus
 
 BTC = Symbol("BTC-USDT")
 NO_BUS = f"redis://127.0.0.1:{free_port()}"
@@ -98,7 +98,7 @@ async def test_a_bus_that_nobody_named_may_be_away(capsysbinary: pytest.CaptureF
     ],
 )
 async def test_a_right_that_is_refused_is_wrong(command: str, right: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    async with redis_server() as server, open_bus(server.url) as bus, other_server() as url:
+    async with redis_server() as server, WholeBus.open(server.url) as bus, other_server() as url:
         client: Any = bus.client
         await client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "&*", "+@all", f"-{command}")
         found = await examined(url, server.url.replace("://", "://lesser:word@"), capsysbinary)

@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from market_pulse.bus import Bus, BusError, Last, open_bus
+from market_pulse.bus import BusError, Last
 from market_pulse.messages import Symbol
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 from .gateway_fixtures import (
     BTC,
@@ -29,7 +30,7 @@ from .gateway_fixtures import (
 
 @pytest.fixture
 async def market(server: RedisServer) -> AsyncIterator[Market]:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         yield Market(bus)
 
 
@@ -68,10 +69,10 @@ async def test_a_last_value_that_could_not_be_read_is_read_again(
     server: RedisServer, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other comes while no aggregator lives; without this the stream would stay empty."""
-    read = Bus.last_tickers
+    read = WholeBus.last_tickers
     failed: list[tuple[Symbol, ...]] = []
 
-    async def fail_twice(bus: Bus, *symbols: Symbol) -> list[Last | None]:
+    async def fail_twice(bus: WholeBus, *symbols: Symbol) -> list[Last | None]:
         if ETH in symbols and len(failed) < 2:
             failed.append(symbols)
             raise BusError("away")
@@ -80,7 +81,7 @@ async def test_a_last_value_that_could_not_be_read_is_read_again(
     await market.list_symbols(BTC, ETH)
     async with running_gateway(server.url, symbols=(BTC,)) as running:
         await market.publish(ETH, 1.0)
-        monkeypatch.setattr(Bus, "last_tickers", fail_twice)
+        monkeypatch.setattr(WholeBus, "last_tickers", fail_twice)
         async with reading(running.http, "/api/realtime/ETH") as reader:
             assert (await reader.next("ticker"))["price"] == 1.0
     assert len(failed) == 2

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from market_pulse.bus import open_bus
 from support.redis_server import RedisServer
+from support.whole_bus import WholeBus
 
 from .gateway_fixtures import BTC, Market, Running, reading, running_gateway
 
@@ -14,7 +14,7 @@ KEY = "a-key-of-this-test"
 
 @pytest.fixture
 async def running(server: RedisServer) -> AsyncIterator[Running]:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         market = Market(bus)
         await market.list_symbols(BTC)
         await market.publish(BTC, 64000.0)

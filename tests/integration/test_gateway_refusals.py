@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from gateway.stream.hub import RETRY_AFTER_LAST_BYE_MS
-from market_pulse.bus import open_bus
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 from .gateway_fixtures import BTC, ETH, Market, Running, gateway_process, reading, running_gateway
 
@@ -53,7 +53,7 @@ def refused(answer: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture
 async def market(server: RedisServer) -> AsyncIterator[Market]:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         yield Market(bus)
 
 

@@ -10,18 +10,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import models
-from market_pulse.bus import open_bus
 from market_pulse.messages import Resolution, Symbol
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, running_gateway
 
 
 @pytest.fixture
 async def market(server: RedisServer) -> AsyncIterator[Market]:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         yield Market(bus)
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from gateway.server.protocol import StreamProtocol
 from gateway.stream.topics import LINGER_S
-from market_pulse.bus import open_bus
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 from .bus_fixtures import age_last
 from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, running_gateway
@@ -25,7 +25,7 @@ from .gateway_fixtures import BTC, DOGE, ETH, SOL, Market, Running, reading, run
 
 @pytest.fixture
 async def market(server: RedisServer) -> AsyncIterator[Market]:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         yield Market(bus)
 
 

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from structlog.typing import EventDict
 
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse import kinds
+from market_pulse.bus import BusError
 from market_pulse.exchange import carrier
 from market_pulse.exchange.adapter import Batch, Listed
 from market_pulse.exchange.asked import SETTLE_S
@@ -26,6 +26,7 @@ from simulator.settings import Settings
 from support.listening import listening
 from support.redis_server import RedisServer
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 BTC, XRP = Symbol("BTC-USDT"), Symbol("XRP-USDT")
 
@@ -43,7 +44,7 @@ class Rest(RestClient):
 class Ingest:
     """A running ingest of OKX: its ticks, what it let go, and its exchange's REST side."""
 
-    bus: Bus
+    bus: WholeBus
     rest: Rest
     ticks: list[Tick] = field(default_factory=list)
     released: list[Symbol] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Ingest:
 @contextlib.asynccontextmanager
 async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[Ingest]:
     """Run an ingest that drops a symbol as soon as nobody wants it."""
-    async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus:
+    async with serving(Settings(port=0)) as simulator, WholeBus.open(server.url) as bus:
         url = f"http://{simulator.host}:{simulator.port}"
         async with Rest(OKX, url) as rest:
             rest.most = most
@@ -92,7 +93,7 @@ async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
 ) -> None:
     """An exchange in trouble answers so; nothing is let go for it, and nobody is told that there is no such symbol."""
     with structlog.testing.capture_logs() as logs:
-        async with ingest(server) as running, listening(running.bus, channels.ticker(XRP)):
+        async with ingest(server) as running, listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
             listed = (await running.bus.listings())["okx"]
             running.rest.most = left
@@ -112,7 +113,7 @@ async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
 async def test_an_ingest_that_starts_in_such_a_moment_asks_those_before_it(server: RedisServer) -> None:
     """Its first answer has three symbols of many: the listing that is known already stays, and so does who else carries them."""
     before = {Symbol(f"COIN{number}-USDT") for number in range(30)} | {BTC, XRP}
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         await bus.publish_listing("okx", before)
         with structlog.testing.capture_logs() as logs:
             async with ingest(server, most=3) as running:
@@ -123,31 +124,31 @@ async def test_an_ingest_that_starts_in_such_a_moment_asks_those_before_it(serve
                 await until(lambda: has_more(bus, before))
 
 
-async def has_more(bus: Bus, than: set[Symbol]) -> bool:
+async def has_more(bus: WholeBus, than: set[Symbol]) -> bool:
     return (await bus.listings())["okx"] != than
 
 
-async def lists(bus: Bus, count: int) -> bool:
+async def lists(bus: WholeBus, count: int) -> bool:
     return len((await bus.listings())["okx"]) == count
 
 
 async def test_a_redis_that_lost_its_memory_is_no_word_that_nobody_asks(server: RedisServer) -> None:
     """Those who asked come back one after another, some seconds after this ingest. Nothing is let go meanwhile."""
     async with ingest(server) as running:
-        async with listening(running.bus, channels.ticker(XRP)):
+        async with listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
         await server.kill()
         await server.start()
         await until(lambda: answers_demand(running.bus))
         await running.goes_on(XRP)
         await asyncio.sleep(2.5)  # longer than one look at the demand takes
-        async with listening(running.bus, channels.ticker(XRP)):
+        async with listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
             assert running.released == []
         await until(lambda: running.released == [XRP], SETTLE_S + 20)
 
 
-async def answers_demand(bus: Bus) -> bool:
+async def answers_demand(bus: WholeBus) -> bool:
     try:
         return await bus.demanded() is not None
     except BusError:

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.bus import open_bus
 from market_pulse.exchange import carrier
 from market_pulse.exchange.adapter import Adapter, Batch, Listed
 from market_pulse.exchange.carrier import Carrier
@@ -27,6 +26,7 @@ from simulator.faults import read_fault
 from simulator.settings import Settings
 from support.redis_server import RedisServer
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 REFUSED = b'{"exchange": "*", "kind": "refuse", "status": 451}'
 FAILING = b'{"exchange": "okx", "kind": "refuse", "status": 503}'
@@ -69,7 +69,11 @@ async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any
     async def release(symbol: Symbol) -> None:
         running.released.append(symbol)
 
-    async with serving(Settings(port=0)) as simulator, open_bus(server.url) as bus, RestClient(adapter, url(simulator)) as rest:
+    async with (
+        serving(Settings(port=0)) as simulator,
+        WholeBus.open(server.url) as bus,
+        RestClient(adapter, url(simulator)) as rest,
+    ):
         simulator.engine.inject(read_fault(SILENT))
         running = Ingest(simulator)
         ws_url = url(simulator).replace("http", "ws") + OKX.ws_path

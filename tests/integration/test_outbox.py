@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from market_pulse import bus as bus_module
-from market_pulse import channels
-from market_pulse.bus import open_bus
+from market_pulse import kinds
+from market_pulse.bus import connection
 from market_pulse.codec import decode_tick
 from market_pulse.exchange.outbox import BUSY, Outbox
 from market_pulse.messages import Symbol, Tick
 from support.redis_server import RedisServer
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 BTC = Symbol("BTC-USDT")
 
@@ -24,7 +24,7 @@ def tick(price: float) -> Tick:
 
 
 async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) -> None:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         outbox = Outbox("okx", bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         await server.kill()
@@ -34,7 +34,7 @@ async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) ->
         await until(lambda: outbox.failing_since_s is not None)
         await server.start()
         await until(lambda: outbox.failing_since_s is None)
-        (last,) = await bus.last(channels.ticks("okx", BTC))
+        (last,) = await bus.last(kinds.TICK.channel("okx", BTC))
         assert last is not None
         assert decode_tick(last).price == 999
         running.cancel()
@@ -42,8 +42,8 @@ async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) ->
 
 
 async def test_a_frozen_redis_delays_nothing_but_the_publishing(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus_module, "COMMAND_TIMEOUT_S", 0.3)
-    async with open_bus(server.url) as bus:
+    monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.3)
+    async with WholeBus.open(server.url) as bus:
         outbox = Outbox("okx", bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         outbox.put(tick(1.0))
@@ -58,13 +58,13 @@ async def test_a_frozen_redis_delays_nothing_but_the_publishing(server: RedisSer
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _last_price(bus: bus_module.Bus, price: float) -> bool:
-    (last,) = await bus.last(channels.ticks("okx", BTC))
+async def _last_price(bus: WholeBus, price: float) -> bool:
+    (last,) = await bus.last(kinds.TICK.channel("okx", BTC))
     return last is not None and decode_tick(last).price == price
 
 
 async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisServer) -> None:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         for _ in range(300):
             outbox = Outbox("okx", bus.publish_ticks)
             running = asyncio.create_task(outbox.run())
@@ -78,7 +78,7 @@ async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisSer
 
 
 async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) -> None:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         outbox = Outbox("okx", bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         outbox.put(tick(1.0))
@@ -93,7 +93,7 @@ async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) 
 
 
 async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
-    async with open_bus(server.url) as bus:
+    async with WholeBus.open(server.url) as bus:
         outbox = Outbox("okx", bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         await asyncio.sleep(0)

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError, open_bus, sentinel
+from market_pulse import kinds
+from market_pulse.bus import BusError, sentinel
 from market_pulse.codec import decode_ticker
 from support.listening import Ear, listening
 from support.sentinels import Guarded, guarded, role
 from support.waiting import until
+from support.whole_bus import WholeBus
 
 from .bus_fixtures import BTC, TICKER
 
@@ -22,7 +23,7 @@ async def group(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guard
         yield running
 
 
-async def reaches(publisher: Bus, ear: Ear, seq: int) -> bool:
+async def reaches(publisher: WholeBus, ear: Ear, seq: int) -> bool:
     """Publish the ticker after `seq`, and return whether one so new has been heard."""
     try:
         await publisher.publish_tickers([replace(TICKER, seq=seq)])
@@ -33,7 +34,7 @@ async def reaches(publisher: Bus, ear: Ear, seq: int) -> bool:
 
 async def test_a_killed_master_is_replaced(group: Guarded) -> None:
     """With a Sentinel that does not answer, too. Numbers go on from what the publisher knows, whatever was replicated."""
-    async with open_bus(group.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+    async with WholeBus.open(group.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         await until(lambda: reaches(bus, ear, 41))
         group.freeze_a_sentinel()
         await group.first.kill()
@@ -45,7 +46,11 @@ async def test_a_killed_master_is_replaced(group: Guarded) -> None:
 
 async def test_nobody_stays_with_a_master_that_comes_back(group: Guarded) -> None:
     """It answers and believes to be the master until the Sentinels tell it: seconds in which all on it would be cut off."""
-    async with open_bus(group.url) as bus, open_bus(group.url) as other, listening(other, channels.ticker(BTC)) as ear:
+    async with (
+        WholeBus.open(group.url) as bus,
+        WholeBus.open(group.url) as other,
+        listening(other, kinds.TICKER.channel(BTC)) as ear,
+    ):
         await until(lambda: reaches(bus, ear, 0))
         assert await bus.demanded() == {BTC}
         group.first.freeze()
@@ -55,14 +60,14 @@ async def test_nobody_stays_with_a_master_that_comes_back(group: Guarded) -> Non
         await until(lambda: reaches(bus, ear, 1000))
         assert await bus.demanded() == {BTC}
         assert await role(group.first) == "master"
-        async with open_bus(group.second.url) as direct:
-            (last,) = await direct.last(channels.ticker(BTC))
+        async with WholeBus.open(group.second.url) as direct:
+            (last,) = await direct.last(kinds.TICKER.channel(BTC))
         assert last is not None
         assert decode_ticker(last).seq > 1000
 
 
 async def test_without_sentinels_the_last_master_stays(group: Guarded) -> None:
-    async with open_bus(group.url) as bus, listening(bus, channels.ticker(BTC)) as ear:
+    async with WholeBus.open(group.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         await until(lambda: reaches(bus, ear, 0))
         await group.kill_sentinels()
         await asyncio.sleep(2 * sentinel.ASK_INTERVAL_S)

@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from market_pulse.bus import open_bus
 from support.attacks import BIG, KINDS
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 from .gateway_fixtures import BTC, GatewayProcess, Market, gateway_process
 
@@ -103,7 +103,7 @@ def resident_bytes(gateway: GatewayProcess) -> int:
 
 @contextlib.asynccontextmanager
 async def besieged(server: RedisServer) -> AsyncIterator[tuple[GatewayProcess, Market]]:
-    async with open_bus(server.url) as bus, gateway_process(server.url) as gateway:
+    async with WholeBus.open(server.url) as bus, gateway_process(server.url) as gateway:
         market = Market(bus)
         await market.list_symbols(BTC)
         async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http:

@@ -12,10 +12,10 @@ import structlog
 
 from cli.output import Output
 from cli.tape import FORMAT, VERSION, RecordingError, record, replay
-from market_pulse.bus import open_bus
 from market_pulse.messages import Symbol
 from support.redis_server import redis_server
 from support.waiting import PATIENCE_S, until
+from support.whole_bus import WholeBus
 
 from .bus_fixtures import STATUS
 
@@ -25,7 +25,7 @@ async def test_neither_what_others_publish_nor_a_lost_connection_spoils_a_record
 ) -> None:
     tape = tmp_path / "tape.jsonl"
     others = [b"{", b"[1]", b"", b"\xff", b'{"v":\n2}']
-    async with redis_server() as server, open_bus(server.url) as bus:
+    async with redis_server() as server, WholeBus.open(server.url) as bus:
         recording = asyncio.create_task(record(server.url, tape, Output(json=True), 0))
 
         async def until_longer() -> None:
@@ -57,7 +57,7 @@ async def test_neither_what_others_publish_nor_a_lost_connection_spoils_a_record
 
 async def test_a_recording_that_was_told_to_end_is_whole(tmp_path: Path) -> None:
     tape = tmp_path / "tape.jsonl"
-    async with redis_server() as server, open_bus(server.url) as bus:
+    async with redis_server() as server, WholeBus.open(server.url) as bus:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli", "record", str(tape), "--redis", server.url, "--json"),
             stdout=asyncio.subprocess.PIPE,
@@ -101,7 +101,7 @@ async def test_a_listing_that_is_published_later_is_recorded_too(tmp_path: Path,
     """An ingest that was away when the recording began may come back, and a silent Redis does not end the recording."""
     monkeypatch.setattr("cli.tape.LISTINGS_AGAIN_S", 0.0)
     tape = tmp_path / "tape.jsonl"
-    async with redis_server() as server, open_bus(server.url) as bus:
+    async with redis_server() as server, WholeBus.open(server.url) as bus:
         await bus.publish_listing("okx", [Symbol("BTC-USDT")])
         recording = asyncio.create_task(record(server.url, tape, Output(json=True), 0))
         await until(bus.client.pubsub_numpat)

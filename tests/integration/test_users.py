@@ -11,12 +11,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
+from market_pulse import kinds
+from market_pulse.bus import BusError, keys
 from market_pulse.messages import Point, Resolution
 from support.listening import listening
 from support.redis_server import make_users, redis_server
 from support.waiting import free_port, until
+from support.whole_bus import WholeBus
 
 from .bus_fixtures import BTC, STATUS, TICK, TICKER
 
@@ -45,12 +46,12 @@ async def ask(redis: Any, *command: str) -> Any:
 
 async def test_each_part_may_do_its_work(url: str) -> None:
     async with (
-        open_bus(as_user(url, "ingest-okx")) as ingest,
-        open_bus(as_user(url, "aggregator")) as aggregator,
-        open_bus(as_user(url, "gateway")) as gateway,
-        open_bus(as_user(url, "reader")) as reader,
-        listening(aggregator, channels.members(AGGREGATORS), patterns=(channels.ALL_TICKS, channels.ALL_STATUS)) as ticks,
-        listening(gateway, channels.ticker(BTC), patterns=(channels.ALL_STATUS, channels.ALL_TICKERS)) as tickers,
+        WholeBus.open(as_user(url, "ingest-okx")) as ingest,
+        WholeBus.open(as_user(url, "aggregator")) as aggregator,
+        WholeBus.open(as_user(url, "gateway")) as gateway,
+        WholeBus.open(as_user(url, "reader")) as reader,
+        listening(aggregator, keys.MEMBERS, patterns=(kinds.TICK.pattern, kinds.STATUS.pattern)) as ticks,
+        listening(gateway, kinds.TICKER.channel(BTC), patterns=(kinds.STATUS.pattern, kinds.TICKER.pattern)) as tickers,
         listening(reader, patterns=("ticks:okx:*", "ticker:B*")) as all_of_it,
     ):
         await ingest.publish_listing("okx", [BTC])
@@ -60,24 +61,24 @@ async def test_each_part_may_do_its_work(url: str) -> None:
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 0
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 1
         await ingest.publish_status(STATUS)
-        membership = await aggregator.beat(AGGREGATORS, "a", 5000)
-        assert len(await aggregator.last_matching(channels.ALL_TICKS)) == 1
+        membership = await aggregator.beat("a", 5000)
+        assert len(await aggregator.last_matching(kinds.TICK.pattern)) == 1
         assert {channel for channel, _, _ in await aggregator.last_statuses()} == {"status:okx", "status:okx:a:1"}
         await aggregator.publish_tickers([TICKER], membership.epoch)
         assert (
             await aggregator.record(Resolution.SECOND, {BTC: Point(time_ms=1000, price=64000.5, sources={"okx": 64000.5})}) == 1
         )
-        await aggregator.leave(AGGREGATORS, "a")
+        await aggregator.leave("a")
         for bus in (gateway, reader):
-            assert len(await bus.last_matching(channels.ALL_TICKERS)) == 1
-            assert await bus.last(channels.status("okx")) != [None]
+            assert len(await bus.last_matching(kinds.TICKER.pattern)) == 1
+            assert await bus.last(kinds.STATUS.channel("okx")) != [None]
             assert await bus.history(Resolution.SECOND, BTC, 0) != []
             assert await bus.listings() == {"okx": {BTC}}
             assert await bus.last_tickers(BTC) != [None]
         for bus in (ingest, aggregator, gateway, reader):
             assert await bus.time_ms() > 0
-        await aggregator.forget(channels.ticker(BTC))
-        await ingest.forget(channels.ticks("okx", BTC))
+        await aggregator.forget(kinds.TICKER.channel(BTC))
+        await ingest.forget(kinds.TICK.channel("okx", BTC))
     assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "status:okx", "members:aggregator"}
     assert {channel for channel, _ in tickers.heard} == {"ticker:BTC-USDT", "status:okx"}
     assert {channel for channel, _ in all_of_it.heard} == {"ticks:okx:BTC-USDT", "ticker:BTC-USDT"}
@@ -171,7 +172,7 @@ async def test_a_script_that_does_not_end_is_killed(url: str) -> None:
     async with (
         Redis.from_url(as_user(url, "ingest-okx")) as ingest,
         Redis.from_url(as_user(url, "admin")) as admin,
-        open_bus(as_user(url, "gateway")) as gateway,
+        WholeBus.open(as_user(url, "gateway")) as gateway,
     ):
         await ask(admin, "CONFIG", "SET", "busy-reply-threshold", "50")  # after how many ms others are told
         endless = asyncio.create_task(ask(ingest, "EVAL", "while true do end", "0"))
@@ -186,7 +187,7 @@ async def test_a_script_that_does_not_end_is_killed(url: str) -> None:
             await ask(admin, "CONFIG", "SET", "busy-reply-threshold", "5000")
 
 
-async def is_busy(bus: Bus) -> bool:
+async def is_busy(bus: WholeBus) -> bool:
     try:
         await bus.ping()
     except BusError as refused:
@@ -210,11 +211,11 @@ async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
     assert len(set(urls.values())) == len(urls)
     async with redis_server(port, "--aclfile", str(tmp_path / "redis/users.acl"), url=urls["redis"]):
         for url in urls.values():
-            async with open_bus(url) as bus:
+            async with WholeBus.open(url) as bus:
                 await bus.ping()
         for stranger in ("", "gateway:guessed@", "default:@"):
-            async with open_bus(f"redis://{stranger}127.0.0.1:{port}/0") as bus:
+            async with WholeBus.open(f"redis://{stranger}127.0.0.1:{port}/0") as bus:
                 with pytest.raises(BusError, match="Authentication"):
                     await bus.ping()
                 with pytest.raises(BusError, match="Authentication"):
-                    await bus.last(channels.ticker(BTC))
+                    await bus.last(kinds.TICKER.channel(BTC))

@@ -11,10 +11,10 @@ import orjson
 import yaml
 from jsonschema import Draft7Validator
 
-from market_pulse import channels
-from market_pulse.bus import Bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse import kinds
 from support.compose import ROOT
+
+from .whole_bus import WholeBus
 
 SCHEMAS = {"ticks": "Tick", "ticker": "Ticker", "status": "FeedStatus"}
 MAX_PROBLEMS = 20
@@ -55,15 +55,15 @@ class Contract:
 
 
 @contextlib.asynccontextmanager
-async def held_against_contract(bus: Bus) -> AsyncIterator[Contract]:
+async def held_against_contract(bus: WholeBus) -> AsyncIterator[Contract]:
     """Hold everything that is published against the contract, for as long as the context lasts."""
     contract = Contract()
 
     async def subscribed(_: bool) -> None:
         pass
 
-    subscriber = Subscriber(bus.client, contract.take, subscribed)
-    await subscriber.subscribe_patterns(channels.ALL_TICKS, channels.ALL_TICKERS, channels.ALL_STATUS)
+    subscriber = bus.subscriber(contract.take, subscribed)
+    await subscriber.subscribe_patterns(kinds.TICK.pattern, kinds.TICKER.pattern, kinds.STATUS.pattern)
     listening = asyncio.create_task(subscriber.run())
     try:
         yield contract

@@ -4,26 +4,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from market_pulse.bus import Bus
-from market_pulse.bus.subscriber import Subscriber
-
 from .waiting import until
+from .whole_bus import WholeBus
 
 
 class Ear:
     """Listens to the bus and keeps what it hears."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: WholeBus) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.subscribed: list[bool] = []
-        self.subscriber = Subscriber(bus.client, lambda channel, message: self.heard.append((channel, message)), self._told)
+        self.subscriber = bus.subscriber(lambda channel, message: self.heard.append((channel, message)), self._told)
 
     async def _told(self, missed: bool) -> None:
         self.subscribed.append(missed)
 
 
 @contextlib.asynccontextmanager
-async def listening(bus: Bus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
+async def listening(bus: WholeBus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
     ear = Ear(bus)
     await ear.subscriber.subscribe(*names)
     await ear.subscriber.subscribe_patterns(*patterns)

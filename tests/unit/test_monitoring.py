@@ -15,7 +15,7 @@ import market_pulse.metrics  # noqa: F401 - for what they register
 from gateway.gateway import Gateway
 from gateway.metrics import gateway_registry
 from gateway.settings import GatewaySettings
-from market_pulse.bus import open_bus
+from market_pulse.bus import Reader
 from support.prometheus import DASHBOARD, FOLDER, names_in, panel_expressions, panels, rules
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def exposed(text: str) -> set[str]:
 
 
 async def test_every_metric_that_is_asked_for_is_there() -> None:
-    async with open_bus("redis://127.0.0.1:1/0") as bus:  # nothing connects
+    async with Reader.open("redis://127.0.0.1:1/0") as bus:  # nothing connects
         gateway = generate_latest(gateway_registry(Gateway(GatewaySettings(), bus)))
     known = exposed(gateway.decode()) | exposed(generate_latest(REGISTRY).decode())
     asked = {name for rule in rules() for name in names_in(rule["expr"])}

@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from . import channels
-from .bus import Bus, BusError, RefusedError, open_bus
+from .bus import BusError, Reader, RefusedError
 from .bus.subscriber import Subscriber
 from .codec import CodecError, decode_status, decode_ticker
+from .kinds import STATUS, TICKER
 from .messages import Symbol, Ticker, parse_symbol, unique
 from .process.clock import now_ms
 from .process.logs import get_logger
@@ -61,7 +61,7 @@ def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap |
 
     Args:
         symbols: as users write them: `btc` is BTC-USDT.
-        redis_url: as `market_pulse.bus.connect` takes it.
+        redis_url: as `market_pulse.process.addresses.read_redis_url` takes it.
         on_gap: told of tickers that were missed. Must not wait.
 
     Raises:
@@ -78,7 +78,7 @@ def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap |
 async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> AsyncGenerator[Ticker]:
     news = asyncio.Event()
     first = asyncio.Event()
-    names = [channels.ticker(symbol) for symbol in symbols]
+    names = [TICKER.channel(symbol) for symbol in symbols]
 
     def take(channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
         try:
@@ -87,7 +87,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
             log.debug("not a ticker", channel=channel, cause=str(wrong))
         news.set()
 
-    async with open_bus(redis_url) as bus:
+    async with Reader.open(redis_url) as bus:
 
         async def read_last(_: bool) -> None:
             for name, last in zip(names, await bus.last_tickers(*symbols), strict=True):
@@ -99,7 +99,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
             first.set()
             news.set()
 
-        subscriber = Subscriber(bus.client, take, read_last)
+        subscriber = bus.subscriber(take, read_last)
         await subscriber.subscribe(*names)
         await _refuse_the_refused(bus, subscriber, names)
         following = asyncio.create_task(subscriber.run())
@@ -126,7 +126,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
             await asyncio.gather(following, return_exceptions=True)
 
 
-async def _refuse_the_refused(bus: Bus, subscriber: Subscriber, names: Sequence[str]) -> None:
+async def _refuse_the_refused(bus: Reader, subscriber: Subscriber, names: Sequence[str]) -> None:
     try:
         await subscriber.attempt()
         await bus.last(*names)
@@ -136,7 +136,7 @@ async def _refuse_the_refused(bus: Bus, subscriber: Subscriber, names: Sequence[
         return  # away: whether it would refuse is not known
 
 
-async def _refuse_unlisted(bus: Bus, symbols: Sequence[Symbol]) -> None:
+async def _refuse_unlisted(bus: Reader, symbols: Sequence[Symbol]) -> None:
     try:
         listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
         unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
@@ -147,13 +147,13 @@ async def _refuse_unlisted(bus: Bus, symbols: Sequence[Symbol]) -> None:
     raise UnlistedError(unlisted, sorted(listings))
 
 
-async def _serving(bus: Bus) -> set[str]:
+async def _serving(bus: Reader) -> set[str]:
     """Return the exchanges of which an ingest lives and is not refused by the exchange."""
     exchanges = set()
-    for channel, data in await bus.last_matching(channels.ALL_STATUS):
+    for channel, data in await bus.last_matching(STATUS.pattern):
         with suppress(CodecError):
             status = decode_status(data)
-            if status.state not in {"blocked", "down"} and channel.startswith(channels.status(status.exchange)):
+            if status.state not in {"blocked", "down"} and channel.startswith(STATUS.channel(status.exchange)):
                 exchanges.add(status.exchange)
     return exchanges
 

@@ -11,7 +11,7 @@ from aggregator.market import Market
 from aggregator.ownership import Ownership
 from aggregator.parameters import Parameters
 from aggregator.publisher import Publisher
-from market_pulse.bus import Bus, BusError, MembersChangedError, Published
+from market_pulse.bus import AggregatorBus, BusError, MembersChangedError, Published
 from market_pulse.messages import Symbol, Ticker
 
 from .examples import BTC, B, tick
@@ -60,7 +60,7 @@ class Place:
 
 
 def publisher(bus: BusInMemory, market: Market, place: Place | None = None) -> Publisher:
-    return Publisher(cast("Bus", bus), market, 50, cast("Ownership", place or Place(bus)), lambda _, __: frozenset())
+    return Publisher(cast("AggregatorBus", bus), market, 50, cast("Ownership", place or Place(bus)), lambda _, __: frozenset())
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from aggregator.market import Market
 from aggregator.ownership import Owns
 from aggregator.parameters import Parameters
 from aggregator.recorder import MAX_BATCH, Recorder
-from market_pulse.bus import Bus, BusError
+from market_pulse.bus import AggregatorBus, BusError
 from market_pulse.messages import Point, Resolution, Symbol
 
 from .examples import BTC, NOW_MS, B, tick
@@ -53,7 +53,7 @@ def publish(market: Market, now_ms: int) -> None:
 
 
 def recorder(bus: BusInMemory, market: Market, owns: Owns = lambda _: True, clock: Clock | None = None) -> Recorder:
-    return Recorder(cast("Bus", bus), market, owns, clock)
+    return Recorder(cast("AggregatorBus", bus), market, owns, clock)
 
 
 async def test_only_our_symbols_are_recorded() -> None:

@@ -23,7 +23,7 @@ from gateway.gateway import Gateway
 from gateway.metrics import gateway_registry
 from gateway.server.server import CLOSE_LIMIT_S
 from gateway.settings import GatewaySettings
-from market_pulse.bus import open_bus
+from market_pulse.bus import Reader
 from market_pulse.process.health import health_app
 from market_pulse.process.lifecycle import DRAIN_LIMIT_S
 from market_pulse.process.settings import HealthSettings, Settings
@@ -204,7 +204,7 @@ def test_parts_listen_where_they_are_asked(kustomization: str) -> None:
 
 @each_kustomization
 async def test_probes_ask_what_is_answered(kustomization: str) -> None:
-    async with open_bus("redis://127.0.0.1:1") as bus:
+    async with Reader.open("redis://127.0.0.1:1") as bus:
         apps = {"gateway": build_app(Gateway(GatewaySettings(), bus))}
         routes = simulator.build_app(simulator.build_engine(SimulatorSettings())).router.resources()
         for part, content in parts(kustomization).items():
@@ -294,7 +294,7 @@ def test_exchanges_are_let_out_to() -> None:
 async def test_gateways_are_counted_by_what_they_tell() -> None:
     scaler = only("overlays/live", "HorizontalPodAutoscaler")["spec"]
     [metric] = scaler["metrics"]
-    async with open_bus("redis://127.0.0.1:1") as bus:
+    async with Reader.open("redis://127.0.0.1:1") as bus:
         told = {found.name for found in gateway_registry(Gateway(GatewaySettings(), bus)).collect()}
     assert metric["pods"]["metric"]["name"] in told
     adapter = yaml.safe_load((ROOT / "deploy/kubernetes/components/autoscaling/prometheus-adapter.yaml").read_text())

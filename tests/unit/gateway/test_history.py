@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.api.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, SHARED_FOR_S, Histories, History, in_columns, thinned
 from gateway.api.problems import ProblemError
-from market_pulse.bus import Bus, BusError
+from market_pulse.bus import BusError, Reader
 from market_pulse.messages import Point, Resolution, Symbol
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
@@ -116,7 +116,7 @@ class Clock:
 
 
 def histories(bus: BusInMemory, clock: Clock) -> Histories:
-    return Histories(cast("Bus", bus), clock, lambda: NOW_MS)
+    return Histories(cast("Reader", bus), clock, lambda: NOW_MS)
 
 
 async def test_who_asks_within_a_second_shares_a_read() -> None:

@@ -13,7 +13,7 @@ from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
 from gateway.stream.receiver import Receiver
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
-from market_pulse import channels
+from market_pulse import kinds
 from market_pulse.bus import Last
 from market_pulse.messages import Symbol
 from market_pulse.process.clock import now_ms
@@ -114,7 +114,7 @@ class World:
         return NOW_MS + round((self.now - 1000.0) * 1000)
 
     def publish(self, symbol: Symbol, seq: int) -> None:
-        self.hub.on_message(channels.ticker(symbol), ticker_bytes(symbol, seq, time_ms=self.wall_ms))
+        self.hub.on_message(kinds.TICKER.channel(symbol), ticker_bytes(symbol, seq, time_ms=self.wall_ms))
 
     def open(self, *symbols: Symbol, max_hz: float | None = None, owner: str = "local") -> FakeSink:
         sink = FakeSink()
@@ -127,7 +127,7 @@ class World:
     def turn_away(self, *symbols: str, exchange: str = "okx", count: int | None = None) -> None:
         """Have an exchange's ingest say that it has no room for these, and perhaps more than it names."""
         message = status_bytes(exchange, turned_away=symbols, turned_away_count=count)
-        self.hub.on_message(channels.status(exchange), message)
+        self.hub.on_message(kinds.STATUS.channel(exchange), message)
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -608,7 +608,7 @@ async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(s
             for symbol, number in ((BTC, turn % 2), (ETH, (turn + 1) % 2)):
                 made_ms = world.wall_ms + skews_ms[number]
                 world.hub.on_message(
-                    channels.ticker(symbol), ticker_bytes(symbol, seq, time_ms=made_ms, publisher=f"aggregator:{number}")
+                    kinds.TICKER.channel(symbol), ticker_bytes(symbol, seq, time_ms=made_ms, publisher=f"aggregator:{number}")
                 )
                 world.hub.sweep()
                 assert qualities(world, symbol) == "ok", (turn, symbol)
@@ -623,7 +623,7 @@ async def test_a_publisher_s_wrong_clock_is_no_delay_of_ours(skew_ms: int) -> No
     hub, sink = Hub(), FakeSink()
     hub.open(sink, (BTC,))
     for seq in range(1, 4):
-        hub.on_message(channels.ticker(BTC), ticker_bytes(BTC, seq, time_ms=now_ms() + skew_ms))
+        hub.on_message(kinds.TICKER.channel(BTC), ticker_bytes(BTC, seq, time_ms=now_ms() + skew_ms))
         await turn()
     assert sink.summary()[-1] == "ticker BTC-USDT 3 ok"
     assert hub.stats.latency._total_s < 60

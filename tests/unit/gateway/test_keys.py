@@ -11,7 +11,7 @@ from gateway.api.app import build_app
 from gateway.api.keys import ApiKeys
 from gateway.gateway import Gateway
 from gateway.settings import GatewaySettings
-from market_pulse.bus import open_bus
+from market_pulse.bus import Reader
 from market_pulse.process.settings import load_settings
 
 KEY, OTHER = "k" * 16, "another-key.of~16"
@@ -87,7 +87,7 @@ async def test_a_stream_s_request_goes_on_without_its_key() -> None:
 async def test_the_description_speaks_of_keys_only_where_they_are_needed() -> None:
     async def described(**settings: Any) -> dict[str, Any]:
         made = GatewaySettings(**settings)
-        async with open_bus(made.redis_url.get_secret_value()) as bus:  # connects only when used
+        async with Reader.open(made.redis_url.get_secret_value()) as bus:  # connects only when used
             return build_app(Gateway(made, bus)).openapi()
 
     assert "securitySchemes" not in (await described())["components"]

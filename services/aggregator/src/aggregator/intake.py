@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from market_pulse import channels
 from market_pulse.codec import CodecError, decode_status, decode_tick
+from market_pulse.kinds import STATUS, TICK
 from market_pulse.messages import Symbol, Tick
 from market_pulse.process.logs import get_logger
 
@@ -49,7 +49,7 @@ class Intake:
         except CodecError as wrong:
             self._refuse_message("codec", channel, data, str(wrong))
             return
-        if channel in {channels.status(status.exchange), channels.status(f"{status.exchange}:{status.instance}")}:
+        if channel in {STATUS.channel(status.exchange), STATUS.channel(f"{status.exchange}:{status.instance}")}:
             self._feeds.take(status, age_s)
         else:
             self._refuse_message("channel", channel, data, "exchange or instance is not the channel's")
@@ -87,7 +87,7 @@ class Intake:
         except CodecError as wrong:
             self._refuse_message("codec", channel, data, str(wrong))
             return None
-        if channels.ticks(tick.exchange, tick.symbol) != channel:
+        if TICK.channel(tick.exchange, tick.symbol) != channel:
             self._refuse_message("channel", channel, data, "exchange or symbol is not the channel's")
             return None
         return tick

@@ -18,10 +18,10 @@ from hashlib import blake2b
 from secrets import token_hex
 from typing import NoReturn
 
-from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, Bus, BusError, Membership
+from market_pulse.bus import AggregatorBus, BusError, Membership
 from market_pulse.bus.redis_clock import ahead_of_redis_ms
 from market_pulse.codec import CodecError, decode_ticker
+from market_pulse.kinds import TICK, TICKER
 from market_pulse.messages import Symbol
 from market_pulse.process.logs import get_logger
 
@@ -74,7 +74,12 @@ class Ownership:
     """
 
     def __init__(
-        self, bus: Bus, market: Market, take_last: Callable[[str, bytes], None], moved: Moved, clock: Clock | None = None
+        self,
+        bus: AggregatorBus,
+        market: Market,
+        take_last: Callable[[str, bytes], None],
+        moved: Moved,
+        clock: Clock | None = None,
     ) -> None:
         self.me = instance_name()
         self._clock = clock or Clock()
@@ -126,7 +131,7 @@ class Ownership:
         """Hand all symbols over, for a bounded time; without this the others wait until our last beat has expired."""
         with contextlib.suppress(BusError, TimeoutError):
             async with asyncio.timeout(LEAVE_LIMIT_S):
-                await self._bus.leave(AGGREGATORS, self.me)
+                await self._bus.leave(self.me)
 
     def look_again(self) -> None:
         """Beat at once: somebody said that the members have changed."""
@@ -170,7 +175,7 @@ class Ownership:
         await self.compare_clocks()
         if self._clock_changes != self._clock.changes:
             await self._rename()
-        membership = await self._bus.beat(AGGREGATORS, self.me, EXPIRY_MS, CLOCK_OFF if self._clock.is_off else "")
+        membership = await self._bus.beat(self.me, EXPIRY_MS, CLOCK_OFF if self._clock.is_off else "")
         self._tell_clock(membership)
         # A server is younger than it was, or one that we had to wait for is very young: others may be on their way back to it.
         has_forgotten = membership.age_ms < self._age_ms or (not self.epoch and self._missed_beats > 0)
@@ -194,7 +199,7 @@ class Ownership:
 
     async def _rename(self) -> None:
         """Leave under the old name, so that nothing more goes out by the old clock; the next beat joins under the new one."""
-        await self._bus.leave(AGGREGATORS, self.me)
+        await self._bus.leave(self.me)
         self._disown()
         self.me = (CLOCK_OFF if self._clock.is_off else "") + instance_name()
         self._clock_changes = self._clock.changes
@@ -244,8 +249,8 @@ class Ownership:
     async def _read_up(self, symbols: Sequence[Symbol]) -> None:
         """Learn where the symbols' last owner stopped, and what it knew: our own ticks may be late, as after a long sleep."""
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
-        sources = [channels.ticks(exchange, state.symbol) for state in states for exchange in state.ticks]
-        tickers = await self._bus.last(*(channels.ticker(state.symbol) for state in states))
+        sources = [TICK.channel(exchange, state.symbol) for state in states for exchange in state.ticks]
+        tickers = await self._bus.last(*(TICKER.channel(state.symbol) for state in states))
         for source, tick in zip(sources, await self._bus.last(*sources), strict=True):
             if tick is not None:
                 self._take_last(source, tick)

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError, MembersChangedError
+from market_pulse.bus import AggregatorBus, BusError, MembersChangedError
+from market_pulse.kinds import TICKER
 from market_pulse.messages import Symbol, Tick
 from market_pulse.process.backoff import backoff_s
 from market_pulse.process.logs import get_logger
@@ -37,7 +37,13 @@ class Publisher:
     """
 
     def __init__(
-        self, bus: Bus, market: Market, max_rate_hz: float, ownership: Ownership, away: Away, clock: Clock | None = None
+        self,
+        bus: AggregatorBus,
+        market: Market,
+        max_rate_hz: float,
+        ownership: Ownership,
+        away: Away,
+        clock: Clock | None = None,
     ) -> None:
         self._bus = bus
         self._clock = clock or Clock()
@@ -90,7 +96,7 @@ class Publisher:
             BusError: nothing was withdrawn.
         """
         async with self._publishing:
-            await self._bus.forget(*(channels.ticker(symbol) for symbol in symbols))
+            await self._bus.forget(*(TICKER.channel(symbol) for symbol in symbols))
             for symbol in symbols:
                 self.drop(symbol)
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import NoReturn
 
-from market_pulse.bus import Bus, BusError
+from market_pulse.bus import AggregatorBus, BusError
 from market_pulse.messages import Resolution
 from market_pulse.process.logs import get_logger
 
@@ -25,7 +25,7 @@ class Recorder:
     A step in which Redis is away for long, or no price is known, stays a gap: what is missed is not made up for.
     """
 
-    def __init__(self, bus: Bus, market: Market, owns: Owns, clock: Clock | None = None) -> None:
+    def __init__(self, bus: AggregatorBus, market: Market, owns: Owns, clock: Clock | None = None) -> None:
         self._bus = bus
         self._market = market
         self._owns = owns

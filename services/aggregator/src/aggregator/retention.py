@@ -1,7 +1,7 @@
 """Lets go of symbols that nobody feeds and nobody asks for, so that an old price does not linger and memory does not grow."""
 
-from market_pulse import channels
-from market_pulse.bus import Bus
+from market_pulse.bus import AggregatorBus
+from market_pulse.kinds import TICK
 from market_pulse.messages import Symbol
 
 from .clock import Clock
@@ -20,7 +20,9 @@ class Retention:
     last message, which says so, stays.
     """
 
-    def __init__(self, bus: Bus, market: Market, publisher: Publisher, owns: Owns, clock: Clock | None = None) -> None:
+    def __init__(
+        self, bus: AggregatorBus, market: Market, publisher: Publisher, owns: Owns, clock: Clock | None = None
+    ) -> None:
         self._bus = bus
         self._now_ms = (clock or Clock()).now_ms
         self._owns = owns
@@ -65,7 +67,7 @@ class Retention:
     async def _fed(self, states: list[SymbolState]) -> set[str]:
         """Return the symbols of which some exchange's last tick is still there."""
         pairs = [(exchange, state.symbol) for state in states for exchange in state.ticks]
-        last_ticks = await self._bus.last(*(channels.ticks(exchange, symbol) for exchange, symbol in pairs))
+        last_ticks = await self._bus.last(*(TICK.channel(exchange, symbol) for exchange, symbol in pairs))
         return {symbol for (_, symbol), tick in zip(pairs, last_ticks, strict=True) if tick is not None}
 
     def _is_quiet(self, state: SymbolState) -> bool:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from market_pulse import channels
-from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse.bus import AggregatorBus, BusError
+from market_pulse.bus.keys import MEMBERS
 from market_pulse.codec import CodecError, decode_ticker
+from market_pulse.kinds import STATUS, TICK, TICKER
 from market_pulse.messages import Symbol, Tick
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check, serve_health
@@ -27,8 +27,6 @@ from .retention import Retention
 from .settings import AggregatorSettings
 
 WATCH_INTERVAL_S = 1.0
-MEMBERS_CHANNEL = channels.members(AGGREGATORS)
-STATUS_PREFIX = channels.ALL_STATUS.removesuffix("*")
 SETTLE_S = 10.0
 """After the bus was away, ingests and subscribers need this long to come back; before that, nothing is let go."""
 
@@ -38,7 +36,7 @@ log = get_logger()
 class Service:
     """One aggregator's parts and jobs."""
 
-    def __init__(self, bus: Bus, settings: AggregatorSettings, machine_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, bus: AggregatorBus, settings: AggregatorSettings, machine_ms: Callable[[], int] = now_ms) -> None:
         self._bus = bus
         clock = Clock(settings.max_lag_s, machine_ms)
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
@@ -48,14 +46,14 @@ class Service:
         self._recorder = Recorder(bus, self.market, self._ownership.owns, clock)
         self._intake = Intake(self.market, self._feeds, self._publisher.touch, clock)
         self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns, clock)
-        self._subscriber = Subscriber(bus.client, self._on_message, self._on_subscribed)
+        self._subscriber = bus.subscriber(self._on_message, self._on_subscribed)
         self._warm = asyncio.Event()
         self._subscribed_s = 0.0
 
     async def follow(self) -> NoReturn:
         """Take every tick and every feed's status on the bus until cancelled."""
-        await self._subscriber.subscribe_patterns(channels.ALL_TICKS, channels.ALL_STATUS)
-        await self._subscriber.subscribe(MEMBERS_CHANNEL)
+        await self._subscriber.subscribe_patterns(TICK.pattern, STATUS.pattern)
+        await self._subscriber.subscribe(MEMBERS)
         await self._subscriber.run()
 
     async def publish(self) -> NoReturn:
@@ -110,9 +108,9 @@ class Service:
         return None if self._warm.is_set() else "reading the last ticks"
 
     def _on_message(self, channel: str, data: bytes) -> None:
-        if channel == MEMBERS_CHANNEL:
+        if channel == MEMBERS:
             self._ownership.look_again()
-        elif channel.startswith(STATUS_PREFIX):
+        elif channel.startswith(STATUS.prefix):
             self._intake.take_status(channel, data)
         else:
             self._intake.take_message(channel, data)
@@ -139,12 +137,12 @@ class Service:
         for channel, data, age_s in await self._bus.last_statuses():
             # After a gap, the age of a status is that of the gap too, in which nothing could be said.
             self._intake.take_status(channel, data, 0.0 if self._warm.is_set() else age_s)
-        for channel, data in await self._bus.last_matching(channels.ALL_TICKS):
+        for channel, data in await self._bus.last_matching(TICK.pattern):
             self._intake.take_last(channel, data)
         if self._warm.is_set():
             log.info("subscribed again", resync=resync, symbols=len(self.market))
             return
-        for _, data in await self._bus.last_matching(channels.ALL_TICKERS):
+        for _, data in await self._bus.last_matching(TICKER.pattern):
             self._resume(data)
         self._warm.set()
         log.info("subscribed", symbols=len(self.market))
@@ -165,7 +163,7 @@ async def serve(settings: AggregatorSettings) -> None:
     """Run the aggregator until it is told to stop."""
     parameters = settings.parameters
     log.info("starting", max_rate_hz=settings.max_rate_hz, parameters=str(parameters), health_port=settings.health_port)
-    async with open_bus(settings.redis_url.get_secret_value()) as bus:
+    async with AggregatorBus.open(settings.redis_url.get_secret_value()) as bus:
         service = Service(bus, settings)
         await run_until_stopped(
             service.follow(),

@@ -17,10 +17,10 @@ import httpx
 import typer
 from pydantic import SecretStr
 
-from market_pulse.bus import BusError, connect
+from market_pulse.bus import BusError
 from market_pulse.client import UnlistedError
 from market_pulse.messages import Symbol, parse_symbol
-from market_pulse.process.addresses import read_node, read_url
+from market_pulse.process.addresses import read_node, read_redis_url, read_url
 from market_pulse.process.logs import configure_logs, scrub
 from market_pulse.process.settings import BusSettings, hide_secrets, load_settings
 from market_pulse.process.way_out import OutwardSettings
@@ -71,7 +71,7 @@ def _redis_url(given: str) -> str:
 def _bus_url(given: str) -> str:
     if given:
         try:
-            connect(given)  # when it is first used, not yet
+            read_redis_url(given)
         except ValueError as wrong:
             raise typer.BadParameter(f"not the URL of a bus: {wrong}") from None
         hide_secrets(SecretStr(given))

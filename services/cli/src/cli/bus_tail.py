@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from rich.markup import escape
 
-from market_pulse.bus import BusError, open_bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse.bus import BusError, Reader
 
 from .output import Output
 
@@ -69,9 +68,9 @@ async def messages(redis_url: str, patterns: Sequence[str]) -> AsyncGenerator[Me
         if resync:
             waiting.mark_gap()
 
-    async with open_bus(redis_url) as bus:
+    async with Reader.open(redis_url) as bus:
         await bus.ping()
-        subscriber = Subscriber(bus.client, waiting.put, on_subscribed)
+        subscriber = bus.subscriber(waiting.put, on_subscribed)
         await subscriber.subscribe(*(pattern for pattern in patterns if not _is_pattern(pattern)))
         await subscriber.subscribe_patterns(*filter(_is_pattern, patterns))
         await subscriber.attempt()

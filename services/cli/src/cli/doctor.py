@@ -13,9 +13,8 @@ import orjson
 from httpx_sse import SSEError, aconnect_sse
 from rich.markup import escape
 
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError, RefusedError, open_bus
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse.bus import BusError, DemandBus, Reader, RefusedError
+from market_pulse.kinds import TICKER
 from market_pulse.messages import Symbol
 from market_pulse.process.addresses import read_redis_url
 from market_pulse.process.clock import now_ms
@@ -41,6 +40,10 @@ EXCHANGES = {
     "okx": ("https://www.okx.com/api/v5/public/time", "ws.okx.com"),
 }
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "wrong": "[red]✗[/]"}
+
+
+class _Examined(Reader, DemandBus):
+    """The bus as the user `reader` may use it: a reader who may also see what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Findi
     """Look at Redis: whether it answers, what its clock says, and what this user may do."""
     try:
         where = read_redis_url(redis_url).place
-        async with open_bus(redis_url) as bus:
+        async with _Examined.open(redis_url) as bus:
             await bus.ping()  # connects
             started_s = monotonic()
             await bus.ping()
@@ -181,17 +184,17 @@ def _is_nobody(failed: BusError) -> bool:
     return cause is not None
 
 
-def _rights(bus: Bus, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
+def _rights(bus: _Examined, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
     return [
-        ("subscribe", lambda: _subscribe(bus, channels.ticker(symbol))),
-        ("read last values", lambda: bus.last(channels.ticker(symbol))),
+        ("subscribe", lambda: _subscribe(bus, TICKER.channel(symbol))),
+        ("read last values", lambda: bus.last(TICKER.channel(symbol))),
         ("see what is asked for", bus.demanded),
         ("read listings", bus.listings),
     ]
 
 
-async def _subscribe(bus: Bus, channel: str) -> None:
-    subscriber = Subscriber(bus.client, lambda *_: None, lambda _: asyncio.sleep(0))
+async def _subscribe(bus: _Examined, channel: str) -> None:
+    subscriber = bus.subscriber(lambda *_: None, lambda _: asyncio.sleep(0))
     await subscriber.subscribe(channel)
     await subscriber.attempt()
 

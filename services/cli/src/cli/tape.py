@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import BusError, IngestBus, Reader
+from market_pulse.kinds import STATUS, TICK
 from market_pulse.messages import Symbol
 from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import get_logger
@@ -50,8 +50,8 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
             async with asyncio.timeout(seconds or None):
                 started_ms = now_ms()
                 tape.write(orjson.dumps({"format": FORMAT, "version": VERSION, "started": started_ms}) + b"\n")
-                wanted = [channels.ALL_TICKS, channels.ALL_STATUS]
-                async with open_bus(redis_url) as bus, aclosing(messages(redis_url, wanted)) as incoming:
+                wanted = [TICK.pattern, STATUS.pattern]
+                async with Reader.open(redis_url) as bus, aclosing(messages(redis_url, wanted)) as incoming:
                     listings = await bus.listings()
                     _write_listings(tape, listings)
                     looked_s = monotonic()
@@ -88,7 +88,7 @@ async def replay(redis_url: str, file: Path, speed: float, output: Output) -> bo
         RecordingError: the file cannot be read as a recording.
     """
     published = 0
-    async with open_bus(redis_url) as bus:
+    async with IngestBus.open(redis_url) as bus:
         started_s, started_ms, recorded_ms = monotonic(), now_ms(), 0
         batch: list[tuple[str, bytes]] = []
         batch_at = 0.0
@@ -138,8 +138,8 @@ def _is_beginning(line: Any) -> bool:
     return isinstance(line, dict) and (line.get("format"), line.get("version")) == (FORMAT, VERSION)
 
 
-async def _publish(bus: Bus, batch: list[tuple[str, bytes]]) -> int:
-    await bus.republish(batch)
+async def _publish(bus: IngestBus, batch: list[tuple[str, bytes]]) -> int:
+    await bus.publish(batch)
     count = len(batch)
     batch.clear()
     return count

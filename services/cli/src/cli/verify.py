@@ -9,8 +9,8 @@ from statistics import median
 
 from rich.markup import escape
 
-from market_pulse import channels
 from market_pulse.codec import CodecError, decode_tick, decode_ticker
+from market_pulse.kinds import TICK, TICKER
 from market_pulse.messages import Source, Symbol, Tick, Ticker
 
 from .bus_tail import Message, messages
@@ -65,7 +65,7 @@ class Verifier:
             self._heard.clear()
             self._memories.clear()
         try:
-            if message.channel.startswith(channels.ALL_TICKS[:-1]):
+            if message.channel.startswith(TICK.prefix):
                 return self._take_tick(message.channel, decode_tick(message.data))
             return self._take_ticker(message.channel, decode_ticker(message.data))
         except CodecError as wrong:
@@ -74,14 +74,14 @@ class Verifier:
 
     def _take_tick(self, channel: str, tick: Tick) -> list[str]:
         """Remember what an exchange said itself. Who may publish is told by the channel alone."""
-        if channel != channels.ticks(tick.exchange, tick.symbol):
+        if channel != TICK.channel(tick.exchange, tick.symbol):
             return self._misplaced(channel, f"{tick.exchange}'s {tick.symbol}")
         self.verdict.ticks += 1
         self._heard[tick.exchange, tick.symbol].append((tick.received_time_ms, own_price(tick)))
         return []
 
     def _take_ticker(self, channel: str, ticker: Ticker) -> list[str]:
-        if channel != channels.ticker(ticker.symbol):
+        if channel != TICKER.channel(ticker.symbol):
             return self._misplaced(channel, ticker.symbol)
         found = self._check(ticker)
         self.verdict.wrong += found
@@ -136,7 +136,7 @@ async def verify(redis_url: str, output: Output, seconds: float, bounds: Bounds)
     shown = 0
     try:
         async with asyncio.timeout(seconds or None):
-            async with aclosing(messages(redis_url, [channels.ALL_TICKS, channels.ALL_TICKERS])) as incoming:
+            async with aclosing(messages(redis_url, [TICK.pattern, TICKER.pattern])) as incoming:
                 async for message in incoming:
                     for problem in verifier.take(message):
                         shown += 1

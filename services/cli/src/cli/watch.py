@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from market_pulse.bus import BusError, open_bus
+from market_pulse.bus import BusError, Reader
 from market_pulse.client import subscribe
 from market_pulse.codec import encode_ticker
 from market_pulse.messages import Symbol
@@ -112,7 +112,7 @@ async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[
     def on_gap(symbol: Symbol, missed: int | None) -> None:
         gaps.append(f"{symbol}: {'some' if missed is None else missed} missed")
 
-    async with open_bus(redis_url) as bus:
+    async with Reader.open(redis_url) as bus:
         await bus.ping()
     async with aclosing(subscribe(*symbols, redis_url=redis_url, on_gap=on_gap)) as tickers:
         async for ticker in tickers:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from market_pulse.bus import open_bus
+from market_pulse.bus import Reader
 from market_pulse.process.lifecycle import run
 from market_pulse.process.logs import configure_logs
 from market_pulse.process.settings import check_can_listen, load_settings
@@ -15,7 +15,7 @@ from .settings import GatewaySettings
 
 async def serve(settings: GatewaySettings) -> None:
     """Serve until a signal, then drain. If a job fails the process ends with its error."""
-    async with open_bus(settings.redis_url.get_secret_value()) as bus:
+    async with Reader.open(settings.redis_url.get_secret_value()) as bus:
         gateway = Gateway(settings, bus)
         async with asyncio.TaskGroup() as tasks:
             jobs = tasks.create_task(gateway.run())

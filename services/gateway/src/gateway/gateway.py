@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
-from market_pulse.bus import Bus
+from market_pulse.bus import Reader
 from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.process.bounded_http import Connections
 from market_pulse.process.clock import now_ms
@@ -30,7 +30,7 @@ SWEEP_INTERVAL_S = 1.0
 class Gateway:
     """What the routes serve from. `draining` is set when the process is about to stop, `closing` when streams are ended."""
 
-    def __init__(self, settings: GatewaySettings, bus: Bus) -> None:
+    def __init__(self, settings: GatewaySettings, bus: Reader) -> None:
         self.settings = settings
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
         self.listings = Listings(bus, settings.symbols)

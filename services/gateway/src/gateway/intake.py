@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import NoReturn
 
-from market_pulse import channels
-from market_pulse.bus import Bus, BusError
-from market_pulse.bus.subscriber import Subscriber
+from market_pulse.bus import BusError, Reader
+from market_pulse.kinds import STATUS, TICKER
 from market_pulse.messages import Symbol
 from market_pulse.process.logs import get_logger
 
@@ -20,13 +19,13 @@ log = get_logger()
 class Intake:
     """This process's one subscription. To be subscribed to `ticker:<symbol>` is what makes a symbol stream."""
 
-    def __init__(self, bus: Bus, hub: Hub) -> None:
+    def __init__(self, bus: Reader, hub: Hub) -> None:
         self._bus = bus
         self._hub = hub
         self._subscribed: set[Symbol] = set()
         self._unread: set[Symbol] = set()
         self._work = hub.topics.changed
-        self._subscriber = Subscriber(bus.client, hub.on_message, self._on_subscribed, self._on_standing)
+        self._subscriber = bus.subscriber(hub.on_message, self._on_subscribed, self._on_standing)
 
     @property
     def connected(self) -> bool:
@@ -35,7 +34,7 @@ class Intake:
 
     async def run(self) -> NoReturn:
         """Follow the bus until cancelled."""
-        await self._subscriber.subscribe_patterns(channels.ALL_STATUS)
+        await self._subscriber.subscribe_patterns(STATUS.pattern)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._subscriber.run())
             tasks.create_task(self._follow_demand())
@@ -49,8 +48,8 @@ class Intake:
             wanted = self._hub.topics.wanted
             added, dropped = wanted - self._subscribed, self._subscribed - wanted
             self._subscribed = wanted
-            await self._subscriber.subscribe(*map(channels.ticker, added))
-            await self._subscriber.unsubscribe(*map(channels.ticker, dropped))
+            await self._subscriber.subscribe(*map(TICKER.channel, added))
+            await self._subscriber.unsubscribe(*map(TICKER.channel, dropped))
             unread, self._unread = self._unread, set()
             try:
                 await self._read(unread)
@@ -65,7 +64,7 @@ class Intake:
 
     async def _on_subscribed(self, lost: bool) -> None:
         self._unread.clear()
-        statuses = await self._bus.last_matching(channels.ALL_STATUS)
+        statuses = await self._bus.last_matching(STATUS.pattern)
         await self._read(self._subscribed, statuses)
         if lost:
             self._hub.resync("the bus was away")

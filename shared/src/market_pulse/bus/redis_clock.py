@@ -11,7 +11,7 @@ from prometheus_client import Gauge
 from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import get_logger
 
-from . import Bus, BusError
+from .connection import Bus, BusError
 
 INTERVAL_S = 5.0
 LONGEST_MS = 1_000

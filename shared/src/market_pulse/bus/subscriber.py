@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from market_pulse.process.backoff import backoff_s, heed_cancellation
 from market_pulse.process.logs import get_logger
 
-from . import BusError, as_bus_error
+from .connection import BusError, as_bus_error
 from .sentinel import is_astray
 
 PING_INTERVAL_S = 5.0

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from math import inf
 from typing import NoReturn
 
-from market_pulse.bus import Bus, BusError
+from market_pulse.bus import BusError, IngestBus
 from market_pulse.messages import Symbol
 from market_pulse.metrics import LINGERING_SYMBOLS, TURNED_AWAY_SYMBOLS
 from market_pulse.process.backoff import backoff_s
@@ -45,7 +45,7 @@ class Carrier:
         self,
         adapter: Adapter,
         settings: IngestSettings,
-        bus: Bus,
+        bus: IngestBus,
         rest: RestClient,
         feed: Feed,
         release: Callable[[Symbol], Awaitable[None]],

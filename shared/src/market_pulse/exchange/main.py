@@ -4,9 +4,9 @@ import asyncio
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import BusError, IngestBus
 from market_pulse.bus.redis_clock import watch_clock
-from market_pulse.channels import ticks
+from market_pulse.kinds import TICK
 from market_pulse.messages import FeedStatus, Symbol
 from market_pulse.process.health import serve_health
 from market_pulse.process.lifecycle import run, run_until_stopped
@@ -58,7 +58,7 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
         rest_url=rest_urls[0],
     )
     async with (
-        open_bus(settings.redis_url.get_secret_value()) as bus,
+        IngestBus.open(settings.redis_url.get_secret_value()) as bus,
         RestClient(adapter, *rest_urls, way_out=way_out) as rest,
     ):
         outbox = Outbox(adapter.exchange, bus.publish_ticks)
@@ -73,7 +73,7 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
 
         async def release(symbol: Symbol) -> None:
             outbox.discard(symbol)
-            await bus.forget(ticks(adapter.exchange, symbol))
+            await bus.forget(TICK.channel(adapter.exchange, symbol))
 
         carrier = Carrier(adapter, settings, bus, rest, feed, release)
         reporter = StatusReporter(bus, feed)
@@ -97,7 +97,7 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
 class StatusReporter:
     """Publishes the feed's status on each change and each 5 s; says `down` as its last word."""
 
-    def __init__(self, bus: Bus, feed: Feed) -> None:
+    def __init__(self, bus: IngestBus, feed: Feed) -> None:
         self._bus = bus
         self._feed = feed
         self._clock = asyncio.get_running_loop().time

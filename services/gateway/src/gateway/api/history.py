@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from market_pulse.bus import Bus
+from market_pulse.bus import Reader
 from market_pulse.messages import Point, Resolution, Symbol
 from market_pulse.process.clock import now_ms
 
@@ -103,7 +103,7 @@ class Histories:
     """
 
     def __init__(
-        self, bus: Bus, clock: Callable[[], float] = time.monotonic, wall_clock_ms: Callable[[], int] = now_ms
+        self, bus: Reader, clock: Callable[[], float] = time.monotonic, wall_clock_ms: Callable[[], int] = now_ms
     ) -> None:
         self._bus = bus
         self._clock = clock

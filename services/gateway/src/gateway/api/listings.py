@@ -9,7 +9,7 @@ import orjson
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
-from market_pulse.bus import Bus, BusError
+from market_pulse.bus import BusError, Reader
 from market_pulse.messages import DEFAULT_QUOTE, Symbol
 from market_pulse.process.logs import get_logger
 
@@ -26,7 +26,7 @@ log = get_logger()
 class Listings:
     """What the exchanges list, as far as is known, read from the bus again and again."""
 
-    def __init__(self, bus: Bus, featured: Sequence[Symbol]) -> None:
+    def __init__(self, bus: Reader, featured: Sequence[Symbol]) -> None:
         self._bus = bus
         self._featured = featured
         self._by_exchange: dict[str, frozenset[Symbol]] = {}

@@ -7,7 +7,7 @@ import orjson
 
 from gateway.gateway import Gateway
 from gateway.settings import GatewaySettings
-from market_pulse.bus import open_bus
+from market_pulse.bus import Reader
 
 from .app import build_app
 
@@ -15,7 +15,7 @@ from .app import build_app
 async def description() -> bytes:
     """Return the OpenAPI document as JSON, keys sorted, so that a change shows as the change it is."""
     settings = GatewaySettings()
-    async with open_bus(settings.redis_url.get_secret_value()) as bus:  # connects only when used
+    async with Reader.open(settings.redis_url.get_secret_value()) as bus:  # connects only when used
         document = build_app(Gateway(settings, bus)).openapi()
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 

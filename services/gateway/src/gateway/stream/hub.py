@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 
 import orjson
 
-from market_pulse import channels
 from market_pulse.bus import Last
 from market_pulse.codec import CodecError
+from market_pulse.kinds import STATUS, TICKER
 from market_pulse.messages import Symbol
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import Clocks, as_of, read_ticker
@@ -110,7 +110,7 @@ class Hub:
             self.on_message(channel, data, live=False)
         for symbol, last in tickers:
             if last is not None:
-                self.on_message(channels.ticker(symbol), last.message, live=False, age_ms=last.age_ms)
+                self.on_message(TICKER.channel(symbol), last.message, live=False, age_ms=last.age_ms)
 
     def listen(self, *, hears: bool) -> None:
         """Note whether the bus is heard at this moment."""
@@ -143,7 +143,7 @@ class Hub:
         self.statuses.take(exchange, data, self._now_ms())
         self._tell_statuses()
         for name, status in self.statuses.current(self._now_ms()).items():  # for those who join later
-            self._status_events[channels.status(name)] = sse.status_event(status.json())
+            self._status_events[STATUS.channel(name)] = sse.status_event(status.json())
         self._look_for_room()
 
     def _tell(self, symbol: Symbol, topic: Topic) -> None:
@@ -158,7 +158,7 @@ class Hub:
 
     def _tell_statuses(self) -> None:
         for status in self.statuses.changed(self._now_ms()):
-            key = channels.status(status.feed.exchange)
+            key = STATUS.channel(status.feed.exchange)
             event = self._status_events[key] = sse.status_event(status.json())
             for group in self._groups.values():
                 self._outbox.add(group, key, event)

@@ -1,0 +1,121 @@
+"""What an aggregator may do on the bus: follow it, publish tickers, share them with the other aggregators, record history."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import redis.asyncio as redis
+
+from market_pulse.codec import encode_points, encode_ticker_around_seq
+from market_pulse.kinds import STATUS, TICKER
+from market_pulse.messages import Point, Resolution, Symbol, Ticker
+
+from . import keys
+from .connection import BusError, bounded
+from .demand import DemandBus
+from .follower import Follower, channel_of
+
+HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after the last point
+
+
+class MembersChangedError(BusError):
+    """The group changed since this was decided, so nothing was published. Beat again and decide anew."""
+
+
+class Membership(NamedTuple):
+    """The members of the group of aggregators: in one epoch they never change.
+
+    `age_ms` is for how long this server has known the group; a server that lost its memory begins at 0. `joined` says that
+    the caller was no member, or no longer one, until now.
+    """
+
+    epoch: int
+    members: tuple[str, ...]
+    age_ms: int
+    joined: bool
+
+
+class Published(NamedTuple):
+    """A published ticker's number, and how many subscribers received it (patterns included)."""
+
+    seq: int
+    receivers: int
+
+
+class AggregatorBus(Follower, DemandBus):
+    """May follow the bus, publish tickers as one of the aggregators, and record histories."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        super().__init__(client)
+        self._publish_tickers = self._script("publish_tickers.lua")
+        self._record = self._script("record.lua")
+        self._members = self._script("members.lua")
+
+    async def publish_tickers(self, tickers: Sequence[Ticker], epoch: int | None = None) -> list[Published]:
+        """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher.
+
+        Args:
+            tickers: the tickers to publish.
+            epoch: in which these are the caller's to publish; None: in any.
+
+        Raises:
+            MembersChangedError: the group is in another epoch, or about to be; nothing was published.
+        """
+        if not tickers:
+            return []
+        names = [keys.EPOCH, keys.MEMBERS]
+        args: list[str | bytes | int] = [TICKER.expiry_s, "" if epoch is None else epoch]
+        for ticker in tickers:
+            channel = TICKER.channel(ticker.symbol)
+            names += keys.sequence(ticker.symbol), keys.last(channel)
+            args += channel, *encode_ticker_around_seq(ticker), ticker.seq
+        async with bounded():
+            answer = await self._publish_tickers(names, args)
+        if answer is None:
+            raise MembersChangedError("other members by now")
+        return list(map(Published, answer[::2], answer[1::2]))
+
+    async def forget(self, *channels: str) -> None:
+        """Drop the last messages of channels on which nothing is published any more."""
+        if channels:
+            async with bounded():
+                await self._client.delete(*map(keys.last, channels))
+
+    async def beat(self, member: str, expiry_ms: int, yielding: str = "") -> Membership:
+        """Be a member of the group for so long, and learn who the others are.
+
+        With `yielding`, a prefix of names, be a member only while the names of all the others begin with it, too.
+        """
+        async with bounded():
+            epoch, age_ms, joined, members = await self._members([keys.MEMBERS, keys.EPOCH], [member, expiry_ms, yielding])
+        return Membership(epoch, tuple(name.decode() for name in members), age_ms, joined == 1)
+
+    async def leave(self, member: str) -> None:
+        """Be a member no more."""
+        async with bounded():
+            await self._members([keys.MEMBERS, keys.EPOCH], [member, 0, ""])
+
+    async def last_statuses(self) -> list[tuple[str, bytes, float]]:
+        """Return the last status of each exchange and of each copy of its ingest: channel, message, and its age in seconds.
+
+        The age goes by the server's clock alone: what is left of the time for which it keeps a status. Three round trips, and
+        more on a server with many keys.
+        """
+        found = await self._find(keys.last(STATUS.pattern))
+        # Before the messages: one that comes in between then counts as older than it is, never as newer.
+        left_ms = await self._of_each(found, lambda pipeline, key: pipeline.pttl(key))
+        messages = await self._of_each(found, lambda pipeline, key: pipeline.get(key))
+        return [
+            (channel_of(key), message, STATUS.expiry_s - min(max(left_ms.get(key, 0) / 1000, 0), STATUS.expiry_s))
+            for key, message in messages.items()
+            if message is not None
+        ]
+
+    async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
+        """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""
+        if not points:
+            return 0
+        names = [keys.history(resolution, symbol) for symbol in points]
+        entries = encode_points(points.values())
+        async with bounded():
+            written: int = await self._record(names, [resolution.points, HISTORY_EXPIRY_S[resolution], entries])
+        return written

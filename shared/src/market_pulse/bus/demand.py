@@ -1,0 +1,29 @@
+"""What is asked for on the bus. A subscription by name is the demand; a pattern is not."""
+
+from itertools import islice
+from typing import Any
+
+from market_pulse.kinds import TICKER, kind_of, symbols_of
+from market_pulse.messages import Symbol
+
+from .connection import Bus, bounded
+
+MOST_CHANNELS = 100_000  # more than all symbols of a few large exchanges
+
+
+class DemandBus(Bus):
+    """May see what is asked for."""
+
+    async def wanted_channels(self, pattern: str = "*") -> frozenset[str]:
+        """Return the channels that somebody, anywhere, is subscribed to by name right now.
+
+        Other names than those of a kind's channels are left out, and what is beyond MOST_CHANNELS.
+        """
+        async with bounded():
+            names: list[Any] = await self._client.pubsub_channels(pattern)
+        channels = (name.decode(errors="replace") for name in names)
+        return frozenset(islice((channel for channel in channels if kind_of(channel) is not None), MOST_CHANNELS))
+
+    async def demanded(self) -> set[Symbol]:
+        """Return the symbols whose tickers are asked for."""
+        return symbols_of(TICKER, await self.wanted_channels(TICKER.pattern))

@@ -1,0 +1,97 @@
+"""What an exchange's ingest may do on the bus: publish that exchange's messages and listing, and see what is asked for."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis.asyncio as redis
+
+from market_pulse.codec import encode_status, encode_tick
+from market_pulse.kinds import STATUS, TICK, kind_of
+from market_pulse.messages import FeedStatus, Symbol, Tick
+from market_pulse.process.clock import now_ms
+
+from . import keys
+from .connection import bounded
+from .demand import DemandBus
+
+LISTING_EXPIRY_S = 86_400
+
+
+class IngestBus(DemandBus):
+    """May publish all kinds of messages of an exchange, and its listing."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        super().__init__(client)
+        self._publish_ticks = self._script("publish_ticks.lua")
+
+    async def publish_ticks(self, ticks: Iterable[Tick]) -> int:
+        """Publish ticks, stamped with this moment, all in one command. A tick whose `order` shows no news is left out.
+
+        Returns how many were left out: another copy had published all that is in them.
+        """
+        published_time_ms = now_ms()
+        lasts: list[str] = []
+        args: list[str | bytes | int] = [TICK.expiry_s]
+        for tick in ticks:
+            channel = TICK.channel(tick.exchange, tick.symbol)
+            lasts.append(keys.last(channel))
+            args += channel, encode_tick(tick, published_time_ms)
+        if not lasts:
+            return 0
+        async with bounded():
+            suppressed: int = await self._publish_ticks(lasts, args)
+        return suppressed
+
+    async def publish_status(self, status: FeedStatus) -> None:
+        """Publish a feed's status, and keep it as the last one of its copy too, whatever the others say after it."""
+        channel, message = STATUS.channel(status.exchange), encode_status(status)
+        async with bounded(), self._client.pipeline(transaction=True) as pipeline:
+            _keep(pipeline, f"{channel}:{status.instance}", message, STATUS.expiry_s)
+            _publish(pipeline, channel, message)
+            await pipeline.execute()
+
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish messages of any kinds as they are, channel and message each, all in one step."""
+        async with bounded(), self._client.pipeline(transaction=True) as pipeline:
+            for channel, message in messages:
+                _publish(pipeline, channel, message)
+            await pipeline.execute()
+
+    async def forget(self, *channels: str) -> None:
+        """Drop the last messages of channels that nobody serves any more."""
+        if channels:
+            async with bounded():
+                await self._client.delete(*map(keys.last, channels))
+
+    async def publish_listing(self, exchange: str, symbols: Iterable[Symbol]) -> None:
+        """Replace the set of symbols that an exchange lists."""
+        key = keys.listing(exchange)
+        members = list(symbols)
+        async with bounded(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.delete(key)
+            if members:
+                pipeline.sadd(key, *members)
+                pipeline.expire(key, LISTING_EXPIRY_S)
+            await pipeline.execute()
+
+    async def has_listing(self, exchange: str) -> bool:
+        """Return whether the set of symbols that an exchange lists is known."""
+        async with bounded():
+            return bool(await self._client.exists(keys.listing(exchange)))
+
+    async def listing_size(self, exchange: str) -> int:
+        """Return how many symbols are in an exchange's published listing, 0 where there is none."""
+        async with bounded():
+            return int(await self._client.scard(keys.listing(exchange)))
+
+
+def _publish(pipeline: Any, channel: str, message: bytes) -> None:
+    """Have a message published. The last one of a state is kept for as long as its kind says; of events none is kept."""
+    kind = kind_of(channel)
+    if kind is not None and kind.expiry_s:
+        _keep(pipeline, channel, message, kind.expiry_s)
+    pipeline.publish(channel, message)
+
+
+def _keep(pipeline: Any, channel: str, message: bytes, expiry_s: int) -> None:
+    pipeline.set(keys.last(channel), message, ex=expiry_s)

@@ -1,0 +1,105 @@
+"""The kinds of messages on the bus: the type of each, its channels, and how long its last message is kept. Pure.
+
+To add a kind, add a row and list it in KINDS.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from .messages import FeedStatus, Symbol, Tick, Ticker, is_symbol
+
+_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+
+
+class Shape(StrEnum):
+    """What a message is to the one before it on its channel."""
+
+    STATE = "state"
+    """It is complete and replaces the one before it. The last one is kept."""
+    EVENTS = "events"
+    """It stands beside the one before it. No last one is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One sort of message.
+
+    `address` is the pattern of its channels, for example `ticks:{exchange}:{symbol}`; its first word is no other kind's.
+    `expiry_s` is how long a channel's last message is kept, in seconds; 0 for events, of which
+    none is kept.
+    """
+
+    name: str
+    message: type
+    shape: Shape
+    address: str
+    expiry_s: int
+
+    @cached_property
+    def prefix(self) -> str:
+        """What the names of all its channels begin with, for example `ticks:`."""
+        return self.address.partition(":")[0] + ":"
+
+    @cached_property
+    def pattern(self) -> str:
+        """The pattern by which Redis finds all its channels, for example `ticks:*`."""
+        return self.prefix + "*"
+
+    def channel(self, *names: str) -> str:
+        """Name a channel by what the address has in braces, in that order: `TICK.channel("okx", "BTC-USDT")`.
+
+        Raises:
+            TypeError: more or fewer names than the address has.
+        """
+        return self._template % names
+
+    def names(self, channel: str) -> tuple[str, ...] | None:
+        """Return the names in one of this kind's channels, in the order of the address, or None for any other text.
+
+        A symbol must be in our own spelling, because nothing is ever published on a channel with another one.
+        """
+        parts = channel.split(":")
+        if len(parts) != len(self._words):
+            return None
+        names = []
+        for word, part in zip(self._words, parts, strict=True):
+            if not word.startswith("{"):
+                fits = part == word
+            else:
+                fits = is_symbol(part) if word == "{symbol}" else _NAME.fullmatch(part) is not None
+                names.append(part)
+            if not fits:
+                return None
+        return tuple(names)
+
+    @cached_property
+    def _words(self) -> list[str]:
+        return self.address.split(":")
+
+    @cached_property
+    def _template(self) -> str:
+        return re.sub(r"{\w+}", "%s", self.address)
+
+
+TICK = Kind(name="tick", message=Tick, shape=Shape.STATE, address="ticks:{exchange}:{symbol}", expiry_s=3600)
+TICKER = Kind(name="ticker", message=Ticker, shape=Shape.STATE, address="ticker:{symbol}", expiry_s=86_400)
+# A status expires after three of the beats at which a living ingest repeats it.
+STATUS = Kind(name="status", message=FeedStatus, shape=Shape.STATE, address="status:{exchange}", expiry_s=15)
+
+KINDS = (TICK, TICKER, STATUS)
+
+_BY_PREFIX = {kind.prefix: kind for kind in KINDS}
+
+
+def kind_of(channel: str) -> Kind | None:
+    """Return the kind whose channel this is, or None for any other text."""
+    kind = _BY_PREFIX.get(channel.partition(":")[0] + ":")
+    return None if kind is None or kind.names(channel) is None else kind
+
+
+def symbols_of(kind: Kind, channels: Iterable[str]) -> set[Symbol]:
+    """Return the symbols of those channels that are this kind's. Its address must end with a symbol."""
+    return {Symbol(names[-1]) for channel in channels if (names := kind.names(channel))}
