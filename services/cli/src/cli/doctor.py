@@ -42,7 +42,7 @@ EXCHANGES = {
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "wrong": "[red]✗[/]"}
 
 
-class _Examined(Reader, DemandBus):
+class ExaminedBus(Reader, DemandBus):
     """The bus as the user `reader` may use it: a reader who may also see what is asked for."""
 
 
@@ -156,7 +156,7 @@ async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Findi
     """Look at Redis: whether it answers, what its clock says, and what this user may do."""
     try:
         where = read_redis_url(redis_url).place
-        async with _Examined.open(redis_url) as bus:
+        async with ExaminedBus.open(redis_url) as bus:
             await bus.ping()  # connects
             started_s = monotonic()
             await bus.ping()
@@ -184,7 +184,7 @@ def _is_nobody(failed: BusError) -> bool:
     return cause is not None
 
 
-def _rights(bus: _Examined, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
+def _rights(bus: ExaminedBus, symbol: Symbol) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
     return [
         ("subscribe", lambda: _subscribe(bus, TICKER.channel(symbol))),
         ("read last values", lambda: bus.last(TICKER.channel(symbol))),
@@ -193,7 +193,7 @@ def _rights(bus: _Examined, symbol: Symbol) -> list[tuple[str, Callable[[], Awai
     ]
 
 
-async def _subscribe(bus: _Examined, channel: str) -> None:
+async def _subscribe(bus: ExaminedBus, channel: str) -> None:
     subscriber = bus.subscriber(lambda *_: None, lambda _: asyncio.sleep(0))
     await subscriber.subscribe(channel)
     await subscriber.attempt()

@@ -3,8 +3,9 @@
 from .aggregator import AggregatorBus, MembersChangedError, Membership, Published
 from .connection import Bus, BusError, RefusedError
 from .demand import DemandBus
+from .follower import Last
 from .ingest import IngestBus
-from .reader import Last, Reader
+from .reader import Reader
 
 __all__ = [
     "AggregatorBus",

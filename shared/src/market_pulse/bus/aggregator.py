@@ -6,13 +6,13 @@ from typing import NamedTuple
 import redis.asyncio as redis
 
 from market_pulse.codec import encode_points, encode_ticker_around_seq
-from market_pulse.kinds import STATUS, TICKER
+from market_pulse.kinds import TICKER
 from market_pulse.messages import Point, Resolution, Symbol, Ticker
 
 from . import keys
 from .connection import BusError, bounded
 from .demand import DemandBus
-from .follower import Follower, channel_of
+from .follower import Follower
 
 HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after the last point
 
@@ -93,22 +93,6 @@ class AggregatorBus(Follower, DemandBus):
         """Be a member no more."""
         async with bounded():
             await self._members([keys.MEMBERS, keys.EPOCH], [member, 0, ""])
-
-    async def last_statuses(self) -> list[tuple[str, bytes, float]]:
-        """Return the last status of each exchange and of each copy of its ingest: channel, message, and its age in seconds.
-
-        The age goes by the server's clock alone: what is left of the time for which it keeps a status. Three round trips, and
-        more on a server with many keys.
-        """
-        found = await self._find(keys.last(STATUS.pattern))
-        # Before the messages: one that comes in between then counts as older than it is, never as newer.
-        left_ms = await self._of_each(found, lambda pipeline, key: pipeline.pttl(key))
-        messages = await self._of_each(found, lambda pipeline, key: pipeline.get(key))
-        return [
-            (channel_of(key), message, STATUS.expiry_s - min(max(left_ms.get(key, 0) / 1000, 0), STATUS.expiry_s))
-            for key, message in messages.items()
-            if message is not None
-        ]
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
         """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""

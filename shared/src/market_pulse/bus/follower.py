@@ -1,13 +1,23 @@
 """What all who listen on the bus have in common: subscriptions, and the last message of each channel."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from market_pulse.kinds import STATUS, TICKER
+from market_pulse.messages import Symbol
 
 from . import keys
 from .connection import Bus, bounded, is_of_another_type
 from .subscriber import OnMessage, OnStanding, OnSubscribed, Subscriber
 
 SCAN_COUNT = 1000
+
+
+class Last(NamedTuple):
+    """A last ticker, and for how long it has been the last one; None: the server does not say."""
+
+    message: bytes
+    age_ms: int | None
 
 
 class Follower(Bus):
@@ -35,7 +45,42 @@ class Follower(Bus):
         found = await self._find(keys.last(pattern))
         async with bounded():
             messages: list[Any] = await self._client.mget(found) if found else []
-        return [(channel_of(key), message) for key, message in zip(found, messages, strict=True) if message is not None]
+        return [(_channel_of(key), message) for key, message in zip(found, messages, strict=True) if message is not None]
+
+    async def last_tickers(self, *symbols: Symbol) -> list[Last | None]:
+        """Return each symbol's last ticker with its age, and None for a symbol without one.
+
+        The age goes by the server's clock alone: a ticker's time to live, less the part of it that is left.
+        """
+        if not symbols:
+            return []
+        names = [keys.last(TICKER.channel(symbol)) for symbol in symbols]
+        async with bounded(), self._client.pipeline(transaction=False) as pipeline:
+            for name in names:  # before the messages: one that comes in between then counts as older than it is, never as newer
+                pipeline.pttl(name)
+            pipeline.mget(names)
+            *left_ms, messages = await pipeline.execute(raise_on_error=False)
+            if isinstance(messages, Exception):
+                raise messages
+        return [
+            None if message is None else Last(message, _age_ms(left)) for left, message in zip(left_ms, messages, strict=True)
+        ]
+
+    async def last_statuses(self) -> list[tuple[str, bytes, float]]:
+        """Return the last status of each exchange and of each copy of its ingest: channel, message, and its age in seconds.
+
+        The age goes by the server's clock alone: what is left of the time for which it keeps a status. Three round trips, and
+        more on a server with many keys.
+        """
+        found = await self._find(keys.last(STATUS.pattern))
+        # Before the messages: one that comes in between then counts as older than it is, never as newer.
+        left_ms = await self._of_each(found, lambda pipeline, key: pipeline.pttl(key))
+        messages = await self._of_each(found, lambda pipeline, key: pipeline.get(key))
+        return [
+            (_channel_of(key), message, STATUS.expiry_s - min(max(left_ms.get(key, 0) / 1000, 0), STATUS.expiry_s))
+            for key, message in messages.items()
+            if message is not None
+        ]
 
     async def _find(self, pattern: str) -> list[bytes]:
         """Return the keys that match a pattern. Each page is a bounded round trip, however large the server."""
@@ -64,6 +109,12 @@ class Follower(Bus):
         return answered
 
 
-def channel_of(key: bytes) -> str:
+def _age_ms(left_ms: object) -> int | None:
+    """Return how old a last ticker is that has so long to live, unless somebody else has set another expiry, or none."""
+    whole_ms = TICKER.expiry_s * 1000
+    return whole_ms - left_ms if type(left_ms) is int and 0 <= left_ms <= whole_ms else None
+
+
+def _channel_of(key: bytes) -> str:
     """Return the channel whose last message a key keeps."""
     return key.decode(errors="replace").removeprefix(keys.last(""))

@@ -1,0 +1,67 @@
+"""The table of kinds: channels are named by it, and read back letter for letter."""
+
+import pytest
+
+from market_pulse.kinds import KINDS, STATUS, TICK, TICKER, Kind, Shape, kind_of, symbols_of
+from market_pulse.messages import FeedStatus
+
+CANDLE = Kind(
+    name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60
+)  # a fixed word among the names, as no kind has so far
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "channel"),
+    [
+        pytest.param(TICK, ("okx", "BTC-USDT"), "ticks:okx:BTC-USDT", id="tick"),
+        pytest.param(TICKER, ("BTC-USDT",), "ticker:BTC-USDT", id="ticker"),
+        pytest.param(STATUS, ("okx",), "status:okx", id="status"),
+        pytest.param(CANDLE, ("okx", "BTC-USDT"), "candles:1m:okx:BTC-USDT", id="a fixed word"),
+    ],
+)
+def test_a_channel_is_read_as_it_was_named(kind: Kind, names: tuple[str, ...], channel: str) -> None:
+    assert kind.channel(*names) == channel
+    assert kind.names(channel) == names
+    assert channel.startswith(kind.prefix)
+
+
+@pytest.mark.parametrize("names", [("okx",), ("okx", "BTC-USDT", "x")], ids=["too few", "too many"])
+def test_a_channel_has_all_its_names(names: tuple[str, ...]) -> None:
+    with pytest.raises(TypeError):
+        TICK.channel(*names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("ticker", id="no name"),
+        pytest.param("ticker:", id="an empty name"),
+        pytest.param("ticker:btc-usdt", id="another spelling"),
+        pytest.param("ticker:BTC", id="half a symbol"),
+        pytest.param("ticker:BTC-USDT:x", id="a name too many"),
+        pytest.param("ticks:BTC-USDT", id="a name too few"),
+        pytest.param("ticks:OKX:BTC-USDT", id="an exchange in upper case"),
+        pytest.param(f"status:{'x' * 33}", id="too long"),
+        pytest.param("status:okx:host:1", id="a copy's last status"),
+        pytest.param("tickers:BTC-USDT", id="another word"),
+        pytest.param("ticker:*", id="a pattern"),
+        pytest.param("ticker:BTC-USDT\n", id="a line's end"),
+        pytest.param("last:ticker:BTC-USDT", id="a key"),
+    ],
+)
+def test_other_texts_are_no_channels(text: str) -> None:
+    assert kind_of(text) is None
+    assert all(kind.names(text) is None for kind in (*KINDS, CANDLE))
+
+
+def test_symbols_are_those_of_one_kind() -> None:
+    channels = ["ticker:BTC-USDT", "ticker:x", "ticks:okx:ETH-USDT", "status:okx"]
+    assert [kind_of(channel) for channel in channels] == [TICKER, None, TICK, STATUS]
+    assert symbols_of(TICKER, channels) == {"BTC-USDT"}
+    assert symbols_of(TICK, channels) == {"ETH-USDT"}
+
+
+def test_rows_do_not_contradict_each_other() -> None:
+    assert len({kind.prefix for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS)
+    assert all((kind.shape is Shape.STATE) == (kind.expiry_s > 0) for kind in KINDS), "the last one of a state alone is kept"
