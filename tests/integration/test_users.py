@@ -255,6 +255,16 @@ def test_the_rules_of_the_three_ingests_are_alike() -> None:
     assert len({rule.replace(exchange, "*") for exchange, rule in rules.items()}) == 1
 
 
+@pytest.mark.parametrize(
+    "kind", [kind for kind in kinds.KINDS if "{exchange}" in kind.address], ids=lambda kind: str(kind.name)
+)
+def test_an_exchange_s_kinds_are_in_its_ingest_s_rules(kind: kinds.Kind) -> None:
+    rules = dict(USERS)
+    own = kind.address.replace("{exchange}", "okx").replace("{symbol}", "*")
+    assert f"&{own}" in rules["ingest-okx"].split()
+    assert f"~{keys.last(own)}" in rules["ingest-okx"].split() or not kind.expiry_s
+
+
 async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
     """On a server as it is started: with the users that are made for it, of whom each has a password of its own."""
     port = free_port()

@@ -6,7 +6,7 @@ from market_pulse.bus import AggregatorBus, IngestBus, Reader
 
 
 class WholeBus(IngestBus, AggregatorBus, Reader):
-    """All that any part may do on the bus, and the client for what none does."""
+    """All parts' methods, and the client for commands that no part uses."""
 
     @property
     def client(self) -> "redis.Redis":

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
 class Shape(StrEnum):
-    """What a message is to the one before it on its channel."""
+    """How a message relates to the one before it on its channel."""
 
     STATE = "state"
     """It is complete and replaces the one before it. The last one is kept."""
@@ -23,13 +23,12 @@ class Shape(StrEnum):
     """It stands beside the one before it. No last one is kept."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
     """One sort of message.
 
     `address` is the pattern of its channels, for example `ticks:{exchange}:{symbol}`; its first word is no other kind's.
-    `expiry_s` is how long a channel's last message is kept, in seconds; 0 for events, of which
-    none is kept.
+    `expiry_s` is how long a channel's last message is kept, in seconds; it is 0 for events, which are not kept.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Kind:
 
     @cached_property
     def prefix(self) -> str:
-        """What the names of all its channels begin with, for example `ticks:`."""
+        """The beginning of all its channels' names, for example `ticks:`."""
         return self.address.partition(":")[0] + ":"
 
     @cached_property
@@ -49,7 +48,7 @@ class Kind:
         return self.prefix + "*"
 
     def channel(self, *names: str) -> str:
-        """Name a channel by what the address has in braces, in that order: `TICK.channel("okx", "BTC-USDT")`.
+        """Name a channel. The names take the places in braces of the address, in order: `TICK.channel("okx", "BTC-USDT")`.
 
         Raises:
             TypeError: more or fewer names than the address has.
@@ -61,27 +60,21 @@ class Kind:
 
         A symbol must be in our own spelling, because nothing is ever published on a channel with another one.
         """
-        parts = channel.split(":")
-        if len(parts) != len(self._words):
+        words, parts = self.address.split(":"), channel.split(":")
+        if len(parts) != len(words) or not all(map(_fits, words, parts)):
             return None
-        names = []
-        for word, part in zip(self._words, parts, strict=True):
-            if not word.startswith("{"):
-                fits = part == word
-            else:
-                fits = is_symbol(part) if word == "{symbol}" else _NAME.fullmatch(part) is not None
-                names.append(part)
-            if not fits:
-                return None
-        return tuple(names)
-
-    @cached_property
-    def _words(self) -> list[str]:
-        return self.address.split(":")
+        return tuple(part for word, part in zip(words, parts, strict=True) if word.startswith("{"))
 
     @cached_property
     def _template(self) -> str:
         return re.sub(r"{\w+}", "%s", self.address)
+
+
+def _fits(word: str, part: str) -> bool:
+    """Return whether a part of a channel's name fits a word of an address."""
+    if word == "{symbol}":
+        return is_symbol(part)
+    return _NAME.fullmatch(part) is not None if word.startswith("{") else part == word
 
 
 TICK = Kind(name="tick", message=Tick, shape=Shape.STATE, address="ticks:{exchange}:{symbol}", expiry_s=3600)

@@ -1,4 +1,4 @@
-"""The bus: all that knows Redis. There is a class for what each user in deploy/redis/users.acl may do."""
+"""The bus: only this package knows Redis. Its classes can do what the users in deploy/redis/users.acl may, and no more."""
 
 from .aggregator import AggregatorBus, MembersChangedError, Membership, Published
 from .connection import Bus, BusError, RefusedError

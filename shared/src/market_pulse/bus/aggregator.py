@@ -1,4 +1,4 @@
-"""What an aggregator may do on the bus: follow it, publish tickers, share them with the other aggregators, record history."""
+"""An aggregator's side of the bus: it follows ticks, publishes tickers, shares symbols with its copies, records histories."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The connection to Redis: a client for a URL, what every user of the bus may do, and the errors that the bus raises."""
+"""The connection to Redis: a client for a URL, the commands that all users have in common, and the errors of the bus."""
 
 import asyncio
 import contextlib
@@ -63,10 +63,10 @@ def connect(redis_url: str) -> "redis.Redis":
 
 
 class Bus:
-    """One process's side of the bus, and what every user in deploy/redis/users.acl may do there.
+    """One process's side of the bus, with the commands that deploy/redis/users.acl grants to every part.
 
-    The classes below it add what one of these users may do. Every method of theirs is one round trip, unless it says otherwise,
-    bounded by COMMAND_TIMEOUT_S, and raises BusError.
+    Each class that builds on it adds the commands of one user. A method is one round trip, unless it says otherwise, bounded by
+    COMMAND_TIMEOUT_S, and raises BusError.
     """
 
     def __init__(self, client: "redis.Redis") -> None:

@@ -1,4 +1,4 @@
-"""What is asked for on the bus. A subscription by name is the demand; a pattern is not."""
+"""The demand on the bus. A subscription by name asks for a channel; a pattern only listens."""
 
 from itertools import islice
 from typing import Any
@@ -12,12 +12,12 @@ MOST_CHANNELS = 100_000  # more than all symbols of a few large exchanges
 
 
 class DemandBus(Bus):
-    """May see what is asked for."""
+    """May see the demand."""
 
     async def wanted_channels(self, pattern: str = "*") -> frozenset[str]:
         """Return the channels that somebody, anywhere, is subscribed to by name right now.
 
-        Other names than those of a kind's channels are left out, and what is beyond MOST_CHANNELS.
+        Names that are no channel of a kind are left out, and so are channels beyond MOST_CHANNELS.
         """
         async with bounded():
             names: list[Any] = await self._client.pubsub_channels(pattern)

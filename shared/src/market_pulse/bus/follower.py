@@ -1,4 +1,4 @@
-"""What all who listen on the bus have in common: subscriptions, and the last message of each channel."""
+"""The side of the bus that all listeners have in common: subscriptions, and the last message of each channel."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ class Follower(Bus):
         return Subscriber(self._client, on_message, on_subscribed, on_standing)
 
     async def last(self, *channels: str) -> list[bytes | None]:
-        """Return the last message of each channel, or None where there is none."""
+        """Return the last message of each channel, or None for a channel without one."""
         if not channels:
             return []
         async with bounded():
@@ -95,7 +95,7 @@ class Follower(Bus):
                 return list(found)
 
     async def _of_each(self, found: Sequence[bytes], ask: Callable[[Any, bytes], object]) -> dict[bytes, Any]:
-        """Ask something of each key in one round trip. Keys that hold another type, so somebody else's, are left out."""
+        """Ask something of each key in one round trip. A key of another type is somebody else's and is left out."""
         async with bounded(), self._client.pipeline(transaction=False) as pipeline:
             for key in found:
                 ask(pipeline, key)

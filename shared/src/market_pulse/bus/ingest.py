@@ -1,4 +1,4 @@
-"""What an exchange's ingest may do on the bus: publish that exchange's messages and listing, and see what is asked for."""
+"""An ingest's side of the bus: it publishes its exchange's messages and listing, and sees the demand."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -80,13 +80,13 @@ class IngestBus(DemandBus):
             return bool(await self._client.exists(keys.listing(exchange)))
 
     async def listing_size(self, exchange: str) -> int:
-        """Return how many symbols are in an exchange's published listing, 0 where there is none."""
+        """Return how many symbols are in an exchange's published listing, or 0 if it has not published any."""
         async with bounded():
             return int(await self._client.scard(keys.listing(exchange)))
 
 
 def _publish(pipeline: Any, channel: str, message: bytes) -> None:
-    """Have a message published. The last one of a state is kept for as long as its kind says; of events none is kept."""
+    """Queue a message to be published. The last one of a state is kept for as long as its kind says; an event is not kept."""
     kind = kind_of(channel)
     if kind is not None and kind.expiry_s:
         _keep(pipeline, channel, message, kind.expiry_s)

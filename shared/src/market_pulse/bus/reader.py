@@ -1,4 +1,4 @@
-"""What readers of the bus may do: the gateway, and every program that reads directly. They change nothing."""
+"""A reader's side of the bus, for the gateway and every program that reads directly. It changes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
