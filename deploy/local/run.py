@@ -4,22 +4,20 @@
 """
 
 import argparse
+import asyncio
 import fcntl
 import os
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
-import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 from dotenv import dotenv_values
 
+from market_pulse.process.settings import EXIT_BAD_CONFIGURATION
+
 from .parts import CannotRunError, Plan, plan
-from .supervision import EXIT_BAD_CONFIGURATION, STOP_WITHIN_S, Supervision
+from .supervision import RefusedError, kept
 
 LOOK_S = 0.1
 PATIENCE_S = 60.0
@@ -36,49 +34,47 @@ def main() -> int:
         print(f"configuration: {reason}", file=sys.stderr)
         return EXIT_BAD_CONFIGURATION
     _append_to_output()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
-        signal.signal(signal.SIGHUP, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="market-pulse-") as folder:
-        return run(planned, Supervision(planned.parts, Path(folder)), stop, demo=demo)
+    status = 0
+    try:
+        asyncio.run(run(planned, demo=demo))
+    except* RefusedError:
+        status = EXIT_BAD_CONFIGURATION
+    return status
 
 
-def run(planned: Plan, supervision: Supervision, stop: threading.Event, *, demo: bool) -> int:
-    """Run the parts until `stop` is set; return the exit status."""
-    # A session of its own: Ctrl-C reaches this process only, and the parts stop in order rather than all at once.
-    with subprocess.Popen(supervision.command, env=planned.environment, start_new_session=True) as supervisord:
-        try:
-            return _watch(planned, supervision, supervisord, stop, demo=demo)
-        finally:
-            supervisord.terminate()
-            try:
-                supervisord.wait(3 * STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                supervisord.kill()
+async def run(planned: Plan, *, demo: bool) -> None:
+    """Run the parts until a signal says to stop.
+
+    Raises:
+        ExceptionGroup: of RefusedError, where a part refuses its configuration.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = [part for part in planned.parts if part.name == "redis"]
+    others = [part for part in planned.parts if part.name != "redis"]
+    # The server stops after the other parts, which say goodbye through it.
+    async with kept(server, planned.environment), kept(others, planned.environment), asyncio.TaskGroup() as tasks:
+        greeting = tasks.create_task(_greet(planned, demo=demo))
+        await stop.wait()
+        greeting.cancel()
 
 
-def _watch(
-    planned: Plan, supervision: Supervision, supervisord: subprocess.Popen[bytes], stop: threading.Event, *, demo: bool
-) -> int:
-    """Greet once the page answers, then wait for the end."""
-    started_s, greeted, warned = time.monotonic(), False, False
-    while not stop.wait(LOOK_S if not greeted else 1.0):
-        if supervisord.poll() is not None:
-            print("the process supervisor ended by itself", file=sys.stderr)
-            return 1
-        if greeted:
-            continue
-        if refused := supervision.refused():
-            print(f"{refused} refused its configuration: see above", file=sys.stderr)
-            return EXIT_BAD_CONFIGURATION
-        if greeted := _is_ready(planned.page_port):
-            print(_greeting(planned, demo=demo), flush=True)
-        elif not warned and time.monotonic() - started_s > PATIENCE_S:
-            warned = True
-            print(f"not ready after {PATIENCE_S:.0f} s; still trying. The log above says why.", file=sys.stderr)
-    return 0
+async def _greet(planned: Plan, *, demo: bool) -> None:
+    """Say where everything is once the page answers, or after a while that it does not."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await _until_ready(planned.page_port)
+    except TimeoutError:
+        print(f"not ready after {PATIENCE_S:.0f} s; still trying. The log above says why.", file=sys.stderr)
+        await _until_ready(planned.page_port)
+    print(_greeting(planned, demo=demo), flush=True)
+
+
+async def _until_ready(port: int) -> None:
+    while not await asyncio.to_thread(_is_ready, port):
+        await asyncio.sleep(LOOK_S)
 
 
 def _environment() -> dict[str, str]:

@@ -1,109 +1,78 @@
-"""The parts as programs of supervisord, which starts, watches and stops them."""
+"""Keeps parts running as processes of this machine, each started again when it dies."""
 
+import asyncio
 import os
-import secrets
-import shlex
+import signal
 import sys
-from collections.abc import Iterable
-from http.client import HTTPException
+import time
+from asyncio.subprocess import DEVNULL, STDOUT, Process
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
-from xmlrpc.client import Fault, ServerProxy
+from typing import NoReturn
 
-from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+from market_pulse.process.settings import EXIT_BAD_CONFIGURATION
 
 from .parts import Part
 
 TETHER = Path(__file__).with_name("tether.py")
-EXIT_BAD_CONFIGURATION = 78  # a part that refuses its environment; the only exit that starting again cannot help
 STOP_WITHIN_S = 15  # per part, then SIGKILL; as in the files for containers
-
-PROGRAM = """
-[program:{name}]
-command={command}
-environment={environment}
-priority={priority}
-startsecs=1
-startretries=1000000
-autorestart=unexpected
-exitcodes={refused}
-stopwaitsecs={stop_within_s}
-killasgroup=true
-redirect_stderr=true
-stdout_logfile=/dev/fd/1
-stdout_logfile_maxbytes=0
-"""
-
-SUPERVISORD = """
-[supervisord]
-nodaemon=true
-logfile=/dev/null
-logfile_maxbytes=0
-loglevel=warn
-pidfile={folder}/supervisord.pid
-{user}
-
-[unix_http_server]
-file={socket}
-username=local
-password={password}
-
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-
-[group:parts]
-programs={names}
-"""
+STEADY_AFTER_S = 1.0
+MAX_DELAY_S = 10
 
 
-class Supervision:
-    """supervisord's side of a run: how to start it, and what it knows about the parts."""
-
-    def __init__(self, parts: Iterable[Part], folder: Path) -> None:
-        self._password = secrets.token_hex()
-        self._socket = folder / "supervisor.sock"
-        self._configuration = folder / "supervisord.conf"
-        self._configuration.write_text(_configuration(tuple(parts), folder, self._socket, self._password))
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The command that runs all parts until SIGTERM."""
-        return tethered(sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration))
-
-    def refused(self) -> str | None:
-        """Name a part that will not run with this configuration, however often it is started."""
-        # A transport of its own for each question: one that failed once, as it does before supervisord listens, stays broken.
-        transport = SupervisorTransport("local", self._password, f"unix://{self._socket}")
-        supervisord: Any = ServerProxy("http://supervisord", transport=transport)
-        try:
-            processes = supervisord.supervisor.getAllProcessInfo()
-        except (OSError, HTTPException, Fault):  # not up yet, or going down
-            return None
-        return next((process["name"] for process in processes if process["exitstatus"] == EXIT_BAD_CONFIGURATION), None)
+class RefusedError(Exception):
+    """A part will not run with this configuration, however often it is started."""
 
 
-def tethered(*command: str) -> tuple[str, ...]:
-    """Return a command that ends with its parent."""
-    return (sys.executable, "-I", "-S", str(TETHER), *command)
+@asynccontextmanager
+async def kept(parts: Iterable[Part], environment: Mapping[str, str]) -> AsyncIterator[None]:
+    """Keep parts running while the context lasts, then stop them all at once.
+
+    Raises:
+        ExceptionGroup: of RefusedError, where a part refuses its configuration; all parts were stopped.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        keeping = [tasks.create_task(_keep(part, {**environment, **part.environment})) for part in parts]
+        yield
+        for task in keeping:
+            task.cancel()
 
 
-def _configuration(parts: tuple[Part, ...], folder: Path, socket: Path, password: str) -> str:
-    """Write supervisord's file. The server is a group of its own: it stops after the parts, which say goodbye through it."""
-    programs = [
-        PROGRAM.format(
-            name=part.name,
-            command=_literal(shlex.join(tethered(*part.command))),
-            environment=",".join(f'{name}="{_literal(value)}"' for name, value in part.environment.items()),
-            priority=1 if part.name == "redis" else 2,
-            refused=EXIT_BAD_CONFIGURATION,
-            stop_within_s=STOP_WITHIN_S,
+async def _keep(part: Part, environment: Mapping[str, str]) -> NoReturn:
+    early_ends = 0
+    while True:
+        started_s = time.monotonic()
+        # A session of its own: Ctrl-C reaches the runner only, and the parts stop in order rather than all at once.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(TETHER), *part.command),
+            env=environment,
+            stdin=DEVNULL,
+            stderr=STDOUT,
+            start_new_session=True,
         )
-        for part in parts
-    ]
-    names = ",".join(part.name for part in parts if part.name != "redis")
-    user = "user=root" if os.geteuid() == 0 else ""  # said aloud, since supervisord warns of what nobody asked for
-    return SUPERVISORD.format(folder=folder, socket=socket, user=user, password=password, names=names) + "".join(programs)
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            await _stop(process)
+            raise
+        if status == EXIT_BAD_CONFIGURATION:
+            print(f"{part.name} refused its configuration: see above", file=sys.stderr)
+            raise RefusedError(part.name)
+        print(f"{part.name} ended with status {status}; it is started again", file=sys.stderr)
+        early_ends = early_ends + 1 if time.monotonic() - started_s < STEADY_AFTER_S else 0
+        await asyncio.sleep(min(early_ends, MAX_DELAY_S))
 
 
-def _literal(text: str) -> str:
-    return text.replace("%", "%%")
+async def _stop(process: Process) -> None:
+    """Tell a process to end; kill it, and all that it started, if it has not ended in time."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):  # it has ended just now
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -181,7 +181,7 @@ async def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 async def test_a_setting_of_the_gateway_s_is_the_gateway_s_to_refuse() -> None:
-    """It is handed on as it is: written into the supervisor's file it would be the supervisor that is refused."""
+    """It is handed on as it is, whatever signs it holds."""
     text = '1",PORT=2\n%(ENV_HOME)s'
     async with started("deploy.local.run", "--demo", environment={"DRAIN_S": text, "REDIS_URL": "", "PORT": ""}) as process:
         lines = await end_of(process)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 Symbol = NewType("Symbol", str)
 """Our spelling of a market, BASE-QUOTE in upper case: BTC-USDT. An exchange's own spelling is a native symbol."""
@@ -86,6 +86,8 @@ class Tick:
 
 
 Quality = Literal["ok", "single", "disputed", "stale", "down"]
+LIVE: Final = frozenset[Quality]({"ok", "single", "disputed"})
+"""The qualities of a price of now. `stale` is an earlier one, `down` is none."""
 SourceState = Literal["used", "fading", "excluded", "lagging", "stale"]
 
 

@@ -81,7 +81,7 @@ class Intake:
         self._take(tick)
 
     def _read(self, channel: str, data: bytes) -> Tick | None:
-        """Read a tick, unless it is none or another's: who may write to a channel may speak for nobody else."""
+        """Read a tick. Return None if the message is no tick of this channel: a writer speaks for its own channel alone."""
         try:
             tick = decode_tick(data)
         except CodecError as wrong:

@@ -6,7 +6,7 @@ from typing import get_args
 
 from prometheus_client import Counter, Gauge
 
-from market_pulse.messages import Symbol
+from market_pulse.messages import Quality, SourceState, Symbol
 from market_pulse.metrics import DurationsMetric
 from market_pulse.process.logs import get_logger
 
@@ -59,9 +59,9 @@ class Observer:
         ours = [state for state in market if owns(state.symbol) and state.last.aggregated_time_ms > 0]
         states = Tally(source.state for state in ours for source in state.last.sources)
         qualities = Tally(state.last.quality for state in ours)
-        for state in ("used", "fading", "excluded", "lagging", "stale"):
+        for state in get_args(SourceState):
             SOURCES.labels(state).set(states[state])
-        for quality in ("ok", "single", "disputed", "stale", "down"):
+        for quality in get_args(Quality):
             QUALITIES.labels(quality).set(qualities[quality])
         SYMBOLS.set(len(market))
         skewed = sum(state.clock_skew for state in ours)

@@ -4,6 +4,9 @@ The living copies are a group on the bus. Each symbol belongs to the member that
 it to: all copies come to the same answer without a word, and when a member goes only its symbols move. An answer is good for
 one epoch; in another one the bus publishes nothing of it, so a copy that was asleep cannot speak late.
 
+`next_state` decides, without I/O, what follows from the bus's answer to a beat. `Ownership` beats, and does what was decided.
+docs/decisions/0011 gives the reasons, tests/unit/aggregator/test_ownership.py the cases.
+
 A copy whose clock is off Redis's yields: it is no member beside one whose clock is right. Where all clocks are off, all go on:
 a price with a known fault is better than none.
 """
@@ -14,6 +17,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from secrets import token_hex
 from typing import NoReturn
@@ -58,6 +62,108 @@ def owner_of(symbol: Symbol, members: Sequence[str]) -> str | None:
     return max(members, key=lambda member: blake2b(f"{member}|{symbol}".encode(), digest_size=8).digest(), default=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """How the symbols are divided among the copies, in one epoch."""
+
+    # The bus publishes only what names this epoch. 0 before the first answer.
+    epoch: int = 0
+    members: tuple[str, ...] = ()
+    # While a group settles: the members of before. A symbol that moves between the two divisions has no owner for that time.
+    earlier: tuple[str, ...] | None = None
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether copies are still expected back that may know more than those that are here."""
+        return self.earlier is not None
+
+    def gives(self, member: str, symbol: Symbol) -> bool:
+        """Say whether a symbol is a member's to publish."""
+        if owner_of(symbol, self.members) != member:
+            return False
+        return self.earlier is None or owner_of(symbol, self.earlier) == member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A copy's knowledge of its group. Seconds are by this machine's monotonic clock."""
+
+    # The division that is lived by. It changes when `Actions.adopt` has been carried out, not before.
+    division: Division = Division()
+    # For how long the server had known the group, when it answered last.
+    age_ms: int = 0
+    # The age of the group from which on no missing copy is waited for any more.
+    settled_at_ms: int = 0
+    # When the last beat was answered; at first, when this process started.
+    heard_s: float
+    # Beats since then that failed.
+    missed_beats: int = 0
+    # Whether more than a lease passed between the last answer and the beat that followed it: this process was frozen.
+    slept: bool = False
+
+    def asking(self, now_s: float) -> "State":
+        """Return the state in which a beat is sent. Only the first one after an answer can tell a sleep from a silent bus."""
+        return self if self.missed_beats else replace(self, slept=now_s - self.heard_s > EXPIRY_MS / 1000)
+
+    def missed(self) -> "State":
+        """Return the state after a beat failed, or after its answer could not be acted upon."""
+        return replace(self, missed_beats=self.missed_beats + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actions:
+    """The steps that the answer to a beat asks of its receiver, in this order."""
+
+    # Count on from the time instead of from the last known number: others have counted further, and cannot be asked.
+    forget_numbers: bool = False
+    # Publish nothing until the new division is adopted: other copies went on with our symbols.
+    disown: bool = False
+    # Read how far the symbols that this division adds had come, then live by it.
+    adopt: Division | None = None
+
+
+def next_state(state: State, membership: Membership, now_s: float) -> tuple[State, Actions]:
+    """Decide what follows from the answer to a beat.
+
+    Args:
+        state: the state in which the beat was sent.
+        membership: the answer.
+        now_s: when the answer came, by this machine's monotonic clock.
+    """
+    division = state.division
+    was_member = division.epoch > 0
+
+    # A server that knows the group for less long than before has lost its memory. One that we waited for at our start may have.
+    has_forgotten = membership.age_ms < state.age_ms or (not was_member and state.missed_beats > 0)
+    # A server that was away and knows us no more was away for longer than a lease, perhaps for all. It may be a replica that
+    # became the master and knows less than the copies do.
+    is_back = was_member and membership.joined and state.missed_beats > 0
+
+    # In both cases the copies return one after another. The first must not take over symbols whose numbers only another knows.
+    settled_at_ms = state.settled_at_ms
+    if has_forgotten:
+        settled_at_ms = SETTLE_MS
+    elif is_back:
+        settled_at_ms = membership.age_ms + SETTLE_MS
+    # An age below zero is that of a server whose clock was set back. It does not tell whether copies are expected back.
+    is_settling = 0 <= membership.age_ms < settled_at_ms
+
+    # The members of before stay those of the time when settling began, through all epochs until it ends.
+    earlier = (division.members if division.earlier is None else division.earlier) if is_settling else None
+    adopted = Division(epoch=membership.epoch, members=membership.members, earlier=earlier)
+    is_news = (adopted.epoch, adopted.is_settling) != (division.epoch, division.is_settling)
+
+    actions = Actions(
+        # While we slept, others went on with our symbols. The server has forgotten how far they came.
+        forget_numbers=has_forgotten and was_member and state.slept,
+        # A copy that joins was no member until now. A server without memory makes all copies join: nobody went on meanwhile.
+        disown=membership.joined and not (has_forgotten and is_settling),
+        adopt=adopted if is_news else None,
+    )
+    heard = replace(state, age_ms=membership.age_ms, settled_at_ms=settled_at_ms, heard_s=now_s, missed_beats=0)
+    return heard, actions
+
+
 class Ownership:
     """This process's place among the aggregators.
 
@@ -82,37 +188,34 @@ class Ownership:
         clock: Clock | None = None,
     ) -> None:
         self.me = instance_name()
-        self._clock = clock or Clock()
-        self._clock_changes = 0  # of which our name knows
-        self._clock_state = (False, False)  # as the log was told: off, standing aside
-        self.epoch = 0
         self._bus = bus
         self._market = market
         self._take_last = take_last
         self._moved = moved
-        self._members: tuple[str, ...] = ()
-        self._age_ms = 0
-        self._settled_at_ms = 0  # by the group's age
-        self._settling = False
-        self._earlier_members: tuple[str, ...] = ()  # while settling: those of before
-        self._owned: dict[Symbol, bool] = {}  # of this epoch, as far as asked for
-        self._missed_beats = 0
-        self._slept = False  # for longer than a lease, before the beats that are missed
+        self._clock = clock or Clock()
+        # `Clock.changes` at the time when `me` was chosen.
+        self._clock_changes = 0
+        # The state that was logged last: whether the clock is off, and whether this copy stands aside for that.
+        self._clock_state = (False, False)
+        self._state = State(heard_s=time.monotonic())
+        # Answers of `owns`, so that a symbol is hashed once an epoch rather than with each tick.
+        self._owned: dict[Symbol, bool] = {}
+        # Set to beat before the next beat is due.
         self._wake = asyncio.Event()
+        # Set when a division was adopted.
         self._adopted = asyncio.Event()
-        self._heard_s = time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is known here; 0 before the first."""
+        return self._state.division.epoch
 
     def owns(self, symbol: Symbol) -> bool:
         """Say whether a symbol is ours in the epoch that is known here."""
         owned = self._owned.get(symbol)
         if owned is None:
-            owned = self._owned[symbol] = self._is_ours(symbol, self._members, settling=self._settling)
+            owned = self._owned[symbol] = self._state.division.gives(self.me, symbol)
         return owned
-
-    def _is_ours(self, symbol: Symbol, members: Sequence[str], *, settling: bool) -> bool:
-        if owner_of(symbol, members) != self.me:
-            return False
-        return not settling or owner_of(symbol, self._earlier_members) == self.me
 
     async def run(self) -> NoReturn:
         """Stay a member until cancelled. To leave is another step, to be taken when nothing is published any more."""
@@ -121,7 +224,7 @@ class Ownership:
             try:
                 await self._beat()
             except BusError as failed:
-                self._missed_beats += 1
+                self._state = self._state.missed()
                 log.debug("no beat; what is ours is kept until the bus says otherwise", cause=str(failed))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
@@ -149,7 +252,7 @@ class Ownership:
 
     def why_not_ready(self) -> str | None:
         """Say whether it is not known who publishes what."""
-        silent_s = time.monotonic() - self._heard_s
+        silent_s = time.monotonic() - self._state.heard_s
         if not self.epoch or silent_s > SILENT_AFTER_S:
             return f"no beat for {silent_s:.0f} s"
         return None
@@ -170,30 +273,23 @@ class Ownership:
             self._clock.compare(ahead_ms)
 
     async def _beat(self) -> None:
-        if not self._missed_beats:
-            self._slept = time.monotonic() - self._heard_s > EXPIRY_MS / 1000
+        self._state = self._state.asking(time.monotonic())
         await self.compare_clocks()
         if self._clock_changes != self._clock.changes:
             await self._rename()
         membership = await self._bus.beat(self.me, EXPIRY_MS, CLOCK_OFF if self._clock.is_off else "")
         self._tell_clock(membership)
-        # A server is younger than it was, or one that we had to wait for is very young: others may be on their way back to it.
-        has_forgotten = membership.age_ms < self._age_ms or (not self.epoch and self._missed_beats > 0)
-        if has_forgotten:
-            self._settled_at_ms = SETTLE_MS
-            if self.epoch and self._slept:  # others went on with what was ours, and how far they came nobody can tell us
-                for state in self._market:
-                    state.seq = 0
-        elif membership.joined and self.epoch and self._missed_beats:
-            # It was away for longer than a lease, perhaps for all. A replica that is the master now may know less than they do.
-            self._settled_at_ms = membership.age_ms + SETTLE_MS
-        self._age_ms = membership.age_ms
-        self._heard_s, self._missed_beats = time.monotonic(), 0
-        settling = 0 <= membership.age_ms < self._settled_at_ms
-        if membership.joined and not (has_forgotten and settling):
+
+        self._state, actions = next_state(self._state, membership, time.monotonic())
+        if actions.forget_numbers:
+            for state in self._market:
+                state.seq = 0
+        if actions.disown:
             self._disown()
-        if (membership.epoch, settling) != (self.epoch, self._settling):
-            await self._adopt(membership, settling=settling)
+        if actions.adopt is not None:
+            await self._adopt(actions.adopt)
+
+        # Made anew, so that symbols that are followed no more leave it.
         self._owned = {state.symbol: self.owns(state.symbol) for state in self._market}
         OWNED.set(sum(self._owned.values()))
 
@@ -228,26 +324,28 @@ class Ownership:
         self._owned = {state.symbol: False for state in self._market}
         self._moved([], [state.symbol for state in owned])
 
-    async def _adopt(self, membership: Membership, *, settling: bool) -> None:
-        """Live in a new epoch: let go of what is ours no more, take over what is new after reading how far it is."""
-        if settling and not self._settling:
-            self._earlier_members = self._members
+    async def _adopt(self, division: Division) -> None:
+        """Live by a new division: let go of symbols that are no longer ours, read how far the new ones are, take them over.
+
+        Raises:
+            BusError: it could not be read; the division before it is still lived by.
+        """
         before = {state.symbol for state in self._market if self.owns(state.symbol)}
-        now = {state.symbol for state in self._market if self._is_ours(state.symbol, membership.members, settling=settling)}
-        gained = list(now - before)
+        now = {state.symbol for state in self._market if division.gives(self.me, state.symbol)}
+        gained, lost = list(now - before), list(before - now)
         for start in range(0, len(gained), BATCH):
             await self._read_up(gained[start : start + BATCH])
-        if self._members != membership.members:
-            log.info("aggregators", members=len(membership.members), gained=len(gained), lost=len(before - now))
-        self._members, self.epoch, self._settling = membership.members, membership.epoch, settling
+        if self._state.division.members != division.members:
+            log.info("aggregators", members=len(division.members), gained=len(gained), lost=len(lost))
+        self._state = replace(self._state, division=division)
         self._owned.clear()
-        MEMBERS.set(len(membership.members))
+        MEMBERS.set(len(division.members))
         TAKEOVERS.inc(len(gained))
-        self._moved(gained, list(before - now))
+        self._moved(gained, lost)
         self._adopted.set()
 
     async def _read_up(self, symbols: Sequence[Symbol]) -> None:
-        """Learn where the symbols' last owner stopped, and what it knew: our own ticks may be late, as after a long sleep."""
+        """Read the last tickers and ticks of symbols as their owner left them: ours may be old, as after a long sleep."""
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
         sources = [TICK.channel(exchange, state.symbol) for state in states for exchange in state.ticks]
         tickers = await self._bus.last(*(TICKER.channel(state.symbol) for state in states))
@@ -260,5 +358,6 @@ class Ownership:
                     state.resume(decode_ticker(ticker))
                 except CodecError:
                     BAD_MESSAGES.labels("last ticker").inc()
-            else:  # if the server has lost how far its owner had come, what we knew of that is too little
+            else:
+                # The server has lost how far the owner had come. The number that we know is too low: count on from the time.
                 state.seq = 0

@@ -51,16 +51,23 @@ class Publisher:
         self._ownership = ownership
         self._away = away
         self._schedule = Schedule(max_rate_hz, HEARTBEAT_S)
+        # When each symbol changed that was not published since: the first of its changes.
         self._changed_s: dict[Symbol, float] = {}
+        # Set when a symbol may be due before the time that is waited for.
         self._wake = asyncio.Event()
-        self._publishing = asyncio.Lock()  # so that no ticker comes after its symbol was forgotten
+        # Held while tickers are under way, so that none arrives after its symbol was forgotten.
+        self._publishing = asyncio.Lock()
+        # Publishes that failed in a row.
         self._failures = 0
+        # Changes that a later one replaced before they were published, as far as not counted yet.
         self._conflated = 0
+        # When the loop last turned, by the monotonic clock; None before it runs.
         self._turned_s: float | None = None
 
     def touch(self, symbol: Symbol) -> None:
         """Note that a symbol changed, if it is ours."""
-        if symbol in self._changed_s:  # of most ticks that is all there is to know
+        # Most ticks end here: their symbol waits to be published already.
+        if symbol in self._changed_s:
             self._conflated += 1
             return
         if not self._ownership.owns(symbol):
@@ -77,10 +84,12 @@ class Publisher:
         try:
             while True:
                 await self._until_due()
+                # Read before the publish, which may wait: if it is refused, a newer epoch may be known by then.
                 epoch = self._ownership.epoch
                 try:
                     await self._publish(self._schedule.due(time.monotonic(), MAX_BATCH))
                 except MembersChangedError:
+                    # The bus took nothing, since the group has changed. They are due again once the new division is known.
                     FENCED.inc()
                     await self._ownership.adopted(epoch)
                 except BusError as failed:
@@ -123,12 +132,14 @@ class Publisher:
         loop = asyncio.get_running_loop()
         while True:
             self._turned_s = time.monotonic()
+            # Cleared before the schedule is asked: a change that comes after that ends the wait.
             self._wake.clear()
             due_s = self._schedule.next_s()
             wait_s = MAX_IDLE_S if due_s is None else due_s - self._turned_s
             if wait_s <= 0:
                 return
-            timer = loop.call_later(max(wait_s, 0.001), self._wake.set)  # the loop's timers count milliseconds
+            # The loop's timers count milliseconds: a shorter wait would end at once, and be asked for again.
+            timer = loop.call_later(max(wait_s, 0.001), self._wake.set)
             await self._wake.wait()
             timer.cancel()
 
@@ -138,11 +149,14 @@ class Publisher:
         Raises:
             BusError: perhaps nothing was published; the symbols are due again.
         """
+        # Taken out before the states are read: a change that comes while the command is under way is a new one.
         changed_s = {symbol: self._changed_s.pop(symbol) for symbol in symbols if symbol in self._changed_s}
         try:
             async with self._publishing:
+                # A symbol may have become another copy's since it was touched, or while the lock was waited for.
                 await self._publish_now([symbol for symbol in symbols if self._ownership.owns(symbol)])
         except BaseException:
+            # It failed, was refused, or was cancelled at the end of this process: all of it is due again.
             self._changed_s |= changed_s
             for symbol in symbols:
                 self._schedule.touch(symbol, time.monotonic())
@@ -159,12 +173,14 @@ class Publisher:
         tickers = [state.make_ticker(time_ms, parameters, self._away(state.ticks, time_ms)) for state in states]
         for ticker in tickers:
             ticker.publisher = self._ownership.me
+        # The epoch is read after `owns` was asked, with nothing awaited in between: both are of one division.
         asked_s = time.monotonic()
         answers = await self._bus.publish_tickers(tickers, self._ownership.epoch)
         PUBLISH_S.observe(time.monotonic() - asked_s)
         TICKERS.inc(len(tickers))
         CONFLATED.inc(self._conflated)
         self._conflated = 0
+        # Only what was published is remembered. The next price follows from it, here as in a copy that takes over.
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
             state.last = ticker

@@ -1,10 +1,9 @@
 """Which points a symbol's history gets, and when. Pure: time is an argument, in Unix milliseconds."""
 
-from market_pulse.messages import Point, Resolution, Ticker
+from market_pulse.messages import LIVE, Point, Resolution, Ticker
 
 FRESH_MS = 2_000
 """A living publisher repeats each ticker every second: the price of an older one is not the price of now."""
-KNOWN = frozenset({"ok", "single", "disputed"})
 HEARD = frozenset({"used", "fading", "excluded"})
 
 
@@ -12,11 +11,11 @@ def points_due(published: Ticker, recorded_ms: int | None, now_ms: int) -> dict[
     """Return the points to add to a symbol's history now: of each resolution of which a step has begun since the last time.
 
     Args:
-        published: the ticker that was published last. Without a fresh and known price nothing is due.
+        published: the ticker that was published last. Without a fresh and live price nothing is due.
         recorded_ms: when points of this symbol were last added, if ever.
         now_ms: now.
     """
-    if published.price is None or published.quality not in KNOWN:
+    if published.price is None or published.quality not in LIVE:
         return {}
     if now_ms - published.aggregated_time_ms > FRESH_MS:
         return {}

@@ -47,7 +47,9 @@ class Service:
         self._intake = Intake(self.market, self._feeds, self._publisher.touch, clock)
         self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns, clock)
         self._subscriber = bus.subscriber(self._on_message, self._on_subscribed)
+        # Set once it is known what an earlier run left on the bus.
         self._warm = asyncio.Event()
+        # When the subscription last began, by the monotonic clock.
         self._subscribed_s = 0.0
 
     async def follow(self) -> NoReturn:
@@ -61,6 +63,7 @@ class Service:
         try:
             await self._publisher.run()
         finally:
+            # After the last flush: the bus takes nothing from a copy that has left.
             await self._ownership.leave()
 
     async def belong(self) -> NoReturn:
@@ -83,6 +86,7 @@ class Service:
             self._intake.count()
             self._look_at_feeds()
             observer.observe(self.market, self._ownership.owns)
+            # A symbol may look as if nobody fed or wanted it while ingests and subscribers are still on their way back.
             if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
                 try:
                     await self._retention.sweep()
@@ -131,17 +135,23 @@ class Service:
     async def _on_subscribed(self, resync: bool) -> None:
         """Catch up: read statuses and ticks of before the subscription, and at the start what an earlier run published."""
         self._subscribed_s = time.monotonic()
-        await self._ownership.compare_clocks()  # before any tick is dated by ours
+        # First the clock, because ticks are dated by it.
+        await self._ownership.compare_clocks()
         RESYNCS.inc(resync)
+
+        # Then the statuses, so that no price is made of a feed that is away.
         self._feeds.note_gap()
         for channel, data, age_s in await self._bus.last_statuses():
             # After a gap, the age of a status is that of the gap too, in which nothing could be said.
             self._intake.take_status(channel, data, 0.0 if self._warm.is_set() else age_s)
+
         for channel, data in await self._bus.last_matching(TICK.pattern):
             self._intake.take_last(channel, data)
         if self._warm.is_set():
             log.info("subscribed again", resync=resync, symbols=len(self.market))
             return
+
+        # Only at the start. Later we know our own last tickers, and read those of others when we take their symbols over.
         for _, data in await self._bus.last_matching(TICKER.pattern):
             self._resume(data)
         self._warm.set()

@@ -13,7 +13,7 @@ from rich.text import Text
 from market_pulse.bus import BusError, Reader
 from market_pulse.client import subscribe
 from market_pulse.codec import encode_ticker
-from market_pulse.messages import Symbol
+from market_pulse.messages import LIVE, Symbol
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import STALE_AFTER_MS
 
@@ -21,8 +21,13 @@ from . import gateway
 from .output import Output
 
 REFRESH_HZ = 8
-QUALITIES = {"ok": ("● ok", "green"), "single": ("◐ single", "yellow"), "disputed": ("◑ disputed", "yellow")}
-NOT_LIVE = {"stale": ("○ stale", "red"), "down": ("✕ down", "red")}
+WORDS = {
+    "ok": ("● ok", "green"),
+    "single": ("◐ single", "yellow"),
+    "disputed": ("◑ disputed", "yellow"),
+    "stale": ("○ stale", "red"),
+    "down": ("✕ down", "red"),
+}
 
 Event = dict[str, Any]
 
@@ -56,7 +61,7 @@ class Board:
         if ticker is None:
             return "waiting"
         quality: str = ticker["quality"]
-        if quality in QUALITIES and time_ms - self._renewed_ms[symbol] >= STALE_AFTER_MS:
+        if quality in LIVE and time_ms - self._renewed_ms[symbol] >= STALE_AFTER_MS:
             return "stale"
         return quality
 
@@ -76,8 +81,8 @@ class Board:
     def _row(ticker: Event | None, quality: str) -> tuple[str | Text, ...]:
         if ticker is None:
             return ("", "", "", "", "", Text("… waiting", "dim"), "")
-        words, style = (QUALITIES | NOT_LIVE).get(quality, (quality, "red"))
-        dim = "" if quality in QUALITIES else "dim"
+        words, style = WORDS.get(quality, (quality, "red"))
+        dim = "" if quality in LIVE else "dim"
         change = ticker["changePercent24h"]
         moved = "" if change is None else f"{change:+.2f} %"
         return (

@@ -115,16 +115,16 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   const active = new Set<Entry>(); // those that somebody listens to
   const changed = new Set<Entry>(); // those with news since the last frame
   const feed = shareStream(options, hear);
-  let link: Link = { up: false, simulated: false, error: null };
+  let link: Link = { up: false, simulated: false, error: null }; // the stream, as it was told last
   let linkSince = 0; // when it opened or was lost
   let isTold: boolean | undefined; // of exchanges, since the stream was opened; not even false: it never was
-  let isResting = false;
-  let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges;
+  let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges; // the newest status of each
   const connection = makeStore(NO_CONNECTION);
-  let supplying: Timer;
-  let resting: Timer;
-  let clock: Timer;
   let isDue = false; // to be settled with the next frame
+  let isResting = false; // the stream was let go, because nobody looks
+  let supplying: Timer; // until the stream is told the symbols that are wanted
+  let resting: Timer; // until a hidden page lets go of the stream
+  let clock: Timer; // looks each second
 
   /** How the stream is doing, whatever it carries. */
   function linkStatus(): Status {

@@ -49,23 +49,36 @@ function errorOf({ detail }: Problem, status: number): RealtimeError {
 
 /** Open a stream from a gateway ("" is this page's own origin), with a key if it wants one. All that it learns goes to `tell`. */
 export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: RealtimeClientOptions, tell: Tell): Feed {
+  // The symbols: all that the page wants, those that nobody lists, and those whose first price has been asked for.
   let wanted: readonly string[] = [];
   const refused = new Set<string>();
-  let asked: readonly string[] = []; // those whose first price has been asked for
+  let asked: readonly string[] = [];
+
+  // The streams. While one takes over from another, there are two.
   let current: EventSourceLike | null = null; // the one that delivers
   let next: EventSourceLike | null = null; // the one that is to take over
-  let carried = ""; // what the newest of them was asked for
-  let delivered = ""; // what the one that delivers was asked for
-  let lastEventId = "";
+  let carried = ""; // the symbols that the newest of them was asked for
+  let delivered = ""; // the symbols that the one that delivers was asked for
+  let retry: ReturnType<typeof setTimeout> | undefined; // while the next attempt is waited for
+
+  // Told by the gateway.
+  let lastEventId = ""; // with it a new stream goes on where the last one ended
   let simulated = false;
+  let beatMs = BEAT_MS; // between heartbeats
+
+  // Faults: the newest one, and how many streams failed in a row.
   const unreachable: RealtimeError = { code: "unreachable", message: `${baseUrl}/api does not answer` };
   let error: RealtimeError | null = null;
-  let beatMs = BEAT_MS;
   let failures = 0;
-  let [heardAt, askedAt, openedAt, lookedAt, refusedAt] = [0, 0, 0, 0, 0];
-  let askNotBefore = 0; // of a stream that is refused, prices can be polled
+
+  // The clocks: Unix milliseconds, 0 for long ago.
+  let heardAt = 0; // when the stream last said anything
+  let askedAt = 0; // when prices were last asked for by REST
+  let openedAt = 0; // when the newest stream was opened
+  let lookedAt = 0; // when this code last ran; it was asleep if that is long ago
+  let refusedAt = 0; // when a symbol was last refused because nobody lists it
+  let askNotBefore = 0; // until when the gateway wants no REST request
   let paceAt = 0; // when as many streams as were opened would have been, one at each pace
-  let retry: ReturnType<typeof setTimeout> | undefined;
 
   const unrefused = () => wanted.filter((symbol) => !refused.has(symbol));
   const streamable = () => unrefused().slice(0, MOST_SYMBOLS).sort();

@@ -32,20 +32,20 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     return openStream(options, tell); // some browsers have channels, but none for pages without cookies
   }
   const tab = crypto.randomUUID();
-  let wanted: readonly string[] = [];
+  let wanted: readonly string[] = []; // this tab's own symbols
   let channel: BroadcastChannel | null = null; // there while this tab takes part
   let presence = new AbortController(); // ends when it does not any more
-  let isPresent = false;
+  let isPresent = false; // it holds the lock of its own name, by which others know when it is gone
   let term = new AbortController(); // ends when its turn to hold the stream, or its wait for that, does
   const stream = openStream(options, (...news) => holds && passOn(news)); // one that has lost the lock has no say
   let holds = false; // while this tab holds the lock, or takes no part and has the stream for itself
   const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // so that not all rob at once
   let robberies = 0; // since another tab was last heard
-  const others = new Map<string, readonly string[]>();
+  const others = new Map<string, readonly string[]>(); // the symbols of each other tab, while this one holds the stream
   const known = new Map<string, News>(); // the newest of each kind, for tabs that join, in the order in which it came
-  let heardAt = 0;
-  let lookedAt = 0;
-  let supplying: ReturnType<typeof setTimeout> | undefined;
+  let heardAt = 0; // when the holder last said anything
+  let lookedAt = 0; // when this tab last looked; it was asleep if that is long ago
+  let supplying: ReturnType<typeof setTimeout> | undefined; // until the stream is told the symbols of all tabs
 
   const say = (...said: Said) => channel?.postMessage(said);
   const sayWants = () => isPresent && say("wants", tab, wanted);

@@ -10,6 +10,7 @@ import type {
   Store,
   SymbolState,
   TickerMessage,
+  TickerSource,
 } from "../src/types.ts";
 
 const GATEWAY = "https://prices.example";
@@ -51,7 +52,9 @@ class PlayedClient implements RealtimeClient {
 }
 
 function state(status: Status, ticker: Partial<TickerMessage> & { price?: number } = {}, error: RealtimeError | null = null) {
-  const latest = ticker.price ? { dp: 2, quality: "ok", changePercent24h: 1.234, sources: [{ ageMs: 0 }], ...ticker } : null;
+  const latest = ticker.price
+    ? { dp: 2, quality: "ok", changePercent24h: 1.234, sources: [{ ageMs: 0, state: "used" }], ...ticker }
+    : null;
   return { ticker: latest, latest, heardAt: Date.now(), status, isConnected: status === "live", error } as SymbolState;
 }
 
@@ -122,8 +125,14 @@ describe("what it shows", () => {
       "half",
       `${PRICE} ${UP} live, but the exchanges disagree`,
     ],
+    [
+      "all are falling silent",
+      state("live", { price: 97000.1, sources: [{ ageMs: 14_000, state: "fading" } as TickerSource] }),
+      "half",
+      `${PRICE} ${UP} live, but 14 s old`,
+    ],
     ["stale", state("stale", { price: 97000.1, quality: "stale" }), "hollow", `${PRICE} ${UP} stale, just now`],
-    ["no price", state("stale"), "hollow", "BTC/USDT – no price"],
+    ["no price", state("stale"), "cross", "BTC/USDT – no price"],
     ["connecting", state("connecting"), "hollow", "BTC/USDT – connecting"],
     ["reconnecting", state("reconnecting", { price: 97000.1 }), "hollow", `${PRICE} ${UP} reconnecting, just now`],
     ["offline", state("offline", { price: 97000.1 }), "cross", `${PRICE} ${UP} offline, just now`],

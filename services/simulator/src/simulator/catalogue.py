@@ -58,6 +58,7 @@ _STATES: Final[dict[tuple[ExchangeName, str], State]] = {
     ("okx", "LUNC-USDT"): "suspended",
     ("okx", "VANA-USDT"): "preopen",
 }
+_SEPARATOR: Final[dict[ExchangeName, str]] = {"binance": "", "bybit": "", "okx": "-"}
 _BIGGEST_TURNOVER: Final[dict[ExchangeName, float]] = {"binance": 1.8e9, "bybit": 6e8, "okx": 4e8}
 _FEWEST_SIZE_DECIMALS: Final[dict[ExchangeName, int]] = {"binance": 1, "bybit": 2, "okx": 4}
 _MOST_SIZE_DECIMALS: Final[dict[ExchangeName, int]] = {"binance": 5, "bybit": 6, "okx": 8}
@@ -88,6 +89,11 @@ class Entry:
     def symbol(self) -> str:
         """The market in our spelling, BASE-QUOTE."""
         return f"{self.base}-{self.quote}"
+
+    @property
+    def native(self) -> str:
+        """The market in the exchange's spelling."""
+        return f"{self.base}{_SEPARATOR[self.exchange]}{self.quote}"
 
 
 def coins() -> dict[str, Coin]:

@@ -7,14 +7,11 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
 from .wire import PING, PONG, encode, frame
-
-if TYPE_CHECKING:
-    from .topic import Topic
 
 MAX_BACKLOG_BYTES: Final = 8 * 1024 * 1024
 CLOSE_WITHIN_S: Final = 1.0
@@ -37,7 +34,7 @@ class Connection:
     ) -> None:
         self.id = secrets.token_hex(4)
         self.wrapped = wrapped
-        self.topics: dict[str, Topic | None] = {}  # by name on the wire; None where the name means nothing
+        self.topics: dict[str, None] = {}  # names on the wire, in the order of subscription; some may mean nothing
         self.opened_s = self.active_s = self.pinged_s = time.monotonic()
         self.unanswered: dict[bytes, float] = {}  # pings: payload -> when it was sent
         self.recent_frames: deque[float] = deque()

@@ -101,18 +101,19 @@ class Exchange(ABC):
     def subscribe(self, connection: Connection, name: str) -> None:
         """Let a connection listen to a topic; a name that means nothing is only remembered."""
         meant = self.meaning(name)
-        connection.topics[name] = None if meant is None else self.publisher.add(connection, name, *meant)
+        connection.topics[name] = None
+        if meant is not None:
+            self.publisher.add(connection, name, *meant)
 
     def unsubscribe(self, connection: Connection, name: str) -> None:
         """Let a connection listen to a topic no more."""
-        topic = connection.topics.pop(name, None)
-        if topic is not None:
-            self.publisher.remove(connection, topic)
+        connection.topics.pop(name, None)
+        self.publisher.remove(connection, name)
 
     def send_snapshot(self, connection: Connection, name: str) -> None:
         """Send a connection the current state of a topic, where its channel begins with that."""
-        topic = connection.topics.get(name)
-        if topic is not None and topic.channel.snapshot:
+        topic = self.publisher.topics.get(name)
+        if topic is not None and connection in topic.subscribers and topic.channel.snapshot:
             self.publisher.push_to(connection, topic)
 
     def overflow(self, connection: Connection) -> None:

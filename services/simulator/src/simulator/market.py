@@ -126,8 +126,7 @@ class Listing:
             rng: the source of chance.
         """
         self.exchange, self.base, self.quote = entry.exchange, entry.base, entry.quote
-        self.symbol, self.state = entry.symbol, entry.state
-        self.native = self.symbol if entry.exchange == "okx" else entry.base + entry.quote
+        self.symbol, self.native, self.state = entry.symbol, entry.native, entry.state
         self.price_decimals, self.size_decimals = entry.price_decimals, entry.size_decimals
         self.scale, self.size_scale = float(10**entry.price_decimals), float(10**entry.size_decimals)
         self.turnover24h = entry.turnover24h

@@ -34,21 +34,23 @@ class Publisher:
         self._of_listing: dict[str, list[Topic]] = {}
         self._held: deque[tuple[Topic, bytes, int]] | None = None
 
-    def add(self, connection: Connection, name: str, channel: Channel, listing: Listing) -> Topic:
+    def add(self, connection: Connection, name: str, channel: Channel, listing: Listing) -> None:
         """Let a connection listen to a topic."""
         topic = self.topics.get(name)
         if topic is None:
             topic = self.topics[name] = Topic(name, channel, listing)
             self._of_listing.setdefault(listing.native, []).append(topic)
         topic.subscribers.add(connection)
-        return topic
 
-    def remove(self, connection: Connection, topic: Topic) -> None:
+    def remove(self, connection: Connection, name: str) -> None:
         """Let a connection listen no more, and forget a topic that nobody listens to."""
+        topic = self.topics.get(name)
+        if topic is None:
+            return
         topic.subscribers.discard(connection)
-        if not topic.subscribers and self.topics.get(topic.name) is topic:
+        if not topic.subscribers:
             topic.forget()
-            del self.topics[topic.name]
+            del self.topics[name]
             self._of_listing[topic.listing.native].remove(topic)
 
     def effects(self, listing: Listing) -> Effects:

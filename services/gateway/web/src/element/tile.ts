@@ -2,15 +2,24 @@
 import { normalizeSymbol, tickerAge } from "../client.ts";
 import { direction, firstDifference, formatAgo, formatPercent, formatPrice, type Part, splitParts } from "../format.ts";
 import { suggestionsFor } from "../suggestions.ts";
+import { type Trust, trustOf } from "../trust.ts";
 import type { Quality, Status, SymbolState } from "../types.ts";
 
-/** How much a price is worth, as the shape of a dot: the shapes tell without colour. In a square of 12. */
+/** The shapes of a dot: they tell without colour. In a square of 12. */
 const SHAPES = {
   full: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0z",
   half: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0zm0 2a4 4 0 0 1 0 8z",
   hollow: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0zm0 2a4 4 0 1 1 0 8a4 4 0 1 1 0-8z",
   cross: "M1.5 0L6 4.5L10.5 0L12 1.5L7.5 6L12 10.5L10.5 12L6 7.5L1.5 12L0 10.5L4.5 6L0 1.5z",
 } as const;
+
+const SHAPE_OF: Record<Trust, keyof typeof SHAPES> = {
+  live: "full",
+  degraded: "half",
+  stale: "hollow",
+  waiting: "hollow",
+  offline: "cross",
+};
 
 interface Standing {
   readonly shape: keyof typeof SHAPES;
@@ -19,11 +28,11 @@ interface Standing {
   readonly words: string;
 }
 
-const OF_LIVE: Partial<Record<Quality, Standing>> = {
-  single: { shape: "half", note: "1 source", words: "live, from one exchange only" },
-  disputed: { shape: "half", note: "disputed", words: "live, but the exchanges disagree" },
+/** What is amiss with a live price, where it is not its age. */
+const AMISS: Partial<Record<Quality, Omit<Standing, "shape">>> = {
+  single: { note: "1 source", words: "live, from one exchange only" },
+  disputed: { note: "disputed", words: "live, but the exchanges disagree" },
 };
-const WELL: Standing = { shape: "full", note: "", words: "live" };
 const WORDS: Record<Status, string> = {
   idle: "not connected",
   connecting: "connecting",
@@ -38,8 +47,9 @@ const FLASH_EVERY_MS = 500; // twice a second; from three times on it can harm (
 
 function standing(state: SymbolState): Standing {
   const { status, ticker, error } = state;
-  if (status === "live") return (ticker && OF_LIVE[ticker.quality]) ?? WELL;
-  const shape = status === "offline" ? "cross" : "hollow";
+  const trust = trustOf(state);
+  const shape = SHAPE_OF[trust];
+  if (trust === "live") return { shape, note: "", words: "live" };
   if (error?.code === "unknown_symbol") return { shape, note: "", words: "not known" };
   const refused = REFUSED[error?.code ?? ""];
   if (!ticker) {
@@ -47,6 +57,7 @@ function standing(state: SymbolState): Standing {
     return { shape, note: words, words };
   }
   const old = formatAgo(tickerAge(state), "old");
+  if (trust === "degraded") return { shape, ...(AMISS[ticker.quality] ?? { note: old, words: `live, but ${old}` }) };
   return { shape, note: error?.code === "no_room" ? "no room" : old, words: `${refused ?? WORDS[status]}, ${old}` };
 }
 

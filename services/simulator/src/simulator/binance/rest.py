@@ -1,18 +1,16 @@
 """Binance's public market data REST API."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
+from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
 from . import frames
-
-if TYPE_CHECKING:
-    from .streams import Binance
 
 MAX_LEVELS = 5000
 MAX_INVENTED_LEVELS = 500
@@ -26,10 +24,10 @@ class ApiError(Exception):
         self.code, self.reason = code, reason
 
 
-def routes(binance: "Binance") -> list[web.RouteDef]:
+def routes(binance: Exchange) -> list[web.RouteDef]:
     """Return the REST API's paths."""
 
-    def serve(answer: "Callable[[Binance, web.Request], Any]") -> "Callable[[web.Request], Any]":
+    def serve(answer: Callable[[Exchange, web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
             try:
                 return _json(answer(binance, request))
@@ -49,7 +47,7 @@ def routes(binance: "Binance") -> list[web.RouteDef]:
     return [web.get(f"/api/v3/{path}", serve(answer)) for path, answer in answers.items()]
 
 
-def exchange_info(binance: "Binance", request: web.Request) -> dict[str, Any]:
+def exchange_info(binance: Exchange, request: web.Request) -> dict[str, Any]:
     """Answer with what is listed; any unknown symbol voids the whole call."""
     named = _named(binance, request)
     listings = binance.listed() if named is None else named
@@ -70,7 +68,7 @@ def exchange_info(binance: "Binance", request: web.Request) -> dict[str, Any]:
     }
 
 
-def day_ticker(binance: "Binance", request: web.Request) -> Any:
+def day_ticker(binance: Exchange, request: web.Request) -> Any:
     """Answer with rolling days: an object for `symbol`, else an array."""
     kind = request.query.get("type", "FULL")
     if kind not in {"FULL", "MINI"}:
@@ -80,12 +78,12 @@ def day_ticker(binance: "Binance", request: web.Request) -> Any:
     return _one_or_many(binance, request, lambda listing: row(listing, now_ms))
 
 
-def book_ticker(binance: "Binance", request: web.Request) -> Any:
+def book_ticker(binance: Exchange, request: web.Request) -> Any:
     """Answer with best bids and asks: an object for `symbol`, else an array."""
     return _one_or_many(binance, request, frames.book_row)
 
 
-def depth(binance: "Binance", request: web.Request) -> dict[str, Any]:
+def depth(binance: Exchange, request: web.Request) -> dict[str, Any]:
     """Answer with a snapshot of an order book."""
     named = _named(binance, request)
     limit = request.query.get("limit", "100")
@@ -96,13 +94,13 @@ def depth(binance: "Binance", request: web.Request) -> dict[str, Any]:
     return frames.depth(binance.seen(named[0]), min(int(limit), MAX_INVENTED_LEVELS))
 
 
-def _one_or_many(binance: "Binance", request: web.Request, row: Callable[[Listing], dict[str, Any]]) -> Any:
+def _one_or_many(binance: Exchange, request: web.Request, row: Callable[[Listing], dict[str, Any]]) -> Any:
     named = _named(binance, request)
     rows = [row(binance.seen(listing)) for listing in (binance.listed() if named is None else named)]
     return rows[0] if "symbol" in request.query else rows
 
 
-def _named(binance: "Binance", request: web.Request) -> list[Listing] | None:
+def _named(binance: Exchange, request: web.Request) -> list[Listing] | None:
     """Return the listings that `symbol` or `symbols` name; None where neither is given.
 
     Raises:

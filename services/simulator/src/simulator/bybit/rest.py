@@ -1,17 +1,15 @@
 """Bybit's market REST API for the category spot."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
 from . import frames
-
-if TYPE_CHECKING:
-    from .topics import Bybit
 
 BAD_PARAMETER = 10001
 MAX_LEVELS = 200
@@ -25,10 +23,10 @@ class ApiError(Exception):
         self.code, self.reason = code, reason
 
 
-def routes(bybit: "Bybit") -> list[web.RouteDef]:
+def routes(bybit: Exchange) -> list[web.RouteDef]:
     """Return the REST API's paths."""
 
-    def serve(answer: "Callable[[Bybit, web.Request], Any]") -> "Callable[[web.Request], Any]":
+    def serve(answer: Callable[[Exchange, web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
             code, reason, result = 0, "OK", {}
             try:
@@ -44,20 +42,20 @@ def routes(bybit: "Bybit") -> list[web.RouteDef]:
     return [web.get(f"/v5/market/{path}", serve(answer)) for path, answer in answers.items()]
 
 
-def instruments(bybit: "Bybit", request: web.Request) -> dict[str, Any]:
+def instruments(bybit: Exchange, request: web.Request) -> dict[str, Any]:
     """Answer with the instruments that are trading."""
     listings = [listing for listing in _named(bybit, request) if listing.state == "trading"]
     return {"category": "spot", "list": [frames.instrument_row(listing) for listing in listings]}
 
 
-def tickers(bybit: "Bybit", request: web.Request) -> dict[str, Any]:
+def tickers(bybit: Exchange, request: web.Request) -> dict[str, Any]:
     """Answer with rolling days and best bids and asks."""
     now_ms = bybit.now_ms()
     rows = [frames.ticker_row(bybit.seen(listing), now_ms) for listing in _named(bybit, request)]
     return {"category": "spot", "list": rows}
 
 
-def orderbook(bybit: "Bybit", request: web.Request) -> dict[str, Any]:
+def orderbook(bybit: Exchange, request: web.Request) -> dict[str, Any]:
     """Answer with a snapshot of an order book."""
     limit = request.query.get("limit", "1")
     if "symbol" not in request.query or not limit.isdecimal() or not 1 <= int(limit) <= MAX_LEVELS:
@@ -68,14 +66,14 @@ def orderbook(bybit: "Bybit", request: web.Request) -> dict[str, Any]:
     return book | {"ts": now_ms, "u": listing.update_id, "seq": listing.sequence, "cts": now_ms - 1}
 
 
-def time(bybit: "Bybit", request: web.Request) -> dict[str, Any]:
+def time(bybit: Exchange, request: web.Request) -> dict[str, Any]:
     """Answer with the exchange's clock."""
     del request
     now_ms = bybit.now_ms()
     return {"timeSecond": str(now_ms // 1000), "timeNano": str(now_ms * 1_000_000)}
 
 
-def _named(bybit: "Bybit", request: web.Request) -> list[Listing]:
+def _named(bybit: Exchange, request: web.Request) -> list[Listing]:
     """Return the listing that `symbol` names, or all of them.
 
     Raises:

@@ -1,17 +1,15 @@
 """OKX's public market REST API."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
 from . import frames
-
-if TYPE_CHECKING:
-    from .channels import Okx
 
 MAX_LEVELS = 400
 EMPTY_PARAMETER, WRONG_PARAMETER, UNKNOWN_INSTRUMENT = "50014", "51000", "51001"
@@ -25,10 +23,10 @@ class ApiError(Exception):
         self.code, self.reason, self.status = code, reason, status
 
 
-def routes(okx: "Okx") -> list[web.RouteDef]:
+def routes(okx: Exchange) -> list[web.RouteDef]:
     """Return the REST API's paths."""
 
-    def serve(answer: "Callable[[Okx, web.Request], list[Any]]") -> "Callable[[web.Request], Any]":
+    def serve(answer: Callable[[Exchange, web.Request], list[Any]]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
             status, envelope = 200, {"code": "0", "msg": ""}
             rows: list[Any] = []
@@ -50,26 +48,26 @@ def routes(okx: "Okx") -> list[web.RouteDef]:
     return [web.get(f"/api/v5/{path}", serve(answer)) for path, answer in answers.items()]
 
 
-def instruments(okx: "Okx", request: web.Request) -> list[Any]:
+def instruments(okx: Exchange, request: web.Request) -> list[Any]:
     """Answer with what is listed."""
     _require_spot(request)
     listings = [_named(okx, request)] if "instId" in request.query else okx.listed()
     return [frames.instrument_row(listing) for listing in listings]
 
 
-def tickers(okx: "Okx", request: web.Request) -> list[Any]:
+def tickers(okx: Exchange, request: web.Request) -> list[Any]:
     """Answer with all tickers."""
     _require_spot(request)
     now_ms = okx.now_ms()
     return [frames.ticker_row(okx.seen(listing), now_ms) for listing in okx.listed() if listing.state == "trading"]
 
 
-def ticker(okx: "Okx", request: web.Request) -> list[Any]:
+def ticker(okx: Exchange, request: web.Request) -> list[Any]:
     """Answer with one ticker."""
     return [frames.ticker_row(okx.seen(_named(okx, request)), okx.now_ms())]
 
 
-def books(okx: "Okx", request: web.Request) -> list[Any]:
+def books(okx: Exchange, request: web.Request) -> list[Any]:
     """Answer with a snapshot of an order book."""
     limit = request.query.get("sz", "1")
     if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LEVELS:
@@ -78,7 +76,7 @@ def books(okx: "Okx", request: web.Request) -> list[Any]:
     return [{**frames.sides(listing, int(limit)), "ts": str(okx.now_ms()), "seqId": listing.sequence}]
 
 
-def time(okx: "Okx", request: web.Request) -> list[Any]:
+def time(okx: Exchange, request: web.Request) -> list[Any]:
     """Answer with the exchange's clock."""
     del request
     return [{"ts": str(okx.now_ms())}]
@@ -92,7 +90,7 @@ def _require_spot(request: web.Request) -> None:
         raise ApiError(WRONG_PARAMETER, "Parameter instType error")
 
 
-def _named(okx: "Okx", request: web.Request) -> Listing:
+def _named(okx: Exchange, request: web.Request) -> Listing:
     native = request.query.get("instId")
     if native is None:
         raise ApiError(EMPTY_PARAMETER, "Parameter instId can not be empty.")

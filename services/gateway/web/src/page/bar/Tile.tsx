@@ -11,8 +11,9 @@ import { useValue } from "../value.ts";
 import { away } from "./away.ts";
 import { Sparkline } from "./Sparkline.tsx";
 import "./Tile.css";
-import { reasonOf, shortWords, trustOf } from "../parts/trust.ts";
+import { trustOf } from "../../trust.ts";
 import { useShownState } from "../parts/useShownState.ts";
+import { reasonOf, shortWords } from "../parts/words.ts";
 
 interface Props {
   readonly symbol: string;

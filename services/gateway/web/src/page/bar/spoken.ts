@@ -1,8 +1,8 @@
 /** What is said aloud. Pure. */
 import { direction, formatPercent, formatPrice } from "../../format.ts";
+import { trustOf } from "../../trust.ts";
 import type { SymbolState } from "../../types.ts";
 import { symbolName } from "../names.ts";
-import { trustOf } from "../parts/trust.ts";
 import type { Standing } from "./standings.ts";
 
 const MANY = 3;

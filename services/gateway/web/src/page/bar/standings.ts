@@ -1,9 +1,10 @@
 /** How each of some symbols stands, and since when: changes only when one of them does, not with each price. */
 import { useMemo, useSyncExternalStore } from "react";
 import { tickerAge } from "../../client.ts";
+import { countsAsConnected, isAgeing, type Trust, trustOf } from "../../trust.ts";
 import type { RealtimeClient, Store, SymbolState } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
-import { countsAsConnected, isAgeing, reasonOf, type Trust, trustOf } from "../parts/trust.ts";
+import { reasonOf } from "../parts/words.ts";
 
 export interface Standing {
   readonly symbol: string;

@@ -1,9 +1,10 @@
 /** How far to trust the price, in a sentence. */
 import { formatPrice } from "../../format.ts";
+import { trustOf } from "../../trust.ts";
 import type { SymbolState } from "../../types.ts";
 import { useTickerAge } from "../../useRealtimeTicker.ts";
 import { StateMark } from "../parts/StateMark.tsx";
-import { reasonOf, trustOf } from "../parts/trust.ts";
+import { reasonOf } from "../parts/words.ts";
 import "./QualityLine.css";
 
 interface Props {

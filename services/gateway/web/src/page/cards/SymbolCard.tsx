@@ -1,10 +1,10 @@
 /** All that is known of one symbol. */
 import { memo } from "react";
 import { formatPrice } from "../../format.ts";
+import { trustOf } from "../../trust.ts";
 import { symbolName } from "../names.ts";
 import { Change } from "../parts/Change.tsx";
 import { Price } from "../parts/Price.tsx";
-import { trustOf } from "../parts/trust.ts";
 import { useShownState } from "../parts/useShownState.ts";
 import { Facts } from "./Facts.tsx";
 import { Legend } from "./Legend.tsx";

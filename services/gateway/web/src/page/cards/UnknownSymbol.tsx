@@ -2,7 +2,7 @@
 import { suggestionsFor } from "../../suggestions.ts";
 import type { RealtimeError } from "../../types.ts";
 import { shortSymbol } from "../names.ts";
-import { sentence } from "../parts/trust.ts";
+import { sentence } from "../parts/words.ts";
 
 interface Props {
   readonly symbol: string;

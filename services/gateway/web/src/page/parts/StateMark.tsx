@@ -1,6 +1,6 @@
 /** The dot that says how far to trust something. Each state has a shape of its own, so that no colour is needed to tell. */
 import "./StateMark.css";
-import type { Trust } from "./trust.ts";
+import type { Trust } from "../../trust.ts";
 
 export type MarkState = Trust | "paused";
 

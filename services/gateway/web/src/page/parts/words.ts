@@ -1,24 +1,8 @@
-/** How far what is shown of a symbol can be trusted: the one place that decides, and that says it in words. */
+/** How far a price can be trusted, in words. */
 import { formatAgo } from "../../format.ts";
-import type { SymbolState, TickerMessage } from "../../types.ts";
+import { isAgeing, trustOf } from "../../trust.ts";
+import type { SymbolState } from "../../types.ts";
 import { exchangeName } from "../names.ts";
-
-/**
- * - `live`: renewed within seconds, by two exchanges or more
- * - `degraded`: renewed, but by one exchange only, or they disagree, or have all been silent for a while
- * - `stale`: a price that nothing confirms any more, or that may have changed while the stream is away
- * - `offline`: no price, and none to be had
- * - `waiting`: the first one has not come yet
- */
-export type Trust = "live" | "degraded" | "stale" | "offline" | "waiting";
-
-export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
-  if (error?.code === "unknown_symbol" || error?.code === "too_many_symbols") return "offline";
-  if (status === "live") return latest?.quality === "ok" && !isAgeing(latest) ? "live" : "degraded";
-  if (error && error.code in REFUSED) return ticker ? "stale" : "waiting"; // by somebody who is there
-  if (ticker && status !== "idle") return status === "offline" ? "offline" : "stale";
-  return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
-}
 
 /** The words for a refusal by a gateway that answers: it does not stream a symbol, or anything, for now. */
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many" };
@@ -30,16 +14,6 @@ const WRONG: Readonly<Record<string, string>> = {
   unauthorized: "no key",
   bad_data: "no gateway",
 };
-
-/** Whether all exchanges have been silent for so long that they count for less already, or not at all. */
-export function isAgeing({ sources }: TickerMessage): boolean {
-  return !sources.some((source) => source.state === "used");
-}
-
-/** Whether a symbol counts as connected: a fresh price that no exchange contradicts. */
-export function countsAsConnected({ isConnected, latest }: SymbolState): boolean {
-  return isConnected && (latest?.quality === "ok" || latest?.quality === "single") && !isAgeing(latest);
-}
 
 /** A few words, as they stand in a tile: "14 s ago". */
 export function shortWords(state: SymbolState, ageMs: number | null): string {
