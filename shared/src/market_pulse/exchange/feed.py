@@ -288,7 +288,7 @@ class Feed:
                 old_task, new_task = new_task, old_task
                 return new, old_task
             self._connections = [old]
-            failed = _reason(new_task) if new_task.done() else FeedLost("no data in time")
+            failed = _reason(new_task) if new_task.done() else FeedLost("silent", "no data in time")
             log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=str(failed))
         finally:
             await _end(new_task)  # the one that is not used any more
@@ -322,7 +322,7 @@ class Feed:
                 delay_s += refused.retry_after_s
             self._become("reconnecting", str(lost))
             log.warning("feed lost", exchange=exchange, cause=str(lost), retry_in_s=round(delay_s, 1))
-        RECONNECTS.labels(exchange, _kind(lost)).inc()
+        RECONNECTS.labels(exchange, lost.kind).inc()
         self._status = replace(self._status, reconnects=self._status.reconnects + 1)
         await asyncio.sleep(delay_s)
 
@@ -359,13 +359,3 @@ def _reason(task: asyncio.Task[NoReturn]) -> FeedLost:
     if isinstance(error, FeedLost):
         return error
     raise error or RuntimeError("a connection ended without a reason")
-
-
-def _kind(lost: FeedLost) -> str:
-    """Return a bounded label for why a socket was lost."""
-    if isinstance(lost, FeedRefused):
-        return f"http_{lost.status}"
-    for word in ("silent", "pong", "closed", "cut", "connect"):
-        if word in str(lost):
-            return word
-    return "other"

@@ -89,7 +89,7 @@ class RestClient:
                 answer = await self._client.get(base_url.rstrip("/") + path)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as failed:
             self._failures += 1
-            raise FeedLost(f"REST: {type(failed).__name__}: {failed}") from failed
+            raise FeedLost("connect", f"REST: {type(failed).__name__}: {failed}") from failed
         if answer.status_code in {403, 418, 429, 451} or answer.status_code >= 500:
             self._failures += 1
             raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("retry-after")))

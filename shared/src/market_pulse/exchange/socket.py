@@ -145,11 +145,11 @@ class Connection:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
                 job.result()
-            raise FeedLost("a job of the connection ended")
+            raise FeedLost("other", "a job of the connection ended")
         except ConnectionClosed as closed:
-            raise FeedLost(_closing(closed)) from closed
+            raise _lost_by(closed) from closed
         except (TimeoutError, OSError) as failed:
-            raise FeedLost(f"writing fails: {type(failed).__name__}: {failed}") from failed
+            raise FeedLost("other", f"writing fails: {type(failed).__name__}: {failed}") from failed
         finally:
             for job in jobs:
                 job.cancel()
@@ -176,7 +176,7 @@ class Connection:
             answer = refused.response
             raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("Retry-After"))) from refused
         except (InvalidHandshake, InvalidURI, OSError, TimeoutError, EOFError) as failed:
-            raise FeedLost(f"cannot connect: {type(failed).__name__}: {failed}") from failed
+            raise FeedLost("connect", f"cannot connect: {type(failed).__name__}: {failed}") from failed
         self.simulated = socket.response is not None and socket.response.headers.get("Server") == SIMULATOR
         return socket
 
@@ -296,7 +296,7 @@ class Connection:
             await self._send(socket, text, ping=True)
             await asyncio.sleep(self._adapter.pong_timeout_s)
             if self._ponged_s < asked_s:
-                raise FeedLost(f"no pong within {self._adapter.pong_timeout_s:.0f} s")
+                raise FeedLost("pong", f"no pong within {self._adapter.pong_timeout_s:.0f} s")
 
     def _count_frames(self) -> None:
         """Tell the metrics how many frames came since the last time: for each frame that would cost 0.5 us."""
@@ -319,17 +319,17 @@ class Connection:
             self._count_frames()
             limit_s = self._silence_limit_s()
             if self._listed and now_s - self._heard_s > limit_s:
-                raise FeedSilent(limit_s) if self.delivered else FeedLost(f"open but silent for {limit_s:.0f} s")
+                raise FeedSilent(limit_s) if self.delivered else FeedLost("silent", f"open but silent for {limit_s:.0f} s")
             if self._max_age_s is not None and self.age_s > self._max_age_s:
                 self._leave(f"the socket is {self.age_s:.0f} s old and would be cut")
             self._ledger.expire(now_s)
             if self._ledger.unanswered > MAX_UNANSWERED:
-                raise FeedLost("requests stay without an answer")
+                raise FeedLost("other", "requests stay without an answer")
             if socket.state.name == "CLOSED":
-                raise FeedLost("closed")
+                raise FeedLost("closed", "closed")
 
 
-def _closing(closed: ConnectionClosed) -> str:
+def _lost_by(closed: ConnectionClosed) -> FeedLost:
     if closed.rcvd is None:
-        return "cut without a closing frame"
-    return f"closed by the exchange: {closed.rcvd.code} {closed.rcvd.reason}".rstrip()
+        return FeedLost("cut", "cut without a closing frame")
+    return FeedLost("closed", f"closed by the exchange: {closed.rcvd.code} {closed.rcvd.reason}".rstrip())
