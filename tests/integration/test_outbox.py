@@ -25,7 +25,7 @@ def tick(price: float) -> Tick:
 
 async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) -> None:
     async with open_bus(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         await server.kill()
         for price in range(1, 1000):
@@ -44,7 +44,7 @@ async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) ->
 async def test_a_frozen_redis_delays_nothing_but_the_publishing(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_module, "COMMAND_TIMEOUT_S", 0.3)
     async with open_bus(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         outbox.put(tick(1.0))
         await until(lambda: _last_price(bus, 1.0))
@@ -66,7 +66,7 @@ async def _last_price(bus: bus_module.Bus, price: float) -> bool:
 async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisServer) -> None:
     async with open_bus(server.url) as bus:
         for _ in range(300):
-            outbox = Outbox("okx", bus.publish_ticks)
+            outbox = Outbox(bus.publish_ticks)
             running = asyncio.create_task(outbox.run())
             for price in range(1, 20):
                 outbox.put(tick(float(price)))
@@ -79,7 +79,7 @@ async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisSer
 
 async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) -> None:
     async with open_bus(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         outbox.put(tick(1.0))
         await until(lambda: _last_price(bus, 1.0))
@@ -94,7 +94,7 @@ async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) 
 
 async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
     async with open_bus(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         await asyncio.sleep(0)
         outbox.put(tick(7.0))
@@ -115,7 +115,7 @@ async def test_ticks_that_come_faster_than_they_go_are_sent_together() -> None:
             asyncio.get_running_loop().call_soon(outbox.put, tick(7.0))
         return 0
 
-    outbox = Outbox("okx", publish)
+    outbox = Outbox(publish)
     running = asyncio.create_task(outbox.run())
     outbox.put(tick(6.0))
     await until(lambda: len(batches) == 2)

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 from market_pulse.bus import Bus, BusError
 from market_pulse.messages import Symbol
-from market_pulse.metrics import LINGERING_SYMBOLS, TURNED_AWAY_SYMBOLS
 from market_pulse.process.backoff import backoff_s
 from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import get_logger
@@ -187,7 +186,7 @@ class Carrier:
         now_s = asyncio.get_running_loop().time()
         carried = self._demand.update(now_s, self._asked.believe(now_s, answer), self._listing)
         self._tell_turned_away(self._demand.turned_away)
-        LINGERING_SYMBOLS.labels(self._adapter.exchange).set(self._demand.lingering)
+        self._feed.stats.lingering = self._demand.lingering
         natives = {listed.native: listed for listed in map(self._listed, carried)}
         if natives != self._natives:
             await self._carry(natives)
@@ -202,7 +201,6 @@ class Carrier:
         elif self._turned_away and not symbols:
             log.info("room for all that is wanted again", exchange=exchange)
         self._turned_away = self._feed.turned_away = symbols
-        TURNED_AWAY_SYMBOLS.labels(exchange).set(len(symbols))
 
     async def _carry(self, natives: dict[str, Listed]) -> None:
         before = {listed.symbol for listed in self._natives.values()}

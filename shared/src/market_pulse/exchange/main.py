@@ -17,9 +17,11 @@ from market_pulse.process.way_out import OutwardSettings, WayOut
 from .adapter import Adapter
 from .carrier import Carrier
 from .feed import Feed
+from .metrics import IngestCollector, Stats
 from .outbox import Outbox
 from .rest import RestClient
 from .settings import IngestSettings
+from .status import condition, status_of
 
 STATUS_INTERVAL_S = 5.0
 STATUS_LOOK_S = 0.1
@@ -57,11 +59,12 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
         ws_url=urls[0],
         rest_url=rest_urls[0],
     )
+    stats = Stats()
     async with (
         open_bus(settings.redis_url.get_secret_value()) as bus,
-        RestClient(adapter, *rest_urls, way_out=way_out) as rest,
+        RestClient(adapter, *rest_urls, stats=stats, way_out=way_out) as rest,
     ):
-        outbox = Outbox(adapter.exchange, bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks, stats)
         feed = Feed(
             adapter,
             urls,
@@ -69,6 +72,7 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
             blocked_retry_s=settings.blocked_retry_s,
             max_age_s=settings.max_connection_age_s or adapter.max_age_s,
             way_out=way_out,
+            stats=stats,
         )
 
         async def release(symbol: Symbol) -> None:
@@ -88,8 +92,9 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
                 live={"status loop": reporter.stalled},
                 ready={
                     "bus": lambda: "publishing fails" if outbox.failing_since_s is not None or not reporter.reached else None,
-                    "feed": lambda: None if feed.delivering else f"{feed.status().state}: {feed.status().reason}",
+                    "feed": lambda: None if feed.delivering else "{}: {}".format(*condition(feed.facts())),
                 },
+                collectors=(IngestCollector(stats, feed.facts),),
             ),
         )
 
@@ -112,12 +117,13 @@ class StatusReporter:
 
     async def run(self) -> NoReturn:
         """Publish until cancelled."""
+        status: FeedStatus | None = None
         published: tuple[object, ...] | None = None
         published_s = 0.0
         try:
             while True:
                 self._turned_s = self._clock()
-                status = self._feed.status()
+                status = status_of(self._feed.facts(), status)
                 news = status.state, status.reason, status.turned_away, status.turned_away_count
                 if news != published or self._turned_s - published_s >= STATUS_INTERVAL_S:
                     await self._publish(status)
@@ -125,7 +131,7 @@ class StatusReporter:
                 await asyncio.sleep(STATUS_LOOK_S)
         finally:
             self._feed.stop()
-            await self._publish(self._feed.status())
+            await self._publish(status_of(self._feed.facts(), status))
 
     async def _publish(self, status: FeedStatus) -> None:
         try:

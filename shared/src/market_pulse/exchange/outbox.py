@@ -11,10 +11,11 @@ from typing import NoReturn
 
 from market_pulse.bus import BusError
 from market_pulse.messages import Symbol, Tick
-from market_pulse.metrics import TICK_PUBLISH_S, TICKS_CONFLATED, TICKS_PUBLISHED, TICKS_SUPPRESSED
 from market_pulse.process.backoff import backoff_s
 from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import get_logger
+
+from .metrics import Stats
 
 DRAIN_LIMIT_S = 1.0
 BUSY, REST_S = 6, 0.001
@@ -26,12 +27,9 @@ log = get_logger()
 class Outbox:
     """Holds at most one tick a symbol of one exchange. `publish` returns how many of them were no news."""
 
-    def __init__(self, exchange: str, publish: Callable[[Iterable[Tick]], Awaitable[int]]) -> None:
-        self._published = TICKS_PUBLISHED.labels(exchange)
-        self._conflated = TICKS_CONFLATED.labels(exchange)
-        self._suppressed = TICKS_SUPPRESSED.labels(exchange)
-        self._publish_s = TICK_PUBLISH_S.labels(exchange)
+    def __init__(self, publish: Callable[[Iterable[Tick]], Awaitable[int]], stats: Stats | None = None) -> None:
         self._publish = publish
+        self._stats = stats or Stats()
         self._waiting: dict[Symbol, Tick] = {}
         self._filled = asyncio.Event()
         self.failing_since_s: float | None = None
@@ -39,7 +37,7 @@ class Outbox:
     def put(self, tick: Tick) -> None:
         """Hand in a tick; never waits."""
         if tick.symbol in self._waiting:
-            self._conflated.inc()
+            self._stats.conflated += 1
         self._waiting[tick.symbol] = tick
         self._filled.set()
 
@@ -84,7 +82,7 @@ class Outbox:
         if self.failing_since_s is not None:
             log.info("publishing works again", after_s=round(asyncio.get_running_loop().time() - self.failing_since_s, 1))
             self.failing_since_s = None
-        self._published.inc(len(batch) - suppressed)
-        self._suppressed.inc(suppressed)
-        self._publish_s.observe((now_ms() - next(iter(batch.values())).received_time_ms) / 1000)
+        self._stats.published += len(batch) - suppressed
+        self._stats.suppressed += suppressed
+        self._stats.publish.observe((now_ms() - next(iter(batch.values())).received_time_ms) / 1000)
         return True

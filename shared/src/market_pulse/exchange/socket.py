@@ -9,7 +9,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from market_pulse.messages import Tick
-from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS
 from market_pulse.process.clock import now_ms
 from market_pulse.process.dial import dialling
 from market_pulse.process.logs import get_logger
@@ -32,6 +31,7 @@ from .adapter import (
 )
 from .errors import FeedLost, FeedRefused, FeedSilent, FrameError
 from .merge import NEW, OUTDATED, Book
+from .metrics import Stats
 from .pacing import Pacer
 from .rest import SIMULATOR, retry_after_s
 from .subscriptions import Subscriptions
@@ -39,7 +39,7 @@ from .subscriptions import Subscriptions
 OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
-FIRST_DATA_LIMIT_S = 15.0  # a socket that has not delivered anything yet may belong to a very quiet symbol
+SILENT_FROM_THE_START_LIMIT_S = 15.0  # while a socket has delivered nothing, its symbols may be very quiet ones
 QUIET_LIMIT_S = 300.0  # so long may symbols be silent that are quiet by nature, or of which too little is known
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
@@ -62,18 +62,18 @@ class Connection:
         book: Book,
         on_tick: Callable[[Tick], None],
         max_age_s: float | None,
+        stats: Stats,
         way_out: WayOut = STRAIGHT,
         *,
         patience_s: float = 0.0,
     ) -> None:
         self._adapter = adapter
         self._parse = adapter.parse
-        self._frames = 0  # not counted yet
-        self._outdated = OUTDATED_EVENTS.labels(adapter.exchange)
         self._url = url
         self._book = book
         self._on_tick = on_tick
         self._max_age_s = max_age_s
+        self._stats = stats
         self._way_out = way_out
         self._patience_s = patience_s  # silence up to here is borne, whatever the symbols' own past says
         self._listed: Mapping[str, Listed] = {}
@@ -154,7 +154,6 @@ class Connection:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
-            self._count_frames()
             await self._close(socket)
 
     async def _open(self) -> ClientConnection:
@@ -191,11 +190,11 @@ class Connection:
         receive = socket.recv
         while True:
             frame: Any = await receive(decode=False)
-            self.take(frame, now_ms())
+            self.receive(frame, now_ms())
 
-    def take(self, frame: bytes, received_time_ms: int) -> None:
-        """Take one frame in, whatever it is: what it tells of the market, an answer to us, or nothing that can be used."""
-        self._frames += 1
+    def receive(self, frame: bytes, received_time_ms: int) -> None:
+        """Read one frame, and learn from each event in it. A frame or event that cannot be used is counted and skipped."""
+        self._stats.frames += 1
         try:
             events = read(self._parse, frame)
         except FrameError as bad:
@@ -217,7 +216,7 @@ class Connection:
             return  # a symbol that was released while its data was under way
         change = self._book.apply(event, received_time_ms)
         if change is OUTDATED:
-            self._outdated.inc()
+            self._stats.outdated += 1
             return
         self._heard_s = self._clock()
         if native not in self.delivered:
@@ -249,7 +248,7 @@ class Connection:
 
     def _skip(self, kind: str, cause: str) -> None:
         """Count a frame, or an element of one, that cannot be used. The first of each kind is logged."""
-        BAD_FRAMES.labels(self._adapter.exchange, kind).inc()
+        self._stats.bad_frames[kind] += 1
         if kind not in self._logged_kinds:
             self._logged_kinds.add(kind)
             log.warning("frame skipped, first of its kind", exchange=self._adapter.exchange, kind=kind, cause=cause)
@@ -298,15 +297,10 @@ class Connection:
             if self._ponged_s < asked_s:
                 raise FeedLost("pong", f"no pong within {self._adapter.pong_timeout_s:.0f} s")
 
-    def _count_frames(self) -> None:
-        """Tell the metrics how many frames came since the last time: for each frame that would cost 0.5 us."""
-        FRAMES.labels(self._adapter.exchange).inc(self._frames)
-        self._frames = 0
-
     def _silence_limit_s(self) -> float:
         """Return how long this socket may be silent, by the pace of the symbols on it."""
         if not self.delivered:
-            return max(self._adapter.silence_s, FIRST_DATA_LIMIT_S)
+            return max(self._adapter.silence_s, SILENT_FROM_THE_START_LIMIT_S)
         usual_s = self._book.silence_limit_s()
         limit_s = QUIET_LIMIT_S if usual_s is None else min(max(usual_s, self._patience_s), QUIET_LIMIT_S)
         return max(self._adapter.silence_s, limit_s)
@@ -316,7 +310,6 @@ class Connection:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = self._clock()
-            self._count_frames()
             limit_s = self._silence_limit_s()
             if self._listed and now_s - self._heard_s > limit_s:
                 raise FeedSilent(limit_s) if self.delivered else FeedLost("silent", f"open but silent for {limit_s:.0f} s")
