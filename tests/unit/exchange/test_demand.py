@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pulse.exchange.demand import Demand, Lots
+from market_pulse.exchange.demand import TICKER, Demand, Lots, symbols_of
 from market_pulse.messages import Symbol
 
 BTC, ETH, DOGE, PEPE, NOPE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "DOGE", "PEPE", "NOPE"))
@@ -17,6 +17,18 @@ NOTHING: tuple[Symbol, ...] = ()
 
 def names(count: int, prefix: str = "A") -> list[Symbol]:
     return [Symbol(f"{prefix}{number:03}-USDT") for number in range(count)]
+
+
+def test_only_a_tickers_channel_is_a_wish() -> None:
+    channels = [
+        "ticker:BTC-USDT",
+        "ticker:eth-usdt",
+        "ticker:",
+        "ticks:okx:DOGE-USDT",
+        "members:aggregator",
+        "tickers:PEPE-USDT",
+    ]
+    assert symbols_of(TICKER, channels) == {BTC}
 
 
 def test_featured_symbols_are_always_carried_first() -> None:

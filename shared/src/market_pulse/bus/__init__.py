@@ -320,6 +320,12 @@ class Bus:
             names: list[Any] = await self.client.pubsub_channels(channels.ALL_TICKERS)
         return set(_symbols_of(names, channels.ALL_TICKERS))
 
+    async def wanted_channels(self) -> set[str]:
+        """Return the channels that somebody, anywhere, is subscribed to by name right now."""
+        async with _bounded():
+            names: list[Any] = await self.client.pubsub_channels()
+        return {name.decode(errors="replace") for name in names}
+
     async def publish_listing(self, exchange: str, symbols: Iterable[Symbol]) -> None:
         """Replace the set of symbols that an exchange lists."""
         key = channels.listing(exchange)

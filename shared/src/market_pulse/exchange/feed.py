@@ -64,6 +64,7 @@ class Feed:
         self._paces: dict[str, Pace] = {}  # native symbol -> how fast it is, over all sockets
         self._anew_s: dict[str, float] = {}  # native symbol -> when the exchange's numbers began anew
         self._listed: Mapping[str, Listed] = {}  # what to carry
+        self.carried_since_ms: dict[str, int] = {}  # native symbol -> when it was first among them
         self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
         # Wanted symbols for which there is no room, the longest waiting first: told in the status.
@@ -79,6 +80,7 @@ class Feed:
     def want(self, listed: Mapping[str, Listed]) -> None:
         """Set what to carry: native symbol -> listing, the most important first."""
         self._listed = listed
+        self.carried_since_ms = {native: self.carried_since_ms.get(native, now_ms()) for native in listed}
         if listed:
             self._anything_wanted.set()
         else:

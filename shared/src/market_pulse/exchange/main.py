@@ -1,6 +1,7 @@
 """The main that all ingests share: settings, one feed, and the jobs around it, wired together."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -15,10 +16,12 @@ from market_pulse.process.settings import check_can_listen, load_settings
 from market_pulse.process.way_out import OutwardSettings, WayOut
 
 from .adapter import Adapter
-from .carrier import Carrier
+from .demand import DemandFollower
 from .feed import Feed
+from .listing import ListingKeeper
 from .metrics import IngestCollector, Stats
 from .outbox import Outbox
+from .quiet import QuietSymbols
 from .rest import RestClient
 from .settings import IngestSettings
 from .status import condition, status_of
@@ -79,10 +82,9 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
             outbox.discard(symbol)
             await bus.forget(ticks(adapter.exchange, symbol))
 
-        carrier = Carrier(adapter, settings, bus, rest, feed, release)
         reporter = StatusReporter(bus, feed)
         await run_until_stopped(
-            carrier.run(),
+            carry(adapter, settings, bus, rest, feed, release),
             outbox.run(),
             reporter.run(),
             watch_clock(bus),
@@ -97,6 +99,28 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
                 collectors=(IngestCollector(stats, feed.facts),),
             ),
         )
+
+
+async def carry(
+    adapter: Adapter,
+    settings: IngestSettings,
+    bus: Bus,
+    rest: RestClient,
+    feed: Feed,
+    release: Callable[[Symbol], Awaitable[None]],
+) -> NoReturn:
+    """Run a feed, and the jobs that decide what it carries, until cancelled. `release` is a DemandFollower's."""
+    listing = ListingKeeper(adapter, settings, bus, rest)
+    demand = DemandFollower(adapter, settings, bus, listing, feed, release)
+    quiet = QuietSymbols(settings, rest, feed, listing.doubt)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(listing.run())
+        # The feed's first socket is opened for what is wanted, not for nothing.
+        await listing.tried()
+        await demand.look()
+        for job in (demand.run(), quiet.run(), feed.run()):
+            tasks.create_task(job)
+    raise AssertionError("the jobs above end only by being cancelled")
 
 
 class StatusReporter:
