@@ -153,7 +153,7 @@ def symbols_of(kind: str, channels: Iterable[str]) -> set[Symbol]:
 
 
 class DemandFollower:
-    """Learns from Redis once a second what is wanted, and has the feed carry it.
+    """Asks Redis once a second which symbols are wanted, and has the feed carry them.
 
     `release` is called with each symbol that is carried no more while the exchange goes on listing it.
     """
@@ -190,7 +190,7 @@ class DemandFollower:
             await self.look()
 
     async def look(self) -> None:
-        """Ask Redis once what is wanted, and carry that."""
+        """Ask Redis once which symbols are wanted, and carry them."""
         try:
             channels = await self._bus.wanted_channels()
         except BusError:
@@ -222,7 +222,7 @@ class DemandFollower:
         after = {listed.symbol for listed in natives.values()}
         self._carried = natives
 
-        # What the exchange has ceased to list ends with a last tick, which stays known as the last value.
+        # A symbol that the exchange lists no more ends with a last tick, which stays known as the last value.
         markets = self._listing.markets
         ended = {symbol for symbol in before - after if markets is not None and symbol not in markets}
         for symbol in sorted(ended):
@@ -240,7 +240,7 @@ class DemandFollower:
                 released=",".join(sorted(before - after)[:10]),
             )
 
-        # What nobody wants any more is forgotten.
+        # A symbol that is still listed has only lost its subscribers: its last value goes.
         for symbol in before - after - ended:
             try:
                 await self._release(symbol)

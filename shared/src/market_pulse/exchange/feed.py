@@ -220,8 +220,8 @@ class Feed:
                     failures = failures + 1 if connection is old else 0
             return connection, _reason(task)
         finally:
-            self._connections = []
             await _end(task)
+            self._connections = []
 
     def _delivers(self, connection: Connection) -> None:
         self._simulated = connection.simulated

@@ -56,7 +56,7 @@ class Listing:
         return bool(self._missing)
 
     def why_doubtful(self, answer: Collection[Symbol], published: int, now_s: float) -> str | None:
-        """Say why an answer is not believed yet: an exchange in trouble may leave out most of what it trades.
+        """Say why an answer is not believed yet: an exchange in trouble may leave out most of its markets.
 
         Args:
             answer: the symbols in it.
@@ -93,7 +93,7 @@ class ListingKeeper:
 
     @property
     def markets(self) -> dict[Symbol, Listed] | None:
-        """What the exchange lists; None: not known yet."""
+        """The markets that the exchange lists; None: not known yet."""
         return self._listing.markets
 
     def doubt(self) -> None:

@@ -1,14 +1,14 @@
 """The main that all ingests share: settings, one feed, and the jobs around it, wired together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from market_pulse.bus import Bus, BusError, open_bus
+from market_pulse.bus import Bus, open_bus
 from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.channels import ticks
-from market_pulse.messages import FeedStatus, Symbol
+from market_pulse.messages import Symbol, Tick
 from market_pulse.process.health import serve_health
 from market_pulse.process.lifecycle import run, run_until_stopped
 from market_pulse.process.logs import configure_logs, get_logger
@@ -22,13 +22,10 @@ from .listing import ListingKeeper
 from .metrics import IngestCollector, Stats
 from .outbox import Outbox
 from .quiet import QuietSymbols
+from .reporter import StatusReporter
 from .rest import RestClient
 from .settings import IngestSettings
-from .status import condition, status_of
-
-STATUS_INTERVAL_S = 5.0
-STATUS_LOOK_S = 0.1
-STALLED_S = 15.0
+from .status import condition
 
 log = get_logger()
 
@@ -67,11 +64,19 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
         open_bus(settings.redis_url.get_secret_value()) as bus,
         RestClient(adapter, *rest_urls, stats=stats, way_out=way_out) as rest,
     ):
-        outbox = Outbox(bus.publish_ticks, stats)
+
+        async def publish(ticks: Collection[Tick]) -> None:
+            stats.count_published(ticks, await bus.publish_ticks(ticks))
+
+        outbox = Outbox(publish)
+
+        def put(tick: Tick) -> None:
+            stats.conflated += outbox.put(tick.symbol, tick)
+
         feed = Feed(
             adapter,
             urls,
-            outbox.put,
+            put,
             blocked_retry_s=settings.blocked_retry_s,
             max_age_s=settings.max_connection_age_s or adapter.max_age_s,
             way_out=way_out,
@@ -115,57 +120,9 @@ async def carry(
     quiet = QuietSymbols(settings, rest, feed, listing.doubt)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listing.run())
-        # The feed's first socket is opened for what is wanted, not for nothing.
+        # The feed starts after the first look at the demand, so that its first socket subscribes at once.
         await listing.tried()
         await demand.look()
         for job in (demand.run(), quiet.run(), feed.run()):
             tasks.create_task(job)
     raise AssertionError("the jobs above end only by being cancelled")
-
-
-class StatusReporter:
-    """Publishes the feed's status on each change and each 5 s; says `down` as its last word."""
-
-    def __init__(self, bus: Bus, feed: Feed) -> None:
-        self._bus = bus
-        self._feed = feed
-        self._clock = asyncio.get_running_loop().time
-        self._turned_s = self._clock()
-        self.reached = False
-        self._never_tried = True
-
-    def stalled(self) -> str | None:
-        """Say what is wrong when the loop has not turned for too long."""
-        silent_s = self._clock() - self._turned_s
-        return f"has not turned for {silent_s:.0f} s" if silent_s > STALLED_S else None
-
-    async def run(self) -> NoReturn:
-        """Publish until cancelled."""
-        status: FeedStatus | None = None
-        published: tuple[object, ...] | None = None
-        published_s = 0.0
-        try:
-            while True:
-                self._turned_s = self._clock()
-                status = status_of(self._feed.facts(), status)
-                news = status.state, status.reason, status.turned_away, status.turned_away_count
-                if news != published or self._turned_s - published_s >= STATUS_INTERVAL_S:
-                    await self._publish(status)
-                    published, published_s = news, self._turned_s
-                await asyncio.sleep(STATUS_LOOK_S)
-        finally:
-            self._feed.stop()
-            await self._publish(status_of(self._feed.facts(), status))
-
-    async def _publish(self, status: FeedStatus) -> None:
-        try:
-            await self._bus.publish_status(status)
-        except BusError as failed:
-            if self.reached or self._never_tried:
-                log.warning("bus not reached; trying on", cause=str(failed))
-            self.reached = False
-        else:
-            if not self.reached:
-                log.info("bus reached")
-            self.reached = True
-        self._never_tried = False

@@ -1,17 +1,18 @@
-"""What an ingest counts, and how Prometheus reads it: plain numbers, presented when it asks.
+"""An ingest's counts as plain numbers, presented to Prometheus when it asks.
 
-Labels are bounded: the exchange and a few kinds, never what somebody asks for.
+Labels are bounded: the exchange and a few kinds, never a symbol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.registry import Collector
 
-from market_pulse.messages import FeedState
+from market_pulse.messages import FeedState, Tick
+from market_pulse.process.clock import now_ms
 from market_pulse.process.durations import Durations
 
 from .status import Facts, status_of
@@ -47,6 +48,12 @@ class Stats:
     handovers: int = 0
     lingering: int = 0
     publish: Durations = field(default_factory=Durations)
+
+    def count_published(self, ticks: Collection[Tick], suppressed: int) -> None:
+        """Count the ticks of one command that the bus has taken, of which so many were suppressed."""
+        self.published += len(ticks) - suppressed
+        self.suppressed += suppressed
+        self.publish.observe((now_ms() - next(iter(ticks)).received_time_ms) / 1000)
 
 
 class IngestCollector(Collector):
@@ -106,7 +113,7 @@ def _counts_by(label: str, name: str, text: str, exchange: str, counts: Mapping[
 
 
 def _gauge(name: str, text: str, exchange: str, value: float | None) -> GaugeMetricFamily:
-    """Return one exchange's gauge, without a value while there is none."""
+    """Return one exchange's gauge, without a value where that is None."""
     family = GaugeMetricFamily(PREFIX + name, text, labels=["exchange"])
     if value is not None:
         family.add_metric([exchange], value)

@@ -34,7 +34,7 @@ class QuietSymbols:
         self._doubt = doubt
         # A native symbol and since when it is carried -> before when REST is not asked about it again, in Unix milliseconds.
         self._not_before_ms: dict[tuple[str, int], int] = {}
-        self._book = feed.book  # what REST told until now was told to this one
+        self._book = feed.book  # the prices that REST has told so far went into this one
         # Before when REST is not asked about any symbol, because the exchange refused, by the loop's clock.
         self._not_before_s = 0.0
 
@@ -58,7 +58,7 @@ class QuietSymbols:
         """Return one symbol that has been silent for too long while a socket is open, and was not asked about lately."""
         if self._feed.age_s < FIRST_PRICE_S or asyncio.get_running_loop().time() < self._not_before_s:
             return None
-        if self._feed.book is not self._book:  # the new one knows nothing of what REST told
+        if self._feed.book is not self._book:  # a new socket began anew, without the prices from REST
             self._book = self._feed.book
             self._not_before_ms.clear()
         carried = self._feed.carried_since_ms.items()
@@ -81,7 +81,7 @@ class QuietSymbols:
             self._not_before_s = asyncio.get_running_loop().time() + wait_s
 
     def _judge(self, native: str, events: Sequence[Event]) -> None:
-        """Compare the exchange's answer with what the socket told of a symbol."""
+        """Compare the exchange's answer about a symbol with the socket's data."""
         day = next((event for event in events if isinstance(event, Day)), None)
         if day is None:
             self._doubt()

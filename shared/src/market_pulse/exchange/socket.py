@@ -76,22 +76,23 @@ class Connection:
         self._stats = stats
         self._way_out = way_out
         self._patience_s = patience_s  # silence up to here is borne, whatever the symbols' own past says
-        self._listed: Mapping[str, Listed] = {}
-        self._wanted_s: dict[str, float] = {}
+        self._listed: Mapping[str, Listed] = {}  # what to carry
+        self._wanted_s: dict[str, float] = {}  # native symbol -> since when it is among them
         self._ledger = Subscriptions(adapter)
         self._pacer = Pacer(adapter.rates)
-        self._changed = asyncio.Event()
+        self._changed = asyncio.Event()  # set: there may be a request to send
         self._clock = asyncio.get_running_loop().time
+        # When the socket opened, and when market data and an answer to our ping last came.
         self._opened_s = self._heard_s = self._ponged_s = self._clock()
-        self._logged_kinds: set[str] = set()
+        self._logged_kinds: set[str] = set()  # of frames that cannot be used
         # Native symbols whose first message on each channel has come: where a subscription is answered, that was the answer.
         self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
-        self.delivered: set[str] = set()
+        self.delivered: set[str] = set()  # the native symbols of which any data has come
         self.delivering = asyncio.Event()
         self.leaving = asyncio.Event()
         self.leaving_reason = ""
-        self.opened = False
-        self.simulated = False
+        self.opened = False  # whether the handshake succeeded
+        self.simulated = False  # whether the other end calls itself the simulator
 
     def want(self, listed: Mapping[str, Listed]) -> None:
         """Set what to carry: native symbol -> listing, the most important first."""

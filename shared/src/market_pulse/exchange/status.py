@@ -1,4 +1,4 @@
-"""How a feed is doing: pure functions of what is known of it at one moment."""
+"""How a feed is doing: pure functions of the facts of one moment."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ MOST_NAMED = 5  # native symbols
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a feed at one moment. Times are Unix milliseconds, symbols the exchange's own spellings.
+    """A feed at one moment. Times are Unix milliseconds, symbols the exchange's own spellings.
 
     The feed itself says how far it is with its sockets: `phase` since `since_ms`, and the reason for it. The phase is never
-    `degraded`: that follows from what is missing. `simulated`: the other end of its latest socket was the simulator.
+    `degraded`: that follows from missing symbols. `simulated`: the other end of its latest socket was the simulator.
     """
 
     exchange: str
@@ -66,7 +66,7 @@ def status_of(facts: Facts, before: FeedStatus | None = None) -> FeedStatus:
     """Return the status to publish.
 
     Args:
-        facts: what is known at this moment.
+        facts: those of this moment.
         before: the status of the moment before, which tells since when the state has been what it is.
     """
     state, reason = condition(facts)

@@ -1,4 +1,4 @@
-"""Histograms of seconds in plain numbers, for what is measured at each message."""
+"""Histograms of seconds in plain numbers, for durations that are measured at each message."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
