@@ -12,6 +12,7 @@ import uvloop
 from market_pulse.codec import encode_tick
 from market_pulse.exchange.adapter import Adapter
 from market_pulse.exchange.merge import Book
+from market_pulse.exchange.metrics import Stats
 from market_pulse.exchange.socket import Connection
 from market_pulse.messages import Tick
 from market_pulse.process.clock import now_ms
@@ -26,7 +27,7 @@ async def main(exchange: str, frames: str, listing: str, goal: str) -> None:
         if goal == "message":
             encode_tick(tick, now_ms())
 
-    connection = Connection(adapter, "", Book(exchange), take, None)
+    connection = Connection(adapter, "", Book(exchange), take, None, Stats())
     listed = adapter.parse_listing(Path(listing).read_bytes())  # noqa: ASYNC240 - nothing else runs yet
     connection.want({one.native: one for one in listed})
 
@@ -34,7 +35,7 @@ async def main(exchange: str, frames: str, listing: str, goal: str) -> None:
         parse(frame)
 
     async def to_tick(frame: bytes) -> None:
-        connection.take(frame, now_ms())
+        connection.receive(frame, now_ms())
 
     await time_frames(frames, bytes, to_event if goal == "event" else to_tick)
 

@@ -84,7 +84,7 @@ def test_a_feed_uses_the_address_that_answers(run: Callable[[Scenario], None]) -
                 feed.want({"BTC-USDT": Listed(Symbol("BTC-USDT"), "BTC-USDT", 1)})
                 running = asyncio.create_task(feed.run())
                 await until(lambda: ticks)
-                assert feed.status().reconnects == 0
+                assert feed.facts().reconnects == 0
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
 

@@ -23,7 +23,8 @@ from market_pulse.exchange import socket as connection
 from market_pulse.exchange.adapter import MARKET_EVENTS, Adapter, Listed, Rate
 from market_pulse.exchange.feed import Feed
 from market_pulse.exchange.rest import RestClient
-from market_pulse.messages import Symbol, Tick
+from market_pulse.exchange.status import condition, status_of
+from market_pulse.messages import FeedStatus, Symbol, Tick
 from market_pulse.process.clock import now_ms
 from simulator.app import serving
 from simulator.settings import Settings
@@ -67,8 +68,11 @@ class Exchange:
         answer = (await self.http.get("/control/connections")).json()
         return sorted(topic for one in answer["connections"] if one["exchange"] == self.exchange for topic in one["topics"])
 
+    def status(self) -> FeedStatus:
+        return status_of(self.feed.facts())
+
     def state(self) -> str:
-        return self.feed.status().state
+        return self.status().state
 
 
 @contextlib.asynccontextmanager
@@ -119,7 +123,7 @@ async def test_ticks_are_complete(exchange: str) -> None:
             assert tick.exchange_time_ms is not None
             assert tick.dp is not None
             assert round(tick.price, tick.dp) == tick.price
-        status = played.feed.status()
+        status = played.status()
         assert (status.state, status.reason, status.simulated, status.symbols) == ("connected", "simulated prices", True, 2)
 
 
@@ -140,7 +144,7 @@ async def test_symbols_come_and_go_on_the_open_socket(exchange: str) -> None:
         played.want("ETH-USDT")
         await until(lambda: _topics_name(played, "BTC", expected=False))
         assert all("ETH" in topic.upper() for topic in await played.topics())
-        assert played.feed.status().reconnects == 0
+        assert played.status().reconnects == 0
 
 
 async def _topics_name(played: Exchange, base: str, *, expected: bool) -> bool:
@@ -152,8 +156,8 @@ async def test_many_symbols_stay_under_the_limits(exchange: str) -> None:
     async with exchange_feed(ADAPTERS[exchange]) as played:
         symbols = [symbol for symbol in played.listing if symbol.endswith("-USDT")][:150]
         played.want(*symbols)
-        await until(lambda: len(played.feed.status().reason or "") < 100 and played.feed.status().symbols == 150, 60)
-        assert played.feed.status().reconnects == 0
+        await until(lambda: len(played.status().reason or "") < 100 and played.status().symbols == 150, 60)
+        assert played.status().reconnects == 0
 
 
 async def test_an_allowance_of_requests_that_is_used_up_takes_another_socket() -> None:
@@ -162,7 +166,7 @@ async def test_an_allowance_of_requests_that_is_used_up_takes_another_socket() -
         for symbol in ("ETH-USDT", "SOL-USDT", "DOGE-USDT", "PEPE-USDT"):
             played.want("BTC-USDT", symbol)
             await until(played.fresh(symbol))
-        assert played.feed.status().reconnects == 0
+        assert played.status().reconnects == 0
         await until(lambda: _topics_name(played, "SOL", expected=False))
 
 
@@ -173,16 +177,16 @@ async def test_one_refused_symbol_harms_no_other(exchange: str) -> None:
         played.listing["NOPE-USDT"] = Listed(Symbol("NOPE-USDT"), native, None)
         played.want("BTC-USDT", "NOPE-USDT", "ETH-USDT", "SOL-USDT")
         await until(played.fresh("BTC-USDT", "ETH-USDT", "SOL-USDT"))
-        await until(lambda: played.feed.status().reason == f"1 of 4 symbols refused: {native}")
+        await until(lambda: played.status().reason == f"1 of 4 symbols refused: {native}")
         assert played.state() == "degraded"
-        assert played.feed.status().reconnects == 0
+        assert played.status().reconnects == 0
 
 
 async def test_an_exchange_that_does_not_know_a_symbol_yet_is_asked_again_soon() -> None:
     async with exchange_feed(BYBIT, "BTC-USDT", "SOL-USDT") as played:
         await played.fault("delist", symbol="SOL-USDT")
         await played.fault("cut")
-        await until(lambda: played.feed.status().reason == "1 of 2 symbols refused: SOLUSDT")
+        await until(lambda: played.status().reason == "1 of 2 symbols refused: SOLUSDT")
         await played.heal()
         await until(played.fresh("BTC-USDT", "SOL-USDT"))
 
@@ -197,7 +201,7 @@ async def test_a_silent_socket_is_given_up_and_data_comes_back(
         await until(played.feed.book.silence_limit_s)
         await played.fault(kind)
         await until(lambda: played.state() == "reconnecting")
-        assert played.feed.status().reason
+        assert played.status().reason
         await played.heal()
         await until(played.fresh("BTC-USDT"))
         await until(lambda: played.state() == "connected")
@@ -222,7 +226,7 @@ async def test_a_symbol_of_unknown_pace_may_be_silent() -> None:
     async with exchange_feed(replace(OKX, silence_s=0.5), "BTC-USDT") as played:
         await played.fault("mute")
         await asyncio.sleep(2)  # several times the bound that holds for lively symbols
-        assert played.feed.status().reconnects == 0
+        assert played.status().reconnects == 0
 
 
 async def played_by(handle: Any, adapter: Adapter, listed: Listed, enough: int) -> tuple[list[Tick], Feed]:
@@ -258,7 +262,7 @@ async def test_a_slow_symbol_keeps_its_socket_in_whatever_currency(monkeypatch: 
     _, feed = await played_by(handle, replace(BINANCE, silence_s=0.5), listed, total)
     # After it was given up once, it is given more time. On a busy machine the flurry itself may have shown long pauses.
     assert len(sockets) <= (2 if flurry else 1)
-    assert feed.status().reconnects == len(sockets) - 1
+    assert feed.facts().reconnects == len(sockets) - 1
 
 
 async def test_an_answer_to_a_subscription_and_a_price_from_rest_say_nothing_about_the_lag() -> None:
@@ -296,14 +300,14 @@ async def test_a_missing_pong_is_noticed(exchange: str) -> None:
     async with exchange_feed(patient, "BTC-USDT") as played:
         await played.fault("half_open")
         await until(lambda: played.state() == "reconnecting")
-        assert played.feed.status().reason == "no pong within 0 s"
+        assert played.status().reason == "no pong within 0 s"
 
 
 @each_exchange
 async def test_a_cut_socket_is_replaced(exchange: str) -> None:
     async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
         await played.fault("cut")
-        await until(lambda: played.feed.status().reconnects == 1)
+        await until(lambda: played.status().reconnects == 1)
         await until(played.fresh("BTC-USDT"))
         assert played.state() == "connected"
 
@@ -315,7 +319,7 @@ async def test_a_refusal_of_the_place_is_blocked_and_tried_again(exchange: str, 
         await played.fault("refuse", status=status)
         await played.fault("cut")
         await until(lambda: played.state() == "blocked")
-        assert str(status) in (played.feed.status().reason or "")
+        assert str(status) in (played.status().reason or "")
         await played.heal()
         await until(played.fresh("BTC-USDT"))
 
@@ -328,9 +332,9 @@ async def test_retry_after_is_obeyed_by_who_is_blocked_too() -> None:
         await played.heal()
         await played.fault("refuse", status=429, retry_after_s=30)
         await asyncio.sleep(1.0)  # several of its own delays: by now it was told to wait
-        lost = played.feed.status().reconnects
+        lost = played.status().reconnects
         await asyncio.sleep(1.0)
-        assert played.feed.status().reconnects == lost
+        assert played.status().reconnects == lost
 
 
 async def test_blocked_everywhere_is_said_once() -> None:
@@ -341,8 +345,8 @@ async def test_blocked_everywhere_is_said_once() -> None:
         feed.want({"BTCUSDT": played.listing["BTC-USDT"]})
         with structlog.testing.capture_logs() as logs:
             task = asyncio.create_task(feed.run())
-            await until(lambda: feed.status().reconnects >= 9)
-            assert feed.status().state == "blocked"
+            await until(lambda: feed.facts().reconnects >= 9)
+            assert feed.facts().phase == "blocked"
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         assert [one["event"] for one in logs if one["log_level"] == "warning"] == ["feed blocked"]
@@ -353,11 +357,11 @@ async def test_retry_after_is_obeyed(exchange: str) -> None:
     async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
         await played.fault("refuse", status=429, retry_after_s=2)
         await played.fault("cut")
-        await until(lambda: "429" in (played.feed.status().reason or ""))
-        assert "asks to wait 2 s" in (played.feed.status().reason or "")
-        lost = played.feed.status().reconnects
+        await until(lambda: "429" in (played.status().reason or ""))
+        assert "asks to wait 2 s" in (played.status().reason or "")
+        lost = played.status().reconnects
         await asyncio.sleep(1.0)  # within the time that it asked for nobody knocks again
-        assert played.feed.status().reconnects == lost
+        assert played.status().reconnects == lost
         await played.heal()
         await until(played.fresh("BTC-USDT"))
 
@@ -392,7 +396,7 @@ async def test_an_announced_end_is_a_hand_over_without_a_gap(exchange: str, kind
         await until(lambda: played.feed._connections and played.feed._connections[0] is not old)
         assert played.feed._connections[0].delivering.is_set()
         await until(played.fresh("BTC-USDT", "ETH-USDT"))
-        assert (played.state(), played.feed.status().reconnects) == ("connected", 0)
+        assert (played.state(), played.status().reconnects) == ("connected", 0)
 
 
 @each_exchange
@@ -407,14 +411,14 @@ async def test_sockets_are_replaced_before_they_are_too_old(exchange: str) -> No
             return len(sockets) == 3
 
         await until(replaced_twice)
-        assert played.feed.status().reconnects == 0
+        assert played.status().reconnects == 0
         times = [tick.received_time_ms for tick in played.ticks]
         assert times == sorted(times)
 
 
 async def test_with_nothing_to_carry_no_socket_is_opened() -> None:
     async with exchange_feed(OKX) as played:
-        await until(lambda: played.feed.status().reason == "this exchange lists none of the wanted symbols")
+        await until(lambda: played.status().reason == "this exchange lists none of the wanted symbols")
         assert (await played.http.get("/control/connections")).json()["connections"] == []
         played.want("BTC-USDT")
         await until(played.fresh("BTC-USDT"))
@@ -425,15 +429,16 @@ async def test_no_address_is_tried_for_ever() -> None:
     feed = Feed(BINANCE, ("ws://127.0.0.1:9/stream",), ticks.append, blocked_retry_s=1, max_age_s=None)
     feed.want({"BTCUSDT": Listed(Symbol("BTC-USDT"), "BTCUSDT", None)})
     task = asyncio.create_task(feed.run())
-    await until(lambda: feed.status().reconnects > 3)
-    assert feed.status().state == "reconnecting"
-    assert "cannot connect" in (feed.status().reason or "")
+    await until(lambda: feed.facts().reconnects > 3)
+    state, reason = condition(feed.facts())
+    assert state == "reconnecting"
+    assert "cannot connect" in (reason or "")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_address_that_opens_sockets_but_never_delivers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "FIRST_DATA_LIMIT_S", 0.3)
+    monkeypatch.setattr(connection, "SILENT_FROM_THE_START_LIMIT_S", 0.3)
 
     async def be_silent(socket: ServerConnection) -> None:
         await socket.wait_closed()

@@ -13,11 +13,11 @@ from structlog.typing import EventDict
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse import kinds
 from market_pulse.bus import BusError
-from market_pulse.exchange import carrier
+from market_pulse.exchange import listing
 from market_pulse.exchange.adapter import Batch, Listed
 from market_pulse.exchange.asked import SETTLE_S
-from market_pulse.exchange.carrier import Carrier
 from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
 from market_pulse.messages import Symbol, Tick
@@ -74,7 +74,7 @@ async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[
             feed = Feed(
                 OKX, (url.replace("http", "ws") + OKX.ws_path,), running.ticks.append, blocked_retry_s=300, max_age_s=None
             )
-            task = asyncio.create_task(Carrier(OKX, settings, bus, rest, feed, release).run())
+            task = asyncio.create_task(carry(OKX, settings, bus, rest, feed, release))
             try:
                 await until(lambda: running.ticks_of(BTC))
                 yield running
@@ -103,7 +103,7 @@ async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
             assert (await running.bus.listings())["okx"] == listed
             assert running.released == []
             if left:
-                monkeypatch.setattr(carrier, "LISTING_DOUBT_S", 1.0)  # it has lasted for long enough, and is not doubted anew
+                monkeypatch.setattr(listing, "DOUBT_S", 1.0)  # it has lasted for long enough, and is not doubted anew
                 await until(lambda: any(tick.symbol == XRP and tick.ended for tick in running.ticks))
                 await until(lambda: lists(running.bus, left))
                 running.rest.most = None

@@ -13,11 +13,11 @@ from pydantic import SecretStr
 
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.exchange import carrier
+from market_pulse.exchange import listing, quiet
 from market_pulse.exchange.adapter import Adapter, Batch, Listed
-from market_pulse.exchange.carrier import Carrier
 from market_pulse.exchange.errors import FeedRefused
 from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
 from market_pulse.messages import Symbol, Tick
@@ -80,7 +80,7 @@ async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any
         feed = Feed(OKX, (ws_url,), running.ticks.append, blocked_retry_s=300, max_age_s=None)
         symbols = (Symbol("BTC-USDT"), Symbol("ETH-USDT"))
         settings = IngestSettings(redis_url=SecretStr(server.url), symbols=symbols).model_copy(update=settings_of)
-        task = asyncio.create_task(Carrier(adapter, settings, bus, rest, feed, release).run())
+        task = asyncio.create_task(carry(adapter, settings, bus, rest, feed, release))
         try:
             await until(lambda: running.has("BTC-USDT"))
             yield running
@@ -91,9 +91,10 @@ async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carrier, "FIRST_DATA_S", 1.0)
-    monkeypatch.setattr(carrier, "RETRY_REST_S", 1.0)
-    monkeypatch.setattr(carrier, "CONFIRM_LISTING_S", 0.2)
+    monkeypatch.setattr(quiet, "FIRST_PRICE_S", 1.0)
+    monkeypatch.setattr(quiet, "RETRY_S", 1.0)
+    monkeypatch.setattr(listing, "LEAST_PAUSE_S", 1.0)
+    monkeypatch.setattr(listing, "CONFIRM_S", 0.2)
 
 
 async def test_a_first_price_that_rest_did_not_have_is_asked_for_again_soon(server: RedisServer) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 
@@ -25,11 +24,11 @@ def tick(price: float) -> Tick:
 
 async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) -> None:
     async with WholeBus.open(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         await server.kill()
         for price in range(1, 1000):
-            outbox.put(tick(float(price)))
+            outbox.put(BTC, tick(float(price)))
             await asyncio.sleep(0)
         await until(lambda: outbox.failing_since_s is not None)
         await server.start()
@@ -44,13 +43,13 @@ async def test_while_redis_is_away_the_newest_tick_waits(server: RedisServer) ->
 async def test_a_frozen_redis_delays_nothing_but_the_publishing(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "COMMAND_TIMEOUT_S", 0.3)
     async with WholeBus.open(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
-        outbox.put(tick(1.0))
+        outbox.put(BTC, tick(1.0))
         await until(lambda: _last_price(bus, 1.0))
         server.freeze()
         for price in range(2, 1000):
-            outbox.put(tick(float(price)))  # never waits
+            outbox.put(BTC, tick(float(price)))  # never waits
         await until(lambda: outbox.failing_since_s is not None)
         server.thaw()
         await until(lambda: _last_price(bus, 999.0))
@@ -66,10 +65,10 @@ async def _last_price(bus: WholeBus, price: float) -> bool:
 async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisServer) -> None:
     async with WholeBus.open(server.url) as bus:
         for _ in range(300):
-            outbox = Outbox("okx", bus.publish_ticks)
+            outbox = Outbox(bus.publish_ticks)
             running = asyncio.create_task(outbox.run())
             for price in range(1, 20):
-                outbox.put(tick(float(price)))
+                outbox.put(BTC, tick(float(price)))
                 await asyncio.sleep(0)
             await asyncio.sleep(random.random() / 1000)
             running.cancel()
@@ -79,12 +78,12 @@ async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisSer
 
 async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) -> None:
     async with WholeBus.open(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
-        outbox.put(tick(1.0))
+        outbox.put(BTC, tick(1.0))
         await until(lambda: _last_price(bus, 1.0))
         server.freeze()
-        outbox.put(tick(2.0))
+        outbox.put(BTC, tick(2.0))
         await asyncio.sleep(0.1)
         running.cancel()
         await asyncio.wait({running}, timeout=5)
@@ -94,10 +93,10 @@ async def test_it_ends_as_cancelled_even_while_redis_hangs(server: RedisServer) 
 
 async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
     async with WholeBus.open(server.url) as bus:
-        outbox = Outbox("okx", bus.publish_ticks)
+        outbox = Outbox(bus.publish_ticks)
         running = asyncio.create_task(outbox.run())
         await asyncio.sleep(0)
-        outbox.put(tick(7.0))
+        outbox.put(BTC, tick(7.0))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert await _last_price(bus, 7.0)
@@ -107,17 +106,16 @@ async def test_ticks_that_come_faster_than_they_go_are_sent_together() -> None:
     """What comes in the next turns of the loop goes along with what came while others were on their way."""
     batches: list[list[float]] = []
 
-    async def publish(ticks: Iterable[Tick]) -> int:
+    async def publish(ticks: Iterable[Tick]) -> None:
         batches.append([tick.price for tick in ticks])
         if len(batches) == 1:
             for number in range(BUSY):
-                outbox.put(replace(tick(number), symbol=Symbol(f"X{number}-USDT")))
-            asyncio.get_running_loop().call_soon(outbox.put, tick(7.0))
-        return 0
+                outbox.put(f"X{number}-USDT", tick(number))
+            asyncio.get_running_loop().call_soon(outbox.put, BTC, tick(7.0))
 
-    outbox = Outbox("okx", publish)
+    outbox = Outbox(publish)
     running = asyncio.create_task(outbox.run())
-    outbox.put(tick(6.0))
+    outbox.put(BTC, tick(6.0))
     await until(lambda: len(batches) == 2)
     assert batches == [[6.0], [*range(BUSY), 7.0]]
     running.cancel()

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 import aggregator.metrics
-import market_pulse.metrics  # noqa: F401 - for what they register
 from gateway.gateway import Gateway
 from gateway.metrics import gateway_registry
 from gateway.settings import GatewaySettings
+from ingest_okx.adapter import ADAPTER
 from market_pulse.bus import Reader
+from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.metrics import IngestCollector
 from support.prometheus import DASHBOARD, FOLDER, names_in, panel_expressions, panels, rules
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +35,25 @@ def exposed(text: str) -> set[str]:
     return found
 
 
+def ingest_metrics() -> str:
+    feed = Feed(ADAPTER, ADAPTER.ws_urls, lambda _: None, blocked_retry_s=1, max_age_s=None)
+    registry = CollectorRegistry()
+    registry.register(IngestCollector(feed.stats, feed.facts))
+    return generate_latest(registry).decode()
+
+
+async def test_only_an_ingest_announces_an_ingests_metrics() -> None:
+    async with Reader.open("redis://127.0.0.1:1/0") as bus:  # nothing connects
+        others = generate_latest(gateway_registry(Gateway(GatewaySettings(), bus))) + generate_latest(REGISTRY)
+    assert b"market_pulse_aggregator_" in others
+    assert b"market_pulse_ingest_" not in others
+    assert len(set(re.findall(r"^# HELP market_pulse_ingest_(\S+)", ingest_metrics(), re.MULTILINE))) == 18
+
+
 async def test_every_metric_that_is_asked_for_is_there() -> None:
     async with Reader.open("redis://127.0.0.1:1/0") as bus:  # nothing connects
         gateway = generate_latest(gateway_registry(Gateway(GatewaySettings(), bus)))
-    known = exposed(gateway.decode()) | exposed(generate_latest(REGISTRY).decode())
+    known = exposed(gateway.decode()) | exposed(generate_latest(REGISTRY).decode()) | exposed(ingest_metrics())
     asked = {name for rule in rules() for name in names_in(rule["expr"])}
     asked |= {name for _, expression in panel_expressions() for name in names_in(expression)}
     assert len(asked) > 40

@@ -9,9 +9,11 @@ from market_pulse.exchange.feed import handover_delay_s
 @pytest.mark.parametrize(
     ("failed", "failures", "least_s", "most_s"),
     [
-        pytest.param(FeedLost("no data in time"), 1, 0, 2, id="soon at first: some announce their end a minute ahead"),
-        pytest.param(FeedLost("no data in time"), 3, 0, 8, id="ever more slowly"),
-        pytest.param(FeedLost("no data in time"), 50, 0, 60, id="but not never"),
+        pytest.param(
+            FeedLost("silent", "no data in time"), 1, 0, 2, id="soon at first: some announce their end a minute ahead"
+        ),
+        pytest.param(FeedLost("silent", "no data in time"), 3, 0, 8, id="ever more slowly"),
+        pytest.param(FeedLost("silent", "no data in time"), 50, 0, 60, id="but not never"),
         pytest.param(FeedRefused(503), 1, 0, 2, id="its servers are restarting"),
         pytest.param(FeedRefused(451), 1, 60, 62, id="refused"),
         pytest.param(FeedRefused(429), 1, 60, 62, id="too often"),

@@ -7,7 +7,7 @@ from typing import get_args
 from prometheus_client import Counter, Gauge
 
 from market_pulse.messages import Quality, SourceState, Symbol
-from market_pulse.metrics import DurationsMetric
+from market_pulse.process.durations import DurationsMetric
 from market_pulse.process.logs import get_logger
 
 from .market import Market, Refusal
@@ -24,14 +24,12 @@ for kind in ("codec", "channel", "last ticker"):
     BAD_MESSAGES.labels(kind)
 TICKERS = Counter(PREFIX + "tickers", "Tickers published")
 CONFLATED = Counter(PREFIX + "conflated", "Ticks that took the place of one not published yet")
-PUBLISH_S = DurationsMetric(PREFIX + "publish_seconds", "Duration of one publish command").labels()
+PUBLISH_S = DurationsMetric(PREFIX + "publish_seconds", "Duration of one publish command")
 PUBLISH_FAILURES = Counter(PREFIX + "publish_failures", "Publish commands that failed and were tried again later")
 BUS_S = DurationsMetric(
     PREFIX + "bus_seconds", "From a tick's publication to its arrival here, by both machines' clocks (one tick of sixteen)"
-).labels()
-TICK_TO_TICKER_S = DurationsMetric(
-    PREFIX + "tick_to_ticker_seconds", "From a tick's arrival to its ticker's publication"
-).labels()
+)
+TICK_TO_TICKER_S = DurationsMetric(PREFIX + "tick_to_ticker_seconds", "From a tick's arrival to its ticker's publication")
 RESYNCS = Counter(PREFIX + "resyncs", "Times that the bus was lost and found again")
 HISTORY_POINTS = Counter(PREFIX + "history_points", "Points added to the history of prices")
 HISTORY_FAILURES = Counter(PREFIX + "history_failures", "Seconds whose points were not all added, because Redis did not answer")

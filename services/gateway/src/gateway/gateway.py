@@ -1,8 +1,6 @@
 """The gateway as a whole: its parts, its jobs, and how it is doing."""
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Mapping
 from typing import NoReturn
@@ -12,6 +10,7 @@ from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.process.bounded_http import Connections
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check
+from market_pulse.process.instance import instance_name
 
 from .api.answers import OpenAnswers
 from .api.edge import Edge
@@ -32,7 +31,7 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings, bus: Reader) -> None:
         self.settings = settings
-        self.instance = f"{socket.gethostname()}:{os.getpid()}"
+        self.instance = instance_name()
         self.listings = Listings(bus, settings.symbols)
         self.hub = Hub(
             settings.symbols,

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from market_pulse.bus.redis_clock import AHEAD_S
 from market_pulse.messages import Quality
-from market_pulse.metrics import Durations
+from market_pulse.process.durations import Durations
 from market_pulse.process.health import PartCollector
 
 from .gateway import Gateway

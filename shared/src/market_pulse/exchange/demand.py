@@ -1,14 +1,32 @@
-"""Which symbols an ingest carries: the featured ones always, any other listed one while somebody wants it. No I/O."""
+"""Which symbols an ingest carries: the featured ones always, any other listed one while somebody wants it."""
 
+import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NoReturn
 from urllib.parse import urlsplit
 
+from market_pulse.bus import BusError, IngestBus
+from market_pulse.kinds import TICKER, Kind, symbols_of
 from market_pulse.messages import Symbol
+from market_pulse.process.logs import get_logger
+
+from .adapter import Adapter, Listed
+from .asked import Asked
+from .feed import Feed
+from .listing import ListingKeeper
+from .settings import IngestSettings
+
+INTERVAL_S = 1.0
+KINDS = (TICKER,)
+"""What an ingest carries on demand: somebody who subscribes to `ticker:B-Q` wishes for ticks of B-Q."""
+MOST_NAMED = 5  # symbols in a log line
+
+log = get_logger()
 
 
 class Lots:
@@ -47,7 +65,7 @@ class _Wish:
 
 
 class Demand:
-    """Shares the room that MAX_SYMBOLS leaves beside the featured symbols.
+    """Shares the room that MAX_SYMBOLS leaves beside the featured symbols. Pure; one for each kind.
 
     A symbol that is carried and wanted stays. One that is wanted and not carried waits; the longest waiting is the first to
     get room, and between those that were first wanted at the same time lots decide. A symbol that nobody wants any more lingers
@@ -126,3 +144,103 @@ class Demand:
             else:
                 wish.last_wanted_s = now_s
         self._wishes = {symbol: wish for symbol, wish in self._wishes.items() if wish.carried or wish.last_wanted_s == now_s}
+
+
+class DemandFollower:
+    """Asks Redis once a second which symbols are wanted, and has the feed carry them.
+
+    `release` is called with each symbol that is carried no more while the exchange goes on listing it.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        settings: IngestSettings,
+        bus: IngestBus,
+        listing: ListingKeeper,
+        feed: Feed,
+        release: Callable[[Symbol], Awaitable[None]],
+    ) -> None:
+        capacity = adapter.topics_per_connection // len(adapter.topics("X"))
+        if settings.max_symbols > capacity:
+            log.warning("fewer symbols than MAX_SYMBOLS fit on one socket", exchange=adapter.exchange, max_symbols=capacity)
+        max_symbols = min(settings.max_symbols, capacity)
+        lots = Lots.of(settings.redis_url.get_secret_value())
+        self._adapter = adapter
+        self._bus = bus
+        self._listing = listing
+        self._feed = feed
+        self._release = release
+        # Each kind has room of its own, and an opinion of its own on what Redis says.
+        self._kinds = {
+            kind: (Asked(), Demand(settings.symbols, max_symbols, settings.symbol_grace_s, lots.draw)) for kind in KINDS
+        }
+        self._carried: dict[str, Listed] = {}  # native symbol -> listing
+
+    async def run(self) -> NoReturn:
+        """Follow the demand until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Ask Redis once which symbols are wanted, and carry them."""
+        try:
+            channels = await self._bus.wanted_channels()
+        except BusError:
+            channels = None
+        now_s = asyncio.get_running_loop().time()
+        carried: dict[Kind, tuple[Symbol, ...]] = {}
+        for kind, (asked, demand) in self._kinds.items():
+            wanted = asked.believe(now_s, None if channels is None else symbols_of(kind, channels))
+            carried[kind] = demand.update(now_s, wanted, self._listing.markets)
+        demands = [demand for _, demand in self._kinds.values()]
+        self._tell_turned_away(tuple(symbol for demand in demands for symbol in demand.turned_away))
+        self._feed.stats.lingering = sum(demand.lingering for demand in demands)
+        natives = {listed.native: listed for listed in map(self._listed, carried[TICKER])}
+        if natives != self._carried:
+            await self._carry(natives)
+
+    def _tell_turned_away(self, symbols: tuple[Symbol, ...]) -> None:
+        """Say which symbols find no room: in the status each time, in the log when room becomes short."""
+        exchange, before = self._adapter.exchange, self._feed.turned_away
+        if symbols and not before:
+            named = ",".join(symbols[:MOST_NAMED])
+            log.warning("MAX_SYMBOLS reached; more are wanted", exchange=exchange, count=len(symbols), symbols=named)
+        elif before and not symbols:
+            log.info("room for all that is wanted again", exchange=exchange)
+        self._feed.turned_away = symbols
+
+    async def _carry(self, natives: dict[str, Listed]) -> None:
+        before = {listed.symbol for listed in self._carried.values()}
+        after = {listed.symbol for listed in natives.values()}
+        self._carried = natives
+
+        # A symbol that the exchange lists no more ends with a last tick, which stays known as the last value.
+        markets = self._listing.markets
+        ended = {symbol for symbol in before - after if markets is not None and symbol not in markets}
+        for symbol in sorted(ended):
+            log.info("not traded any more", exchange=self._adapter.exchange, symbol=symbol)
+            self._feed.end(symbol, "delisted")
+            self._listing.note_end()
+
+        self._feed.want(natives)
+        if before != after:
+            log.info(
+                "symbols changed",
+                exchange=self._adapter.exchange,
+                carried=len(after),
+                added=",".join(sorted(after - before)[:10]),
+                released=",".join(sorted(before - after)[:10]),
+            )
+
+        # A symbol that is still listed has only lost its subscribers: its last value goes.
+        for symbol in before - after - ended:
+            try:
+                await self._release(symbol)
+            except BusError as failed:
+                log.debug("last tick not dropped; it expires by itself", symbol=symbol, cause=str(failed))
+
+    def _listed(self, symbol: Symbol) -> Listed:
+        known = (self._listing.markets or {}).get(symbol)
+        return known or Listed(symbol=symbol, native=self._adapter.native(symbol), dp=None)

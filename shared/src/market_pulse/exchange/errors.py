@@ -14,14 +14,21 @@ class FrameError(FeedError):
 
 
 class FeedLost(FeedError):
-    """A socket is of no more use: closed, cut, silent or not answering. Worth another try after a backoff."""
+    """A socket or a request is of no more use. It is worth another try after a backoff.
+
+    `kind` is the label under which Prometheus counts it: silent, pong, closed, cut, connect, other, or http_ and a status.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
 
 
 class FeedSilent(FeedLost):
     """A socket that had delivered was open but silent for `limit_s`, which is longer than its symbols' own past explains."""
 
     def __init__(self, limit_s: float) -> None:
-        super().__init__(f"open but silent for {limit_s:.0f} s")
+        super().__init__("silent", f"open but silent for {limit_s:.0f} s")
         self.limit_s = limit_s
 
 
@@ -34,7 +41,7 @@ class FeedRefused(FeedLost):
 
     def __init__(self, status: int, retry_after_s: float | None = None) -> None:
         wait = f", asks to wait {retry_after_s:.0f} s" if retry_after_s is not None else ""
-        super().__init__(f"refused with HTTP {status}{wait}")
+        super().__init__(f"http_{status}", f"refused with HTTP {status}{wait}")
         self.status = status
         self.retry_after_s = retry_after_s
         self.blocked = status in {403, 451}

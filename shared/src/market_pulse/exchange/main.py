@@ -1,13 +1,14 @@
 """The main that all ingests share: settings, one feed, and the jobs around it, wired together."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from market_pulse.bus import BusError, IngestBus
+from market_pulse.bus import IngestBus
 from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.kinds import TICK
-from market_pulse.messages import FeedStatus, Symbol
+from market_pulse.messages import Symbol, Tick
 from market_pulse.process.health import serve_health
 from market_pulse.process.lifecycle import run, run_until_stopped
 from market_pulse.process.logs import configure_logs, get_logger
@@ -15,15 +16,16 @@ from market_pulse.process.settings import check_can_listen, load_settings
 from market_pulse.process.way_out import OutwardSettings, WayOut
 
 from .adapter import Adapter
-from .carrier import Carrier
+from .demand import DemandFollower
 from .feed import Feed
+from .listing import ListingKeeper
+from .metrics import IngestCollector, Stats
 from .outbox import Outbox
+from .quiet import QuietSymbols
+from .reporter import StatusReporter
 from .rest import RestClient
 from .settings import IngestSettings
-
-STATUS_INTERVAL_S = 5.0
-STATUS_LOOK_S = 0.1
-STALLED_S = 15.0
+from .status import condition
 
 log = get_logger()
 
@@ -57,28 +59,37 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
         ws_url=urls[0],
         rest_url=rest_urls[0],
     )
+    stats = Stats()
     async with (
         IngestBus.open(settings.redis_url.get_secret_value()) as bus,
-        RestClient(adapter, *rest_urls, way_out=way_out) as rest,
+        RestClient(adapter, *rest_urls, stats=stats, way_out=way_out) as rest,
     ):
-        outbox = Outbox(adapter.exchange, bus.publish_ticks)
+
+        async def publish(ticks: Collection[Tick]) -> None:
+            stats.count_published(ticks, await bus.publish_ticks(ticks))
+
+        outbox = Outbox(publish)
+
+        def put(tick: Tick) -> None:
+            stats.conflated += outbox.put(tick.symbol, tick)
+
         feed = Feed(
             adapter,
             urls,
-            outbox.put,
+            put,
             blocked_retry_s=settings.blocked_retry_s,
             max_age_s=settings.max_connection_age_s or adapter.max_age_s,
             way_out=way_out,
+            stats=stats,
         )
 
         async def release(symbol: Symbol) -> None:
             outbox.discard(symbol)
             await bus.forget(TICK.channel(adapter.exchange, symbol))
 
-        carrier = Carrier(adapter, settings, bus, rest, feed, release)
         reporter = StatusReporter(bus, feed)
         await run_until_stopped(
-            carrier.run(),
+            carry(adapter, settings, bus, rest, feed, release),
             outbox.run(),
             reporter.run(),
             watch_clock(bus),
@@ -88,54 +99,30 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
                 live={"status loop": reporter.stalled},
                 ready={
                     "bus": lambda: "publishing fails" if outbox.failing_since_s is not None or not reporter.reached else None,
-                    "feed": lambda: None if feed.delivering else f"{feed.status().state}: {feed.status().reason}",
+                    "feed": lambda: None if feed.delivering else "{}: {}".format(*condition(feed.facts())),
                 },
+                collectors=(IngestCollector(stats, feed.facts),),
             ),
         )
 
 
-class StatusReporter:
-    """Publishes the feed's status on each change and each 5 s; says `down` as its last word."""
-
-    def __init__(self, bus: IngestBus, feed: Feed) -> None:
-        self._bus = bus
-        self._feed = feed
-        self._clock = asyncio.get_running_loop().time
-        self._turned_s = self._clock()
-        self.reached = False
-        self._never_tried = True
-
-    def stalled(self) -> str | None:
-        """Say what is wrong when the loop has not turned for too long."""
-        silent_s = self._clock() - self._turned_s
-        return f"has not turned for {silent_s:.0f} s" if silent_s > STALLED_S else None
-
-    async def run(self) -> NoReturn:
-        """Publish until cancelled."""
-        published: tuple[object, ...] | None = None
-        published_s = 0.0
-        try:
-            while True:
-                self._turned_s = self._clock()
-                status = self._feed.status()
-                news = status.state, status.reason, status.turned_away, status.turned_away_count
-                if news != published or self._turned_s - published_s >= STATUS_INTERVAL_S:
-                    await self._publish(status)
-                    published, published_s = news, self._turned_s
-                await asyncio.sleep(STATUS_LOOK_S)
-        finally:
-            self._feed.stop()
-            await self._publish(self._feed.status())
-
-    async def _publish(self, status: FeedStatus) -> None:
-        try:
-            await self._bus.publish_status(status)
-        except BusError as failed:
-            if self.reached or self._never_tried:
-                log.warning("bus not reached; trying on", cause=str(failed))
-            self.reached = False
-        else:
-            if not self.reached:
-                log.info("bus reached")
-            self.reached = True
-        self._never_tried = False
+async def carry(
+    adapter: Adapter,
+    settings: IngestSettings,
+    bus: IngestBus,
+    rest: RestClient,
+    feed: Feed,
+    release: Callable[[Symbol], Awaitable[None]],
+) -> NoReturn:
+    """Run a feed, and the jobs that decide what it carries, until cancelled. `release` is a DemandFollower's."""
+    listing = ListingKeeper(adapter, settings, bus, rest)
+    demand = DemandFollower(adapter, settings, bus, listing, feed, release)
+    quiet = QuietSymbols(settings, rest, feed, listing.doubt)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(listing.run())
+        # The feed starts after the first look at the demand, so that its first socket subscribes at once.
+        await listing.tried()
+        await demand.look()
+        for job in (demand.run(), quiet.run(), feed.run()):
+            tasks.create_task(job)
+    raise AssertionError("the jobs above end only by being cancelled")

@@ -1,51 +1,71 @@
-"""Ticks on their way to the bus: the newest of each symbol, never a queue.
+"""Messages on their way to the bus. Reading an exchange never waits for Redis.
 
-Reading an exchange never waits for Redis. All that came in during one turn of the loop goes out in one command; while Redis
-is slow or away, a newer tick takes the place of the one that waits.
+All that came in during one turn of the loop goes out in one command. While Redis is slow or away, one message of each channel
+waits. A new one is joined with it, by the shape of its kind: of a state the newest is left, of events all, up to a bound.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from market_pulse.bus import BusError
-from market_pulse.messages import Symbol, Tick
-from market_pulse.metrics import TICK_PUBLISH_S, TICKS_CONFLATED, TICKS_PUBLISHED, TICKS_SUPPRESSED
 from market_pulse.process.backoff import backoff_s
-from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import get_logger
 
 DRAIN_LIMIT_S = 1.0
 BUSY, REST_S = 6, 0.001
 """If so many more have come while others were on their way, more are waited for: a command for one costs as much as for ten."""
+MOST_EVENTS = 1000  # of one channel
+
+Message = TypeVar("Message")
 
 log = get_logger()
 
 
-class Outbox:
-    """Holds at most one tick a symbol of one exchange. `publish` returns how many of them were no news."""
+def newest(_: Message, new: Message) -> Message:
+    """Join two messages of a state."""
+    return new
 
-    def __init__(self, exchange: str, publish: Callable[[Iterable[Tick]], Awaitable[int]]) -> None:
-        self._published = TICKS_PUBLISHED.labels(exchange)
-        self._conflated = TICKS_CONFLATED.labels(exchange)
-        self._suppressed = TICKS_SUPPRESSED.labels(exchange)
-        self._publish_s = TICK_PUBLISH_S.labels(exchange)
+
+class Events(NamedTuple):
+    """Events of one channel, the oldest first, and how many before them were dropped."""
+
+    events: tuple[Any, ...]
+    dropped: int = 0
+
+
+def all_events(old: Events, new: Events) -> Events:
+    """Join two messages of events. Of more than MOST_EVENTS the oldest are dropped, and counted."""
+    events = old.events + new.events
+    surplus = max(0, len(events) - MOST_EVENTS)
+    return Events(events=events[surplus:], dropped=old.dropped + new.dropped + surplus)
+
+
+class Outbox(Generic[Message]):
+    """Holds at most one message of each channel of one kind, and publishes them."""
+
+    def __init__(
+        self,
+        publish: Callable[[Collection[Message]], Awaitable[object]],
+        join: Callable[[Message, Message], Message] = newest,
+    ) -> None:
         self._publish = publish
-        self._waiting: dict[Symbol, Tick] = {}
+        self._join = join
+        self._waiting: dict[str, Message] = {}  # by channel, the longest waiting first
         self._filled = asyncio.Event()
         self.failing_since_s: float | None = None
 
-    def put(self, tick: Tick) -> None:
-        """Hand in a tick; never waits."""
-        if tick.symbol in self._waiting:
-            self._conflated.inc()
-        self._waiting[tick.symbol] = tick
+    def put(self, channel: str, message: Message) -> bool:
+        """Hand in a message; never waits. Return whether one of its channel was waiting, with which it was joined."""
+        waiting = self._waiting.get(channel)
+        self._waiting[channel] = message if waiting is None else self._join(waiting, message)
         self._filled.set()
+        return waiting is not None
 
-    def discard(self, symbol: Symbol) -> None:
-        """Drop what waits for a symbol that nobody wants any more."""
-        self._waiting.pop(symbol, None)
+    def discard(self, channel: str) -> None:
+        """Drop what waits for a channel that nobody wants any more."""
+        self._waiting.pop(channel, None)
 
     async def run(self) -> NoReturn:
         """Publish until cancelled; then try, for a moment, to send what still waits."""
@@ -69,22 +89,27 @@ class Outbox:
     async def _send(self) -> bool:
         batch, self._waiting = self._waiting, {}
         self._filled.clear()
+        if not batch:
+            return True  # all that waited was discarded
         try:
-            suppressed = await self._publish(batch.values())
+            await self._publish(batch.values())
         except BusError as failed:
             if self.failing_since_s is None:
                 self.failing_since_s = asyncio.get_running_loop().time()
-                log.warning("publishing fails; the newest tick per symbol waits", cause=str(failed))
-            self._waiting = batch | self._waiting  # what came in meanwhile is newer
-            self._filled.set()
+                log.warning("publishing fails; the newest of each channel waits", cause=str(failed))
+            self._put_back(batch)
             return False
         except asyncio.CancelledError:
-            self._waiting = batch | self._waiting
+            self._put_back(batch)
             raise
         if self.failing_since_s is not None:
             log.info("publishing works again", after_s=round(asyncio.get_running_loop().time() - self.failing_since_s, 1))
             self.failing_since_s = None
-        self._published.inc(len(batch) - suppressed)
-        self._suppressed.inc(suppressed)
-        self._publish_s.observe((now_ms() - next(iter(batch.values())).received_time_ms) / 1000)
         return True
+
+    def _put_back(self, batch: dict[str, Message]) -> None:
+        """Let messages wait again that were not published. Those that came in meanwhile are newer."""
+        newer, self._waiting = self._waiting, batch
+        for channel, message in newer.items():
+            self.put(channel, message)
+        self._filled.set()

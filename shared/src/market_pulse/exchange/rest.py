@@ -9,12 +9,12 @@ from typing import Self
 
 import httpx
 
-from market_pulse.metrics import BAD_FRAMES
 from market_pulse.process.logs import get_logger
 from market_pulse.process.way_out import STRAIGHT, WayOut
 
 from .adapter import Adapter, Batch, Event, Listed, Skipped, read
 from .errors import FeedLost, FeedRefused
+from .metrics import Stats
 
 ANSWER_LIMIT_S = 15.0
 MAX_RETRY_AFTER_S = 3 * 86_400.0
@@ -28,8 +28,9 @@ log = get_logger()
 class RestClient:
     """One exchange's REST API, at several addresses in turn. Every call is bounded and raises FeedLost or FrameError."""
 
-    def __init__(self, adapter: Adapter, *base_urls: str, way_out: WayOut = STRAIGHT) -> None:
+    def __init__(self, adapter: Adapter, *base_urls: str, stats: Stats | None = None, way_out: WayOut = STRAIGHT) -> None:
         self._adapter = adapter
+        self._stats = stats or Stats()
         self._base_urls = base_urls
         self._failures = 0
         self._told: frozenset[tuple[str, str | None]] = frozenset()
@@ -58,8 +59,7 @@ class RestClient:
 
     def _count(self, skipped: Sequence[Skipped]) -> None:
         """Count what was left out of an answer, and tell when that changes."""
-        for one in skipped:
-            BAD_FRAMES.labels(self._adapter.exchange, one.kind).inc()
+        self._stats.bad_frames.update(one.kind for one in skipped)
         told = frozenset((one.kind, one.native) for one in skipped)
         if told - self._told:
             first = skipped[0]
@@ -89,7 +89,7 @@ class RestClient:
                 answer = await self._client.get(base_url.rstrip("/") + path)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as failed:
             self._failures += 1
-            raise FeedLost(f"REST: {type(failed).__name__}: {failed}") from failed
+            raise FeedLost("connect", f"REST: {type(failed).__name__}: {failed}") from failed
         if answer.status_code in {403, 418, 429, 451} or answer.status_code >= 500:
             self._failures += 1
             raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("retry-after")))

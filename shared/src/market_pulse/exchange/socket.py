@@ -9,7 +9,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from market_pulse.messages import Tick
-from market_pulse.metrics import BAD_FRAMES, FRAMES, OUTDATED_EVENTS
 from market_pulse.process.clock import now_ms
 from market_pulse.process.dial import dialling
 from market_pulse.process.logs import get_logger
@@ -32,6 +31,7 @@ from .adapter import (
 )
 from .errors import FeedLost, FeedRefused, FeedSilent, FrameError
 from .merge import NEW, OUTDATED, Book
+from .metrics import Stats
 from .pacing import Pacer
 from .rest import SIMULATOR, retry_after_s
 from .subscriptions import Subscriptions
@@ -39,7 +39,7 @@ from .subscriptions import Subscriptions
 OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
-FIRST_DATA_LIMIT_S = 15.0  # a socket that has not delivered anything yet may belong to a very quiet symbol
+SILENT_FROM_THE_START_LIMIT_S = 15.0  # while a socket has delivered nothing, its symbols may be very quiet ones
 QUIET_LIMIT_S = 300.0  # so long may symbols be silent that are quiet by nature, or of which too little is known
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
@@ -62,36 +62,37 @@ class Connection:
         book: Book,
         on_tick: Callable[[Tick], None],
         max_age_s: float | None,
+        stats: Stats,
         way_out: WayOut = STRAIGHT,
         *,
         patience_s: float = 0.0,
     ) -> None:
         self._adapter = adapter
         self._parse = adapter.parse
-        self._frames = 0  # not counted yet
-        self._outdated = OUTDATED_EVENTS.labels(adapter.exchange)
         self._url = url
         self._book = book
         self._on_tick = on_tick
         self._max_age_s = max_age_s
+        self._stats = stats
         self._way_out = way_out
         self._patience_s = patience_s  # silence up to here is borne, whatever the symbols' own past says
-        self._listed: Mapping[str, Listed] = {}
-        self._wanted_s: dict[str, float] = {}
+        self._listed: Mapping[str, Listed] = {}  # what to carry
+        self._wanted_s: dict[str, float] = {}  # native symbol -> since when it is among them
         self._ledger = Subscriptions(adapter)
         self._pacer = Pacer(adapter.rates)
-        self._changed = asyncio.Event()
+        self._changed = asyncio.Event()  # set: there may be a request to send
         self._clock = asyncio.get_running_loop().time
+        # When the socket opened, and when market data and an answer to our ping last came.
         self._opened_s = self._heard_s = self._ponged_s = self._clock()
-        self._logged_kinds: set[str] = set()
+        self._logged_kinds: set[str] = set()  # of frames that cannot be used
         # Native symbols whose first message on each channel has come: where a subscription is answered, that was the answer.
         self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
-        self.delivered: set[str] = set()
+        self.delivered: set[str] = set()  # the native symbols of which any data has come
         self.delivering = asyncio.Event()
         self.leaving = asyncio.Event()
         self.leaving_reason = ""
-        self.opened = False
-        self.simulated = False
+        self.opened = False  # whether the handshake succeeded
+        self.simulated = False  # whether the other end calls itself the simulator
 
     def want(self, listed: Mapping[str, Listed]) -> None:
         """Set what to carry: native symbol -> listing, the most important first."""
@@ -145,16 +146,15 @@ class Connection:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
                 job.result()
-            raise FeedLost("a job of the connection ended")
+            raise FeedLost("other", "a job of the connection ended")
         except ConnectionClosed as closed:
-            raise FeedLost(_closing(closed)) from closed
+            raise _lost_by(closed) from closed
         except (TimeoutError, OSError) as failed:
-            raise FeedLost(f"writing fails: {type(failed).__name__}: {failed}") from failed
+            raise FeedLost("other", f"writing fails: {type(failed).__name__}: {failed}") from failed
         finally:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
-            self._count_frames()
             await self._close(socket)
 
     async def _open(self) -> ClientConnection:
@@ -176,7 +176,7 @@ class Connection:
             answer = refused.response
             raise FeedRefused(answer.status_code, retry_after_s(answer.headers.get("Retry-After"))) from refused
         except (InvalidHandshake, InvalidURI, OSError, TimeoutError, EOFError) as failed:
-            raise FeedLost(f"cannot connect: {type(failed).__name__}: {failed}") from failed
+            raise FeedLost("connect", f"cannot connect: {type(failed).__name__}: {failed}") from failed
         self.simulated = socket.response is not None and socket.response.headers.get("Server") == SIMULATOR
         return socket
 
@@ -191,11 +191,11 @@ class Connection:
         receive = socket.recv
         while True:
             frame: Any = await receive(decode=False)
-            self.take(frame, now_ms())
+            self.receive(frame, now_ms())
 
-    def take(self, frame: bytes, received_time_ms: int) -> None:
-        """Take one frame in, whatever it is: what it tells of the market, an answer to us, or nothing that can be used."""
-        self._frames += 1
+    def receive(self, frame: bytes, received_time_ms: int) -> None:
+        """Read one frame, and learn from each event in it. A frame or event that cannot be used is counted and skipped."""
+        self._stats.frames += 1
         try:
             events = read(self._parse, frame)
         except FrameError as bad:
@@ -217,7 +217,7 @@ class Connection:
             return  # a symbol that was released while its data was under way
         change = self._book.apply(event, received_time_ms)
         if change is OUTDATED:
-            self._outdated.inc()
+            self._stats.outdated += 1
             return
         self._heard_s = self._clock()
         if native not in self.delivered:
@@ -249,7 +249,7 @@ class Connection:
 
     def _skip(self, kind: str, cause: str) -> None:
         """Count a frame, or an element of one, that cannot be used. The first of each kind is logged."""
-        BAD_FRAMES.labels(self._adapter.exchange, kind).inc()
+        self._stats.bad_frames[kind] += 1
         if kind not in self._logged_kinds:
             self._logged_kinds.add(kind)
             log.warning("frame skipped, first of its kind", exchange=self._adapter.exchange, kind=kind, cause=cause)
@@ -296,17 +296,12 @@ class Connection:
             await self._send(socket, text, ping=True)
             await asyncio.sleep(self._adapter.pong_timeout_s)
             if self._ponged_s < asked_s:
-                raise FeedLost(f"no pong within {self._adapter.pong_timeout_s:.0f} s")
-
-    def _count_frames(self) -> None:
-        """Tell the metrics how many frames came since the last time: for each frame that would cost 0.5 us."""
-        FRAMES.labels(self._adapter.exchange).inc(self._frames)
-        self._frames = 0
+                raise FeedLost("pong", f"no pong within {self._adapter.pong_timeout_s:.0f} s")
 
     def _silence_limit_s(self) -> float:
         """Return how long this socket may be silent, by the pace of the symbols on it."""
         if not self.delivered:
-            return max(self._adapter.silence_s, FIRST_DATA_LIMIT_S)
+            return max(self._adapter.silence_s, SILENT_FROM_THE_START_LIMIT_S)
         usual_s = self._book.silence_limit_s()
         limit_s = QUIET_LIMIT_S if usual_s is None else min(max(usual_s, self._patience_s), QUIET_LIMIT_S)
         return max(self._adapter.silence_s, limit_s)
@@ -316,20 +311,19 @@ class Connection:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = self._clock()
-            self._count_frames()
             limit_s = self._silence_limit_s()
             if self._listed and now_s - self._heard_s > limit_s:
-                raise FeedSilent(limit_s) if self.delivered else FeedLost(f"open but silent for {limit_s:.0f} s")
+                raise FeedSilent(limit_s) if self.delivered else FeedLost("silent", f"open but silent for {limit_s:.0f} s")
             if self._max_age_s is not None and self.age_s > self._max_age_s:
                 self._leave(f"the socket is {self.age_s:.0f} s old and would be cut")
             self._ledger.expire(now_s)
             if self._ledger.unanswered > MAX_UNANSWERED:
-                raise FeedLost("requests stay without an answer")
+                raise FeedLost("other", "requests stay without an answer")
             if socket.state.name == "CLOSED":
-                raise FeedLost("closed")
+                raise FeedLost("closed", "closed")
 
 
-def _closing(closed: ConnectionClosed) -> str:
+def _lost_by(closed: ConnectionClosed) -> FeedLost:
     if closed.rcvd is None:
-        return "cut without a closing frame"
-    return f"closed by the exchange: {closed.rcvd.code} {closed.rcvd.reason}".rstrip()
+        return FeedLost("cut", "cut without a closing frame")
+    return FeedLost("closed", f"closed by the exchange: {closed.rcvd.code} {closed.rcvd.reason}".rstrip())

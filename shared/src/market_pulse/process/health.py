@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -56,10 +56,11 @@ def metrics_response(*registries: CollectorRegistry) -> Response:
     return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def health_app(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Starlette:
-    """Return the probes as an ASGI application."""
+def health_app(live: Mapping[str, Check], ready: Mapping[str, Check], collectors: Iterable[Collector] = ()) -> Starlette:
+    """Return the probes as an ASGI application. `collectors` present the part's own metrics."""
     part = CollectorRegistry()
-    part.register(PartCollector(ready))
+    for collector in (PartCollector(ready), *collectors):
+        part.register(collector)
 
     async def probe(request: Request) -> Response:
         status, body = verdict(live if request.url.path == "/livez" else ready)
@@ -71,12 +72,14 @@ def health_app(live: Mapping[str, Check], ready: Mapping[str, Check]) -> Starlet
     return Starlette(routes=[Route("/livez", probe), Route("/readyz", probe), Route("/metrics", metrics)])
 
 
-async def serve_health(host: str, port: int, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
-    """Serve the probes until cancelled."""
+async def serve_health(
+    host: str, port: int, live: Mapping[str, Check], ready: Mapping[str, Check], collectors: Iterable[Collector] = ()
+) -> None:
+    """Serve the probes, and the metrics that `collectors` present beside the process's, until cancelled."""
     # All may be one address's: the idle ones yield, so that a probe is answered whoever else is here.
     connections = Connections(most=MOST_CONNECTIONS, most_per_address=sys.maxsize, unread_limit_s=UNREAD_LIMIT_S)
     config = uvicorn.Config(
-        health_app(live, ready),
+        health_app(live, ready, collectors),
         host=host,
         port=port,
         http=partial(BoundedProtocol, connections=connections),  # type: ignore[arg-type] # called as the class is

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import HistogramMetricFamily
 
-from market_pulse.metrics import LATENCY_BOUNDS_S, Durations
+from market_pulse.process.durations import LATENCY_BOUNDS_S, Durations
 
 
 @given(st.lists(st.floats(0, 20) | st.sampled_from(LATENCY_BOUNDS_S), max_size=50))

@@ -1,0 +1,93 @@
+"""A second look at symbols whose socket is silent, by REST: an illiquid pair is not a dead socket."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from market_pulse.process.clock import now_ms
+from market_pulse.process.logs import get_logger
+
+from .adapter import MARKET_EVENTS, Day, Event
+from .errors import FeedError, FeedLost, FeedRefused
+from .feed import Feed
+from .rest import RestClient
+from .settings import IngestSettings
+
+LOOK_INTERVAL_S = 1.0
+FIRST_PRICE_S = 5.0  # a symbol of which the socket has told nothing for so long gets its first price from REST
+RETRY_S = 10.0  # after a timeout or a failure of the exchange
+
+log = get_logger()
+
+
+class QuietSymbols:
+    """Asks REST about one silent symbol after another, each at most once in QUIET_SYMBOL_S.
+
+    `doubt` is called when the exchange does not know a symbol, so that its listing is read again.
+    """
+
+    def __init__(self, settings: IngestSettings, rest: RestClient, feed: Feed, doubt: Callable[[], None]) -> None:
+        self._quiet_ms = int(settings.quiet_symbol_s * 1000)
+        self._exchange = feed.adapter.exchange
+        self._rest = rest
+        self._feed = feed
+        self._doubt = doubt
+        # A native symbol and since when it is carried -> before when REST is not asked about it again, in Unix milliseconds.
+        self._not_before_ms: dict[tuple[str, int], int] = {}
+        self._book = feed.book  # the prices that REST has told so far went into this one
+        # Before when REST is not asked about any symbol, because the exchange refused, by the loop's clock.
+        self._not_before_s = 0.0
+
+    async def run(self) -> NoReturn:
+        """Look after the silent symbols until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            quiet = self._next()
+            if quiet is None:
+                continue
+            native, _ = quiet
+            self._not_before_ms[quiet] = now_ms() + self._quiet_ms
+            try:
+                self._judge(native, await self._rest.ticker(native))
+            except FeedError as failed:
+                if isinstance(failed, FeedLost):
+                    self._ask_later(quiet, failed)
+                log.debug("quiet symbol not checked", exchange=self._exchange, native=native, cause=str(failed))
+
+    def _next(self) -> tuple[str, int] | None:
+        """Return one symbol that has been silent for too long while a socket is open, and was not asked about lately."""
+        if self._feed.age_s < FIRST_PRICE_S or asyncio.get_running_loop().time() < self._not_before_s:
+            return None
+        if self._feed.book is not self._book:  # a new socket began anew, without the prices from REST
+            self._book = self._feed.book
+            self._not_before_ms.clear()
+        carried = self._feed.carried_since_ms.items()
+        self._not_before_ms = {one: at_ms for one, at_ms in self._not_before_ms.items() if one in carried}
+        now = now_ms()
+        for one in carried:
+            native, since_ms = one
+            heard_ms = self._book.heard(native)
+            silent_ms = now - (heard_ms or since_ms)
+            bound_ms = self._quiet_ms if heard_ms else FIRST_PRICE_S * 1000
+            if silent_ms > bound_ms and now > self._not_before_ms.get(one, 0):
+                return one
+        return None
+
+    def _ask_later(self, quiet: tuple[str, int], failed: FeedLost) -> None:
+        """Ask about a symbol again soon, and about any as soon as an exchange that refuses wants to be asked."""
+        self._not_before_ms[quiet] = now_ms() + min(self._quiet_ms, int(RETRY_S * 1000))
+        if isinstance(failed, FeedRefused):
+            wait_s = failed.retry_after_s or (RETRY_S if failed.failing else self._quiet_ms / 1000)
+            self._not_before_s = asyncio.get_running_loop().time() + wait_s
+
+    def _judge(self, native: str, events: Sequence[Event]) -> None:
+        """Compare the exchange's answer about a symbol with the socket's data."""
+        day = next((event for event in events if isinstance(event, Day)), None)
+        if day is None:
+            self._doubt()
+        elif self._feed.book.heard(native) is None:
+            log.info("first price taken from REST", exchange=self._exchange, native=native)
+            self._feed.seed([event for event in events if isinstance(event, MARKET_EVENTS)])
+        elif self._feed.book.is_behind(day):
+            log.warning("socket deaf for one symbol; subscribing again", exchange=self._exchange, native=native)
+            self._feed.ask_again(native)
