@@ -11,7 +11,7 @@ import uvloop
 
 from market_pulse.codec import encode_tick
 from market_pulse.exchange.adapter import Adapter
-from market_pulse.exchange.merge import Book
+from market_pulse.exchange.merge import Merge
 from market_pulse.exchange.socket import Connection
 from market_pulse.messages import Tick
 from market_pulse.process.clock import now_ms
@@ -26,7 +26,7 @@ async def main(exchange: str, frames: str, listing: str, goal: str) -> None:
         if goal == "message":
             encode_tick(tick, now_ms())
 
-    connection = Connection(adapter, "", Book(exchange), take, None)
+    connection = Connection(adapter, "", Merge(exchange), take, None)
     listed = adapter.parse_listing(Path(listing).read_bytes())  # noqa: ASYNC240 - nothing else runs yet
     connection.want({one.native: one for one in listed})
 

@@ -19,12 +19,13 @@ with atheris.instrument_imports():
     from market_pulse import codec, tickers
     from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
     from market_pulse.exchange.errors import FrameError
-    from market_pulse.exchange.merge import Book
+    from market_pulse.exchange.merge import Merge
     from market_pulse.messages import Symbol, Tick, parse_symbols
 
     ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in ("binance", "bybit", "okx")}
 
 from support.samples import NOW_MS, status_bytes, ticker_bytes
+from support.two_ways import is_as_declared
 
 ROOT = Path(__file__).parents[2]
 TICK = Tick(
@@ -36,12 +37,13 @@ HOSTILE: list[Any] = [
 
 
 def feed(name: str) -> Callable[[bytes], None]:
-    """An exchange's frames and answers: to events, to a book, to a tick, onto the bus and off it again."""
+    """An exchange's frames and answers: to events, to the merged state, to a tick, onto the bus and off it again."""
     adapter = ADAPTERS[name]
     listed = Listed(Symbol("BTC-USDT"), adapter.native(Symbol("BTC-USDT")), 2)
 
     def take(data: bytes) -> None:
-        book = Book(name)
+        is_as_declared(adapter, data)
+        merge = Merge(name)
         for parse in (adapter.parse, adapter.parse_ticker, adapter.parse_listing):
             try:
                 answer = read(parse, data)
@@ -49,8 +51,8 @@ def feed(name: str) -> Callable[[bytes], None]:
                 continue
             for event in answer:
                 if isinstance(event, MARKET_EVENTS):
-                    book.apply(event, NOW_MS)
-        tick = book.tick(listed)
+                    merge.apply(event, NOW_MS)
+        tick = merge.tick(listed)
         if tick is not None:
             codec.decode_tick(codec.encode_tick(tick, NOW_MS))
 

@@ -28,7 +28,7 @@ from market_pulse.process.way_out import STRAIGHT, WayOut
 
 from .adapter import Adapter, Listed, MarketEvent
 from .errors import FeedLost, FeedRefused, FeedSilent
-from .merge import Book, Change
+from .merge import Change, Merge
 from .pace import Pace
 from .socket import Connection
 
@@ -193,8 +193,8 @@ class Feed:
         ANEW.labels(self.adapter.exchange).inc()
         log.warning("the exchange's numbers began anew", exchange=self.adapter.exchange, native=native)
 
-    def _new_book(self) -> Book:
-        return Book(self.adapter.exchange, self._paces, self._begin_anew)
+    def _new_book(self) -> Merge:
+        return Merge(self.adapter.exchange, self._paces, self._begin_anew)
 
     def _become(self, state: FeedState, reason: str | None) -> None:
         CONNECTED.labels(self.adapter.exchange).set(state in {"connected", "degraded"})
