@@ -95,7 +95,10 @@ def samples(target: str) -> Iterator[bytes]:
     """Real messages of a target."""
     for path in sorted((ROOT / f"services/ingest-{target}/frames").glob("*.json")):
         sample = json.loads(path.read_text())
-        yield from (json.dumps(message).encode() for message in [*sample.get("frames", []), sample.get("answer", {})])
+        yield from (
+            json.dumps(message, separators=(",", ":")).encode()
+            for message in [*sample.get("frames", []), sample.get("answer", {})]
+        )
     if target == "bus":
         yield from (codec.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes())
     if target == "request":
@@ -130,7 +133,7 @@ def main(target: str, runs: str) -> None:
             message = draw.choice(real)
         if isinstance(message, bytes):
             return message[:most]
-        return json.dumps(with_one_replaced(message, draw)).encode(errors="surrogatepass")[:most]
+        return json.dumps(with_one_replaced(message, draw), separators=(",", ":")).encode(errors="surrogatepass")[:most]
 
     atheris.Setup(
         [sys.argv[0], f"-runs={runs}", "-max_len=8192", "-print_final_stats=1"], TARGETS[target], custom_mutator=mutate

@@ -11,14 +11,14 @@ class _Ticker(Struct):
     event_time: Time = field(name="E")
     symbol: Text = field(name="s")
     last: Price = field(name="c")
+    bid: Figure = field(name="b", default=None)
+    ask: Figure = field(name="a", default=None)
     open: Figure = field(name="o", default=None)
     high: Figure = field(name="h", default=None)
     low: Figure = field(name="l", default=None)
     volume: Amount = field(name="v", default=None)
     quote_volume: Amount = field(name="q", default=None)
     last_id: object = field(name="L", default=None)
-    bid: Figure = field(name="b", default=None)
-    ask: Figure = field(name="a", default=None)
 
 
 class RestTicker(_Ticker, rename="camel"):
@@ -27,28 +27,28 @@ class RestTicker(_Ticker, rename="camel"):
     event_time: Time = field(name="closeTime")
     symbol: Text
     last: Price = field(name="lastPrice")
+    bid: Figure = field(name="bidPrice", default=None)
+    ask: Figure = field(name="askPrice", default=None)
     open: Figure = field(name="openPrice", default=None)
     high: Figure = field(name="highPrice", default=None)
     low: Figure = field(name="lowPrice", default=None)
     volume: Amount = None
     quote_volume: Amount = None
     last_id: object = None
-    bid: Figure = field(name="bidPrice", default=None)
-    ask: Figure = field(name="askPrice", default=None)
 
 
 class _Trade(Struct):
-    symbol: Text = field(name="s")
-    price: Price = field(name="p")
-    trade_id: Whole = field(name="t")
     event_time: Time = field(name="E")
+    symbol: Text = field(name="s")
+    trade_id: Whole = field(name="t")
+    price: Price = field(name="p")
 
 
 class _Quote(Struct):
+    update_id: Whole = field(name="u")
     symbol: Text = field(name="s")
     bid: Figure = field(name="b")
     ask: Figure = field(name="a")
-    update_id: Whole = field(name="u")
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from msgspec import Struct
-from msgspec.json import Decoder
 
 from market_pulse.exchange.adapter import (
     Acknowledged,
@@ -30,14 +28,8 @@ from .ticker import TICKER, Ticker, day
 
 CHANNELS = {"ticker": TICKER}
 FRAMES = frames_of(CHANNELS)
+_BEGINNINGS = [(f'{{"topic":"{name}.'.encode(), frames.declared) for name, frames in FRAMES.items()]
 _NAMED_TOPIC = re.compile(r"((?:tickers|orderbook\.1)\.[^\s\],]+)")
-
-
-class _Head(Struct):
-    topic: str  # the channel, a dot, and the symbol
-
-
-_head = Decoder(_Head).decode
 
 
 def native(symbol: Symbol) -> str:
@@ -56,8 +48,11 @@ def unsubscribe(names: Sequence[str], request_id: int) -> str:
 
 
 def declared(frame: bytes) -> Sequence[Event]:
-    """Read a frame of a channel as its shape is declared."""
-    return FRAMES[_head(frame).topic.rpartition(".")[0]].declared(frame)
+    """Read a frame of a channel as its shape is declared. The exchange begins it with the channel's name."""
+    for beginning, read in _BEGINNINGS:
+        if frame.startswith(beginning):
+            return read(frame)
+    raise FrameError("unknown")
 
 
 def lenient(frame: bytes) -> Sequence[Event]:
@@ -66,10 +61,10 @@ def lenient(frame: bytes) -> Sequence[Event]:
     topic = message.get("topic")
     if topic is None:
         return [_answer(message)]
-    frames = FRAMES.get(topic.rpartition(".")[0])
-    if frames is None:
-        raise FrameError("unknown", topic[:40])
-    return frames.lenient(message)
+    for name, frames in FRAMES.items():
+        if topic.startswith(f"{name}."):
+            return frames.lenient(message)
+    raise FrameError("unknown", topic[:40])
 
 
 def _answer(message: dict[str, Any]) -> Event:

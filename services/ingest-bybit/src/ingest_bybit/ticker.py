@@ -32,19 +32,19 @@ class Ticker(Struct, rename="camel"):
 
     symbol: Text
     last_price: Price
-    prev_price24h: Figure = field(name="prevPrice24h", default=None)
     high_price24h: Figure = field(name="highPrice24h", default=None)
     low_price24h: Figure = field(name="lowPrice24h", default=None)
+    prev_price24h: Figure = field(name="prevPrice24h", default=None)
     volume24h: Amount = None
     turnover24h: Amount = None
     bid1_price: Figure = None
     ask1_price: Figure = None
 
 
-class _TickerFrame(Struct):
+class _TickerFrame(Struct, kw_only=True):
     ts: Time
-    data: Ticker
     cs: object = None
+    data: Ticker
 
 
 def _levels(levels: Any) -> Batch[Level]:
@@ -60,17 +60,17 @@ def _level(level: Any) -> list[Level]:
 
 
 class _Book(Struct):
-    u: Whole
+    s: Text
     b: Annotated[list[Level], _levels]
     a: Annotated[list[Level], _levels]
-    s: Text
+    u: Whole
     seq: object = None
 
 
-class _BookFrame(Struct):
+class _BookFrame(Struct, kw_only=True):
     ts: Time
-    data: _Book
     type: object = None
+    data: _Book
 
 
 _ticker_frame = Decoder(_TickerFrame, strict=False).decode

@@ -2,23 +2,23 @@
 
 from msgspec import Struct, field
 
-from market_pulse.exchange.adapter import Channel, Day, frames_of_many
+from market_pulse.exchange.adapter import Channel, Day, frames_of_rows
 from market_pulse.exchange.fields import Amount, Figure, Price, Text, Time, time
 
 
-class Ticker(Struct, rename="camel"):
+class Ticker(Struct, rename="camel", kw_only=True):
     """One row of `tickers`, which REST has too."""
 
-    ts: Time
     inst_id: Text
     last: Price
+    ask_px: Figure = None
+    bid_px: Figure = None
     open24h: Figure = None
     high24h: Figure = None
     low24h: Figure = None
-    vol24h: Amount = None
     vol_ccy24h: Amount = field(name="volCcy24h", default=None)
-    bid_px: Figure = None
-    ask_px: Figure = None
+    vol24h: Amount = None
+    ts: Time
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
@@ -44,4 +44,4 @@ def day(ticker: Ticker) -> Day:
     )
 
 
-TICKER = Channel(topics, {"tickers": frames_of_many(Ticker, day, "instId")})
+TICKER = Channel(topics, {"tickers": frames_of_rows(Ticker, day, "instId")})

@@ -173,12 +173,15 @@ def frames_of_one(shape: type[Shape], event: Callable[[Shape], Event]) -> Frames
     )
 
 
-def frames_of_many(shape: type[Shape], event: Callable[[Shape], Event], name: str) -> Frames:
-    """Read frames whose `data` is an array of objects of a shape, whose member `name` has the native symbol."""
-    decode = Decoder(Data[list[shape]], strict=False).decode  # type: ignore[valid-type]
+def frames_of_rows(shape: type[Shape], event: Callable[[Shape], Event], name: str) -> Frames:
+    """Read frames whose `data` is an array of objects of a shape, whose member `name` has the native symbol.
+
+    One is declared, as nearly all frames have. More than one are read member by member.
+    """
+    decode = Decoder(Data[tuple[shape]], strict=False).decode  # type: ignore[valid-type]
     return Frames(
-        lambda frame: [event(one) for one in decode(frame).data],
-        lambda message: each(lambda one: [event(by_member(shape, one))], message["data"], name),
+        lambda frame: [event(decode(frame).data[0])],
+        lambda message: each(lambda row: [event(by_member(shape, row))], message["data"], name),
     )
 
 
