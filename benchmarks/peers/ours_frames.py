@@ -11,7 +11,7 @@ import uvloop
 
 from market_pulse.codec import encode_tick
 from market_pulse.exchange.adapter import Adapter
-from market_pulse.exchange.merge import Book
+from market_pulse.exchange.merge import Merge
 from market_pulse.exchange.metrics import Stats
 from market_pulse.exchange.socket import Connection
 from market_pulse.messages import Tick
@@ -27,7 +27,7 @@ async def main(exchange: str, frames: str, listing: str, goal: str) -> None:
         if goal == "message":
             encode_tick(tick, now_ms())
 
-    connection = Connection(adapter, "", Book(exchange), take, None, Stats())
+    connection = Connection(adapter, "", Merge(exchange), take, None, Stats())
     listed = adapter.parse_listing(Path(listing).read_bytes())  # noqa: ASYNC240 - nothing else runs yet
     connection.want({one.native: one for one in listed})
 

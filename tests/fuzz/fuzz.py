@@ -19,12 +19,13 @@ with atheris.instrument_imports():
     from market_pulse import codec, tickers
     from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
     from market_pulse.exchange.errors import FrameError
-    from market_pulse.exchange.merge import Book
+    from market_pulse.exchange.merge import Merge
     from market_pulse.messages import Symbol, Tick, parse_symbols
 
     ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in ("binance", "bybit", "okx")}
 
 from support.samples import NOW_MS, status_bytes, ticker_bytes
+from support.two_ways import is_as_declared
 
 ROOT = Path(__file__).parents[2]
 TICK = Tick(
@@ -36,12 +37,13 @@ HOSTILE: list[Any] = [
 
 
 def feed(name: str) -> Callable[[bytes], None]:
-    """An exchange's frames and answers: to events, to a book, to a tick, onto the bus and off it again."""
+    """An exchange's frames and answers: to events, to the merged state, to a tick, onto the bus and off it again."""
     adapter = ADAPTERS[name]
     listed = Listed(Symbol("BTC-USDT"), adapter.native(Symbol("BTC-USDT")), 2)
 
     def take(data: bytes) -> None:
-        book = Book(name)
+        is_as_declared(adapter, data)
+        merge = Merge(name)
         for parse in (adapter.parse, adapter.parse_ticker, adapter.parse_listing):
             try:
                 answer = read(parse, data)
@@ -49,8 +51,8 @@ def feed(name: str) -> Callable[[bytes], None]:
                 continue
             for event in answer:
                 if isinstance(event, MARKET_EVENTS):
-                    book.apply(event, NOW_MS)
-        tick = book.tick(listed)
+                    merge.apply(event, NOW_MS)
+        tick = merge.tick(listed)
         if tick is not None:
             codec.decode_tick(codec.encode_tick(tick, NOW_MS))
 
@@ -93,7 +95,10 @@ def samples(target: str) -> Iterator[bytes]:
     """Real messages of a target."""
     for path in sorted((ROOT / f"services/ingest-{target}/frames").glob("*.json")):
         sample = json.loads(path.read_text())
-        yield from (json.dumps(message).encode() for message in [*sample.get("frames", []), sample.get("answer", {})])
+        yield from (
+            json.dumps(message, separators=(",", ":")).encode()
+            for message in [*sample.get("frames", []), sample.get("answer", {})]
+        )
     if target == "bus":
         yield from (codec.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes())
     if target == "request":
@@ -128,7 +133,7 @@ def main(target: str, runs: str) -> None:
             message = draw.choice(real)
         if isinstance(message, bytes):
             return message[:most]
-        return json.dumps(with_one_replaced(message, draw)).encode(errors="surrogatepass")[:most]
+        return json.dumps(with_one_replaced(message, draw), separators=(",", ":")).encode(errors="surrogatepass")[:most]
 
     atheris.Setup(
         [sys.argv[0], f"-runs={runs}", "-max_len=8192", "-print_final_stats=1"], TARGETS[target], custom_mutator=mutate

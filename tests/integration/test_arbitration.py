@@ -14,7 +14,7 @@ from market_pulse import kinds
 from market_pulse.bus import keys
 from market_pulse.codec import decode_tick
 from market_pulse.exchange.adapter import MARKET_EVENTS, Day, Listed, MarketEvent, Quote, Trade
-from market_pulse.exchange.merge import Book, Change
+from market_pulse.exchange.merge import Change, Merge
 from market_pulse.messages import Symbol, Tick
 from support.whole_bus import WholeBus
 
@@ -173,10 +173,10 @@ def bybit_frame(topic: str, cs: int, ts: int, price: float) -> bytes:
 @pytest.mark.parametrize("first", [0, 1], ids=["the deaf one first", "the other first"])
 async def test_two_copies_of_which_one_sees_the_new_numbers(bus: WholeBus, deaf_hears: tuple[str, ...], first: int) -> None:
     listed = Listed(Symbol("ETH-USDT"), "ETHUSDT", 2)
-    deaf, seeing = Book("bybit"), Book("bybit")
+    deaf, seeing = Merge("bybit"), Merge("bybit")
     went_out: list[float] = []
 
-    async def hears(book: Book, frame: bytes, at_ms: int) -> None:
+    async def hears(book: Merge, frame: bytes, at_ms: int) -> None:
         changes = [book.apply(event, at_ms) for event in BYBIT.parse(frame) if isinstance(event, MARKET_EVENTS)]
         tick = book.tick(listed) if Change.NEW in changes else None
         if tick is not None and await bus.publish_ticks([tick]) == 0:
@@ -264,7 +264,7 @@ class Copy:
 
     def __init__(self, symbol: Symbol) -> None:
         self.listed = Listed(symbol, "X", None)
-        self.book = Book("okx")
+        self.book = Merge("okx")
         self.position = dict.fromkeys(HISTORY, 0)
         self.waiting: Tick | None = None
         self.writer = self.book  # of what waits: it may be sent when the book is another one already
@@ -290,7 +290,7 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
     symbol = Symbol(f"X{next(_symbols)}-USDT")
     copies = [Copy(symbol) for _ in range(COPIES)]
     line: list[Tick] = []
-    speaker: Book | None = None
+    speaker: Merge | None = None
 
     async def send(copy: Copy) -> None:
         nonlocal speaker
@@ -308,11 +308,11 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
     for number, channel, what in steps:
         copy = copies[number]
         if channel == "reconnect":
-            copy.book = Book("okx")
+            copy.book = Merge("okx")
         elif copy.hear(channel, lost=what == "lost") and what == "sent":
             await send(copy)
     for number in last_words:  # in the end everybody knows everything
-        copies[number].book = Book("okx")
+        copies[number].book = Merge("okx")
         for channel in HISTORY:
             copies[number].position[channel] = LENGTH - 1
             copies[number].hear(channel)

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import json
 import math
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,14 @@ from market_pulse.exchange.adapter import (
     Quote,
     Refused,
     Trade,
+    frames_of,
     read,
 )
 from market_pulse.exchange.errors import FrameError
-from market_pulse.exchange.merge import Book
+from market_pulse.exchange.fields import MISFITS
+from market_pulse.exchange.merge import Merge
 from market_pulse.messages import Symbol, Tick
+from support.two_ways import is_as_declared
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = [*sorted((ROOT / "services").glob("ingest-*")), ROOT / "tests" / "toy-exchange"]
@@ -67,11 +71,11 @@ def samples(kind: str) -> list[Any]:
 
 
 def tick_of(adapter: Adapter, sample: dict[str, Any], events: list[Event]) -> Tick | None:
-    book = Book(adapter.exchange)
+    merge = Merge(adapter.exchange)
     for event in events:
         if isinstance(event, MARKET_EVENTS):
-            book.apply(event, 1)
-    tick = book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
+            merge.apply(event, 1)
+    tick = merge.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
     return tick and replace(tick, order=())
 
 
@@ -122,6 +126,43 @@ def test_any_bytes_become_events_or_a_frame_error(adapter: Adapter, data: bytes)
             read(parse, data)
 
 
+def as_sent(message: Any) -> bytes:
+    """Write a message without blanks, as the exchanges do."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+@each_adapter
+@given(data=ANY_JSON.map(as_sent))
+def test_any_json_is_read_alike_in_both_ways(adapter: Adapter, data: bytes) -> None:
+    is_as_declared(adapter, data)
+
+
+@pytest.mark.parametrize(("adapter", "sample"), samples("frames"))
+def test_a_frame_with_odd_members_is_read_alike_in_both_ways(adapter: Adapter, sample: dict[str, Any]) -> None:
+    draw = random.Random(1)
+    for frame in sample["frames"]:
+        for put in (*BAD, *NUMBERS):
+            for broken in mutations(frame, put):
+                is_as_declared(adapter, as_sent(broken))
+                is_as_declared(adapter, as_sent(draw.choice(mutations(broken, draw.choice(NUMBERS)) or [0])))
+
+
+@each_adapter
+def test_the_frames_of_each_channel_have_the_shape_that_is_declared(adapter: Adapter) -> None:
+    folder = next(folder for folder in FOLDERS if ADAPTERS[folder.name] is adapter)
+    frames = json.loads((folder / "frames" / "stream.json").read_text())["frames"]
+    as_declared = [frame for frame in frames if is_as_declared(adapter, orjson.dumps(frame))]
+    for name, read_as in frames_of(adapter.channels).items():
+        assert any(_reads(read_as.declared, frame) for frame in as_declared), name
+
+
+def _reads(declared: Any, frame: Any) -> bool:
+    try:
+        return bool(declared(orjson.dumps(frame)))
+    except MISFITS:
+        return False
+
+
 def mutations(value: Any, put: Any) -> list[Any]:
     """Return copies of a JSON value, each with one member at any depth replaced (or left out, where `put` is `del`)."""
     members = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
@@ -142,6 +183,14 @@ def _with(value: Any, key: Any, new: Any) -> Any:
 
 
 BAD: list[Any] = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, 2**62, "1e400", "nonsense"]
+
+
+# Spellings of numbers that two parsers may take differently.
+NUMBERS: list[Any] = [
+    "1e5", 1e5, 1.0, "1.0", " 1", "1 ", "1_0", "+5", ".5", "5.", "007", "inf", "nan", "Infinity", "-0", -0.0, "0.0", 5e-324, "5e-324",
+    "1e-400", "\u0661\u0662", "0x10", "true", False, 2**53, 2**53 - 1, "9007199254740993", 4_100_000_000_000, 1.7976931348623157e308,
+    0.1 + 0.2, "0.1000000000000000055511151231257827", [["1", "2"]], [["1", "2", "3"]], [["1", None]], ["1", "2"], "delta",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("put", BAD, ids=lambda bad: repr(bad)[:12])

@@ -11,7 +11,7 @@ from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.exchange.adapter import MARKET_EVENTS, Adapter, Day, Listed
-from market_pulse.exchange.merge import Book
+from market_pulse.exchange.merge import Merge
 from market_pulse.messages import Symbol
 
 NOW = 1_786_538_729_776
@@ -60,7 +60,7 @@ class Played:
         self.channels = channels
         self.listed = Listed(Symbol("ETH-USDT"), adapter.native(Symbol("ETH-USDT")), 2)
         self.anew: list[str] = []
-        self.book = Book(adapter.exchange, None, self.anew.append)
+        self.merge = Merge(adapter.exchange, None, self.anew.append)
         self.now_ms = NOW
 
     def says(self, number: int, price: float, *, off_ms: int = 0, wild: int | None = None) -> tuple[float, float | None]:
@@ -70,8 +70,8 @@ class Played:
             frame = channel(number if wild is None else wild, self.now_ms + off_ms, price)
             for event in self.adapter.parse(orjson.dumps(frame)):
                 assert isinstance(event, MARKET_EVENTS)
-                self.book.apply(event, self.now_ms + 5)
-        tick = self.book.tick(self.listed)
+                self.merge.apply(event, self.now_ms + 5)
+        tick = self.merge.tick(self.listed)
         assert tick is not None
         return tick.price, tick.bid
 
@@ -105,8 +105,8 @@ def test_where_one_channel_shows_it_the_others_need_no_proof_of_their_own() -> N
         played.says(number, 2000.0)
     for second in range(10):
         played.says(5001 + second, 1900.0)
-    assert played.book.held_back(played.now_ms) == []
-    assert played.book.tick(played.listed).order[1] < 6000  # type: ignore[union-attr]
+    assert played.merge.held_back(played.now_ms) == []
+    assert played.merge.tick(played.listed).order[1] < 6000  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("off_ms", [0, 3_000, 30_000, 3_600_000], ids=lambda off_ms: f"{off_ms} ms ahead")
@@ -135,13 +135,13 @@ def test_what_began_anew_is_told() -> None:
         played.says(number, 2000.0)
     for second in range(4):
         played.says(1 + second, 1900.0)
-    assert played.book.held_back(played.now_ms) == ["ETHUSDT"]
+    assert played.merge.held_back(played.now_ms) == ["ETHUSDT"]
     assert not played.anew
     for second in range(4, 8):
         played.says(1 + second, 1900.0)
-    assert played.book.held_back(played.now_ms) == []
+    assert played.merge.held_back(played.now_ms) == []
     assert played.anew == ["ETHUSDT"]
-    tick = played.book.tick(played.listed)
+    tick = played.merge.tick(played.listed)
     assert tick is not None
     assert tick.order[5] > NOW
 
@@ -149,16 +149,16 @@ def test_what_began_anew_is_told() -> None:
 def test_a_symbol_that_is_asked_for_again_is_taken_as_it_comes() -> None:
     played = Played(BYBIT, bybit_ticker)
     played.says(10**9, 2000.0)
-    played.book.forget("ETHUSDT")
+    played.merge.forget("ETHUSDT")
     assert played.says(5, 1900.0)[0] == 1900.0
 
 
-def test_trade_ids_that_began_anew_show_a_book_that_is_behind() -> None:
+def test_trade_ids_that_began_anew_show_what_was_missed() -> None:
     played = Played(BINANCE, binance_ticker)
     played.says(10**9, 2000.0)
     (elsewhere,) = BINANCE.parse(orjson.dumps(binance_ticker(5, played.now_ms + 60_000, 1900.0)))
     (late,) = BINANCE.parse(orjson.dumps(binance_ticker(10**9 - 1, played.now_ms + 1000, 1999.0)))
     assert isinstance(elsewhere, Day)
     assert isinstance(late, Day)
-    assert played.book.is_behind(elsewhere)
-    assert not played.book.is_behind(late)
+    assert played.merge.is_behind(elsewhere)
+    assert not played.merge.is_behind(late)

@@ -16,7 +16,7 @@ from market_pulse.process.way_out import STRAIGHT, WayOut
 
 from .adapter import Adapter, Listed, MarketEvent
 from .errors import FeedLost, FeedRefused, FeedSilent
-from .merge import Book, Change
+from .merge import Change, Merge
 from .metrics import Stats
 from .pace import Pace
 from .socket import Connection
@@ -160,8 +160,8 @@ class Feed:
         self.stats.anew += 1
         log.warning("the exchange's numbers began anew", exchange=self.adapter.exchange, native=native)
 
-    def _new_book(self) -> Book:
-        return Book(self.adapter.exchange, self._paces, self._begin_anew)
+    def _new_book(self) -> Merge:
+        return Merge(self.adapter.exchange, self._paces, self._begin_anew)
 
     async def run(self) -> NoReturn:
         """Run until cancelled."""

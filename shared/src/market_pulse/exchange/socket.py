@@ -30,7 +30,7 @@ from .adapter import (
     read,
 )
 from .errors import FeedLost, FeedRefused, FeedSilent, FrameError
-from .merge import NEW, OUTDATED, Book
+from .merge import NEW, OUTDATED, Merge
 from .metrics import Stats
 from .pacing import Pacer
 from .rest import SIMULATOR, retry_after_s
@@ -59,7 +59,7 @@ class Connection:
         self,
         adapter: Adapter,
         url: str,
-        book: Book,
+        book: Merge,
         on_tick: Callable[[Tick], None],
         max_age_s: float | None,
         stats: Stats,

@@ -1,38 +1,32 @@
-"""Toy exchange: one channel `t:<symbol>` with everything in it, symbols spelled BTC/USDT."""
+"""Toy exchange: how a socket is asked, what it answers, and what REST lists. Symbols are spelled BTC/USDT."""
 
 from collections.abc import Sequence
 
 import orjson
+from msgspec import Struct
+from msgspec.json import Decoder
 
-from market_pulse.exchange.adapter import (
-    Acknowledged,
-    Adapter,
-    Batch,
-    Day,
-    Event,
-    Listed,
-    Rate,
-    Refused,
-    amount,
-    each,
-    listed,
-    positive,
-    price,
-    text,
-    time,
-)
+from market_pulse.exchange.adapter import Acknowledged, Adapter, Batch, Event, Listed, Rate, Refused, each, frames_of, listed
 from market_pulse.exchange.errors import FrameError
+from market_pulse.exchange.fields import by_member
 from market_pulse.messages import Symbol
+
+from .ticker import TICKER, Ticker, day
+
+CHANNELS = {"ticker": TICKER}
+FRAMES = frames_of(CHANNELS)
+
+
+class _Head(Struct):
+    channel: str
+
+
+_head = Decoder(_Head).decode
 
 
 def native(symbol: Symbol) -> str:
     """BTC-USDT is BTC/USDT."""
     return symbol.replace("-", "/")
-
-
-def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's one channel."""
-    return (f"t:{native_symbol}",)
 
 
 def subscribe(names: Sequence[str], request_id: int) -> str:
@@ -45,31 +39,21 @@ def unsubscribe(names: Sequence[str], request_id: int) -> str:
     return orjson.dumps({"do": "unsub", "what": names, "no": request_id}).decode()
 
 
-def parse(frame: bytes) -> Sequence[Event]:
-    """Read one frame."""
+def declared(frame: bytes) -> Sequence[Event]:
+    """Read a frame of a channel as its shape is declared."""
+    return FRAMES[_head(frame).channel].declared(frame)
+
+
+def lenient(frame: bytes) -> Sequence[Event]:
+    """Read any frame: of a channel, or the answer to a request."""
     match orjson.loads(frame):
         case {"ok": int(number)}:
             return [Acknowledged(str(number))]
         case {"no": int(number), "why": str(reason)}:
             return [Refused(str(number), None, "unknown", reason)]
-        case {"t": dict(ticker)}:
-            return [_day(ticker)]
+        case {"channel": str(channel), **message} if channel in FRAMES:
+            return FRAMES[channel].lenient(message)
     raise FrameError("unknown")
-
-
-def _day(ticker: dict[str, object]) -> Day:
-    time_ms = time(ticker["time"])
-    return Day(
-        native=text(ticker["symbol"]),
-        price=price(ticker["last"]),
-        open24h=positive(ticker.get("open")),
-        high24h=positive(ticker.get("high")),
-        low24h=positive(ticker.get("low")),
-        volume24h=amount(ticker.get("volume")),
-        quote_volume24h=amount(ticker.get("turnover")),
-        order=(0, time_ms),
-        exchange_time_ms=time_ms,
-    )
 
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
@@ -88,7 +72,7 @@ def ticker_path(native_symbol: str) -> str:
 
 def parse_ticker(answer: bytes) -> Sequence[Event]:
     """Read the ticker."""
-    return [_day(orjson.loads(answer))]
+    return [day(by_member(Ticker, orjson.loads(answer)))]
 
 
 ADAPTER = Adapter(
@@ -101,10 +85,11 @@ ADAPTER = Adapter(
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
     native=native,
-    topics=topics,
+    channels=CHANNELS,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    parse=parse,
+    declared=declared,
+    lenient=lenient,
     topics_per_request=50,
     topics_per_connection=500,
     rates=(Rate(5, 1.0),),

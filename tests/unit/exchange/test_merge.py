@@ -1,0 +1,244 @@
+"""Ticks are complete, newest wins per channel, and nothing goes back in time."""
+
+import pytest
+from msgspec.structs import replace
+
+from market_pulse.exchange import merge as merging
+from market_pulse.exchange.adapter import Day, Listed, Quote, Trade
+from market_pulse.exchange.merge import Change, Merge
+from market_pulse.exchange.pace import Pace
+from market_pulse.messages import Symbol
+
+BTC = Listed(Symbol("BTC-USDT"), "BTCUSDT", 2)
+DAY = Day("BTCUSDT", 64000.0, 62000.0, 65000.0, 61000.0, 10.0, 640000.0, (0, 1000), 1000, trade_id=5, bid=63999.0, ask=64001.0)
+QUOTE = Quote("BTCUSDT", 63999.5, 64000.5, (7, 0))
+TRADE = Trade("BTCUSDT", 64010.0, 6, 1500)
+
+
+@pytest.fixture
+def merge() -> Merge:
+    return Merge("binance")
+
+
+def test_no_tick_before_the_day_is_known(merge: Merge) -> None:
+    assert merge.apply(TRADE, 1) is Change.NEW
+    assert merge.apply(QUOTE, 1) is Change.NEW
+    assert merge.tick(BTC) is None
+
+
+def test_a_tick_is_the_whole_state(merge: Merge) -> None:
+    for event in (DAY, QUOTE, TRADE):
+        merge.apply(event, 2000)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert (tick.symbol, tick.price, tick.bid, tick.ask, tick.open24h, tick.dp) == (
+        "BTC-USDT",
+        64010.0,
+        63999.5,
+        64000.5,
+        62000.0,
+        2,
+    )
+    assert (tick.exchange_time_ms, tick.received_time_ms) == (1500, 2000)
+
+
+def test_a_day_that_lags_behind_the_trades_keeps_the_newer_price(merge: Merge) -> None:
+    merge.apply(DAY, 1)
+    merge.apply(TRADE, 2)
+    assert merge.apply(replace(DAY, order=(0, 2000), open24h=1.0), 3) is Change.NEW
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert (tick.price, tick.open24h) == (64010.0, 1.0)
+
+
+def test_quotes_of_the_day_count_only_where_there_are_no_others(merge: Merge) -> None:
+    merge.apply(DAY, 1)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert tick.bid == 63999.0
+    merge.apply(replace(QUOTE, bid=None), 2)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert tick.bid is None
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "bound_ms"),
+    [
+        pytest.param(64009.0, 64011.0, merging.SETTLED_MS, id="the day has quotes"),
+        pytest.param(None, None, merging.QUIET_QUOTE_MS, id="the day has none"),
+    ],
+)
+def test_a_quote_of_a_channel_gone_deaf_is_dropped(merge: Merge, bid: float | None, ask: float | None, bound_ms: int) -> None:
+    def quotes_after(ms: int) -> tuple[float | None, float | None]:
+        merge.apply(replace(DAY, order=(0, 1000 + ms), trade_id=6, price=64010.0, bid=bid, ask=ask), 1000 + ms)
+        tick = merge.tick(BTC)
+        assert tick is not None
+        return tick.bid, tick.ask
+
+    merge.apply(QUOTE, 0)
+    merge.apply(QUOTE, 1000)  # a repetition is a sign of life
+    assert quotes_after(bound_ms) == (QUOTE.bid, QUOTE.ask)
+    assert quotes_after(bound_ms + 1) == (bid, ask)
+    assert merge.apply(replace(QUOTE, order=(6, 9)), 1001 + bound_ms) is Change.OUTDATED, "it lies before what was dropped"
+    assert merge.apply(replace(QUOTE, order=(8, 0)), 1002 + bound_ms) is Change.NEW
+    assert quotes_after(bound_ms + 3) == (QUOTE.bid, QUOTE.ask)
+
+
+@pytest.mark.parametrize(
+    ("known", "late"),
+    [
+        pytest.param(DAY, replace(DAY, order=(0, 999)), id="day"),
+        pytest.param(QUOTE, replace(QUOTE, order=(6, 9)), id="quote"),
+        pytest.param(TRADE, replace(TRADE, trade_id=5), id="trade"),
+    ],
+)
+def test_what_is_older_is_outdated(merge: Merge, known: Day, late: Day) -> None:
+    merge.apply(known, 1)
+    before = merge.tick(BTC)
+    assert merge.apply(late, 2) is Change.OUTDATED
+    assert merge.tick(BTC) == before
+
+
+def test_quotes_alone_are_not_a_symbol_heard(merge: Merge) -> None:
+    merge.apply(QUOTE, 1)
+    assert merge.heard("BTCUSDT") is None
+    merge.apply(DAY, 2)
+    merge.apply(replace(QUOTE, order=(9, 0)), 3)
+    assert merge.heard("BTCUSDT") == 2
+
+
+def test_one_wild_trade_number_does_not_freeze_the_price(merge: Merge) -> None:
+    merge.apply(DAY, 1000)
+    merge.apply(replace(TRADE, trade_id=10**15, price=1.0), 1000)
+    merge.apply(replace(DAY, order=(0, 2000), exchange_time_ms=2000, trade_id=7), 1500)
+    assert merge.tick(BTC).price == 1.0  # type: ignore[union-attr]
+    merge.apply(replace(DAY, order=(0, 6000), exchange_time_ms=6000, trade_id=8), 5000)
+    assert merge.tick(BTC).price == 64000.0  # type: ignore[union-attr]
+
+
+def test_one_wild_time_does_not_freeze_the_feed(merge: Merge) -> None:
+    merge.apply(replace(DAY, order=(0, 10**12), exchange_time_ms=10**12), 1000)
+    assert merge.apply(DAY, 1100) is Change.NEW
+    assert merge.tick(BTC).exchange_time_ms == 1000  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("event", [DAY, QUOTE, TRADE], ids=["day", "quote", "trade"])
+def test_a_second_socket_says_the_same(merge: Merge, event: Day) -> None:
+    merge.apply(event, 1)
+    assert merge.apply(event, 2) is Change.SAME
+
+
+def test_numbers_that_restart_overwrite(merge: Merge) -> None:
+    merge.apply(QUOTE, 1)
+    assert merge.apply(Quote("BTCUSDT", 1.0, 2.0, (1, 0), restarted=True), 2) is Change.NEW
+
+
+def test_a_side_that_a_message_leaves_out_is_kept(merge: Merge) -> None:
+    merge.apply(DAY, 1)
+    merge.apply(QUOTE, 1)
+    merge.apply(Quote("BTCUSDT", None, 64002.0, (8, 0), bid_kept=True), 2)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert (tick.bid, tick.ask) == (63999.5, 64002.0)
+
+
+def test_released_symbols_are_forgotten(merge: Merge) -> None:
+    merge.apply(DAY, 1)
+    merge.keep({"ETHUSDT": BTC})
+    assert merge.tick(BTC) is None
+    assert merge.heard("BTCUSDT") is None
+
+
+def test_the_pace_of_several_symbols_adds_up_and_outlives_the_merge() -> None:
+    paces: dict[str, Pace] = {}
+    merge = Merge("binance", paces)
+    assert merge.silence_limit_s() is None
+    for second in range(0, 64, 2):
+        for native in ("BTCUSDT", "ETHUSDT"):
+            merge.apply(replace(DAY, native=native, order=(0, 1000 + second)), 1000 + second * 1000)
+    assert merge.silence_limit_s() == pytest.approx(10.0), (
+        "each is silent for 2 s, ten times as long is suspicious, both: half of it"
+    )
+    after = Merge("binance", paces)
+    assert after.silence_limit_s() is None
+    after.apply(DAY, 10**6)
+    assert after.silence_limit_s() == pytest.approx(20.0)
+    after.keep({})
+    assert not paces
+
+
+def test_is_behind(merge: Merge) -> None:
+    assert merge.is_behind(DAY)
+    merge.apply(DAY, 1)
+    assert not merge.is_behind(DAY)
+    assert merge.is_behind(replace(DAY, trade_id=6))
+    assert merge.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000, price=1.0))
+    assert not merge.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))
+
+
+@pytest.mark.parametrize(
+    ("live", "day", "elsewhere"),
+    [
+        pytest.param(replace(TRADE, trade_id=9), DAY, replace(DAY, trade_id=8), id="trades live"),
+        pytest.param(
+            replace(QUOTE, exchange_time_ms=90_000),
+            replace(DAY, trade_id=None),
+            replace(DAY, trade_id=None, exchange_time_ms=91_000, price=1.0),
+            id="quotes live",
+        ),
+    ],
+)
+def test_figures_gone_deaf_are_noticed_while_other_channels_live(
+    merge: Merge, live: Quote | Trade, day: Day, elsewhere: Day
+) -> None:
+    merge.apply(day, 1000)
+    merge.apply(live, 90_000)
+    assert not merge.is_behind(day)
+    assert merge.is_behind(elsewhere)
+
+
+def order_after(merge: Merge, *events: Day | Quote | Trade, received_time_ms: int = 2000) -> tuple[float, ...]:
+    for event in events:
+        merge.apply(event, received_time_ms)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    return tick.order
+
+
+def test_the_order_of_a_tick_is_that_of_its_parts(merge: Merge) -> None:
+    assert order_after(merge, DAY) == (5, -1, -1, 0, 1000)
+    assert order_after(merge, QUOTE) == (5, 7, 0, 0, 1000)
+    assert order_after(merge, TRADE) == (6, 7, 0, 0, 1000)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(replace(DAY, order=(0, 1001)), id="day"),
+        pytest.param(replace(QUOTE, order=(8, 0)), id="quote"),
+        pytest.param(replace(TRADE, trade_id=7), id="trade"),
+        pytest.param(replace(DAY, open24h=1.0), id="day of the same order"),
+        pytest.param(replace(QUOTE, bid=1.0), id="quote of the same order"),
+    ],
+)
+def test_whatever_is_new_puts_a_tick_ahead(merge: Merge, event: Day) -> None:
+    before = order_after(merge, DAY, QUOTE, TRADE)
+    after = order_after(merge, event)
+    assert after != before
+    assert all(new >= old for new, old in zip(after, before, strict=True))
+
+
+def test_two_merges_that_hear_the_same_agree_on_its_order(merge: Merge) -> None:
+    events: list[Day | Quote | Trade]
+    events = [DAY, QUOTE, replace(DAY, open24h=1.0), replace(DAY, open24h=2.0), replace(QUOTE, bid=1.0), TRADE]
+    orders = [order_after(merge, event) for event in events]
+    other = Merge("binance")
+    assert [order_after(other, event) for event in events] == orders
+    assert len(set(orders)) == len(orders)
+    assert order_after(merge, replace(DAY, order=(0, 1001))) > orders[-1], "the next number is ahead of any tie"
+
+
+def test_a_time_far_ahead_of_our_clock_is_no_yardstick(merge: Merge) -> None:
+    assert order_after(merge, replace(DAY, order=(0, 10**12), exchange_time_ms=10**12)) == (5, -1, -1, 0, 10**12)
+    assert order_after(merge, DAY) == (5, -1, -1, 0, 1000, 2000), "and the bus is told since when it is right"
