@@ -6,7 +6,7 @@ The price is made of three sources that agree. With `--against`, the price funct
 this one's, each in a process of its own; a figure is the least of many short repeats, since whatever disturbs only adds.
 
 Ticks of three exchanges then go over a Valkey of the benchmark's own to the aggregator as it is shipped, and in turn to
-`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own codec, `bare` as JSON without a
+`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own decoder, `bare` as JSON without a
 look at what it says. Both send as many messages as the aggregator would, by the same clock, and about as long ones. Only when
 all wait for a processor does a slower one send fewer, since more ticks then share a ticker: what each sent stands beside its
 throughput, and at the rates that all keep up with the processor time per tick compares like with like. Latency is from the
@@ -34,8 +34,7 @@ import report
 import system  # noqa: F401 - makes the tests' support importable
 from fanout.cores import cpu_s
 from market_pulse import channels
-from market_pulse.codec import encode_tick
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, encode_tick
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer, redis_server
 from support.waiting import free_port

@@ -15,8 +15,7 @@ import orjson
 
 from fanout.cores import pinned_to
 from market_pulse import channels
-from market_pulse.codec import encode_ticker
-from market_pulse.messages import Source, Symbol, Ticker
+from market_pulse.messages import Source, Symbol, Ticker, encode_ticker
 
 HERE = Path(__file__).parents[1]
 CACHE = HERE / ".cache"

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from market_pulse.bus import open_bus
-from market_pulse.codec import decode_tick
+from market_pulse.messages import decode_tick
 from support.redis_server import redis_server
 from support.stack import EXCHANGES, Stack, running_stack
 from support.waiting import PATIENCE_S, free_port, until

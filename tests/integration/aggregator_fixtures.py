@@ -12,8 +12,7 @@ from aggregator.settings import AggregatorSettings
 from market_pulse import channels
 from market_pulse.bus import Bus, open_bus
 from market_pulse.bus.subscriber import Subscriber
-from market_pulse.codec import decode_ticker
-from market_pulse.messages import Symbol, Tick, Ticker
+from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import redis_server
 from support.waiting import free_port, until

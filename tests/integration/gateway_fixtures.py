@@ -5,13 +5,14 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 from httpx_sse import ServerSentEvent, aconnect_sse
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from gateway.api.app import build_app

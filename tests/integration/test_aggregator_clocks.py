@@ -13,8 +13,7 @@ from gateway.stream.hub import Hub
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, open_bus
 from market_pulse.bus.subscriber import Subscriber
-from market_pulse.codec import decode_ticker
-from market_pulse.messages import Resolution, Symbol, Ticker
+from market_pulse.messages import Resolution, Symbol, Ticker, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import until

@@ -317,7 +317,7 @@ async def test_openapi_describes_each_route_and_defines_what_it_refers_to(runnin
 
 
 def ticker_json() -> bytes:
-    from market_pulse.codec import encode_ticker
+    from market_pulse.messages import encode_ticker
 
     from .gateway_fixtures import sample_ticker
 

@@ -3,16 +3,15 @@
 import asyncio
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from market_pulse import bus as bus_module
 from market_pulse import channels
 from market_pulse.bus import open_bus
-from market_pulse.codec import decode_tick
 from market_pulse.exchange.outbox import BUSY, Outbox
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, decode_tick
 from support.redis_server import RedisServer
 from support.waiting import until
 

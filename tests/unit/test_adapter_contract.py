@@ -8,7 +8,6 @@ import importlib
 import json
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +15,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from market_pulse.codec import decode_tick, encode_tick
 from market_pulse.exchange.adapter import (
     MARKET_EVENTS,
     Acknowledged,
@@ -33,7 +32,7 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.merge import Book
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, decode_tick, encode_tick
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = [*sorted((ROOT / "services").glob("ingest-*")), ROOT / "tests" / "toy-exchange"]
@@ -72,7 +71,7 @@ def tick_of(adapter: Adapter, sample: dict[str, Any], events: list[Event]) -> Ti
         if isinstance(event, MARKET_EVENTS):
             book.apply(event, 1)
     tick = book.tick(Listed(sample["symbol"], sample["native"], sample["dp"]))
-    return tick and replace(tick, order=())
+    return tick and structs.replace(tick, order=())
 
 
 def as_expected(adapter: Adapter, sample: dict[str, Any]) -> Tick:

@@ -14,8 +14,7 @@ from typing import NamedTuple
 from . import channels
 from .bus import Bus, BusError, RefusedError, open_bus
 from .bus.subscriber import Subscriber
-from .codec import CodecError, decode_status, decode_ticker
-from .messages import Symbol, Ticker, parse_symbol, unique
+from .messages import CodecError, Symbol, Ticker, decode_status, decode_ticker, parse_symbol, unique
 from .process.clock import now_ms
 from .process.logs import get_logger
 from .tickers import Clocks, LatestTicker, as_of, read_ticker

@@ -1,14 +1,13 @@
 """What adds up, and what does not."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cli.bus_tail import Message
 from cli.verify import Verifier, own_price
-from market_pulse.codec import encode_tick, encode_ticker
-from market_pulse.messages import Source, Symbol, Tick, Ticker
+from market_pulse.messages import Source, Symbol, Tick, Ticker, encode_tick, encode_ticker
 
 BTC = Symbol("BTC-USDT")
 TICK = Tick(exchange="okx", symbol=BTC, price=100.0, exchange_time_ms=1, received_time_ms=1, bid=99.0, ask=101.0)

@@ -8,8 +8,7 @@ from typing import NoReturn
 from market_pulse import channels
 from market_pulse.bus import AGGREGATORS, Bus, BusError, open_bus
 from market_pulse.bus.subscriber import Subscriber
-from market_pulse.codec import CodecError, decode_ticker
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import CodecError, Symbol, Tick, decode_ticker
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check, serve_health
 from market_pulse.process.lifecycle import run_until_stopped

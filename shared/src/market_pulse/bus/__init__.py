@@ -17,8 +17,21 @@ from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptErr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from market_pulse import channels
-from market_pulse.codec import CodecError, decode_point, encode_points, encode_status, encode_tick, encode_ticker_around_seq
-from market_pulse.messages import FeedStatus, Point, Resolution, Symbol, Tick, Ticker, parse_symbol
+from market_pulse.messages import (
+    CodecError,
+    FeedStatus,
+    Point,
+    Resolution,
+    Symbol,
+    Tick,
+    Ticker,
+    decode_point,
+    encode_points,
+    encode_status,
+    encode_tick,
+    encode_ticker_around_seq,
+    parse_symbol,
+)
 from market_pulse.process.addresses import read_redis_url
 from market_pulse.process.clock import now_ms
 

@@ -6,8 +6,9 @@ import os
 import random
 import socket as sockets
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
+
+from msgspec.structs import replace
 
 from market_pulse.messages import MOST_TURNED_AWAY, FeedState, FeedStatus, Symbol, Tick
 from market_pulse.metrics import (
