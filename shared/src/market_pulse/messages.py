@@ -107,7 +107,10 @@ class Message(Struct, gc=False, rename=_on_the_bus, tag_field="v", tag=VERSION):
 
 
 class Tick(Message, kw_only=True):
-    """One exchange's state of one symbol at one moment, complete: never a change, always the whole."""
+    """One exchange's state of one symbol at one moment, complete: never a change, always the whole.
+
+    Prices are quote units per base unit, times Unix milliseconds.
+    """
 
     # publish_ticks.lua searches for these two, so they stand at the front.
     ended: Annotated[
@@ -163,7 +166,10 @@ class Source(Struct, kw_only=True, gc=False, rename=_on_the_bus):
 
 
 class Ticker(Message, kw_only=True):
-    """One symbol's price across exchanges, and how far to trust it."""
+    """One symbol's price across exchanges, and how far to trust it.
+
+    Prices are quote units per base unit, times Unix milliseconds.
+    """
 
     symbol: SymbolText
     seq: Annotated[
@@ -210,11 +216,16 @@ class Ticker(Message, kw_only=True):
     ] = None
 
 
+State = Annotated[Text, promised(enum=get_args(FeedState))]
+OF_ROOM: Final = frozenset({"turnedAway", "turnedAwayCount"})
+"""What a status says of symbols that found no room. It changes each second."""
+
+
 class FeedStatus(Message, kw_only=True):
-    """How one feed of an exchange is doing, since when and why."""
+    """How one feed of an exchange is doing, since when and why. Times are Unix milliseconds."""
 
     exchange: Exchange
-    state: Annotated[Text, promised(enum=get_args(FeedState))]
+    state: State
     reason: Annotated[str | None, described("Why, in words.")] = None
     since_ms: Annotated[TimeMs, described("Since when it is in this state.")]
     symbols: Annotated[Count, described("How many symbols deliver.")]
@@ -345,8 +356,9 @@ def encode_ticker(ticker: Ticker) -> bytes:
 
 def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
     """Write a ticker in two parts, between which its sequence number belongs: Redis counts it when it publishes."""
-    head, name, rest = _encode(ticker).partition(b',"seq":')
-    return head + name, rest[rest.index(b",") :]
+    data = _encode(ticker)
+    start = data.index(b',"seq":') + 7
+    return data[:start], data[data.index(b",", start) :]
 
 
 def decode_ticker(data: bytes) -> Ticker:
@@ -364,10 +376,8 @@ def encode_status(status: FeedStatus) -> bytes:
 
 
 def state_of(status: FeedStatus) -> dict[str, Any]:
-    """Return a status's fields as they are written, without the symbols that found no room: those change each second."""
-    fields: dict[str, Any] = msgspec.to_builtins(status)
-    del fields["turnedAway"], fields["turnedAwayCount"]
-    return fields
+    """Return a status's fields as they are written, without those OF_ROOM."""
+    return {name: value for name, value in msgspec.to_builtins(status).items() if name not in OF_ROOM}
 
 
 def decode_status(data: bytes) -> FeedStatus:
@@ -410,23 +420,39 @@ def decode_point(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Point:
         raise CodecError(f"not a point: {wrong}") from wrong
 
 
-def schemas(ref_template: str) -> dict[str, dict[str, Any]]:
+_PRICED_UNLESS_DOWN = {
+    "if": {"properties": {"quality": {"const": "down"}}},
+    "then": {"properties": {"price": {"type": "null"}}},
+    "else": {"properties": {"price": {"type": "number"}}},
+}
+
+
+def schemas(ref_template: str, *others: type[Struct]) -> dict[str, dict[str, Any]]:
     """Return the JSON Schemas of the messages on the bus and of their parts, by name.
 
     All fields are required: within a version they are only added, so a reader may rely on all of them.
 
     Args:
-        ref_template: how one refers to another, for example `#/components/schemas/{name}`.
+        ref_template: how one schema refers to another, for example `#/components/schemas/{name}`.
+        others: what else to describe with them.
     """
-    _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus), ref_template=ref_template)
-    return {name: _shown(schema) | {"required": list(schema["properties"])} for name, schema in found.items()}
+    _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus, *others), ref_template=ref_template)
+    shown = {name: _shown(schema) | {"required": list(schema["properties"])} for name, schema in found.items()}
+    shown["Ticker"] |= _PRICED_UNLESS_DOWN
+    return shown
 
 
 def _shown(schema: Any) -> Any:
-    """Return a schema with what is promised in its place, and without defaults: those are for readers of older messages."""
+    """Return a schema with the promises in their place, and without defaults: those are for readers of older messages."""
     if isinstance(schema, list):
         return [_shown(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     parts = schema | schema.get("promised", {})
-    return {name: _shown(part) for name, part in parts.items() if name not in {"promised", "default", "title"}}
+    shown = {name: _shown(part) for name, part in parts.items() if name not in {"promised", "default", "title"}}
+    match shown.pop("anyOf", None):
+        case [dict(known), {"type": "null"}]:
+            shown = known | shown | {"type": [known["type"], "null"]}
+            if "enum" in known:
+                shown["enum"] = [*known["enum"], None]
+    return shown
