@@ -49,7 +49,10 @@ STEP_S = 0.001
 
 PRICE = """
 import gc, inspect, time
-from market_pulse.model import Symbol, Tick
+try:
+    from market_pulse.messages import Symbol, Tick
+except ImportError:  # an earlier revision
+    from market_pulse.model import Symbol, Tick
 from aggregator.market import SymbolState
 from aggregator.methodology import aggregate
 try:
@@ -94,7 +97,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rates", default="1000,10000,30000", help="ticks a second, over all symbols and exchanges")
     parser.add_argument("--symbols", default=",".join(map(str, SYMBOL_COUNTS)), help="how many symbols")
     options = parser.parse_args(arguments)
-    print(report.packages("orjson", "redis", "hiredis", "uvloop", "prometheus-client"))
+    print(report.packages("msgspec", "orjson", "redis", "hiredis", "uvloop", "prometheus-client"))
     measure_price(options.against, options.rounds)
     rates = [int(rate) for rate in options.rates.split(",") if rate]
     counts = [int(count) for count in options.symbols.split(",") if count]
