@@ -6,7 +6,7 @@ The price is made of three sources that agree. With `--against`, the price funct
 this one's, each in a process of its own; a figure is the least of many short repeats, since whatever disturbs only adds.
 
 Ticks of three exchanges then go over a Valkey of the benchmark's own to the aggregator as it is shipped, and in turn to
-`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own codec, `bare` as JSON without a
+`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own decoder, `bare` as JSON without a
 look at what it says. Both send as many messages as the aggregator would, by the same clock, and about as long ones. Only when
 all wait for a processor does a slower one send fewer, since more ticks then share a ticker: what each sent stands beside its
 throughput, and at the rates that all keep up with the processor time per tick compares like with like. Latency is from the
@@ -34,8 +34,7 @@ import report
 import system  # noqa: F401 - makes the tests' support importable
 from fanout.cores import cpu_s
 from market_pulse import kinds
-from market_pulse.codec import encode_tick
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, encode_tick
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer, redis_server
 from support.waiting import free_port
@@ -50,7 +49,10 @@ STEP_S = 0.001
 
 PRICE = """
 import gc, inspect, time
-from market_pulse.model import Symbol, Tick
+try:
+    from market_pulse.messages import Symbol, Tick
+except ImportError:  # an earlier revision
+    from market_pulse.model import Symbol, Tick
 from aggregator.market import SymbolState
 from aggregator.methodology import aggregate
 try:
@@ -95,7 +97,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rates", default="1000,10000,30000", help="ticks a second, over all symbols and exchanges")
     parser.add_argument("--symbols", default=",".join(map(str, SYMBOL_COUNTS)), help="how many symbols")
     options = parser.parse_args(arguments)
-    print(report.packages("orjson", "redis", "hiredis", "uvloop", "prometheus-client"))
+    print(report.packages("msgspec", "orjson", "redis", "hiredis", "uvloop", "prometheus-client"))
     measure_price(options.against, options.rounds)
     rates = [int(rate) for rate in options.rates.split(",") if rate]
     counts = [int(count) for count in options.symbols.split(",") if count]

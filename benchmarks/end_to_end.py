@@ -37,8 +37,7 @@ from fanout import cores, traffic
 from fanout.servers import missing_node
 from fanout.traffic import CACHE, Group, Tool
 from market_pulse import kinds
-from market_pulse.codec import decode_tick
-from market_pulse.messages import Symbol
+from market_pulse.messages import Symbol, decode_tick
 from support.stack import Stack, running_stack
 from support.waiting import free_port, until
 

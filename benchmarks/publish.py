@@ -19,8 +19,7 @@ import report
 import system  # noqa: F401 - makes the tests' support importable
 from market_pulse import kinds
 from market_pulse.bus import keys
-from market_pulse.codec import encode_tick
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, encode_tick
 from market_pulse.process.clock import now_ms
 from support.redis_server import redis_server
 from support.whole_bus import WholeBus

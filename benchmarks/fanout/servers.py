@@ -16,8 +16,7 @@ from typing import Self
 
 from fanout import cores, traffic
 from fanout.traffic import CACHE, HERE, SYMBOLS, Group, Tool, ToolError, compiled
-from market_pulse.codec import decode_ticker
-from market_pulse.messages import FeedStatus, Symbol
+from market_pulse.messages import FeedStatus, Symbol, decode_ticker
 from market_pulse.process.clock import now_ms
 from report import packages, program
 from support.whole_bus import WholeBus

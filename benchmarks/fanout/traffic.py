@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from fanout.cores import pinned_to
 from market_pulse import kinds
-from market_pulse.codec import encode_ticker
-from market_pulse.messages import Source, Symbol, Ticker
+from market_pulse.messages import Source, Symbol, encode_ticker
+from support.samples import ticker
 
 HERE = Path(__file__).parents[1]
 CACHE = HERE / ".cache"
@@ -71,31 +72,20 @@ def message(symbol: Symbol) -> str:
             ("okx", 1.2, 0.17097837, 88),
         )
     )
-    ticker = Ticker(
-        symbol=symbol,
-        seq=4_000_000_001,
-        price=price,
-        dp=2,
-        bid=64_012.34,
-        ask=64_012.35,
+    complete = replace(
+        ticker(symbol, 4_000_000_001, price=price, time_ms=1_700_000_000_056),
         change24h=-1203.111322,
         change_percent24h=-1.8448,
         open24h=65_215.457,
-        high24h=65_680.12,
-        low24h=63_222.01,
         volume24h=31_244.87112,
         quote_volume24h=1_700_000_000.000001,
-        quality="ok",
-        confidence=1.2,
-        spread_bps=0.25,
-        sources_used=3,
-        sources_total=3,
         sources=sources,
-        exchange_time_ms=1_700_000_000_012,
-        received_time_ms=1_700_000_000_034,
-        aggregated_time_ms=1_700_000_000_056,
+        sources_used=len(sources),
+        sources_total=len(sources),
+        agreed_time_ms=1_700_000_000_055,
+        priced_time_ms=1_700_000_000_055,
     )
-    text = encode_ticker(ticker).decode()
+    text = encode_ticker(complete).decode()
     for value, mark in (("4000000001", "@S"), ("1700000000056", "@M"), ("1700000000.000001", "@U")):
         if text.count(f":{value}") != 1:
             raise AssertionError(f"{value} must be in a ticker once: {text}")

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import uvloop
 
-from market_pulse.codec import encode_tick
 from market_pulse.exchange.adapter import Adapter
 from market_pulse.exchange.merge import Merge
 from market_pulse.exchange.metrics import Stats
 from market_pulse.exchange.socket import Connection
-from market_pulse.messages import Tick
+from market_pulse.messages import Tick, encode_tick
 from market_pulse.process.clock import now_ms
 from peers.timing import time_frames
 

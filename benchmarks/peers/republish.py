@@ -1,7 +1,7 @@
 """The least that an aggregator can do: parse each tick, and republish the newest of its symbol, as it came.
 
 Same subscription, schedule, batches and script as the aggregator; and like a ticker a message has its symbol's other sources
-too, which makes it about as long. But no order, no price, no rounding, no metrics. With `--bare` not even the codec: a tick is
+too, which makes it about as long. But no order, no price, no rounding, no metrics. With `--bare` no decoder either: a tick is
 any JSON object with a symbol and an exchange.
 """
 
@@ -18,8 +18,7 @@ from aggregator.publisher import HEARTBEAT_S, MAX_BATCH
 from aggregator.schedule import Schedule
 from market_pulse import kinds
 from market_pulse.bus import AggregatorBus, keys
-from market_pulse.codec import decode_tick
-from market_pulse.messages import Symbol
+from market_pulse.messages import Symbol, decode_tick
 from market_pulse.process.lifecycle import run
 
 MAX_RATE_HZ = 50

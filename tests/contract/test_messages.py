@@ -1,17 +1,28 @@
-"""What the codec writes is what docs/asyncapi.yaml promises, whatever it is given; and what is not, is told."""
+"""What messages.py writes is what docs/asyncapi.yaml promises, whatever it is given; and what is not, is told."""
 
-from dataclasses import replace
 from typing import Any, get_args
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from market_pulse.bus import keys
-from market_pulse.codec import encode_status, encode_tick, encode_ticker
 from market_pulse.kinds import KINDS
-from market_pulse.messages import FeedState, FeedStatus, Quality, Source, SourceState, Symbol, Tick, Ticker
+from market_pulse.messages import (
+    FeedState,
+    FeedStatus,
+    Quality,
+    Source,
+    SourceState,
+    Symbol,
+    Tick,
+    Ticker,
+    encode_status,
+    encode_tick,
+    encode_ticker,
+)
 from support.contract import document, problems_of
 
 BTC = Symbol("BTC-USDT")

@@ -12,7 +12,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from market_pulse.codec import decode_tick
+from market_pulse.messages import decode_tick
 from support.redis_server import redis_server
 from support.stack import EXCHANGES, Stack, running_stack
 from support.waiting import PATIENCE_S, free_port, until

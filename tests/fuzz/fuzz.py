@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports():
     from gateway.api.shortcut import plain_wish
-    from market_pulse import codec, tickers
+    from market_pulse import messages, tickers
     from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
     from market_pulse.exchange.errors import FrameError
     from market_pulse.exchange.merge import Merge
@@ -54,21 +54,21 @@ def feed(name: str) -> Callable[[bytes], None]:
                     merge.apply(event, NOW_MS)
         tick = merge.tick(listed)
         if tick is not None:
-            codec.decode_tick(codec.encode_tick(tick, NOW_MS))
+            messages.decode_tick(messages.encode_tick(tick, NOW_MS))
 
     return take
 
 
 def bus(data: bytes) -> None:
     """What a part that was taken over, or anybody with its password, may put on the bus."""
-    for decode in (codec.decode_tick, codec.decode_ticker, codec.decode_status):
+    for decode in (messages.decode_tick, messages.decode_ticker, messages.decode_status):
         try:
             decode(data)
-        except codec.CodecError:
+        except messages.CodecError:
             continue
     try:
         latest = tickers.read_ticker("BTC-USDT", data, NOW_MS, live=True)
-    except codec.CodecError:
+    except messages.CodecError:
         return
     for age_ms in (0, tickers.STALE_AFTER_MS, tickers.DOWN_AFTER_MS):
         tickers.as_of(latest, NOW_MS + age_ms)
@@ -100,7 +100,7 @@ def samples(target: str) -> Iterator[bytes]:
             for message in [*sample.get("frames", []), sample.get("answer", {})]
         )
     if target == "bus":
-        yield from (codec.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes())
+        yield from (messages.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes())
     if target == "request":
         yield from (b"BTC", b"btc-usdt,ETH", b"?symbols=BTC,ETH&max_hz=2", b"DOGE?max_hz=1e400")
 

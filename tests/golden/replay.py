@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 from aggregator.market import Market
 from aggregator.parameters import Parameters
 from golden.tape import AWAY, OPEN, RESTART, TICK, Event, read_tape
-from market_pulse.codec import encode_ticker
-from market_pulse.messages import Symbol, Tick, Ticker
+from market_pulse.messages import Symbol, Tick, Ticker, encode_ticker
 
 BEAT_MS = 1_000
 

@@ -8,7 +8,7 @@ import lzma
 import struct
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,7 +110,7 @@ def read_tape(file: Path = TAPE) -> Iterator[Event]:
         yield Event(TICK, time_ms, _tick(source, row, last[row.source][0], figures[last[row.source][1]], time_ms))
 
 
-_TICK_FIELDS = {field.name for field in fields(Tick)}
+_TICK_FIELDS = Tick.__annotations__.keys()
 """What a tick has in the revision that is run: an older one knows nothing of some."""
 
 

@@ -10,8 +10,7 @@ from pydantic import SecretStr
 from aggregator.service import Service
 from aggregator.settings import AggregatorSettings
 from market_pulse import kinds
-from market_pulse.codec import decode_ticker
-from market_pulse.messages import Symbol, Tick, Ticker
+from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import redis_server
 from support.waiting import free_port, until

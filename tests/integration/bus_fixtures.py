@@ -2,35 +2,13 @@
 
 from market_pulse import kinds
 from market_pulse.bus import keys
-from market_pulse.messages import FeedStatus, Symbol, Tick, Ticker
+from market_pulse.messages import FeedStatus, Symbol, Tick
+from support.samples import ticker
 from support.whole_bus import WholeBus
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 TICK = Tick(exchange="okx", symbol=BTC, price=64000.5, exchange_time_ms=1, received_time_ms=2)
-TICKER = Ticker(
-    symbol=BTC,
-    seq=0,
-    price=64000.5,
-    dp=2,
-    bid=None,
-    ask=None,
-    change24h=None,
-    change_percent24h=None,
-    open24h=None,
-    high24h=None,
-    low24h=None,
-    volume24h=None,
-    quote_volume24h=None,
-    quality="single",
-    confidence=None,
-    spread_bps=None,
-    sources_used=1,
-    sources_total=1,
-    sources=(),
-    exchange_time_ms=1,
-    received_time_ms=2,
-    aggregated_time_ms=3,
-)
+TICKER = ticker(seq=0, price=64000.5, quality="single")
 STATUS = FeedStatus(
     exchange="okx", state="connected", reason=None, since_ms=1, symbols=4, last_tick_time_ms=2, reconnects=0, instance="a:1"
 )

@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +19,13 @@ from gateway.api.front import FRONT
 from gateway.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
-from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Source, Symbol, Ticker
+from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Symbol
 from market_pulse.process.clock import now_ms
+from support.samples import ticker
 from support.waiting import PATIENCE_S, free_port, until
 from support.whole_bus import WholeBus
 
 BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", "DOGE"))
-
-
-def sample_ticker(symbol: Symbol, price: float, time_ms: int | None = None) -> Ticker:
-    time_ms = now_ms() if time_ms is None else time_ms
-    source = Source(exchange="okx", price=price, used_price=price, weight=0.5, age_ms=10, state="used", reason=None)
-    return Ticker(
-        symbol=symbol,
-        seq=0,
-        price=price,
-        dp=2,
-        bid=price - 1,
-        ask=price + 1,
-        change24h=1.0,
-        change_percent24h=0.1,
-        open24h=price - 1,
-        high24h=price + 5,
-        low24h=price - 5,
-        volume24h=10.0,
-        quote_volume24h=1000.0,
-        quality="ok",
-        confidence=0.5,
-        spread_bps=0.1,
-        sources_used=2,
-        sources_total=2,
-        sources=(source, replace(source, exchange="bybit")),
-        exchange_time_ms=time_ms,
-        received_time_ms=time_ms,
-        aggregated_time_ms=time_ms,
-        publisher="aggregator:1",
-        agreed_price=price,
-        agreed_time_ms=time_ms,
-        priced_time_ms=time_ms,
-    )
 
 
 class Market:
@@ -68,7 +36,9 @@ class Market:
 
     async def publish(self, symbol: Symbol, price: float, time_ms: int | None = None) -> int:
         """Publish a ticker and return its number."""
-        [published] = await self.bus.publish_tickers([sample_ticker(symbol, price, time_ms)])
+        [published] = await self.bus.publish_tickers(
+            [ticker(symbol, 0, price=price, time_ms=now_ms() if time_ms is None else time_ms)]
+        )
         return published.seq
 
     async def record(self, resolution: Resolution, symbol: Symbol, count: int) -> list[Point]:

@@ -12,8 +12,7 @@ from aggregator.service import Service
 from gateway.stream.hub import Hub
 from market_pulse import kinds
 from market_pulse.bus import keys
-from market_pulse.codec import decode_ticker
-from market_pulse.messages import Resolution, Symbol, Ticker
+from market_pulse.messages import Resolution, Symbol, Ticker, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import until

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from market_pulse import kinds
-from market_pulse.codec import decode_status, encode_status
-from market_pulse.messages import FeedState, FeedStatus
+from market_pulse.messages import FeedState, FeedStatus, decode_status, encode_status
 from support.samples import status_bytes
 from support.waiting import free_port, until
 from support.whole_bus import WholeBus

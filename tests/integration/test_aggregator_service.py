@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from market_pulse import kinds
 from market_pulse.bus import keys
-from market_pulse.codec import decode_ticker, encode_tick
-from market_pulse.messages import Point, Resolution, Symbol
+from market_pulse.messages import Point, Resolution, Symbol, decode_ticker, encode_tick
 from market_pulse.process.clock import now_ms
 from support.waiting import free_port, until
 from support.whole_bus import WholeBus

@@ -1,21 +1,20 @@
 """Several copies of one ingest publish through one script: no duplicate, no inversion, and never silence for good."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from itertools import count, pairwise
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from market_pulse import kinds
 from market_pulse.bus import keys
-from market_pulse.codec import decode_tick
 from market_pulse.exchange.adapter import MARKET_EVENTS, Day, Listed, MarketEvent, Quote, Trade
 from market_pulse.exchange.merge import Change, Merge
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, decode_tick
 from support.whole_bus import WholeBus
 
 BTC = Symbol("BTC-USDT")

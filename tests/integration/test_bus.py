@@ -5,18 +5,17 @@ import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any, cast
 
 import hiredis
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from market_pulse import kinds
 from market_pulse.bus import BusError, RefusedError, demand, keys, reader, subscriber
 from market_pulse.bus.connection import connect
-from market_pulse.codec import decode_status, decode_tick, decode_ticker
-from market_pulse.messages import Point, Resolution, Symbol
+from market_pulse.messages import Point, Resolution, Symbol, decode_status, decode_tick, decode_ticker
 from support.listening import listening
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until

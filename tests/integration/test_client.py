@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from market_pulse.bus import RefusedError
 from market_pulse.client import UnlistedError, subscribe
@@ -145,7 +145,7 @@ async def test_an_exchange_that_has_not_said_what_it_lists_may_list_it(
     await publish(bus, 1.0)
     await bus.publish_listing("okx", [BTC])
     for exchange, said in (("okx", "connected"), ("bybit", state)):
-        await bus.publish_status(replace(STATUS, exchange=exchange, state=said))  # type: ignore[arg-type]
+        await bus.publish_status(replace(STATUS, exchange=exchange, state=said))
     async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
         if is_refused:
             with pytest.raises(UnlistedError):

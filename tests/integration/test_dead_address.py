@@ -107,7 +107,7 @@ def test_the_bus_uses_the_address_that_answers(run: Callable[[Scenario], None]) 
             with dead_address(server.port):
                 async with WholeBus.open(f"redis://{NAME}:{server.port}/0") as bus:
                     await bus.ping()
-                    await bus.publish_ticks([Tick("okx", Symbol("BTC-USDT"), 1.0, 1, 1)])
+                    await bus.publish_ticks([Tick(exchange="okx", symbol=Symbol("BTC-USDT"), price=1.0, received_time_ms=1)])
                     assert len(await bus.last_matching("ticks:*")) == 1
 
     run(scenario)

@@ -8,9 +8,8 @@ import pytest
 
 from market_pulse import kinds
 from market_pulse.bus import connection
-from market_pulse.codec import decode_tick
 from market_pulse.exchange.outbox import BUSY, Outbox
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, decode_tick
 from support.redis_server import RedisServer
 from support.waiting import until
 from support.whole_bus import WholeBus

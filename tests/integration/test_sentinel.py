@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from market_pulse import kinds
 from market_pulse.bus import BusError, sentinel
-from market_pulse.codec import decode_ticker
+from market_pulse.messages import decode_ticker
 from support.listening import Ear, listening
 from support.sentinels import Guarded, guarded, role
 from support.waiting import until

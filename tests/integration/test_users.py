@@ -4,11 +4,11 @@ import asyncio
 import inspect
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 

@@ -1,10 +1,10 @@
-"""Tickers and statuses as the bus carries them, written by the real codec."""
+"""Tickers and statuses as the bus carries them, written by the real encoder."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from market_pulse.codec import encode_status, encode_ticker
-from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker
+from msgspec.structs import replace
+
+from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker, encode_status, encode_ticker
 
 NOW_MS = 1_700_000_000_000
 

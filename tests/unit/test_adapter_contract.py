@@ -9,7 +9,6 @@ import json
 import math
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +16,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from market_pulse.codec import decode_tick, encode_tick
 from market_pulse.exchange.adapter import (
     MARKET_EVENTS,
     Acknowledged,
@@ -36,7 +35,7 @@ from market_pulse.exchange.adapter import (
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import MISFITS
 from market_pulse.exchange.merge import Merge
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, decode_tick, encode_tick
 from support.two_ways import is_as_declared
 
 ROOT = Path(__file__).parents[2]

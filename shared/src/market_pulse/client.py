@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 from .bus import BusError, Reader, RefusedError
 from .bus.subscriber import Subscriber
-from .codec import CodecError, decode_status, decode_ticker
 from .kinds import STATUS, TICKER
-from .messages import Symbol, Ticker, parse_symbol, unique
+from .messages import CodecError, Symbol, Ticker, decode_status, decode_ticker, parse_symbol, unique
 from .process.clock import now_ms
 from .process.logs import get_logger
 from .tickers import Clocks, LatestTicker, as_of, read_ticker

@@ -5,11 +5,12 @@ any more, whoever is to blame, and is never handed out as one. How old a ticker 
 another one, and `Clocks` learns how far each is from ours.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
+import msgspec
+from msgspec import Raw, Struct, field
 
-from .codec import LARGEST_INTEGER, CodecError
+from .messages import LARGEST_INTEGER, CodecError, Decoder, Message, Text, Whole
 
 STALE_AFTER_MS = 5_000
 DOWN_AFTER_MS = STALE_AFTER_MS + 60_000
@@ -32,6 +33,12 @@ _UNKNOWN_WHEN_DOWN = (
     "confidence",
     "spreadBps",
 )
+
+
+# JSON's objects with their members as they came, so that the fields of a later version live on.
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_LIST_OF_MEMBERS = msgspec.json.Decoder(list[dict[str, Raw]])
+_NULL, _ZERO, _STALE, _DOWN = Raw(b"null"), Raw(b"0"), Raw(b'"stale"'), Raw(b'"down"')
 
 
 class LatestTicker(NamedTuple):
@@ -135,6 +142,27 @@ def _sent_at(made_ms: int, now_ms: int, known: _Clock) -> int:
     return now_ms - held_up_ms + min(held_up_ms, passed_ms * max(1, held_up_ms // STEP_MS))
 
 
+class _Aging(Struct, gc=False):
+    """As much of a source as grows older."""
+
+    age_ms: Whole | None = field(name="ageMs", default=None)
+
+
+class _Head(Message, kw_only=True):
+    """As much of a ticker as is read to pass it on. Whoever shows it reads the rest."""
+
+    symbol: str
+    seq: Whole
+    quality: Text
+    sources: tuple[_Aging, ...]
+    received_time_ms: Whole | None = None
+    aggregated_time_ms: Whole
+    publisher: Text | None = None
+
+
+_HEAD = Decoder(_Head)
+
+
 def read_ticker(
     symbol: str, data: bytes, now_ms: int, clocks: Clocks | None = None, *, live: bool, age_ms: int | None = None
 ) -> LatestTicker:
@@ -151,35 +179,22 @@ def read_ticker(
     Raises:
         CodecError: not a ticker of this symbol.
     """
-    try:
-        message = orjson.loads(data)
-    except orjson.JSONDecodeError as wrong:
-        raise CodecError(f"not JSON: {wrong}") from wrong
-    match message:
-        case {
-            "symbol": str(name),
-            "seq": int(seq),
-            "aggregatedTime": int(time_ms),
-            "quality": str(quality),
-            "sources": [*sources],
-        } if name == symbol and all(type(source) is dict for source in sources):
-            one_line = orjson.dumps(message) if b"\n" in data or b"\r" in data else data
-            publisher = message.get("publisher")
-            if not (publisher is None or type(publisher) is str):
-                raise CodecError("publisher must be a text or null")
-            clocks = Clocks() if clocks is None else clocks
-            if live:
-                current_ms = clocks.sent_at(publisher, time_ms, now_ms)
-            elif age_ms is not None:
-                current_ms = now_ms - age_ms
-            else:
-                current_ms = clocks.made_at(publisher, time_ms, now_ms)
-            received_ms = message.get("receivedTime")
-            held_since_ms = None
-            if quality == "stale" and type(received_ms) is int:  # one publisher's two times: no clock of ours beside them
-                held_since_ms = current_ms - max(0, time_ms - received_ms)
-            return LatestTicker(seq, time_ms, one_line, current_ms, held_since_ms, publisher)
-    raise CodecError(f"not a ticker of {symbol}")
+    head = _HEAD.decode(data)
+    if head.symbol != symbol:
+        raise CodecError(f"not a ticker of {symbol}")
+    clocks = Clocks() if clocks is None else clocks
+    if live:
+        current_ms = clocks.sent_at(head.publisher, head.aggregated_time_ms, now_ms)
+    elif age_ms is not None:
+        current_ms = now_ms - age_ms
+    else:
+        current_ms = clocks.made_at(head.publisher, head.aggregated_time_ms, now_ms)
+    held_since_ms = None
+    if head.quality == "stale" and head.received_time_ms is not None:
+        # One publisher's two times: no clock of ours beside them.
+        held_since_ms = current_ms - max(0, head.aggregated_time_ms - head.received_time_ms)
+    one_line = data.translate(None, b"\r\n")  # in JSON they stand between its parts alone
+    return LatestTicker(head.seq, head.aggregated_time_ms, one_line, current_ms, held_since_ms, head.publisher)
 
 
 def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
@@ -191,21 +206,24 @@ def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
     level = ticker.staleness(now_ms)
     if level == 0:
         return ticker.data
-    message: dict[str, Any] = orjson.loads(ticker.data)
-    for source in message["sources"]:
+    message = _MEMBERS.decode(ticker.data)
+    sources = _LIST_OF_MEMBERS.decode(message["sources"])
+    for source in sources:
         _grow_older(source, now_ms - ticker.current_ms)
-    if level == 1 and message["quality"] != "down":
-        message["quality"] = "stale"
+    if level == 1 and message["quality"] != _DOWN:
+        message["quality"] = _STALE
     else:
-        message |= dict.fromkeys(_UNKNOWN_WHEN_DOWN) | {"quality": "down", "sourcesUsed": 0}
-        for source in message["sources"]:
-            source |= {"usedPrice": None, "weight": 0}
-    return orjson.dumps(message)
+        message |= dict.fromkeys(_UNKNOWN_WHEN_DOWN, _NULL) | {"quality": _DOWN, "sourcesUsed": _ZERO}
+        for source in sources:
+            source |= {"usedPrice": _NULL, "weight": _ZERO}
+    message["sources"] = Raw(msgspec.json.encode(sources))
+    return msgspec.json.encode(message)
 
 
-def _grow_older(source: dict[str, Any], elapsed_ms: int) -> None:
-    age_ms = source.get("ageMs")
-    if isinstance(age_ms, int | float):
-        source["ageMs"] = min(age_ms + elapsed_ms, LARGEST_INTEGER)
-        if source["ageMs"] >= SOURCE_STALE_AFTER_MS:
-            source["state"] = "stale"
+def _grow_older(source: dict[str, Raw], elapsed_ms: int) -> None:
+    age_ms = msgspec.json.decode(source.get("ageMs", _NULL))
+    if age_ms is not None:
+        older_ms = min(age_ms + elapsed_ms, LARGEST_INTEGER)
+        source["ageMs"] = Raw(msgspec.json.encode(older_ms))
+        if older_ms >= SOURCE_STALE_AFTER_MS:
+            source["state"] = _STALE

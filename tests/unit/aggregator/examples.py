@@ -1,8 +1,9 @@
 """Ticks and parameters as the methodology's worked examples write them."""
 
 from collections.abc import Container, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from aggregator.market import SymbolState
 from aggregator.methodology import aggregate

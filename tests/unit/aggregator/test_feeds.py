@@ -1,14 +1,13 @@
 """Which exchanges nobody hears: by the words of their ingests' copies, and by their silence while we listened."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from math import inf
 
 import pytest
+from msgspec.structs import replace
 
 from aggregator.feeds import MAX_COPIES, MAX_EXCHANGES, REDIS_SILENT_AFTER_S, Feeds
-from market_pulse.codec import decode_status
-from market_pulse.messages import FeedState, FeedStatus, Tick
+from market_pulse.messages import FeedState, FeedStatus, Tick, decode_status
 from support.samples import status_bytes
 
 from .examples import NOW_MS, B, O, Y, by_exchange, tick

@@ -1,14 +1,12 @@
 """Which ticks are kept and which are refused, and how an earlier run is taken up."""
 
-from dataclasses import replace
-
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from aggregator.market import Market, Refusal
 from aggregator.parameters import Parameters
-from market_pulse.codec import decode_ticker, encode_ticker
-from market_pulse.messages import Symbol, Tick, Ticker
+from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker, encode_ticker
 
 from .examples import BTC, NOW_MS, B, O, Y, states, tick
 

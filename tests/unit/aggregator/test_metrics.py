@@ -1,8 +1,7 @@
 """Gauges of the market's state, and bad messages as counts."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from aggregator.feeds import Feeds
@@ -10,8 +9,7 @@ from aggregator.intake import Intake
 from aggregator.market import Market
 from aggregator.metrics import Observer
 from aggregator.parameters import Parameters
-from market_pulse.codec import encode_tick
-from market_pulse.messages import Symbol
+from market_pulse.messages import Symbol, encode_tick
 
 from .examples import BTC, NOW_MS, B, O, Y, tick
 

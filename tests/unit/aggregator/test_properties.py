@@ -2,17 +2,16 @@
 
 import math
 import statistics
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aggregator.methodology import aggregate, is_figure, source_price
 from aggregator.parameters import Parameters
 from aggregator.rounding import decimals
-from market_pulse.codec import decode_ticker, encode_ticker
-from market_pulse.messages import Tick, Ticker
+from market_pulse.messages import Tick, Ticker, decode_ticker, encode_ticker
 
 from .examples import BTC, NOTHING, NOW_MS, B, Y, by_exchange, last_ticker, published, recomputed, result_of, tick
 
@@ -207,7 +206,7 @@ def test_a_price_that_changes_by_a_hair_changes_the_price_by_a_hair(ticks: dict[
 @given(market_ticks(), st.sampled_from(EXCHANGES))
 def test_a_freshness_that_changes_by_a_hair_changes_the_price_by_a_hair(ticks: dict[str, Tick], name: str) -> None:
     """A clock counts milliseconds: one of them is a hair for a source that fades over so long a time."""
-    parameters = replace(PARAMETERS, hard_age_s=10_000.0, soft_age_s=0.0)
+    parameters = Parameters(hard_age_s=10_000.0, soft_age_s=0.0)
     assume(name in ticks)
     older = ticks | {name: replace(ticks[name], received_time_ms=ticks[name].received_time_ms - 1)}
     before, after = (aggregate(NOW_MS, one, (), NOTHING, parameters)[0] for one in (ticks, older))
@@ -222,7 +221,7 @@ def test_a_freshness_that_changes_by_a_hair_changes_the_price_by_a_hair(ticks: d
 def test_no_cliff_where_a_source_fades_out_or_joins(prices: list[float], data: st.DataObject) -> None:
     """At f near 0, where all lie within c of each other and all turnovers are known and above 0."""
     ticks = [tick(f"x{n}", 64000.0 * price, quote_volume24h=data.draw(st.floats(1e3, 1e6))) for n, price in enumerate(prices)]
-    barely = replace(PARAMETERS, soft_age_s=0.0, hard_age_s=100_000.0)
+    barely = Parameters(soft_age_s=0.0, hard_age_s=100_000.0)
     gone = replace(ticks[0], received_time_ms=NOW_MS - 100_000_000, exchange_time_ms=None)
     almost = replace(gone, received_time_ms=gone.received_time_ms + 1)
     before = result_of(almost, *ticks[1:], parameters=barely)

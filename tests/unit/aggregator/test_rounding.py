@@ -1,8 +1,7 @@
 """Decimals of prices, and figures as they are published."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aggregator.rounding import decimals
 

@@ -1,10 +1,10 @@
 """The methodology's rules where the worked examples do not reach, and every boundary."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aggregator.methodology import aggregate, source_price
 from aggregator.parameters import Parameters
@@ -566,7 +566,7 @@ def test_no_cliff_when_a_source_fades_out() -> None:
     """The last step of fading moves the price by next to nothing."""
     others = (tick(Y, 64010.0), tick(O, 64020.0))
     before = result_of(tick(B, 64000.0, age_s=59.999), *others)
-    parameters = replace(Parameters(), hard_age_s=59.999)
+    parameters = Parameters(hard_age_s=59.999)
     after = result_of(tick(B, 64000.0, age_s=59.999), *others, parameters=parameters)
     assert before.price == pytest.approx(after.price, abs=0.01)
     assert after.sources_used == 2

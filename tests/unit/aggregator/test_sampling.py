@@ -1,8 +1,7 @@
 """What is added to a symbol's history, and when. Times are milliseconds after a full minute."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from aggregator.sampling import points_due
 from market_pulse.messages import Point, Resolution, Ticker
@@ -49,7 +48,7 @@ def test_steps(recorded_ms: int | None, now_ms: int, expected: dict[Resolution, 
     ],
 )
 def test_only_what_is_known_now_is_recorded(change: dict[str, object], is_known: bool) -> None:
-    ticker = replace(ticker_at(4_500), **change)  # type: ignore[arg-type] # fields by name
+    ticker = replace(ticker_at(4_500), **change)
     assert bool(points_due(ticker, None, MINUTE_MS + 5_000)) == is_known
 
 

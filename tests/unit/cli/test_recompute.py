@@ -1,11 +1,11 @@
 """A ticker is held against its own sources: the aggregator's tickers pass, and every change of one is found."""
 
 from collections import defaultdict
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aggregator.market import SymbolState
 from aggregator.parameters import Parameters
@@ -23,7 +23,15 @@ def ticker_of(*prices: float, turnovers: tuple[float, ...] = (), away: frozenset
     """Return the aggregator's ticker of exchanges a, b, c …, of equal turnover unless turnovers are given."""
     state = SymbolState(BTC)
     for name, price, turnover in zip("abcdef", prices, turnovers or (1.0,) * len(prices), strict=False):
-        tick = Tick(name, BTC, price, NOW_MS, NOW_MS, dp=2, quote_volume24h=turnover)
+        tick = Tick(
+            exchange=name,
+            symbol=BTC,
+            price=price,
+            exchange_time_ms=NOW_MS,
+            received_time_ms=NOW_MS,
+            dp=2,
+            quote_volume24h=turnover,
+        )
         assert state.take(tick, Parameters()) is None
     return state.make_ticker(NOW_MS, Parameters(), away)
 

@@ -1,14 +1,14 @@
 """What adds up, and what does not."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cli.bus_tail import Message
 from cli.verify import Verifier, own_price
-from market_pulse.codec import encode_tick, encode_ticker
-from market_pulse.messages import Source, Symbol, Tick, Ticker
+from market_pulse.messages import Source, Symbol, Tick, Ticker, encode_tick, encode_ticker
+from support.samples import ticker
 
 BTC = Symbol("BTC-USDT")
 TICK = Tick(exchange="okx", symbol=BTC, price=100.0, exchange_time_ms=1, received_time_ms=1, bid=99.0, ask=101.0)
@@ -19,29 +19,12 @@ def source(exchange: str, price: float, weight: float, used_price: float | None 
     return Source(exchange=exchange, price=price, used_price=used, weight=weight, age_ms=1, state="used", reason=None)
 
 
-TICKER = Ticker(
-    symbol=BTC,
-    seq=7,
-    price=100.25,
-    dp=2,
-    bid=None,
-    ask=None,
-    change24h=None,
-    change_percent24h=None,
-    open24h=None,
-    high24h=None,
-    low24h=None,
-    volume24h=None,
-    quote_volume24h=None,
-    quality="ok",
-    confidence=None,
-    spread_bps=None,
-    sources_used=2,
-    sources_total=2,
+TICKER = replace(
+    ticker(seq=7, price=100.25, time_ms=1_000),
     sources=(source("okx", 100.0, 0.75), source("bybit", 101.0, 0.25)),
-    exchange_time_ms=1,
-    received_time_ms=1,
-    aggregated_time_ms=1_000,
+    agreed_price=None,
+    agreed_time_ms=None,
+    priced_time_ms=None,
 )
 
 

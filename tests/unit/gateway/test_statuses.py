@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from gateway.stream.statuses import MOST_COPIES, SILENT_AFTER_MS, Statuses
-from market_pulse.codec import LONGEST_STATUS, CodecError
+from market_pulse.messages import LONGEST_STATUS, CodecError
 from support.samples import NOW_MS, status_bytes
 
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market_pulse.client import LAG_LIMIT_MS, MAX_WAITING, Inbox, subscribe
-from market_pulse.codec import CodecError
-from market_pulse.messages import Symbol
+from market_pulse.messages import CodecError, Symbol
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
 from support.samples import NOW_MS, ticker_bytes
 

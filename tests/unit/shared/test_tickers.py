@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_pulse.codec import LARGEST_INTEGER, CodecError, decode_ticker
+from market_pulse.messages import LARGEST_INTEGER, CodecError, decode_ticker
 from market_pulse.tickers import DOWN_AFTER_MS, MOST_PUBLISHERS, STALE_AFTER_MS, Clocks, LatestTicker, as_of, read_ticker
 from support.samples import NOW_MS, ticker_bytes
 
@@ -237,7 +237,24 @@ def test_any_bytes_are_a_ticker_or_an_error(data: bytes) -> None:
 def test_line_breaks_are_taken_out() -> None:
     """A line break would end the event's data early."""
     pretty = orjson.dumps(orjson.loads(ticker_bytes()), option=orjson.OPT_INDENT_2)
-    assert read_ticker("BTC-USDT", pretty, NOW_MS, live=True).data == ticker_bytes()
+    data = read_ticker("BTC-USDT", pretty, NOW_MS, live=True).data
+    assert b"\n" not in data
+    assert orjson.loads(data) == orjson.loads(ticker_bytes())
+
+
+@pytest.mark.parametrize("age_ms", [0, STALE_AFTER_MS, DOWN_AFTER_MS])
+def test_the_fields_of_a_later_release_live_on(age_ms: int) -> None:
+    """As the bytes that came: nobody here knows what their numbers mean."""
+    later = b'"later":{"b":[1.50,10000000000000000000001]}'
+    data = ticker_bytes()[:-1].replace(b'"ageMs":100', b'"ageMs":100,' + later) + b"," + later + b"}"
+    handed_on = as_of(read_ticker("BTC-USDT", data, NOW_MS, live=True), NOW_MS + age_ms)
+    assert handed_on.count(later) == 2
+
+
+@pytest.mark.parametrize("version", [b"2", b"0", b'"1"'])
+def test_a_ticker_of_another_version_is_refused(version: bytes) -> None:
+    with pytest.raises(CodecError):
+        read_ticker("BTC-USDT", ticker_bytes().replace(b'"v":1', b'"v":' + version), NOW_MS, live=True)
 
 
 @pytest.mark.parametrize("age_ms", [0, LARGEST_INTEGER])

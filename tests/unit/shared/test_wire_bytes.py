@@ -4,16 +4,29 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.stream import sse
 from gateway.stream.statuses import Statuses
-from market_pulse.codec import encode_points, encode_status, encode_tick, encode_ticker
-from market_pulse.messages import FeedState, FeedStatus, Point, Quality, Source, SourceState, Symbol, Tick, Ticker
+from market_pulse.messages import (
+    FeedState,
+    FeedStatus,
+    Point,
+    Quality,
+    Source,
+    SourceState,
+    Symbol,
+    Tick,
+    Ticker,
+    encode_points,
+    encode_status,
+    encode_tick,
+    encode_ticker,
+)
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, as_of, read_ticker
 from support.samples import NOW_MS, ticker, ticker_bytes
 

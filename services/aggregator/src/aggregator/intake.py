@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from market_pulse.codec import CodecError, decode_status, decode_tick
 from market_pulse.kinds import STATUS, TICK
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import CodecError, Symbol, Tick, decode_status, decode_tick
 from market_pulse.process.logs import get_logger
 
 from .clock import Clock

@@ -2,8 +2,7 @@
 
 from collections.abc import Container, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import fields
-from typing import Any, Literal
+from typing import Literal
 
 from market_pulse.messages import Symbol, Tick, Ticker, parse_symbol
 
@@ -164,9 +163,7 @@ def _is_older(tick: Tick, stored: Tick, parameters: Parameters) -> bool:
 
 def _no_ticker(symbol: Symbol) -> Ticker:
     """Return what stands for a symbol's last ticker before there is one."""
-    unknown: dict[str, Any] = dict.fromkeys(field.name for field in fields(Ticker))
-    known = {"symbol": symbol, "seq": 0, "dp": 0, "quality": "down", "sources_used": 0, "sources_total": 0, "sources": ()}
-    return Ticker(**unknown | known | {"aggregated_time_ms": 0})
+    return Ticker(symbol=symbol, seq=0, dp=0, quality="down", sources_used=0, sources_total=0, sources=(), aggregated_time_ms=0)
 
 
 def _is_ours(symbol: Symbol) -> bool:

@@ -3,13 +3,14 @@
 Pure: time is an argument; no clock, network, randomness or I/O. Sums are exactly rounded (`fsum`), so that the order of the
 sources cannot matter. No input raises: a figure that makes no sense counts as missing.
 
-This runs for every ticker, so bounds are compared in place and values are built by position (benchmarks/aggregate.py).
+This runs for every ticker, so bounds are compared in place (benchmarks/aggregate.py).
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import replace
 from math import fsum
 from typing import Any, TypeGuard
+
+from msgspec.structs import replace
 
 from market_pulse.messages import Quality, Source, Tick, Ticker
 
@@ -109,33 +110,32 @@ def aggregate(
     # Rule 12. Clamping keeps order, so the clamped maximum is the maximum, clamped.
     high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion))) if highs else None
     low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion))) if lows else None
-    ticker = Ticker(
-        last.symbol,
-        last.seq,
-        price,
-        last.dp,
-        bid,
-        ask,
-        None if open24h is None else price - open24h,
-        change_percent24h,
-        open24h,
-        high24h,
-        low24h,
-        volume24h,
-        quote_volume24h,
-        quality,
-        confidence,
-        (prices[-1] - prices[0]) / middle * 10_000,
-        len(used),
-        len(sources),
-        tuple(sources),
-        newest.exchange_time_ms,
-        newest.received_time_ms,
-        now_ms,
-        None,  # its publisher says who it is
-        price if agrees else last.agreed_price,
-        now_ms if agrees else last.agreed_time_ms,
-        now_ms,
+    ticker = Ticker(  # its publisher says who it is
+        symbol=last.symbol,
+        seq=last.seq,
+        price=price,
+        dp=last.dp,
+        bid=bid,
+        ask=ask,
+        change24h=None if open24h is None else price - open24h,
+        change_percent24h=change_percent24h,
+        open24h=open24h,
+        high24h=high24h,
+        low24h=low24h,
+        volume24h=volume24h,
+        quote_volume24h=quote_volume24h,
+        quality=quality,
+        confidence=confidence,
+        spread_bps=(prices[-1] - prices[0]) / middle * 10_000,
+        sources_used=len(used),
+        sources_total=len(sources),
+        sources=tuple(sources),
+        exchange_time_ms=newest.exchange_time_ms,
+        received_time_ms=newest.received_time_ms,
+        aggregated_time_ms=now_ms,
+        agreed_price=price if agrees else last.agreed_price,
+        agreed_time_ms=now_ms if agrees else last.agreed_time_ms,
+        priced_time_ms=now_ms,
     )
     return ticker, clock_skew
 
@@ -165,7 +165,7 @@ def _judge_freshness(
         if not SMALLEST <= tick.price <= LARGEST or (has_ended and is_late):
             continue
         price = source_price(tick)
-        source = Source(name, price, None, 0.0, age_ms, "used", None)
+        source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used")
         sources.append(source)
         if not (has_ended or is_late):
             # No trade in 24 h is a volume of 0, and known.

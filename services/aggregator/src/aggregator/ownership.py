@@ -24,9 +24,8 @@ from typing import NoReturn
 
 from market_pulse.bus import AggregatorBus, BusError, Membership
 from market_pulse.bus.redis_clock import ahead_of_redis_ms
-from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.kinds import TICK, TICKER
-from market_pulse.messages import Symbol
+from market_pulse.messages import CodecError, Symbol, decode_ticker
 from market_pulse.process.logs import get_logger
 
 from .clock import Clock

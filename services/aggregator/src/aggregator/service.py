@@ -7,9 +7,8 @@ from typing import NoReturn
 
 from market_pulse.bus import AggregatorBus, BusError
 from market_pulse.bus.keys import MEMBERS
-from market_pulse.codec import CodecError, decode_ticker
 from market_pulse.kinds import STATUS, TICK, TICKER
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import CodecError, Symbol, Tick, decode_ticker
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check, serve_health
 from market_pulse.process.lifecycle import run_until_stopped

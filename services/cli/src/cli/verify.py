@@ -9,9 +9,8 @@ from statistics import median
 
 from rich.markup import escape
 
-from market_pulse.codec import CodecError, decode_tick, decode_ticker
 from market_pulse.kinds import TICK, TICKER
-from market_pulse.messages import Source, Symbol, Tick, Ticker
+from market_pulse.messages import CodecError, Source, Symbol, Tick, Ticker, decode_tick, decode_ticker
 
 from .bus_tail import Message, messages
 from .output import Output

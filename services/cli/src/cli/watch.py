@@ -12,8 +12,7 @@ from rich.text import Text
 
 from market_pulse.bus import BusError, Reader
 from market_pulse.client import subscribe
-from market_pulse.codec import encode_ticker
-from market_pulse.messages import LIVE, Symbol
+from market_pulse.messages import LIVE, Symbol, encode_ticker
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import STALE_AFTER_MS
 

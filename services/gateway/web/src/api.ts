@@ -206,93 +206,63 @@ export interface components {
              */
             type: "connected";
         };
-        /**
-         * ExchangeStatus
-         * @description The same, with the symbols for which no copy has room below MAX_SYMBOLS.
-         */
+        /** @description The same, with the symbols for which no copy has room below MAX_SYMBOLS. */
         ExchangeStatus: {
-            /** Exchange */
+            /** @example okx */
             exchange: string;
-            /** Instance */
+            /** @description The process that says so. */
             instance: string;
-            /**
-             * Instances
-             * @description How many copies of its ingest live; each has a socket of its own
-             */
+            /** @description How many copies of its ingest live; each has a socket of its own. */
             instances: number;
-            /** Lastticktime */
+            /** @description Unix milliseconds. */
             lastTickTime: number | null;
-            /**
-             * Others
-             * @description The other living copies, best first
-             */
+            /** @description The other living copies, best first. */
             others: components["schemas"]["OtherCopy"][];
-            /** Reason */
+            /** @description Why, in words. */
             reason: string | null;
-            /** Reconnects */
+            /** @description Sockets lost since the start. */
             reconnects: number;
-            /** Simulated */
+            /** @description Whether the other end is the simulator. */
             simulated: boolean;
-            /** Since */
+            /** @description Since when it is in this state. */
             since: number;
-            /**
-             * State
-             * @enum {string}
-             */
+            /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
-            /** Symbols */
+            /** @description How many symbols deliver. */
             symbols: number;
-            /**
-             * Turnedaway
-             * @description The longest waiting first
-             */
+            /** @description Symbols that are wanted and found no room below MAX_SYMBOLS, the longest waiting first. */
             turnedAway: string[];
-            /**
-             * Turnedawaycount
-             * @description How many they are, those that are not named included
-             */
+            /** @description How many they are; turnedAway names 100 at most. */
             turnedAwayCount: number;
-            /** V */
-            v: number;
+            /** @enum {unknown} */
+            v: 1;
         };
-        /**
-         * FeedStatus
-         * @description How one exchange's feed is doing, since when and why: of several copies of its ingest, the best one's.
-         */
+        /** @description How one exchange's feed is doing: of several copies of its ingest, the best one's. */
         FeedStatus: {
-            /** Exchange */
+            /** @example okx */
             exchange: string;
-            /** Instance */
+            /** @description The process that says so. */
             instance: string;
-            /**
-             * Instances
-             * @description How many copies of its ingest live; each has a socket of its own
-             */
+            /** @description How many copies of its ingest live; each has a socket of its own. */
             instances: number;
-            /** Lastticktime */
+            /** @description Unix milliseconds. */
             lastTickTime: number | null;
-            /**
-             * Others
-             * @description The other living copies, best first
-             */
+            /** @description The other living copies, best first. */
             others: components["schemas"]["OtherCopy"][];
-            /** Reason */
+            /** @description Why, in words. */
             reason: string | null;
-            /** Reconnects */
+            /** @description Sockets lost since the start. */
             reconnects: number;
-            /** Simulated */
+            /** @description Whether the other end is the simulator. */
             simulated: boolean;
-            /** Since */
+            /** @description Since when it is in this state. */
             since: number;
-            /**
-             * State
-             * @enum {string}
-             */
+            /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
-            /** Symbols */
+            /** @description How many symbols deliver. */
             symbols: number;
-            /** V */
-            v: number;
+            /** @enum {unknown} */
+            v: 1;
         };
         /**
          * GatewayStatus
@@ -373,21 +343,13 @@ export interface components {
             /** Symbol */
             symbol: string;
         };
-        /**
-         * OtherCopy
-         * @description How another copy of an exchange's ingest is doing, since when and why.
-         */
+        /** @description How another copy of an exchange's ingest is doing, since when and why. */
         OtherCopy: {
-            /** Instance */
             instance: string;
-            /** Reason */
             reason: string | null;
-            /** Since */
+            /** @description Unix milliseconds. */
             since: number;
-            /**
-             * State
-             * @enum {string}
-             */
+            /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
         };
         /**
@@ -542,6 +504,21 @@ export interface components {
              */
             type: "room";
         };
+        /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice; the weights of the used ones add up to 1. */
+        Source: {
+            /** @description Since its newest tick was received. */
+            ageMs: number;
+            /** @example okx */
+            exchange: string;
+            /** @description What the exchange itself says. */
+            price: number;
+            /** @description Why it does not count, or not in full. Never null where the weight is 0. */
+            reason: string | null;
+            /** @enum {string} */
+            state: "used" | "fading" | "excluded" | "lagging" | "stale";
+            usedPrice: number | null;
+            weight: number;
+        };
         /**
          * Status
          * @description Each exchange's feed and this gateway. `simulated` is true when any exchange's prices are made up by the simulator.
@@ -583,100 +560,56 @@ export interface components {
             symbols: components["schemas"]["ListedSymbol"][];
         };
         /**
-         * Ticker
-         * @description One symbol's price across exchanges, and how far to trust it. Times are Unix milliseconds.
+         * @description One symbol's price across exchanges, and how far to trust it.
          *
-         *     A ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After another
-         *     60 s it is `down`, and the price is null. Either comes with the seq of the last renewal.
+         *     Prices are quote units per base unit, times Unix milliseconds.
+         *
+         *     A ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After another 60 s it is `down`, and the price is null. Either comes with the seq of the last renewal.
          */
         Ticker: {
-            /**
-             * Aggregatedtime
-             * @description By the publisher's clock
-             */
+            /** @description By the clock of the publisher. */
             aggregatedTime: number;
-            /**
-             * Agreedprice
-             * @description The last price on which most fresh sources agreed
-             * @default null
-             */
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median; null until there was one. */
             agreedPrice: number | null;
-            /**
-             * Agreedtime
-             * @description The aggregatedTime of the ticker with that price
-             * @default null
-             */
+            /** @description aggregatedTime of the ticker with that price. */
             agreedTime: number | null;
-            /** Ask */
             ask: number | null;
-            /** Bid */
             bid: number | null;
-            /** Change24H */
             change24h: number | null;
-            /** Changepercent24H */
             changePercent24h: number | null;
-            /** Confidence */
+            /** @description The largest distance of a used source from the price, in quote units. */
             confidence: number | null;
-            /**
-             * Dp
-             * @description Decimals worth showing
-             */
+            /** @description Decimals worth showing. */
             dp: number;
-            /** Exchangetime */
+            /** @description Of the newest tick that the price was made of. */
             exchangeTime: number | null;
-            /** High24H */
             high24h: number | null;
-            /** Low24H */
             low24h: number | null;
-            /** Open24H */
             open24h: number | null;
-            /** Price */
+            /** @description Null only when quality is down. */
             price: number | null;
-            /**
-             * Pricedtime
-             * @description The aggregatedTime of the last ticker that had a used source
-             * @default null
-             */
+            /** @description aggregatedTime of the last ticker that had a used source; null until there was one. */
             pricedTime: number | null;
-            /**
-             * Publisher
-             * @description The aggregator process that made this ticker
-             * @default null
-             */
+            /** @description The process that made this ticker. Each has a clock of its own: never compare the aggregatedTime of two. */
             publisher: string | null;
-            /**
-             * Quality
-             * @enum {string}
-             */
+            /** @enum {string} */
             quality: "ok" | "single" | "disputed" | "stale" | "down";
-            /**
-             * Quotevolume24H
-             * @description In quote units
-             */
+            /** @description In quote units. */
             quoteVolume24h: number | null;
-            /** Receivedtime */
+            /** @description Of the same tick. */
             receivedTime: number | null;
-            /** Seq */
+            /** @description One more with each message of this symbol: a gap means that messages were missed. */
             seq: number;
-            /** Sources */
-            sources: components["schemas"]["TickerSource"][];
-            /** Sourcestotal */
+            sources: components["schemas"]["Source"][];
             sourcesTotal: number;
-            /** Sourcesused */
             sourcesUsed: number;
-            /** Spreadbps */
+            /** @description The distance of the outermost sources in basis points. */
             spreadBps: number | null;
-            /**
-             * Symbol
-             * @example BTC-USDT
-             */
+            /** @example BTC-USDT */
             symbol: string;
-            /** V */
-            v: number;
-            /**
-             * Volume24H
-             * @description In base units
-             */
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. */
             volume24h: number | null;
         };
         /**
@@ -690,29 +623,6 @@ export interface components {
              * @constant
              */
             type: "ticker";
-        };
-        /**
-         * TickerSource
-         * @description One exchange's part in a ticker. The price is the sum of weight * usedPrice over the sources.
-         */
-        TickerSource: {
-            /** Agems */
-            ageMs: number;
-            /** Exchange */
-            exchange: string;
-            /** Price */
-            price: number;
-            /** Reason */
-            reason: string | null;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "used" | "fading" | "excluded" | "lagging" | "stale";
-            /** Usedprice */
-            usedPrice: number | null;
-            /** Weight */
-            weight: number;
         };
         /**
          * Tickers

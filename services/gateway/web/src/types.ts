@@ -4,7 +4,7 @@ import type { components } from "./api.ts";
 type Schemas = components["schemas"];
 
 export type TickerMessage = Schemas["Ticker"];
-export type TickerSource = Schemas["TickerSource"];
+export type TickerSource = Schemas["Source"];
 export type FeedStatus = Schemas["FeedStatus"];
 export type Quality = TickerMessage["quality"];
 export type Problem = Schemas["Problem"];

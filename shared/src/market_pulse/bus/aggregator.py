@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import redis.asyncio as redis
 
-from market_pulse.codec import encode_points, encode_ticker_around_seq
 from market_pulse.kinds import TICKER
-from market_pulse.messages import Point, Resolution, Symbol, Ticker
+from market_pulse.messages import Point, Resolution, Symbol, Ticker, encode_points, encode_ticker_around_seq
 
 from . import keys
 from .connection import BusError, bounded

@@ -5,9 +5,8 @@ from typing import Any
 
 import redis.asyncio as redis
 
-from market_pulse.codec import encode_status, encode_tick
 from market_pulse.kinds import STATUS, TICK, kind_of
-from market_pulse.messages import FeedStatus, Symbol, Tick
+from market_pulse.messages import FeedStatus, Symbol, Tick, encode_status, encode_tick
 from market_pulse.process.clock import now_ms
 
 from . import keys

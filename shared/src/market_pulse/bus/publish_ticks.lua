@@ -15,7 +15,7 @@ local function order_of(tick)
 end
 
 local function is_last_word(tick)
-  return type(tick) == 'string' and string.find(string.sub(tick, 1, 40), '"ended":"', 1, true) ~= nil -- codec.py puts it first
+  return type(tick) == 'string' and string.find(string.sub(tick, 1, 40), '"ended":"', 1, true) ~= nil -- messages.py puts it first
 end
 
 local function numbers_of(order)

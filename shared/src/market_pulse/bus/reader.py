@@ -6,8 +6,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from market_pulse.codec import CodecError, decode_point
-from market_pulse.messages import Point, Resolution, Symbol, is_symbol
+from market_pulse.messages import CodecError, Point, Resolution, Symbol, decode_point, is_symbol
 
 from . import keys
 from .connection import bounded, is_of_another_type

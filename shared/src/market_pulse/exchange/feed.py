@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
+
+from msgspec.structs import replace
 
 from market_pulse.messages import FeedState, Symbol, Tick
 from market_pulse.process.backoff import backoff_s

@@ -12,7 +12,7 @@ from .answers import BoundAnswers
 from .front import FRONT, add_front
 from .keys import ApiKeys, describe_keys
 from .middleware import SIMULATED_HEADER, Closing, Cors, HeadAsGet, SimulatedHeader, TrailingSlash
-from .models import Problem, Refused, StreamEvent
+from .models import Problem, Refused, StreamEvent, message_schemas
 from .pages import add_pages
 from .problems import STREAMS, Failures, add_problem_handlers
 from .routes import api
@@ -29,7 +29,7 @@ class GatewayApp(FastAPI):
             shown = StreamEvent, Refused, Problem
             _, added = models_json_schema([(model, "serialization") for model in shown], ref_template=template)
             document = super().openapi()
-            document["components"]["schemas"] |= added["$defs"]
+            document["components"]["schemas"] |= added["$defs"] | message_schemas()
             for path in (STREAMS, f"{STREAMS}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
                 del document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
             if self.state.gateway.settings.api_keys:

@@ -1,63 +1,67 @@
 """The API's objects as OpenAPI shows them. Hot answers are bytes from the bus and never pass through these."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 
-from market_pulse.messages import MOST_TURNED_AWAY, FeedState, Quality, Resolution, SourceState
+from market_pulse import messages
+from market_pulse.messages import Resolution
+
+
+class Ticker(RootModel[dict[str, Any]]):
+    """A message of the bus; `message_schemas` describes it."""
+
+
+class FeedStatus(RootModel[dict[str, Any]]):
+    """Made of a message of the bus; `message_schemas` describes it."""
+
+
+class ExchangeStatus(RootModel[dict[str, Any]]):
+    """Made of a message of the bus; `message_schemas` describes it."""
+
+
+class OtherCopy(Struct):
+    """How another copy of an exchange's ingest is doing, since when and why."""
+
+    instance: str
+    state: messages.State
+    reason: str | None
+    since: messages.TimeMs
+
+
+class _Copies(Struct):
+    """What a client is told of a feed beyond the status that its ingest publishes."""
+
+    instances: Annotated[int, Meta(description="How many copies of its ingest live; each has a socket of its own.")]
+    others: Annotated[list[OtherCopy], Meta(description="The other living copies, best first.")]
+
+
+def message_schemas() -> dict[str, Any]:
+    """Return the schemas of the bus's messages as a client gets them.
+
+    A ticker is the same message. A feed's status says more of the copies of its ingest, and only /api/status names the symbols
+    that found no room.
+    """
+    found = messages.schemas("#/components/schemas/{name}", _Copies)
+    del found["Tick"]
+    found["Ticker"]["description"] += (
+        "\n\nA ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After "
+        "another 60 s it is `down`, and the price is null. Either comes with the seq of the last renewal."
+    )
+    whole = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
+    status = {name: schema for name, schema in whole.items() if name not in messages.OF_ROOM}
+    for name, properties, text in (
+        ("FeedStatus", status, "How one exchange's feed is doing: of several copies of its ingest, the best one's."),
+        ("ExchangeStatus", whole, "The same, with the symbols for which no copy has room below MAX_SYMBOLS."),
+    ):
+        found[name] = {"type": "object", "description": text, "properties": properties, "required": list(properties)}
+    return found
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class TickerSource(_Model):
-    """One exchange's part in a ticker. The price is the sum of weight * usedPrice over the sources."""
-
-    exchange: str
-    price: float
-    used_price: float | None
-    weight: float
-    age_ms: int
-    state: SourceState
-    reason: str | None
-
-
-class Ticker(_Model):
-    """One symbol's price across exchanges, and how far to trust it. Times are Unix milliseconds.
-
-    A ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After another
-    60 s it is `down`, and the price is null. Either comes with the seq of the last renewal.
-    """
-
-    v: int
-    symbol: str = Field(examples=["BTC-USDT"])
-    seq: int
-    price: float | None
-    dp: int = Field(description="Decimals worth showing")
-    bid: float | None
-    ask: float | None
-    change24h: float | None = Field(alias="change24h")
-    change_percent24h: float | None = Field(alias="changePercent24h")
-    open24h: float | None = Field(alias="open24h")
-    high24h: float | None = Field(alias="high24h")
-    low24h: float | None = Field(alias="low24h")
-    volume24h: float | None = Field(alias="volume24h", description="In base units")
-    quote_volume24h: float | None = Field(alias="quoteVolume24h", description="In quote units")
-    quality: Quality
-    confidence: float | None
-    spread_bps: float | None
-    sources_used: int
-    sources_total: int
-    sources: list[TickerSource]
-    exchange_time: int | None
-    received_time: int | None
-    aggregated_time: int = Field(description="By the publisher's clock")
-    publisher: str | None = Field(default=None, description="The aggregator process that made this ticker")
-    agreed_price: float | None = Field(default=None, description="The last price on which most fresh sources agreed")
-    agreed_time: int | None = Field(default=None, description="The aggregatedTime of the ticker with that price")
-    priced_time: int | None = Field(default=None, description="The aggregatedTime of the last ticker that had a used source")
 
 
 class Tickers(_Model):
@@ -95,39 +99,6 @@ class SymbolListing(_Model):
 
     featured: list[str]
     symbols: list[ListedSymbol]
-
-
-class OtherCopy(_Model):
-    """How another copy of an exchange's ingest is doing, since when and why."""
-
-    instance: str
-    state: FeedState
-    reason: str | None
-    since: int
-
-
-class FeedStatus(_Model):
-    """How one exchange's feed is doing, since when and why: of several copies of its ingest, the best one's."""
-
-    v: int
-    exchange: str
-    state: FeedState
-    reason: str | None
-    since: int
-    symbols: int
-    last_tick_time: int | None
-    reconnects: int
-    instance: str
-    simulated: bool
-    instances: int = Field(description="How many copies of its ingest live; each has a socket of its own")
-    others: list[OtherCopy] = Field(description="The other living copies, best first")
-
-
-class ExchangeStatus(FeedStatus):
-    """The same, with the symbols for which no copy has room below MAX_SYMBOLS."""
-
-    turned_away: list[str] = Field(max_length=MOST_TURNED_AWAY, description="The longest waiting first")
-    turned_away_count: int = Field(description="How many they are, those that are not named included")
 
 
 class GatewayStatus(_Model):

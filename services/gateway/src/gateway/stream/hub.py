@@ -12,9 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 import orjson
 
 from market_pulse.bus import Last
-from market_pulse.codec import CodecError
 from market_pulse.kinds import STATUS, TICKER
-from market_pulse.messages import Symbol
+from market_pulse.messages import CodecError, Symbol
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import Clocks, as_of, read_ticker
 

@@ -1,12 +1,12 @@
 """How the exchanges' feeds are doing, from what they last said and how long ago that was. Pure: time is an argument."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
+from msgspec.structs import replace
 
-from market_pulse.codec import CodecError, decode_status, state_of
-from market_pulse.messages import FeedStatus, Symbol
+from market_pulse.messages import CodecError, FeedStatus, Symbol, decode_status, state_of
 
 SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
 MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
@@ -117,7 +117,7 @@ class Statuses:
         if self._deaf_since_ms is not None:
             deaf_s = (now_ms - self._deaf_since_ms) // 1000
             feed = replace(feed, reason=f"as of {deaf_s} s ago: this gateway does not hear the bus")
-        return replace(status, feed=feed)
+        return ExchangeStatus(feed=feed, copies=status.copies)
 
     def without_room(self, now_ms: int) -> tuple[dict[Symbol, tuple[str, ...]], frozenset[str]]:
         """Return which exchanges turn which symbols away, and the exchanges that turn away more than they name."""
