@@ -3,8 +3,8 @@
 Times are Unix milliseconds and say whose clock they were read from. Prices are quote units per base unit, volumes are in
 base units, quote volumes (turnover) in quote units. None means: not known.
 
-Nobody changes a value that was handed out. Those that are built for every message do not have Python check that: `frozen`
-would make building them about three times as slow.
+The code that makes or reads a value may still complete it. Once it is handed on, nobody changes it. Python does not check that
+for values that are built for every message: `frozen` would make building them about three times as slow.
 """
 
 import re
