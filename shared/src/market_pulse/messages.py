@@ -9,7 +9,7 @@ base units, quote volumes (turnover) in quote units. None means: not known.
 
 A message is written with all of its fields, in their order here. It is read leniently: unknown fields are passed over, and
 every field with a default may be missing or null. `promised` is what our own messages hold to beyond what a reader insists on.
-Nobody changes a value that was handed out.
+The code that makes or reads a value may still complete it. Once it is handed on, nobody changes it.
 """
 
 import re

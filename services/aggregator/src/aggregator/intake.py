@@ -59,7 +59,7 @@ class Intake:
         if tick is None:
             return
         arrived_ms = self._clock.now_ms()
-        # A time ahead of ours, by another clock or as a lie, would not grow old until it had come.
+        # A time ahead of ours, by another clock or as a lie, would not grow old until it had come. The tick is ours alone yet.
         if tick.received_time_ms <= LATEST_TIME_MS:
             tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
         is_kept = self._take(tick)
