@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
-from gateway.stream.receiver import Receiver
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
 from market_pulse import channels
@@ -78,28 +77,6 @@ def short(event: dict[str, Any]) -> str:
         case {"type": kind}:
             return str(kind)
     return "hb"
-
-
-class FakeReceiver(Receiver):
-    """Whose window is what the test says."""
-
-    def __init__(self) -> None:
-        self.bytes, self.reads, self.probes = 0, True, 0
-        self._answers = False
-
-    def look(self) -> int:
-        return self.bytes
-
-    def lags(self) -> bool:
-        return self.bytes > 0
-
-    def probe(self) -> bool | None:
-        self.probes += 1
-        answered, self._answers = self._answers, True
-        return self.reads if answered else None
-
-    def go_on(self) -> None:
-        self._answers = False
 
 
 class World:
@@ -260,126 +237,6 @@ async def test_who_does_not_even_take_heartbeats_is_cut(world: World) -> None:
     assert sink.closed == "aborted"
 
 
-async def test_who_leaves_much_unread_is_sent_little_but_the_newest(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    world.hub.open(sink, (BTC,), None, far_end)
-    seq = 0
-
-    async def publish(count: int) -> list[str]:
-        nonlocal seq
-        for _ in range(count):
-            seq += 1
-            world.publish(BTC, seq)
-            await turn()
-        return sink.summary()
-
-    await publish(40)
-    far_end.bytes = 30_000
-    world.pass_time(1)
-    assert await publish(5) == ["ticker BTC-USDT 41 ok"], "one to ask with, and then none"
-    world.now += 0.06
-    assert await publish(5) == ["ticker BTC-USDT 46 ok"]
-    world.now += 0.06
-    assert await publish(5) == [], "at growing distances"
-    world.pass_time(1)
-    assert sink.summary() == ["ticker BTC-USDT 55 ok"], "the newest comes though no other follows"
-    assert far_end.probes == 3
-    far_end.bytes = 0
-    assert len(await publish(5)) == 5
-    far_end.bytes = 30_000
-    assert await publish(1) == [], "one that has once answered so is asked before each"
-    assert world.hub.stats.laggards == 0
-
-
-async def test_who_only_seemed_to_leave_much_unread_goes_on_as_before(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    stream = world.hub.open(sink, (BTC,), None, far_end)
-    for seq in range(1, 41):
-        world.publish(BTC, seq)
-        await turn()
-    far_end.bytes = 30_000
-    world.pass_time(1)
-    sink.take()
-    world.publish(BTC, 41)
-    await turn()
-    assert sink.summary() == ["ticker BTC-USDT 41 ok"], "which it has to acknowledge, and to say how much it has room for"
-    far_end.bytes = 0
-    world.publish(BTC, 42)
-    await turn()
-    assert sink.summary() == ["ticker BTC-USDT 42 ok"]
-    assert not stream.slow
-
-
-async def test_who_is_asked_is_sent_little_of_much(world: World) -> None:
-    symbols = tuple(Symbol(f"S{number}-USDT") for number in range(50))
-    sink, far_end = FakeSink(), FakeReceiver()
-    world.hub.open(sink, symbols, None, far_end)
-
-    async def publish(seq: int) -> int:
-        for symbol in symbols:
-            world.publish(symbol, seq)
-        await turn()
-        return len(sink.take())
-
-    await publish(1)
-    far_end.bytes = 30_000
-    world.pass_time(1)
-    sink.take()
-    few = await publish(2)
-    assert 1 <= few <= 5
-    far_end.bytes = 0
-    assert await publish(3) == 50
-
-
-async def test_a_fast_stream_may_have_more_under_way(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    stream = world.hub.open(sink, (BTC,), None, far_end)
-    for seq in range(1, 401):
-        world.publish(BTC, seq)
-        await turn()
-    far_end.bytes = 31_000  # of a slower one, less was too much
-    world.pass_time(1)
-    assert not stream.slow
-
-
-async def test_who_takes_all_but_reads_nothing_is_cut(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    world.hub.open(sink, (BTC,), None, far_end)
-    far_end.bytes, far_end.reads = 30_000, False
-    for seq in range(1, 41):
-        world.publish(BTC, seq)
-        await turn()
-    for _ in range(31):
-        assert sink.closed is None
-        world.pass_time(1)
-        world.publish(BTC, seq := seq + 1)
-        await turn()
-    world.pass_time(1)
-    assert sink.closed == "aborted"
-    assert world.hub.stats.closed == {"slow": 1}
-
-
-async def test_who_has_caught_up_is_not_cut_because_nothing_more_comes(world: World) -> None:
-    """It had read nothing for a while when it was last asked, and has read all of it since."""
-    sink, far_end = FakeSink(), FakeReceiver()
-    stream = world.hub.open(sink, (BTC,), None, far_end)
-    for seq in range(1, 41):
-        world.publish(BTC, seq)
-        await turn()
-    far_end.bytes, far_end.reads = 30_000, False
-    for _ in range(3):
-        world.pass_time(1)
-        world.publish(BTC, seq := seq + 1)
-        await turn()
-    assert stream.lagging_since is not None
-    world.pass_time(1)
-    assert not stream.missed
-    far_end.bytes = 0
-    for _ in range(40):
-        world.pass_time(1)
-    assert sink.closed is None
-
-
 async def test_a_closing_connection_is_not_written_to(world: World) -> None:
     sink = world.open(BTC)
     sink.closed = "by the client"
@@ -476,7 +333,7 @@ async def test_what_a_socket_does_not_take_goes_to_its_transport(world: World) -
             end.setblocking(False)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # as little as there is
         sink = FakeSink()
-        world.hub.open(sink, (BTC,), None, None, near.fileno())
+        world.hub.open(sink, (BTC,), None, near.fileno())
         sink.written.clear()
         for seq in range(1, 50):
             world.publish(BTC, seq)

@@ -6,7 +6,6 @@ from starlette.types import Receive, Scope, Send
 from gateway.gateway import Gateway
 from gateway.server.protocol import Lend, plain_descriptor, unchunk
 from gateway.stream.hub import Hub
-from gateway.stream.receiver import receiver
 from gateway.stream.sse import is_event_id
 from gateway.stream.streams import Stream
 from market_pulse.messages import Symbol
@@ -85,13 +84,11 @@ class EventStream(Response):
             if transport is None:  # the client left before its stream began
                 client.on_lost()
         if transport is not None:
-            far_end, descriptor = receiver(transport.get_extra_info("socket")), plain_descriptor(transport)
             client.stream = self._hub.open(
                 transport,
                 self._symbols,
                 self._max_hz,
-                far_end,
-                descriptor,
+                plain_descriptor(transport),
                 owner=self._owner,
                 resumed=self._resumed,
                 chunked=chunked,

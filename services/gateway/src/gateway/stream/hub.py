@@ -21,10 +21,9 @@ from market_pulse.tickers import Clocks, as_of, read_ticker
 from . import sse
 from .flush import FlushClock
 from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
-from .receiver import Receiver
 from .stats import Stats
 from .statuses import Statuses
-from .streams import NO_DESCRIPTOR, UNREAD_LIMIT, UNREAD_SHARE, Group, Sink, Stream
+from .streams import NO_DESCRIPTOR, Group, Sink, Stream
 from .topics import NoRoom, Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
@@ -217,7 +216,6 @@ class Hub:
         sink: Sink,
         symbols: tuple[Symbol, ...],
         max_hz: float | None = None,
-        receiver: Receiver | None = None,
         descriptor: int = NO_DESCRIPTOR,
         *,
         owner: str = "local",
@@ -238,7 +236,6 @@ class Hub:
         stream = Stream(
             sink,
             group,
-            receiver,
             descriptor,
             owner=owner,
             opened_at=now,
@@ -296,13 +293,9 @@ class Hub:
                 self._tell(symbol, topic)
         self._tell_statuses()
         self._look_for_room()
-        for group in self._groups.values():
-            group.unread_limit = max(UNREAD_LIMIT, round(group.sent * UNREAD_SHARE))
         heartbeat = sse.heartbeat(wall_ms)
         beats = {True: sse.chunk(heartbeat), False: sse.unframed(heartbeat)}
         for stream in list(self.streams):
-            if stream.group.sent >= UNREAD_LIMIT:
-                self._outbox.look(stream)
             if stream.lagging_since is not None and now - stream.lagging_since >= self.slow_client_s:
                 stream.sink.abort()
                 self.leave(stream, "slow")
@@ -311,11 +304,6 @@ class Hub:
             elif now >= stream.beat_at:
                 stream.beat_at = now + self._heartbeat_s
                 self._outbox.beat(stream, beats[stream.group.chunked])
-            elif stream.slow and not stream.sink.get_write_buffer_size():
-                self._outbox.catch_up(stream)
-        for group in self._groups.values():
-            if group.sent >= UNREAD_LIMIT:
-                group.sent = 0
 
     def end(self, stream: Stream, reason: str) -> None:
         """Say goodbye to a stream: its client shall reconnect, at a time of its own.

@@ -8,17 +8,10 @@ from collections.abc import Callable, Iterable
 from market_pulse.process.clock import now_ms
 
 from .flush import FlushClock
-from .receiver import Receiver
 from .stats import Stats
 from .streams import Group, Stream
 
 RESYNC = "resync"  # the one key whose event comes before all others
-SLOW_S = 10.0  # for how long a client that left too much unread is asked before each write
-FIRST_PROBE_S, PROBE_S = 0.05, 0.5
-"""An acknowledgement may be the only word of what was read: so long after a write something is sent to have one, and then at
-ever twice the distance, up to the second."""
-NOISE = 16_384  # bytes by which a window also falls when all is read
-PROBE_BYTES = 1_000  # at least, so that it can be told whether they are read: windows are rounded
 LATE_S = 1.0
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 
@@ -82,50 +75,12 @@ class Outbox:
         else:
             self.write(stream, data)
 
-    def look(self, stream: Stream) -> None:
-        """See whether a stream's client seems to leave more unread than its group's limit, and ever more."""
-        if stream.receiver is None or stream.slow:
-            return
-        unread, lags = stream.receiver.look(), stream.receiver.lags()
-        if lags and unread > NOISE + stream.group.unread_limit:
-            stream.slow, stream.slow_until = True, 0.0
-            stream.probe_at, stream.probe_s = self._clock(), FIRST_PROBE_S
-
     def catch_up(self, stream: Stream) -> None:
         """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
-        now = self._clock()
-        if stream.slow and stream.receiver is not None:
-            if stream.receiver.look() > stream.group.unread_limit:
-                if stream.missed and now >= stream.probe_at:
-                    self._probe(stream, stream.receiver, now)
-                return
-            stream.receiver.go_on()
-            stream.slow = now < stream.slow_until
-            stream.probe_at, stream.probe_s = now + FIRST_PROBE_S, FIRST_PROBE_S
         stream.lagging_since = None
         if stream.missed:
             missed, stream.missed = stream.missed, {}
             self.write(stream, stream.group.frame(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
-
-    def _probe(self, stream: Stream, far_end: Receiver, now: float) -> None:
-        """Send the newest of a little that a stream missed, and see how much of what went before was read."""
-        has_read = far_end.probe()
-        if has_read is not None:
-            stream.slow_until = now + SLOW_S
-            if has_read:
-                stream.lagging_since = None
-            else:
-                self._lag(stream, now)
-        stream.probe_at = now + stream.probe_s
-        stream.probe_s = min(2 * stream.probe_s, PROBE_S)
-        news, size = [], 0
-        for key in sorted(stream.missed, key=RESYNC.__ne__):
-            if size >= PROBE_BYTES:
-                break
-            del stream.missed[key]
-            news.append(self._current(key))
-            size += len(news[-1])
-        self.write(stream, stream.group.frame(b"".join(news)))
 
     def _enqueue(self, group: Group) -> None:
         self._dirty.append(group)
@@ -162,11 +117,10 @@ class Outbox:
         if now - group.queued_at > LATE_S:  # this process may have slept, and what was live then is not any more
             pending = {key: self._current(key) for key in pending}
         data = group.frame(b"".join(pending.values()))
-        group.sent += len(data)
         written, size, send = 0, len(data), os.write
         for stream in list(group.streams):
             sink = stream.sink
-            if stream.missed or stream.slow or sink.get_write_buffer_size() or sink.is_closing():
+            if stream.missed or sink.get_write_buffer_size() or sink.is_closing():
                 self._offer(stream, data, pending, now)
                 continue
             # Most streams, most of the time. Straight to the socket, for the transport takes a third of a delivery's time more.
@@ -187,7 +141,7 @@ class Outbox:
 
     def _offer(self, stream: Stream, data: bytes, keys: Iterable[str], now: float) -> None:
         unsent = stream.sink.get_write_buffer_size()
-        if not unsent and not stream.missed and not stream.slow:
+        if not unsent and not stream.missed:
             self.write(stream, data)
             return
         stream.missed.update(dict.fromkeys(keys))

@@ -4,12 +4,9 @@ from typing import Protocol
 
 from market_pulse.messages import Symbol
 
-from .receiver import Receiver
 from .sse import LAST_CHUNK, chunk, unframed
 
 NO_DESCRIPTOR = -1  # the system refuses to write to it
-UNREAD_LIMIT = 8_192
-UNREAD_SHARE = 0.15  # of what a group is sent between two looks, a second apart
 
 
 class Sink(Protocol):
@@ -35,9 +32,8 @@ class Group:
     """The streams that want the same symbols at the same rate: what is pending is encoded and framed once for all of them.
 
     `pending` keeps the newest event per key (a symbol, or `status:<exchange>`), so it never grows beyond what there is to
-    know. `joiners` are new streams with the pending events that their snapshot already held. `sent` counts the bytes that
-    each stream was sent since it was last asked how many of them are read, and `unread_limit` is how many may be unread: some
-    150 ms' worth. `frame` makes a text a part of the body: a chunk, or for HTTP/1.0 just the text.
+    know. `joiners` are new streams with the pending events that their snapshot already held. `frame` makes a text a part of the
+    body: a chunk, or for HTTP/1.0 just the text.
     """
 
     __slots__ = (
@@ -48,11 +44,9 @@ class Group:
         "pending",
         "queued",
         "queued_at",
-        "sent",
         "shortest_s",
         "streams",
         "symbols",
-        "unread_limit",
     )
 
     def __init__(self, symbols: tuple[Symbol, ...], max_hz: float | None, *, chunked: bool = True) -> None:
@@ -63,8 +57,6 @@ class Group:
         self.not_before = 0.0
         self.queued = False
         self.queued_at = 0.0
-        self.sent = 0
-        self.unread_limit = UNREAD_LIMIT
         self.pending: dict[str, bytes] = {}
         self.streams: set[Stream] = set()
         self.joiners: dict[Stream, dict[str, bytes]] = {}
@@ -81,10 +73,8 @@ class Stream:
     `owner` is the address whose share the stream's symbols count towards. `descriptor` is that of the connection's socket, if
     bytes may be written there as they are.
 
-    One that is `slow`, at least until `slow_until`, seemed to let much lie unread at its own end and is asked before each write
-    whether it does. While it does it is sent a little now and then, next at `probe_at`, which makes its system answer.
     `held` says that a proxy holds the client's next request where no gateway is there to take it.
-    `missed` are the keys of the events that it was not sent because of either; `lagging_since` is since when it has not read.
+    `missed` are the keys of the events that it was not sent because it did not read; `lagging_since` is since when.
     """
 
     __slots__ = (
@@ -97,19 +87,13 @@ class Stream:
         "missed",
         "opened_at",
         "owner",
-        "probe_at",
-        "probe_s",
-        "receiver",
         "sink",
-        "slow",
-        "slow_until",
     )
 
     def __init__(
         self,
         sink: Sink,
         group: Group,
-        receiver: Receiver | None = None,
         descriptor: int = NO_DESCRIPTOR,
         *,
         owner: str = "local",
@@ -120,10 +104,7 @@ class Stream:
     ) -> None:
         self.sink = sink
         self.group = group
-        self.receiver = receiver
         self.descriptor = descriptor
-        self.slow = False
-        self.slow_until = self.probe_at = self.probe_s = 0.0  # these mean something only while slow
         self.owner = owner
         self.opened_at = opened_at
         self.beat_at = beat_at
