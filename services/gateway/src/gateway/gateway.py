@@ -15,8 +15,8 @@ from market_pulse.process.health import Check
 
 from .api.answers import OpenAnswers
 from .api.edge import Edge
+from .api.event_stream import Limits
 from .api.history import Histories
-from .api.limits import Limits
 from .api.listings import Listings
 from .intake import Intake
 from .settings import GatewaySettings
@@ -33,7 +33,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, bus: Bus) -> None:
         self.settings = settings
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
-        self.listings = Listings(bus, settings.symbols)
+        self.listings = Listings(bus, settings.symbols, serving=lambda: self.hub.statuses.serving(now_ms()))
         self.hub = Hub(
             settings.symbols,
             instance=self.instance,
@@ -72,16 +72,6 @@ class Gateway:
             "draining": lambda: "this process is about to stop" if self.draining else None,
             "bus": lambda: None if self.intake.connected else "the subscription on the bus does not stand",
         }
-
-    def why_listing_unknown(self) -> str | None:
-        """Say why a symbol that is in no known listing may be listed all the same, or None where nobody lists it."""
-        if not self.listings.known:
-            return "no exchange has said yet what it lists; only featured symbols can be had"
-        if not self.listings.read:
-            return "the listings cannot be read right now"
-        if silent := self.hub.statuses.serving(now_ms()).difference(self.listings.heard_of):
-            return f"not said yet what they list: {', '.join(sorted(silent))}"
-        return None
 
     async def run(self) -> NoReturn:
         """Do all that goes on beside requests, until cancelled."""

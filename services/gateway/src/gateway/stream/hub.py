@@ -20,10 +20,9 @@ from market_pulse.tickers import Clocks, as_of, read_ticker
 
 from . import sse
 from .flush import FlushClock
-from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
+from .outbox import NO_DESCRIPTOR, RESYNC, SHORTEST_TIMER_S, Group, Outbox, Sink, Stream
 from .stats import Stats
 from .statuses import Statuses
-from .streams import NO_DESCRIPTOR, Group, Sink, Stream
 from .topics import NoRoom, Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from market_pulse.messages import Symbol
 from market_pulse.tickers import LatestTicker
 
-from .streams import Group
+from .outbox import Group
 
 LINGER_S = 5.0  # how long a symbol stays subscribed after the last one who wanted it, while there is room
 SHARE_OF_ROOM = 4  # one address gets one part in so many of MAX_SYMBOLS
