@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY, generate_latest
 
 import aggregator.metrics
 import market_pulse.metrics  # noqa: F401 - for what they register
-from gateway.gateway import Gateway
-from gateway.metrics import gateway_registry
+from gateway.api.gateway import Gateway
+from gateway.api.metrics import gateway_registry
 from gateway.settings import GatewaySettings
 from market_pulse.bus import open_bus
 from support.prometheus import DASHBOARD, FOLDER, names_in, panel_expressions, panels, rules

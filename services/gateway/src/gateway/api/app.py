@@ -5,12 +5,11 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.routing import Route, Router
 
-from gateway.gateway import Gateway
-
 from .answers import BoundAnswers
 from .description import GatewayApp
 from .event_stream import EventStreams
 from .front import FRONT, add_front
+from .gateway import Gateway
 from .keys import ApiKeys
 from .middleware import SIMULATED_HEADER, Closing, Cors, HeadAsGet, SimulatedHeader, TrailingSlash
 from .pages import add_pages

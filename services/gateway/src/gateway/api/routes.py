@@ -6,7 +6,6 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
-from gateway.gateway import Gateway
 from gateway.stream.topics import NoRoom
 from market_pulse.bus import BusError
 from market_pulse.messages import Resolution, Symbol
@@ -16,6 +15,7 @@ from market_pulse.process.clock import now_ms
 from . import models
 from .answers import SharedResponse
 from .event_stream import StreamQuery, client_of
+from .gateway import Gateway
 from .history import SHARED_FOR_S
 from .problems import RETRY_AFTER_S, ProblemError
 

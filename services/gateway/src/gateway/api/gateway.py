@@ -7,22 +7,22 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
+from gateway.intake import Intake
+from gateway.settings import GatewaySettings
+from gateway.stream.flush import FlushClock
+from gateway.stream.hub import Hub
+from gateway.stream.topics import SHARE_OF_ROOM
 from market_pulse.bus import Bus
 from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.process.bounded_http import Connections
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check
 
-from .api.answers import OpenAnswers
-from .api.edge import Edge
-from .api.event_stream import Limits
-from .api.history import Histories
-from .api.listings import Listings
-from .intake import Intake
-from .settings import GatewaySettings
-from .stream.flush import FlushClock
-from .stream.hub import Hub
-from .stream.topics import SHARE_OF_ROOM
+from .answers import OpenAnswers
+from .edge import Edge
+from .event_stream import Limits
+from .history import Histories
+from .listings import Listings
 
 SWEEP_INTERVAL_S = 1.0
 
