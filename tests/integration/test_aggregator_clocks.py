@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.hub = Hub()
-        self.hub.topics.hold(SYMBOLS, "a")
+        self.hub.topics.hold(map(channels.ticker, SYMBOLS), "a")
         self.published: list[Ticker] = []
         self.bad: set[tuple[str, str]] = set()
 
@@ -75,7 +75,7 @@ class Reader:
 
     def look(self) -> None:
         for symbol in SYMBOLS:
-            if (shown := self.hub.ticker(symbol)) is not None:
+            if (shown := self.hub.newest(channels.ticker(symbol))) is not None:
                 ticker = orjson.loads(shown)
                 if ticker["quality"] not in {"ok", "single"}:
                     self.bad.add((ticker["publisher"], ticker["quality"]))

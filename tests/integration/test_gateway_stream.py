@@ -13,6 +13,7 @@ import pytest
 
 from gateway.server.protocol import StreamProtocol
 from gateway.stream.topics import LINGER_S
+from market_pulse import channels
 from market_pulse.bus import open_bus
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
@@ -242,7 +243,7 @@ async def test_forwarded_addresses_of_strangers_are_not_believed(server: RedisSe
 async def test_a_connection_serves_rest_first_and_a_stream_after(running: Running, market: Market) -> None:
     """Also pipelined: both requests in one packet."""
     await market.publish(BTC, 42.0)
-    await until(lambda: running.gateway.hub.ticker(BTC) is not None)
+    await until(lambda: running.gateway.hub.newest(channels.ticker(BTC)) is not None)
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     try:
         writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -378,6 +379,6 @@ async def test_a_parameter_that_nobody_knows_makes_no_difference(running: Runnin
             heads.append(sorted(header for header in reader.response.headers.multi_items() if header[0] != "date"))
             assert (await reader.next("connected"))["symbols"] == [BTC, ETH]
             [group] = running.gateway.hub._groups.values()
-            assert (group.symbols, group.shortest_s) == ((BTC, ETH), 0.2)
+            assert (group.channels, group.shortest_s) == ((channels.ticker(BTC), channels.ticker(ETH)), 0.2)
         await until(lambda: not running.gateway.hub.streams)
     assert heads[0] == heads[1]

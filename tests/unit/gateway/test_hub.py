@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
 
@@ -10,6 +11,7 @@ import orjson
 import pytest
 
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
+from gateway.stream.kinds import READINGS
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
 from market_pulse import channels
@@ -265,7 +267,7 @@ async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
     world.now += STALE_AFTER_MS / 1000  # no sweep has come by yet
     assert world.open(BTC).summary() == ["connected", "ticker BTC-USDT 1 stale"]
     world.now += DOWN_AFTER_MS / 1000
-    assert b'"down"' in (world.hub.ticker(BTC) or b"")
+    assert b'"down"' in (world.hub.newest(channels.ticker(BTC)) or b"")
 
 
 async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +277,7 @@ async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: W
         rewritten.append(now_ms)
         return as_of(ticker, now_ms)
 
-    monkeypatch.setattr("gateway.stream.hub.as_of", counted)
+    monkeypatch.setitem(READINGS, "ticker", replace(READINGS["ticker"], as_of=counted))
     world.publish(BTC, 1)
     rewritten.clear()
     ages = []
@@ -305,7 +307,9 @@ async def test_resync_is_followed_by_fresh_snapshots(world: World) -> None:
     world.publish(BTC, 1)
     sink = world.open(BTC)
     sink.take()
-    world.hub.take_last([(BTC, Last(ticker_bytes(BTC, 9, time_ms=world.wall_ms), 0)), (ETH, None)])
+    world.hub.take_last(
+        [(channels.ticker(BTC), Last(ticker_bytes(BTC, 9, time_ms=world.wall_ms), 0)), (channels.ticker(ETH), None)]
+    )
     world.hub.resync("the bus was away")
     await turn()
     assert sink.summary() == ["resync", "ticker BTC-USDT 9 ok"]
@@ -367,19 +371,19 @@ async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:
     for data in (b"", b"[1]", ticker_bytes("ETH-USDT")):
         world.hub.on_message("ticker:BTC-USDT", data)
     world.hub.on_message("status:okx", b"{}")
-    world.hub.take_last([(BTC, Last(b"{}", 0)), (ETH, None)], [("status:okx:a", b"")])
+    world.hub.take_last([(channels.ticker(BTC), Last(b"{}", 0)), (channels.ticker(ETH), None)], [("status:okx:a", b"")])
     assert world.hub.stats.bad_messages == 6
-    assert world.hub.ticker(BTC) is None
+    assert world.hub.newest(channels.ticker(BTC)) is None
 
 
 async def test_demand_lingers_and_goes(world: World) -> None:
     sink = world.open(ETH)
-    assert world.hub.topics.wanted == {BTC, ETH}
+    assert world.hub.topics.symbols == {BTC, ETH}
     world.hub.leave(next(stream for stream in world.hub.streams if stream.sink is sink), "client")
     world.pass_time(LINGER_S - 1)
-    assert world.hub.topics.wanted == {BTC, ETH}
+    assert world.hub.topics.symbols == {BTC, ETH}
     world.pass_time(2)
-    assert world.hub.topics.wanted == {BTC}, "featured symbols are wanted always"
+    assert world.hub.topics.symbols == {BTC}, "featured symbols are wanted always"
 
 
 async def test_max_hz_holds_updates_back_and_sends_the_newest() -> None:
@@ -439,7 +443,7 @@ async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
     world.pass_time(LINGER_S + 1)
     assert world.hub.stats.closed == {"client": 200}
     assert not world.hub._groups
-    assert world.hub.topics.wanted == {BTC}
+    assert world.hub.topics.symbols == {BTC}
 
 
 TEN_MINUTES_MS = 600_000
@@ -447,7 +451,7 @@ TEN_MINUTES_MS = 600_000
 
 
 def qualities(world: World, symbol: Symbol = BTC) -> str:
-    data = world.hub.ticker(symbol)
+    data = world.hub.newest(channels.ticker(symbol))
     assert data is not None
     return str(orjson.loads(data)["quality"])
 
@@ -456,7 +460,7 @@ def qualities(world: World, symbol: Symbol = BTC) -> str:
 async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(skews_ms: tuple[int, int]) -> None:
     """Each has some of the symbols, then they swap, again and again. What each says is as live as before."""
     world = World()
-    world.hub.topics.hold([BTC, ETH], "a")
+    world.hub.topics.hold([channels.ticker(BTC), channels.ticker(ETH)], "a")
     seq = 0
     for turn in range(12):
         for _ in range(10):
@@ -542,7 +546,7 @@ async def test_a_symbol_beyond_its_addresses_share_says_so_until_somebody_has_it
     mine.take()
     small.turn_away(DOGE)
     await turn()
-    assert small.hub.topics.wanted == {BTC, ETH}
+    assert small.hub.topics.symbols == {BTC, ETH}
     assert mine.summary() == ["status okx connected", f"room {SOL} share"]
     assert small.open(SOL, owner="a").summary() == ["connected", f"room {SOL} share", "status okx connected"]
     other = small.open(SOL, owner="b")
@@ -564,11 +568,11 @@ async def test_room_is_short_for_a_while_after_the_last_was_turned_away(small: W
     small.turn_away()
     small.pass_time(SHORT_FOR_S - 1)
     await turn()
-    assert small.hub.topics.wanted == {BTC, ETH}
+    assert small.hub.topics.symbols == {BTC, ETH}
     sink.take()
     small.pass_time(2)
     await turn()
-    assert small.hub.topics.wanted == {BTC, ETH, SOL}
+    assert small.hub.topics.symbols == {BTC, ETH, SOL}
     assert sink.summary()[-1] == f"room {SOL} None"
 
 
@@ -605,6 +609,6 @@ async def test_what_an_address_asked_for_first_stays(small: World) -> None:
     first = small.open(SOL, owner="a")
     small.open(ETH, owner="a")
     small.turn_away(DOGE)
-    assert small.hub.topics.wanted == {BTC, SOL}
+    assert small.hub.topics.symbols == {BTC, SOL}
     small.close(first)
-    assert small.hub.topics.wanted == {BTC, ETH}
+    assert small.hub.topics.symbols == {BTC, ETH}

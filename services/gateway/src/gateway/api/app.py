@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.routing import Route, Router
 
 from .answers import BoundAnswers
 from .description import GatewayApp
@@ -13,7 +12,7 @@ from .gateway import Gateway
 from .keys import ApiKeys
 from .middleware import SIMULATED_HEADER, Closing, Cors, HeadAsGet, SimulatedHeader, TrailingSlash
 from .pages import add_pages
-from .problems import STREAMS, Failures, add_problem_handlers
+from .problems import Failures, add_problem_handlers
 from .routes import api
 
 
@@ -35,10 +34,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
     add_front(app, front)
     add_problem_handlers(app)
     app.add_middleware(HeadAsGet)
-    streams = EventStreams(gateway.hub, gateway.listings, gateway.limits, gateway.edge)
-    routes = [Route(STREAMS, streams), Route(f"{STREAMS}/{{symbol:path}}", streams)]
-    # Before all that FastAPI adds to a request: streams come by the thousand when a gateway has stopped or a network was away.
-    app.add_middleware(lambda rest: Router(routes, redirect_slashes=False, default=rest))
+    app.add_middleware(EventStreams, hub=gateway.hub, listings=gateway.listings, limits=gateway.limits, edge=gateway.edge)
     keys = [key.get_secret_value() for key in gateway.settings.api_keys]
     if keys:
         app.add_middleware(ApiKeys, keys=keys)

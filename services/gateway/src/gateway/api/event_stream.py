@@ -1,12 +1,13 @@
 """The one door to a stream: reads the request, refuses it or gives its connection to the hub, and bounds how many are open."""
 
+import re
 from collections import Counter, defaultdict
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.server.protocol import lender, plain_descriptor, unchunk
 from gateway.stream.hub import Hub
@@ -16,7 +17,9 @@ from market_pulse.process.bounded_http import owner_of
 
 from .edge import Edge
 from .listings import MOST_SYMBOLS, Listings
-from .problems import RETRY_AFTER_S, ProblemError, invalid_request, problem_response
+from .problems import RETRY_AFTER_S, STREAMS, ProblemError, invalid_request, problem_response
+
+_PATH = re.compile(f"{STREAMS}(?:/(?P<symbol>.*))?$")
 
 HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
@@ -26,7 +29,7 @@ HEADERS = (
 
 
 class StreamQuery(BaseModel):
-    """What a stream's query may say. Where the path names the symbol, `symbols` is that one alone."""
+    """The parameters of a stream's query. Where the path names the symbol, `symbols` is that one alone."""
 
     symbols: list[str] = Field(
         description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT. Between commas, or the parameter again for each",
@@ -116,7 +119,7 @@ class Client:
         self.stream: Stream | None = None
 
     def on_writable(self) -> None:
-        """Go on with what was held back while the client did not read."""
+        """Send the client the newest of all that it missed while it did not read."""
         if self.stream is not None:
             self._hub.writable(self.stream)
 
@@ -128,33 +131,41 @@ class Client:
 
 
 class EventStreams:
-    """The ASGI application of both paths: ASGI sends a stream's head, the hub writes its body.
+    """Answers `/api/realtime` and `/api/realtime/{symbol}`. ASGI sends a stream's head, the hub writes its body.
+
+    It is an ASGI layer before all that FastAPI adds to a request, because streams come by the thousand when a gateway has
+    stopped or a network was away.
 
     Args:
+        app: answers everything else.
         hub: writes the events.
         listings: knows which symbols can be had.
         limits: bounds how many streams are open.
         edge: knows whether a proxy holds the client's next request where no gateway is there to take it.
     """
 
-    def __init__(self, hub: Hub, listings: Listings, limits: Limits, edge: Edge) -> None:
+    def __init__(self, app: ASGIApp, hub: Hub, listings: Listings, limits: Limits, edge: Edge) -> None:
+        self._app = app
         self._hub, self._listings, self._limits, self._edge = hub, listings, limits, edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with a stream, or with why there is none."""
+        """Answer a request: with a stream, or with a refusal that says why it gets no stream."""
+        path = _PATH.match(scope["path"]) if scope["type"] == "http" else None
+        if path is None:
+            await self._app(scope, receive, send)
+            return
         try:
-            await self._open(scope, send)
+            await self._open(path["symbol"], scope, send)
         except ProblemError as refusal:
             await problem_response(Request(scope), refusal)(scope, receive, send)
 
-    async def _open(self, scope: Scope, send: Send) -> None:
+    async def _open(self, in_path: str | None, scope: Scope, send: Send) -> None:
         """Open a stream, which goes on when this has returned, until either side has enough."""
         if scope["method"] != "GET":
             refusal = ProblemError(405, "method_not_allowed", "Method Not Allowed")
             refusal.headers["Allow"] = "GET"
             raise refusal
-        # What is asked for, and whether it can be had.
-        in_path: str | None = scope["path_params"].get("symbol")
+        # Read the request, and check that its symbols can be had.
         query = read_query(scope["query_string"], in_path)
         symbols = self._listings.named(query.symbols) if in_path is None else (self._listings.one_named(in_path),)
         lend = lender(scope)
@@ -162,7 +173,7 @@ class EventStreams:
             raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
         await self._listings.check(symbols)
         owner = self._limits.take(client_of(scope))
-        # The head, and with it the connection.
+        # Send the head, then borrow the connection.
         client = Client(self._hub, self._limits, owner)
         transport = None
         chunked = scope["http_version"] != "1.0"
@@ -176,7 +187,7 @@ class EventStreams:
                 client.on_lost()
         if transport is None:
             return
-        # The body.
+        # Let the hub write the body.
         last_event_id = _header(scope, b"last-event-id") or query.last_event_id
         client.stream = self._hub.open(
             transport,

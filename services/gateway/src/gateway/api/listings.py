@@ -20,8 +20,8 @@ from market_pulse.process.logs import get_logger
 from .problems import RETRY_AFTER_S, ProblemError
 
 MOST_SYMBOLS = 100  # that one request may name
-MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
-LONGEST_TOLD = 40  # characters of what was asked for that a refusal repeats
+MOST_EXPLAINED = 10  # unknown symbols of a request for which near matches are looked for
+LONGEST_TOLD = 40  # characters of a malformed symbol that a refusal repeats
 REFRESH_INTERVAL_S = 30.0
 SHORTEST_INTERVAL_S = 1.0  # between two reads, however often a symbol is missed
 MOST_SUGGESTIONS = 5
@@ -33,7 +33,7 @@ log = get_logger()
 
 
 class Listings:
-    """What the exchanges list, as far as is known, read from the bus again and again.
+    """The symbols that each exchange lists, read from the bus again and again.
 
     Args:
         bus: has the listings.
@@ -70,7 +70,7 @@ class Listings:
         """Return the symbol that a text names.
 
         Raises:
-            ProblemError: it names none.
+            ProblemError: it is not a symbol.
         """
         [name] = self._parsed([text])
         return name
@@ -79,7 +79,7 @@ class Listings:
         """Return the symbols that texts name, between commas, each once.
 
         Raises:
-            ProblemError: one names none, or they are none or more than MOST_SYMBOLS.
+            ProblemError: a text names no symbol, or there are no symbols, or more than MOST_SYMBOLS.
         """
         names = unique(self._parsed([part for text in texts for part in text.split(",") if part.strip()]))
         if not 1 <= len(names) <= MOST_SYMBOLS:

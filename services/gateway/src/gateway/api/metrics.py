@@ -8,6 +8,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from market_pulse import channels
 from market_pulse.bus.redis_clock import AHEAD_S
 from market_pulse.messages import Quality
 from market_pulse.metrics import Durations
@@ -86,7 +87,7 @@ class GatewayCollector(Collector):
             labels=["symbol"],
         )
         for symbol in self._gateway.settings.symbols:
-            data = self._gateway.hub.ticker(symbol)
+            data = self._gateway.hub.newest(channels.ticker(symbol))
             ticker: dict[str, Any] = {"quality": "down"} if data is None else orjson.loads(data)
             for name in QUALITIES:
                 quality.add_metric([symbol, name], float(ticker["quality"] == name))

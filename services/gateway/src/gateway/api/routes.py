@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from gateway.stream.topics import NoRoom
+from market_pulse import channels
 from market_pulse.bus import BusError
 from market_pulse.messages import Resolution, Symbol
 from market_pulse.process.bounded_http import owner_of
@@ -138,7 +139,7 @@ async def status(request: Request) -> Response:
                     "time": time_ms,
                     "uptimeS": round(gateway.uptime_s, 1),
                     "streams": len(hub.streams),
-                    "symbols": sorted(hub.topics.wanted),
+                    "symbols": sorted(hub.topics.symbols),
                     "roomIsShort": hub.topics.room_is_short,
                     "beyondShare": hub.topics.beyond_share,
                     "busConnected": gateway.intake.connected,
@@ -159,16 +160,18 @@ async def _tickers(request: Request, names: tuple[Symbol, ...]) -> tuple[dict[Sy
     await gateway.listings.check(names)
     hub = gateway.hub
     owner = owner_of(client_of(request.scope))
-    hub.topics.hold(names, owner)
+    wished = {name: channels.ticker(name) for name in names}
+    hub.topics.hold(wished.values(), owner)
     try:
         if gateway.intake.connected:
             wanted = hub.topics.wanted  # what lies beyond a share does not come, so it is not waited for
-            await hub.topics.wait_live([name for name in names if name in wanted], FIRST_TICKER_WITHIN_S)
-        found = {name: hub.ticker(name) for name in names}
-        no_room = {name: why for name in names if not _has_price(found[name]) and (why := hub.no_room(name)) is not None}
+            await hub.topics.wait_live([channel for channel in wished.values() if channel in wanted], FIRST_TICKER_WITHIN_S)
+        found = {name: hub.newest(channel) for name, channel in wished.items()}
+        unpriced = [name for name in names if not _has_price(found[name])]
+        no_room = {name: why for name in unpriced if (why := hub.no_room(wished[name])) is not None}
         return found | dict.fromkeys(no_room), no_room
     finally:
-        hub.topics.release(names, owner)
+        hub.topics.release(wished.values(), owner)
 
 
 def _has_price(ticker: bytes | None) -> bool:

@@ -25,7 +25,7 @@ log = get_logger()
 
 
 class Served(Protocol):
-    """What a server serves, as far as it has to know."""
+    """The parts of a gateway that its server needs."""
 
     settings: GatewaySettings
     hub: Hub
