@@ -63,7 +63,8 @@ def measure_half_speed(run: Run) -> None:
         ],
     )
     oldest = max(ages[GATEWAY, "half"], default=None)
-    run.at_most(f"oldest price that a half-speed reader sees within {seconds} s", oldest, 2.5, " s")
+    # The kernel's buffers at both ends are all that lies between: they are full after some ten seconds, and age no more.
+    run.at_most(f"oldest price that a half-speed reader sees within {seconds} s", oldest, 8, " s")
 
 
 def measure_stalled(run: Run) -> None:

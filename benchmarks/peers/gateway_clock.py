@@ -2,7 +2,7 @@
 
 import sys
 
-import gateway.gateway
+import gateway.api.gateway
 from gateway.__main__ import main
 from gateway.stream.flush import FlushClock
 
@@ -21,5 +21,5 @@ class UnboundedClock(FlushClock):
         """Leave no time free."""
 
 
-setattr(gateway.gateway, "FlushClock", {"fixed": FixedClock, "unbounded": UnboundedClock}[sys.argv[1]])  # noqa: B010 - a class
+setattr(gateway.api.gateway, "FlushClock", {"fixed": FixedClock, "unbounded": UnboundedClock}[sys.argv[1]])  # noqa: B010 - a class
 main()

@@ -4,6 +4,7 @@ Anything but an answer or the parser's own error ends the run with the input tha
 one value replaced, so that they get past the first look; the other half is the fuzzer's own.
 """
 
+import contextlib
 import json
 import random
 import sys
@@ -15,8 +16,9 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports():
-    from gateway.api.shortcut import plain_wish
-    from market_pulse import messages, tickers
+    from gateway.api.event_stream import read_query
+    from gateway.api.problems import ProblemError
+    from market_pulse import tickers
     from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
     from market_pulse.exchange.errors import FrameError
     from market_pulse.exchange.merge import Merge
@@ -77,9 +79,8 @@ def bus(data: bytes) -> None:
 def request(data: bytes) -> None:
     """What a browser, or somebody who is none, asks for."""
     path, _, query = data.partition(b"?")
-    plain_wish(
-        {"type": "http", "method": "GET", "path": f"/api/realtime/{path.decode(errors='replace')}", "query_string": query}
-    )
+    with contextlib.suppress(ProblemError):
+        read_query(query, path.decode(errors="replace") or None)
     try:
         symbols = parse_symbols(data.decode(errors="replace"))
     except ValueError:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from gateway.api.app import build_app
 from gateway.api.front import FRONT
-from gateway.gateway import Gateway
+from gateway.api.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
 from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Symbol

@@ -63,7 +63,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.hub = Hub()
-        self.hub.topics.hold(SYMBOLS, "a")
+        self.hub.topics.hold(map(kinds.TICKER.channel, SYMBOLS), "a")
         self.published: list[Ticker] = []
         self.bad: set[tuple[str, str]] = set()
 
@@ -74,7 +74,7 @@ class Reader:
 
     def look(self) -> None:
         for symbol in SYMBOLS:
-            if (shown := self.hub.ticker(symbol)) is not None:
+            if (shown := self.hub.newest(kinds.TICKER.channel(symbol))) is not None:
                 ticker = orjson.loads(shown)
                 if ticker["quality"] not in {"ok", "single"}:
                     self.bad.add((ticker["publisher"], ticker["quality"]))

@@ -239,7 +239,7 @@ async def test_an_event_source_over_a_limit_is_told_so_and_counted(server: Redis
             body = refused(answer)
             assert (body["status"], body["code"]) == (status, "too_many_streams")
         assert len(running.gateway.hub.streams) == 2
-        assert running.gateway.hub.stats.refused == {"address": 1, "total": 1}
+        assert running.gateway.limits.refused == {"address": 1, "total": 1}
 
 
 async def test_the_goodbye_of_a_gateway_that_stops(server: RedisServer, market: Market) -> None:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import models
+from market_pulse import kinds
 from market_pulse.messages import Resolution, Symbol, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
@@ -43,7 +44,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 async def test_the_last_ticker(running: Running, market: Market) -> None:
     seq = await market.publish(BTC, 64000.0)
-    await until(lambda: running.gateway.hub.ticker(BTC) is not None)
+    await until(lambda: running.gateway.hub.newest(kinds.TICKER.channel(BTC)) is not None)
     answer = await running.http.get("/api/ticker/btc")
     assert answer.headers["cache-control"] == "no-store"
     assert (answer.json()["seq"], answer.json()["price"]) == (seq, 64000.0)
@@ -213,7 +214,7 @@ async def test_history(running: Running, market: Market, resolution: str, query:
         "sources": {"okx": [100.0] * 5},
     }
     assert answer.headers["cache-control"] == "public, max-age=1"
-    assert SOL not in running.gateway.hub.topics.wanted
+    assert SOL not in running.gateway.hub.topics.symbols
 
 
 async def test_history_is_thinned_to_what_is_asked_for(running: Running, market: Market) -> None:

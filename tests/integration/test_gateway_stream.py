@@ -13,6 +13,7 @@ import pytest
 
 from gateway.server.protocol import StreamProtocol
 from gateway.stream.topics import LINGER_S
+from market_pulse import kinds
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS
 from support.redis_server import RedisServer
@@ -36,17 +37,6 @@ async def running(server: RedisServer, market: Market) -> AsyncIterator[Running]
         yield running
 
 
-@pytest.fixture(params=["shortcut", "route"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lead to the stream by each of the two ways: what a client gets must not depend on which it took."""
-    if request.param == "route":
-        monkeypatch.setattr("gateway.api.shortcut.plain_wish", lambda _: None)
-
-
-both_ways = pytest.mark.usefixtures("way")
-
-
-@both_ways
 async def test_snapshot_then_live(running: Running, market: Market) -> None:
     first = await market.publish(BTC, 100.0)
     async with reading(running.http, "/api/realtime/btc") as reader:
@@ -96,7 +86,6 @@ async def test_the_last_number_always_arrives(running: Running, market: Market) 
             await reader.next("ticker", lambda data, symbol=symbol, seq=seq: (data["symbol"], data["seq"]) == (symbol, seq))  # type: ignore[misc]
 
 
-@both_ways
 async def test_many_symbols_over_one_connection(running: Running, market: Market) -> None:
     for symbol in (BTC, ETH):
         await market.publish(symbol, 10.0)
@@ -158,7 +147,6 @@ async def test_a_last_price_made_by_a_wrong_clock_is_as_old_as_it_is(
         assert (await reader.next("ticker"))["quality"] == quality
 
 
-@both_ways
 @pytest.mark.parametrize(
     ("sent", "resumed"),
     [
@@ -177,7 +165,6 @@ async def test_resuming_is_answered_with_a_fresh_snapshot(
         assert (await reader.next("ticker"))["seq"] == seq
 
 
-@both_ways
 async def test_status_and_simulation_are_told(running: Running, market: Market) -> None:
     async with reading(running.http, "/api/realtime/BTC") as reader:
         await reader.next("connected")
@@ -196,7 +183,6 @@ async def test_heartbeats(server: RedisServer) -> None:
         assert reader.last_id == "", "a heartbeat has no id"
 
 
-@both_ways
 async def test_max_hz(running: Running, market: Market) -> None:
     """Fewer events, but the newest one always."""
     async with reading(running.http, "/api/realtime/BTC?max_hz=5") as reader:
@@ -211,7 +197,6 @@ async def test_max_hz(running: Running, market: Market) -> None:
         assert seen < 50
 
 
-@both_ways
 async def test_streams_end_at_their_age(server: RedisServer) -> None:
     async with running_gateway(server.url, stream_max_age_s=0.3, heartbeat_s=0.2) as running:
         async with reading(running.http, "/api/realtime/BTC") as reader:
@@ -220,7 +205,6 @@ async def test_streams_end_at_their_age(server: RedisServer) -> None:
         assert last["data"]["retryMs"] == reader.retry_ms
 
 
-@both_ways
 async def test_limits_per_address_and_in_all(server: RedisServer) -> None:
     async with running_gateway(server.url, max_streams=3, max_streams_per_ip=2, trusted_proxies=("127.0.0.1",)) as running:
 
@@ -246,7 +230,6 @@ async def test_limits_per_address_and_in_all(server: RedisServer) -> None:
             await reader.next("connected")
 
 
-@both_ways
 async def test_forwarded_addresses_of_strangers_are_not_believed(server: RedisServer) -> None:
     async with (
         running_gateway(server.url, max_streams_per_ip=1) as running,
@@ -257,11 +240,10 @@ async def test_forwarded_addresses_of_strangers_are_not_believed(server: RedisSe
         assert refused.status_code == 429
 
 
-@both_ways
 async def test_a_connection_serves_rest_first_and_a_stream_after(running: Running, market: Market) -> None:
     """Also pipelined: both requests in one packet."""
     await market.publish(BTC, 42.0)
-    await until(lambda: running.gateway.hub.ticker(BTC) is not None)
+    await until(lambda: running.gateway.hub.newest(kinds.TICKER.channel(BTC)) is not None)
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     try:
         writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -281,7 +263,6 @@ async def test_a_connection_serves_rest_first_and_a_stream_after(running: Runnin
         await writer.wait_closed()
 
 
-@both_ways
 async def test_whatever_else_a_connection_of_a_stream_brings_is_passed_over(
     running: Running, market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -310,7 +291,6 @@ async def test_whatever_else_a_connection_of_a_stream_brings_is_passed_over(
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@both_ways
 async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running: Running, market: Market) -> None:
     """HTTP/1.0, as some proxies speak it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -335,7 +315,6 @@ async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running
     await until(lambda: not running.gateway.limits._open)
 
 
-@both_ways
 async def test_an_open_stream_costs_no_task(running: Running) -> None:
     """Nor anything else that the server keeps for a request."""
     async with reading(running.http, "/api/realtime/BTC") as reader:
@@ -345,7 +324,6 @@ async def test_an_open_stream_costs_no_task(running: Running) -> None:
         assert [one.scope for one in connections if isinstance(one, StreamProtocol)] == [None]
 
 
-@both_ways
 async def test_vanished_clients_leave_nothing_behind(
     running: Running, market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -383,7 +361,6 @@ async def test_a_stream_before_the_bus_is_there(server: RedisServer, market: Mar
         assert (await reader.next("ticker"))["price"] == 7.0
 
 
-@both_ways
 async def test_cors(running: Running) -> None:
     headers = {"Origin": "https://elsewhere.example"}
     async with reading(running.http, "/api/realtime/BTC", headers=headers) as reader:
@@ -394,7 +371,6 @@ async def test_cors(running: Running) -> None:
 
 
 async def test_a_parameter_that_nobody_knows_makes_no_difference(running: Running, market: Market) -> None:
-    """It leads by the route, everything else by the shortcut."""
     await market.say(simulated=True)
     await until(lambda: running.gateway.hub.statuses.simulated)
     heads = []
@@ -403,6 +379,6 @@ async def test_a_parameter_that_nobody_knows_makes_no_difference(running: Runnin
             heads.append(sorted(header for header in reader.response.headers.multi_items() if header[0] != "date"))
             assert (await reader.next("connected"))["symbols"] == [BTC, ETH]
             [group] = running.gateway.hub._groups.values()
-            assert (group.symbols, group.shortest_s) == ((BTC, ETH), 0.2)
+            assert (group.channels, group.shortest_s) == ((kinds.TICKER.channel(BTC), kinds.TICKER.channel(ETH)), 0.2)
         await until(lambda: not running.gateway.hub.streams)
     assert heads[0] == heads[1]

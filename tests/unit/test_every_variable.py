@@ -21,7 +21,7 @@ from websockets.uri import parse_uri
 from cli.app import app
 from cli.gateway import Access
 from gateway.api.app import build_app
-from gateway.gateway import Gateway
+from gateway.api.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
 from ingest_okx.adapter import ADAPTER

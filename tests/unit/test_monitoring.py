@@ -11,8 +11,8 @@ import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 import aggregator.metrics
-from gateway.gateway import Gateway
-from gateway.metrics import gateway_registry
+from gateway.api.gateway import Gateway
+from gateway.api.metrics import gateway_registry
 from gateway.settings import GatewaySettings
 from ingest_okx.adapter import ADAPTER
 from market_pulse.bus import Reader

@@ -55,6 +55,15 @@ class Kind:
         """
         return self._template % names
 
+    def channels(self, symbol: Symbol, exchanges: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the channels that a wish for this kind of a symbol stands for.
+
+        They are one, or, where each exchange has a channel of its own, one for each of the exchanges that list the symbol.
+        """
+        if "{exchange}" not in self.address:
+            return (self.channel(symbol),)
+        return tuple(self.channel(exchange, symbol) for exchange in exchanges)
+
     def names(self, channel: str) -> tuple[str, ...] | None:
         """Return the names in one of this kind's channels, in the order of the address, or None for any other text.
 
@@ -91,6 +100,19 @@ def kind_of(channel: str) -> Kind | None:
     """Return the kind whose channel this is, or None for any other text."""
     kind = _BY_PREFIX.get(channel.partition(":")[0] + ":")
     return None if kind is None or kind.names(channel) is None else kind
+
+
+def read_channel(channel: str) -> tuple[Kind, Symbol]:
+    """Return the kind of a channel, and the symbol that its name ends with.
+
+    Raises:
+        ValueError: it is no channel of a kind.
+    """
+    kind = kind_of(channel)
+    names = kind.names(channel) if kind else None
+    if kind is None or names is None:
+        raise ValueError(f"{channel[:100]!r} is no channel")
+    return kind, Symbol(names[-1])
 
 
 def symbols_of(kind: Kind, channels: Iterable[str]) -> set[Symbol]:

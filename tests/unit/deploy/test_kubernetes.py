@@ -19,8 +19,8 @@ import yaml
 
 from gateway.api.app import build_app
 from gateway.api.edge import HEADER, HOLDS
-from gateway.gateway import Gateway
-from gateway.metrics import gateway_registry
+from gateway.api.gateway import Gateway
+from gateway.api.metrics import gateway_registry
 from gateway.server.server import CLOSE_LIMIT_S
 from gateway.settings import GatewaySettings
 from market_pulse.bus import Reader

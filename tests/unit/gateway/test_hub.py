@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
 
@@ -10,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
-from gateway.stream.receiver import Receiver
+from gateway.stream.kinds import READINGS
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
 from market_pulse import kinds
@@ -78,28 +79,6 @@ def short(event: dict[str, Any]) -> str:
         case {"type": kind}:
             return str(kind)
     return "hb"
-
-
-class FakeReceiver(Receiver):
-    """Whose window is what the test says."""
-
-    def __init__(self) -> None:
-        self.bytes, self.reads, self.probes = 0, True, 0
-        self._answers = False
-
-    def look(self) -> int:
-        return self.bytes
-
-    def lags(self) -> bool:
-        return self.bytes > 0
-
-    def probe(self) -> bool | None:
-        self.probes += 1
-        answered, self._answers = self._answers, True
-        return self.reads if answered else None
-
-    def go_on(self) -> None:
-        self._answers = False
 
 
 class World:
@@ -260,126 +239,6 @@ async def test_who_does_not_even_take_heartbeats_is_cut(world: World) -> None:
     assert sink.closed == "aborted"
 
 
-async def test_who_leaves_much_unread_is_sent_little_but_the_newest(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    world.hub.open(sink, (BTC,), None, far_end)
-    seq = 0
-
-    async def publish(count: int) -> list[str]:
-        nonlocal seq
-        for _ in range(count):
-            seq += 1
-            world.publish(BTC, seq)
-            await turn()
-        return sink.summary()
-
-    await publish(40)
-    far_end.bytes = 30_000
-    world.pass_time(1)
-    assert await publish(5) == ["ticker BTC-USDT 41 ok"], "one to ask with, and then none"
-    world.now += 0.06
-    assert await publish(5) == ["ticker BTC-USDT 46 ok"]
-    world.now += 0.06
-    assert await publish(5) == [], "at growing distances"
-    world.pass_time(1)
-    assert sink.summary() == ["ticker BTC-USDT 55 ok"], "the newest comes though no other follows"
-    assert far_end.probes == 3
-    far_end.bytes = 0
-    assert len(await publish(5)) == 5
-    far_end.bytes = 30_000
-    assert await publish(1) == [], "one that has once answered so is asked before each"
-    assert world.hub.stats.laggards == 0
-
-
-async def test_who_only_seemed_to_leave_much_unread_goes_on_as_before(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    stream = world.hub.open(sink, (BTC,), None, far_end)
-    for seq in range(1, 41):
-        world.publish(BTC, seq)
-        await turn()
-    far_end.bytes = 30_000
-    world.pass_time(1)
-    sink.take()
-    world.publish(BTC, 41)
-    await turn()
-    assert sink.summary() == ["ticker BTC-USDT 41 ok"], "which it has to acknowledge, and to say how much it has room for"
-    far_end.bytes = 0
-    world.publish(BTC, 42)
-    await turn()
-    assert sink.summary() == ["ticker BTC-USDT 42 ok"]
-    assert not stream.slow
-
-
-async def test_who_is_asked_is_sent_little_of_much(world: World) -> None:
-    symbols = tuple(Symbol(f"S{number}-USDT") for number in range(50))
-    sink, far_end = FakeSink(), FakeReceiver()
-    world.hub.open(sink, symbols, None, far_end)
-
-    async def publish(seq: int) -> int:
-        for symbol in symbols:
-            world.publish(symbol, seq)
-        await turn()
-        return len(sink.take())
-
-    await publish(1)
-    far_end.bytes = 30_000
-    world.pass_time(1)
-    sink.take()
-    few = await publish(2)
-    assert 1 <= few <= 5
-    far_end.bytes = 0
-    assert await publish(3) == 50
-
-
-async def test_a_fast_stream_may_have_more_under_way(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    stream = world.hub.open(sink, (BTC,), None, far_end)
-    for seq in range(1, 401):
-        world.publish(BTC, seq)
-        await turn()
-    far_end.bytes = 31_000  # of a slower one, less was too much
-    world.pass_time(1)
-    assert not stream.slow
-
-
-async def test_who_takes_all_but_reads_nothing_is_cut(world: World) -> None:
-    sink, far_end = FakeSink(), FakeReceiver()
-    world.hub.open(sink, (BTC,), None, far_end)
-    far_end.bytes, far_end.reads = 30_000, False
-    for seq in range(1, 41):
-        world.publish(BTC, seq)
-        await turn()
-    for _ in range(31):
-        assert sink.closed is None
-        world.pass_time(1)
-        world.publish(BTC, seq := seq + 1)
-        await turn()
-    world.pass_time(1)
-    assert sink.closed == "aborted"
-    assert world.hub.stats.closed == {"slow": 1}
-
-
-async def test_who_has_caught_up_is_not_cut_because_nothing_more_comes(world: World) -> None:
-    """It had read nothing for a while when it was last asked, and has read all of it since."""
-    sink, far_end = FakeSink(), FakeReceiver()
-    stream = world.hub.open(sink, (BTC,), None, far_end)
-    for seq in range(1, 41):
-        world.publish(BTC, seq)
-        await turn()
-    far_end.bytes, far_end.reads = 30_000, False
-    for _ in range(3):
-        world.pass_time(1)
-        world.publish(BTC, seq := seq + 1)
-        await turn()
-    assert stream.lagging_since is not None
-    world.pass_time(1)
-    assert not stream.missed
-    far_end.bytes = 0
-    for _ in range(40):
-        world.pass_time(1)
-    assert sink.closed is None
-
-
 async def test_a_closing_connection_is_not_written_to(world: World) -> None:
     sink = world.open(BTC)
     sink.closed = "by the client"
@@ -408,7 +267,7 @@ async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
     world.now += STALE_AFTER_MS / 1000  # no sweep has come by yet
     assert world.open(BTC).summary() == ["connected", "ticker BTC-USDT 1 stale"]
     world.now += DOWN_AFTER_MS / 1000
-    assert b'"down"' in (world.hub.ticker(BTC) or b"")
+    assert b'"down"' in (world.hub.newest(kinds.TICKER.channel(BTC)) or b"")
 
 
 async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +277,7 @@ async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: W
         rewritten.append(now_ms)
         return as_of(ticker, now_ms)
 
-    monkeypatch.setattr("gateway.stream.hub.as_of", counted)
+    monkeypatch.setitem(READINGS, kinds.TICKER, replace(READINGS[kinds.TICKER], as_of=counted))
     world.publish(BTC, 1)
     rewritten.clear()
     ages = []
@@ -448,7 +307,9 @@ async def test_resync_is_followed_by_fresh_snapshots(world: World) -> None:
     world.publish(BTC, 1)
     sink = world.open(BTC)
     sink.take()
-    world.hub.take_last([(BTC, Last(ticker_bytes(BTC, 9, time_ms=world.wall_ms), 0)), (ETH, None)])
+    world.hub.take_last(
+        [(kinds.TICKER.channel(BTC), Last(ticker_bytes(BTC, 9, time_ms=world.wall_ms), 0)), (kinds.TICKER.channel(ETH), None)]
+    )
     world.hub.resync("the bus was away")
     await turn()
     assert sink.summary() == ["resync", "ticker BTC-USDT 9 ok"]
@@ -476,7 +337,7 @@ async def test_what_a_socket_does_not_take_goes_to_its_transport(world: World) -
             end.setblocking(False)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # as little as there is
         sink = FakeSink()
-        world.hub.open(sink, (BTC,), None, None, near.fileno())
+        world.hub.open(sink, (BTC,), None, near.fileno())
         sink.written.clear()
         for seq in range(1, 50):
             world.publish(BTC, seq)
@@ -510,19 +371,21 @@ async def test_malformed_messages_are_counted_and_skipped(world: World) -> None:
     for data in (b"", b"[1]", ticker_bytes("ETH-USDT")):
         world.hub.on_message("ticker:BTC-USDT", data)
     world.hub.on_message("status:okx", b"{}")
-    world.hub.take_last([(BTC, Last(b"{}", 0)), (ETH, None)], [("status:okx:a", b"")])
+    world.hub.take_last(
+        [(kinds.TICKER.channel(BTC), Last(b"{}", 0)), (kinds.TICKER.channel(ETH), None)], [("status:okx:a", b"")]
+    )
     assert world.hub.stats.bad_messages == 6
-    assert world.hub.ticker(BTC) is None
+    assert world.hub.newest(kinds.TICKER.channel(BTC)) is None
 
 
 async def test_demand_lingers_and_goes(world: World) -> None:
     sink = world.open(ETH)
-    assert world.hub.topics.wanted == {BTC, ETH}
+    assert world.hub.topics.symbols == {BTC, ETH}
     world.hub.leave(next(stream for stream in world.hub.streams if stream.sink is sink), "client")
     world.pass_time(LINGER_S - 1)
-    assert world.hub.topics.wanted == {BTC, ETH}
+    assert world.hub.topics.symbols == {BTC, ETH}
     world.pass_time(2)
-    assert world.hub.topics.wanted == {BTC}, "featured symbols are wanted always"
+    assert world.hub.topics.symbols == {BTC}, "featured symbols are wanted always"
 
 
 async def test_max_hz_holds_updates_back_and_sends_the_newest() -> None:
@@ -582,7 +445,7 @@ async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
     world.pass_time(LINGER_S + 1)
     assert world.hub.stats.closed == {"client": 200}
     assert not world.hub._groups
-    assert world.hub.topics.wanted == {BTC}
+    assert world.hub.topics.symbols == {BTC}
 
 
 TEN_MINUTES_MS = 600_000
@@ -590,7 +453,7 @@ TEN_MINUTES_MS = 600_000
 
 
 def qualities(world: World, symbol: Symbol = BTC) -> str:
-    data = world.hub.ticker(symbol)
+    data = world.hub.newest(kinds.TICKER.channel(symbol))
     assert data is not None
     return str(orjson.loads(data)["quality"])
 
@@ -599,7 +462,7 @@ def qualities(world: World, symbol: Symbol = BTC) -> str:
 async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(skews_ms: tuple[int, int]) -> None:
     """Each has some of the symbols, then they swap, again and again. What each says is as live as before."""
     world = World()
-    world.hub.topics.hold([BTC, ETH], "a")
+    world.hub.topics.hold([kinds.TICKER.channel(BTC), kinds.TICKER.channel(ETH)], "a")
     seq = 0
     for turn in range(12):
         for _ in range(10):
@@ -685,7 +548,7 @@ async def test_a_symbol_beyond_its_addresses_share_says_so_until_somebody_has_it
     mine.take()
     small.turn_away(DOGE)
     await turn()
-    assert small.hub.topics.wanted == {BTC, ETH}
+    assert small.hub.topics.symbols == {BTC, ETH}
     assert mine.summary() == ["status okx connected", f"room {SOL} share"]
     assert small.open(SOL, owner="a").summary() == ["connected", f"room {SOL} share", "status okx connected"]
     other = small.open(SOL, owner="b")
@@ -707,11 +570,11 @@ async def test_room_is_short_for_a_while_after_the_last_was_turned_away(small: W
     small.turn_away()
     small.pass_time(SHORT_FOR_S - 1)
     await turn()
-    assert small.hub.topics.wanted == {BTC, ETH}
+    assert small.hub.topics.symbols == {BTC, ETH}
     sink.take()
     small.pass_time(2)
     await turn()
-    assert small.hub.topics.wanted == {BTC, ETH, SOL}
+    assert small.hub.topics.symbols == {BTC, ETH, SOL}
     assert sink.summary()[-1] == f"room {SOL} None"
 
 
@@ -748,6 +611,6 @@ async def test_what_an_address_asked_for_first_stays(small: World) -> None:
     first = small.open(SOL, owner="a")
     small.open(ETH, owner="a")
     small.turn_away(DOGE)
-    assert small.hub.topics.wanted == {BTC, SOL}
+    assert small.hub.topics.symbols == {BTC, SOL}
     small.close(first)
-    assert small.hub.topics.wanted == {BTC, ETH}
+    assert small.hub.topics.symbols == {BTC, ETH}

@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.api.app import build_app
+from gateway.api.gateway import Gateway
 from gateway.api.keys import ApiKeys
-from gateway.gateway import Gateway
 from gateway.settings import GatewaySettings
 from market_pulse.bus import Reader
 from market_pulse.process.settings import load_settings

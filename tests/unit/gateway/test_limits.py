@@ -2,16 +2,17 @@
 
 import pytest
 
-from gateway.api.limits import Limits, TooManyStreamsError
+from gateway.api.event_stream import Limits
+from gateway.api.problems import ProblemError
 
 
 def test_a_place_given_back_can_be_taken_again() -> None:
     limits = Limits(most=2, most_per_address=2)
     owner = limits.take("192.0.2.1")
     limits.take("192.0.2.2")
-    with pytest.raises(TooManyStreamsError) as full:
+    with pytest.raises(ProblemError) as full:
         limits.take("192.0.2.3")
-    assert not full.value.by_address
+    assert full.value.status == 503
     limits.give_back(owner)
     limits.take("192.0.2.3")
 
@@ -28,9 +29,9 @@ def test_a_place_given_back_can_be_taken_again() -> None:
 def test_one_address_cannot_take_all(first: str, second: str) -> None:
     limits = Limits(most=9, most_per_address=1)
     limits.take(first)
-    with pytest.raises(TooManyStreamsError) as full:
+    with pytest.raises(ProblemError) as full:
         limits.take(second)
-    assert full.value.by_address
+    assert full.value.status == 429
     limits.take("198.51.100.7")
 
 

@@ -9,5 +9,5 @@ COMMITTED = Path(__file__).parents[3] / "services/gateway/web/openapi.json"
 
 async def test_the_committed_description_is_the_code_s() -> None:
     assert COMMITTED.read_bytes() == await description(), (
-        "run `python -m gateway.openapi > services/gateway/web/openapi.json` and, in services/gateway/web, `npm run types`"
+        "run `python -m gateway.api.openapi > services/gateway/web/openapi.json` and, in services/gateway/web, `npm run types`"
     )

@@ -16,14 +16,18 @@ def events_of(text: bytes) -> list[tuple[str, str, str, int | None]]:
 def test_a_ticker_is_embedded_unchanged() -> None:
     """The bytes of the bus are the bytes of the event."""
     ticker = b'{"v":1,"symbol":"BTC-USDT","seq":7,"price":1e-7}'
-    text = sse.ticker_event("BTC-USDT", 7, ticker)
+    text = sse.state_event("ticker", "BTC-USDT", 7, ticker)
     assert text == b'id: BTC-USDT:7\ndata: {"type":"ticker","data":' + ticker + b"}\n\n"
     assert events_of(text) == [("message", text.decode().split("data: ", 1)[1].strip(), "BTC-USDT:7", None)]
 
 
 def test_events_are_told_apart_by_type() -> None:
     """All but the heartbeat are `message` events; the heartbeat leaves the last id alone."""
-    text = sse.event("connected", {"symbols": ["BTC-USDT"]}, retry_ms=1500) + sse.status_event(b'{"v":1}') + sse.heartbeat(12)
+    text = (
+        sse.event("connected", {"symbols": ["BTC-USDT"]}, retry_ms=1500)
+        + sse.message_event("status", b'{"v":1}')
+        + sse.heartbeat(12)
+    )
     names, data, ids, retries = zip(*events_of(text), strict=True)
     assert names == ("message", "message", "hb")
     assert [orjson.loads(one) for one in data] == [

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from gateway.stream.topics import LINGER_S, Topics
 from market_pulse.messages import Symbol
 
-BTC = Symbol("BTC-USDT")
-NAMES = [Symbol(f"A{number}-USDT") for number in range(8)]
+BTC = "ticker:BTC-USDT"
+NAMES = [f"ticker:A{number}-USDT" for number in range(8)]
 SHARE = 2
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from market_pulse.kinds import KINDS, STATUS, TICK, TICKER, Kind, Shape, kind_of, symbols_of
-from market_pulse.messages import FeedStatus
+from market_pulse.kinds import KINDS, STATUS, TICK, TICKER, Kind, Shape, kind_of, read_channel, symbols_of
+from market_pulse.messages import FeedStatus, Symbol
 
 CANDLE = Kind(
     name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60
@@ -65,3 +65,17 @@ def test_symbols_are_those_of_one_kind() -> None:
 def test_rows_do_not_contradict_each_other() -> None:
     assert len({kind.prefix for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS)
     assert all((kind.shape is Shape.STATE) == (kind.expiry_s > 0) for kind in KINDS), "the last one of a state alone is kept"
+
+
+def test_a_wish_is_one_channel_or_one_for_each_exchange() -> None:
+    btc = Symbol("BTC-USDT")
+    assert TICKER.channels(btc, ("bybit", "okx")) == ("ticker:BTC-USDT",)
+    assert TICK.channels(btc, ("bybit", "okx")) == ("ticks:bybit:BTC-USDT", "ticks:okx:BTC-USDT")
+    assert TICK.channels(btc) == ()
+
+
+def test_a_channel_names_its_kind_and_symbol() -> None:
+    assert read_channel("ticker:BTC-USDT") == (TICKER, "BTC-USDT")
+    assert read_channel("ticks:okx:BTC-USDT") == (TICK, "BTC-USDT")
+    with pytest.raises(ValueError, match="no channel"):
+        read_channel("trades:okx:BTC-USDT")

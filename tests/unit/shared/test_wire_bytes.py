@@ -151,7 +151,7 @@ def handed_on() -> Iterator[tuple[str, bytes]]:
 
 
 def events() -> Iterator[tuple[str, bytes]]:
-    yield "event, ticker", sse.ticker_event("BTC-USDT", 1, ticker_bytes())
+    yield "event, ticker", sse.state_event("ticker", "BTC-USDT", 1, ticker_bytes())
     yield "event, heartbeat", sse.heartbeat(NOW_MS)
     yield "event, room", sse.room_event("BTC-USDT", None, (), None)
     yield "event, no room", sse.room_event("BTC-USDT", "full", ("okx",), "okx can carry no more symbols (MAX_SYMBOLS)")
@@ -162,7 +162,7 @@ def events() -> Iterator[tuple[str, bytes]]:
     for copy in (FEED, replace(FEED, instance="okx:2", state="reconnecting")):
         known.take("okx", encode_status(copy), NOW_MS)
     [status] = known.current(NOW_MS).values()
-    yield "event, status", sse.status_event(status.json())
+    yield "event, status", sse.message_event("status", status.json())
     yield "answer, status", status.json(with_room=True)
 
 

@@ -8,7 +8,7 @@ from market_pulse.process.logs import configure_logs
 from market_pulse.process.settings import check_can_listen, load_settings
 
 from .api.app import build_app
-from .gateway import Gateway
+from .api.gateway import Gateway
 from .server.server import Server
 from .settings import GatewaySettings
 

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from market_pulse.bus import BusError, Reader
-from market_pulse.kinds import STATUS, TICKER
-from market_pulse.messages import Symbol
+from market_pulse.kinds import STATUS
 from market_pulse.process.logs import get_logger
 
 from .stream.hub import Hub
@@ -22,8 +21,8 @@ class Intake:
     def __init__(self, bus: Reader, hub: Hub) -> None:
         self._bus = bus
         self._hub = hub
-        self._subscribed: set[Symbol] = set()
-        self._unread: set[Symbol] = set()
+        self._subscribed: set[str] = set()  # channels
+        self._unread: set[str] = set()  # channels whose subscription has come to stand, and whose last value is not read yet
         self._work = hub.topics.changed
         self._subscriber = bus.subscriber(hub.on_message, self._on_subscribed, self._on_standing)
 
@@ -48,8 +47,8 @@ class Intake:
             wanted = self._hub.topics.wanted
             added, dropped = wanted - self._subscribed, self._subscribed - wanted
             self._subscribed = wanted
-            await self._subscriber.subscribe(*map(TICKER.channel, added))
-            await self._subscriber.unsubscribe(*map(TICKER.channel, dropped))
+            await self._subscriber.subscribe(*added)
+            await self._subscriber.unsubscribe(*dropped)
             unread, self._unread = self._unread, set()
             try:
                 await self._read(unread)
@@ -59,7 +58,7 @@ class Intake:
                 asyncio.get_running_loop().call_later(READ_AGAIN_S, self._work.set)
 
     def _on_standing(self, channel: str) -> None:
-        self._unread.add(Symbol(channel.removeprefix("ticker:")))
+        self._unread.add(channel)
         self._work.set()
 
     async def _on_subscribed(self, lost: bool) -> None:
@@ -69,7 +68,7 @@ class Intake:
         if lost:
             self._hub.resync("the bus was away")
 
-    async def _read(self, symbols: set[Symbol], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
-        names = list(symbols)
-        lasts = await self._bus.last_tickers(*names)
+    async def _read(self, wanted: set[str], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
+        names = list(wanted)
+        lasts = await self._bus.last_aged(*names)
         self._hub.take_last(zip(names, lasts, strict=True), statuses)

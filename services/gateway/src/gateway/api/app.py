@@ -1,40 +1,19 @@
 """The HTTP application: routes, pages, errors and the layers around them."""
 
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
-from pydantic.json_schema import models_json_schema
-
-from gateway.gateway import Gateway
 
 from .answers import BoundAnswers
+from .description import GatewayApp
+from .event_stream import EventStreams
 from .front import FRONT, add_front
-from .keys import ApiKeys, describe_keys
+from .gateway import Gateway
+from .keys import ApiKeys
 from .middleware import SIMULATED_HEADER, Closing, Cors, HeadAsGet, SimulatedHeader, TrailingSlash
-from .models import Problem, Refused, StreamEvent, message_schemas
 from .pages import add_pages
-from .problems import STREAMS, Failures, add_problem_handlers
+from .problems import Failures, add_problem_handlers
 from .routes import api
-from .shortcut import StreamShortcut
-
-
-class GatewayApp(FastAPI):
-    """FastAPI, whose OpenAPI also defines what routes only refer to: a stream's events and problems."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the API's description, which speaks of keys only where they are needed."""
-        if self.openapi_schema is None:
-            template = "#/components/schemas/{model}"
-            shown = StreamEvent, Refused, Problem
-            _, added = models_json_schema([(model, "serialization") for model in shown], ref_template=template)
-            document = super().openapi()
-            document["components"]["schemas"] |= added["$defs"] | message_schemas()
-            for path in (STREAMS, f"{STREAMS}/{{symbol}}"):  # where FastAPI says of its own that the whole body is one string
-                del document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
-            if self.state.gateway.settings.api_keys:
-                describe_keys(document)
-        return super().openapi()
 
 
 def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
@@ -55,7 +34,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
     add_front(app, front)
     add_problem_handlers(app)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(StreamShortcut, gateway=gateway)
+    app.add_middleware(EventStreams, hub=gateway.hub, listings=gateway.listings, limits=gateway.limits, edge=gateway.edge)
     keys = [key.get_secret_value() for key in gateway.settings.api_keys]
     if keys:
         app.add_middleware(ApiKeys, keys=keys)

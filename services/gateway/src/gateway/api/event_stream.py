@@ -1,23 +1,116 @@
-"""The response that is a stream: ASGI sends its head, the hub writes its body."""
+"""The one door to a stream: reads the request, refuses it or gives its connection to the hub, and bounds how many are open."""
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+import re
+from collections import Counter, defaultdict
+from typing import Any
+from urllib.parse import parse_qsl
 
-from gateway.gateway import Gateway
-from gateway.server.protocol import Lend, plain_descriptor, unchunk
+from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.server.protocol import lender, plain_descriptor, unchunk
 from gateway.stream.hub import Hub
-from gateway.stream.receiver import receiver
+from gateway.stream.outbox import Stream
 from gateway.stream.sse import is_event_id
-from gateway.stream.streams import Stream
-from market_pulse.messages import Symbol
+from market_pulse.process.bounded_http import owner_of
 
-from .limits import Limits, client_of
+from .edge import Edge
+from .listings import MOST_SYMBOLS, Listings
+from .problems import RETRY_AFTER_S, STREAMS, ProblemError, invalid_request, problem_response
 
-HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+_PATH = re.compile(f"{STREAMS}(?:/(?P<symbol>.*))?$")
+
+HEADERS = (
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+)
+
+
+class StreamQuery(BaseModel):
+    """The parameters of a stream's query. Where the path names the symbol, `symbols` is that one alone."""
+
+    symbols: list[str] = Field(
+        description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT. Between commas, or the parameter again for each",
+        examples=[["BTC,ETH"], ["BTC", "ETH"]],
+    )
+    max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="At most so many updates a second")
+    last_event_id: str | None = Field(default=None, description="As the header Last-Event-ID; the answer is a fresh snapshot")
+
+
+def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
+    """Read what a request for a stream asks for.
+
+    Args:
+        query_string: as it came, without the question mark.
+        in_path: the symbol that the path names, if it names one.
+
+    Raises:
+        ProblemError: a parameter is missing, out of range, or given twice.
+    """
+    given: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
+        given[name].append(value)
+    wanted: dict[str, Any] = {}
+    for name in ("max_hz", "last_event_id"):
+        if name in given:
+            wanted[name], *others = given[name]
+            if others:
+                raise ProblemError(400, "repeated_parameter", f"{name} is given more than once: give it once")
+    if in_path is not None and "symbols" in given:
+        raise ProblemError(400, "repeated_parameter", "name symbols in the path or in `symbols`, not in both")
+    if in_path is not None:
+        wanted["symbols"] = [in_path]
+    elif "symbols" in given:
+        wanted["symbols"] = given["symbols"]
+    try:
+        return StreamQuery.model_validate(wanted)
+    except ValidationError as invalid:
+        raise invalid_request([{**one, "loc": ("query", *one["loc"])} for one in invalid.errors()]) from invalid
+
+
+class Limits:
+    """Counts open streams. Over a limit the new one is refused; an open one is never cut for it."""
+
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self.refused: Counter[str] = Counter()  # by whose limit was reached: address, total
+        self._most = most
+        self._most_per_address = most_per_address
+        self._open: Counter[str] = Counter()
+        self._total = 0  # of all in `_open`, which may be ten thousand addresses
+
+    def take(self, address: str) -> str:
+        """Count one more stream and return what `give_back` has to be told when it is gone.
+
+        Raises:
+            ProblemError: there is no room.
+        """
+        owner = owner_of(address)
+        if self._open[owner] >= self._most_per_address:
+            self.refused["address"] += 1
+            raise _too_many(429, "too many streams from this address")
+        if self._total >= self._most:
+            self.refused["total"] += 1
+            raise _too_many(503, "too many streams")
+        self._open[owner] += 1
+        self._total += 1
+        return owner
+
+    def give_back(self, owner: str) -> None:
+        """Count one stream less."""
+        self._open[owner] -= 1
+        self._total -= 1
+        if not self._open[owner]:
+            del self._open[owner]
+
+
+def _too_many(status: int, detail: str) -> ProblemError:
+    return ProblemError(status, "too_many_streams", detail, retry_after_s=RETRY_AFTER_S)
 
 
 class Client:
-    """Who reads a stream, for as long as its connection lasts. There is one of these per stream, so it holds little."""
+    """The reader of a stream, for as long as its connection lasts. There is one of these per stream, so it holds little."""
 
     __slots__ = ("_hub", "_limits", "_owner", "stream")
 
@@ -26,7 +119,7 @@ class Client:
         self.stream: Stream | None = None
 
     def on_writable(self) -> None:
-        """Go on with what was held back while the client did not read."""
+        """Send the client the newest of all that it missed while it did not read."""
         if self.stream is not None:
             self._hub.writable(self.stream)
 
@@ -37,76 +130,82 @@ class Client:
         self._limits.give_back(self._owner)
 
 
-class EventStream(Response):
-    """Server-sent events of some symbols, until either side has enough.
+class EventStreams:
+    """Answers `/api/realtime` and `/api/realtime/{symbol}`. ASGI sends a stream's head, the hub writes its body.
+
+    It is an ASGI layer before all that FastAPI adds to a request, because streams come by the thousand when a gateway has
+    stopped or a network was away.
 
     Args:
+        app: answers everything else.
         hub: writes the events.
-        lend: gives the connection.
-        limits: where `owner` is given back at the end.
-        owner: whose stream this is, as `limits` named it.
-        symbols: what is streamed, each once.
-        max_hz: how often at most, or None.
-        resumed: whether the client has had a stream before.
-        held: whether a proxy holds the client's next request where no gateway is there to take it.
+        listings: knows which symbols can be had.
+        limits: bounds how many streams are open.
+        edge: knows whether a proxy holds the client's next request where no gateway is there to take it.
     """
 
-    media_type = "text/event-stream"
+    def __init__(self, app: ASGIApp, hub: Hub, listings: Listings, limits: Limits, edge: Edge) -> None:
+        self._app = app
+        self._hub, self._listings, self._limits, self._edge = hub, listings, limits, edge
 
-    def __init__(
-        self,
-        hub: Hub,
-        lend: Lend,
-        limits: Limits,
-        owner: str,
-        symbols: tuple[Symbol, ...],
-        max_hz: float | None,
-        *,
-        resumed: bool,
-        held: bool,
-    ) -> None:
-        self.status_code = 200
-        self.background = None
-        self.init_headers(HEADERS)
-        self._hub, self._lend, self._limits, self._owner = hub, lend, limits, owner
-        self._symbols, self._max_hz, self._resumed, self._held = symbols, max_hz, resumed, held
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request: with a stream, or with a refusal that says why it gets no stream."""
+        path = _PATH.match(scope["path"]) if scope["type"] == "http" else None
+        if path is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._open(path["symbol"], scope, send)
+        except ProblemError as refusal:
+            await problem_response(Request(scope), refusal)(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the head and hand the connection to the hub. The stream goes on when this has returned."""
-        client = Client(self._hub, self._limits, self._owner)
+    async def _open(self, in_path: str | None, scope: Scope, send: Send) -> None:
+        """Open a stream, which goes on when this has returned, until either side has enough."""
+        if scope["method"] != "GET":
+            refusal = ProblemError(405, "method_not_allowed", "Method Not Allowed")
+            refusal.headers["Allow"] = "GET"
+            raise refusal
+        # Read the request, and check that its symbols can be had.
+        query = read_query(scope["query_string"], in_path)
+        symbols = self._listings.named(query.symbols) if in_path is None else (self._listings.one_named(in_path),)
+        lend = lender(scope)
+        if lend is None:
+            raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
+        await self._listings.check(symbols)
+        owner = self._limits.take(client_of(scope))
+        # Send the head, then borrow the connection.
+        client = Client(self._hub, self._limits, owner)
         transport = None
         chunked = scope["http_version"] != "1.0"
         try:
             if not chunked:
                 unchunk(scope)
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            transport = self._lend(client)
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            transport = lend(client)
         finally:
             if transport is None:  # the client left before its stream began
                 client.on_lost()
-        if transport is not None:
-            far_end, descriptor = receiver(transport.get_extra_info("socket")), plain_descriptor(transport)
-            client.stream = self._hub.open(
-                transport,
-                self._symbols,
-                self._max_hz,
-                far_end,
-                descriptor,
-                owner=self._owner,
-                resumed=self._resumed,
-                chunked=chunked,
-                held=self._held,
-            )
+        if transport is None:
+            return
+        # Let the hub write the body.
+        last_event_id = _header(scope, b"last-event-id") or query.last_event_id
+        client.stream = self._hub.open(
+            transport,
+            symbols,
+            query.max_hz,
+            plain_descriptor(transport),
+            owner=owner,
+            resumed=last_event_id is not None and is_event_id(last_event_id),
+            chunked=chunked,
+            held=self._edge.holds(scope),
+        )
 
 
-def stream_for(
-    gateway: Gateway, scope: Scope, lend: Lend, symbols: tuple[Symbol, ...], max_hz: float | None, last_event_id: str | None
-) -> EventStream:
-    """Return the stream that answers a request, counted among those of its client.
+def client_of(scope: Scope) -> str:
+    """Return the address that a request comes from."""
+    client = scope.get("client")
+    return client[0] if client else "local"
 
-    Raises:
-        TooManyStreamsError: there is no room.
-    """
-    owner = gateway.limits.take(client_of(scope))
-    resumed, held = last_event_id is not None and is_event_id(last_event_id), gateway.edge.holds(scope)
-    return EventStream(gateway.hub, lend, gateway.limits, owner, symbols, max_hz, resumed=resumed, held=held)
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for known, value in scope["headers"] if known == name), None)

@@ -1,18 +1,27 @@
-"""Which symbols exist: what the exchanges list, what a wrong one was probably meant to be, and the listing as JSON."""
+"""Which symbols exist: what the exchanges list, what a wrong one was probably meant to be, and the listing as JSON.
+
+A request's symbols are read here, and those that cannot be had refused, with suggestions.
+"""
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
 from market_pulse.bus import BusError, Reader
-from market_pulse.messages import DEFAULT_QUOTE, Symbol
+from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_symbol, unique
 from market_pulse.process.logs import get_logger
 
+from .problems import RETRY_AFTER_S, ProblemError
+
+MOST_SYMBOLS = 100  # that one request may name
+MOST_EXPLAINED = 10  # unknown symbols of a request for which near matches are looked for
+LONGEST_TOLD = 40  # characters of a malformed symbol that a refusal repeats
 REFRESH_INTERVAL_S = 30.0
 SHORTEST_INTERVAL_S = 1.0  # between two reads, however often a symbol is missed
 MOST_SUGGESTIONS = 5
@@ -24,11 +33,20 @@ log = get_logger()
 
 
 class Listings:
-    """What the exchanges list, as far as is known, read from the bus again and again."""
+    """The symbols that each exchange lists, read from the bus again and again.
 
-    def __init__(self, bus: Reader, featured: Sequence[Symbol]) -> None:
+    Args:
+        bus: has the listings.
+        featured: symbols that can be had whether they are listed or not.
+        serving: the exchanges that serve now. Each of them has to have said what it lists before a symbol is called unknown.
+    """
+
+    def __init__(
+        self, bus: Reader, featured: Sequence[Symbol], serving: Callable[[], Collection[str]] = frozenset[str]
+    ) -> None:
         self._bus = bus
         self._featured = featured
+        self._serving = serving
         self._by_exchange: dict[str, frozenset[Symbol]] = {}
         self._exchanges: dict[Symbol, list[str]] = {}
         self._reading = asyncio.Lock()
@@ -43,11 +61,6 @@ class Listings:
         """Whether any exchange has said yet what it lists."""
         return bool(self._by_exchange)
 
-    @property
-    def heard_of(self) -> Collection[str]:
-        """The exchanges that have said what they list."""
-        return self._by_exchange.keys()
-
     def __contains__(self, symbol: Symbol) -> bool:
         return symbol in self._exchanges or symbol in self._featured
 
@@ -55,13 +68,44 @@ class Listings:
         """Return the exchanges that list a symbol."""
         return self._exchanges.get(symbol, ())
 
-    async def unlisted(self, symbols: Iterable[Symbol]) -> list[Symbol]:
-        """Return those of the symbols that nobody lists, having looked again if there seemed to be any."""
-        missing = [symbol for symbol in symbols if symbol not in self]
-        if not missing:
-            return []
+    def one_named(self, text: str) -> Symbol:
+        """Return the symbol that a text names.
+
+        Raises:
+            ProblemError: it is not a symbol.
+        """
+        [name] = self._parsed([text])
+        return name
+
+    def named(self, texts: Iterable[str]) -> tuple[Symbol, ...]:
+        """Return the symbols that texts name, between commas, each once.
+
+        Raises:
+            ProblemError: a text names no symbol, or there are no symbols, or more than MOST_SYMBOLS.
+        """
+        names = unique(self._parsed([part for text in texts for part in text.split(",") if part.strip()]))
+        if not 1 <= len(names) <= MOST_SYMBOLS:
+            raise ProblemError(400, "wrong_number_of_symbols", f"ask for 1 to {MOST_SYMBOLS} symbols, not {len(names)}")
+        return names
+
+    async def check(self, symbols: Collection[Symbol]) -> None:
+        """Refuse symbols that nobody lists, having looked again if there seem to be any.
+
+        Raises:
+            ProblemError: one is listed by nobody, or whether it is listed is not known.
+        """
+        if all(symbol in self for symbol in symbols):
+            return
         await self.refresh()
-        return [symbol for symbol in missing if symbol not in self]
+        unlisted = [symbol for symbol in symbols if symbol not in self]
+        if not unlisted:
+            return
+        suggestions = {symbol: self.suggestions(symbol) for symbol in unlisted[:MOST_EXPLAINED]}
+        if unknown := self._why_unknown():
+            detail = f"whether {', '.join(unlisted)} can be had is not known: {unknown}"
+            raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S, suggestions=suggestions)
+        hint = _hint(suggestions) or "; GET /api/symbols names what is listed"
+        raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
 
     def suggestions(self, asked: str) -> list[Symbol]:
         """Return what was probably meant by a text that is no listed symbol, best first."""
@@ -92,6 +136,30 @@ class Listings:
                 self.read = False
                 log.debug("listings not read", cause=str(failed))
             self._read_at = clock()
+
+    def _parsed(self, texts: Iterable[str]) -> list[Symbol]:
+        names: list[Symbol] = []
+        malformed: dict[str, ValueError] = {}
+        for text in texts:
+            try:
+                names.append(parse_symbol(text))
+            except ValueError as wrong:
+                malformed[text[:LONGEST_TOLD]] = wrong
+        if malformed:
+            suggestions = {text: self.suggestions(text) for text in list(malformed)[:MOST_EXPLAINED]}
+            first = next(iter(malformed.values()))
+            raise ProblemError(400, "malformed_symbol", f"{first}{_hint(suggestions)}", suggestions=suggestions) from first
+        return names
+
+    def _why_unknown(self) -> str | None:
+        """Say why a symbol that is in no known listing may be listed all the same, or None where nobody lists it."""
+        if not self.known:
+            return "no exchange has said yet what it lists; only featured symbols can be had"
+        if not self.read:
+            return "the listings cannot be read right now"
+        if unheard := set(self._serving()).difference(self._by_exchange):
+            return f"not said yet what they list: {', '.join(sorted(unheard))}"
+        return None
 
     def _index(self, news: Mapping[str, frozenset[Symbol]]) -> None:
         by_exchange = self._by_exchange | {exchange: symbols for exchange, symbols in news.items() if symbols}
@@ -127,6 +195,11 @@ def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]]) -> list[Sym
     found = extract(symbol, listed.keys(), scorer=OSA.distance, score_cutoff=FARTHEST_EDITS, limit=None)
     ranked = sorted(found, key=lambda one: (one[1], one[0].partition("-")[2] != quote, -len(listed[one[0]]), one[0]))
     return [name for name, _, _ in ranked[:MOST_SUGGESTIONS]]
+
+
+def _hint(suggestions: Mapping[Any, list[Symbol]]) -> str:
+    near = sorted({symbol for nearest in suggestions.values() for symbol in nearest})
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def _spellings(parts: Sequence[str]) -> set[str]:

@@ -1,15 +1,15 @@
-"""Print the API's description: `python -m gateway.openapi`. The browser client's types are generated from it."""
+"""Print the API's description: `python -m gateway.api.openapi`. The browser client's types are generated from it."""
 
 import asyncio
 import sys
 
 import orjson
 
-from gateway.gateway import Gateway
 from gateway.settings import GatewaySettings
 from market_pulse.bus import Reader
 
 from .app import build_app
+from .gateway import Gateway
 
 
 async def description() -> bytes:

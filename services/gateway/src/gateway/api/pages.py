@@ -9,11 +9,11 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
 
-from gateway.metrics import gateway_registry
 from market_pulse.process.health import Check, metrics_response, verdict
 
 from .answers import SharedResponse
 from .front import add_files
+from .metrics import gateway_registry
 
 # Swagger UI starts itself by a script within the page, and writes styles.
 _POLICY = (

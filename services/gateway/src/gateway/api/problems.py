@@ -1,7 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -56,14 +56,19 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [{"where": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()]
-        detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
-        return _response(request, 422, "invalid_request", detail, facts={"errors": errors})
+        return problem_response(request, invalid_request(error.errors()))
 
     @app.exception_handler(BusError)
     async def on_bus_error(request: Request, _: BusError) -> Response:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
         return _response(request, 503, "bus_unavailable", "the price bus is not reachable right now", headers)
+
+
+def invalid_request(errors: Iterable[Mapping[str, Any]]) -> ProblemError:
+    """Return the problem of a request whose parameters pydantic refuses, from its errors."""
+    told = [{"where": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in errors]
+    detail = "; ".join(f"{one['where']}: {one['message']}" for one in told)
+    return ProblemError(422, "invalid_request", detail, errors=told)
 
 
 class Failures:

@@ -1,47 +1,34 @@
 """The API's routes: read the request, refuse what is wrong with it, and hand out bytes that lie ready."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
-from gateway.gateway import Gateway
-from gateway.server.protocol import lender
 from gateway.stream.topics import NoRoom
 from market_pulse.bus import BusError
-from market_pulse.messages import Resolution, Symbol, parse_symbol, unique
+from market_pulse.kinds import TICKER
+from market_pulse.messages import Resolution, Symbol
 from market_pulse.process.bounded_http import owner_of
 from market_pulse.process.clock import now_ms
 
 from . import models
 from .answers import SharedResponse
-from .event_stream import EventStream, stream_for
+from .event_stream import StreamQuery, client_of
+from .gateway import Gateway
 from .history import SHARED_FOR_S
-from .limits import TooManyStreamsError, client_of
 from .problems import RETRY_AFTER_S, ProblemError
 
-MOST_SYMBOLS = 100
-MOST_EXPLAINED = 10  # unknown symbols that near matches are looked for
-LONGEST_TOLD = 40  # characters of what was asked for that a refusal repeats
 FIRST_TICKER_WITHIN_S = 3.0
 LISTING_MAX_AGE_S = 10
 MOST_POINTS = max(resolution.points for resolution in Resolution)
 
-Symbols = Annotated[
-    list[str],
-    Query(
-        description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT. Between commas, or the parameter again for each",
-        examples=[["BTC,ETH"], ["BTC", "ETH"]],
-    ),
-]
-MaxHz = Annotated[float | None, Query(ge=0.1, le=1000, description="At most so many updates a second")]
+_SYMBOLS = StreamQuery.model_fields["symbols"]
+Symbols = Annotated[list[str], Query(description=_SYMBOLS.description, examples=_SYMBOLS.examples)]
 MaxPoints = Annotated[int, Query(ge=2, le=MOST_POINTS, description="Thin the history to at most so many points")]
-LastEventId = Annotated[str | None, Query(description="As the header Last-Event-ID; the answer is a fresh snapshot")]
-LastEventIdHeader = Annotated[str | None, Header(alias="Last-Event-ID")]
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not a symbol (`suggestions` names what it may mean), too many, or said twice", **models.PROBLEM},
     404: {"description": "Nobody lists this symbol; `suggestions` names near matches", **models.PROBLEM},
     422: {"description": "A parameter is missing or out of range", **models.PROBLEM},
@@ -49,20 +36,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 _NO_ROOM: dict[int | str, dict[str, Any]] = {
     429: {"description": "Room is short, and this address has its share of symbols; see Retry-After", **models.PROBLEM},
-    **_PROBLEMS,
+    **PROBLEMS,
 }
 _BUSY: dict[int | str, dict[str, Any]] = {
     429: {"description": "Too many histories are being read for this address; see Retry-After", **models.PROBLEM},
-    **_PROBLEMS,
-}
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an "
-        "EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end",
-        **models.EVENTS,
-    },
-    429: {"description": "Too many streams from this address; see Retry-After", **models.PROBLEM},
-    **_PROBLEMS,
+    **PROBLEMS,
 }
 
 
@@ -79,34 +57,10 @@ def one_of_each(request: Request) -> None:
 api = APIRouter(prefix="/api", dependencies=[Depends(one_of_each)])
 
 
-@api.get("/realtime/{symbol:path}", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
-async def stream_symbol(
-    request: Request,
-    symbol: str,
-    max_hz: MaxHz = None,
-    last_event_id: LastEventId = None,
-    last_event_id_header: LastEventIdHeader = None,
-) -> Response:
-    """Stream one symbol: a snapshot, then every change."""
-    return await _stream(request, (_symbol(request, symbol),), max_hz, last_event_id_header or last_event_id)
-
-
-@api.get("/realtime", response_class=EventStream, status_code=200, responses=_STREAM, tags=["stream"])
-async def stream_symbols(
-    request: Request,
-    symbols: Symbols,
-    max_hz: MaxHz = None,
-    last_event_id: LastEventId = None,
-    last_event_id_header: LastEventIdHeader = None,
-) -> Response:
-    """Stream many symbols over one connection."""
-    return await _stream(request, _symbols(request, symbols), max_hz, last_event_id_header or last_event_id)
-
-
 @api.get("/ticker/{symbol:path}", response_model=models.Ticker, responses=_NO_ROOM, tags=["ticker"])
 async def ticker(request: Request, symbol: str) -> Response:
     """Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there."""
-    name = _symbol(request, symbol)
+    name = _gateway(request).listings.one_named(symbol)
     found, no_room = await _tickers(request, (name,))
     if name in no_room:
         reason = no_room[name].reason
@@ -121,10 +75,10 @@ async def ticker(request: Request, symbol: str) -> Response:
     return _json(known)
 
 
-@api.get("/ticker", response_model=models.Tickers, responses=_PROBLEMS, tags=["ticker"])
+@api.get("/ticker", response_model=models.Tickers, responses=PROBLEMS, tags=["ticker"])
 async def tickers(request: Request, symbols: Symbols) -> Response:
     """Return many symbols' last tickers."""
-    found, no_room = await _tickers(request, _symbols(request, symbols))
+    found, no_room = await _tickers(request, _gateway(request).listings.named(symbols))
     known = b",".join(data for data in found.values() if data is not None)
     missing = orjson.dumps([symbol for symbol, data in found.items() if data is None])
     reasons = orjson.dumps({symbol: why.reason for symbol, why in no_room.items()})
@@ -139,9 +93,9 @@ async def history(
 
     To ask is no demand: the history of a symbol that does not stream is what is left of it, perhaps nothing.
     """
-    name = _symbol(request, symbol)
+    name = _gateway(request).listings.one_named(symbol)
     gateway = _gateway(request)
-    await _listed(gateway, (name,))
+    await gateway.listings.check((name,))
     known = await gateway.histories.get(resolution, name, owner_of(client_of(request.scope)))
     return _json(known.json(max_points), _caching(gateway, SHARED_FOR_S))
 
@@ -149,7 +103,7 @@ async def history(
 @api.get(
     "/symbols",
     response_model=models.SymbolListing,
-    responses={status: _PROBLEMS[status] for status in (400, 422)},
+    responses={status: PROBLEMS[status] for status in (400, 422)},
     tags=["what there is"],
 )
 async def symbols(
@@ -185,7 +139,7 @@ async def status(request: Request) -> Response:
                     "time": time_ms,
                     "uptimeS": round(gateway.uptime_s, 1),
                     "streams": len(hub.streams),
-                    "symbols": sorted(hub.topics.wanted),
+                    "symbols": sorted(hub.topics.symbols),
                     "roomIsShort": hub.topics.room_is_short,
                     "beyondShare": hub.topics.beyond_share,
                     "busConnected": gateway.intake.connected,
@@ -197,89 +151,31 @@ async def status(request: Request) -> Response:
     )
 
 
-async def _stream(request: Request, names: tuple[Symbol, ...], max_hz: float | None, last_event_id: str | None) -> Response:
-    gateway = _gateway(request)
-    lend = lender(request.scope)
-    if lend is None:
-        raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
-    await _listed(gateway, names)
-    try:
-        return stream_for(gateway, request.scope, lend, names, max_hz, last_event_id)
-    except TooManyStreamsError as full:
-        gateway.hub.stats.refused["address" if full.by_address else "total"] += 1
-        raise ProblemError(
-            429 if full.by_address else 503, "too_many_streams", str(full), retry_after_s=RETRY_AFTER_S
-        ) from full
-
-
 async def _tickers(request: Request, names: tuple[Symbol, ...]) -> tuple[dict[Symbol, bytes | None], dict[Symbol, NoRoom]]:
     """Return each symbol's ticker as of now, having wanted, and where that is news waited for, those not streamed yet.
 
     Those without a price because they have no room have no ticker. They come a second time, with the reason.
     """
     gateway = _gateway(request)
-    await _listed(gateway, names)
+    await gateway.listings.check(names)
     hub = gateway.hub
     owner = owner_of(client_of(request.scope))
-    hub.topics.hold(names, owner)
+    wished = {name: TICKER.channel(name) for name in names}
+    hub.topics.hold(wished.values(), owner)
     try:
         if gateway.intake.connected:
             wanted = hub.topics.wanted  # what lies beyond a share does not come, so it is not waited for
-            await hub.topics.wait_live([name for name in names if name in wanted], FIRST_TICKER_WITHIN_S)
-        found = {name: hub.ticker(name) for name in names}
-        no_room = {name: why for name in names if not _has_price(found[name]) and (why := hub.no_room(name)) is not None}
+            await hub.topics.wait_live([channel for channel in wished.values() if channel in wanted], FIRST_TICKER_WITHIN_S)
+        found = {name: hub.newest(channel) for name, channel in wished.items()}
+        unpriced = [name for name in names if not _has_price(found[name])]
+        no_room = {name: why for name in unpriced if (why := hub.no_room(wished[name])) is not None}
         return found | dict.fromkeys(no_room), no_room
     finally:
-        hub.topics.release(names, owner)
+        hub.topics.release(wished.values(), owner)
 
 
 def _has_price(ticker: bytes | None) -> bool:
     return ticker is not None and orjson.loads(ticker)["price"] is not None
-
-
-async def _listed(gateway: Gateway, names: tuple[Symbol, ...]) -> None:
-    unlisted = await gateway.listings.unlisted(names)
-    if not unlisted:
-        return
-    suggestions = {symbol: gateway.listings.suggestions(symbol) for symbol in unlisted[:MOST_EXPLAINED]}
-    if unknown := gateway.why_listing_unknown():
-        detail = f"whether {', '.join(unlisted)} can be had is not known: {unknown}"
-        raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S, suggestions=suggestions)
-    hint = _hint(suggestions) or "; GET /api/symbols names what is listed"
-    raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
-
-
-def _symbol(request: Request, text: str) -> Symbol:
-    [name] = _parsed(request, [text])
-    return name
-
-
-def _symbols(request: Request, texts: list[str]) -> tuple[Symbol, ...]:
-    names = unique(_parsed(request, [part for text in texts for part in text.split(",") if part.strip()]))
-    if not 1 <= len(names) <= MOST_SYMBOLS:
-        raise ProblemError(400, "wrong_number_of_symbols", f"ask for 1 to {MOST_SYMBOLS} symbols, not {len(names)}")
-    return names
-
-
-def _parsed(request: Request, texts: list[str]) -> list[Symbol]:
-    names: list[Symbol] = []
-    malformed: dict[str, ValueError] = {}
-    for text in texts:
-        try:
-            names.append(parse_symbol(text))
-        except ValueError as wrong:
-            malformed[text[:LONGEST_TOLD]] = wrong
-    if malformed:
-        listings = _gateway(request).listings
-        suggestions = {text: listings.suggestions(text) for text in list(malformed)[:MOST_EXPLAINED]}
-        first = next(iter(malformed.values()))
-        raise ProblemError(400, "malformed_symbol", f"{first}{_hint(suggestions)}", suggestions=suggestions) from first
-    return names
-
-
-def _hint(suggestions: Mapping[Any, list[Symbol]]) -> str:
-    near = sorted({symbol for nearest in suggestions.values() for symbol in nearest})
-    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def _caching(gateway: Gateway, max_age_s: float) -> dict[str, str]:

@@ -13,8 +13,8 @@ import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from gateway.stream.outbox import NO_DESCRIPTOR
 from gateway.stream.stats import Stats
-from gateway.stream.streams import NO_DESCRIPTOR
 from market_pulse.process.bounded_http import BoundedProtocol, reset
 
 LEND, CUT, TAKEN = "market_pulse.transport", "market_pulse.cut", "market_pulse.taken"

@@ -5,13 +5,14 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.gateway import Gateway
-from market_pulse.process.bounded_http import SWEEPS_EVERY, bound_buffers
+from gateway.settings import GatewaySettings
+from gateway.stream.hub import Hub
+from market_pulse.process.bounded_http import SWEEPS_EVERY, Connections, bound_buffers
 from market_pulse.process.lifecycle import STOP_SIGNALS
 from market_pulse.process.logs import get_logger
 
@@ -23,6 +24,16 @@ CLOSE_LIMIT_S = 2  # for the answers still under way when all streams are gone
 log = get_logger()
 
 
+class Served(Protocol):
+    """The parts of a gateway that its server needs."""
+
+    settings: GatewaySettings
+    hub: Hub
+    connections: Connections
+    draining: bool  # the server sets it when the process is about to stop: not ready from now on
+    closing: bool  # and this when it begins to end the streams
+
+
 class Server(uvicorn.Server):
     """uvicorn, which by itself would wait for open streams for ever, or cut all at once.
 
@@ -30,7 +41,7 @@ class Server(uvicorn.Server):
     open stream gets its goodbye, spread over time, while all but probes are cut; then the end. A second signal ends at once.
     """
 
-    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+    def __init__(self, app: ASGIApp, gateway: Served) -> None:
         settings = gateway.settings
         super().__init__(
             uvicorn.Config(

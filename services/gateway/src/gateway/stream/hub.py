@@ -1,7 +1,8 @@
-"""One bus, fanned out to many streams: what is known of each wanted symbol, and who is told. Knows no HTTP, no Redis.
+"""One bus, fanned out to many streams. Holds the newest message of each wanted channel. Knows no HTTP, no Redis.
 
 Messages come in through `on_message` and go to the groups of streams that want them. The outbox writes what is pending in
-each group as one shared chunk to every stream of the group that can take it; who cannot gets the newest state when it can.
+each group as one shared chunk to every stream of the group that can take it. A stream that cannot gets the newest state, and
+the events that wait for it, as soon as it can.
 """
 
 import asyncio
@@ -9,21 +10,18 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterable
 
-import orjson
-
 from market_pulse.bus import Last
-from market_pulse.kinds import STATUS, TICKER
+from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import CodecError, Symbol
 from market_pulse.process.clock import now_ms
-from market_pulse.tickers import Clocks, as_of, read_ticker
+from market_pulse.tickers import Clocks, LatestTicker
 
 from . import sse
 from .flush import FlushClock
-from .outbox import RESYNC, SHORTEST_TIMER_S, Outbox
-from .receiver import Receiver
+from .kinds import READINGS, one_line
+from .outbox import NO_DESCRIPTOR, SHORTEST_TIMER_S, Group, Notice, Outbox, Sink, Slot, Stream
 from .stats import Stats
 from .statuses import Statuses
-from .streams import NO_DESCRIPTOR, UNREAD_LIMIT, UNREAD_SHARE, Group, Sink, Stream
 from .topics import NoRoom, Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
@@ -32,21 +30,19 @@ RETRY_AFTER_BYE_MS = (500, 3000)
 RETRY_AFTER_LAST_BYE_MS = 15_000  # of a gateway that may be the only one, by which time it has started again
 SHORT_FOR_S = 60.0  # after the last symbol was turned away; then what lies beyond shares is asked for again
 NAMED_WITHIN_S = 3.0  # so long after it is wanted, a symbol without a price is one that an exchange turned away without a name
-ROOM = "room:"  # before a symbol, the key of its room event
-PRICED = {"ok", "single", "disputed"}
 
 
 class Hub:
-    """The streams, the symbols they want, and the newest of each.
+    """The streams, the channels they want, and the newest of each.
 
     Args:
-        featured: symbols that are wanted always.
+        featured: symbols whose tickers are wanted always.
         instance: this process's name, told to clients.
         flush_clock: when flushes may happen.
         heartbeat_s: how often each stream gets a heartbeat.
         max_age_s: when a stream is asked to reconnect, give or take 15 %, so that load levels out.
         slow_client_s: how long a client may leave unread what it was sent.
-        share: how many symbols beside the featured ones an address gets once room is short.
+        share: how many channels beside the featured ones an address gets once room is short.
         listed_at: the exchanges that list a symbol.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
@@ -69,47 +65,44 @@ class Hub:
         self.instance = instance
         self.stats = Stats()
         self.statuses = Statuses()
-        self.topics = Topics(clock, featured, share)
+        self.topics = Topics(clock, [channel for symbol in featured for channel in TICKER.channels(symbol)], share)
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
-        self._clocks = Clocks()
+        self._clocks = Clocks()  # of those that publish
         self.slow_client_s = slow_client_s
         self._heartbeat_s, self._max_age_s = heartbeat_s, max_age_s
-        self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, self._current)
-        self._groups: dict[tuple[tuple[Symbol, ...], float, bool], Group] = {}
-        self._status_events: dict[str, bytes] = {}
-        self._resync_event = b""
+        self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, wall_clock_ms)
+        self._groups: dict[tuple[tuple[str, ...], float, bool], Group] = {}  # by their keys; those that have streams
+        self._status_slots: dict[str, Notice] = {}  # by exchange
         self._listed_at = listed_at
-        self._turned_away: dict[Symbol, tuple[str, ...]] = {}
-        self._overfull: frozenset[str] = frozenset()
-        self._short_until = clock()
+        self._turned_away: dict[Symbol, tuple[str, ...]] = {}  # the exchanges that have no room for a symbol
+        self._overfull: frozenset[str] = frozenset()  # the exchanges that turn away more symbols than they name
+        self._short_until = clock()  # until then channels beyond an address's share are not asked for
 
-    def ticker(self, symbol: Symbol) -> bytes | None:
-        """Return a held symbol's ticker as it must be read now, or None where none is known."""
-        latest = self.topics[symbol].latest
-        return None if latest is None else as_of(latest, self._now_ms())
+    def newest(self, channel: str) -> bytes | None:
+        """Return a held channel's latest message as it must be read now, or None before the first one."""
+        return self.topics[channel].read(self._now_ms())
 
     # From the bus.
 
     def on_message(self, channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
         """Take a message, or, unless `live`, a channel's last one, so old. One that is malformed is counted and skipped."""
-        kind, _, name = channel.partition(":")
         try:
-            if kind == "ticker":
-                self._take_ticker(Symbol(name), data, live=live, age_ms=age_ms)
-            elif kind == "status":
-                self._take_status(name.partition(":")[0], data)  # its copies' last ones have their names behind that
+            if channel.startswith("status:"):
+                self._take_status(channel.split(":")[1], data)  # its copies' last ones have their names behind that
+            elif topic := self.topics.find(channel):  # else it was unsubscribed a moment ago
+                self._take(topic, data, live=live, age_ms=age_ms)
         except CodecError:
             self.stats.bad_messages += 1
 
-    def take_last(self, tickers: Iterable[tuple[Symbol, Last | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
-        """Take last values. Whatever is older than what is known already is passed over."""
+    def take_last(self, lasts: Iterable[tuple[str, Last | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
+        """Take channels' last messages. A message older than the known one is passed over."""
         for channel, data in statuses:
             self.on_message(channel, data, live=False)
-        for symbol, last in tickers:
+        for channel, last in lasts:
             if last is not None:
-                self.on_message(TICKER.channel(symbol), last.message, live=False, age_ms=last.age_ms)
+                self.on_message(channel, last.message, live=False, age_ms=last.age_ms)
 
     def listen(self, *, hears: bool) -> None:
         """Note whether the bus is heard at this moment."""
@@ -118,23 +111,24 @@ class Hub:
     def resync(self, reason: str) -> None:
         """Tell every stream that messages may have been missed, and send it all that it wants anew."""
         self.stats.resyncs += 1
-        self._resync_event = sse.event("resync", {"reason": reason})
+        event = sse.event("resync", {"reason": reason})
         for group in self._groups.values():
-            group.pending = {RESYNC: self._resync_event, **group.pending, **self._snapshot(group)}
-            self._outbox.queue(group)
+            self._outbox.add_resync(group, event, self._snapshot(group))
 
-    def _take_ticker(self, symbol: Symbol, data: bytes, *, live: bool, age_ms: int | None) -> None:
-        topic = self.topics.find(symbol)
-        if topic is None:
-            return  # unsubscribed a moment ago
-        latest = read_ticker(symbol, data, self._now_ms(), self._clocks, live=live, age_ms=age_ms)
+    def _take(self, topic: Topic, data: bytes, *, live: bool, age_ms: int | None) -> None:
+        if topic.kind.shape == "events":
+            event = sse.message_event(topic.kind.name, one_line(data))
+            for group in topic.groups:
+                self._outbox.add_event(group, topic, event)
+            return
+        read = READINGS[topic.kind].read
+        latest = read(topic.symbol, data, self._now_ms(), self._clocks, live=live, age_ms=age_ms)
         self.stats.ticks += live
         if not latest.supersedes(topic.latest):
             return
-        topic.latest = latest
         if live and topic.groups:
             self._outbox.date(latest.published_ms)
-        self._tell(symbol, topic)
+        self._tell(topic, latest)
         if topic.level == 0:
             topic.live.set()
 
@@ -142,72 +136,65 @@ class Hub:
         self.statuses.take(exchange, data, self._now_ms())
         self._tell_statuses()
         for name, status in self.statuses.current(self._now_ms()).items():  # for those who join later
-            self._status_events[STATUS.channel(name)] = sse.status_event(status.json())
+            self._status_slots[name].event = sse.message_event("status", status.json())
         self._look_for_room()
 
-    def _tell(self, symbol: Symbol, topic: Topic) -> None:
-        """Make the topic's event from its latest ticker, as of now, and have it sent."""
-        if topic.latest is None:
-            return
-        now = self._now_ms()
-        topic.level = topic.latest.staleness(now)
-        topic.event = sse.ticker_event(symbol, topic.latest.seq, as_of(topic.latest, now))
+    def _tell(self, topic: Topic, latest: LatestTicker) -> None:
+        """Have a topic's latest message, as it is to be read now, sent to all that want it."""
+        event = topic.renew(latest, self._now_ms())
         for group in topic.groups:
-            self._outbox.add(group, symbol, topic.event)
+            self._outbox.add(group, topic, event)
 
     def _tell_statuses(self) -> None:
         for status in self.statuses.changed(self._now_ms()):
-            key = STATUS.channel(status.feed.exchange)
-            event = self._status_events[key] = sse.status_event(status.json())
+            slot = self._status_slots.setdefault(status.feed.exchange, Notice())
+            slot.event = sse.message_event("status", status.json())
             for group in self._groups.values():
-                self._outbox.add(group, key, event)
+                self._outbox.add(group, slot, slot.event)
 
     # Room.
 
-    def no_room(self, symbol: Symbol) -> NoRoom | None:
-        """Return why a held symbol has no room, or None where it has some, as far as is known."""
-        topic = self.topics[symbol]
-        if self.topics.room_is_short and not topic.sharers and topic.holders:
-            return NoRoom("share")
-        exchanges = self._turned_away.get(symbol, ())
-        if self._overfull and self._clock() - topic.wanted_since >= NAMED_WITHIN_S:
-            exchanges = tuple(sorted({*exchanges, *self._overfull.intersection(self._listed_at(symbol))}))
-        return NoRoom("full", exchanges) if exchanges and not self._is_priced(topic) else None
+    def no_room(self, channel: str) -> NoRoom | None:
+        """Return why a held channel has no room, or None where it has some, as far as is known."""
+        return self._no_room(self.topics[channel])
 
     def explain(self, no_room: NoRoom) -> str:
-        """Say in words why a symbol has no room."""
+        """Say in words why a channel has no room."""
         if no_room.reason == "share":
             share = self.topics.share
             return f"room is short, and one address gets {share} symbol{'s'[: share != 1]} beside the featured ones"
         return f"{' and '.join(no_room.exchanges)} can carry no more symbols (MAX_SYMBOLS)"
 
-    def _is_priced(self, topic: Topic) -> bool:
-        if topic.latest is None or topic.latest.staleness(self._now_ms()):
-            return False
-        return orjson.loads(topic.latest.data)["quality"] in PRICED
+    def _no_room(self, topic: Topic) -> NoRoom | None:
+        if self.topics.room_is_short and not topic.sharers and topic.holders:
+            return NoRoom("share")
+        exchanges = self._turned_away.get(topic.symbol, ())
+        if self._overfull and self._clock() - topic.wanted_since >= NAMED_WITHIN_S:
+            exchanges = tuple(sorted({*exchanges, *self._overfull.intersection(self._listed_at(topic.symbol))}))
+        return NoRoom("full", exchanges) if exchanges and not topic.is_live(self._now_ms()) else None
 
     def _look_for_room(self) -> None:
-        """Learn whether room is short, and tell each symbol's streams whether it has room where that has changed."""
+        """Learn whether room is short, and tell each channel's streams whether it has room where that has changed."""
         was_short = self.topics.room_is_short
         self._turned_away, self._overfull = self.statuses.without_room(self._now_ms())
         if self._turned_away or self._overfull:
             self._short_until = self._clock() + SHORT_FOR_S
         self.topics.room_is_short = self._clock() < self._short_until
         if was_short or self.topics.room_is_short:
-            for symbol, topic in self.topics:
-                self._tell_room(symbol, topic)
+            for topic in self.topics:
+                self._tell_room(topic)
 
-    def _tell_room(self, symbol: Symbol, topic: Topic) -> None:
-        no_room = self.no_room(symbol)
+    def _tell_room(self, topic: Topic) -> None:
+        no_room = self._no_room(topic)
         if no_room == topic.no_room:
             return
         topic.no_room = no_room
         if no_room is None:
-            topic.room_event = sse.room_event(symbol, None, (), None)
+            topic.room.event = sse.room_event(topic.symbol, None, (), None)
         else:
-            topic.room_event = sse.room_event(symbol, no_room.reason, no_room.exchanges, self.explain(no_room))
+            topic.room.event = sse.room_event(topic.symbol, no_room.reason, no_room.exchanges, self.explain(no_room))
         for group in topic.groups:
-            self._outbox.add(group, ROOM + symbol, topic.room_event)
+            self._outbox.add(group, topic.room, topic.room.event)
 
     # To the streams.
 
@@ -216,28 +203,40 @@ class Hub:
         sink: Sink,
         symbols: tuple[Symbol, ...],
         max_hz: float | None = None,
-        receiver: Receiver | None = None,
         descriptor: int = NO_DESCRIPTOR,
         *,
+        kinds: Iterable[Kind] = (TICKER,),
         owner: str = "local",
         resumed: bool = False,
         chunked: bool = True,
         held: bool = False,
     ) -> Stream:
-        """Start a stream: what is known goes out at once, and from then on all that changes, without a gap between.
+        """Start a stream: its snapshot goes out at once, and from then on every change, without a gap between.
 
-        `chunked` says whether its body is sent in chunks, `held` whether a proxy holds the client's next request.
+        Args:
+            sink: where its bytes go.
+            symbols: what it is about, each once.
+            max_hz: how often it is written to at most, or None.
+            descriptor: of the connection's socket, if bytes may be written there as they are.
+            kinds: what it brings of each symbol.
+            owner: the address whose share its channels count towards.
+            resumed: whether the client has had a stream before.
+            chunked: whether its body is sent in chunks.
+            held: whether a proxy holds the client's next request where no gateway is there to take it.
         """
-        self.topics.hold(symbols, owner)
-        group = self._group(symbols, max_hz, chunked=chunked)
+        # Hold the channels, and learn whether they have room.
+        wishes = [kind.channels(symbol, self._listed_at(symbol)) for kind in kinds for symbol in symbols]
+        channels = [channel for wish in wishes for channel in wish]
+        self.topics.hold(channels, owner)
+        group = self._group(channels, max_hz, chunked=chunked)
         if self.topics.room_is_short:
-            for symbol in symbols:
-                self._tell_room(symbol, self.topics[symbol])
+            for channel in channels:
+                self._tell_room(self.topics[channel])
+        # Send the snapshot.
         now = self._clock()
         stream = Stream(
             sink,
             group,
-            receiver,
             descriptor,
             owner=owner,
             opened_at=now,
@@ -257,6 +256,7 @@ class Hub:
             retry_ms=random.randint(*RETRY_MS),
         )
         self._outbox.write(stream, group.frame(b"".join((connected, *self._snapshot(group).values()))))
+        # Join the group. Pending events that are in the snapshot already will not be sent a second time.
         if group.pending:
             group.joiners[stream] = dict(group.pending)
         else:
@@ -275,9 +275,9 @@ class Hub:
         group.joiners.pop(stream, None)
         if not group.streams and not group.joiners:
             del self._groups[group.key]
-            for symbol in group.symbols:
-                self.topics[symbol].groups.discard(group)
-        self.topics.release(group.symbols, stream.owner)
+            for channel in group.channels:
+                self.topics[channel].groups.discard(group)
+        self.topics.release(group.channels, stream.owner)
         self.stats.closed[reason] += 1
         self.stats.streams.observe(self._clock() - stream.opened_at)
 
@@ -289,19 +289,17 @@ class Hub:
     def sweep(self) -> None:
         """Do what the time demands: call old tickers and silent exchanges by their name, beat, end and cut streams."""
         now, wall_ms = self._clock(), self._now_ms()
+        # Forget unwanted channels, and send messages that have grown old once more, as stale.
         self.topics.expire()
-        for symbol, topic in self.topics:
+        for topic in self.topics:
             if topic.latest and topic.latest.staleness(wall_ms) > topic.level:
-                self._tell(symbol, topic)
+                self._tell(topic, topic.latest)
         self._tell_statuses()
         self._look_for_room()
-        for group in self._groups.values():
-            group.unread_limit = max(UNREAD_LIMIT, round(group.sent * UNREAD_SHARE))
+        # Each stream gets at most one of these: it is cut, ended, or sent a heartbeat.
         heartbeat = sse.heartbeat(wall_ms)
         beats = {True: sse.chunk(heartbeat), False: sse.unframed(heartbeat)}
         for stream in list(self.streams):
-            if stream.group.sent >= UNREAD_LIMIT:
-                self._outbox.look(stream)
             if stream.lagging_since is not None and now - stream.lagging_since >= self.slow_client_s:
                 stream.sink.abort()
                 self.leave(stream, "slow")
@@ -310,11 +308,6 @@ class Hub:
             elif now >= stream.beat_at:
                 stream.beat_at = now + self._heartbeat_s
                 self._outbox.beat(stream, beats[stream.group.chunked])
-            elif stream.slow and not stream.sink.get_write_buffer_size():
-                self._outbox.catch_up(stream)
-        for group in self._groups.values():
-            if group.sent >= UNREAD_LIMIT:
-                group.sent = 0
 
     def end(self, stream: Stream, reason: str) -> None:
         """Say goodbye to a stream: its client shall reconnect, at a time of its own.
@@ -341,37 +334,19 @@ class Hub:
             if stream in self.streams:
                 self.end(stream, "shutdown")
 
-    def _group(self, symbols: tuple[Symbol, ...], max_hz: float | None, *, chunked: bool) -> Group:
-        group = Group(tuple(sorted(symbols)), max_hz, chunked=chunked)
+    def _group(self, channels: Iterable[str], max_hz: float | None, *, chunked: bool) -> Group:
+        group = Group(tuple(sorted(channels)), max_hz, chunked=chunked)
         known = self._groups.setdefault(group.key, group)
         if known is group:
-            for symbol in symbols:
-                self.topics[symbol].groups.add(group)
+            for channel in group.channels:
+                self.topics[channel].groups.add(group)
         return known
 
-    def _snapshot(self, group: Group) -> dict[str, bytes]:
-        """Return the newest event of each symbol of the group that has one, of each exchange, and about missing room."""
-        known: dict[str, bytes] = {symbol: self._current(symbol) for symbol in group.symbols if self.topics[symbol].latest}
+    def _snapshot(self, group: Group) -> dict[Slot, bytes]:
+        """Return the newest event of each channel of the group that has one, about missing room, and of each exchange."""
+        now_ms = self._now_ms()
+        topics = [self.topics[channel] for channel in group.channels]
+        known: dict[Slot, bytes] = {topic: topic.newest(now_ms) for topic in topics if topic.latest}
         if self.topics.room_is_short:
-            topics = ((symbol, self.topics[symbol]) for symbol in group.symbols)
-            known |= {ROOM + symbol: topic.room_event for symbol, topic in topics if topic.no_room}
-        return known | self._status_events
-
-    def _current(self, key: str) -> bytes:
-        """Return the newest event of a key, none being empty."""
-        if key == RESYNC:
-            return self._resync_event
-        if key.startswith(ROOM):
-            told = self.topics.find(Symbol(key.removeprefix(ROOM)))
-            return told.room_event if told else b""
-        topic = self.topics.find(Symbol(key))
-        if topic is None or topic.latest is None:
-            return self._status_events.get(key, b"")
-        now = self._now_ms()
-        level = topic.latest.staleness(now)
-        if topic.level == level == 0:
-            return topic.event
-        aged_for = topic.latest, level, now // 1000
-        if topic.aged_for != aged_for:  # rewritten once a second, not for each of thousands who come back to a dead market
-            topic.aged_for, topic.aged_event = aged_for, sse.ticker_event(key, topic.latest.seq, as_of(topic.latest, now))
-        return topic.aged_event
+            known |= {topic.room: topic.room.event for topic in topics if topic.no_room}
+        return known | {slot: slot.event for slot in self._status_slots.values()}

@@ -1,26 +1,155 @@
-"""When and to whom bytes are written: one shared chunk per group and flush, and nothing to who has not taken the last one."""
+"""Streams, the groups of streams that are sent the same bytes, and when and to whom bytes are written.
+
+Each flush writes one shared chunk to all of a group. A stream that has not taken the last write is passed over. This knows
+nothing of HTTP but the chunks of a body.
+"""
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from market_pulse.process.clock import now_ms
-
+from .backlog import Backlog
 from .flush import FlushClock
-from .receiver import Receiver
+from .sse import LAST_CHUNK, chunk, unframed
 from .stats import Stats
-from .streams import Group, Stream
 
-RESYNC = "resync"  # the one key whose event comes before all others
-SLOW_S = 10.0  # for how long a client that left too much unread is asked before each write
-FIRST_PROBE_S, PROBE_S = 0.05, 0.5
-"""An acknowledgement may be the only word of what was read: so long after a write something is sent to have one, and then at
-ever twice the distance, up to the second."""
-NOISE = 16_384  # bytes by which a window also falls when all is read
-PROBE_BYTES = 1_000  # at least, so that it can be told whether they are read: windows are rounded
 LATE_S = 1.0
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
+NO_DESCRIPTOR = -1  # the system refuses to write to it
+
+
+class Sink(Protocol):
+    """Where a stream's bytes go: as much of asyncio's WriteTransport as is needed."""
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is going or gone; then nothing may be written."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes the kernel has not taken yet."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def close(self) -> None:
+        """Close when everything written is sent."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Slot(Protocol):
+    """A thing that clients are told of by events. Of its state the newest event replaces all before it."""
+
+    def newest(self, now_ms: int) -> bytes:
+        """Return the event that tells its state as it is now, none being empty."""
+
+
+class Notice:
+    """A slot whose event stays as it is until another takes its place."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: bytes = b"") -> None:
+        self.event = event
+
+    def newest(self, now_ms: int) -> bytes:  # noqa: ARG002 - a slot's signature
+        """Return the event."""
+        return self.event
+
+
+class Group:
+    """The streams that want the same channels at the same rate: what is pending is encoded and framed once for all of them."""
+
+    __slots__ = (
+        "channels",
+        "chunked",
+        "events",
+        "frame",
+        "joiners",
+        "not_before",
+        "pending",
+        "queued",
+        "queued_at",
+        "shortest_s",
+        "streams",
+    )
+
+    def __init__(self, channels: tuple[str, ...], max_hz: float | None, *, chunked: bool = True) -> None:
+        self.channels = channels
+        self.chunked = chunked  # HTTP/1.0 knows no chunks
+        self.frame = chunk if chunked else unframed  # makes a text a part of the body
+        self.shortest_s = 1 / max_hz if max_hz else 0.0  # from one flush to the next
+        self.not_before = 0.0  # the next flush
+        self.queued = False  # for the next flush that may be
+        self.queued_at = 0.0
+        self.pending: dict[Slot, bytes] = {}  # the newest event of each slot that has changed since the last flush
+        self.events: dict[Slot, Backlog] = {}  # the events since then of each slot of which each counts
+        self.streams: set[Stream] = set()
+        self.joiners: dict[Stream, dict[Slot, bytes]] = {}  # new streams, with the pending events that their snapshot held
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], float, bool]:
+        """The channels, rate and framing that all streams of this group share."""
+        return self.channels, self.shortest_s, self.chunked
+
+
+class Stream:
+    """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
+
+    Args:
+        sink: where its bytes go.
+        group: the streams that want the same.
+        descriptor: of the connection's socket, if bytes may be written there as they are.
+        owner: the address whose share its channels count towards.
+        opened_at: when it began; this and the next two are monotonic seconds.
+        beat_at: when it gets its next heartbeat.
+        expires_at: when its client is asked to reconnect.
+        held: whether a proxy holds the client's next request where no gateway is there to take it.
+    """
+
+    __slots__ = (
+        "beat_at",
+        "descriptor",
+        "expires_at",
+        "group",
+        "held",
+        "lagging_since",
+        "missed",
+        "opened_at",
+        "owner",
+        "sink",
+    )
+
+    def __init__(
+        self,
+        sink: Sink,
+        group: Group,
+        descriptor: int = NO_DESCRIPTOR,
+        *,
+        owner: str = "local",
+        opened_at: float,
+        beat_at: float,
+        expires_at: float,
+        held: bool = False,
+    ) -> None:
+        self.sink = sink
+        self.group = group
+        self.descriptor = descriptor
+        self.owner = owner
+        self.opened_at = opened_at
+        self.beat_at = beat_at
+        self.expires_at = expires_at
+        self.held = held
+        self.missed: dict[Slot, Backlog | None] = {}  # slots it was not told of: None means the newest state
+        self.lagging_since: float | None = None  # since when it has not taken what it was sent
+
+    def end(self, goodbye: bytes) -> None:
+        """Send a last event, finish the body and close."""
+        if not self.sink.is_closing():
+            self.sink.write(self.group.frame(goodbye) + (LAST_CHUNK if self.group.chunked else b""))
+            self.sink.close()
 
 
 class Outbox:
@@ -30,25 +159,37 @@ class Outbox:
         stats: where it counts.
         flush_clock: when flushes may happen.
         clock: monotonic seconds.
-        current: the newest event of a key, for who missed it.
+        wall_clock_ms: Unix milliseconds.
     """
 
     def __init__(
-        self, stats: Stats, flush_clock: FlushClock, clock: Callable[[], float], current: Callable[[str], bytes]
+        self, stats: Stats, flush_clock: FlushClock, clock: Callable[[], float], wall_clock_ms: Callable[[], int]
     ) -> None:
+        self.resync = Notice()  # the one slot whose event comes before all others: fresh snapshots follow it
         self._stats = stats
         self._flush_clock = flush_clock
         self._clock = clock
-        self._current = current
+        self._now_ms = wall_clock_ms
         self._loop = asyncio.get_running_loop()
-        self._dirty: list[Group] = []
-        self._armed = False
-        self._oldest_unwritten_ms: int | None = None
+        self._dirty: list[Group] = []  # what the next flush writes
+        self._armed = False  # whether the next flush is under way
+        self._oldest_unwritten_ms: int | None = None  # when the oldest message of the next flush was published
 
-    def add(self, group: Group, key: str, event: bytes) -> None:
-        """Have an event sent to a group, in the place of an earlier one of the same key that is still pending."""
-        self._stats.conflated += key in group.pending
-        group.pending[key] = event
+    def add(self, group: Group, slot: Slot, event: bytes) -> None:
+        """Have a slot's newest event sent to a group, in the place of an earlier one that is still pending."""
+        self._stats.conflated += slot in group.pending
+        group.pending[slot] = event
+        self.queue(group)
+
+    def add_event(self, group: Group, slot: Slot, event: bytes) -> None:
+        """Have one event of a slot of which each counts sent to a group, behind those that are still pending."""
+        group.events.setdefault(slot, Backlog()).put(event)
+        self.queue(group)
+
+    def add_resync(self, group: Group, event: bytes, snapshot: Mapping[Slot, bytes]) -> None:
+        """Have a group told that messages may have been missed, and sent all that it wants anew."""
+        self.resync.event = event
+        group.pending = {self.resync: event, **group.pending, **snapshot}
         self.queue(group)
 
     def queue(self, group: Group) -> None:
@@ -82,50 +223,19 @@ class Outbox:
         else:
             self.write(stream, data)
 
-    def look(self, stream: Stream) -> None:
-        """See whether a stream's client seems to leave more unread than its group's limit, and ever more."""
-        if stream.receiver is None or stream.slow:
-            return
-        unread, lags = stream.receiver.look(), stream.receiver.lags()
-        if lags and unread > NOISE + stream.group.unread_limit:
-            stream.slow, stream.slow_until = True, 0.0
-            stream.probe_at, stream.probe_s = self._clock(), FIRST_PROBE_S
-
     def catch_up(self, stream: Stream) -> None:
-        """Go on with a stream that has nothing unsent any more: send it the newest of all that it missed."""
-        now = self._clock()
-        if stream.slow and stream.receiver is not None:
-            if stream.receiver.look() > stream.group.unread_limit:
-                if stream.missed and now >= stream.probe_at:
-                    self._probe(stream, stream.receiver, now)
-                return
-            stream.receiver.go_on()
-            stream.slow = now < stream.slow_until
-            stream.probe_at, stream.probe_s = now + FIRST_PROBE_S, FIRST_PROBE_S
+        """Go on with a stream that has nothing unsent any more: send it the newest, and the events, of all that it missed."""
         stream.lagging_since = None
-        if stream.missed:
-            missed, stream.missed = stream.missed, {}
-            self.write(stream, stream.group.frame(b"".join(self._current(key) for key in sorted(missed, key=RESYNC.__ne__))))
-
-    def _probe(self, stream: Stream, far_end: Receiver, now: float) -> None:
-        """Send the newest of a little that a stream missed, and see how much of what went before was read."""
-        has_read = far_end.probe()
-        if has_read is not None:
-            stream.slow_until = now + SLOW_S
-            if has_read:
-                stream.lagging_since = None
-            else:
-                self._lag(stream, now)
-        stream.probe_at = now + stream.probe_s
-        stream.probe_s = min(2 * stream.probe_s, PROBE_S)
-        news, size = [], 0
-        for key in sorted(stream.missed, key=RESYNC.__ne__):
-            if size >= PROBE_BYTES:
-                break
-            del stream.missed[key]
-            news.append(self._current(key))
-            size += len(news[-1])
-        self.write(stream, stream.group.frame(b"".join(news)))
+        if not stream.missed:
+            return
+        missed: dict[Slot, Backlog | None] = {}
+        if self.resync in stream.missed:
+            missed[self.resync] = None  # first, before the snapshots that it announces
+        missed |= stream.missed
+        stream.missed = {}
+        now_ms = self._now_ms()
+        texts = (slot.newest(now_ms) if events is None else events.text() for slot, events in missed.items())
+        self.write(stream, stream.group.frame(b"".join(texts)))
 
     def _enqueue(self, group: Group) -> None:
         self._dirty.append(group)
@@ -151,25 +261,28 @@ class Outbox:
         self._stats.flushes += 1
         self._stats.flush_s += end - start
         if self._oldest_unwritten_ms is not None:
-            self._stats.latency.observe((now_ms() - self._oldest_unwritten_ms) / 1000)
+            self._stats.latency.observe((self._now_ms() - self._oldest_unwritten_ms) / 1000)
             self._oldest_unwritten_ms = None
 
     def _flush_group(self, group: Group, now: float) -> None:
         pending, group.pending = group.pending, {}
+        events, group.events = group.events, {}
         joiners, group.joiners = group.joiners, {}
-        if not pending:
+        if not pending and not events:
             return
-        if now - group.queued_at > LATE_S:  # this process may have slept, and what was live then is not any more
-            pending = {key: self._current(key) for key in pending}
-        data = group.frame(b"".join(pending.values()))
-        group.sent += len(data)
+        # If this process has slept, the pending events are too old: make them anew.
+        if now - group.queued_at > LATE_S:
+            now_ms = self._now_ms()
+            pending = {slot: slot.newest(now_ms) for slot in pending}
+        tail = b"".join(backlog.text() for backlog in events.values())
+        data = group.frame(b"".join(pending.values()) + tail)
+        # Most streams, most of the time, get the same bytes straight to the socket. The others have not taken the last ones.
         written, size, send = 0, len(data), os.write
         for stream in list(group.streams):
             sink = stream.sink
-            if stream.missed or stream.slow or sink.get_write_buffer_size() or sink.is_closing():
-                self._offer(stream, data, pending, now)
+            if stream.missed or sink.get_write_buffer_size() or sink.is_closing():
+                self._offer(stream, data, pending, events, now)
                 continue
-            # Most streams, most of the time. Straight to the socket, for the transport takes a third of a delivery's time more.
             written += 1
             try:
                 taken = send(stream.descriptor, data)
@@ -179,18 +292,27 @@ class Outbox:
                 sink.write(data[taken:])
         self._stats.frames += written
         self._stats.bytes += written * size
+        # New streams get the events that their snapshot did not hold, and are like the others from now on.
         for stream, given in joiners.items():
             group.streams.add(stream)
-            news = {key: event for key, event in pending.items() if given.get(key) is not event}
-            if news:
-                self._offer(stream, group.frame(b"".join(news.values())), news, now)
+            news = {slot: event for slot, event in pending.items() if given.get(slot) is not event}
+            if news or events:
+                self._offer(stream, group.frame(b"".join(news.values()) + tail), news, events, now)
 
-    def _offer(self, stream: Stream, data: bytes, keys: Iterable[str], now: float) -> None:
+    def _offer(
+        self, stream: Stream, data: bytes, pending: Mapping[Slot, bytes], events: Mapping[Slot, Backlog], now: float
+    ) -> None:
+        """Write to a stream if it can take it, else note what it misses."""
         unsent = stream.sink.get_write_buffer_size()
-        if not unsent and not stream.missed and not stream.slow:
+        if not unsent and not stream.missed:
             self.write(stream, data)
             return
-        stream.missed.update(dict.fromkeys(keys))
+        stream.missed.update(dict.fromkeys(pending))
+        for slot, backlog in events.items():
+            known = stream.missed.get(slot)
+            if known is None:
+                known = stream.missed[slot] = Backlog()
+            known.extend(backlog)
         if unsent:
             self._lag(stream, now)
         else:

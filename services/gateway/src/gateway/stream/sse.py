@@ -11,14 +11,19 @@ import orjson
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def ticker_event(symbol: str, seq: int, ticker: bytes) -> bytes:
-    """Write a ticker event around a ticker's JSON, unchanged. The JSON must hold no line break."""
-    return b'id: %b:%d\ndata: {"type":"ticker","data":%b}\n\n' % (symbol.encode(), seq, ticker)
+def state_event(kind: str, symbol: str, seq: int, message: bytes) -> bytes:
+    """Write an event around a state's JSON, unchanged, with an id by which a client may resume. The JSON must be one line."""
+    return b"id: %b:%d\n%b" % (symbol.encode(), seq, message_event(kind, message))
 
 
-def status_event(status: bytes) -> bytes:
-    """Write a status event around a FeedStatus's JSON."""
-    return b'data: {"type":"status","data":%b}\n\n' % status
+def message_event(kind: str, message: bytes) -> bytes:
+    """Write an event around a message's JSON, unchanged. The JSON must be one line."""
+    return b'data: {"type":"%b","data":%b}\n\n' % (kind.encode(), message)
+
+
+def with_dropped(event: bytes, count: int) -> bytes:
+    """Add to a message's event how many of its kind and channel were dropped before it."""
+    return event.replace(b'data: {"', b'data: {"dropped":%d,"' % count, 1)
 
 
 def event(kind: str, data: dict[str, Any], retry_ms: int | None = None) -> bytes:

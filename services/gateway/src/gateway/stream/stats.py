@@ -18,8 +18,7 @@ class Stats:
 
     opened: int = 0
     closed: Counter[str] = field(default_factory=Counter)  # by reason: client, slow, max_age, shutdown
-    refused: Counter[str] = field(default_factory=Counter)  # by whose limit: address, total
-    answers_refused: Counter[str] = field(default_factory=Counter)  # likewise
+    answers_refused: Counter[str] = field(default_factory=Counter)  # by whose bound: address, total
     ticks: int = 0
     conflated: int = 0
     bad_messages: int = 0

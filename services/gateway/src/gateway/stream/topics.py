@@ -1,15 +1,18 @@
-"""Which symbols are wanted, by how many, and what is known of each. Knows no stream's bytes."""
+"""The wanted channels: the demand for each, and its newest message."""
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from market_pulse.kinds import read_channel
 from market_pulse.messages import Symbol
 from market_pulse.tickers import LatestTicker
 
-from .streams import Group
+from . import sse
+from .kinds import READINGS
+from .outbox import Group, Notice
 
-LINGER_S = 5.0  # how long a symbol stays subscribed after the last one who wanted it, while there is room
+LINGER_S = 5.0  # how long a channel stays subscribed after the last one who wanted it, while there is room
 SHARE_OF_ROOM = 4  # one address gets one part in so many of MAX_SYMBOLS
 
 
@@ -21,73 +24,111 @@ class NoRoom(NamedTuple):
 
 
 class Topic:
-    """A symbol that somebody wants: what is known of it, who is told, and since when nobody has wanted it."""
+    """A channel that somebody wants: its newest message, the groups that get it, and since when nobody has wanted it."""
 
     __slots__ = (
-        "aged_event",
-        "aged_for",
-        "event",
+        "_aged_event",
+        "_aged_for",
+        "_event",
+        "channel",
         "groups",
         "holders",
         "idle_since",
+        "kind",
         "latest",
         "level",
         "live",
         "no_room",
-        "room_event",
+        "room",
         "sharers",
+        "symbol",
         "wanted_since",
     )
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, channel: str, now: float) -> None:
+        self.channel = channel
+        self.kind, self.symbol = read_channel(channel)
         self.wanted_since = now  # by anyone within whose share it is
         self.holders = 0
         self.sharers = 0  # addresses within whose share it is
         self.idle_since = now
-        self.latest: LatestTicker | None = None
-        self.event = b""  # the newest event sent
-        self.level = 0  # the staleness that it told of
-        self.aged_event = b""  # what who comes later is told of a ticker that has grown old since
-        self.aged_for: tuple[LatestTicker, int, int] | None = None  # of which ticker, staleness and second that is
-        self.live = asyncio.Event()  # a live ticker has come
-        self.no_room: NoRoom | None = None  # as was told last
-        self.room_event = b""  # the event that told it; empty where there was always room
+        self.latest: LatestTicker | None = None  # of events there is no latest
+        self.level = 0  # the staleness of the latest message, as clients were told last
+        self._event = b""  # the newest event sent
+        self._aged_event = b""  # the event for clients that come after the latest message has grown old
+        self._aged_for: tuple[LatestTicker, int, int] | None = None  # the message, staleness and second of that event
+        self.live = asyncio.Event()  # a live message has come
+        self.no_room: NoRoom | None = None  # as clients were told last
+        self.room = Notice()  # the event that told them; empty where there was always room
         self.groups: set[Group] = set()
+
+    def renew(self, latest: LatestTicker, now_ms: int) -> bytes:
+        """Note the latest message, and return its event as it is to be read now."""
+        self.latest = latest
+        self.level = latest.staleness(now_ms)
+        self._event = self._written(latest, now_ms)
+        return self._event
+
+    def newest(self, now_ms: int) -> bytes:
+        """Return the event for a client that comes now; empty before the first message."""
+        if self.latest is None:
+            return b""
+        level = self.latest.staleness(now_ms)
+        if self.level == level == 0:
+            return self._event
+        aged_for = self.latest, level, now_ms // 1000
+        if self._aged_for != aged_for:  # rewritten once a second, not for each of thousands who come back to a dead market
+            self._aged_for, self._aged_event = aged_for, self._written(self.latest, now_ms)
+        return self._aged_event
+
+    def read(self, now_ms: int) -> bytes | None:
+        """Return the latest message as it must be read now, or None before the first one."""
+        return None if self.latest is None else READINGS[self.kind].as_of(self.latest, now_ms)
+
+    def is_live(self, now_ms: int) -> bool:
+        """Tell whether the latest message is live, by its age and by its content."""
+        if self.latest is None or self.latest.staleness(now_ms):
+            return False
+        return READINGS[self.kind].is_live(self.latest.data)
+
+    def _written(self, latest: LatestTicker, now_ms: int) -> bytes:
+        message = READINGS[self.kind].as_of(latest, now_ms)
+        return sse.state_event(self.kind.name, self.symbol, latest.seq, message)
 
 
 class _Address:
-    """The symbols that one address wants, and how often each: within its share, and beyond it in the order they came."""
+    """The channels that one address wants, and how often each: within its share, and beyond it in the order they came."""
 
     __slots__ = ("beyond", "within")
 
     def __init__(self) -> None:
-        self.within: dict[Symbol, int] = {}
-        self.beyond: dict[Symbol, int] = {}
+        self.within: dict[str, int] = {}
+        self.beyond: dict[str, int] = {}
 
 
 class Topics:
-    """The wanted symbols. `changed` is set whenever the bus has to be asked for more or less.
+    """The wanted channels. `changed` is set whenever the bus has to be asked for more or less.
 
-    While there is room the bus is asked for every wanted symbol, and for each that was wanted until LINGER_S ago. When room
-    becomes short it is asked for the featured symbols, and of each address for the symbols that it asked for first, `share` at
-    most. So nobody can lock others out by holding names open.
+    While there is room the bus is asked for every wanted channel, and for each that was wanted until LINGER_S ago. When room
+    becomes short it is asked for the featured channels, and of each address for those that it asked for first, `share` at most.
+    So nobody can lock others out by holding names open.
 
     Args:
         clock: monotonic seconds.
-        featured: symbols that are wanted always and count towards no share.
-        share: how many other symbols one address gets once room is short.
+        featured: channels that are wanted always and count towards no share.
+        share: how many other channels one address gets once room is short.
     """
 
-    def __init__(self, clock: Callable[[], float], featured: Iterable[Symbol] = (), share: int = 50) -> None:
+    def __init__(self, clock: Callable[[], float], featured: Iterable[str] = (), share: int = 50) -> None:
         self.changed = asyncio.Event()
         self.share = share
         self._clock = clock
-        self._topics: dict[Symbol, Topic] = {}
-        self._addresses: dict[str, _Address] = {}
+        self._topics: dict[str, Topic] = {}
+        self._addresses: dict[str, _Address] = {}  # those that want something, but for the featured channels
         self._room_is_short = False
-        self._featured: Container[Symbol] = frozenset(featured)
-        for symbol in featured:
-            topic = self._topics[symbol] = Topic(clock())
+        self._featured: Container[str] = frozenset(featured)
+        for channel in featured:
+            topic = self._topics[channel] = Topic(channel, clock())
             topic.holders = topic.sharers = 1
             self.changed.set()
 
@@ -103,78 +144,85 @@ class Topics:
             self.changed.set()
 
     @property
-    def wanted(self) -> set[Symbol]:
-        """The symbols that the bus shall be asked for."""
+    def wanted(self) -> set[str]:
+        """The channels that the bus shall be asked for."""
         if not self._room_is_short:
             return set(self._topics)
-        return {symbol for symbol, topic in self._topics.items() if topic.sharers}
+        return {channel for channel, topic in self._topics.items() if topic.sharers}
+
+    @property
+    def symbols(self) -> set[Symbol]:
+        """The symbols of these channels."""
+        return {self._topics[channel].symbol for channel in self.wanted}
 
     @property
     def beyond_share(self) -> int:
-        """How many symbols the bus is not asked for, because all who want them have their share."""
+        """How many channels the bus is not asked for, because all who want them have their share."""
         return sum(topic.holders > 0 and not topic.sharers for topic in self._topics.values()) if self._room_is_short else 0
 
-    def __getitem__(self, symbol: Symbol) -> Topic:
-        return self._topics[symbol]
+    def __getitem__(self, channel: str) -> Topic:
+        return self._topics[channel]
 
-    def __iter__(self) -> Iterator[tuple[Symbol, Topic]]:
-        return iter(self._topics.items())
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._topics.values())
 
-    def find(self, symbol: Symbol) -> Topic | None:
-        """Return a symbol's topic, or None where nobody wants it."""
-        return self._topics.get(symbol)
+    def find(self, channel: str) -> Topic | None:
+        """Return a channel's topic, or None where nobody wants it."""
+        return self._topics.get(channel)
 
-    def hold(self, symbols: Iterable[Symbol], owner: str) -> None:
-        """Want symbols for an address, until `release` is called as often."""
-        for symbol in symbols:
-            topic = self._topics.get(symbol)
+    def hold(self, channels: Iterable[str], owner: str) -> None:
+        """Want channels for an address, until `release` is called as often."""
+        for channel in channels:
+            topic = self._topics.get(channel)
             if topic is None:
-                topic = self._topics[symbol] = Topic(self._clock())
+                topic = self._topics[channel] = Topic(channel, self._clock())
                 self.changed.set()
             topic.holders += 1
-            if symbol not in self._featured:
-                self._count(self._addresses.setdefault(owner, _Address()), symbol, topic)
+            if channel not in self._featured:
+                self._count(self._addresses.setdefault(owner, _Address()), topic)
 
-    def release(self, symbols: Iterable[Symbol], owner: str) -> None:
-        """Want symbols no longer for an address. While there is room they stay subscribed for LINGER_S."""
-        for symbol in symbols:
-            topic = self._topics[symbol]
+    def release(self, channels: Iterable[str], owner: str) -> None:
+        """Want channels no longer for an address. While there is room they stay subscribed for LINGER_S."""
+        for channel in channels:
+            topic = self._topics[channel]
             topic.holders -= 1
             topic.idle_since = self._clock()
-            if symbol not in self._featured:
+            if channel not in self._featured:
                 address = self._addresses[owner]
-                self._count_down(address, symbol, topic)
+                self._count_down(address, topic)
                 if not address.within and not address.beyond:
                     del self._addresses[owner]
 
-    def _count(self, address: _Address, symbol: Symbol, topic: Topic) -> None:
-        if symbol in address.within:
-            address.within[symbol] += 1
-        elif symbol in address.beyond:
-            address.beyond[symbol] += 1
+    def _count(self, address: _Address, topic: Topic) -> None:
+        channel = topic.channel
+        if channel in address.within:
+            address.within[channel] += 1
+        elif channel in address.beyond:
+            address.beyond[channel] += 1
         elif len(address.within) < self.share:
-            address.within[symbol] = 1
+            address.within[channel] = 1
             self._take_into_share(topic)
         else:
-            address.beyond[symbol] = 1
+            address.beyond[channel] = 1
 
-    def _count_down(self, address: _Address, symbol: Symbol, topic: Topic) -> None:
-        counts = address.within if symbol in address.within else address.beyond
-        counts[symbol] -= 1
-        if counts[symbol]:
+    def _count_down(self, address: _Address, topic: Topic) -> None:
+        channel = topic.channel
+        counts = address.within if channel in address.within else address.beyond
+        counts[channel] -= 1
+        if counts[channel]:
             return
-        del counts[symbol]
+        del counts[channel]
         if counts is address.within:
             topic.sharers -= 1
             self.changed.set()
             self._fill_up(address)
 
     def _fill_up(self, address: _Address) -> None:
-        """Let the symbol that has waited the longest beyond an address's share come into it."""
+        """Let the channel that has waited the longest beyond an address's share come into it."""
         if address.beyond:
-            symbol = next(iter(address.beyond))
-            address.within[symbol] = address.beyond.pop(symbol)
-            self._take_into_share(self._topics[symbol])
+            channel = next(iter(address.beyond))
+            address.within[channel] = address.beyond.pop(channel)
+            self._take_into_share(self._topics[channel])
 
     def _take_into_share(self, topic: Topic) -> None:
         if not topic.sharers:
@@ -185,17 +233,17 @@ class Topics:
         topic.sharers += 1
 
     def expire(self) -> None:
-        """Drop the symbols that nobody has wanted for LINGER_S."""
+        """Drop the channels that nobody has wanted for LINGER_S."""
         now = self._clock()
-        for symbol, topic in list(self._topics.items()):
+        for channel, topic in list(self._topics.items()):
             if topic.holders == 0 and now - topic.idle_since >= LINGER_S:
-                del self._topics[symbol]
+                del self._topics[channel]
                 self.changed.set()
 
-    async def wait_live(self, symbols: Iterable[Symbol], within_s: float) -> None:
-        """Wait until each of these held symbols has had a live ticker, or has been wanted for `within_s` without one."""
+    async def wait_live(self, channels: Iterable[str], within_s: float) -> None:
+        """Wait until each of these held channels has had a live message, or has been wanted for `within_s` without one."""
         now = self._clock()
-        topics = [self._topics[symbol] for symbol in symbols]
+        topics = [self._topics[channel] for channel in channels]
         waits = [
             asyncio.wait_for(topic.live.wait(), topic.wanted_since + within_s - now)
             for topic in topics

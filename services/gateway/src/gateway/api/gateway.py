@@ -5,23 +5,22 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
+from gateway.intake import Intake
+from gateway.settings import GatewaySettings
+from gateway.stream.flush import FlushClock
+from gateway.stream.hub import Hub
+from gateway.stream.topics import SHARE_OF_ROOM
 from market_pulse.bus import Reader
 from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.process.bounded_http import Connections
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check
-from market_pulse.process.instance import instance_name
 
-from .api.answers import OpenAnswers
-from .api.edge import Edge
-from .api.history import Histories
-from .api.limits import Limits
-from .api.listings import Listings
-from .intake import Intake
-from .settings import GatewaySettings
-from .stream.flush import FlushClock
-from .stream.hub import Hub
-from .stream.topics import SHARE_OF_ROOM
+from .answers import OpenAnswers
+from .edge import Edge
+from .event_stream import Limits
+from .history import Histories
+from .listings import Listings
 
 SWEEP_INTERVAL_S = 1.0
 
@@ -32,7 +31,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, bus: Reader) -> None:
         self.settings = settings
         self.instance = instance_name()
-        self.listings = Listings(bus, settings.symbols)
+        self.listings = Listings(bus, settings.symbols, serving=lambda: self.hub.statuses.serving(now_ms()))
         self.hub = Hub(
             settings.symbols,
             instance=self.instance,
@@ -71,16 +70,6 @@ class Gateway:
             "draining": lambda: "this process is about to stop" if self.draining else None,
             "bus": lambda: None if self.intake.connected else "the subscription on the bus does not stand",
         }
-
-    def why_listing_unknown(self) -> str | None:
-        """Say why a symbol that is in no known listing may be listed all the same, or None where nobody lists it."""
-        if not self.listings.known:
-            return "no exchange has said yet what it lists; only featured symbols can be had"
-        if not self.listings.read:
-            return "the listings cannot be read right now"
-        if silent := self.hub.statuses.serving(now_ms()).difference(self.listings.heard_of):
-            return f"not said yet what they list: {', '.join(sorted(silent))}"
-        return None
 
     async def run(self) -> NoReturn:
         """Do all that goes on beside requests, until cancelled."""

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from market_pulse.bus.redis_clock import AHEAD_S
+from market_pulse.kinds import TICKER
 from market_pulse.messages import Quality
 from market_pulse.process.durations import Durations
 from market_pulse.process.health import PartCollector
@@ -42,7 +43,8 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric as it stands now."""
-        hub, stats = self._gateway.hub, self._gateway.hub.stats
+        hub, stats, limits = self._gateway.hub, self._gateway.hub.stats, self._gateway.limits
+        answers, connections = self._gateway.answers, self._gateway.connections
         yield GaugeMetricFamily(PREFIX + "streams", "Streams open now", len(hub.streams))
         limit = self._gateway.settings.max_streams
         yield GaugeMetricFamily(PREFIX + "streams_limit", "Streams that may be open: MAX_STREAMS", limit)
@@ -54,8 +56,7 @@ class GatewayCollector(Collector):
         for name, (metric, text) in _COUNTS.items():
             yield CounterMetricFamily(PREFIX + metric, text, getattr(stats, name))
         yield _counts("streams_closed", "Streams closed, by reason", ("client", "slow", "max_age", "shutdown"), stats.closed)
-        yield _counts("streams_refused", "Streams refused, by whose limit was reached", ("address", "total"), stats.refused)
-        answers, connections = self._gateway.answers, self._gateway.connections
+        yield _counts("streams_refused", "Streams refused, by whose limit was reached", ("address", "total"), limits.refused)
         yield GaugeMetricFamily(
             PREFIX + "answers", "Answers open now, not yet taken by the system; streams are none", answers.count
         )
@@ -86,7 +87,7 @@ class GatewayCollector(Collector):
             labels=["symbol"],
         )
         for symbol in self._gateway.settings.symbols:
-            data = self._gateway.hub.ticker(symbol)
+            data = self._gateway.hub.newest(TICKER.channel(symbol))
             ticker: dict[str, Any] = {"quality": "down"} if data is None else orjson.loads(data)
             for name in QUALITIES:
                 quality.add_metric([symbol, name], float(ticker["quality"] == name))

@@ -1,0 +1,73 @@
+"""The API's description (OpenAPI): FastAPI's, with the streams, which are no routes of FastAPI's."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from .event_stream import StreamQuery
+from .keys import describe_keys
+from .models import EVENTS, PROBLEM, Problem, Refused, StreamEvent
+from .problems import STREAMS
+from .routes import PROBLEMS
+
+_EVENTS_TOLD = (
+    "Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an "
+    "EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end"
+)
+
+
+class GatewayApp(FastAPI):
+    """FastAPI, whose OpenAPI also describes the streams, and defines what routes only refer to: their events and problems."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the API's description, which speaks of keys only where they are needed."""
+        if self.openapi_schema is None:
+            template = "#/components/schemas/{model}"
+            shown = StreamEvent, Refused, Problem
+            _, added = models_json_schema([(model, "serialization") for model in shown], ref_template=template)
+            document = super().openapi()
+            document["components"]["schemas"] |= added["$defs"]
+            document["paths"] = _streams() | document["paths"]
+            if self.state.gateway.settings.api_keys:
+                describe_keys(document)
+        return super().openapi()
+
+
+def _streams() -> dict[str, Any]:
+    """Describe the two paths of a stream, their query as `StreamQuery` reads it."""
+    symbols, *others = [
+        _parameter("query", name, schema) for name, schema in StreamQuery.model_json_schema()["properties"].items()
+    ]
+    others.append(_parameter("header", "Last-Event-ID", {"anyOf": others[-1]["schema"]["anyOf"], "title": "Last-Event-Id"}))
+    one = _parameter("path", "symbol", {"type": "string", "title": "Symbol"})
+    responses = {
+        "200": {"description": _EVENTS_TOLD, **EVENTS},
+        "429": {"description": "Too many streams from this address; see Retry-After", **PROBLEM},
+        **{str(status): response for status, response in PROBLEMS.items()},
+    }
+
+    def described(name: str, text: str, path: str, first: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "get": {
+                "tags": ["stream"],
+                "summary": name.replace("_", " ").title(),
+                "description": text,
+                "operationId": f"{name}_{path}_get",
+                "parameters": [first, *others],
+                "responses": responses,
+            }
+        }
+
+    return {
+        f"{STREAMS}/{{symbol}}": described(
+            "stream_symbol", "Stream one symbol: a snapshot, then every change.", "api_realtime__symbol_", one
+        ),
+        STREAMS: described("stream_symbols", "Stream many symbols over one connection.", "api_realtime", symbols),
+    }
+
+
+def _parameter(place: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    schema.pop("default", None)
+    described = {"description": schema["description"]} if "description" in schema else {}
+    return {"name": name, "in": place, "required": place == "path" or name == "symbols", "schema": schema, **described}

@@ -1,0 +1,61 @@
+"""How the query of a stream is read."""
+
+import pytest
+
+from gateway.api.event_stream import read_query
+from gateway.api.problems import ProblemError
+
+
+@pytest.mark.parametrize(
+    ("query", "symbols", "max_hz", "last_event_id"),
+    [
+        pytest.param("symbols=ETH,btc", ["ETH,btc"], None, None, id="as they were written"),
+        pytest.param("symbols=BTC%2CETH&max_hz=1", ["BTC,ETH"], 1.0, None, id="escaped"),
+        pytest.param("symbols=SOL&max_hz=2.5&symbols=BTC,sol&symbols=", ["SOL", "BTC,sol", ""], 2.5, None, id="all of several"),
+        pytest.param("symbols=BTC&last_event_id=BTC-USDT:7", ["BTC"], None, "BTC-USDT:7", id="resumed"),
+        pytest.param("symbols=BTC&nobody=knows&nobody=x", ["BTC"], None, None, id="others are passed over"),
+        pytest.param("symbols=", [""], None, None, id="empty"),
+        pytest.param("symbols=%FF", ["\ufffd"], None, None, id="no text"),
+    ],
+)
+def test_a_query(query: str, symbols: list[str], max_hz: float | None, last_event_id: str | None) -> None:
+    read = read_query(query.encode())
+    assert (read.symbols, read.max_hz, read.last_event_id) == (symbols, max_hz, last_event_id)
+
+
+def test_a_symbol_in_the_path() -> None:
+    read = read_query(b"max_hz=1000", "btc")
+    assert (read.symbols, read.max_hz) == (["btc"], 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "in_path"),
+    [
+        ("symbols=BTC&max_hz=1&max_hz=1", None),
+        ("symbols=BTC&last_event_id=a&last_event_id=b", None),
+        ("max_hz=x&max_hz=y", "BTC"),
+        ("symbols=ETH", "BTC"),
+        ("symbols=", "BTC"),
+    ],
+)
+def test_a_query_that_says_something_twice_is_refused(query: str, in_path: str | None) -> None:
+    with pytest.raises(ProblemError) as refused:
+        read_query(query.encode(), in_path)
+    assert (refused.value.status, refused.value.code) == (400, "repeated_parameter")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"query.symbols": "Field required"}),
+        ("max_hz=0", {"query.symbols": "Field required", "query.max_hz": "Input should be greater than or equal to 0.1"}),
+        ("symbols=BTC&max_hz=", {"query.max_hz": "Input should be a valid number, unable to parse string as a number"}),
+        ("symbols=BTC&max_hz=1001", {"query.max_hz": "Input should be less than or equal to 1000"}),
+        ("symbols=BTC&max_hz=nan", {"query.max_hz": "Input should be less than or equal to 1000"}),
+    ],
+)
+def test_a_query_that_is_invalid_is_refused_by_name(query: str, expected: dict[str, str]) -> None:
+    with pytest.raises(ProblemError) as refused:
+        read_query(query.encode())
+    assert refused.value.status == 422
+    assert {error["where"]: error["message"] for error in refused.value.facts["errors"]} == expected
