@@ -59,7 +59,7 @@ class Intake:
                 asyncio.get_running_loop().call_later(READ_AGAIN_S, self._work.set)
 
     def _on_standing(self, channel: str) -> None:
-        self._unread.add(Symbol(channel.removeprefix("ticker:")))
+        self._unread.add(Symbol(channel.removeprefix(TICKER.prefix)))
         self._work.set()
 
     async def _on_subscribed(self, lost: bool) -> None:
@@ -71,5 +71,5 @@ class Intake:
 
     async def _read(self, symbols: set[Symbol], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
         names = list(symbols)
-        lasts = await self._bus.last_tickers(*names)
+        lasts = await self._bus.last_aged(*map(TICKER.channel, names))
         self._hub.take_last(zip(names, lasts, strict=True), statuses)

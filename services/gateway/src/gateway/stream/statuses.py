@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import orjson
 
 from market_pulse.codec import CodecError, decode_status, state_of
+from market_pulse.kinds import STATUS
 from market_pulse.messages import FeedStatus, Symbol
 
-SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
+SILENT_AFTER_MS = STATUS.expiry_s * 1000
 MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
 
 _REACHED = frozenset({"connected", "degraded"})
