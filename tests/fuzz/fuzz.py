@@ -18,7 +18,7 @@ import atheris
 with atheris.instrument_imports():
     from gateway.api.event_stream import read_query
     from gateway.api.problems import ProblemError
-    from market_pulse import tickers
+    from market_pulse import messages, tickers
     from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
     from market_pulse.exchange.errors import FrameError
     from market_pulse.exchange.merge import Merge

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from aggregator.service import Service
 from aggregator.settings import AggregatorSettings
 from market_pulse import kinds
+from market_pulse.bus import AggregatorBus
 from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import redis_server
@@ -51,7 +52,7 @@ async def running(*jobs: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def aggregator(port: int, machine_ms: Callable[[], int] = now_ms, **others: Any) -> AsyncIterator[Service]:
     """Run an aggregator inside this process, subscribed when the block begins, on a machine with this clock."""
-    async with WholeBus.open(url(port)) as bus:
+    async with AggregatorBus.open(url(port)) as bus:
         service = Service(bus, settings(port, **others), machine_ms)
         async with running(service.follow(), service.publish(), service.belong(), service.record(), service.watch()):
             await until(lambda: not any(check() for name, check in service.ready().items() if name != "clock"))

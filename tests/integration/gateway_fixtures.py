@@ -19,6 +19,7 @@ from gateway.api.front import FRONT
 from gateway.api.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
+from market_pulse import bus as bus_room
 from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Symbol
 from market_pulse.process.clock import now_ms
 from support.samples import ticker
@@ -90,7 +91,7 @@ async def running_gateway(
 ) -> AsyncIterator[Running]:
     """Run a gateway as `python -m gateway` would, stopped without ceremony at the end."""
     options: dict[str, Any] = {"port": 0, "drain_s": 0.0, "symbols": (BTC, ETH)} | settings
-    async with WholeBus.open(redis_url) as bus:
+    async with bus_room.Reader.open(redis_url) as bus:
         gateway = Gateway(GatewaySettings(redis_url=SecretStr(redis_url), **options), bus)
         server = Server(build_app(gateway, front), gateway)
         jobs, serving = asyncio.create_task(gateway.run()), asyncio.create_task(server.serve())

@@ -78,14 +78,14 @@ async def test_a_last_ticker_tells_its_age(bus: WholeBus) -> None:
     await age_last(bus, ETH, 90_000)
     await age_last(bus, SOL, -90_000)
     await bus.client.persist(keys.last(kinds.TICKER.channel(BNB)))
-    *known, unknown = await bus.last_tickers(BTC, ETH, SOL, BNB, Symbol("NONE-USDT"))
+    *known, unknown = await bus.last_aged(*map(kinds.TICKER.channel, (BTC, ETH, SOL, BNB, Symbol("NONE-USDT"))))
     new_ms, old_ms, longer_ms, endless_ms = (last.age_ms for last in known if last is not None)
     assert new_ms is not None
     assert 0 <= new_ms < 60_000
     assert old_ms is not None
     assert 90_000 <= old_ms < 150_000
     assert (longer_ms, endless_ms, unknown) == (None, None, None)
-    assert await bus.last_tickers() == []
+    assert await bus.last_aged() == []
 
 
 async def test_numbers_go_on_when_redis_lost_its_memory(bus: WholeBus) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from market_pulse.bus import BusError, Last
-from market_pulse.messages import Symbol
+from market_pulse import kinds
+from market_pulse.bus import BusError, Last, Reader
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
 from support.waiting import PATIENCE_S, until
@@ -69,19 +69,19 @@ async def test_a_last_value_that_could_not_be_read_is_read_again(
     server: RedisServer, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other comes while no aggregator lives; without this the stream would stay empty."""
-    read = WholeBus.last_tickers
-    failed: list[tuple[Symbol, ...]] = []
+    read = Reader.last_aged
+    failed: list[tuple[str, ...]] = []
 
-    async def fail_twice(bus: WholeBus, *symbols: Symbol) -> list[Last | None]:
-        if ETH in symbols and len(failed) < 2:
-            failed.append(symbols)
+    async def fail_twice(bus: Reader, *channels: str) -> list[Last | None]:
+        if kinds.TICKER.channel(ETH) in channels and len(failed) < 2:
+            failed.append(channels)
             raise BusError("away")
-        return await read(bus, *symbols)
+        return await read(bus, *channels)
 
     await market.list_symbols(BTC, ETH)
     async with running_gateway(server.url, symbols=(BTC,)) as running:
         await market.publish(ETH, 1.0)
-        monkeypatch.setattr(WholeBus, "last_tickers", fail_twice)
+        monkeypatch.setattr(Reader, "last_aged", fail_twice)
         async with reading(running.http, "/api/realtime/ETH") as reader:
             assert (await reader.next("ticker"))["price"] == 1.0
     assert len(failed) == 2

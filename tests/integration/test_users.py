@@ -69,7 +69,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "record": (Resolution.SECOND, POINTS),
     "last": (kinds.TICKER.channel(BTC),),
     "last_matching": (kinds.TICKER.pattern,),
-    "last_tickers": (BTC,),
+    "last_aged": (kinds.TICKER.channel(BTC),),
     "history": (Resolution.SECOND, BTC, 0),
 }
 

@@ -81,7 +81,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
 
     def take(channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
         try:
-            inbox.take(Symbol(channel.removeprefix("ticker:")), data, now_ms(), live=live, age_ms=age_ms)
+            inbox.take(Symbol(channel.removeprefix(TICKER.prefix)), data, now_ms(), live=live, age_ms=age_ms)
         except CodecError as wrong:  # its number is missing, so the next one tells of a gap
             log.debug("not a ticker", channel=channel, cause=str(wrong))
         news.set()
@@ -89,7 +89,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
     async with Reader.open(redis_url) as bus:
 
         async def read_last(_: bool) -> None:
-            for name, last in zip(names, await bus.last_tickers(*symbols), strict=True):
+            for name, last in zip(names, await bus.last_aged(*names), strict=True):
                 if last is not None:
                     take(name, last.message, live=False, age_ms=last.age_ms)
             first.set()

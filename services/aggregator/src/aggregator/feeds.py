@@ -6,11 +6,12 @@ would have heard: time in which Redis did not answer, or this process was asleep
 
 from collections.abc import Mapping
 
+from market_pulse.kinds import STATUS
 from market_pulse.messages import FeedStatus, Tick
 
 OPEN = frozenset({"connected", "degraded"})
-SILENT_AFTER_S = 15.0
-"""What a copy said counts for this long; for three of the beats at which a living one repeats it."""
+SILENT_AFTER_S = float(STATUS.expiry_s)
+"""What a copy said counts for this long."""
 REDIS_SILENT_AFTER_S = 7.0
 """Redis answers a ping each 5 s at least. After a longer silence nobody knows what was said meanwhile."""
 ASLEEP_AFTER_S = 3.0

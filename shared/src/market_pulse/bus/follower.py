@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from market_pulse.kinds import STATUS, TICKER
-from market_pulse.messages import Symbol
+from market_pulse.kinds import STATUS, kind_of
 
 from . import keys
 from .connection import Bus, bounded, is_of_another_type
@@ -14,7 +13,7 @@ SCAN_COUNT = 1000
 
 
 class Last(NamedTuple):
-    """A last ticker, and for how long it has been the last one; None: the server does not say."""
+    """A channel's last message, and for how long it has been the last one; None: the server does not say."""
 
     message: bytes
     age_ms: int | None
@@ -47,14 +46,14 @@ class Follower(Bus):
             messages: list[Any] = await self._client.mget(found) if found else []
         return [(_channel_of(key), message) for key, message in zip(found, messages, strict=True) if message is not None]
 
-    async def last_tickers(self, *symbols: Symbol) -> list[Last | None]:
-        """Return each symbol's last ticker with its age, and None for a symbol without one.
+    async def last_aged(self, *channels: str) -> list[Last | None]:
+        """Return the last message of each channel with its age, and None for a channel without one.
 
-        The age goes by the server's clock alone: a ticker's time to live, less the part of it that is left.
+        The age goes by the server's clock alone: the time for which a message of this kind is kept, less the part that is left.
         """
-        if not symbols:
+        if not channels:
             return []
-        names = [keys.last(TICKER.channel(symbol)) for symbol in symbols]
+        names = [keys.last(channel) for channel in channels]
         async with bounded(), self._client.pipeline(transaction=False) as pipeline:
             for name in names:  # before the messages: one that comes in between then counts as older than it is, never as newer
                 pipeline.pttl(name)
@@ -63,7 +62,8 @@ class Follower(Bus):
             if isinstance(messages, Exception):
                 raise messages
         return [
-            None if message is None else Last(message, _age_ms(left)) for left, message in zip(left_ms, messages, strict=True)
+            None if message is None else Last(message, _age_ms(channel, left))
+            for channel, message, left in zip(channels, messages, left_ms, strict=True)
         ]
 
     async def last_statuses(self) -> list[tuple[str, bytes, float]]:
@@ -109,9 +109,10 @@ class Follower(Bus):
         return answered
 
 
-def _age_ms(left_ms: object) -> int | None:
-    """Return how old a last ticker is that has so long to live, unless somebody else has set another expiry, or none."""
-    whole_ms = TICKER.expiry_s * 1000
+def _age_ms(channel: str, left_ms: object) -> int | None:
+    """Return how old a last message is that has so long to live, unless somebody else has set another expiry, or none."""
+    kind = kind_of(channel)
+    whole_ms = kind.expiry_s * 1000 if kind is not None else 0
     return whole_ms - left_ms if type(left_ms) is int and 0 <= left_ms <= whole_ms else None
 
 

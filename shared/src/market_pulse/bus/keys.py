@@ -2,8 +2,6 @@
 
 from market_pulse.messages import Resolution, Symbol
 
-ALL_LISTINGS = "symbols:*"
-
 MEMBERS = "members:aggregator"
 """The set of the group's members, and the channel on which each change of them is announced."""
 EPOCH = "epoch:aggregator"
@@ -16,7 +14,7 @@ def last(channel: str) -> str:
 
 
 def listing(exchange: str) -> str:
-    """Name the set of the symbols that an exchange lists."""
+    """Name the set of the symbols that an exchange lists (or, of `*`, all such sets)."""
     return f"symbols:{exchange}"
 
 

@@ -48,7 +48,7 @@ class Reader(Follower):
 
         Three round trips, and more on a server with many keys.
         """
-        found = await self._find(keys.ALL_LISTINGS)
+        found = await self._find(keys.listing("*"))
         sizes = await self._of_each(found, lambda pipeline, key: pipeline.scard(key))
         short = [key for key, size in sizes.items() if size <= LONGEST_LISTING]
         sets = await self._of_each(short, lambda pipeline, key: pipeline.smembers(key))

@@ -15,6 +15,7 @@ from market_pulse.bus.redis_clock import watch_clock
 from market_pulse.process.bounded_http import Connections
 from market_pulse.process.clock import now_ms
 from market_pulse.process.health import Check
+from market_pulse.process.instance import instance_name
 
 from .answers import OpenAnswers
 from .edge import Edge

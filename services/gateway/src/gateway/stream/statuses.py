@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import orjson
 from msgspec.structs import replace
 
+from market_pulse.kinds import STATUS
 from market_pulse.messages import CodecError, FeedStatus, Symbol, decode_status, state_of
 
-SILENT_AFTER_MS = 15_000  # three of the beats at which a living ingest repeats its status
+SILENT_AFTER_MS = STATUS.expiry_s * 1000
 MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
 
 _REACHED = frozenset({"connected", "degraded"})
