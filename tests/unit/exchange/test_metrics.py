@@ -10,26 +10,10 @@ from market_pulse.exchange.errors import FeedLost, FeedRefused, FeedSilent
 from market_pulse.exchange.metrics import IngestCollector, Stats
 from market_pulse.exchange.status import Facts
 from market_pulse.messages import FeedState, Symbol, Tick
+from support.facts import CONNECTED
 
 TICK = Tick(exchange="okx", symbol=Symbol("BTC-USDT"), price=1.0, exchange_time_ms=2_000, received_time_ms=2_500)
-FACTS = Facts(
-    exchange="okx",
-    instance="host:1",
-    now_ms=9_000,
-    phase="connected",
-    phase_reason=None,
-    since_ms=1_000,
-    simulated=False,
-    reconnects=0,
-    last_tick=TICK,
-    wanted=3,
-    delivered={"A", "B"},
-    refused={"C"},
-    overdue=(),
-    held_back=(),
-    anew=(),
-    turned_away=[Symbol("D-USDT")],
-)
+FACTS = replace(CONNECTED, last_tick=TICK, refused={"C"}, turned_away=[Symbol("D-USDT")])
 
 
 def read(stats: Stats, facts: Facts, name: str, labels: Mapping[str, str] | None = None) -> float | None:
