@@ -6,25 +6,8 @@ import pytest
 
 from market_pulse.exchange.status import LONGEST_REASON, Facts, condition, status_of
 from market_pulse.messages import MOST_TURNED_AWAY, FeedState, Symbol
+from support.facts import CONNECTED
 
-CONNECTED = Facts(
-    exchange="okx",
-    instance="host:1",
-    now_ms=9_000,
-    phase="connected",
-    phase_reason=None,
-    since_ms=1_000,
-    simulated=False,
-    reconnects=2,
-    last_tick=None,
-    wanted=6,
-    delivered={"BTC-USDT", "ETH-USDT"},
-    refused=(),
-    overdue=(),
-    held_back=(),
-    anew=(),
-    turned_away=(),
-)
 BEFORE = status_of(CONNECTED)
 LOST = replace(CONNECTED, phase="reconnecting", phase_reason="closed", since_ms=8_000, delivered=())
 

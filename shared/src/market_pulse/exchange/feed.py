@@ -172,11 +172,15 @@ class Feed:
                 if not self._listed:
                     self._enter("connecting", "this exchange lists none of the wanted symbols")
                     await self._anything_wanted.wait()
-                self.book = self._new_book()  # what was known before the gap may be old: never mix it in
+
+                # Data from before the gap may be old, so it is never mixed with later data.
+                self.book = self._new_book()
                 connection, task = self._start()
                 if self._phase != "blocked":
                     log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
                 connection, lost = await self._use(connection, task)
+
+                # Learn from the loss for the next attempt: how long to wait, how much silence to bear, which address to try.
                 healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
                 failures = 1 if healthy else failures + 1
                 if connection.age_s > PROVEN_S:
@@ -184,7 +188,7 @@ class Feed:
                 if isinstance(lost, FeedSilent):
                     self._patience_s = 2 * lost.limit_s
                 if not connection.delivering.is_set():
-                    self._attempts += 1  # another address, where the exchange has several
+                    self._attempts += 1
                 await self._wait_after(lost, failures, opened=connection.opened)
         finally:
             self.stop()
@@ -271,6 +275,7 @@ class Feed:
         refused = lost if isinstance(lost, FeedRefused) else None
         was_blocked = self._phase == "blocked" and not opened  # and is, until a handshake succeeds
         if was_blocked or (refused is not None and refused.blocked):
+            # Each address is tried once soon, and then all of them slowly: the exchange does not serve this place.
             all_tried = self._attempts % len(self._urls) == 0
             delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2) if all_tried else backoff_s(1)
             if refused is not None and refused.retry_after_s is not None:

@@ -4,7 +4,7 @@ Labels are bounded: the exchange and a few kinds, never a symbol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -18,16 +18,6 @@ from market_pulse.process.durations import Durations
 from .status import Facts, status_of
 
 PREFIX = "market_pulse_ingest_"
-
-_COUNTS = {
-    "frames": ("frames", "Frames read from the exchange"),
-    "outdated": ("outdated", "Events skipped because newer ones were known"),
-    "anew": ("anew", "Times that an exchange's numbers or clock began anew"),
-    "published": ("ticks", "Ticks published"),
-    "conflated": ("conflated", "Ticks replaced by a newer one of their symbol while they waited"),
-    "suppressed": ("suppressed", "Ticks not published because another copy had been ahead"),
-    "handovers": ("handovers", "Sockets replaced without a gap"),
-}
 
 
 @dataclass(slots=True)
@@ -66,55 +56,52 @@ class IngestCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield each metric as it stands now."""
         stats, facts = self._stats, self._facts()
-        exchange = facts.exchange
-        for name, (metric, text) in _COUNTS.items():
-            yield _count(metric, text, exchange, getattr(stats, name))
+        exchange, status, tick = facts.exchange, status_of(facts), facts.last_tick
+        for name, text, count in (
+            ("frames", "Frames read from the exchange", stats.frames),
+            ("outdated", "Events skipped because newer ones were known", stats.outdated),
+            ("anew", "Times that an exchange's numbers or clock began anew", stats.anew),
+            ("ticks", "Ticks published", stats.published),
+            ("conflated", "Ticks replaced by a newer one of their symbol while they waited", stats.conflated),
+            ("suppressed", "Ticks not published because another copy had been ahead", stats.suppressed),
+            ("handovers", "Sockets replaced without a gap", stats.handovers),
+        ):
+            counter = CounterMetricFamily(PREFIX + name, text, labels=["exchange"])
+            counter.add_metric([exchange], count)
+            yield counter
         bad = "Frames, and single elements of frames and listings, skipped by what was wrong with them"
-        yield _counts_by("kind", "bad_frames", bad, exchange, stats.bad_frames)
-        yield _counts_by("reason", "reconnects", "Sockets lost, by why", exchange, stats.lost)
+        for name, text, label, counts in (
+            ("bad_frames", bad, "kind", stats.bad_frames),
+            ("reconnects", "Sockets lost, by why", "reason", stats.lost),
+        ):
+            counter = CounterMetricFamily(PREFIX + name, text, labels=["exchange", label])
+            for value, count in counts.items():
+                counter.add_metric([exchange, value], count)
+            yield counter
+
+        received_s = tick.received_time_ms / 1000 if tick else None
+        lag_s = (tick.received_time_ms - tick.exchange_time_ms) / 1000 if tick and tick.exchange_time_ms is not None else None
+        lag = "From the exchange's own time of the newest tick to its arrival: the way here, and how far the two clocks differ"
+        turned_away = "Wanted symbols that are not carried, because of MAX_SYMBOLS"
+        lingering = "Carried symbols that nobody wants any more; they yield to wanted ones"
+        for name, text, figure in (
+            ("refused_symbols", "Wanted symbols that the exchange refuses now", len(facts.refused)),
+            ("turned_away_symbols", turned_away, status.turned_away_count),
+            ("lingering_symbols", lingering, stats.lingering),
+            ("symbols", "Symbols that deliver", status.symbols),
+            ("connected", "1 while the feed delivers", facts.phase == "connected"),
+            ("last_tick_timestamp_seconds", "When the newest tick was received", received_s),
+            ("exchange_lag_seconds", lag, lag_s),
+        ):
+            gauge = GaugeMetricFamily(PREFIX + name, text, labels=["exchange"])
+            if figure is not None:
+                gauge.add_metric([exchange], figure)
+            yield gauge
+        state = StateSetMetricFamily(PREFIX + "state", "1 for the state that the feed is in", labels=["exchange"])
+        state.add_metric([exchange], {one: one == status.state for one in get_args(FeedState)})
+        yield state
+
         took = "From a frame's arrival to the bus having taken its tick (first tick of each command)"
         publish = HistogramMetricFamily(PREFIX + "publish_seconds", took, labels=["exchange"])
         stats.publish.add_to(publish, [exchange])
         yield publish
-        lingering = "Carried symbols that nobody wants any more; they yield to wanted ones"
-        yield _gauge("lingering_symbols", lingering, exchange, stats.lingering)
-        yield from _of_the_feed(facts)
-
-
-def _of_the_feed(facts: Facts) -> Iterator[Metric]:
-    exchange, status, tick = facts.exchange, status_of(facts), facts.last_tick
-    yield _gauge("refused_symbols", "Wanted symbols that the exchange refuses now", exchange, len(facts.refused))
-    turned_away = "Wanted symbols that are not carried, because of MAX_SYMBOLS"
-    yield _gauge("turned_away_symbols", turned_away, exchange, status.turned_away_count)
-    yield _gauge("symbols", "Symbols that deliver", exchange, status.symbols)
-    yield _gauge("connected", "1 while the feed delivers", exchange, facts.phase == "connected")
-    received_s = tick.received_time_ms / 1000 if tick else None
-    yield _gauge("last_tick_timestamp_seconds", "When the newest tick was received", exchange, received_s)
-    lag = "From the exchange's own time of the newest tick to its arrival: the way here, and how far the two clocks differ"
-    exchange_s = tick.exchange_time_ms / 1000 if tick and tick.exchange_time_ms is not None else None
-    lag_s = received_s - exchange_s if received_s is not None and exchange_s is not None else None
-    yield _gauge("exchange_lag_seconds", lag, exchange, lag_s)
-    state = StateSetMetricFamily(PREFIX + "state", "1 for the state that the feed is in", labels=["exchange"])
-    state.add_metric([exchange], {name: name == status.state for name in get_args(FeedState)})
-    yield state
-
-
-def _count(name: str, text: str, exchange: str, count: int) -> CounterMetricFamily:
-    family = CounterMetricFamily(PREFIX + name, text, labels=["exchange"])
-    family.add_metric([exchange], count)
-    return family
-
-
-def _counts_by(label: str, name: str, text: str, exchange: str, counts: Mapping[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(PREFIX + name, text, labels=["exchange", label])
-    for value, count in counts.items():
-        family.add_metric([exchange, value], count)
-    return family
-
-
-def _gauge(name: str, text: str, exchange: str, value: float | None) -> GaugeMetricFamily:
-    """Return one exchange's gauge, without a value where that is None."""
-    family = GaugeMetricFamily(PREFIX + name, text, labels=["exchange"])
-    if value is not None:
-        family.add_metric([exchange], value)
-    return family
