@@ -64,6 +64,7 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 	MYPYPATH=tests:benchmarks $(RUN)/mypy tests deploy $(sort $(dir $(wildcard benchmarks/*.py)))
 	$(RUN)/lint-imports
 	$(UV) lock --check
+	$(RUN)/python -m deploy.exchanges --check
 	$(RUN)/python -m gateway.api.openapi | diff $(WEB)/openapi.json -
 	$(NPM) run --silent check
 	$(or $(NODE),node) $(CONTRACT)/parse.js docs/asyncapi.yaml
@@ -80,6 +81,7 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 fix: setup $(MODULES) ## repair and format what can be
 	$(RUN)/ruff check --fix
 	$(RUN)/ruff format
+	$(RUN)/python -m deploy.exchanges
 	$(RUN)/python -m gateway.api.openapi >$(WEB)/openapi.json
 	$(NPM) run --silent types
 	$(NPM) run --silent fix

@@ -1,4 +1,4 @@
-"""Binance spot: how a socket is asked and lives, what it answers, and what REST lists."""
+"""Binance spot: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -134,6 +134,7 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/api/v3/time",
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

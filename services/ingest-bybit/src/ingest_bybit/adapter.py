@@ -1,4 +1,4 @@
-"""Bybit v5 spot: how a socket is asked and lives, what it answers, and what REST lists."""
+"""Bybit v5 spot: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 import re
 from collections.abc import Sequence
@@ -124,6 +124,7 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/v5/market/time",
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

@@ -1,4 +1,4 @@
-"""OKX v5 spot: how a socket is asked and lives, what it answers, and what REST lists."""
+"""OKX v5 spot: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 import re
 from collections.abc import Sequence
@@ -138,6 +138,7 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/api/v5/public/time",
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

@@ -247,7 +247,7 @@ class Adapter(Endpoint):
     """Everything particular to one exchange. It is the endpoint that gives the ticker; `further` are the exchange's others.
 
     `native` spells a symbol as the exchange does. `parse_listing` reads the answer to `listing_path`, `parse_ticker` the answer
-    to `ticker_path`.
+    to `ticker_path`. `clock_path` is where REST tells the exchange's time, the cheapest thing to ask it.
     """
 
     rest_urls: tuple[str, ...]
@@ -255,6 +255,7 @@ class Adapter(Endpoint):
     parse_listing: Callable[[bytes], Batch[Listed]]
     ticker_path: Callable[[str], str]
     parse_ticker: Callable[[bytes], Sequence[Event]]
+    clock_path: str
     native: Callable[[Symbol], str]
     further: tuple[Endpoint, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Toy exchange: how a socket is asked, what it answers, and what REST lists. Symbols are spelled BTC/USDT."""
+"""Toy exchange: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 from collections.abc import Sequence
 
@@ -84,6 +84,7 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/time",
     native=native,
     channels=CHANNELS,
     subscribe=subscribe,
