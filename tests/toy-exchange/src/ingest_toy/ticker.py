@@ -7,7 +7,7 @@ from market_pulse.exchange.fields import Amount, Figure, Price, Text, Time, time
 
 
 class Ticker(Struct):
-    """What a frame's `data` holds, and the REST ticker, too."""
+    """The `data` of a frame. The REST ticker has the same members."""
 
     time: Time
     symbol: Text
