@@ -82,9 +82,9 @@ def _answer(message: dict[str, Any]) -> Event:
     error = message.get("error", message)  # seen nested and flat
     if "code" in error:
         kind: RefusalKind = "later" if error["code"] == TOO_MANY_SUBSCRIPTIONS else "unknown"
-        return Refused(answered, None, kind, f"{error['code']}: {error.get('msg')}")
+        return Refused(request_id=answered, topic=None, kind=kind, reason=f"{error['code']}: {error.get('msg')}")
     if "result" in message:
-        return Acknowledged(answered)
+        return Acknowledged(request_id=answered)
     raise FrameError("unknown")
 
 

@@ -40,4 +40,4 @@ def day(ticker: Ticker) -> Day:
     )
 
 
-TICKER = Channel(topics, {"t": frames_of_one(Ticker, day)})
+TICKER = Channel(topics=topics, frames={"t": frames_of_one(Ticker, day)})
