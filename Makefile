@@ -65,6 +65,7 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 	$(RUN)/lint-imports
 	$(UV) lock --check
 	$(RUN)/python -m deploy.checks.asyncapi | diff docs/asyncapi.yaml -
+	$(RUN)/python -m deploy.exchanges --check
 	$(RUN)/python -m gateway.api.openapi | diff $(WEB)/openapi.json -
 	$(NPM) run --silent check
 	$(or $(NODE),node) $(CONTRACT)/parse.js docs/asyncapi.yaml
@@ -82,6 +83,7 @@ fix: setup $(MODULES) ## repair and format what can be
 	$(RUN)/ruff check --fix
 	$(RUN)/ruff format
 	$(RUN)/python -m deploy.checks.asyncapi >docs/asyncapi.new && mv docs/asyncapi.new docs/asyncapi.yaml
+	$(RUN)/python -m deploy.exchanges
 	$(RUN)/python -m gateway.api.openapi >$(WEB)/openapi.json
 	$(NPM) run --silent types
 	$(NPM) run --silent fix

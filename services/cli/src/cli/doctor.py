@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import entry_points
 from time import monotonic
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from httpx_sse import SSEError, aconnect_sse
 from rich.markup import escape
 
 from market_pulse.bus import BusError, DemandBus, Reader, RefusedError
+from market_pulse.exchange.adapter import Adapter
 from market_pulse.kinds import TICKER
 from market_pulse.messages import Symbol
 from market_pulse.process.addresses import read_redis_url
@@ -33,12 +35,8 @@ BLOCKED = {403, 451}
 NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 """What DNS answers of a name that is not there; its other errors are no answers."""
 
-# Each exchange's own clock, which is also the cheapest thing to ask it, and where its stream is.
-EXCHANGES = {
-    "binance": ("https://api.binance.com/api/v3/time", "stream.binance.com"),
-    "bybit": ("https://api.bybit.com/v5/market/time", "stream.bybit.com"),
-    "okx": ("https://www.okx.com/api/v5/public/time", "ws.okx.com"),
-}
+EXCHANGES = "market_pulse.exchanges"
+"""The entry points by which each ingest that is installed here names its adapter."""
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "wrong": "[red]✗[/]"}
 
 
@@ -62,7 +60,7 @@ async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, b
     """
     checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, symbol, bus_named)]
     if ask_exchanges:
-        checks += [_exchange(name, *where) for name, where in EXCHANGES.items()]
+        checks += [_exchange(found.load()) for found in entry_points(group=EXCHANGES)]
     well = True
     for check in asyncio.as_completed(checks):
         for seen in await check:
@@ -209,10 +207,11 @@ async def _right(name: str, attempt: Callable[[], Awaitable[Any]]) -> Finding:
     return Finding(f"right to {name}", "ok", "granted")
 
 
-async def _exchange(name: str, clock_url: str, stream_host: str) -> Sequence[Finding]:
+async def _exchange(adapter: Adapter) -> Sequence[Finding]:
     """Look whether an exchange's names resolve, whether it serves this place, and at its clock."""
+    name, clock_url = adapter.exchange, adapter.rest_urls[0] + adapter.clock_path
     loop = asyncio.get_running_loop()
-    for host in (urlsplit(clock_url).hostname, stream_host):
+    for host in (urlsplit(clock_url).hostname, urlsplit(adapter.ws_urls[0]).hostname):
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 await loop.getaddrinfo(host, 443, type=socket.SOCK_STREAM)

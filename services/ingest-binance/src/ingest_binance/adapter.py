@@ -1,4 +1,4 @@
-"""Binance spot: how a socket is asked and lives, what it answers, and what REST lists."""
+"""Binance spot: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -82,9 +82,9 @@ def _answer(message: dict[str, Any]) -> Event:
     error = message.get("error", message)  # seen nested and flat
     if "code" in error:
         kind: RefusalKind = "later" if error["code"] == TOO_MANY_SUBSCRIPTIONS else "unknown"
-        return Refused(answered, None, kind, f"{error['code']}: {error.get('msg')}")
+        return Refused(request_id=answered, topic=None, kind=kind, reason=f"{error['code']}: {error.get('msg')}")
     if "result" in message:
-        return Acknowledged(answered)
+        return Acknowledged(request_id=answered)
     raise FrameError("unknown")
 
 
@@ -134,6 +134,7 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/api/v3/time",
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

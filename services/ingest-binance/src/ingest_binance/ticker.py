@@ -100,8 +100,8 @@ def _quote(quote: _Quote) -> Quote:
 
 
 TICKER = Channel(
-    topics,
-    {
+    topics=topics,
+    frames={
         "24hrTicker": frames_of_one(_Ticker, day),
         "trade": frames_of_one(_Trade, _trade),
         "bookTicker": frames_of_one(_Quote, _quote),

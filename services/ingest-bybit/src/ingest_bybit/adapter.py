@@ -1,4 +1,4 @@
-"""Bybit v5 spot: how a socket is asked and lives, what it answers, and what REST lists."""
+"""Bybit v5 spot: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 import re
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from market_pulse.exchange.adapter import (
     Rate,
     RefusalKind,
     Refused,
+    by_beginning,
     each,
     frames_of,
     listed,
@@ -28,7 +29,6 @@ from .ticker import TICKER, Ticker, day
 
 CHANNELS = {"ticker": TICKER}
 FRAMES = frames_of(CHANNELS)
-_BEGINNINGS = [(f'{{"topic":"{name}.'.encode(), frames.declared) for name, frames in FRAMES.items()]
 _NAMED_TOPIC = re.compile(r"((?:tickers|orderbook\.1)\.[^\s\],]+)")
 
 
@@ -45,14 +45,6 @@ def subscribe(names: Sequence[str], request_id: int) -> str:
 def unsubscribe(names: Sequence[str], request_id: int) -> str:
     """Write the end of a subscription."""
     return orjson.dumps({"req_id": str(request_id), "op": "unsubscribe", "args": names}).decode()
-
-
-def declared(frame: bytes) -> Sequence[Event]:
-    """Read a frame of a channel as its shape is declared. The exchange begins it with the channel's name."""
-    for beginning, read in _BEGINNINGS:
-        if frame.startswith(beginning):
-            return read(frame)
-    raise FrameError("unknown")
 
 
 def lenient(frame: bytes) -> Sequence[Event]:
@@ -74,11 +66,11 @@ def _answer(message: dict[str, Any]) -> Event:
     request_id = message.get("req_id")
     answered = None if request_id is None else str(request_id)
     if message["success"] is True:
-        return Acknowledged(answered)
+        return Acknowledged(request_id=answered)
     reason = str(message.get("ret_msg"))
     named = _NAMED_TOPIC.search(reason)
     kind: RefusalKind = "already" if "already subscribed" in reason else "unknown"
-    return Refused(answered, named.group(1) if named else None, kind, reason)
+    return Refused(request_id=answered, topic=named.group(1) if named else None, kind=kind, reason=reason)
 
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
@@ -124,10 +116,11 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/v5/market/time",
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=declared,
+    declared=by_beginning(FRAMES, '{"topic":"%s.'),
     lenient=lenient,
     topics_per_request=10,
     topics_per_connection=800,  # all names together must stay under 21,000 characters

@@ -60,10 +60,10 @@ def _level(level: Any) -> list[Level]:
 
 
 class _Book(Struct):
-    s: Text
-    b: Annotated[list[Level], _levels]
-    a: Annotated[list[Level], _levels]
-    u: Whole
+    symbol: Text = field(name="s")
+    bids: Annotated[list[Level], _levels] = field(name="b")
+    asks: Annotated[list[Level], _levels] = field(name="a")
+    update: Whole = field(name="u")
     seq: object = None
 
 
@@ -107,25 +107,25 @@ def _quote(frame: _BookFrame, *, odd_bids: bool = False, odd_asks: bool = False)
     """Return the quote. A side that is not mentioned, or not readable, stays as it was."""
     book, time_ms, is_delta = frame.data, time(frame.ts), frame.type == "delta"
     # A level of size 0 was deleted, and may stand before its successor.
-    bids = [price for price, size in book.b if size]
-    asks = [price for price, size in book.a if size]
-    update = whole(book.u)
+    bids = [price for price, size in book.bids if size]
+    asks = [price for price, size in book.asks if size]
+    update = whole(book.update)
     return Quote(
-        native=book.s,
+        native=book.symbol,
         bid=max(bids, default=None),
         ask=min(asks, default=None),
         # `u` begins anew when their service does, `seq` goes on.
         order=(whole_or(book.seq, update), time_ms),
         exchange_time_ms=time_ms,
         restarted=update == 1,
-        bid_kept=not bids and (odd_bids or (is_delta and not book.b)),
-        ask_kept=not asks and (odd_asks or (is_delta and not book.a)),
+        bid_kept=not bids and (odd_bids or (is_delta and not book.bids)),
+        ask_kept=not asks and (odd_asks or (is_delta and not book.asks)),
     )
 
 
 def _lenient_quote(message: Any) -> Batch[Event]:
     frame = by_member(_BookFrame, message)
-    odd_bids, odd_asks = _odd(frame.data.b), _odd(frame.data.a)
+    odd_bids, odd_asks = _odd(frame.data.bids), _odd(frame.data.asks)
     return Batch([_quote(frame, odd_bids=bool(odd_bids), odd_asks=bool(odd_asks))], odd_bids + odd_asks)
 
 
@@ -134,9 +134,15 @@ def _odd(levels: list[Level]) -> list[Skipped]:
 
 
 TICKER = Channel(
-    topics,
-    {
-        "tickers": Frames(lambda frame: _day(_ticker_frame(frame)), lambda message: _day(by_member(_TickerFrame, message))),
-        "orderbook.1": Frames(lambda frame: [_quote(_book_frame(frame))], _lenient_quote),
+    topics=topics,
+    frames={
+        "tickers": Frames(
+            declared=lambda frame: _day(_ticker_frame(frame)),
+            lenient=lambda message: _day(by_member(_TickerFrame, message)),
+        ),
+        "orderbook.1": Frames(
+            declared=lambda frame: [_quote(_book_frame(frame))],
+            lenient=_lenient_quote,
+        ),
     },
 )

@@ -1,4 +1,4 @@
-"""OKX v5 spot: how a socket is asked and lives, what it answers, and what REST lists."""
+"""OKX v5 spot: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 import re
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from market_pulse.exchange.adapter import (
     Rate,
     RefusalKind,
     Refused,
+    by_beginning,
     each,
     frames_of,
     listed,
@@ -29,7 +30,6 @@ from .ticker import TICKER
 
 CHANNELS = {"ticker": TICKER}
 FRAMES = frames_of(CHANNELS)
-_BEGINNINGS = [(f'{{"arg":{{"channel":"{name}"'.encode(), frames.declared) for name, frames in FRAMES.items()]
 _NAMED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
 UPGRADE_NOTICE = "64008"
 TRY_LATER = {"60014", "64007", "50011"}
@@ -55,14 +55,6 @@ def _request(op: str, instruments: Sequence[str], request_id: int) -> str:
     return orjson.dumps({"id": str(request_id), "op": op, "args": args}).decode()
 
 
-def declared(frame: bytes) -> Sequence[Event]:
-    """Read a frame of a channel as its shape is declared. The exchange begins it with the channel's name."""
-    for beginning, read in _BEGINNINGS:
-        if frame.startswith(beginning):
-            return read(frame)
-    raise FrameError("unknown")
-
-
 def lenient(frame: bytes) -> Sequence[Event]:
     """Read any frame: of a channel, an answer for each argument of a request, or a notice."""
     if frame == b"pong":
@@ -78,7 +70,7 @@ def lenient(frame: bytes) -> Sequence[Event]:
 def _answer(message: dict[str, Any]) -> Sequence[Event]:
     match message:
         case {"event": "subscribe" | "unsubscribe", "arg": {"instId": str(instrument)}, **rest}:
-            return [Acknowledged(_request_id(rest), instrument)]
+            return [Acknowledged(request_id=_request_id(rest), topic=instrument)]
         case {"event": "error", "code": str(code), **rest}:
             return [_refused(code, str(rest.get("msg", "")), _request_id(rest))]
         case {"event": "notice", "code": str(code), **rest}:
@@ -95,7 +87,7 @@ def _request_id(message: dict[Any, Any]) -> str | None:
 def _refused(code: str, reason: str, request_id: str | None) -> Refused:
     named = _NAMED_INSTRUMENT.search(reason)
     kind: RefusalKind = "later" if code in TRY_LATER else "unknown"
-    return Refused(request_id, named.group(1) if named else None, kind, f"{code}: {reason}")
+    return Refused(request_id=request_id, topic=named.group(1) if named else None, kind=kind, reason=f"{code}: {reason}")
 
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
@@ -138,10 +130,11 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/api/v5/public/time",
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=declared,
+    declared=by_beginning(FRAMES, '{"arg":{"channel":"%s"'),
     lenient=lenient,
     topics_per_request=100,
     topics_per_connection=1000,

@@ -44,4 +44,4 @@ def day(ticker: Ticker) -> Day:
     )
 
 
-TICKER = Channel(topics, {"tickers": frames_of_rows(Ticker, day, "instId")})
+TICKER = Channel(topics=topics, frames={"tickers": frames_of_rows(Ticker, day, "instId")})

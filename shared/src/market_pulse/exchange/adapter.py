@@ -168,8 +168,8 @@ def frames_of_one(shape: type[Shape], event: Callable[[Shape], Event]) -> Frames
     """Read frames whose `data` is one object of a shape. `event` makes an event of it."""
     decode = Decoder(Data[shape], strict=False).decode  # type: ignore[valid-type]
     return Frames(
-        lambda frame: [event(decode(frame).data)],
-        lambda message: [event(by_member(shape, message["data"]))],
+        declared=lambda frame: [event(decode(frame).data)],
+        lenient=lambda message: [event(by_member(shape, message["data"]))],
     )
 
 
@@ -180,8 +180,8 @@ def frames_of_rows(shape: type[Shape], event: Callable[[Shape], Event], name: st
     """
     decode = Decoder(Data[tuple[shape]], strict=False).decode  # type: ignore[valid-type]
     return Frames(
-        lambda frame: [event(decode(frame).data[0])],
-        lambda message: each(lambda row: [event(by_member(shape, row))], message["data"], name),
+        declared=lambda frame: [event(decode(frame).data[0])],
+        lenient=lambda message: each(lambda row: [event(by_member(shape, row))], message["data"], name),
     )
 
 
@@ -247,7 +247,7 @@ class Adapter(Endpoint):
     """Everything particular to one exchange. It is the endpoint that gives the ticker; `further` are the exchange's others.
 
     `native` spells a symbol as the exchange does. `parse_listing` reads the answer to `listing_path`, `parse_ticker` the answer
-    to `ticker_path`.
+    to `ticker_path`. `clock_path` is where REST tells the exchange's time, the cheapest thing to ask it.
     """
 
     rest_urls: tuple[str, ...]
@@ -255,6 +255,7 @@ class Adapter(Endpoint):
     parse_listing: Callable[[bytes], Batch[Listed]]
     ticker_path: Callable[[str], str]
     parse_ticker: Callable[[bytes], Sequence[Event]]
+    clock_path: str
     native: Callable[[Symbol], str]
     further: tuple[Endpoint, ...] = ()
 
@@ -262,6 +263,24 @@ class Adapter(Endpoint):
 def frames_of(channels: Mapping[str, Channel]) -> dict[str, Frames]:
     """Return how all frames of an endpoint are read, by the exchange's own name of their channel."""
     return {name: frames for channel in channels.values() for name, frames in channel.frames.items()}
+
+
+def by_beginning(frames: Mapping[str, Frames], beginning: str) -> Callable[[bytes], Sequence[Event]]:
+    """Return an endpoint's `declared`, where the exchange begins each frame with the name of its channel.
+
+    Args:
+        frames: how the frames of each channel are read.
+        beginning: how each frame begins, with %s where the name stands.
+    """
+    beginnings = [((beginning % name).encode(), read_as.declared) for name, read_as in frames.items()]
+
+    def declared(frame: bytes) -> Sequence[Event]:
+        for begins, read_frame in beginnings:
+            if frame.startswith(begins):
+                return read_frame(frame)
+        raise FrameError("unknown")
+
+    return declared
 
 
 def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
@@ -294,9 +313,9 @@ def each(parse: Callable[[Any], Iterable[Element]], elements: Iterable[object], 
         try:
             found.extend(parse(element))
         except FrameError as bad:
-            skipped.append(Skipped(bad.kind, str(bad)[:200], _name(element, name)))
+            skipped.append(Skipped(kind=bad.kind, detail=str(bad)[:200], native=_name(element, name)))
         except FOREIGN_FAULTS as wrong:
-            skipped.append(Skipped("malformed", repr(wrong)[:200], _name(element, name)))
+            skipped.append(Skipped(kind="malformed", detail=repr(wrong)[:200], native=_name(element, name)))
     return Batch(found, skipped)
 
 
@@ -313,6 +332,6 @@ def listed(base: object, quote: object, native: object, tick_size: object) -> li
     """
     name, spelled = text(native), f"{text(base)}-{text(quote)}"
     try:
-        return [Listed(parse_symbol(spelled), name, decimals(tick_size))]
+        return [Listed(symbol=parse_symbol(spelled), native=name, dp=decimals(tick_size))]
     except ValueError:
         return []

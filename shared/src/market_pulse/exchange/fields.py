@@ -1,8 +1,8 @@
-"""The members of an exchange's messages, each read twice over: as a declared type, and by a function of its own.
+"""The members of an exchange's messages: the type that each is declared with, and the function that reads it by itself.
 
-A message is declared as a msgspec Struct of just the members that are read. Its types say what each must be, and a decoder with
-`strict=False` reads numbers in texts, too. Where one of them does not hold, `by_member` reads the message once more, member by
-member: it leaves out a figure that makes no sense, and refuses a message without a price, a name or a time.
+A message is declared as a msgspec Struct of just the members that are read. A decoder with `strict=False` reads it in one go,
+numbers in texts included. Where a member is not as declared, `by_member` reads the whole message again, member by member: a
+figure that makes no sense is left out, and a message without a price, a name or a time is refused.
 
 Both ways make the same values. Only what is broken inside a member that nobody reads escapes the decoder: such a frame counts.
 Whole numbers are declared as `object`, because the decoder would take 1.0 and "1e3" for one: read them by `whole` or `time`.

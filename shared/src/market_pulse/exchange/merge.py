@@ -133,7 +133,7 @@ class _Days:
 
 
 class _Symbol:
-    """One native symbol: each channel's newest, and what is common to them."""
+    """One native symbol: the newest of each channel, and the times that all channels share."""
 
     __slots__ = ("anew_ms", "days", "exchange_time_ms", "pace", "quotes", "received_time_ms", "trades")
 

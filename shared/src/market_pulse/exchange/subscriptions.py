@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from .adapter import Acknowledged, Adapter, Refused
+from .adapter import Acknowledged, Endpoint, Refused
 
 ANSWER_LIMIT_S = 10.0
 RETRY_UNKNOWN_S = (5.0, 300.0)
@@ -25,8 +25,8 @@ class Request:
 class Subscriptions:
     """The ledger of one connection: each wanted topic is missing, asked for, live, or refused for now."""
 
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
         self._natives: dict[str, str] = {}  # wanted topic -> native symbol, in order of importance
         self._asked: dict[str, int] = {}  # topic -> request
         self._live: set[str] = set()
@@ -40,7 +40,7 @@ class Subscriptions:
 
     def want(self, natives: Iterable[str]) -> None:
         """Set the native symbols that this connection should carry, the most important first."""
-        self._natives = {topic: native for native in natives for topic in self._adapter.topics(native)}
+        self._natives = {topic: native for native in natives for topic in self._endpoint.topics(native)}
 
     @property
     def live(self) -> set[str]:
@@ -57,7 +57,7 @@ class Subscriptions:
         """Return the next message to send, or None when all is as wanted; it counts as sent."""
         surplus = [topic for topic in self._live if topic not in self._natives or topic in self._renewed]
         if surplus:
-            topics = tuple(surplus[: self._adapter.topics_per_request])
+            topics = tuple(surplus[: self._endpoint.topics_per_request])
             self._live.difference_update(topics)
             self._renewed.difference_update(topics)
             return self._new_request("unsubscribe", topics, now_s)
@@ -81,7 +81,7 @@ class Subscriptions:
             elif only is not None:
                 continue
             batch.append(topic)
-            if len(batch) == self._adapter.topics_per_request:
+            if len(batch) == self._endpoint.topics_per_request:
                 break
         return tuple(batch)
 
@@ -125,7 +125,7 @@ class Subscriptions:
             self._alone.update(self._natives[topic] for topic in request.topics if topic in self._natives)
         if answer.topic is not None:
             self._asked.pop(answer.topic, None)
-        if request is not None and (answer.topic is None or self._adapter.refusal_voids_request):
+        if request is not None and (answer.topic is None or self._endpoint.refusal_voids_request):
             self._release(request)
         elif request is not None:
             self._close_when_done(request)
@@ -135,13 +135,13 @@ class Subscriptions:
         """Data came: whatever the exchange failed to acknowledge, these topics are live."""
         self._refused.pop(native, None)
         self._retry_s.pop(native, None)
-        for topic in self._adapter.topics(native):
+        for topic in self._endpoint.topics(native):
             if self._asked.pop(topic, None) is not None:
                 self._live.add(topic)
 
     def again(self, native: str) -> None:
         """End a symbol's subscription and begin it anew: an exchange would answer a mere repetition with `already`."""
-        self._renewed.update(self._live.intersection(self._adapter.topics(native)))
+        self._renewed.update(self._live.intersection(self._endpoint.topics(native)))
 
     def expire(self, now_s: float) -> None:
         """Give up on requests that the exchange did not answer in time; their topics are missing again."""

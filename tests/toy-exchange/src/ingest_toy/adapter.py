@@ -1,12 +1,22 @@
-"""Toy exchange: how a socket is asked, what it answers, and what REST lists. Symbols are spelled BTC/USDT."""
+"""Toy exchange: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
 
 from collections.abc import Sequence
 
 import orjson
-from msgspec import Struct
-from msgspec.json import Decoder
 
-from market_pulse.exchange.adapter import Acknowledged, Adapter, Batch, Event, Listed, Rate, Refused, each, frames_of, listed
+from market_pulse.exchange.adapter import (
+    Acknowledged,
+    Adapter,
+    Batch,
+    Event,
+    Listed,
+    Rate,
+    Refused,
+    by_beginning,
+    each,
+    frames_of,
+    listed,
+)
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import by_member
 from market_pulse.messages import Symbol
@@ -15,13 +25,6 @@ from .ticker import TICKER, Ticker, day
 
 CHANNELS = {"ticker": TICKER}
 FRAMES = frames_of(CHANNELS)
-
-
-class _Head(Struct):
-    channel: str
-
-
-_head = Decoder(_Head).decode
 
 
 def native(symbol: Symbol) -> str:
@@ -39,18 +42,13 @@ def unsubscribe(names: Sequence[str], request_id: int) -> str:
     return orjson.dumps({"do": "unsub", "what": names, "no": request_id}).decode()
 
 
-def declared(frame: bytes) -> Sequence[Event]:
-    """Read a frame of a channel as its shape is declared."""
-    return FRAMES[_head(frame).channel].declared(frame)
-
-
 def lenient(frame: bytes) -> Sequence[Event]:
     """Read any frame: of a channel, or the answer to a request."""
     match orjson.loads(frame):
         case {"ok": int(number)}:
-            return [Acknowledged(str(number))]
+            return [Acknowledged(request_id=str(number))]
         case {"no": int(number), "why": str(reason)}:
-            return [Refused(str(number), None, "unknown", reason)]
+            return [Refused(request_id=str(number), topic=None, kind="unknown", reason=reason)]
         case {"channel": str(channel), **message} if channel in FRAMES:
             return FRAMES[channel].lenient(message)
     raise FrameError("unknown")
@@ -84,11 +82,12 @@ ADAPTER = Adapter(
     parse_listing=parse_listing,
     ticker_path=ticker_path,
     parse_ticker=parse_ticker,
+    clock_path="/time",
     native=native,
     channels=CHANNELS,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=declared,
+    declared=by_beginning(FRAMES, '{"channel":"%s"'),
     lenient=lenient,
     topics_per_request=50,
     topics_per_connection=500,

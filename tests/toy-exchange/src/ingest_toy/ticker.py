@@ -7,7 +7,7 @@ from market_pulse.exchange.fields import Amount, Figure, Price, Text, Time, time
 
 
 class Ticker(Struct):
-    """What a frame's `data` holds, and the REST ticker, too."""
+    """The `data` of a frame. The REST ticker has the same members."""
 
     time: Time
     symbol: Text
@@ -40,4 +40,4 @@ def day(ticker: Ticker) -> Day:
     )
 
 
-TICKER = Channel(topics, {"t": frames_of_one(Ticker, day)})
+TICKER = Channel(topics=topics, frames={"t": frames_of_one(Ticker, day)})

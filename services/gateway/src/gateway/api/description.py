@@ -7,7 +7,7 @@ from pydantic.json_schema import models_json_schema
 
 from .event_stream import StreamQuery
 from .keys import describe_keys
-from .models import EVENTS, PROBLEM, Problem, Refused, StreamEvent
+from .models import EVENTS, PROBLEM, Problem, Refused, StreamEvent, message_schemas
 from .problems import STREAMS
 from .routes import PROBLEMS
 
@@ -27,7 +27,7 @@ class GatewayApp(FastAPI):
             shown = StreamEvent, Refused, Problem
             _, added = models_json_schema([(model, "serialization") for model in shown], ref_template=template)
             document = super().openapi()
-            document["components"]["schemas"] |= added["$defs"]
+            document["components"]["schemas"] |= added["$defs"] | message_schemas()
             document["paths"] = _streams() | document["paths"]
             if self.state.gateway.settings.api_keys:
                 describe_keys(document)
