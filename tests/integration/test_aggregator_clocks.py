@@ -11,7 +11,7 @@ from aggregator.ownership import CLOCK_OFF
 from aggregator.service import Service
 from gateway.stream.hub import Hub
 from market_pulse import kinds
-from market_pulse.bus import keys
+from market_pulse.bus import AggregatorBus, keys
 from market_pulse.messages import Resolution, Symbol, Ticker, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
@@ -190,12 +190,12 @@ async def test_where_it_is_redis_whose_clock_is_off(
     server: RedisServer, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All copies and the ingests agree. Then nobody stands aside, and nobody takes Redis's time for his own."""
-    real = WholeBus.time_ms
+    real = AggregatorBus.time_ms
 
-    async def time_ms(asked: WholeBus) -> int:
+    async def time_ms(asked: AggregatorBus) -> int:
         return await real(asked) - TEN_MINUTES_MS
 
-    monkeypatch.setattr(WholeBus, "time_ms", time_ms)
+    monkeypatch.setattr(AggregatorBus, "time_ms", time_ms)
     async with market(bus), reader(bus) as seen, aggregator(server.port) as first, aggregator(server.port) as second:
         await until(lambda: owned(first) and owned(second) and owned(first) | owned(second) == set(SYMBOLS))
         await until(lambda: not first._ownership._clock.is_corrected and not second._ownership._clock.is_corrected)

@@ -309,7 +309,7 @@ async def test_a_cut_socket_is_replaced(exchange: str) -> None:
         await played.fault("cut")
         await until(lambda: played.status().reconnects == 1)
         await until(played.fresh("BTC-USDT"))
-        assert played.state() == "connected"
+        await until(lambda: played.state() == "connected")
 
 
 @each_exchange
