@@ -1,14 +1,14 @@
 """The project's words: what a symbol, a tick, a ticker and a feed's status are, as values and as the bytes on the bus.
 
-Each message is one class, and all else comes from it: the JSON (one object, camelCase, version 1), what is refused, and the
-schemas in docs/asyncapi.yaml, in the gateway's OpenAPI description and of the browser's types. A docstring or a description
-here is what they show.
+Each message is one class. The JSON (one object, camelCase, version 1), the checks of a reader, and the schemas in
+docs/asyncapi.yaml, in the gateway's OpenAPI description and of the browser's types all come from it. Those show the
+docstrings and descriptions of this file.
 
 Times are Unix milliseconds and say whose clock they were read from. Prices are quote units per base unit, volumes are in
 base units, quote volumes (turnover) in quote units. None means: not known.
 
-A message is written with all of its fields, in their order here. It is read leniently: unknown fields are passed over, and
-every field with a default may be missing or null. `promised` is what our own messages hold to beyond what a reader insists on.
+A message is written with all of its fields, in their order here. A reader passes over unknown fields, and a field with a
+default may be missing or null. `promised` bounds hold for our own messages; no reader checks them.
 Nobody changes a value that was handed out.
 """
 
@@ -77,12 +77,12 @@ FeedState = Literal["connecting", "connected", "degraded", "reconnecting", "bloc
 
 
 def promised(**schema: Any) -> Meta:
-    """Return what the JSON Schema of a field says beyond what is checked when one is read."""
+    """Add to the JSON Schema of a field what our own messages hold to. No reader checks it."""
     return Meta(extra_json_schema={"promised": schema})
 
 
 def described(text: str) -> Meta:
-    """Return what the JSON Schema of a field says in words."""
+    """Add a text to the JSON Schema of a field."""
     return Meta(description=text)
 
 
@@ -313,7 +313,7 @@ class Decoder(Generic[T]):
             raise CodecError(f"not JSON: {wrong}") from wrong
 
     def _decode_anew(self, data: bytes) -> T:
-        """Read a message that others wrote: with 1.0 for an integer, null for what may be missing, or a name twice."""
+        """Read a message as others may write it: 1.0 for an integer, null for a missing member, a name twice."""
         try:
             return msgspec.convert(_plain(orjson.loads(data)), self._type)
         except (ValueError, RecursionError) as wrong:
@@ -344,7 +344,7 @@ def decode_tick(data: bytes) -> Tick:
     """Read a tick from the bus.
 
     Raises:
-        CodecError: it is none.
+        CodecError: not a tick.
     """
     return _TICK.decode(data)
 
@@ -365,7 +365,7 @@ def decode_ticker(data: bytes) -> Ticker:
     """Read a ticker from the bus.
 
     Raises:
-        CodecError: it is none.
+        CodecError: not a ticker.
     """
     return _TICKER.decode(data)
 
@@ -384,7 +384,7 @@ def decode_status(data: bytes) -> FeedStatus:
     """Read a feed's status from the bus.
 
     Raises:
-        CodecError: it is none, or longer than LONGEST_STATUS.
+        CodecError: not a status, or longer than LONGEST_STATUS.
     """
     status = _STATUS.decode(data)
     if len(data) - sum(len(f'"{symbol}",'.encode()) for symbol in status.turned_away) > LONGEST_STATUS:
