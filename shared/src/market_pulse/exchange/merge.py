@@ -130,7 +130,7 @@ class Book:
             return None
         day, quote, trades, quotes, days = state.day, state.quote, state.trade_line, state.quote_line, state.day_line
         order = (trades.number, *quotes.order, *days.order)
-        return Tick(
+        tick = Tick(
             exchange=self._exchange,
             symbol=listed.symbol,
             price=state.price,
@@ -146,8 +146,9 @@ class Book:
             quote_volume24h=day.quote_volume24h,
             lag_unknown=lag_unknown,
             ended=ended,
-            order=(*order, state.anew_ms) if state.anew_ms else order,
         )
+        tick.order = (*order, state.anew_ms) if state.anew_ms else order  # CPython makes a dict of more than 15 keywords
+        return tick
 
     def heard(self, native: str) -> int | None:
         """Return when a symbol's 24 h figures last came, in Unix milliseconds of our clock; None: never.
