@@ -332,21 +332,14 @@ def _plain(value: Any) -> Any:
 
 
 _encode = msgspec.json.Encoder().encode
-_TICK, _TICKER, _STATUS = Decoder(Tick), Decoder(Ticker), Decoder(FeedStatus)
+decode_tick = Decoder(Tick).decode
+decode_ticker = Decoder(Ticker).decode
+_decode_status = Decoder(FeedStatus).decode
 
 
 def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
     """Write a tick as it goes over the bus, stamped with the moment at which it does."""
     return _encode(replace(tick, published_time_ms=published_time_ms))
-
-
-def decode_tick(data: bytes) -> Tick:
-    """Read a tick from the bus.
-
-    Raises:
-        CodecError: not a tick.
-    """
-    return _TICK.decode(data)
 
 
 def encode_ticker(ticker: Ticker) -> bytes:
@@ -359,15 +352,6 @@ def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
     data = _encode(ticker)
     start = data.index(b',"seq":') + 7
     return data[:start], data[data.index(b",", start) :]
-
-
-def decode_ticker(data: bytes) -> Ticker:
-    """Read a ticker from the bus.
-
-    Raises:
-        CodecError: not a ticker.
-    """
-    return _TICKER.decode(data)
 
 
 def encode_status(status: FeedStatus) -> bytes:
@@ -386,7 +370,7 @@ def decode_status(data: bytes) -> FeedStatus:
     Raises:
         CodecError: not a status, or longer than LONGEST_STATUS.
     """
-    status = _STATUS.decode(data)
+    status = _decode_status(data)
     if len(data) - sum(len(f'"{symbol}",'.encode()) for symbol in status.turned_away) > LONGEST_STATUS:
         raise CodecError(f"a status of {len(data)} bytes")
     return status
