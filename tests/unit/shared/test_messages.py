@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
@@ -135,7 +136,7 @@ def test_ticker_is_one_version_1_object_with_its_sequence_number(ticker: Ticker)
     assert (message["v"], message["seq"], message["symbol"]) == (1, 77, ticker.symbol)
 
 
-READERS = {
+READERS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "tick": (messages.decode_tick, lambda tick: messages.encode_tick(tick, tick.published_time_ms)),
     "ticker": (messages.decode_ticker, messages.encode_ticker),
     "status": (messages.decode_status, messages.encode_status),
