@@ -1,14 +1,14 @@
 """The project's words: what a symbol, a tick, a ticker and a feed's status are, as values and as the bytes on the bus.
 
-Each message is one class, and all else comes from it: the JSON (one object, camelCase, version 1), what is refused, and the
-schemas in docs/asyncapi.yaml, in the gateway's OpenAPI description and of the browser's types. A docstring or a description
-here is what they show.
+Each message is one class. The JSON (one object, camelCase, version 1), the checks of a reader, and the schemas in
+docs/asyncapi.yaml, in the gateway's OpenAPI description and of the browser's types all come from it. Those show the
+docstrings and descriptions of this file.
 
 Times are Unix milliseconds and say whose clock they were read from. Prices are quote units per base unit, volumes are in
 base units, quote volumes (turnover) in quote units. None means: not known.
 
-A message is written with all of its fields, in their order here. It is read leniently: unknown fields are passed over, and
-every field with a default may be missing or null. `promised` is what our own messages hold to beyond what a reader insists on.
+A message is written with all of its fields, in their order here. A reader passes over unknown fields, and a field with a
+default may be missing or null. `promised` bounds hold for our own messages; no reader checks them.
 The code that makes or reads a value may still complete it. Once it is handed on, nobody changes it.
 """
 
@@ -79,12 +79,12 @@ FeedState = Literal["connecting", "connected", "degraded", "reconnecting", "bloc
 
 
 def promised(**schema: Any) -> Meta:
-    """Return what the JSON Schema of a field says beyond what is checked when one is read."""
+    """Add to the JSON Schema of a field what our own messages hold to. No reader checks it."""
     return Meta(extra_json_schema={"promised": schema})
 
 
 def described(text: str) -> Meta:
-    """Return what the JSON Schema of a field says in words."""
+    """Add a text to the JSON Schema of a field."""
     return Meta(description=text)
 
 
@@ -315,7 +315,7 @@ class Decoder(Generic[T]):
             raise CodecError(f"not JSON: {wrong}") from wrong
 
     def _decode_anew(self, data: bytes) -> T:
-        """Read a message that others wrote: with 1.0 for an integer, null for what may be missing, or a name twice."""
+        """Read a message as others may write it: 1.0 for an integer, null for a missing member, a name twice."""
         try:
             return msgspec.convert(_plain(orjson.loads(data)), self._type)
         except (ValueError, RecursionError) as wrong:
@@ -334,21 +334,14 @@ def _plain(value: Any) -> Any:
 
 
 _encode = msgspec.json.Encoder().encode
-_TICK, _TICKER, _STATUS = Decoder(Tick), Decoder(Ticker), Decoder(FeedStatus)
+decode_tick = Decoder(Tick).decode
+decode_ticker = Decoder(Ticker).decode
+_decode_status = Decoder(FeedStatus).decode
 
 
 def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
     """Write a tick as it goes over the bus, stamped with the moment at which it does."""
     return _encode(replace(tick, published_time_ms=published_time_ms))
-
-
-def decode_tick(data: bytes) -> Tick:
-    """Read a tick from the bus.
-
-    Raises:
-        CodecError: it is none.
-    """
-    return _TICK.decode(data)
 
 
 def encode_ticker(ticker: Ticker) -> bytes:
@@ -361,15 +354,6 @@ def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
     data = _encode(ticker)
     start = data.index(b',"seq":') + 7
     return data[:start], data[data.index(b",", start) :]
-
-
-def decode_ticker(data: bytes) -> Ticker:
-    """Read a ticker from the bus.
-
-    Raises:
-        CodecError: it is none.
-    """
-    return _TICKER.decode(data)
 
 
 def encode_status(status: FeedStatus) -> bytes:
@@ -386,9 +370,9 @@ def decode_status(data: bytes) -> FeedStatus:
     """Read a feed's status from the bus.
 
     Raises:
-        CodecError: it is none, or longer than LONGEST_STATUS.
+        CodecError: not a status, or longer than LONGEST_STATUS.
     """
-    status = _STATUS.decode(data)
+    status = _decode_status(data)
     if len(data) - sum(len(f'"{symbol}",'.encode()) for symbol in status.turned_away) > LONGEST_STATUS:
         raise CodecError(f"a status of {len(data)} bytes")
     return status

@@ -143,13 +143,13 @@ def _sent_at(made_ms: int, now_ms: int, known: _Clock) -> int:
 
 
 class _Aging(Struct, gc=False):
-    """As much of a source as grows older."""
+    """The field of a source that grows older."""
 
     age_ms: Whole | None = field(name="ageMs", default=None)
 
 
 class _Head(Message, kw_only=True):
-    """As much of a ticker as is read to pass it on. Whoever shows it reads the rest."""
+    """The fields of a ticker that are read to pass it on. The client that shows it reads the rest."""
 
     symbol: str
     seq: Whole

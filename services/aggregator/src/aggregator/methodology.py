@@ -106,37 +106,27 @@ def aggregate(
     if away and all(source.exchange in away for source, _ in used):
         quality = "stale"
 
-    bid, ask, highs, lows, newest = _figures(used)
-    # Rule 12. Clamping keeps order, so the clamped maximum is the maximum, clamped.
-    high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion))) if highs else None
-    low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion))) if lows else None
-    ticker = Ticker(  # its publisher says who it is
+    # CPython makes a dict of more than 15 keywords, so the figures follow. Its publisher says who it is.
+    ticker = Ticker(
         symbol=last.symbol,
         seq=last.seq,
         price=price,
         dp=last.dp,
-        bid=bid,
-        ask=ask,
-        change24h=None if open24h is None else price - open24h,
-        change_percent24h=change_percent24h,
-        open24h=open24h,
-        high24h=high24h,
-        low24h=low24h,
-        volume24h=volume24h,
-        quote_volume24h=quote_volume24h,
         quality=quality,
         confidence=confidence,
         spread_bps=(prices[-1] - prices[0]) / middle * 10_000,
         sources_used=len(used),
         sources_total=len(sources),
         sources=tuple(sources),
-        exchange_time_ms=newest.exchange_time_ms,
-        received_time_ms=newest.received_time_ms,
         aggregated_time_ms=now_ms,
         agreed_price=price if agrees else last.agreed_price,
         agreed_time_ms=now_ms if agrees else last.agreed_time_ms,
         priced_time_ms=now_ms,
     )
+    ticker.volume24h, ticker.quote_volume24h = volume24h, quote_volume24h
+    if open24h is not None:
+        ticker.open24h, ticker.change24h, ticker.change_percent24h = open24h, price - open24h, change_percent24h
+    _add_figures(ticker, price, used, exclusion)
     return ticker, clock_skew
 
 
@@ -304,8 +294,8 @@ def _explain(
         source.reason = _and(reason, "its feed is away") if name in away else reason
 
 
-def _figures(used: Sequence[tuple[Source, Tick]]) -> tuple[float | None, float | None, list[float], list[float], Tick]:
-    """Return the best bid and ask (rule 14), the known 24 h highs and lows in rising order, and the newest tick."""
+def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick]], exclusion: float) -> None:
+    """Add the best bid and ask (rule 14), the 24 h high and low (rule 12), and the newest tick's times."""
     best_bid = best_ask = None
     highs, lows = [], []
     newest = used[0][1]
@@ -325,9 +315,15 @@ def _figures(used: Sequence[tuple[Source, Tick]]) -> tuple[float | None, float |
             received_ms == newest_ms and (tick.exchange_time_ms or 0) > (newest.exchange_time_ms or 0)
         ):
             newest, newest_ms = tick, received_ms
-    highs.sort()
-    lows.sort()
-    return best_bid, best_ask, highs, lows, newest
+    ticker.bid, ticker.ask = best_bid, best_ask
+    # Clamping keeps order, so the clamped maximum is the maximum, clamped.
+    if highs:
+        highs.sort()
+        ticker.high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion)))
+    if lows:
+        lows.sort()
+        ticker.low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion)))
+    ticker.exchange_time_ms, ticker.received_time_ms = newest.exchange_time_ms, newest.received_time_ms
 
 
 def _hold(now_ms: int, last: Ticker, hold_s: float) -> Ticker:

@@ -32,7 +32,7 @@ class OtherCopy(Struct):
 
 
 class _Copies(Struct):
-    """What a client is told of a feed beyond the status that its ingest publishes."""
+    """Fields that the gateway adds to a feed's status."""
 
     instances: Annotated[int, Meta(description="How many copies of its ingest live; each has a socket of its own.")]
     others: Annotated[list[OtherCopy], Meta(description="The other living copies, best first.")]
