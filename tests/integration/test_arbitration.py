@@ -175,16 +175,16 @@ async def test_two_copies_of_which_one_sees_the_new_numbers(bus: WholeBus, deaf_
     deaf, seeing = Merge("bybit"), Merge("bybit")
     went_out: list[float] = []
 
-    async def hears(book: Merge, frame: bytes, at_ms: int) -> None:
-        changes = [book.apply(event, at_ms) for event in BYBIT.parse(frame) if isinstance(event, MARKET_EVENTS)]
-        tick = book.tick(listed) if Change.NEW in changes else None
+    async def hears(merge: Merge, frame: bytes, at_ms: int) -> None:
+        changes = [merge.apply(event, at_ms) for event in BYBIT.parse(frame) if isinstance(event, MARKET_EVENTS)]
+        tick = merge.tick(listed) if Change.NEW in changes else None
         if tick is not None and await bus.publish_ticks([tick]) == 0:
             went_out.append(tick.price)
 
     number, seq = 112_571_857_121, 900
     last = bybit_frame("tickers", number, NOW, 2000.0)
-    for book in (deaf, seeing):
-        await hears(book, last, NOW)
+    for merge in (deaf, seeing):
+        await hears(merge, last, NOW)
     first_new = None
     for step in range(1, 400):  # a tenth of a second each
         at_ms = NOW + 100 * step
@@ -259,14 +259,14 @@ STEPS = st.lists(
 
 
 class Copy:
-    """One ingest: a book, how far it is on each channel, and the newest tick that waits to be published."""
+    """One ingest: a merge, how far it is on each channel, and the newest tick that waits to be published."""
 
     def __init__(self, symbol: Symbol) -> None:
         self.listed = Listed(symbol, "X", None)
-        self.book = Merge("okx")
+        self.merge = Merge("okx")
         self.position = dict.fromkeys(HISTORY, 0)
         self.waiting: Tick | None = None
-        self.writer = self.book  # of what waits: it may be sent when the book is another one already
+        self.writer = self.merge  # of what waits: it may be sent when the merge is another one already
 
     def hear(self, channel: str, *, lost: bool = False) -> bool:
         """Take the channel's next message, or miss it. The last one of each is never missed."""
@@ -275,9 +275,9 @@ class Copy:
             return False
         self.position[channel] = position + 1
         is_heard = not lost or position == LENGTH - 1
-        is_news = is_heard and self.book.apply(HISTORY[channel][position], position) is Change.NEW
-        if is_news and (tick := self.book.tick(self.listed)):
-            self.waiting, self.writer = tick, self.book
+        is_news = is_heard and self.merge.apply(HISTORY[channel][position], position) is Change.NEW
+        if is_news and (tick := self.merge.tick(self.listed)):
+            self.waiting, self.writer = tick, self.merge
         return True
 
 
@@ -307,11 +307,11 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
     for number, channel, what in steps:
         copy = copies[number]
         if channel == "reconnect":
-            copy.book = Merge("okx")
+            copy.merge = Merge("okx")
         elif copy.hear(channel, lost=what == "lost") and what == "sent":
             await send(copy)
     for number in last_words:  # in the end everybody knows everything
-        copies[number].book = Merge("okx")
+        copies[number].merge = Merge("okx")
         for channel in HISTORY:
             copies[number].position[channel] = LENGTH - 1
             copies[number].hear(channel)
