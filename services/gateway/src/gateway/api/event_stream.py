@@ -172,6 +172,8 @@ class EventStreams:
         if lend is None:
             raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
         await self._listings.check(symbols)
+        last_event_id = _header(scope, b"last-event-id") or query.last_event_id
+        resumed, held = last_event_id is not None and is_event_id(last_event_id), self._edge.holds(scope)
         owner = self._limits.take(client_of(scope))
         # Send the head, then borrow the connection.
         client = Client(self._hub, self._limits, owner)
@@ -188,16 +190,15 @@ class EventStreams:
         if transport is None:
             return
         # Let the hub write the body.
-        last_event_id = _header(scope, b"last-event-id") or query.last_event_id
         client.stream = self._hub.open(
             transport,
             symbols,
             query.max_hz,
             plain_descriptor(transport),
             owner=owner,
-            resumed=last_event_id is not None and is_event_id(last_event_id),
+            resumed=resumed,
             chunked=chunked,
-            held=self._edge.holds(scope),
+            held=held,
         )
 
 
