@@ -12,20 +12,25 @@ from market_pulse.messages import Symbol
 
 from .test_hub import FakeSink
 
-BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+BTC, ETH, SOL = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL"))
+LISTED = {BTC: ("bybit", "okx"), ETH: ("okx",)}
 TRADES = Kind(name="trades", shape="events", pattern="trades:{exchange}:{symbol}")
 
 
+def listed_at(symbol: Symbol) -> tuple[str, ...]:
+    return LISTED.get(symbol, ())
+
+
 def test_a_wish_is_one_channel_or_one_for_each_exchange() -> None:
-    assert TICKER.channels(BTC, ("bybit", "okx")) == ("ticker:BTC-USDT",)
-    assert TRADES.channels(BTC, ("bybit", "okx")) == ("trades:bybit:BTC-USDT", "trades:okx:BTC-USDT")
-    assert TRADES.channels(BTC) == ()
+    assert TICKER.channels(BTC, listed_at) == ("ticker:BTC-USDT",)
+    assert TRADES.channels(BTC, listed_at) == ("trades:bybit:BTC-USDT", "trades:okx:BTC-USDT")
+    assert TRADES.channels(SOL, listed_at) == ()
 
 
 def test_a_channel_names_its_kind_and_symbol(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "trades", TRADES)
     for kind in KINDS.values():
-        for channel in kind.channels(BTC, ("okx",)):
+        for channel in kind.channels(BTC, listed_at):
             assert (kind_of(channel), symbol_of(channel)) == (kind, BTC)
 
 
@@ -38,7 +43,7 @@ async def turn() -> None:
 @pytest.fixture
 async def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setitem(KINDS, "trades", TRADES)
-    return Hub(listed_at=lambda symbol: ("bybit", "okx") if symbol == BTC else ("okx",))
+    return Hub(listed_at=listed_at)
 
 
 async def test_events_of_all_exchanges_that_list_a_symbol_are_sent_each(hub: Hub) -> None:

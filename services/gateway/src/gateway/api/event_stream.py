@@ -1,9 +1,9 @@
 """The one door to a stream: reads the request, refuses it or gives its connection to the hub, and bounds how many are open."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
@@ -49,9 +49,7 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
     Raises:
         ProblemError: a parameter is missing, out of range, or given twice.
     """
-    given: defaultdict[str, list[str]] = defaultdict(list)
-    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
-        given[name].append(value)
+    given = parse_qs(query_string.decode("latin-1"), keep_blank_values=True) if query_string else {}
     wanted: dict[str, Any] = {}
     for name in ("max_hz", "last_event_id"):
         if name in given:

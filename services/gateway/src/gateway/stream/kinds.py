@@ -25,15 +25,15 @@ class Kind:
     shape: Literal["state", "events"]
     pattern: str
 
-    def channels(self, symbol: Symbol, exchanges: Iterable[str] = ()) -> tuple[str, ...]:
+    def channels(self, symbol: Symbol, listed_at: Callable[[Symbol], Iterable[str]]) -> tuple[str, ...]:
         """Return the channels that a wish for this kind of a symbol stands for.
 
-        They are one, or, where each exchange has a channel of its own, one for each of the exchanges that list the symbol.
+        That is one channel. Where each exchange has a channel of its own, it is one for each exchange that lists the symbol.
         """
         channel = self.pattern.replace("{symbol}", symbol)
         if "{exchange}" not in channel:
             return (channel,)
-        return tuple(channel.replace("{exchange}", exchange) for exchange in exchanges)
+        return tuple(channel.replace("{exchange}", exchange) for exchange in listed_at(symbol))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
