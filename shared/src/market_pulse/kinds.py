@@ -4,7 +4,7 @@ To add a kind, add a row and list it in KINDS.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -55,14 +55,14 @@ class Kind:
         """
         return self._template % names
 
-    def channels(self, symbol: Symbol, exchanges: Iterable[str] = ()) -> tuple[str, ...]:
+    def channels(self, symbol: Symbol, listed_at: Callable[[Symbol], Iterable[str]]) -> tuple[str, ...]:
         """Return the channels that a wish for this kind of a symbol stands for.
 
-        They are one, or, where each exchange has a channel of its own, one for each of the exchanges that list the symbol.
+        That is one channel. Where each exchange has a channel of its own, it is one for each exchange that lists the symbol.
         """
         if "{exchange}" not in self.address:
             return (self.channel(symbol),)
-        return tuple(self.channel(exchange, symbol) for exchange in exchanges)
+        return tuple(self.channel(exchange, symbol) for exchange in listed_at(symbol))
 
     def names(self, channel: str) -> tuple[str, ...] | None:
         """Return the names in one of this kind's channels, in the order of the address, or None for any other text.

@@ -14,6 +14,7 @@ from market_pulse.messages import Symbol
 from .test_hub import FakeSink
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
+LISTED = {BTC: ("bybit", "okx"), ETH: ("okx",)}
 TRADES = Kind(name="trades", message=dict, shape=Shape.EVENTS, address="trades:{exchange}:{symbol}", expiry_s=0)
 
 
@@ -26,7 +27,7 @@ async def turn() -> None:
 @pytest.fixture
 async def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setitem(kinds._BY_PREFIX, TRADES.prefix, TRADES)
-    return Hub(listed_at=lambda symbol: ("bybit", "okx") if symbol == BTC else ("okx",))
+    return Hub(listed_at=LISTED.__getitem__)
 
 
 async def test_events_of_all_exchanges_that_list_a_symbol_are_sent_each(hub: Hub) -> None:

@@ -69,9 +69,9 @@ def test_rows_do_not_contradict_each_other() -> None:
 
 def test_a_wish_is_one_channel_or_one_for_each_exchange() -> None:
     btc = Symbol("BTC-USDT")
-    assert TICKER.channels(btc, ("bybit", "okx")) == ("ticker:BTC-USDT",)
-    assert TICK.channels(btc, ("bybit", "okx")) == ("ticks:bybit:BTC-USDT", "ticks:okx:BTC-USDT")
-    assert TICK.channels(btc) == ()
+    assert TICKER.channels(btc, lambda _: ("bybit", "okx")) == ("ticker:BTC-USDT",)
+    assert TICK.channels(btc, lambda _: ("bybit", "okx")) == ("ticks:bybit:BTC-USDT", "ticks:okx:BTC-USDT")
+    assert TICK.channels(btc, lambda _: ()) == ()
 
 
 def test_a_channel_names_its_kind_and_symbol() -> None:

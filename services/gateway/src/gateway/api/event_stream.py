@@ -1,9 +1,9 @@
 """The one door to a stream: reads the request, refuses it or gives its connection to the hub, and bounds how many are open."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
@@ -49,9 +49,7 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
     Raises:
         ProblemError: a parameter is missing, out of range, or given twice.
     """
-    given: defaultdict[str, list[str]] = defaultdict(list)
-    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
-        given[name].append(value)
+    given = parse_qs(query_string.decode("latin-1"), keep_blank_values=True) if query_string else {}
     wanted: dict[str, Any] = {}
     for name in ("max_hz", "last_event_id"):
         if name in given:
@@ -172,6 +170,8 @@ class EventStreams:
         if lend is None:
             raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
         await self._listings.check(symbols)
+        last_event_id = _header(scope, b"last-event-id") or query.last_event_id
+        resumed, held = last_event_id is not None and is_event_id(last_event_id), self._edge.holds(scope)
         owner = self._limits.take(client_of(scope))
         # Send the head, then borrow the connection.
         client = Client(self._hub, self._limits, owner)
@@ -188,16 +188,15 @@ class EventStreams:
         if transport is None:
             return
         # Let the hub write the body.
-        last_event_id = _header(scope, b"last-event-id") or query.last_event_id
         client.stream = self._hub.open(
             transport,
             symbols,
             query.max_hz,
             plain_descriptor(transport),
             owner=owner,
-            resumed=last_event_id is not None and is_event_id(last_event_id),
+            resumed=resumed,
             chunked=chunked,
-            held=self._edge.holds(scope),
+            held=held,
         )
 
 

@@ -65,7 +65,7 @@ class Hub:
         self.instance = instance
         self.stats = Stats()
         self.statuses = Statuses()
-        self.topics = Topics(clock, [channel for symbol in featured for channel in TICKER.channels(symbol)], share)
+        self.topics = Topics(clock, [one for symbol in featured for one in TICKER.channels(symbol, listed_at)], share)
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
@@ -225,8 +225,7 @@ class Hub:
             held: whether a proxy holds the client's next request where no gateway is there to take it.
         """
         # Hold the channels, and learn whether they have room.
-        wishes = [kind.channels(symbol, self._listed_at(symbol)) for kind in kinds for symbol in symbols]
-        channels = [channel for wish in wishes for channel in wish]
+        channels = [one for kind in kinds for symbol in symbols for one in kind.channels(symbol, self._listed_at)]
         self.topics.hold(channels, owner)
         group = self._group(channels, max_hz, chunked=chunked)
         if self.topics.room_is_short:
