@@ -37,7 +37,7 @@ test.each([
 ])("%s says nothing of what is listed", async (_, response) => {
   answer = response;
   await search("xyz");
-  expect(said()).toBe("Which symbols are listed is not known: the gateway does not answer. Asking again.");
+  expect(said()).toBe("The list of symbols is not known: the gateway does not answer. Trying again.");
   answer = async () => Response.json(LISTING);
   await act(() => pass(5100));
   expect(said()).toBe("No exchange lists “xyz”.");
@@ -46,7 +46,7 @@ test.each([
 test("a gateway that does not know yet has not said that nothing is listed", async () => {
   answer = async () => Response.json({ ...LISTING, symbols: [] });
   await search("btc");
-  expect(said()).toBe("Which symbols are listed is not known yet.");
+  expect(said()).toBe("The list of symbols is not known yet.");
   answer = async () => Response.json(LISTING);
   await act(() => pass(5100));
   expect(screen.getByRole("option").textContent).toContain("BTC");

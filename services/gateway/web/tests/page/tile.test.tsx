@@ -111,7 +111,9 @@ describe("a tile", () => {
     client.say("BTC-USDT", refused("no_room", "ok"));
     expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("Okx is full. Last confirmed 5 s ago.");
     client.say("BTC-USDT", state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 10 })] }, { status: "reconnecting" }));
-    expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("The stream is away. Last confirmed just now.");
+    expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe(
+      "The stream is interrupted. Last confirmed just now.",
+    );
   });
 
   test("every mark has a shape of its own", () => {

@@ -91,6 +91,6 @@ describe("the table", () => {
   test("says that a held price is the last one known", () => {
     const held = sources.map((one) => ({ ...one, usedPrice: null, state: "stale" as const }));
     const rows = open(message("BTC-USDT", 1, { sources: held, price: 64006, quality: "stale" }));
-    expect(rows.at(-1)?.getByText("This is the last price that was known.")).toBeTruthy();
+    expect(rows.at(-1)?.getByText("This is the last known price.")).toBeTruthy();
   });
 });

@@ -1,4 +1,4 @@
-/** A symbol's price over time, with each exchange's own. */
+/** A chart of a symbol's price, and of each exchange's own price, over time. */
 import { memo, useRef, useState } from "react";
 import "./PriceChart.css";
 import { type ChartFailure, RANGES, useChart } from "./useChart.ts";
