@@ -2,8 +2,8 @@
  * One stream of prices that never stops reconnecting. It opens an EventSource, watches it and replaces it. While no stream
  * is open, it polls by REST.
  *
- * A native EventSource gives up for good after any response but 200, and does not notice a connection that died while the
- * page was asleep. So each EventSource is used until it fails or falls silent. A new one follows, after a growing delay.
+ * A native EventSource gives up for good after any response but 200, and does not notice a connection that died silently.
+ * So each EventSource is used until it fails or falls silent. A new one follows, after a delay that grows with each failure.
  */
 import type {
   EventSourceLike,
@@ -24,8 +24,8 @@ const PATIENCE_MS = 10_000;
 const LONGEST_DELAY_MS = 30_000; // the longest backoff
 // The longest wait that a server may ask for; how long an unlisted symbol is not requested again.
 const LONGEST_WAIT_MS = 300_000;
-const PACE_MS = 200; // between streams, however often the symbols change; with the burst, at most ten open in any second
-const BURST = 5; // how many streams may open at once
+const PACE_MS = 200; // between streams, however often the symbols change; with the burst, at most ten are opened in any second
+const BURST = 5; // how many streams may be opened without a pause
 const SILENT_BEATS = 2.5; // a stream that sends nothing for this many heartbeat intervals is dropped
 
 const ASLEEP_MS = 5000; // code that did not run for longer was asleep
@@ -221,7 +221,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
 
   /**
    * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other. Return the milliseconds for
-   * which the server wants no further request, if it says so. Without `read` the URL is a stream's, and a good answer is aborted.
+   * which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it is a stream.
    */
   async function request(url: string, read?: (answer: { tickers: readonly TickerMessage[] }) => void): Promise<unknown> {
     let news = unreachable;
@@ -282,7 +282,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     if (!wasAsleep) return false;
     current?.close();
     current = null;
-    askNotBefore = paceAt = 0; // if the clock was set back, these are far in the future
+    askNotBefore = paceAt = 0; // if the clock was set back, these would be far in the future
     startOver();
     return true;
   }

@@ -3,7 +3,8 @@
  * a BroadcastChannel. The other tabs send it the symbols that they want. When the holder closes, the browser gives the lock to
  * the next tab. When the holder falls asleep, another tab steals the lock.
  *
- * A stream carries a limited number of symbols. A tab whose symbols do not fit opens a stream of its own.
+ * A stream carries a limited number of symbols: first the holder's, then those of the other tabs, oldest tab first. A tab
+ * whose symbols do not fit opens a stream of its own.
  *
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
@@ -39,7 +40,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   let presence = new AbortController(); // aborted when this tab stops sharing
   let isPresent = false; // this tab holds a lock of its own name, whose release tells the holder that the tab is gone
   let term = new AbortController(); // aborted when this tab stops holding the stream or waiting for it
-  const stream = openStream(options, (...news) => holds && passOn(news)); // news are dropped once the lock is lost
+  const stream = openStream(options, (...news) => holds && passOn(news)); // once the lock is lost, the stream's news is dropped
   let holds = false; // this tab holds the lock, or does not share and has a stream of its own
   const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // random, so that not all tabs steal the lock at once
   let robberies = 0; // how often this tab stole the lock since it last received anything from another tab

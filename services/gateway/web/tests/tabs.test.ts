@@ -184,7 +184,7 @@ test("a tab put to sleep with the stream is robbed, and waits its turn when it w
 test.each([
   ["that waits to try again", true],
   ["that awaits an answer", false],
-])("the news of a robbed tab %s are dropped", async (_, isWaiting) => {
+])("the news of a robbed tab %s is dropped", async (_, isWaiting) => {
   listen(0, "BTC");
   await pass(50);
   FakeEventSource.newest.connect();

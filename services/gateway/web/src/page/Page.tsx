@@ -62,7 +62,7 @@ function SimulatedBanner() {
 function ListingFailure({ isKnown }: { isKnown: boolean }) {
   const isFailing = useListingFailure() !== null;
   if (isKnown || !isFailing) return null;
-  return <p className="nothing">The gateway cannot be asked which symbols it has. Asking again every few seconds.</p>;
+  return <p className="nothing">The gateway cannot be asked which symbols it has. Trying again every few seconds.</p>;
 }
 
 function Nothing() {

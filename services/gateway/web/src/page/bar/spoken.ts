@@ -5,7 +5,7 @@ import type { SymbolState } from "../../types.ts";
 import { symbolName } from "../names.ts";
 import type { Standing } from "./standings.ts";
 
-const MANY = 3; // if more symbols change at once, only their number is announced
+const MANY = 3; // if more symbols change at once, only the number of live prices is announced
 
 /**
  * Return the text that announces which symbols' states changed since the last announcement (`before`; null at the start).

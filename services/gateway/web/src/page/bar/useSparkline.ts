@@ -46,7 +46,7 @@ export function useSparkline(symbol: string): SparklinePoints {
       if (!ticker || !isConnected || performance.now() - renewedAt < RENEW_MS) return;
       renewedAt = performance.now();
       const time = ticker.receivedTime ?? ticker.aggregatedTime;
-      if (newest && time - newest > GAP_MS) void load(); // the page may have been asleep
+      if (newest && time - newest > GAP_MS) void load(); // the page may have slept and missed prices
       newest = time;
       setPoints((line) => extend(line, time, ticker.price));
     });

@@ -5,7 +5,7 @@ import { type ChartFailure, RANGES, useChart } from "./useChart.ts";
 
 const FAILURES: Readonly<Record<ChartFailure, string>> = {
   code: "The chart could not be loaded. Reload the page to try again.",
-  history: "The past could not be asked for: this begins when the page was opened. Asking again.",
+  history: "The past could not be asked for: the chart begins when the page was opened. Trying again.",
 };
 
 export const PriceChart = memo(function PriceChart({ symbol }: { symbol: string }) {

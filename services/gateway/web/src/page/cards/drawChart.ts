@@ -129,7 +129,7 @@ export function drawChart(element: HTMLElement): DrawnChart {
       change(() => drawAll(newest));
     },
     add(told) {
-      // An added row is always the newest news. If its time is before the newest step, it counts for that step.
+      // An added row holds the newest price. If its time is before the newest step, it counts for that step.
       const row = { ...told, time: Math.max(told.time, end) };
       const last = rows.at(-1);
       rows = withRow(rows, row, grid);

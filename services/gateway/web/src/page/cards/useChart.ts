@@ -103,7 +103,7 @@ function feed(
     if (!ticker || !isConnected || ticker === drawn || !chart.grid) return;
     drawn = ticker;
     const row = rowNow(ticker, chart.grid);
-    if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page may have been asleep
+    if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page may have slept and missed prices
     newest = Math.max(newest, row.time);
     chart.setDecimals(ticker.dp);
     chart.add(row);
