@@ -1,4 +1,4 @@
-/** Builds the page and its embeddable sibling into the gateway's package. */
+/** Builds the page and the embeddable bar (`embed.html`) into the gateway's package. */
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
@@ -13,7 +13,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     target: "es2022",
     modulePreload: { polyfill: false },
-    license: { fileName: "licenses.md" }, // of all that is bundled; served beside the page
+    license: { fileName: "licenses.md" }, // lists the licences of all bundled packages; the gateway serves it beside the page
     rolldownOptions: { input: ["index.html", "embed.html"] },
   },
   test: { environment: "happy-dom", include: ["tests/**/*.test.{ts,tsx}"], restoreMocks: true },

@@ -1,4 +1,7 @@
-/** Builds the custom element as one classic script, beside the page: any site loads it with one tag. Runs last. */
+/**
+ * Builds the custom element as one classic script, which any site can load with one tag. It must run after the page's build,
+ * which empties the output directory.
+ */
 import { defineConfig } from "vite";
 
 export default defineConfig({

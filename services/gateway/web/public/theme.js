@@ -1,4 +1,4 @@
-// Before the first paint: the theme and the colour scheme that the address asks for, or that were chosen here the last time.
+// Runs before the first paint. Sets the theme and colour scheme that the URL names, or that the visitor chose last time.
 (() => {
   const query = new URLSearchParams(location.search);
   const { dataset } = document.documentElement;
@@ -6,7 +6,7 @@
     try {
       return query.get(name) ?? localStorage.getItem(`market-pulse.${name}`);
     } catch {
-      return null; // storage is closed to us: a frame on another site, a setting
+      return null; // the browser forbids storage: in a frame on another site, or by a setting
     }
   };
   const theme = chosen("theme");

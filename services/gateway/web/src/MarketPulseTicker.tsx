@@ -1,4 +1,4 @@
-/** The Market Pulse bar: a few symbols at a glance, how far to trust each, and how many are connected. */
+/** The Market Pulse bar: the prices of a few symbols, how far to trust each, and how many are connected. */
 import "./MarketPulseTicker.css";
 import { Announcer } from "./page/bar/Announcer.tsx";
 import { AwayNote } from "./page/bar/AwayNote.tsx";
@@ -11,13 +11,13 @@ import { shortSymbol } from "./page/names.ts";
 import { useSimulated } from "./page/simulated.ts";
 
 interface Props {
-  /** What to show; without it, what the gateway features. */
+  /** The symbols to show; by default the gateway's featured symbols. */
   readonly symbols?: readonly string[];
-  /** One dense line, without the sparklines. */
+  /** Whether the bar is one dense line without sparklines. */
   readonly isCompact?: boolean;
-  /** Where a tile leads. */
+  /** Returns the URL that a symbol's tile links to; by default a page of that symbol. */
   readonly linkTo?: (symbol: string) => string;
-  /** Where that opens: `_blank` from within a frame. */
+  /** The links' `target` attribute: `_blank` inside a frame. */
   readonly target?: string;
 }
 
@@ -62,7 +62,7 @@ function SimulatedTag() {
   return useSimulated() && <span className="simulated-tag">Simulated</span>;
 }
 
-/** Instead of a count, while it is not known of what. */
+/** Stands in place of the count until the symbols to count are known. */
 function Asking() {
   return <span className="label">{useListingFailure() === null ? "Connecting" : "The gateway does not answer"}</span>;
 }

@@ -1,4 +1,4 @@
-/** What a page knows of prices: one store per symbol, fed by one stream. Knows no React. */
+/** The client: one store per symbol, all of them filled from one stream. It does not depend on React. */
 import { since } from "./stream.ts";
 import { shareStream } from "./tabs.ts";
 import type {
@@ -18,25 +18,26 @@ import type {
 
 export type * from "./types.ts";
 
-const FRESH_MS = 5000; // a live price is repeated each second
-const YIELDS_AFTER_MS = 2 * FRESH_MS;
-const GRACE_MS = 4000; // a stream that is back within this was never away; a server that goes asks for up to three seconds
-const UNREACHABLE_MS = 30_000;
-const REST_AFTER_MS = 300_000; // a page that nobody has looked at for so long lets go
-const FRAMELESS_MS = 250;
-const LOOK_MS = 1000;
+const FRESH_MS = 5000; // a price without a message for this long is stale: live ones come every second, even unchanged
+const YIELDS_AFTER_MS = 2 * FRESH_MS; // any message replaces one that was not renewed for this long
+const GRACE_MS = 4000; // a shorter interruption is not reported: a stopping server asks clients to wait up to three seconds
+const UNREACHABLE_MS = 30_000; // after this long without an answer, the status is `offline`
+const REST_AFTER_MS = 300_000; // a page that has been hidden for this long closes its stream
+const FRAMELESS_MS = 250; // hidden pages and workers have no animation frames: they update after this delay
+const LOOK_MS = 1000; // how often the client checks for silence
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
 
-/** One symbol: what is known of it, and who wants to know. */
+/** One symbol's store, with the methods that fill it. */
 interface Entry extends Store<SymbolState> {
   readonly symbol: string;
+  /** Receive news of this symbol. Listeners see it after the next `settle`. */
   hear(news: Extract<News, readonly ["ticker", ...unknown[]] | readonly ["refused", unknown]>): void;
-  /** Make the state of this moment, and tell if it differs. */
+  /** Compute the current state. If it differs from the last one, store it and call the listeners. */
   settle(): void;
 }
 
-/** The state of a symbol that nobody asks for, and of all of them on a server. */
+/** The state of a symbol without listeners. On a server, every symbol has this state. */
 export const IDLE: SymbolState = {
   ticker: null,
   latest: null,
@@ -46,13 +47,13 @@ export const IDLE: SymbolState = {
   error: null,
 };
 
-/** Make a store that can be set. `onUse` is called when its first listener comes and when its last one goes. */
+/** Make a store with a `set` method. The first listener triggers `onUse(true)`, the end of the last one `onUse(false)`. */
 function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
   let state = Object.freeze(initial);
   const listeners = new Set<() => void>();
   return {
     subscribe(listener: () => void) {
-      const own = () => listener(); // the same function may be handed in twice
+      const own = () => listener(); // a new function each time, because the same listener may subscribe twice
       listeners.add(own);
       if (listeners.size === 1) onUse?.(true);
       return () => {
@@ -68,11 +69,11 @@ function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
   };
 }
 
-/** A store that says so. */
+/** A store whose state is always `IDLE`. */
 export const IDLE_STORE: Store<SymbolState> = makeStore(IDLE);
 const NO_CONNECTION: ConnectionState = { status: "idle", exchanges: {}, simulated: false };
 
-/** Return our spelling of a symbol (`btc` is `BTC-USDT`), or null if the text is none. */
+/** Return a symbol in the project's spelling (`btc` becomes `BTC-USDT`), or null if the text is not a symbol. */
 export function normalizeSymbol(text: string): string | null {
   const symbol = text.trim().toUpperCase();
   const full = symbol.includes("-") ? symbol : `${symbol}-USDT`;
@@ -80,19 +81,20 @@ export function normalizeSymbol(text: string): string | null {
 }
 
 /**
- * Return how old a symbol's price is, in milliseconds: since any exchange last confirmed it. Null while none is known.
- * The gateway's clock and this browser's need not agree: each measures its own part of the time.
+ * Return how old a symbol's price is: the milliseconds since any exchange last confirmed it. Null while no exchange has.
+ * The gateway measures the age up to its message, this browser the time since then, so their clocks need not agree.
  */
 export function tickerAge({ latest, heardAt }: SymbolState, now = Date.now()): number | null {
   if (!latest?.sources.length || heardAt === null) return null;
   return Math.min(...latest.sources.map((source) => source.ageMs)) + Math.max(0, now - heardAt);
 }
 
-/** Whether a message has a price that sources back. A quality that is not known is none to trust. */
+/** Whether a message has a price that at least one exchange supports now. An unknown quality counts as unsupported. */
 function isBacked({ price, quality }: TickerMessage): boolean {
   return price !== null && /^(ok|single|disputed)$/.test(quality);
 }
 
+/** Return a message as a ticker, or null if it has no price. Changes that the exchanges do not report become NaN. */
 function withPrice(message: TickerMessage | null): Ticker | null {
   if (message?.price == null) return null;
   const { price, change24h: change, changePercent24h: percent } = message;
@@ -101,36 +103,36 @@ function withPrice(message: TickerMessage | null): Ticker | null {
 
 const REGISTRY = Symbol.for("market-pulse/realtime.v1");
 const here: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
-/** The clients of this page, by their gateway: one for all, even if bundling made several copies of this module. */
+/** This page's clients, by gateway. The map is global, so that all copies of this module that a bundler made share it. */
 function registry(): Map<string, RealtimeClient> {
   here[REGISTRY] ??= new Map();
   return here[REGISTRY];
 }
 
-/** Return a client of its own. Most pages want {@link realtimeClient}, which all parts of a page share. */
+/** Make a client that nothing else uses. Most pages want {@link realtimeClient}, which all parts of a page share. */
 export function createRealtimeClient(options: RealtimeClientOptions = {}): RealtimeClient {
   const { baseUrl = "" } = options;
-  const page: Document | undefined = globalThis.document; // there is none in a worker
+  const page: Document | undefined = globalThis.document; // undefined in a worker
   const entries = new Map<string, Entry>();
-  const active = new Set<Entry>(); // those that somebody listens to
-  const changed = new Set<Entry>(); // those with news since the last frame
+  const active = new Set<Entry>(); // the entries that have a listener
+  const changed = new Set<Entry>(); // the entries whose state may have changed since the last update
   const feed = shareStream(options, hear);
-  let link: Link = { up: false, simulated: false, error: null }; // the stream, as it was told last
-  let linkSince = 0; // when it opened or was lost
-  let isTold: boolean | undefined; // of exchanges, since the stream was opened; not even false: it never was
-  let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges; // the newest status of each
+  let link: Link = { up: false, simulated: false, error: null }; // the newest report on the stream
+  let linkSince = 0; // when the stream was opened, was lost, or began to be wanted
+  let isTold: boolean | undefined; // whether this stream has reported an exchange; undefined until a stream has opened
+  let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges; // the newest status of each exchange
   const connection = makeStore(NO_CONNECTION);
-  let isDue = false; // to be settled with the next frame
-  let isResting = false; // the stream was let go, because nobody looks
-  let supplying: Timer; // until the stream is told the symbols that are wanted
-  let resting: Timer; // until a hidden page lets go of the stream
-  let clock: Timer; // looks each second
+  let isDue = false; // an update is scheduled
+  let isResting = false; // the stream is closed because nobody sees the page
+  let supplying: Timer; // until the feed gets the symbols that are wanted
+  let resting: Timer; // until a hidden page closes the stream
+  let clock: Timer; // calls `look` every second
 
-  /** How the stream is doing, whatever it carries. */
+  /** Return the stream's status, which does not depend on any symbol's price. */
   function linkStatus(): Status {
     if (!active.size) return "idle";
     const downMs = link.up || isResting ? 0 : since(linkSince);
-    const code = link.error?.code ?? "unreachable"; // all others are of somebody who is there
+    const code = link.error?.code ?? "unreachable"; // every other code means that a server answered
     if (downMs > UNREACHABLE_MS && code === "unreachable") return "offline";
     if (isTold === undefined && !link.up) return "connecting";
     return downMs > GRACE_MS ? "reconnecting" : "live";
@@ -142,14 +144,17 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     let refusal: RealtimeError | null = normalizeSymbol(symbol) ? null : { code: "unknown_symbol", message: "not a symbol" };
 
     /**
-     * Tell whether a message, made known at a time, is news after what is known. A higher number is, unless it was made well
-     * before; a lower one that was made later is what counting begun anew looks like; and what was not renewed for long yields
-     * to anything. Each publisher has a clock of its own, so the times of two say nothing.
+     * Whether a message replaces the known one. `at` is a time at which the message was the newest.
+     * - Any message does if the known one was not renewed for `YIELDS_AFTER_MS`.
+     * - A message with the same `seq` does unless the known one was renewed later.
+     * - A higher `seq` does unless the message was made `FRESH_MS` or more before the known one.
+     * - A lower `seq` does if the message was made later: its publisher has started to count anew.
+     * Each publisher has its own clock, so times are compared only between messages of one publisher.
      */
     function isNews({ seq, aggregatedTime, publisher }: TickerMessage, at: number): boolean {
       if (!latest || at - heardAt > YIELDS_AFTER_MS) return true;
       const laterMs = publisher === latest.publisher ? aggregatedTime - latest.aggregatedTime : 0;
-      if (seq === latest.seq) return at >= heardAt; // the gateway repeats a ticker that has become stale
+      if (seq === latest.seq) return at >= heardAt; // the gateway sends a ticker again when it has become stale
       return seq > latest.seq ? laterMs > -FRESH_MS : laterMs > 0;
     }
 
@@ -187,7 +192,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     return entry;
   }
 
-  /** Ask for what is wanted when this turn is over: a page mounts, unmounts and remounts many components at once. */
+  /** Request the wanted symbols after this turn of the event loop: a page mounts and unmounts many components in one turn. */
   function supplySoon() {
     if (!supplying) supplying = setTimeout(supply);
   }
@@ -206,11 +211,11 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
       isTold = true;
     } else if (data) {
       if (link.up !== data.up) linkSince = Date.now();
-      if (!link.up && data.up) isTold = false; // the gateway tells of all exchanges that it knows
+      if (!link.up && data.up) isTold = false; // the gateway reports all exchanges anew: the first report clears the old ones
       link = { ...data, simulated: (data.up ? data : link).simulated };
       for (const entry of active) changed.add(entry);
     }
-    // Once per frame, however much comes. A hidden page has no frames, nor has a worker.
+    // Update once per frame, however many messages arrive. Without frames, a timer takes their place.
     if (isDue) return;
     isDue = true;
     if (page?.hidden === false) requestAnimationFrame(drawn);
@@ -222,7 +227,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     settle();
   }
 
-  /** Bring the states of what has changed up to date, and tell who listens. */
+  /** Update the states of the changed symbols and of the connection, and call their listeners. */
   function settle() {
     for (const entry of changed) {
       changed.delete(entry);
@@ -235,7 +240,10 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
       connection.set({ status, exchanges, simulated });
   }
 
-  /** Each second: what was not renewed is not live any more. Where a clock goes on, nobody was put away. */
+  /**
+   * Runs every second, to mark prices stale that were not renewed. If this timer runs on a visible page, the browser has not
+   * put the page away, so the stream is opened again.
+   */
   function look() {
     if (isResting && !page?.hidden) {
       isResting = false;
@@ -247,7 +255,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     settle();
   }
 
-  /** Let go of the stream, but not of who listens. */
+  /** Close the stream, but keep the listeners. */
   function rest() {
     isResting = true;
     supply();
@@ -264,11 +272,11 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     else wake();
   }
 
-  // Hints of when to look, and no more than that: what has come counts, whatever a platform thinks of its network.
+  // These events only say when to check. The messages that arrive decide, not what the platform reports of its network.
   const reactions: readonly (readonly [EventTarget | undefined, string, () => unknown])[] = [
     [page, "visibilitychange", onVisibility],
-    [globalThis, "pageshow", look], // back from where it was put away; else it has only loaded
-    [globalThis, "pagehide", rest], // so that the browser may keep the page for the way back
+    [globalThis, "pageshow", look], // the page is back from the back/forward cache, or has only loaded
+    [globalThis, "pagehide", rest], // browsers may refuse the back/forward cache to pages with open connections
     [globalThis, "online", wake],
   ];
 
@@ -290,7 +298,8 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
 
   const client: RealtimeClient = {
     symbol(text) {
-      if (!(options.EventSource ?? globalThis.EventSource)) return IDLE_STORE; // a server's must not grow with what visitors ask for
+      // On a server: keep no entry, because visitors' symbols would fill the memory.
+      if (!(options.EventSource ?? globalThis.EventSource)) return IDLE_STORE;
       const symbol = normalizeSymbol(text) ?? text;
       const entry = entries.get(symbol) ?? makeEntry(symbol);
       entries.set(symbol, entry);
@@ -311,7 +320,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   return client;
 }
 
-/** Return the one client for a gateway that all parts of a page share. */
+/** Return the client for a gateway ("" is this page's own origin). All parts of a page share it. */
 export function realtimeClient(baseUrl = ""): RealtimeClient {
   const client = registry().get(baseUrl) ?? createRealtimeClient({ baseUrl });
   registry().set(baseUrl, client);

@@ -1,10 +1,13 @@
 /**
- * `<market-pulse symbols="BTC,ETH">`: live prices in any page, without a framework. Importing this registers it; on a server
- * it does nothing.
+ * The custom element `<market-pulse symbols="BTC,ETH">`: live prices in any page, without a framework. Importing this module
+ * registers the element. On a server the import does nothing.
  *
- * Attributes, all of which may change at run time: `symbols`, comma-separated; `gateway`, where it is (else the one that this
- * script was loaded from, else the page's own origin); `compact`; `theme` (light, dark; else as the page around it); `scheme`
- * (western, east-asian, cvd), the colours of up and down.
+ * All attributes may change at run time:
+ * - `symbols`: comma-separated symbols
+ * - `gateway`: the gateway's address; by default the gateway that served this script, else the page's own origin
+ * - `compact`: one line per symbol
+ * - `theme`: `light` or `dark`; by default the theme of the page around the element
+ * - `scheme`: the colours of rising and falling prices, `western`, `east-asian` or `cvd` (for colour vision deficiency)
  */
 import { normalizeSymbol, realtimeClient } from "./client.ts";
 import { styleSheet } from "./element/styles.ts";
@@ -13,21 +16,21 @@ import { makeTile, type Tile } from "./element/tile.ts";
 const DEFAULT_SYMBOLS = "BTC,ETH,SOL,BNB";
 const AGE_EVERY_MS = 1000;
 
-/** Return where the gateway is that served a script, or "" if it is not the script that gateways serve but a page's own. */
+/** Return the address of the gateway that served a script, or "" if the script is not a gateway's but a page's own. */
 export function gatewayOf(scriptUrl: string): string {
   return /^(https?:\/\/[^?#]+)\/market-pulse\.js([?#]|$)/.exec(scriptUrl)?.[1] ?? "";
 }
 
-/** Known only while a script that is no module is evaluated for the first time. */
+/** The gateway that served this script. `currentScript` is set only while a classic script is evaluated, so read it now. */
 const HOME = gatewayOf((globalThis.document?.currentScript as HTMLScriptElement | null | undefined)?.src ?? "");
 
-/** Return a gateway's address as the client knows it: without a slash at the end, and "" for the page's own origin. */
+/** Return a gateway's address in the client's form: without a slash at the end, and "" for the page's own origin. */
 function baseUrlOf(gateway: string): string {
   const url = gateway.trim().replace(/\/+$/, "");
   return url === location.origin ? "" : url;
 }
 
-const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement); // there is none on a server
+const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement); // a server has no HTMLElement
 
 export class MarketPulseElement extends Base {
   static readonly observedAttributes = ["symbols", "gateway"];
@@ -35,11 +38,11 @@ export class MarketPulseElement extends Base {
   readonly #list = document.createElement("ul");
   readonly #simulated = document.createElement("p");
   readonly #tiles = new Map<string, Tile>();
-  #leave: (() => void) | null = null;
+  #leave: (() => void) | null = null; // ends the subscriptions; null while the element is not in a page
 
   constructor() {
     super();
-    this.#list.setAttribute("role", "list"); // Safari takes a list without bullets for none
+    this.#list.setAttribute("role", "list"); // without it, Safari does not expose a list without bullets as a list
     this.#list.setAttribute("aria-label", "Live prices");
     this.#list.setAttribute("part", "list");
     this.#simulated.className = "simulated";
@@ -64,10 +67,10 @@ export class MarketPulseElement extends Base {
     if (!this.#leave) return; // not in a page yet
     const leave = this.#leave;
     this.#leave = this.#follow();
-    leave(); // only now, so that what stays is not let go in between
+    leave(); // last, so that symbols that stay are not unsubscribed in between
   }
 
-  /** Show what the attributes say, and go on until the returned function is called. */
+  /** Subscribe to the symbols that the attributes name, and draw them until the returned function is called. */
   #follow(): () => void {
     const client = realtimeClient(baseUrlOf(this.getAttribute("gateway") ?? HOME));
     const asked = (this.getAttribute("symbols") ?? DEFAULT_SYMBOLS).split(",").map((text) => text.trim());

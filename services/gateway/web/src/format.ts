@@ -1,10 +1,10 @@
 /**
- * How prices, percentages, volumes and ages are written. Pure, and total: any number gives a text; null and what is
- * not finite give "–". Nothing is ever in exponent notation. `locale` is a BCP 47 tag, by default the browser's own; it
- * decides on separators, while digits are always 0 to 9, so that they can be counted and compared.
+ * Formats prices, percentages, volumes and ages as text. All functions are pure and accept any number: null, NaN and
+ * infinities give "–". No text has exponent notation. `locale` is a BCP 47 tag, by default the browser's own. It decides
+ * which separators are used; digits are always 0 to 9, so that they can be counted and compared.
  */
 
-/** A piece of a price: `sub` is to be drawn as a `<sub>`. */
+/** A piece of a price. If `sub` is true, it is to be drawn as a `<sub>`. */
 export interface Part {
   readonly text: string;
   readonly sub: boolean;
@@ -12,11 +12,11 @@ export interface Part {
 
 /** A price as text, in the three forms that a view needs. */
 export interface PriceText {
-  /** To draw: `0.0`, `5` as a `<sub>`, `1230`; mostly one piece. */
+  /** The pieces to draw: `0.0`, `5` as a `<sub>`, `1230`. Most prices are one piece. */
   readonly parts: readonly Part[];
-  /** The parts in one line of text, `0.0₅1230`: a character for each character of the parts. */
+  /** The parts in one line of text, `0.0₅1230`, with one character for each character of the parts. */
   readonly plain: string;
-  /** Every zero written out, `0.000001230`: for labels, titles and the clipboard. */
+  /** The price with every zero written out, `0.000001230`, for labels, titles and the clipboard. */
   readonly full: string;
 }
 
@@ -39,7 +39,7 @@ const STYLES = {
 
 type Style = keyof typeof STYLES;
 
-/** Making a formatter takes far longer than using it, and prices are formatted with each tick. */
+/** The formatters made so far: making one takes far longer than using it, and each tick formats prices. */
 const formatters = new Map<string, Intl.NumberFormat>();
 
 function format(value: number, style: Style, locale: string | undefined): string {
@@ -52,7 +52,7 @@ function format(value: number, style: Style, locale: string | undefined): string
   return formatter.format(value + 0); // -0 + 0 is 0
 }
 
-/** The style of a price. Each band begins where rounding carries into it: 9.99995 is 10.000, not 10.0000. */
+/** Return the style for a price. Each band begins at the first price that rounds up into it: 9.99995 is 10.000, not 10.0000. */
 function priceStyle(price: number, dp: number): Style {
   const size = Math.abs(price);
   if (size > 0 && size < 0.99995) return "significant4";
@@ -61,9 +61,9 @@ function priceStyle(price: number, dp: number): Style {
 }
 
 /**
- * Write a price. From 1 on it has 4 decimals under 10, 3 under 100 and 2 above, yet no more than `dp` (the decimals that the
- * exchanges' tick sizes make worth showing) or 2, whichever is more. Below 1 it has 4 significant digits; 4 or more zeros
- * after the point are counted instead of written: 0.00000123 is 0.0₅1230.
+ * Format a price. Prices below 1 have 4 significant digits. Prices from 1 on have 4 decimals below 10, 3 below 100 and 2
+ * above, but at most `dp` decimals (what the exchanges' tick sizes make worth showing) or 2, whichever is more. If 4 or more
+ * zeros follow the point, their number is written instead: 0.00000123 is 0.0₅1230.
  */
 export function formatPrice(price: number | null, dp: number, locale?: string): PriceText {
   if (price === null || !Number.isFinite(price)) return NO_PRICE;
@@ -71,8 +71,8 @@ export function formatPrice(price: number | null, dp: number, locale?: string): 
 }
 
 /**
- * Write the prices of an axis such that no two are alike: all with as many decimals as the step between them needs, and no
- * fewer than prices of their size have.
+ * Format the prices of an axis such that no two different ones get the same text. All have as many decimals as the smallest
+ * step between them needs, and at least as many as `formatPrice` gives the largest of them.
  */
 export function formatAxis(prices: readonly number[], dp: number, locale?: string): readonly string[] {
   const sorted = [...prices].sort((a, b) => a - b);
@@ -99,7 +99,7 @@ export function formatAxis(prices: readonly number[], dp: number, locale?: strin
   });
 }
 
-/** Return with how many decimals a step can be written whole; 0 for one that is none. */
+/** Return how many decimals a step needs to be written exactly; 0 if the step is not a finite number above zero. */
 function decimalsOf(step: number): number {
   for (let decimals = 0; decimals < MOST_DECIMALS; decimals++) {
     const scaled = step * 10 ** decimals;
@@ -108,7 +108,7 @@ function decimalsOf(step: number): number {
   return 0;
 }
 
-/** Return how many decimals a price of this size is written with. */
+/** Return how many decimals `formatPrice` gives a price of this size. */
 function usualDecimals(price: number, dp: number): number {
   if (!(price > 0) || !Number.isFinite(price)) return 2;
   switch (priceStyle(price, dp)) {
@@ -123,7 +123,7 @@ function usualDecimals(price: number, dp: number): number {
   }
 }
 
-/** Count the zeros of a written price, where they are many, instead of writing them. */
+/** Replace the zeros after the point of a formatted price by their number if there are 4 or more. */
 function countZeros(full: string): PriceText {
   const [, lead, zeros, digits] = /^(\D*0\D)(0{4,})(\d+)$/.exec(full) ?? [];
   if (!lead || !zeros || !digits) return { parts: [{ text: full, sub: false }], plain: full, full };
@@ -136,24 +136,27 @@ function countZeros(full: string): PriceText {
   return { parts, plain: `${lead}0${count.replace(/\d/g, (digit) => SUBSCRIPTS.charAt(+digit))}${digits}`, full };
 }
 
-/** Write a percentage with its sign and 2 decimals: 1.234 is +1.23%, and what rounds to zero has no sign. */
+/** Format a percentage with its sign and 2 decimals: 1.234 is +1.23%. A percentage that rounds to zero has no sign. */
 export function formatPercent(percent: number | null, locale?: string): string {
   if (percent === null || !Number.isFinite(percent)) return NONE;
   return format(percent, "percent", locale).replace("-", "−");
 }
 
-/** Return where a percentage points, going by its text: what is written as 0.00% is flat, and so is what is not known. */
+/** Return the direction of a percentage as its text shows it: flat if it is formatted as 0.00%, or if it is not known. */
 export function direction(percent: number | null): Direction {
   if (percent === null || !Number.isFinite(percent) || Math.abs(percent) < 0.005) return "flat";
   return percent > 0 ? "up" : "down";
 }
 
-/** Write a volume or turnover short, with 3 significant digits: 1.23B, 45.6M. */
+/** Format a volume or turnover in compact form with 3 significant digits: 1.23B, 45.6M. */
 export function formatVolume(volume: number | null, locale?: string): string {
   return volume === null || !Number.isFinite(volume) ? NONE : format(volume, "volume", locale);
 }
 
-/** Write an age in its largest whole unit: now, 14 s, 2 min, 1 h, 3 d. Clocks that disagree can make it negative: now. */
+/**
+ * Format an age in milliseconds in its largest whole unit: now, 14 s, 2 min, 1 h, 3 d. A negative age, which clocks that
+ * disagree can produce, is formatted as now.
+ */
 export function formatAge(ageMs: number | null): string {
   if (ageMs === null || !Number.isFinite(ageMs)) return NONE;
   const seconds = Math.floor(ageMs / 1000);
@@ -164,21 +167,21 @@ export function formatAge(ageMs: number | null): string {
   return `${Math.floor(seconds / 86400).toLocaleString("en", { useGrouping: false })} d`;
 }
 
-/** Write how long ago something was: just now, 14 s ago; or how old it is: just now, 14 s old. */
+/** Format how long ago something happened (just now, 14 s ago), or how old it is (just now, 14 s old). */
 export function formatAgo(ageMs: number | null, word: "ago" | "old" = "ago"): string {
   const age = formatAge(ageMs);
   if (age === "now") return "just now";
   return age === NONE ? NONE : `${age} ${word}`;
 }
 
-/** Return the index of the first character of `after` that is not that of `before`; `after.length` if there is none. */
+/** Return the index of the first character of `after` that differs from `before`, or `after.length` if none differs. */
 export function firstDifference(before: string, after: string): number {
   let index = 0;
   while (index < after.length && before[index] === after[index]) index++;
   return index;
 }
 
-/** Cut a price's parts in two at an index into its `plain` text: what stayed and what changed. */
+/** Split a price's parts at an index into its `plain` text: the digits that stayed and the digits that changed. */
 export function splitParts(parts: readonly Part[], index: number): readonly [readonly Part[], readonly Part[]] {
   const before: Part[] = [];
   const after: Part[] = [];

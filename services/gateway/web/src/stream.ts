@@ -1,8 +1,9 @@
 /**
- * One stream of prices that does not give up: opens an EventSource, watches it, replaces it, and asks by REST meanwhile.
+ * One stream of prices that never stops reconnecting. It opens an EventSource, watches it and replaces it. While no stream
+ * is open, it polls by REST.
  *
- * A native EventSource gives up for good after any answer but 200, and does not notice a connection that died in its sleep.
- * So each one here is used until it fails or falls silent; then comes a new one, after a delay that grows.
+ * A native EventSource gives up for good after any response but 200, and does not notice a connection that died silently.
+ * So each EventSource is used until it fails or falls silent. A new one follows, after a delay that grows with each failure.
  */
 import type {
   EventSourceLike,
@@ -16,69 +17,77 @@ import type {
 } from "./types.ts";
 import { isStatus, isTicker } from "./wire.ts";
 
-/** The most symbols that the gateway takes in one request. */
+/** The most symbols that the gateway accepts in one request. */
 export const MOST_SYMBOLS = 100;
-const PATIENCE_MS = 10_000; // between polls, for an answer or a stream's first word, and until a stream is proven
-const LONGEST_DELAY_MS = 30_000;
-const LONGEST_WAIT_MS = 300_000; // however long a server asks for, and until a symbol that nobody listed is asked for again
-const PACE_MS = 200; // between streams, however often the symbols change; with the burst, at most ten in any second
-const BURST = 5;
-const SILENT_BEATS = 2.5;
+// The time between polls; the time limit of a request and of a stream's first message; how long a good stream lives at least.
+const PATIENCE_MS = 10_000;
+const LONGEST_DELAY_MS = 30_000; // the longest backoff
+// The longest wait that a server may ask for; how long an unlisted symbol is not requested again.
+const LONGEST_WAIT_MS = 300_000;
+const PACE_MS = 200; // between streams, however often the symbols change; with the burst, at most ten are opened in any second
+const BURST = 5; // how many streams may be opened without a pause
+const SILENT_BEATS = 2.5; // a stream that sends nothing for this many heartbeat intervals is dropped
 
-const ASLEEP_MS = 5000;
+const ASLEEP_MS = 5000; // code that did not run for longer was asleep
 const NONSENSE: RealtimeError = { code: "bad_data", message: "no gateway there" };
-const BEAT_MS = 15_000;
-const LONGEST_BEAT_MS = 60_000;
+const BEAT_MS = 15_000; // the heartbeat interval, unless the gateway states another
+const LONGEST_BEAT_MS = 60_000; // longer heartbeat intervals are not believed
 
-/** How long ago a moment was. A clock that was set back makes it long ago too: nothing may wait for it to catch up. */
+/**
+ * Return how long ago a moment was, in milliseconds. If the clock was set back, the moment lies in the future; it then counts
+ * as just as long ago, so that nothing waits for the clock to catch up.
+ */
 export const since = (time: number): number => Math.abs(Date.now() - time);
 
-/** Return how long to wait after this many failures in a row: exponential, capped, with full jitter. */
+/** Return the milliseconds to wait after this many failures in a row: exponential, capped, with full jitter. */
 export function backoffMs(failures: number): number {
   return Math.random() * Math.min(LONGEST_DELAY_MS, 1000 * 2 ** (failures - 1));
 }
 
-/** Return a received value if it is a number above zero, else 0. */
+/** Return a received value as a number if that is above zero, else 0. */
 const positive = (told: unknown): number => Math.max(0, Number(told)) || 0;
 
-/** Return what a refusal means. */
+/** Return the error for a response that refused a request. */
 function errorOf({ detail }: Problem, status: number): RealtimeError {
   const code = status === 429 ? "rate_limited" : status === 401 ? "unauthorized" : status < 500 ? "unreachable" : "busy";
   return { code, message: `${detail}` };
 }
 
-/** Open a stream from a gateway ("" is this page's own origin), with a key if it wants one. All that it learns goes to `tell`. */
+/**
+ * Make a feed of a gateway's prices. It opens a stream once symbols are wanted, and reports all news to `tell`.
+ * `baseUrl` is "" for this page's own origin; `apiKey` is "" for a gateway that wants no key.
+ */
 export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: RealtimeClientOptions, tell: Tell): Feed {
-  // The symbols: all that the page wants, those that nobody lists, and those whose first price has been asked for.
-  let wanted: readonly string[] = [];
-  const refused = new Set<string>();
-  let asked: readonly string[] = [];
+  // Symbols.
+  let wanted: readonly string[] = []; // all that the page wants
+  const refused = new Set<string>(); // those that no exchange lists or that are malformed
+  let asked: readonly string[] = []; // those whose first price was requested by REST
 
-  // The streams. While one takes over from another, there are two.
-  let current: EventSourceLike | null = null; // the one that delivers
-  let next: EventSourceLike | null = null; // the one that is to take over
-  let carried = ""; // the symbols that the newest of them was asked for
-  let delivered = ""; // the symbols that the one that delivers was asked for
-  let retry: ReturnType<typeof setTimeout> | undefined; // while the next attempt is waited for
+  // Streams. While a new one takes over from an old one, there are two.
+  let current: EventSourceLike | null = null; // the stream that delivers
+  let next: EventSourceLike | null = null; // the stream that takes over with its first message
+  let carried = ""; // the symbols in the newest stream's URL
+  let delivered = ""; // the symbols in the current stream's URL
+  let retry: ReturnType<typeof setTimeout> | undefined; // until the next attempt
 
-  // Told by the gateway.
-  let lastEventId = ""; // with it a new stream goes on where the last one ended
-  let simulated = false;
-  let beatMs = BEAT_MS; // between heartbeats
+  // What the gateway reported.
+  let lastEventId = ""; // sent with the next stream, so that the gateway knows that it is a resumed one
+  let simulated = false; // whether the prices are simulated
+  let beatMs = BEAT_MS; // the heartbeat interval
 
-  // Faults: the newest one, and how many streams failed in a row.
+  // Faults.
   const unreachable: RealtimeError = { code: "unreachable", message: `${baseUrl}/api does not answer` };
-  let error: RealtimeError | null = null;
-  let failures = 0;
+  let error: RealtimeError | null = null; // the newest one that still holds
+  let failures = 0; // how many streams failed in a row
 
-  // The clocks: Unix milliseconds, 0 for long ago.
-  let heardAt = 0; // when the stream last said anything
-  let askedAt = 0; // when prices were last asked for by REST
+  // Moments in Unix milliseconds; 0 is long ago.
+  let heardAt = 0; // when the stream last sent anything
+  let askedAt = 0; // when prices were last requested by REST
   let openedAt = 0; // when the newest stream was opened
-  let lookedAt = 0; // when this code last ran; it was asleep if that is long ago
-  let refusedAt = 0; // when a symbol was last refused because nobody lists it
-  let askNotBefore = 0; // until when the gateway wants no REST request
-  let paceAt = 0; // when as many streams as were opened would have been, one at each pace
+  let lookedAt = 0; // when this code last ran; if that is long ago, the page was asleep
+  let refusedAt = 0; // when a symbol was last refused because no exchange lists it
+  let askNotBefore = 0; // the gateway wants no REST request before this
+  let paceAt = 0; // each new stream moves this on by PACE_MS; it may run ahead of the clock by BURST - 1 of them
 
   const unrefused = () => wanted.filter((symbol) => !refused.has(symbol));
   const streamable = () => unrefused().slice(0, MOST_SYMBOLS).sort();
@@ -94,13 +103,16 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     tell("refused", { symbol, error });
   }
 
-  /** Pass a ticker on. `heardAt` is when it was surely the newest. */
+  /** Report a ticker, or throw if it is malformed. `heardAt` is a time at which it was surely the newest. */
   function take(data: TickerMessage, heardAt: number) {
     if (!isTicker(data)) throw new Error();
     tell("ticker", data, heardAt);
   }
 
-  /** Open a stream of the symbols wanted at that moment, unless the current stream carries them. Ask for new symbols' first prices, too. */
+  /**
+   * Open a stream of the symbols that are wanted now, unless the current stream carries them already. Request the first
+   * prices of new symbols by REST, too.
+   */
   function open(): void {
     clearTimeout(retry);
     retry = undefined;
@@ -126,7 +138,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       const url = streamUrl() + (lastEventId && `&last_event_id=${encodeURIComponent(lastEventId)}`);
       source = new (Given ?? EventSource)(url);
     } catch {
-      tellLink(unreachable); // that is no address
+      tellLink(unreachable); // the URL is not valid
       later(LONGEST_DELAY_MS);
       return;
     }
@@ -154,12 +166,12 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
 
   function handle(source: EventSourceLike, { type, data }: StreamEvent) {
     if (type === "connected" && source === next) {
-      current?.close(); // only now: the new one delivers
+      current?.close(); // not before the new stream delivers
       [current, next] = [source, null];
       delivered = carried;
       simulated = data.simulated;
       beatMs = Math.min(positive(data.heartbeatMs) || BEAT_MS, LONGEST_BEAT_MS);
-      for (const symbol of streamable()) tellRefused(symbol, null); // it says anew for which there is no room
+      for (const symbol of streamable()) tellRefused(symbol, null); // the new stream reports which symbols have no room
       tellLink(null);
     } else if (type === "ticker") take(data, heardAt);
     else if (type === "status") {
@@ -167,26 +179,28 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       tell(type, data);
     } else if (type === "room") tellRefused(data.symbol, data.room ? null : { code: "no_room", message: `${data.detail}` });
     else if (type === "refused" || type === "bye") {
-      lose(source, data?.retryMs); // the server spreads its clients' return over a while
+      lose(source, data?.retryMs); // the server gives its clients different delays, to spread their return
       if (type === "refused" && !current) tellLink(errorOf(data, data.status));
     }
   }
 
-  /** Drop a stream that ended or must end, and have another one after a while. */
+  /** Close a stream that failed or must end, and schedule the next one: after `delayMs` if given, else after a backoff. */
   async function lose(source: EventSourceLike, delayMs?: number) {
     const isRefused = source.readyState === 2;
     source.close();
     if (source === next) next = null;
     else if (source === current) {
       current = null;
-      if (since(openedAt) > PATIENCE_MS) failures = 0; // it was a good one
+      if (since(openedAt) > PATIENCE_MS) failures = 0; // the stream was a good one
       tellLink();
     } else return;
     let waitMs = positive(delayMs) || backoffMs(++failures);
-    if (isRefused) waitMs = positive(await request(streamUrl())) || waitMs; // an EventSource does not say why
-    if (carried && !next && !retry) later(waitMs); // else another one is on its way
+    // An EventSource hides why it was refused, so request the same URL to learn the reason.
+    if (isRefused) waitMs = positive(await request(streamUrl())) || waitMs;
+    if (carried && !next && !retry) later(waitMs); // otherwise nothing is wanted, or a new stream is on its way already
   }
 
+  /** Call `open` after this delay, or later if the pace demands it. */
   function later(delayMs = 0): void {
     clearTimeout(retry);
     retry = undefined;
@@ -195,7 +209,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     else open();
   }
 
-  /** Ask for the newest tickers by REST. */
+  /** Request the newest tickers by REST, unless the gateway wants no request yet. */
   function ask(symbols: readonly string[] = streamable()) {
     const at = Date.now();
     if (!symbols.length || at < askNotBefore) return;
@@ -206,8 +220,8 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   }
 
   /**
-   * Have a good answer read, or learn what is wrong, and for how many milliseconds nobody shall ask again. Without a reader it
-   * is a stream's: what it says is let go.
+   * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other. Return the milliseconds for
+   * which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it is a stream.
    */
   async function request(url: string, read?: (answer: { tickers: readonly TickerMessage[] }) => void): Promise<unknown> {
     let news = unreachable;
@@ -225,7 +239,8 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (read) askNotBefore = Date.now() + waitMs;
       const problem: Problem = await response.json();
       const unknown = problem.suggestions ?? {};
-      // Which one is malformed is not always said; of letters beyond ASCII, browser and gateway may know different ones.
+      // The gateway does not always say which symbol is malformed. Beyond ASCII, browser and gateway may disagree on what a
+      // letter is, so all symbols with other characters are refused.
       if (problem.code === "malformed_symbol")
         for (const symbol of streamable()) if (/[^\x21-\x7e]/.test(symbol)) unknown[symbol] ??= [];
       for (const [symbol, suggestions] of Object.entries(unknown)) {
@@ -238,11 +253,11 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
         refusedAt = Date.now();
       }
       if (asQuery(streamable()) !== carried) {
-        return startOver(); // the others were not answered either
+        return startOver(); // the gateway answered for none of the symbols: request those that are left
       }
       news = errorOf(problem, response.status);
     } catch {
-      // It did not answer, or not as it should.
+      // The server did not answer, or its answer cannot be read. `news` holds the error already.
     } finally {
       clearTimeout(timer);
     }
@@ -250,21 +265,24 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     return waitMs;
   }
 
-  /** Have a new stream as soon as may be, and ask for all prices. */
+  /** Open a new stream as soon as the pace allows, and request all prices. */
   function startOver() {
     failures = 0;
     asked = [];
     later();
   }
 
-  /** A page that was asleep finds a backlog of old prices, which look new. Leave it, and begin with a new stream. */
+  /**
+   * If the page was asleep, close the stream, start over, and return true. The old stream would deliver a backlog of old
+   * prices, which look new.
+   */
   function startedAnew(): boolean {
     const wasAsleep = since(lookedAt) > ASLEEP_MS;
     lookedAt = Date.now();
     if (!wasAsleep) return false;
     current?.close();
     current = null;
-    askNotBefore = paceAt = 0; // a clock that was set back must hold nothing up
+    askNotBefore = paceAt = 0; // if the clock was set back, these would be far in the future
     startOver();
     return true;
   }
@@ -279,7 +297,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (!symbols.length) return open();
       if (asQuery(streamable()) === carried) return;
       if (!retry) later();
-      else askedAt = 0; // the attempt that is due will open what is wanted then; prices need not wait for it
+      else askedAt = 0; // the next attempt opens the new set; until then, let `look` poll its prices at once
     },
     wake(anew) {
       if (!wanted.length) return;
@@ -298,7 +316,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (next && since(openedAt) > PATIENCE_MS) lose(next);
       if ((!current || retry) && since(askedAt) >= PATIENCE_MS) ask();
       if (refused.size && since(refusedAt) >= LONGEST_WAIT_MS) {
-        refused.clear(); // somebody may list one by now
+        refused.clear(); // an exchange may list one of them by now
         later();
       }
     },

@@ -1,10 +1,10 @@
-/** Symbols that a visitor may have meant by one that cannot be had. */
+/** Symbols that a visitor may have meant instead of one that does not exist. */
 import { normalizeSymbol } from "./client.ts";
 import type { RealtimeError } from "./types.ts";
 
 /**
- * Return the symbols that a text may have meant: the gateway's suggestions if it gave any. It is never asked for a text that is
- * no symbol; of that, return the symbol that it spells: `BTC/USDT` is BTC-USDT.
+ * Return the symbols that a visitor may have meant by a text: the gateway's suggestions if there are any. A text that is not a
+ * symbol is never sent to the gateway. If it spells one in another way, return that: `BTC/USDT` gives BTC-USDT.
  */
 export function suggestionsFor(text: string, error: RealtimeError | null): readonly string[] {
   const told: unknown = error?.suggestions;

@@ -1,8 +1,10 @@
 /**
- * One stream for all tabs of an origin. Whoever holds a Web Lock has the stream and passes on what it says; the others say
- * what they want. When the holder goes, the browser gives the lock to the next; a holder that was put to sleep is robbed.
+ * One stream for all tabs of an origin. The tab that holds a Web Lock has the stream, and sends its news to the other tabs over
+ * a BroadcastChannel. The other tabs send it the symbols that they want. When the holder closes, the browser gives the lock to
+ * the next tab. When the holder falls asleep, another tab steals the lock.
  *
- * A tab whose symbols find no room in it, beside those of the holder and of older tabs, has a stream of its own.
+ * A stream carries a limited number of symbols: first the holder's, then those of the other tabs, oldest tab first. A tab
+ * whose symbols do not fit opens a stream of its own.
  *
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
@@ -12,45 +14,49 @@ import type { Feed, News, RealtimeClientOptions, Tell } from "./types.ts";
 type Said =
   | News
   | readonly [type: "wants", tab: string, symbols: readonly string[]]
-  | readonly [type: "wake", anew: boolean] // as in Feed.wake, whose argument it is
-  | readonly [type: "who"]; // who is there? asked by a new holder, and by a tab that hears nothing from the old one
+  | readonly [type: "wake", anew: boolean] // asks the holder for Feed.wake with this argument
+  // Asks all tabs to answer. A new holder sends it to learn their symbols, other tabs to learn whether the holder is alive.
+  | readonly [type: "who"];
 
-const ASK_AFTER_MS = 5000; // live prices come each second
-const ROB_AFTER_MS = 8000;
-const LOOKED_AT_MS = 6000; // off that patience: a page that is looked at wants prices now
-const ASLEEP_MS = 2000;
-const SUPPLY_AFTER_MS = 20; // so that all tabs have said what they want
+const ASK_AFTER_MS = 5000; // silence after which a tab sends "who": live prices come every second
+const ROB_AFTER_MS = 8000; // silence after which a tab steals the lock
+const LOOKED_AT_MS = 6000; // a tab that was woken waits so much less: its visitor wants prices now
+const ASLEEP_MS = 2000; // a tab whose code did not run for longer was asleep
+const SUPPLY_AFTER_MS = 20; // until all tabs have sent their symbols
 
-/** Open a stream from a gateway that this tab shares with its siblings. All that it learns goes to `tell`. */
+/** Make a feed of a gateway's prices that this tab shares with the origin's other tabs. It reports all news to `tell`. */
 export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   const locks = globalThis.navigator?.locks;
-  const name = ["market-pulse.v2", options.baseUrl, options.apiKey].join(" "); // with another key there is another answer
+  const name = ["market-pulse.v2", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error();
   } catch {
-    return openStream(options, tell); // some browsers have channels, but none for pages without cookies
+    return openStream(options, tell); // some browsers throw when a page without cookies opens a channel
   }
   const tab = crypto.randomUUID();
   let wanted: readonly string[] = []; // this tab's own symbols
-  let channel: BroadcastChannel | null = null; // there while this tab takes part
-  let presence = new AbortController(); // ends when it does not any more
-  let isPresent = false; // it holds the lock of its own name, by which others know when it is gone
-  let term = new AbortController(); // ends when its turn to hold the stream, or its wait for that, does
-  const stream = openStream(options, (...news) => holds && passOn(news)); // one that has lost the lock has no say
-  let holds = false; // while this tab holds the lock, or takes no part and has the stream for itself
-  const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // so that not all rob at once
-  let robberies = 0; // since another tab was last heard
+  let channel: BroadcastChannel | null = null; // to the other tabs; null while this tab does not share
+  let presence = new AbortController(); // aborted when this tab stops sharing
+  let isPresent = false; // this tab holds a lock of its own name, whose release tells the holder that the tab is gone
+  let term = new AbortController(); // aborted when this tab stops holding the stream or waiting for it
+  const stream = openStream(options, (...news) => holds && passOn(news)); // once the lock is lost, the stream's news is dropped
+  let holds = false; // this tab holds the lock, or does not share and has a stream of its own
+  const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // random, so that not all tabs steal the lock at once
+  let robberies = 0; // how often this tab stole the lock since it last received anything from another tab
   const others = new Map<string, readonly string[]>(); // the symbols of each other tab, while this one holds the stream
-  const known = new Map<string, News>(); // the newest of each kind, for tabs that join, in the order in which it came
-  let heardAt = 0; // when the holder last said anything
-  let lookedAt = 0; // when this tab last looked; it was asleep if that is long ago
-  let supplying: ReturnType<typeof setTimeout> | undefined; // until the stream is told the symbols of all tabs
+  const known = new Map<string, News>(); // the newest news of each kind and symbol, oldest first, for tabs that join
+  let heardAt = 0; // when the holder last sent anything
+  let lookedAt = 0; // when `look` last ran; if that is long ago, this tab was asleep
+  let supplying: ReturnType<typeof setTimeout> | undefined; // until the stream gets the symbols of all tabs
 
   const say = (...said: Said) => channel?.postMessage(said);
   const sayWants = () => isPresent && say("wants", tab, wanted);
 
-  /** Hold a lock, once it is free, until the signal. Only if it is stolen before that, `robbed` is called. */
+  /**
+   * Request a lock, or steal it from its holder. Call `held` when it is granted, and keep it until the signal aborts. If
+   * another tab steals it before that, call `robbed`.
+   */
   function hold(lock: string, signal: AbortSignal, held: () => void, robbed: () => void, steal = false) {
     const use = () =>
       new Promise<void>((release) => {
@@ -61,7 +67,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     locks.request(lock, steal ? { steal } : { signal }, use).catch((failed) => {
       if (signal.aborted) return;
       if (failed.name === "AbortError") robbed();
-      else held(); // a sandboxed frame has no locks, and no siblings either
+      else held(); // a sandboxed frame may not use locks, but shares with no other tab either
     });
   }
 
@@ -79,7 +85,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   function passOn(news: News) {
     const about = news[1] as { symbol?: string; exchange?: string } | undefined;
     const key = `${news[0]} ${about?.symbol ?? about?.exchange}`;
-    known.delete(key); // what comes anew comes last
+    known.delete(key); // so that the new entry goes last
     known.set(key, news);
     tell(...news);
     say(...news);
@@ -95,7 +101,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     } else if (said[0] === "wants") {
       if (holds) serve(said[1], said[2]);
     } else if (!holds) {
-      // Else it is from a robbed one that does not know it yet.
+      // A holder drops such news: they come from a robbed tab that does not know yet that it lost the lock.
       if (said[0] === "refused" && said[1].error?.code === "too_many_symbols" && wanted.includes(said[1].symbol))
         return partWithStream();
       heardAt = Date.now();
@@ -104,12 +110,13 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   }
 
   function serve(other: string, wants: readonly string[]) {
-    // Each tab holds a lock of its own name for as long as it takes part: to get it is to know that the tab is gone.
+    // Each tab holds a lock of its own name for as long as it shares. When we get that lock, the tab is gone.
     const gone = () => {
       others.delete(other);
       supplySoon();
     };
-    if (!others.has(other)) locks.request(`${name} ${other}`, { signal: term.signal }, gone).catch(() => {}); // our term ended
+    // A failed request means that this tab stopped holding the stream.
+    if (!others.has(other)) locks.request(`${name} ${other}`, { signal: term.signal }, gone).catch(() => {});
     others.set(other, wants);
     supplySoon();
     for (const news of known.values()) say(...news);
@@ -120,6 +127,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     supplySoon();
   }
 
+  /** Wait for the lock, or steal it, and open the stream when it is granted. */
   function seek(steal = false) {
     term.abort();
     term = new AbortController();
@@ -135,18 +143,19 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     hold(name, term.signal, held, robbed, steal);
   }
 
-  /** Close the stream without a word to the others: who takes over tells them what is. */
+  /** Close the stream without telling the other tabs: the next holder will report its own stream to them. */
   function resign() {
     clearTimeout(supplying);
     supplying = undefined;
     if (!holds) return;
     holds = false;
     stream.want([]);
-    tell("link", { up: false, simulated: false, error: null }); // to this tab alone, until it hears the next holder
+    tell("link", { up: false, simulated: false, error: null }); // this tab has no stream until the next holder reports one
     others.clear();
     known.clear();
   }
 
+  /** Start to share: listen to the other tabs, announce this one, and wait for the lock. */
   function join() {
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data }: MessageEvent<Said>) => hear(data);
@@ -160,6 +169,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     seek();
   }
 
+  /** Stop sharing, and close the stream if this tab holds it. */
   function part() {
     resign();
     term.abort();
@@ -169,7 +179,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     channel = null;
   }
 
-  /** Have the stream for this tab alone. */
+  /** Stop sharing, and open a stream for this tab alone. */
   function partWithStream() {
     part();
     open();
@@ -191,13 +201,13 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     },
     look() {
       stream.look();
-      // Having slept oneself says nothing about the others.
+      // If this tab itself was asleep, the silence says nothing about the holder.
       if (holds || !channel || since(lookedAt) > ASLEEP_MS) heardAt = Date.now();
       lookedAt = Date.now();
       const silentMs = since(heardAt);
       if (silentMs > patienceMs) {
         heardAt = Date.now();
-        // Robbed and still not a word: the others live and share the locks, but are not heard.
+        // Nothing came even after a robbery: the other tabs share the locks with this one, but no channel.
         if (robberies++) partWithStream();
         else seek(true);
       } else if (silentMs > ASK_AFTER_MS) say("who");

@@ -1,12 +1,12 @@
-/** How far a symbol's price can be trusted: the one place that decides. The page and the element have their own words for it. */
+/** Decides how far a symbol's price can be trusted, for the page and for the element. Each has its own words for it. */
 import type { SymbolState, TickerMessage } from "./types.ts";
 
 /**
- * - `live`: renewed within seconds, by two exchanges or more
- * - `degraded`: renewed, but by one exchange only, or they disagree, or have all been silent for a while
- * - `stale`: a price that nothing confirms any more, or that may have changed while the stream is away
- * - `offline`: no price, and none to be had
- * - `waiting`: the first one has not come yet
+ * - `live`: the price was renewed within seconds, and two exchanges or more agree on it
+ * - `degraded`: the price was renewed, but from one exchange only, or the exchanges disagree, or all have been silent for a while
+ * - `stale`: no exchange confirms the price any more, or it may have changed while the stream is interrupted
+ * - `offline`: there is no price, and none can be expected; or the gateway cannot be reached
+ * - `waiting`: the first price has not arrived yet
  */
 export type Trust = "live" | "degraded" | "stale" | "offline" | "waiting";
 
@@ -18,15 +18,15 @@ export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
   return status === "stale" || status === "offline" || status === "reconnecting" ? "offline" : "waiting";
 }
 
-/** Errors of a gateway that answers: it does not stream a symbol, or anything, for now. */
+/** Errors of a gateway that answers, but does not stream this symbol, or anything, for now. */
 const REFUSALS: ReadonlySet<string> = new Set(["no_room", "busy", "rate_limited"]);
 
-/** Whether all exchanges have been silent for so long that they count for less already, or not at all. */
+/** Whether all exchanges have been silent for so long that each counts less already, or not at all. */
 export function isAgeing({ sources }: TickerMessage): boolean {
   return !sources.some((source) => source.state === "used");
 }
 
-/** Whether a symbol counts as connected: a fresh price that no exchange contradicts. */
+/** Whether a symbol counts as connected: its price is fresh, and no exchange contradicts it. */
 export function countsAsConnected({ isConnected, latest }: SymbolState): boolean {
   return isConnected && (latest?.quality === "ok" || latest?.quality === "single") && !isAgeing(latest);
 }

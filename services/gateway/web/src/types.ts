@@ -1,4 +1,4 @@
-/** The words of the gateway's API, generated from its OpenAPI description, and what the client makes of them. */
+/** The client's types. Those of the gateway's messages are generated from its OpenAPI description. */
 import type { components } from "./api.ts";
 
 type Schemas = components["schemas"];
@@ -11,9 +11,9 @@ export type Problem = Schemas["Problem"];
 export type StreamEvent =
   | Schemas["StreamEvent"]
   | { readonly type: "room"; readonly data: Room }
-  | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // an event of this name
+  | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // comes as an SSE event of this name
 
-/** Whether there is room for a symbol beside the other streamed symbols, and why not. */
+/** Whether the gateway has room for a symbol beside the other streamed symbols. `detail` says why not. */
 interface Room {
   readonly symbol: string;
   readonly room: boolean;
@@ -21,8 +21,8 @@ interface Room {
 }
 
 /**
- * A ticker that has a price. Prices are quote units per base unit, times Unix milliseconds.
- * `change24h` and `changePercent24h` are NaN where the exchanges do not say, so that formatting them cannot throw.
+ * A ticker that has a price. Prices are quote units per base unit, times are Unix milliseconds.
+ * `change24h` and `changePercent24h` are NaN where the exchanges do not report them, so that formatting them cannot throw.
  */
 export interface Ticker extends TickerMessage {
   readonly price: number;
@@ -31,12 +31,12 @@ export interface Ticker extends TickerMessage {
 }
 
 /**
- * - `idle`: nobody asks
- * - `connecting`: the first price has not come yet
- * - `live`: a price that was renewed within the last seconds and that sources back
- * - `stale`: the newest price is old, or nothing backs it any more
- * - `reconnecting`: the stream has been away for some seconds
- * - `offline`: the gateway could not be reached for a while, or there is no such symbol
+ * - `idle`: the store has no listener
+ * - `connecting`: no price has arrived yet
+ * - `live`: the price was renewed within the last five seconds, and at least one exchange supports it
+ * - `stale`: the newest price is older than that, or no exchange supports it any more
+ * - `reconnecting`: the stream has been interrupted for a few seconds
+ * - `offline`: the gateway could not be reached for half a minute, or the symbol is unknown or one too many
  */
 export type Status = "idle" | "connecting" | "live" | "stale" | "reconnecting" | "offline";
 
@@ -51,17 +51,17 @@ export interface RealtimeError {
     | "unauthorized"
     | "bad_data";
   readonly message: string;
-  /** For an unknown symbol: listed ones that look like it. */
+  /** For an unknown symbol: listed symbols that look similar. */
   readonly suggestions?: readonly string[];
 }
 
-/** What is known of one symbol. Frozen; replaced when anything changes, so identity tells. */
+/** One symbol's state. It is frozen and replaced when anything changes, so comparing identities is enough. */
 export interface SymbolState {
-  /** The newest ticker with a price; null until one came, and again when the price is not known any more (`down`). */
+  /** The newest ticker. Null until the first price arrives, and again when the newest message has no price (`down`). */
   readonly ticker: Ticker | null;
-  /** The newest message as it came: like `ticker`, but also there without a price, when it says why there is none. */
+  /** The newest message as it was received. Unlike `ticker` it may lack a price; its `quality` then says why. */
   readonly latest: TickerMessage | null;
-  /** When `latest` came, by this browser's clock (`Date.now()`). */
+  /** When `latest` was received, by this browser's clock (`Date.now()`). */
   readonly heardAt: number | null;
   readonly status: Status;
   /** Whether the price is live right now: the same as `status === "live"`. */
@@ -69,61 +69,62 @@ export interface SymbolState {
   readonly error: RealtimeError | null;
 }
 
-/** How the stream and the exchanges are doing. Frozen; replaced when anything changes. */
+/** The state of the stream and of the exchanges' feeds. It is frozen and replaced when anything changes. */
 export interface ConnectionState {
   readonly status: Status;
-  /** Each exchange's feed, by its name, as it was last told: another object as soon as that is anew. */
+  /** The newest status of each exchange's feed, by exchange. A new object with every status that arrives. */
   readonly exchanges: Readonly<Record<string, FeedStatus>>;
-  /** Whether any price is made up by the simulator. */
+  /** Whether any price comes from the simulator. */
   readonly simulated: boolean;
 }
 
-/** A value that changes, in the form that React's useSyncExternalStore takes. All functions are bound and stable. */
+/** A value that changes, in the form that React's useSyncExternalStore takes. All functions are bound, and never replaced. */
 export interface Store<T> {
   /** Call `listener` after each change until the returned function is called. */
   readonly subscribe: (listener: () => void) => () => void;
   readonly getSnapshot: () => T;
-  /** The snapshot for rendering on a server: always the same one. */
+  /** Returns the snapshot for rendering on a server, which never changes. */
   readonly getServerSnapshot: () => T;
 }
 
 export interface RealtimeClient {
-  /** The state of one symbol (`BTC` is `BTC-USDT`), one stable store each. It streams while somebody is subscribed to it. */
+  /** Return a symbol's store (`BTC` is `BTC-USDT`), always the same one. The symbol streams while its store has a listener. */
   symbol(symbol: string): Store<SymbolState>;
-  /** The state of the stream and the exchanges. Subscribing to it alone opens nothing. */
+  /** The state of the stream and of the exchanges. Subscribing to this store does not open a stream. */
   readonly connection: Store<ConnectionState>;
-  /** Try again now, whatever has failed before. */
+  /** Open a new stream now, and request refused symbols again. */
   reconnect(): void;
-  /** Give up all connections. The client is of no use afterwards. */
+  /** Close all connections. The client cannot be used afterwards. */
   close(): void;
 }
 
-/** The part of an `EventSource` that the client uses. Browsers have it, and so do most packages for other places. */
+/** The part of an `EventSource` that the client uses. Browsers have it, and so do most packages for other runtimes. */
 export interface EventSourceLike {
   readonly readyState: number;
-  // biome-ignore-start lint/suspicious/noExplicitAny: each has event types of its own
+  // biome-ignore-start lint/suspicious/noExplicitAny: each implementation has event types of its own
   onmessage: ((event: any) => void) | null;
   onerror: ((event: any) => void) | null;
   addEventListener(type: string, listener: (event: any) => void): void;
-  // biome-ignore-end lint/suspicious/noExplicitAny: until here
+  // biome-ignore-end lint/suspicious/noExplicitAny: end of the event types
   close(): void;
 }
 
 export interface RealtimeClientOptions {
-  /** Where the gateway is, without a slash at the end; "" is this page's own origin. */
+  /** The gateway's address, without a slash at the end; "" is this page's own origin. */
   readonly baseUrl?: string;
-  /** The key that the gateway wants, if it wants one. Whoever can read the page can read it. */
+  /** The API key, for a gateway that wants one. Every visitor of the page can read it. */
   readonly apiKey?: string | undefined;
-  /** Where there is no global one, as in Node.js or React Native: from a package. */
+  /** An EventSource class from a package, for runtimes without a global one, such as Node.js or React Native. */
   readonly EventSource?: (new (url: string) => EventSourceLike) | undefined;
 }
 
 /**
- * What a source of prices tells the client, in the same words whether it is this tab's own stream or another tab's.
- * - `ticker`: a message, from the stream or by REST, and when it came (`Date.now()`)
- * - `link`: whether the stream is open, and what is wrong if anything is
- * - `refused`: why a symbol is not streamed, or null if that is over
- * - `beat`: a sign of life
+ * What a feed reports to the client, whether from this tab's own stream or from another tab's.
+ * - `ticker`: a message from the stream or by REST, and a time (`Date.now()`) at which it was surely the newest
+ * - `status`: the status of one exchange's feed
+ * - `link`: whether the stream is open, and the error if there is one
+ * - `refused`: why a symbol is not streamed; a null error ends the refusal
+ * - `beat`: a sign of life from the tab that has the stream
  */
 export type News =
   | readonly [type: "ticker", data: TickerMessage, heardAt: number]
@@ -136,17 +137,20 @@ export type Tell = (...news: News) => void;
 
 export interface Link {
   readonly up: boolean;
-  /** As the stream said when it was opened last. */
+  /** Whether the stream that opened last reported that its prices are simulated. */
   readonly simulated: boolean;
   readonly error: RealtimeError | null;
 }
 
-/** Where prices come from. */
+/** A source of prices: a stream of this tab, or one that it shares with other tabs. */
 export interface Feed {
-  /** Carry exactly these symbols from now on, the first of them if they are too many; none: let go of everything. */
+  /** Carry exactly these symbols from now on; if they are too many, the first ones. Without symbols, close the stream. */
   want(symbols: readonly string[]): void;
-  /** Look again at once: the page was asleep or without a network, or somebody asks for it. */
+  /**
+   * Check the stream at once: the page may have been asleep or without a network. With `anew`, open a new stream in any case,
+   * and request refused symbols again.
+   */
   wake(anew: boolean): void;
-  /** To be called each second while anything is wanted: notices silence, and polls. */
+  /** Notice silence, and poll where there is no stream. To be called every second while any symbol is wanted. */
   look(): void;
 }

@@ -1,12 +1,12 @@
 "use client";
-/** Prices in React: typed views of the client's stores. Connection, retries and batching live there. */
+/** React hooks: typed views of the client's stores. The client itself connects, retries and batches updates. */
 import { createContext, useContext, useMemo, useSyncExternalStore } from "react";
 import { IDLE_STORE, realtimeClient, tickerAge } from "./client.ts";
 import type { ConnectionState, RealtimeClient, Store, SymbolState } from "./types.ts";
 
 export type * from "./types.ts";
 
-/** Which client the hooks below it use; without one, that of this page's own origin. */
+/** The client that the hooks in this subtree use. By default it is the client of this page's own origin. */
 export const RealtimeContext = createContext<RealtimeClient | null>(null);
 
 export function useRealtimeClient(): RealtimeClient {
@@ -18,25 +18,25 @@ function useStore<T>({ subscribe, getSnapshot, getServerSnapshot }: Store<T>): T
 }
 
 export interface RealtimeTicker extends SymbolState {
-  /** Try again now. */
+  /** Open a new stream now, and request refused symbols again. */
   readonly reconnect: () => void;
 }
 
 export interface RealtimeTickerOptions {
   /** `BTC` is `BTC-USDT`. */
   readonly symbol: string;
-  /** Without it nothing is asked for, and the status is `idle`. */
+  /** If false, the symbol is not streamed, and its status is `idle`. */
   readonly enabled?: boolean;
 }
 
-/** One symbol's newest ticker, and whether to trust it now. All callers on a page, and all its tabs, share one stream. */
+/** Return a symbol's newest ticker, and whether to trust it now. All callers share one stream, even across tabs. */
 export function useRealtimeTicker({ symbol, enabled = true }: RealtimeTickerOptions): RealtimeTicker {
   const client = useRealtimeClient();
   const state = useStore(enabled ? client.symbol(symbol) : IDLE_STORE);
   return useMemo(() => ({ ...state, reconnect: client.reconnect }), [state, client]);
 }
 
-/** The states of several symbols, by the name each was asked for with. */
+/** Return the states of several symbols, each under the name that the caller gave for it. */
 export function useRealtimeTickers(symbols: readonly string[]): Readonly<Record<string, SymbolState>> {
   const client = useRealtimeClient();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the same symbols in a new array are the same symbols
@@ -44,7 +44,7 @@ export function useRealtimeTickers(symbols: readonly string[]): Readonly<Record<
   return useStore(store);
 }
 
-/** Join several symbols' stores into one, whose snapshot is another only if one of theirs is. */
+/** Join several symbols' stores into one. Its snapshot changes only if the snapshot of one of them does. */
 function together(client: RealtimeClient, names: readonly string[]): Store<Readonly<Record<string, SymbolState>>> {
   const stores = names.map((name) => client.symbol(name));
   const read = (from: (store: Store<SymbolState>) => SymbolState) =>
@@ -68,8 +68,8 @@ function together(client: RealtimeClient, names: readonly string[]): Store<Reado
 }
 
 /**
- * How old a symbol's price is, in whole seconds as milliseconds, renewed each second; null while none is known.
- * A hook of its own, so that the passing of time re-renders only who shows it.
+ * Return how old a symbol's price is, in milliseconds, rounded down to whole seconds; null while there is no price. It is
+ * renewed every second. It is a hook of its own, so that the passing of time re-renders only components that show the age.
  */
 export function useTickerAge(symbol: string): number | null {
   const client = useRealtimeClient();
@@ -94,7 +94,7 @@ export function useTickerAge(symbol: string): number | null {
   return useStore(age);
 }
 
-/** How the stream and the exchanges are doing. Opens nothing by itself. */
+/** Return the state of the stream and of the exchanges. This hook alone does not open a stream. */
 export function useConnection(): ConnectionState {
   return useStore(useRealtimeClient().connection);
 }

@@ -1,4 +1,4 @@
-/** Whether a message has all that it must have: what is drawn or computed with is never anything but a number or a text. */
+/** Checks the messages from the gateway: all fields that are drawn or computed with must have the right types. */
 import type { FeedStatus, TickerMessage } from "./types.ts";
 
 type Test = (value: unknown) => boolean | undefined;
@@ -10,11 +10,11 @@ const orNull =
   (value) =>
     value === null || test(value);
 
-/** Test the members of an object, named with spaces between them; what is no object has none. */
+/** Test members of an object; `names` are separated by spaces. A value that is not an object has no members. */
 const have = (value: unknown, test: Test, names: string) =>
   names.split(" ").every((name) => test((value as Record<string, unknown> | null)?.[name]));
 
-const allOf = (value: readonly unknown[], test: Test) => value?.every?.(test); // of what JSON knows, only arrays have this
+const allOf = (value: readonly unknown[], test: Test) => value?.every?.(test); // among JSON values, only arrays have `every`
 
 const isSource: Test = (source) =>
   have(source, isText, "exchange state") &&
@@ -26,7 +26,7 @@ const isCopy: Test = (copy) =>
   have(copy, isText, "instance state") && have(copy, orNull(isText), "reason") && have(copy, isNumber, "since");
 
 export const isTicker = (ticker: TickerMessage) =>
-  have(ticker, isText, "symbol") && // a quality that is not known is not live; that is for who shows it
+  have(ticker, isText, "symbol") && // `quality` is not checked here: the client does not call an unknown one live
   have(ticker, isNumber, "v seq dp sourcesUsed sourcesTotal aggregatedTime") &&
   have(
     ticker,
@@ -41,4 +41,4 @@ export const isStatus = (status: FeedStatus) =>
   have(status, isText, "exchange") &&
   have(status, isNumber, "v symbols reconnects instances") &&
   have(status, orNull(isNumber), "lastTickTime") &&
-  allOf(status.others, isCopy); // `simulated` may be anything that is true or not
+  allOf(status.others, isCopy); // `simulated` may have any type, because only its truthiness counts

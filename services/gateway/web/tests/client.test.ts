@@ -20,7 +20,7 @@ afterEach(() => {
 const state = (symbol: string): SymbolState => client.symbol(symbol).getSnapshot();
 const listen = (symbol: string, listener = () => {}) => client.symbol(symbol).subscribe(listener);
 
-/** Have BTC stream, its first price heard. */
+/** Listen to these symbols on an open stream. Each has received one live price. */
 async function live(...symbols: string[]): Promise<FakeEventSource> {
   for (const symbol of symbols) listen(symbol);
   await pass(1);
@@ -55,7 +55,7 @@ test.each([
 });
 
 describe("a gateway that wants a key", () => {
-  test("gets it from a stream in the address, and else in a header", async () => {
+  test("receives it in the URL of a stream, and in a header of other requests", async () => {
     client.close();
     client = createRealtimeClient({ apiKey: "a-key/of=mine" });
     await live("BTC");
@@ -64,7 +64,7 @@ describe("a gateway that wants a key", () => {
     expect(rest.keys).toEqual(["a-key/of=mine"]);
   });
 
-  test("says so to who brings none", async () => {
+  test("answers a client without a key with an error that says so", async () => {
     const body = { code: "api_key_needed", detail: "this gateway wants an API key of its own" };
     rest.answer = () => ({ status: 401, body });
     listen("BTC");
@@ -102,7 +102,7 @@ describe("one stream for all", () => {
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
-  test("a sole listener that leaves and is back in the same turn is live as before", async () => {
+  test("a sole listener that leaves and comes back in the same turn is live as before", async () => {
     const end = listen("BTC");
     await pass(1);
     FakeEventSource.newest.connect();
@@ -114,16 +114,16 @@ describe("one stream for all", () => {
     expect(state("BTC").status).toBe("live");
   });
 
-  test("a page that has loaded opens one stream and asks once", async () => {
+  test("a page that has loaded opens one stream and polls once", async () => {
     listen("BTC");
     await pass(1);
-    globalThis.dispatchEvent(new Event("pageshow")); // comes after every load
+    globalThis.dispatchEvent(new Event("pageshow")); // browsers fire it after every load
     await pass(20);
     expect(FakeEventSource.sources).toHaveLength(1);
     expect(rest.asked).toHaveLength(1);
   });
 
-  test("the last listener's end closes it, and leaves no timer behind", async () => {
+  test("the stream closes when the last listener leaves, and no timer is left", async () => {
     const end = listen("BTC");
     await pass(1);
     FakeEventSource.newest.connect();
@@ -151,7 +151,7 @@ describe("one stream for all", () => {
     expect(FakeEventSource.open).toEqual([second]);
   });
 
-  test("only the listeners of a symbol are told of its tick, once per frame", async () => {
+  test("a tick calls only the listeners of its symbol, once per frame", async () => {
     const [onBtc, onEth] = [vi.fn(), vi.fn()];
     listen("BTC", onBtc);
     listen("ETH", onEth);
@@ -170,7 +170,7 @@ describe("one stream for all", () => {
     expect(realtimeClient("https://prices.example")).not.toBe(realtimeClient());
   });
 
-  test("symbols beyond what a stream carries are told so, and the others stream", async () => {
+  test("symbols beyond the limit of a stream get an error, and the others stream", async () => {
     for (let number = 0; number < 103; number += 1) listen(`C${String(number).padStart(3, "0")}`);
     await pass(20);
     expect(FakeEventSource.newest.symbols).toHaveLength(100);
@@ -199,7 +199,7 @@ describe("what is live", () => {
     expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false, ticker: null, latest: { quality: "down" } });
   });
 
-  test("figures that nobody gave are NaN, which formatting survives", async () => {
+  test("figures that no exchange reports are NaN, so that formatting them does not throw", async () => {
     const source = await live("BTC");
     source.tick("BTC-USDT", 3, { changePercent24h: null, change24h: null });
     await pass(20);
@@ -232,9 +232,9 @@ describe("what is live", () => {
       { seq: 1, price: 3, publisher: "b", aggregatedTime: 1_800_000_000_000 },
       64000.5,
     ],
-    ["lower number made later: counting began anew", { seq: 1, price: 2, aggregatedTime: 1_700_000_100_000 }, 2],
+    ["lower number made later: counting was restarted", { seq: 1, price: 2, aggregatedTime: 1_700_000_100_000 }, 2],
     [
-      "higher number made long before: from before counting began anew",
+      "higher number made long before: from before counting was restarted",
       { seq: 9, price: 3, aggregatedTime: 1_600_000_000_000 },
       64000.5,
     ],
@@ -252,11 +252,11 @@ describe("what is live", () => {
     expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false });
   });
 
-  test("an answer that comes late does not replace what the stream said meanwhile", async () => {
+  test("a late REST answer does not replace a price that the stream delivered meanwhile", async () => {
     const source = await live("BTC");
     let answer = (_: Response) => {};
     vi.stubGlobal("fetch", () => new Promise<Response>((resolve) => (answer = resolve)));
-    hide(false); // looked at: asks
+    hide(false); // a page that becomes visible polls
     await pass(1000);
     source.tick("BTC-USDT", 2, { quality: "stale" });
     answer(new Response(JSON.stringify({ tickers: [message("BTC-USDT", 2)], missing: [] })));
@@ -264,7 +264,7 @@ describe("what is live", () => {
     expect(state("BTC").status).toBe("stale");
   });
 
-  test.each([-3_600_000, 3_600_000])("a clock that is set by %i ms keeps nothing live and stops nothing", async (ms) => {
+  test.each([-3_600_000, 3_600_000])("a clock that jumps by %i ms keeps no old price live and stops no work", async (ms) => {
     const source = await live("BTC");
     source.fail();
     vi.setSystemTime(Date.now() + ms);
@@ -279,7 +279,7 @@ describe("what is live", () => {
     expect(state("BTC").status).toBe("live");
   });
 
-  test("an absurd number does not mute a symbol for ever", async () => {
+  test("an absurd sequence number does not mute a symbol for ever", async () => {
     const source = await live("BTC");
     source.tick("BTC-USDT", 1e15, { aggregatedTime: 9e15 });
     for (let second = 0; second < 12; second += 1) {
@@ -290,7 +290,7 @@ describe("what is live", () => {
     expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 70_000 } });
   });
 
-  test("its age is what the gateway measured and what has passed here since", async () => {
+  test("a price's age is the gateway's measurement plus the time since it arrived here", async () => {
     await live("BTC");
     const at = state("BTC");
     expect(tickerAge(at, (at.heardAt ?? 0) + 2000)).toBe(2020);
@@ -300,7 +300,7 @@ describe("what is live", () => {
 });
 
 describe("the connection", () => {
-  test("tells how the exchanges are doing", async () => {
+  test("reports the state of each exchange", async () => {
     const source = await live("BTC");
     const listener = vi.fn();
     const end = client.connection.subscribe(listener);
@@ -315,13 +315,13 @@ describe("the connection", () => {
     end();
   });
 
-  test("a loss that is over within seconds is none; a longer one is told", async () => {
+  test("a loss that is over within seconds is not reported, but a longer one is", async () => {
     const source = await live("BTC");
     source.fail();
     await pass(400);
     expect(FakeEventSource.open).toHaveLength(0);
     expect(state("BTC").status).toBe("live");
-    await pass(150); // half of a second: full jitter of the first delay
+    await pass(150); // half a second in all: the first delay, with a jitter of one half
     expect(FakeEventSource.open).toHaveLength(1);
     await pass(5000);
     expect(state("BTC").status).toBe("reconnecting");
@@ -333,7 +333,7 @@ describe("the connection", () => {
     expect(FakeEventSource.newest.url).toContain("last_event_id=BTC-USDT%3A2");
   });
 
-  test("delays grow to half a minute, jittered, and only a stream that lived makes them short again", async () => {
+  test("delays grow to half a minute, with jitter, and only a stream that lived long enough resets them", async () => {
     const source = await live("BTC");
     await pass(11_000);
     source.fail();
@@ -366,7 +366,7 @@ describe("the connection", () => {
     expect(state("BTC")).toMatchObject({ status: "connecting", error: { code: "rate_limited", message: "too many streams" } });
   });
 
-  test("while no stream can be had, prices are polled each 10 s and never called live", async () => {
+  test("while no stream opens, prices are polled every 10 s and never called live", async () => {
     const source = await live("BTC");
     source.fail();
     let seq = 10;
@@ -383,7 +383,7 @@ describe("the connection", () => {
     expect(state("BTC").status).toBe("offline");
   });
 
-  test("a network that is away is unreachable, said after a while", async () => {
+  test("without a network the gateway is reported as unreachable after a while", async () => {
     rest.answer = () => null;
     listen("BTC");
     await pass(1);
@@ -392,7 +392,7 @@ describe("the connection", () => {
     expect(state("BTC")).toMatchObject({ status: "offline", error: { code: "unreachable" }, ticker: null });
   });
 
-  test("a socket that died in its sleep is noticed by the missing beats", async () => {
+  test("a socket that died silently is noticed by its missing heartbeats", async () => {
     listen("BTC");
     await pass(1);
     const source = FakeEventSource.newest;
@@ -401,7 +401,7 @@ describe("the connection", () => {
       await pass(1000);
       source.beat();
     }
-    expect(source.closed).toBe(false); // beats are enough
+    expect(source.closed).toBe(false); // heartbeats are enough
     await pass(7000);
     expect(source.closed).toBe(true);
     expect(FakeEventSource.open).toHaveLength(1);
@@ -418,7 +418,7 @@ describe("the connection", () => {
     expect(FakeEventSource.newest).not.toBe(hanging);
   });
 
-  test("a goodbye is obeyed: back when the server says", async () => {
+  test("after a goodbye the client comes back when the server says", async () => {
     const source = await live("BTC");
     source.say({ type: "bye", data: { reason: "shutdown", retryMs: 2500 } });
     expect(source.closed).toBe(true);
@@ -431,7 +431,7 @@ describe("the connection", () => {
     expect(state("BTC").status).toBe("live");
   });
 
-  test.each(["86400", "99999999", "-5", "soon"])("a Retry-After of %j ends", async (wait) => {
+  test.each(["86400", "99999999", "-5", "soon"])("the wait for a Retry-After of %j ends", async (wait) => {
     listen("BTC");
     await pass(1);
     rest.answer = () => ({ status: 503, headers: { "Retry-After": wait }, body: { code: "busy", detail: "busy" } });
@@ -441,7 +441,7 @@ describe("the connection", () => {
     expect(FakeEventSource.sources.length).toBeLessThan(100);
   });
 
-  test("nobody is left to wait for a stream that nobody wants", async () => {
+  test("no timer is left for a stream that no listener wants", async () => {
     const end = listen("BTC");
     await pass(1);
     rest.answer = () => ({ status: 503, headers: { "Retry-After": "200" }, body: { code: "busy", detail: "busy" } });
@@ -452,7 +452,7 @@ describe("the connection", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("a heartbeat that makes no sense is no reason to trust silence", async () => {
+  test("an absurd heartbeat interval is no reason to trust silence", async () => {
     listen("BTC");
     await pass(1);
     const source = FakeEventSource.newest;
@@ -461,7 +461,7 @@ describe("the connection", () => {
     expect(source.closed).toBe(true);
   });
 
-  test("an address that is none is told, not thrown", async () => {
+  test("an invalid address is reported, not thrown", async () => {
     const wrong = createRealtimeClient({ baseUrl: "http://[" });
     vi.stubGlobal(
       "EventSource",
@@ -477,7 +477,7 @@ describe("the connection", () => {
     end();
   });
 
-  test("reconnect tries now, whatever was refused before", async () => {
+  test("reconnect tries at once, even if the gateway refused before", async () => {
     listen("BTC");
     await pass(1);
     FakeEventSource.newest.fail();
@@ -488,7 +488,7 @@ describe("the connection", () => {
 });
 
 describe("bad input", () => {
-  test("an unknown symbol is told with what it may have meant, and the others stream", async () => {
+  test("an unknown symbol gets an error with suggestions, and the others stream", async () => {
     rest.answer = (url) =>
       url.includes("DOGGE") ? unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] }) : { body: { tickers: [], missing: [] } };
     listen("BTC");
@@ -504,7 +504,7 @@ describe("bad input", () => {
     expect(state("BTC")).toMatchObject({ status: "live", error: null });
   });
 
-  test("a symbol that somebody has listed since is found again", async () => {
+  test("a symbol that an exchange has listed since is found again", async () => {
     rest.answer = (url) => (url.includes("NEW") ? unknownSymbols({ "NEW-USDT": [] }) : { body: { tickers: [], missing: [] } });
     listen("BTC");
     listen("NEW");
@@ -522,7 +522,7 @@ describe("bad input", () => {
     expect(state("NEW")).toMatchObject({ status: "live", error: null });
   });
 
-  test("a symbol that nobody listed is found again where it is the only one, or others are still unknown", async () => {
+  test("a symbol that was unlisted is found again if it is the only one, or if others are still unknown", async () => {
     rest.answer = () => unknownSymbols({ "NEW-USDT": [], "DOGGE-USDT": [] });
     const end = listen("NEW");
     const endOther = listen("DOGGE");
@@ -543,7 +543,7 @@ describe("bad input", () => {
     endOther();
   });
 
-  test("nobody is left to ask for a symbol that nobody lists and nobody wants", async () => {
+  test("an unlisted symbol that no listener wants any more is not requested again", async () => {
     rest.answer = () => unknownSymbols({ "NEW-USDT": [] });
     const end = listen("NEW");
     await pass(2000);
@@ -552,7 +552,7 @@ describe("bad input", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("a symbol that only the gateway takes for none does not stop the others", async () => {
+  test("a symbol that only the gateway calls malformed does not stop the others", async () => {
     rest.answer = (url) =>
       url.includes(encodeURIComponent("Ä"))
         ? { status: 400, body: { code: "malformed_symbol", detail: "not a symbol" } }
@@ -564,7 +564,7 @@ describe("bad input", () => {
     expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
   });
 
-  test("what is no symbol is never asked for", async () => {
+  test("text that is not a symbol is never requested", async () => {
     listen("BTC/USDT?");
     await pass(20);
     expect(FakeEventSource.sources).toHaveLength(0);
@@ -579,11 +579,11 @@ describe("bad input", () => {
     ["a price that is a text", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":"1"}}'],
     ["a ticker without a number", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":1,"aggregatedTime":1}}'],
     [
-      "a source that is none",
+      "a source that is not an object",
       '{"type":"ticker","data":{"symbol":"BTC-USDT","seq":9,"aggregatedTime":1,"sources":[null],"price":1}}',
     ],
     ["a price below zero", '{"type":"ticker","data":{"symbol":"BTC-USDT","sources":[],"price":-1}}'],
-  ])("%s is told and skipped, until the next good message", async (_, data) => {
+  ])("%s is reported and skipped, until the next good message", async (_, data) => {
     const source = await live("BTC");
     source.raw(data);
     await pass(20);
@@ -593,7 +593,7 @@ describe("bad input", () => {
     expect(state("BTC")).toMatchObject({ status: "live", error: null });
   });
 
-  test("a message of an unknown type is passed over", async () => {
+  test("a message of an unknown type is ignored", async () => {
     const source = await live("BTC");
     source.raw('{"type":"news","data":{}}');
     await pass(20);
@@ -602,7 +602,7 @@ describe("bad input", () => {
 });
 
 describe("sleep and wake", () => {
-  test("a page that is looked at again asks for the newest at once, and keeps a stream that speaks", async () => {
+  test("a page that becomes visible polls at once, and keeps a stream that delivers", async () => {
     const source = await live("BTC");
     hide(true);
     await pass(10_000);
@@ -612,7 +612,7 @@ describe("sleep and wake", () => {
     expect(source.closed).toBe(false);
   });
 
-  test("a stream that was silent for more than a beat while asleep is replaced at once", async () => {
+  test("a stream that was silent for more than a heartbeat while the page slept is replaced at once", async () => {
     const source = await live("BTC");
     vi.setSystemTime(Date.now() + 3_600_000); // asleep: no timer ran
     hide(false);
@@ -641,7 +641,7 @@ describe("sleep and wake", () => {
     expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 2 } });
   });
 
-  test("a page hidden for minutes lets go of its stream, and has it again when it is looked at", async () => {
+  test("a page hidden for minutes closes its stream, and opens one when it is visible again", async () => {
     const source = await live("BTC");
     hide(true);
     for (let minute = 0; minute < 6; minute += 1) {
@@ -654,7 +654,7 @@ describe("sleep and wake", () => {
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
-  test("a network that comes back does not wake a page that nobody looks at", async () => {
+  test("a network that comes back does not wake a hidden page at rest", async () => {
     await live("BTC");
     hide(true);
     await pass(400_000);
@@ -663,7 +663,7 @@ describe("sleep and wake", () => {
     expect(FakeEventSource.open).toHaveLength(0);
   });
 
-  test("a page put away for the way back lets go, and is back when shown", async () => {
+  test("a page in the back/forward cache closes its stream, and opens one when it is shown", async () => {
     await live("BTC");
     globalThis.dispatchEvent(new Event("pagehide"));
     expect(FakeEventSource.open).toHaveLength(0);
@@ -700,20 +700,20 @@ describe("sleep and wake", () => {
     expect(state("BTC")).toMatchObject({ status: "offline", error: { code: "unreachable" } });
   });
 
-  test("a page that was put away, and was not, has its stream again without being told", async () => {
+  test("a page that got `pagehide` but stayed opens its stream again without another event", async () => {
     await live("BTC");
-    globalThis.dispatchEvent(new Event("pagehide")); // and no pageshow: the page stayed
+    globalThis.dispatchEvent(new Event("pagehide")); // no pageshow follows: the page stayed
     expect(FakeEventSource.open).toHaveLength(0);
     await pass(1000);
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
-  test("a page that becomes visible without being told is not left at rest", async () => {
+  test("a page that becomes visible without an event is not left at rest", async () => {
     await live("BTC");
     hide(true);
     await pass(301_000);
     expect(FakeEventSource.open).toHaveLength(0);
-    vi.spyOn(document, "hidden", "get").mockReturnValue(false); // no event says so
+    vi.spyOn(document, "hidden", "get").mockReturnValue(false); // no event is fired
     await pass(1000);
     expect(FakeEventSource.open).toHaveLength(1);
   });
@@ -725,7 +725,7 @@ describe("sleep and wake", () => {
     expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false, error: null });
   });
 
-  test("a page that says it is hidden while it is looked at shows prices all the same", async () => {
+  test("a visible page that calls itself hidden shows prices all the same", async () => {
     vi.spyOn(document, "hidden", "get").mockReturnValue(true);
     const source = await live("BTC");
     source.tick("BTC-USDT", 3, { price: 70_000 });
@@ -733,7 +733,7 @@ describe("sleep and wake", () => {
     expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 70_000 } });
   });
 
-  test("an EventSource that calls itself open, or closed, is judged by what comes", async () => {
+  test("an EventSource is judged by the messages that arrive, not by whether it calls itself open or closed", async () => {
     const source = await live("BTC");
     source.readyState = FakeEventSource.CLOSED;
     await pass(3000);
@@ -762,7 +762,7 @@ describe("refusals", () => {
   function refuse(source: FakeEventSource, more: Record<string, unknown> = {}) {
     source.readyState = FakeEventSource.OPEN;
     source.dispatchEvent(Object.assign(new Event("refused"), refusal(more)));
-    source.fail(); // the gateway ends it
+    source.fail(); // the gateway ends the stream
   }
 
   test.each([
@@ -773,7 +773,7 @@ describe("refusals", () => {
     [502, "gateway_failed", "busy"],
     [503, "a code of the future", "busy"],
   ])(
-    "a stream of a refusal, %i %s, is one: not live, never offline, and tried again when it says",
+    "a refusal sent as a stream, %i %s, is not live, never offline, and tried again when it says",
     async (status, code, expected) => {
       listen("BTC");
       await pass(1);
@@ -782,7 +782,7 @@ describe("refusals", () => {
       await pass(20);
       expect(FakeEventSource.open).toHaveLength(0);
       expect(state("BTC")).toMatchObject({ isConnected: false, error: { code: expected, message: "not now" } });
-      expect(rest.asked).toEqual([]); // it has said why
+      expect(rest.asked).toEqual([]); // the refusal itself contained the reason
       await pass(4900);
       expect(FakeEventSource.sources).toHaveLength(1);
       await pass(200);
@@ -811,7 +811,7 @@ describe("refusals", () => {
     expect(rest.asked.length).toBeLessThanOrEqual(7);
   });
 
-  test("a stream that lived and is refused for long is reconnecting", async () => {
+  test("a stream that was open and is now refused for long is reconnecting", async () => {
     const source = await live("BTC");
     source.fail();
     for (let attempt = 0; attempt < 10; attempt += 1) {
@@ -830,7 +830,7 @@ describe("refusals", () => {
     '{"status":429,"retryMs":"soon"}',
     '{"retryMs":-1}',
     '{"retryMs":1e99}',
-  ])("a refusal that says %s is one, too", async (data) => {
+  ])("a refusal with the malformed data %s counts as a refusal, too", async (data) => {
     listen("BTC");
     await pass(1);
     FakeEventSource.newest.dispatchEvent(Object.assign(new Event("refused"), { data }));
@@ -844,7 +844,7 @@ describe("refusals", () => {
     expect(state("BTC")).toMatchObject({ status: "live", error: null });
   });
 
-  test("a refusal of a new set of symbols lets the old stream go on", async () => {
+  test("if a new set of symbols is refused, the old stream goes on", async () => {
     const source = await live("BTC");
     listen("ETH");
     await pass(1);
@@ -863,7 +863,7 @@ describe("refusals", () => {
     data: { symbol, room: detail === null, reason: detail && "full", exchanges: ["okx"], detail },
   });
 
-  test("a symbol without room is said to be that, and streams when there is room", async () => {
+  test("a symbol without room gets an error, and streams once there is room", async () => {
     const source = await live("BTC", "DOGE");
     await pass(6000);
     source.tick("BTC-USDT", 3);
@@ -897,7 +897,7 @@ describe("refusals", () => {
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
-  test("what a stream said of room ends with it", async () => {
+  test("a stream's reports of missing room end with the stream", async () => {
     const source = await live("BTC");
     source.say(room("BTC-USDT", "okx is full"));
     await pass(20);
@@ -911,7 +911,7 @@ describe("refusals", () => {
 });
 
 describe("rapid changes of the symbols", () => {
-  /** Listen to one symbol after another, as a list that is scrolled does, every so many milliseconds. */
+  /** Listen to one symbol after another, a new one every `everyMs`, as a list does while it is scrolled. */
   async function scroll(everyMs: number, forMs: number, symbolOf = (turn: number) => `C${turn % 90}`) {
     let end = () => {};
     for (let turn = 0; turn * everyMs < forMs; turn += 1) {
@@ -922,13 +922,13 @@ describe("rapid changes of the symbols", () => {
     }
   }
 
-  /** Return the most of these moments that lie within a second. */
+  /** Return the largest number of these moments that lie within one second. */
   function mostInASecond(moments: readonly number[]): number {
     return Math.max(...moments.map((from) => moments.filter((at) => at >= from && at < from + 1000).length));
   }
 
   test.each([1, 16, 50, 99])(
-    "each %i ms cost at most ten streams and requests a second, and the last one wins",
+    "every %i ms cost at most ten streams and requests a second, and the last one wins",
     async (everyMs) => {
       const opened: number[] = [];
       const asked: number[] = [];
@@ -956,7 +956,7 @@ describe("rapid changes of the symbols", () => {
     },
   );
 
-  test("so do changes from something to nothing and back", async () => {
+  test("cost no more if they go from some symbols to none and back", async () => {
     const opened: number[] = [];
     for (let turn = 0; turn < 100; turn += 1) {
       const before = FakeEventSource.sources.length;
@@ -972,7 +972,7 @@ describe("rapid changes of the symbols", () => {
     expect(FakeEventSource.open).toHaveLength(1);
   });
 
-  test("so do symbols that nobody lists", async () => {
+  test("cost no more with symbols that no exchange lists", async () => {
     const opened: number[] = [];
     rest.answer = (url) => {
       const symbols = new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
@@ -989,7 +989,7 @@ describe("rapid changes of the symbols", () => {
     expect(mostInASecond(opened)).toBeLessThanOrEqual(10);
   });
 
-  test("a set that is what it was opens nothing", async () => {
+  test("open no stream if the set is the same as before", async () => {
     const source = await live("BTC");
     for (let turn = 0; turn < 20; turn += 1) {
       const end = listen("ETH");
@@ -1000,7 +1000,7 @@ describe("rapid changes of the symbols", () => {
   });
 });
 
-describe("failing to ask is not an answer", () => {
+describe("a failed request is not an answer", () => {
   test.each([
     ["an answer without tickers", { body: {} }],
     ["an answer of nothing", { body: null }],
@@ -1020,7 +1020,7 @@ describe("failing to ask is not an answer", () => {
     expect(state("BTC").error?.code).toMatch(/unreachable|busy|bad_data/);
   });
 
-  test("exchanges that a new stream does not tell of are kept as they were, until it tells of one", async () => {
+  test("the last known exchanges are kept until a new stream reports one", async () => {
     const source = await live("BTC");
     source.say({ type: "status", data: statusOf("okx", true) });
     source.say({ type: "status", data: statusOf("binance") });

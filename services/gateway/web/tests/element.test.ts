@@ -1,4 +1,4 @@
-/** The custom element, on clients that the tests play. Whether it looks right is for a browser to say. */
+/** The custom element, with fake clients. Only a test in a real browser can check its looks. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { gatewayOf } from "../src/element.ts";
 import { formatPercent, formatPrice } from "../src/format.ts";
@@ -14,12 +14,12 @@ import type {
 } from "../src/types.ts";
 
 const GATEWAY = "https://prices.example";
-const written = (price: number) => formatPrice(price, 2).full; // as this machine's locale has it
+const written = (price: number) => formatPrice(price, 2).full; // in the default locale, which differs between machines
 const PRICE = written(97000.1);
 const UP = formatPercent(1.234);
 const CLIENTS = Symbol.for("market-pulse/realtime.v1");
 
-/** A store whose value a test sets. */
+/** A store whose value is set by a test. */
 class Played<T> implements Store<T> {
   readonly listeners = new Set<() => void>();
   constructor(private value: T) {}
@@ -45,7 +45,7 @@ class PlayedClient implements RealtimeClient {
     this.symbols.set(symbol, store);
     return store;
   }
-  /** The symbols that somebody is subscribed to. */
+  /** The symbols that have a subscriber. */
   get followed(): string[] {
     return [...this.symbols].filter(([, { listeners }]) => listeners.size).map(([symbol]) => symbol);
   }
@@ -93,7 +93,7 @@ function find(element: HTMLElement, selector: string): HTMLElement {
   return found;
 }
 
-/** What a reader of the screen is told of a tile. */
+/** Return the text of a tile that a screen reader reads. */
 function spoken(tile: Element): string {
   const copy = tile.cloneNode(true) as Element;
   for (const silent of copy.querySelectorAll("[aria-hidden], [hidden]")) silent.remove();
@@ -111,7 +111,7 @@ describe("what it shows", () => {
     ]);
   });
 
-  test("is the usual four where no symbols are named", () => {
+  test("is the four default symbols if the element names none", () => {
     place({});
     expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]);
   });
@@ -143,10 +143,10 @@ describe("what it shows", () => {
       "BTC/USDT nobody lists it; did you mean A-B or C-D? not known",
     ],
     [
-      "a text that is no symbol",
-      state("offline", {}, { code: "unknown_symbol", message: "it is no symbol" }),
+      "not a symbol",
+      state("offline", {}, { code: "unknown_symbol", message: "it is not a symbol" }),
       "cross",
-      "BTC/USDT it is no symbol; did you mean BTC-USDT? not known",
+      "BTC/USDT it is not a symbol; did you mean BTC-USDT? not known",
     ],
     ["no room", state("stale", {}, { code: "no_room", message: "okx is full" }), "hollow", "BTC/USDT okx is full no room"],
     [
@@ -164,7 +164,7 @@ describe("what it shows", () => {
     ["busy", state("reconnecting", {}, { code: "busy", message: "draining" }), "hollow", "BTC/USDT draining busy"],
     ["unreachable", state("offline", {}, { code: "unreachable", message: "no answer" }), "cross", "BTC/USDT no answer offline"],
   ])("%s: a dot of its own shape, and words", (name, shown, shape, words) => {
-    const spelt = name === "a text that is no symbol" ? "BTC/USDT" : "BTC-USDT";
+    const spelt = name === "not a symbol" ? "BTC/USDT" : "BTC-USDT";
     const element = place({ symbols: spelt });
     client.symbol(spelt).set(shown);
     const [tile] = tiles(element);
@@ -188,14 +188,14 @@ describe("what it shows", () => {
     expect(drawn.size).toBe(4);
   });
 
-  test("one symbol's trouble is not the others'", () => {
+  test("an error of one symbol does not affect the others", () => {
     const element = place({ symbols: "NOPE,BTC" });
     client.symbol("NOPE-USDT").set(state("offline", {}, { code: "unknown_symbol", message: "nobody lists NOPE-USDT" }));
     client.symbol("BTC-USDT").set(state("live", { price: 97000.1 }));
     expect(tiles(element).map(spoken)).toEqual(["NOPE/USDT nobody lists NOPE-USDT not known", `BTC/USDT ${PRICE} ${UP} live`]);
   });
 
-  test("takes what a gateway says as text", () => {
+  test("shows a gateway's messages as text, not as HTML", () => {
     const element = place({ symbols: "<b>x</b>" });
     client.symbol("<b>x</b>").set(state("offline", {}, { code: "unknown_symbol", message: "<img src=x onerror=alert(1)>" }));
     expect(shadow(element).querySelector("img")).toBeNull();
@@ -203,7 +203,7 @@ describe("what it shows", () => {
     expect(find(element, ".symbol").textContent).toBe("<b>x</b>");
   });
 
-  test("counts zeros in a sub, says them, and copies them", () => {
+  test("draws a count of zeros in a <sub>, but reads and copies every zero", () => {
     const element = place();
     client.symbol("BTC-USDT").set(state("live", { price: 0.00000123 }));
     expect(find(element, ".digits").textContent).toBe(written(0.00000123).replace("00000", "05"));
@@ -213,7 +213,7 @@ describe("what it shows", () => {
     expect(find(element, ".price").classList).toContain("counted");
   });
 
-  test("points the way that the percentage does", () => {
+  test("shows the direction of the percentage", () => {
     const element = place();
     const seen = [1.5, -1.5, 0.001].map((changePercent24h) => {
       client.symbol("BTC-USDT").set(state("live", { price: 1, changePercent24h }));
@@ -233,7 +233,7 @@ describe("what it shows", () => {
     expect(find(element, ".note").textContent).toBe("14 s old");
   });
 
-  test("says where prices are made up", () => {
+  test("says if prices are simulated", () => {
     const element = place();
     expect(find(element, ".simulated").hidden).toBe(true);
     client.connection.set({ status: "live", exchanges: {}, simulated: true });
@@ -241,7 +241,7 @@ describe("what it shows", () => {
     expect(find(place(), ".simulated").hidden).toBe(false);
   });
 
-  test("has its style from a sheet that all share, and none inline", () => {
+  test("takes its style from one shared sheet, without inline styles", () => {
     const [one, other] = [place(), place()];
     client.symbol("BTC-USDT").set(state("live", { price: 0.00000123 }));
     expect(shadow(one).adoptedStyleSheets).toEqual(shadow(other).adoptedStyleSheets);
@@ -284,7 +284,7 @@ describe("a change of digits", () => {
     expect(marks).toBe(2);
   });
 
-  test("is not marked where the price is not live", () => {
+  test("is not marked if the price is not live", () => {
     const element = place();
     show(97000.12);
     show(97000.15, "stale");
@@ -293,7 +293,7 @@ describe("a change of digits", () => {
 });
 
 describe("its place in a page", () => {
-  test("it listens while it is there", () => {
+  test("it subscribes only while it is in a page", () => {
     const element = place({ symbols: "BTC,ETH" });
     expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
     element.remove();
@@ -305,14 +305,14 @@ describe("its place in a page", () => {
     expect(tiles(element)).toHaveLength(2);
   });
 
-  test("several share the one client", () => {
+  test("several elements share one client", () => {
     const [one] = [place({ symbols: "BTC" }), place({ symbols: "BTC,ETH" })];
     expect(client.symbol("BTC-USDT").listeners.size).toBe(2);
     one.remove();
     expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
   });
 
-  test("symbols may change, and what stays is not let go", () => {
+  test("its symbols may change, and those that stay are not unsubscribed", () => {
     const element = place({ symbols: "BTC,ETH" });
     client.symbol("ETH-USDT").set(state("live", { price: 3000 }));
     const [, eth] = tiles(element);
@@ -330,7 +330,7 @@ describe("its place in a page", () => {
     expect(vi.getTimerCount()).toBe(1);
   });
 
-  test("so may the gateway", () => {
+  test("its gateway may change", () => {
     const element = place({ symbols: "BTC" });
     client.symbol("BTC-USDT").set(state("live", { price: 97000.1 }));
     element.setAttribute("gateway", `${GATEWAY}/`);
@@ -340,7 +340,7 @@ describe("its place in a page", () => {
     expect([client.followed, elsewhere.followed]).toEqual([["BTC-USDT"], []]);
   });
 
-  test("attributes may be set before it is in a page", () => {
+  test("its attributes may be set before it is in a page", () => {
     const element = document.createElement("market-pulse");
     element.setAttribute("symbols", "BTC");
     expect(client.followed).toEqual([]);
@@ -359,7 +359,7 @@ test.each([
   expect(gatewayOf(script)).toBe(gateway);
 });
 
-test("it asks the gateway that its script came from", async () => {
+test("it connects to the gateway that served its script", async () => {
   vi.spyOn(document, "currentScript", "get").mockReturnValue(
     Object.assign(document.createElement("script"), { src: `${GATEWAY}/market-pulse.js` }),
   );

@@ -1,4 +1,4 @@
-/** A gateway, a clock and a frame per 16 ms, all of them made up, so that a test says when what happens. */
+/** A fake gateway, a fake clock and a fake frame every 16 ms, so that a test decides when each thing happens. */
 import { vi } from "vitest";
 import type { Problem, StreamEvent, TickerMessage } from "../src/types.ts";
 
@@ -39,7 +39,7 @@ export function message(symbol: string, seq: number, more: Partial<TickerMessage
   } as TickerMessage;
 }
 
-/** Stands in for EventSource; `sources` are all that were opened, in order. */
+/** Stands in for EventSource. `sources` holds all that were opened, in order. */
 export class FakeEventSource extends EventTarget {
   static readonly CONNECTING = 0;
   static readonly OPEN = 1;
@@ -97,7 +97,7 @@ export class FakeEventSource extends EventTarget {
     this.dispatchEvent(new Event("hb"));
   }
 
-  /** Lose the connection, or be answered with something else than a stream. */
+  /** Act as if the connection was lost, or (`refused`) as if the server answered with something other than a stream. */
   fail(how: "lost" | "refused" = "lost") {
     this.readyState = how === "refused" ? FakeEventSource.CLOSED : FakeEventSource.CONNECTING;
     this.onerror?.();
@@ -106,7 +106,7 @@ export class FakeEventSource extends EventTarget {
 
 type Answer = { status?: number; headers?: Record<string, string>; body: unknown };
 
-/** Stands in for fetch: `answer` says what each path gets; without one the network is away. */
+/** Stands in for fetch. `answer` returns the response for a URL; if it returns null, the network fails. */
 export class FakeRest {
   asked: string[] = [];
   keys: (string | undefined)[] = [];
@@ -140,7 +140,7 @@ export function unknownSymbols(suggestions: Record<string, string[]>): Answer {
   return { status: 404, body };
 }
 
-/** Put the fakes in place of the browser's own, with a clock that stands still until it is moved. */
+/** Replace the browser's EventSource, fetch and timers by fakes. The clock stands still until a test moves it. */
 export function fakeBrowser(): FakeRest {
   vi.useFakeTimers({ now: 1_700_000_000_000 });
   FakeEventSource.sources = [];

@@ -1,4 +1,4 @@
-/** How prices, percentages, volumes and ages read: tables for what is agreed, loops for what must hold of every number. */
+/** Formatted prices, percentages, volumes and ages: tables of agreed texts, and loops over rules that hold for every number. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -62,7 +62,7 @@ describe("a price", () => {
     expect(formatPrice(price, dp, "en-US").plain).toBe(expected);
   });
 
-  test("has its parts, and every zero written out", () => {
+  test("has parts to draw, and a text with every zero written out", () => {
     expect(formatPrice(0.00000123, 8, "en-US")).toEqual({
       parts: [
         { text: "0.0", sub: false },
@@ -87,7 +87,7 @@ describe("a price", () => {
     expect(formatPrice(price, 8, locale)).toMatchObject({ plain, full });
   });
 
-  test("holds for every size", () => {
+  test("is well formed and exact enough at every size", () => {
     for (const price of numbers(5_000, -18, 15)) {
       const text = formatPrice(price, 18, "en-US");
       expect(text.full).toMatch(/^(0|[1-9]\d{0,2}(,\d{3})*)\.\d{2,}$/);
@@ -101,7 +101,7 @@ describe("a price", () => {
     }
   });
 
-  test("grows with the price, whatever carries", () => {
+  test("never shrinks while the price grows, even where rounding carries", () => {
     let last = 0;
     for (const price of [...numbers(5_000, -12, 7)].sort((a, b) => a - b)) {
       const shown = parsed(formatPrice(price, 12, "en-US").full);
@@ -133,7 +133,7 @@ describe("a percentage", () => {
     expect(formatPercent(-1.236, "de-DE")).toBe("−1,24\u00a0%");
   });
 
-  test("never points elsewhere than its sign", () => {
+  test("always points the way that its sign does", () => {
     for (const size of numbers(2_000, -4, 1)) {
       for (const percent of [size, -size]) {
         const sign = { up: "+", down: "−", flat: "0" }[direction(percent)];
@@ -234,7 +234,7 @@ describe("the prices of an axis", () => {
     ],
     ["a large price and a large step", 97_000, 500, 2, ["97,000.00", "97,500.00", "98,000.00", "98,500.00", "99,000.00"]],
     ["across a band", 9.9999, 0.0001, 4, ["9.9999", "10.0000", "10.0001", "10.0002", "10.0003"]],
-    ["from nothing", 0, 0.0001, 8, ["0.0000000", "0.0001000", "0.0002000", "0.0003000", "0.0004000"]],
+    ["from zero", 0, 0.0001, 8, ["0.0000000", "0.0001000", "0.0002000", "0.0003000", "0.0004000"]],
   ])("%s", (_, from, step, dp, expected) => {
     expect(axis(from, step, dp)).toEqual(expected);
   });

@@ -1,4 +1,4 @@
-/** Whatever a gateway sends, or something that sits in its place, the client does not fall over and calls nothing live but prices. */
+/** The client survives any messages, from a gateway or from a server in its place, and never calls a malformed price live. */
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import openapi from "../openapi.json";
@@ -15,16 +15,16 @@ type Schema = { $ref?: string; anyOf?: Schema[]; type?: string; enum?: unknown[]
   required?: string[];
 };
 
-/** Tell whether a value is what the gateway's description says, as far as it says it in these words. */
+/** Whether a value conforms to a schema of the gateway's OpenAPI description. Only the keywords below are checked. */
 function conforms(value: unknown, schema: Schema): boolean {
   const { schemas } = openapi.components as unknown as { schemas: Record<string, Schema> };
   if (schema.$ref) return conforms(value, schemas[schema.$ref.split("/").at(-1) ?? ""] ?? {});
   if (schema.anyOf) return schema.anyOf.some((one) => conforms(value, one));
-  if (schema.enum) return typeof value === "string"; // there may be more words than are known here
+  if (schema.enum) return typeof value === "string"; // a newer gateway may use values that this description lacks
   if (schema.type === "array") return Array.isArray(value) && value.every((one) => conforms(one, schema.items ?? {}));
   if (schema.type === "number" || schema.type === "integer") return Number.isFinite(value);
   if (schema.type === "null") return value === null;
-  if (schema.type === "boolean") return true; // whatever stands there, or nothing, is true or not
+  if (schema.type === "boolean") return true; // any value, or none, will do: only its truthiness counts
   if (schema.type !== "object") return typeof value === schema.type;
   if (typeof value !== "object" || value === null) return false;
   const members = value as Record<string, unknown>;
@@ -48,7 +48,7 @@ const REAL: unknown[] = [
   { type: "bye", data: { reason: "shutdown", retryMs: 1000 } },
   { type: "resync", data: { reason: "lost" } },
 ];
-/** Members with which nothing is drawn or computed: they may be anything. A publisher is only compared with another one. */
+/** Members that the client neither draws nor computes with, so any value will do. A publisher is only compared with another. */
 const UNREAD = { publisher: null, agreedPrice: null, agreedTime: null, pricedTime: null };
 const HOSTILE = [
   "",
@@ -73,7 +73,7 @@ const HOSTILE = [
   { a: 1 },
 ];
 
-/** A JSON value with one member, at any depth, replaced or left out. */
+/** Generates a JSON value with one member, at any depth, replaced or left out. */
 function spoilt(value: unknown): fc.Arbitrary<unknown> {
   if (typeof value !== "object" || value === null || !Object.keys(value).length) return hostile;
   const members = Object.entries(value);
@@ -116,7 +116,7 @@ afterEach(() => {
 });
 
 test(
-  "any events: nothing is thrown, nothing malformed is live or told of an exchange, and none opens more than one stream",
+  "no event throws, makes a malformed price live, reports a malformed exchange, or opens more than one stream",
   () => {
     const { subscribe, getSnapshot } = client.symbol("BTC");
     subscribe(() => {});
@@ -145,7 +145,7 @@ test(
       }),
       { numRuns: RUNS, ...(process.env.FUZZ_RUNS ? {} : { seed: 1 }) },
     );
-    expect(lives).toBeGreaterThan(RUNS / 20); // else this would have tried nothing
+    expect(lives).toBeGreaterThan(RUNS / 20); // otherwise the test tried too little
   },
   LIMIT_MS,
 );

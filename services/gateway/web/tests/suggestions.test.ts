@@ -17,16 +17,16 @@ test.each([
   ["BTC/USDT:USDT", []],
   ["??", []],
   ["", []],
-])("%j, which is no symbol, may mean %j", (text, expected) => {
+])("%j, which is not a symbol, may mean %j", (text, expected) => {
   expect(suggestionsFor(text, unknown())).toEqual(expected);
 });
 
-test("what the gateway suggests goes before what is spelt", () => {
+test("the gateway's suggestions take precedence over the spelling", () => {
   expect(suggestionsFor("BTCUSDT-USDT", unknown(["BTC-USDT", 1, null, "WBTC-USDT"]))).toEqual(["BTC-USDT", "WBTC-USDT"]);
   expect(suggestionsFor("BTCUSDT-USDT", unknown([]))).toEqual([]);
 });
 
-test("nothing is suggested for what is no mistake", () => {
+test("a text without a mistake gets no suggestions", () => {
   expect(suggestionsFor("BTC-USDT", null)).toEqual([]);
   expect(suggestionsFor("BTC-USDT", unknown())).toEqual([]);
   expect(suggestionsFor("BTC/USDT", { code: "busy", message: "" })).toEqual([]);

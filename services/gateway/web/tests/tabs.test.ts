@@ -5,7 +5,7 @@ import { FakeEventSource, fakeBrowser, pass, unknownSymbols } from "./fakes.ts";
 
 type Waiting = { start: () => void };
 
-/** Web Locks among the tabs of one test: a queue per name, stealing and aborting included. */
+/** Fake Web Locks among the tabs of one test: a queue per name, with stealing and aborting. */
 class FakeLocks {
   private readonly held = new Map<string, { reject: (why: Error) => void }>();
   private readonly queues = new Map<string, Waiting[]>();
@@ -43,7 +43,7 @@ class FakeLocks {
     });
 }
 
-/** A channel among the tabs of one test. A frozen one neither hears nor says anything. */
+/** A fake BroadcastChannel among the tabs of one test. A frozen one neither receives nor sends anything. */
 class FakeChannel {
   static channels: FakeChannel[] = [];
   static frozen = new Set<FakeChannel>();
@@ -96,13 +96,13 @@ const listen = (number: number, symbol: string) =>
     .symbol(symbol)
     .subscribe(() => {});
 
-test("three tabs have one stream of all that they want, and all of them are live", async () => {
+test("three tabs share one stream of all their symbols, and all of them are live", async () => {
   listen(0, "BTC");
   await pass(50);
   listen(1, "BTC");
   listen(2, "ETH");
   await pass(50);
-  expect(FakeEventSource.open.length).toBeLessThanOrEqual(2); // the old one until the new one delivers
+  expect(FakeEventSource.open.length).toBeLessThanOrEqual(2); // the old stream stays open until the new one delivers
   FakeEventSource.newest.connect();
   expect(FakeEventSource.open.map((source) => source.symbols)).toEqual([["BTC-USDT", "ETH-USDT"]]);
   FakeEventSource.newest.tick("BTC-USDT", 5, { price: 70000 });
@@ -114,7 +114,7 @@ test("three tabs have one stream of all that they want, and all of them are live
   expect(state(2, "BTC").latest).toBeNull();
 });
 
-test("a tab that joins knows at once what the others know, as old as it is", async () => {
+test("a tab that joins gets the others' prices at once, with their age", async () => {
   listen(0, "BTC");
   await pass(30);
   FakeEventSource.newest.connect();
@@ -128,7 +128,7 @@ test("a tab that joins knows at once what the others know, as old as it is", asy
   expect([state(0, "BTC").status, state(1, "BTC").status]).toEqual(["stale", "stale"]);
 });
 
-test("when the tab with the stream goes, the next one has it", async () => {
+test("when the tab with the stream closes, the next tab opens one", async () => {
   listen(0, "BTC");
   await pass(30);
   FakeEventSource.newest.connect();
@@ -144,7 +144,7 @@ test("when the tab with the stream goes, the next one has it", async () => {
   expect([state(1, "ETH").isConnected, state(2, "ETH").isConnected]).toEqual([true, true]);
 });
 
-test("what a gone tab wanted is let go of", async () => {
+test("the symbols of a closed tab are dropped", async () => {
   listen(0, "BTC");
   await pass(50);
   listen(1, "ETH");
@@ -182,9 +182,9 @@ test("a tab put to sleep with the stream is robbed, and waits its turn when it w
 });
 
 test.each([
-  ["while it waits to try again", true],
-  ["while an answer is under way", false],
-])("a robbed tab has no say any more: %s", async (_, isWaiting) => {
+  ["that waits to try again", true],
+  ["that awaits an answer", false],
+])("the news of a robbed tab %s is dropped", async (_, isWaiting) => {
   listen(0, "BTC");
   await pass(50);
   FakeEventSource.newest.connect();
@@ -215,12 +215,12 @@ test.each([
     if (source?.readyState === FakeEventSource.CONNECTING) source.connect();
     source?.tick("BTC-USDT", 10 + second);
     await pass(1000);
-    if (second === 10) answer(); // long after it lost its say
+    if (second === 10) answer(); // long after the tab was robbed
   }
   expect([state(0, "BTC").status, state(1, "BTC").status]).toEqual(["live", "live"]);
 });
 
-test("a tab that is looked at does not wait long for one that sleeps", async () => {
+test("a tab that becomes visible does not wait long for a sleeping holder", async () => {
   listen(0, "BTC");
   await pass(50);
   const asleep = FakeEventSource.newest;
@@ -234,7 +234,7 @@ test("a tab that is looked at does not wait long for one that sleeps", async () 
   expect(FakeEventSource.newest).not.toBe(asleep);
 });
 
-test("where channels are forbidden each tab has a stream of its own", async () => {
+test("if channels are forbidden, each tab has a stream of its own", async () => {
   vi.stubGlobal(
     "BroadcastChannel",
     class {
@@ -249,14 +249,14 @@ test("where channels are forbidden each tab has a stream of its own", async () =
   expect(FakeEventSource.open).toHaveLength(1);
 });
 
-test("many tabs that come at once cost few streams", async () => {
+test("many tabs that open at once open few streams", async () => {
   for (let number = 0; number < 3; number += 1) listen(number, ["BTC", "ETH", "SOL"][number] ?? "BNB");
   await pass(100);
   expect(FakeEventSource.sources.length).toBeLessThanOrEqual(2);
   expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT"]);
 });
 
-test("a tab whose symbols find no room beside the others' has its own stream, and breaks nobody's", async () => {
+test("a tab whose symbols do not fit beside the others' opens its own stream, and leaves theirs alone", async () => {
   const many = (letter: string) => Array.from({ length: 60 }, (_, number) => `${letter}${number}`);
   const speak = async () => {
     for (const source of FakeEventSource.open) source.connect();
@@ -273,7 +273,7 @@ test("a tab whose symbols find no room beside the others' has its own stream, an
   expect(new Set(many("B").map((symbol) => state(0, symbol).status))).toEqual(new Set(["live"]));
   expect(new Set(many("A").map((symbol) => state(1, symbol).status))).toEqual(new Set(["live"]));
   expect(streams()).toEqual([60, 60]);
-  listen(2, "A1"); // for which there is room
+  listen(2, "A1"); // a symbol that fits
   await pass(100);
   await speak();
   expect(state(2, "A1").status).toBe("live");
@@ -292,7 +292,7 @@ test("a quiet stream is no reason to rob the tab that has it", async () => {
   expect(FakeEventSource.sources).toHaveLength(1);
 });
 
-test("an unknown symbol is told to each tab that wants it", async () => {
+test("each tab that wants an unknown symbol gets the error", async () => {
   vi.stubGlobal("fetch", async () => {
     const { status, body } = unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] });
     return new Response(JSON.stringify(body), { status: status ?? 404 });
@@ -327,7 +327,7 @@ test("a frame that may not have locks has a stream of its own", async () => {
   expect(state(3, "BTC").isConnected).toBe(true);
 });
 
-test("a tab with another key does not wait for one whose key may be void", async () => {
+test("a tab with another key does not depend on a tab whose key may be void", async () => {
   listen(0, "BTC");
   await pass(50);
   tabs.push(createRealtimeClient({ apiKey: "new" }));
@@ -336,7 +336,7 @@ test("a tab with another key does not wait for one whose key may be void", async
   expect(FakeEventSource.open).toHaveLength(2);
 });
 
-test("tabs that share locks but do not hear each other have a stream each, and leave the other its own", async () => {
+test("tabs that share locks but no channel have a stream each, and do not rob each other for ever", async () => {
   vi.spyOn(FakeChannel.prototype, "postMessage").mockImplementation(() => {});
   listen(0, "BTC");
   await pass(50);
@@ -352,7 +352,7 @@ test("tabs that share locks but do not hear each other have a stream each, and l
   expect(FakeEventSource.open).toHaveLength(2);
 });
 
-test("a tab whose locks never come has a stream of its own", async () => {
+test("a tab whose lock requests are never granted has a stream of its own", async () => {
   Object.defineProperty(navigator, "locks", { value: { request: () => new Promise(() => {}) }, configurable: true });
   tabs.push(createRealtimeClient());
   listen(3, "BTC");
@@ -363,7 +363,7 @@ test("a tab whose locks never come has a stream of its own", async () => {
   expect(state(3, "BTC").isConnected).toBe(true);
 });
 
-test("a tab that joins is told of a symbol without room, whose old price is known as well", async () => {
+test("a tab that joins learns that a symbol has no room, and its old price", async () => {
   listen(0, "DOGE");
   await pass(50);
   const source = FakeEventSource.newest;
@@ -377,7 +377,7 @@ test("a tab that joins is told of a symbol without room, whose old price is know
   expect(state(1, "DOGE")).toMatchObject({ isConnected: false, ticker: { seq: 6 }, error: { code: "no_room" } });
 });
 
-test("prices stay said to be simulated while the stream changes hands", async () => {
+test("simulated prices stay marked as simulated while another tab takes over the stream", async () => {
   listen(0, "BTC");
   await pass(50);
   const { symbols } = FakeEventSource.newest;

@@ -30,7 +30,7 @@ const wrapper = ({ children }: { children: React.ReactNode }) => (
 
 const settled = (ms = 20) => act(() => pass(ms));
 
-/** Deliver ticks and the frame that shows them. */
+/** Deliver ticks, and run the frame that shows them. */
 async function tick(...ticks: [symbol: string, seq: number][]) {
   if (FakeEventSource.newest.readyState === FakeEventSource.CONNECTING) FakeEventSource.newest.connect();
   for (const one of ticks) FakeEventSource.newest.tick(...one);
@@ -48,7 +48,7 @@ function Age() {
   return <b data-testid="age">{useTickerAge("BTC")}</b>;
 }
 
-/** As the documentation shows it. */
+/** The component in the documentation. */
 function Price({ symbol }: { symbol: string }) {
   const { ticker, isConnected, error } = useRealtimeTicker({ symbol, enabled: true });
   return (
@@ -65,7 +65,7 @@ test("the documented example: live, then not live and without a price, never an 
   render(<Price symbol="BTC" />, { wrapper });
   expect(screen.getByTestId("BTC").textContent).toBe("%");
   await settled();
-  expect(screen.getByTestId("BTC").textContent).toBe("64000.500.16%"); // by REST: not live yet
+  expect(screen.getByTestId("BTC").textContent).toBe("64000.500.16%"); // a price by REST is not live yet
   await tick(["BTC-USDT", 2]);
   expect(screen.getByTestId("BTC").textContent).toBe("🟢 Live64000.500.16%");
   FakeEventSource.newest.tick("BTC-USDT", 3, { quality: "down", price: null, changePercent24h: null });
@@ -85,7 +85,7 @@ test("twenty components under Strict Mode make one stream, which ends with the l
   expect(FakeEventSource.open).toHaveLength(0);
 });
 
-test("a tick renders the components of its symbol alone", async () => {
+test("a tick renders only the components of its symbol", async () => {
   render(
     <RealtimeContext value={client}>
       <Counting symbol="BTC" />
@@ -99,7 +99,7 @@ test("a tick renders the components of its symbol alone", async () => {
   expect(renders).toEqual({ ...before, BTC: (before.BTC ?? 0) + 1 });
 });
 
-test("disabled it is idle, and asks for nothing", async () => {
+test("a disabled hook is idle, and requests nothing", async () => {
   const { result, rerender } = renderHook(({ enabled }) => useRealtimeTicker({ symbol: "BTC", enabled }), {
     wrapper,
     initialProps: { enabled: false },
@@ -116,7 +116,7 @@ test("disabled it is idle, and asks for nothing", async () => {
   expect(result.current.status).toBe("idle");
 });
 
-test("another symbol shows at once what is known of it, and never the old one's price", async () => {
+test("after a change of symbol its known price shows at once, and never the old symbol's", async () => {
   const { result, rerender } = renderHook(({ symbol }) => useRealtimeTicker({ symbol }), {
     wrapper,
     initialProps: { symbol: "BTC" },
@@ -132,7 +132,7 @@ test("another symbol shows at once what is known of it, and never the old one's 
   expect(FakeEventSource.newest.symbols).toEqual(["ETH-USDT"]);
 });
 
-test("several symbols at once, by the names they were asked for with", async () => {
+test("several symbols come under the names that the caller gave", async () => {
   const { result } = renderHook(() => useRealtimeTickers(["btc", "ETH-USDT"]), { wrapper });
   await settled();
   await tick(["BTC-USDT", 2]);
@@ -144,7 +144,7 @@ test("several symbols at once, by the names they were asked for with", async () 
   expect(result.current.btc).toBe(before.btc);
 });
 
-test("an age grows each second and renders nobody else", async () => {
+test("an age grows every second, and renders no other component", async () => {
   render(
     <RealtimeContext value={client}>
       <Counting symbol="BTC" />

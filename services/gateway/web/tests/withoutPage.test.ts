@@ -19,7 +19,7 @@ let client: RealtimeClient | undefined;
 
 const event = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`;
 
-/** Answer as a gateway does: a snapshot by REST, and a stream that goes on. */
+/** Answer as a gateway does: a snapshot by REST, and a stream that stays open. */
 function asGateway(response: ServerResponse, url: URL) {
   const symbols = url.searchParams.get("symbols")?.split(",") ?? [];
   if (url.pathname === "/api/ticker") {
@@ -67,7 +67,7 @@ function listen(options: RealtimeClientOptions, symbol = "BTC"): () => SymbolSta
 
 const until = (isSo: () => boolean) => vi.waitFor(() => expect(isSo()).toBe(true), { timeout: 20_000, interval: 20 });
 
-test("an EventSource that is given streams, and closing lets it go", async () => {
+test("an EventSource that is passed as an option streams, and closing the client closes it", async () => {
   const state = listen({ baseUrl, EventSource });
   await until(() => state().status === "live");
   expect(state()).toMatchObject({ isConnected: true, error: null, ticker: { symbol: "BTC-USDT", price: 2000 } });
@@ -78,7 +78,7 @@ test("an EventSource that is given streams, and closing lets it go", async () =>
   expect(state().status).toBe("idle");
 });
 
-test("so does a global one, which need not be there when the client is made", async () => {
+test("a global EventSource streams, even if it is defined after the client is made", async () => {
   client = realtimeClient(baseUrl);
   vi.stubGlobal("EventSource", EventSource);
   const store = client.symbol("BTC");
@@ -86,7 +86,7 @@ test("so does a global one, which need not be there when the client is made", as
   await until(() => store.getSnapshot().status === "live");
 });
 
-test("a stream that is lost comes back, and another set of symbols takes its place", async () => {
+test("a lost stream is replaced, and so is one whose symbols change", async () => {
   const state = listen({ baseUrl, EventSource });
   await until(() => state().isConnected);
   for (const stream of streams) stream.destroy();
@@ -96,7 +96,7 @@ test("a stream that is lost comes back, and another set of symbols takes its pla
   await until(() => eth?.getSnapshot().isConnected === true && streams.size === 1);
 });
 
-test("a refusal says why", async () => {
+test("a refusal has its reason as the error", async () => {
   respond = (response) => {
     const problem = { code: "api_key_needed", detail: "this gateway wants an API key", status: 401 };
     response.writeHead(401, { "Content-Type": "application/problem+json" }).end(JSON.stringify(problem));
@@ -112,14 +112,14 @@ test("a refusal says why", async () => {
 test.each([
   ["a page's own origin, where there is no page", ""],
   ["no address", "nowhere"],
-])("%s is an error that is told", async (_, base) => {
+])("%s is reported as an error", async (_, base) => {
   const state = listen({ baseUrl: base, EventSource });
   await until(() => state().error !== null || state().status === "offline");
   expect(state().isConnected).toBe(false);
   expect(state().error).toMatchObject({ code: "unreachable", message: `${base}/api does not answer` });
 });
 
-test("without an EventSource it is a server: idle, and it keeps nothing of the symbols that visitors ask for", async () => {
+test("without an EventSource, as on a server, the client is idle and stores no visitor's symbols", async () => {
   client = createRealtimeClient({ baseUrl });
   const store = client.symbol("BTC");
   store.subscribe(() => {});
@@ -129,9 +129,12 @@ test("without an EventSource it is a server: idle, and it keeps nothing of the s
   expect(asked).toEqual([]);
 });
 
-test.each(["navigator", "BroadcastChannel", "location", "crypto", "addEventListener"])("it needs no %s", async (name) => {
-  vi.stubGlobal(name, undefined);
-  vi.stubGlobal("window", globalThis); // as React Native has it
-  const state = listen({ baseUrl, EventSource });
-  await until(() => state().isConnected);
-});
+test.each(["navigator", "BroadcastChannel", "location", "crypto", "addEventListener"])(
+  "the client needs no %s",
+  async (name) => {
+    vi.stubGlobal(name, undefined);
+    vi.stubGlobal("window", globalThis); // as in React Native
+    const state = listen({ baseUrl, EventSource });
+    await until(() => state().isConnected);
+  },
+);

@@ -1,4 +1,4 @@
-/** How the custom element looks. A page changes it by `theme`, `scheme`, `compact`, custom properties and `::part`. */
+/** The custom element's style sheet. A page adapts it with `theme`, `scheme`, `compact`, custom properties and `::part`. */
 
 const CSS = `
 :host {
@@ -56,7 +56,7 @@ li {
   font-variant-numeric: tabular-nums;
 }
 .symbol { grid-area: symbol; font-size: 0.8125em; color: var(--muted); overflow-wrap: anywhere; }
-.quote { display: inline-block; } /* breaks as one, where it must */
+.quote { display: inline-block; } /* wraps only as a whole */
 .symbol b { font-weight: 600; color: var(--text); }
 .dot { grid-area: dot; width: 0.5625em; height: 0.5625em; overflow: visible; fill: currentColor; color: var(--muted); }
 .price { grid-area: price; min-width: 8ch; margin-block: 0.125em; font-size: 1.125em; font-weight: 600; overflow-wrap: anywhere; }
@@ -94,7 +94,7 @@ li[data-live][data-direction="down"] .change { color: var(--down); }
   background: var(--surface);
 }
 
-/* Compact: a line for each symbol, in as many columns as there is room for. */
+/* Compact: one line for each symbol, in as many columns as fit. */
 :host([compact]) ul {
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 17em), 1fr));
   gap: 0;
@@ -109,7 +109,7 @@ li[data-live][data-direction="down"] .change { color: var(--down); }
 :host([compact]) :is(.symbol, .price, .change, .note, .error) { margin: 0; font-size: 1em; }
 :host([compact]) .symbol { flex: 1000 0 auto; }
 :host([compact]) .price { text-align: end; }
-:host([compact]) :is(.change, .note) { flex: 1 0 9ch; text-align: end; } /* at the end too where it wraps */
+:host([compact]) :is(.change, .note) { flex: 1 0 9ch; text-align: end; } /* stays at the line's end when it wraps */
 :host([compact]) .error { flex: 1 1 12em; }
 :host([compact]) :is(.quote, li[data-live] .note, li:not([data-live]) .change) { display: none; }
 
@@ -122,14 +122,14 @@ li[data-live][data-direction="down"] .change { color: var(--down); }
   clip-path: inset(50%);
   white-space: nowrap;
 }
-/* A copied price is a number: where its zeros are counted, the text that writes them out is the one to select. */
+/* A copied price must be a number. Where the drawn text counts zeros, the text that writes them out is selected instead. */
 .spoken, .counted .digits { user-select: none; }
 .counted .spoken { user-select: text; }
 `;
 
 let sheet: CSSStyleSheet | undefined;
 
-/** The one style sheet of all elements: constructed, so that it needs no exception in a Content-Security-Policy. */
+/** Return the style sheet that all elements share. A constructed sheet needs no exception in a Content-Security-Policy. */
 export function styleSheet(): CSSStyleSheet {
   if (!sheet) {
     sheet = new CSSStyleSheet();

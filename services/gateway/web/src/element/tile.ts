@@ -1,11 +1,11 @@
-/** One symbol's tile: its elements, made once, and how a state is drawn into them. All text goes in as text, never as HTML. */
+/** One symbol's tile. Its elements are made once, and each state is drawn into them. All text is set as text, never as HTML. */
 import { normalizeSymbol, tickerAge } from "../client.ts";
 import { direction, firstDifference, formatAgo, formatPercent, formatPrice, type Part, splitParts } from "../format.ts";
 import { suggestionsFor } from "../suggestions.ts";
 import { type Trust, trustOf } from "../trust.ts";
 import type { Quality, Status, SymbolState } from "../types.ts";
 
-/** The shapes of a dot: they tell without colour. In a square of 12. */
+/** The shapes of the dot, as SVG paths in a square of 12 by 12. Each state differs in shape, not only in colour. */
 const SHAPES = {
   full: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0z",
   half: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0zm0 2a4 4 0 0 1 0 8z",
@@ -23,12 +23,13 @@ const SHAPE_OF: Record<Trust, keyof typeof SHAPES> = {
 
 interface Standing {
   readonly shape: keyof typeof SHAPES;
-  /** What there is room for; nothing where all is well. */
+  /** A short text for the tile; empty if all is well. */
   readonly note: string;
+  /** The full text, for screen readers and the tile's title. */
   readonly words: string;
 }
 
-/** What is amiss with a live price, where it is not its age. */
+/** The texts for live prices that are degraded for another reason than their age. */
 const AMISS: Partial<Record<Quality, Omit<Standing, "shape">>> = {
   single: { note: "1 source", words: "live, from one exchange only" },
   disputed: { note: "disputed", words: "live, but the exchanges disagree" },
@@ -41,9 +42,9 @@ const WORDS: Record<Status, string> = {
   reconnecting: "reconnecting",
   offline: "offline",
 };
-/** The words for a refusal by a gateway that answers: it does not stream a symbol, or anything, for now. */
+/** The texts, by error code, for a gateway that answers but does not stream this symbol, or anything, for now. */
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many streams" };
-const FLASH_EVERY_MS = 500; // twice a second; from three times on it can harm (WCAG 2.3.1)
+const FLASH_EVERY_MS = 500; // at most twice a second: more than three flashes a second can harm (WCAG 2.3.1)
 
 function standing(state: SymbolState): Standing {
   const { status, ticker, error } = state;
@@ -61,7 +62,7 @@ function standing(state: SymbolState): Standing {
   return { shape, note: error?.code === "no_room" ? "no room" : old, words: `${refused ?? WORDS[status]}, ${old}` };
 }
 
-/** What is wrong, where that is why there is no price. */
+/** Return the error message to show instead of a price, or "" if there is a price or no error. */
 function trouble(symbol: string, { ticker, error }: SymbolState): string {
   if (ticker || !error) return "";
   const similar = suggestionsFor(symbol, error).slice(0, 2).join(" or ");
@@ -121,7 +122,7 @@ export function makeTile(symbol: string): Tile {
   const { dot, path } = makeDot();
   let changed = document.createElement("span");
   let before = { price: 0, plain: "" };
-  let flashFrom = Number.POSITIVE_INFINITY; // the first character that the last flash marks
+  let flashFrom = Number.POSITIVE_INFINITY; // the index of the first character that the last flash marked
   let flashedAt = Number.NEGATIVE_INFINITY;
 
   for (const silent of [digits, glyph, note]) silent.setAttribute("aria-hidden", "true");
@@ -137,13 +138,13 @@ export function makeTile(symbol: string): Tile {
   change.append(glyph, percent);
   element.append(dot, name, price, change, error, words, note);
 
-  /** Mark the digits that changed, from the first one on, unless the last mark is too recent. */
+  /** Highlight the price from its first changed digit on, unless the last highlight is too recent. */
   function flash(now: number, plain: string) {
     const at = performance.now();
     if (!before.plain || plain === before.plain || at - flashedAt < FLASH_EVERY_MS) return;
     flashedAt = at;
     flashFrom = firstDifference(before.plain, plain);
-    const fresh = make("span", `changed ${now > before.price ? "up" : "down"}`); // a new element starts the animation anew
+    const fresh = make("span", `changed ${now > before.price ? "up" : "down"}`); // a new element restarts the animation
     changed.replaceWith(fresh);
     changed = fresh;
   }

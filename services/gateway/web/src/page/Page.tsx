@@ -1,4 +1,4 @@
-/** The page: the bar, how the exchanges are doing, and a card for each chosen symbol. */
+/** The page: the bar, the state of the exchanges, and a card for each chosen symbol. */
 import { useCallback, useEffect } from "react";
 import { MarketPulseTicker } from "../MarketPulseTicker.tsx";
 import { SymbolCard } from "./cards/SymbolCard.tsx";
@@ -20,7 +20,7 @@ export function Page() {
   const featured = useListing()?.featured ?? NONE;
   const chosen = useValue(chosenSymbols);
   const symbols = chosen ?? featured;
-  const isKnown = chosen !== null || featured.length > 0; // until then nothing stands where the cards will be
+  const isKnown = chosen !== null || featured.length > 0; // until then there is nothing in the place of the cards
   const order = useSorted(symbols);
   const { show, remove, replace } = useChanges(symbols);
   useHash(show);
@@ -58,11 +58,11 @@ function SimulatedBanner() {
   return useSimulated() && <p className="banner">Simulated exchanges: these are not market prices.</p>;
 }
 
-/** Said only where nothing can be shown for it: else the search says how old its list is. */
+/** Shown only while the page has no symbols to show. Otherwise the search says how old its list is. */
 function ListingFailure({ isKnown }: { isKnown: boolean }) {
   const isFailing = useListingFailure() !== null;
   if (isKnown || !isFailing) return null;
-  return <p className="nothing">The gateway cannot be asked which symbols it has. Asking again every few seconds.</p>;
+  return <p className="nothing">The gateway cannot be asked which symbols it has. Trying again every few seconds.</p>;
 }
 
 function Nothing() {
@@ -87,7 +87,7 @@ function Footer() {
       <span>
         Licences: <a href="/licenses.md">what is bundled</a>, <a href="/archivo-license.md">the typeface</a>
       </span>
-      <span>A reference for people and programs to look at, not a quote to trade at.</span>
+      <span>Reference prices for people and programs to read, not quotes to trade at.</span>
     </footer>
   );
 }
@@ -96,12 +96,12 @@ function toCard(symbol: string): string {
   return `#${symbol}`;
 }
 
-/** The ways in which the visitor changes which symbols have a card. */
+/** Return the functions by which the visitor adds, removes and replaces cards. */
 function useChanges(symbols: readonly string[]) {
   const show = useCallback(
     (symbol: string) => {
       if (!symbols.includes(symbol)) chosenSymbols.set([...symbols, symbol]);
-      // The card may be only about to be drawn.
+      // The card may not be drawn yet.
       requestAnimationFrame(() => document.getElementById(symbol)?.focus());
     },
     [symbols],
@@ -114,7 +114,7 @@ function useChanges(symbols: readonly string[]) {
   return { show, remove, replace };
 }
 
-/** Show the card that a tile of the bar points to, also if it was removed. */
+/** Show the card that a tile of the bar links to (`#BTC-USDT`), even if it was removed before. */
 function useHash(show: (symbol: string) => void) {
   useEffect(() => {
     const look = () => {

@@ -1,14 +1,14 @@
-/** Which symbols have a card: kept in the address, so that it can be shared, and remembered for the next visit. */
+/** The symbols that have a card. They are kept in the page's URL, which can be shared, and remembered for the next visit. */
 import { formatSymbols, parseSymbols, searchWith, symbolsInSearch } from "./symbolSet.ts";
 import { createValue, recall, remember } from "./value.ts";
 
-/** The symbols that the visitor chose, or null for the featured ones. The address wins over the last visit. */
+/** The symbols that the visitor chose, or null for the featured ones. The URL takes precedence over the last visit's choice. */
 export const chosenSymbols = createValue(symbolsInSearch(location.search) ?? nonEmpty(parseSymbols(recall("symbols") ?? "")));
 
 showInAddress();
 chosenSymbols.subscribe(() => {
   const symbols = chosenSymbols.get();
-  remember("symbols", symbols && formatSymbols(symbols)); // a link that is only opened changes nothing here
+  remember("symbols", symbols && formatSymbols(symbols)); // only a change by the visitor, not a link that was opened
   showInAddress();
 });
 
@@ -17,7 +17,7 @@ function showInAddress() {
   try {
     if (search !== location.search) history.replaceState(history.state, "", location.pathname + search + location.hash);
   } catch {
-    // Some browsers forbid it, or more than so many in a while: the choice holds all the same.
+    // Some browsers forbid replaceState, or limit how often it is called. The choice holds all the same.
   }
 }
 

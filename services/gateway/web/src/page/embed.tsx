@@ -1,4 +1,4 @@
-/** The page at `/embed?symbols=BTC,ETH&compact=1`: the bar alone, for a frame on another page. */
+/** The page at `/embed?symbols=BTC,ETH&compact=1`: only the bar, for a frame on another page. */
 import { MarketPulseTicker } from "../MarketPulseTicker.tsx";
 import { mount } from "./mount.tsx";
 import { symbolsInSearch } from "./symbolSet.ts";

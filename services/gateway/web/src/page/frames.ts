@@ -1,23 +1,23 @@
 /**
- * One price, one moment: a chart's canvas and the page's text change in the same frame. A chart draws in the frame after it is
- * told. So a chart is told first, and the text changes in that frame.
+ * Makes the charts and the page's text show a price in the same frame. A chart draws in the frame after it receives a price.
+ * So charts receive each price at once, and the text's listeners are called in the next frame.
  */
 import type { RealtimeClient, Store, SymbolState } from "../types.ts";
 import { withStores } from "./withStores.ts";
 
-const FRAMELESS_MS = 250; // a hidden page has no frames
+const FRAMELESS_MS = 250; // hidden pages have no frames: listeners are called after this delay
 
 interface FramedStore extends Store<SymbolState> {
-  /** As `subscribe`, but told as soon as there is news. */
+  /** Like `subscribe`, but calls the listener at once instead of in the next frame. */
   readonly ahead: Store<SymbolState>["subscribe"];
 }
 
-/** Return how to hear of a symbol's news ahead of the frame that shows it. */
+/** Return the function that subscribes to a store ahead of the frame that shows its changes. */
 export function ahead(store: Store<SymbolState>): Store<SymbolState>["subscribe"] {
   return "ahead" in store ? (store as FramedStore).ahead : store.subscribe;
 }
 
-/** Return a client that tells of changes in the next frame. */
+/** Return a client whose stores call their listeners in the frame after a change. */
 export function framed(client: RealtimeClient): RealtimeClient {
   const due = new Set<() => void>();
   let frame = 0;
@@ -42,7 +42,7 @@ export function framed(client: RealtimeClient): RealtimeClient {
   function makeStore({ subscribe, getSnapshot, getServerSnapshot }: Store<SymbolState>): FramedStore {
     return {
       subscribe(listener) {
-        const own = () => listener(); // the same function may be handed in twice
+        const own = () => listener(); // a new function each time, because the same listener may subscribe twice
         const end = subscribe(() => showSoon(own));
         return () => {
           due.delete(own);

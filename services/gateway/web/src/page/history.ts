@@ -1,4 +1,4 @@
-/** A symbol's past prices, from the gateway. */
+/** Fetches a symbol's past prices from the gateway. */
 import type { components } from "../api.ts";
 
 export type History = components["schemas"]["History"];
@@ -9,8 +9,9 @@ const RETRY_MS = 5000;
 const LONGEST_RETRY_MS = 60_000;
 
 /**
- * Fetch a symbol's history: ten minutes of seconds or a day of minutes, thinned to at most `maxPoints` if given. Where asking
- * fails, `onFailure` is called and it is asked for again, until the signal. Null if the gateway refuses it, or at the signal.
+ * Fetch a symbol's history: ten minutes in steps of a second, or a day in steps of a minute, thinned to at most `maxPoints`
+ * if given. If a request fails, call `onFailure` and retry, until the signal aborts. Return null if the gateway refuses the
+ * request or the signal aborts.
  */
 export async function fetchHistory(
   symbol: string,
@@ -27,7 +28,7 @@ export async function fetchHistory(
       if (response.ok) return checked(await response.json());
       if (response.status < 500 && response.status !== 429) return null;
     } catch {
-      // As with an error of the gateway: that is no answer.
+      // Like a gateway's server error, this is worth another try.
     }
     if (signal.aborted) break;
     onFailure();
@@ -36,13 +37,14 @@ export async function fetchHistory(
   return null;
 }
 
+/** Return a history, or throw if it is malformed. */
 function checked(history: History): History {
   const { times, prices, sources } = history;
   if (!Array.isArray(times) || !Array.isArray(prices) || typeof sources !== "object" || !sources) throw new Error();
   return history;
 }
 
-/** Wait, but no longer than until the signal. */
+/** Wait for this many milliseconds, or until the signal aborts. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);

@@ -1,4 +1,4 @@
-/** Which symbols the gateway features, and which it can be asked for. One request, shared by the page. */
+/** Which symbols the gateway features, and which the exchanges list. All components share one periodic request. */
 import { useEffect } from "react";
 import type { components } from "../api.ts";
 import { createValue, useValue } from "./value.ts";
@@ -10,9 +10,9 @@ const RETRY_MS = 5000;
 const RENEW_MS = 60_000;
 
 const listing = createValue<Listing | null>(null);
-/** Since when asking has failed (`Date.now()`); null while it does not. */
+/** Since when requests have failed (`Date.now()`); null if the last one succeeded. */
 const failingSince = createValue<number | null>(null);
-let readers = 0;
+let readers = 0; // how many mounted components use the listing
 let timer: ReturnType<typeof setTimeout>;
 
 async function renew() {
@@ -24,17 +24,17 @@ async function renew() {
     const known = listing.get();
     const { featured, symbols }: Listing = await response.json();
     if (!Array.isArray(featured) || !Array.isArray(symbols)) throw new Error();
-    // A gateway that has just started lists nothing, until the exchanges have said what they list.
+    // A gateway that has just started lists no symbols until the exchanges have sent it their listings.
     listing.set({ featured, symbols: symbols.length ? symbols : (known?.symbols ?? []) });
     failingSince.set(null);
     if (symbols.length) again = RENEW_MS;
   } catch {
-    failingSince.set(failingSince.get() ?? Date.now()); // what was known holds
+    failingSince.set(failingSince.get() ?? Date.now()); // the known listing is kept
   }
   if (readers) timer = setTimeout(renew, again);
 }
 
-/** Return what the gateway lists, as it said last, or null until it has answered. Without symbols it does not know them yet. */
+/** Return the gateway's last listing, or null until it has answered. Empty `symbols` mean that it does not know them yet. */
 export function useListing(): Listing | null {
   useEffect(() => {
     readers += 1;
@@ -47,7 +47,7 @@ export function useListing(): Listing | null {
   return useValue(listing);
 }
 
-/** Return since when the gateway has not said what it lists, or null if it answered last. */
+/** Return since when the listing could not be loaded (`Date.now()`), or null if the last request succeeded. */
 export function useListingFailure(): number | null {
   return useValue(failingSince);
 }

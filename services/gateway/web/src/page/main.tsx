@@ -1,4 +1,4 @@
-/** The page at `/`. */
+/** Renders the page at `/`. */
 import { mount } from "./mount.tsx";
 import { Page } from "./Page.tsx";
 

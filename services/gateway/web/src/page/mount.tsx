@@ -1,4 +1,4 @@
-/** Puts a page into its document, on the gateway that it came from. */
+/** Renders a page into its document. Its prices come from the gateway that served it. */
 import { type ReactNode, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { realtimeClient } from "../client.ts";
@@ -8,7 +8,7 @@ import "./base.css";
 import { framed } from "./frames.ts";
 import { paced } from "./pace.ts";
 
-const EVERY_MS = 100;
+const EVERY_MS = 100; // prices on the page change at most ten times a second
 
 export function mount(page: ReactNode) {
   const root = document.getElementById("root");

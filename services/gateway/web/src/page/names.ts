@@ -1,4 +1,4 @@
-/** What people call coins and exchanges. A coin that is not here is called by its symbol alone. */
+/** The names of coins and exchanges. A coin without an entry here is shown by its symbol alone. */
 
 const COINS: Readonly<Record<string, string>> = {
   AAVE: "Aave",
@@ -45,17 +45,17 @@ const EXCHANGES: Readonly<Record<string, string>> = { okx: "OKX" };
 export interface SymbolName {
   readonly base: string;
   readonly quote: string;
-  /** The coin's name, where it has one besides its symbol. */
+  /** The coin's name, or null if it has no entry above. */
   readonly coin: string | null;
 }
 
-/** Take a symbol apart: `BTC-USDT` is BTC, priced in USDT, called Bitcoin. */
+/** Split a symbol and name its coin: `BTC-USDT` is BTC, priced in USDT, named Bitcoin. */
 export function symbolName(symbol: string): SymbolName {
   const [base = symbol, quote = ""] = symbol.split("-");
   return { base, quote, coin: COINS[base] ?? null };
 }
 
-/** Return the shortest text that means a symbol: `BTC-USDT` is BTC. */
+/** Return the shortest text that stands for a symbol: BTC for `BTC-USDT`. */
 export function shortSymbol(symbol: string): string {
   return symbol.replace(/-USDT$/, "");
 }

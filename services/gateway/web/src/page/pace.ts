@@ -1,8 +1,8 @@
-/** Slows prices down to what eyes can follow: many changes a second would only cost the battery of a page left open all day. */
+/** Limits how often prices change on the page: more changes a second than eyes can follow would only drain the battery. */
 import type { RealtimeClient, Store, SymbolState } from "../types.ts";
 import { withStores } from "./withStores.ts";
 
-/** Return a client that tells of changes at most every so often, of all symbols at once, always with the newest state. */
+/** Return a client that reports changes at most once in `everyMs`, of all symbols together, always with the newest state. */
 export function paced(client: RealtimeClient, everyMs: number): RealtimeClient {
   const changed = new Set<() => void>();
   let toldAt = Number.NEGATIVE_INFINITY;
@@ -23,7 +23,7 @@ export function paced(client: RealtimeClient, everyMs: number): RealtimeClient {
 
   function makeStore({ subscribe, getSnapshot, getServerSnapshot }: Store<SymbolState>): Store<SymbolState> {
     const listeners = new Set<() => void>();
-    let shown: SymbolState | null = null; // while somebody listens
+    let shown: SymbolState | null = null; // the state last reported; null without a listener
     let end = () => {};
     const show = () => {
       if (!shown) return;

@@ -1,4 +1,4 @@
-/** What the visitor chose, page-wide. Themes are on <html>, where theme.js has put them before the first paint. */
+/** The visitor's settings for the whole page. Theme and scheme are set on <html>, by theme.js before the first paint. */
 import { createValue, recall, remember, rememberedChoice } from "./value.ts";
 
 export const THEMES = ["system", "light", "dark"] as const;
@@ -26,9 +26,9 @@ scheme.subscribe(() => {
 
 export const sort = rememberedChoice<Sort>("sort", SORTS);
 
-/** Whether screen readers are read a summary of the prices now and then. */
+/** Whether the page periodically announces a summary of the prices to screen readers. */
 export const announcing = createValue(recall("announce") === "on");
 announcing.subscribe(() => remember("announce", announcing.get() ? "on" : null));
 
-/** When updates were stopped (`Date.now()`), or null while they go on. Not remembered: a page starts live. */
+/** When the visitor paused updates (`Date.now()`), or null while they go on. Not remembered: a page always starts live. */
 export const pausedAt = createValue<number | null>(null);

@@ -1,8 +1,8 @@
-/** Whether prices are made up: the stream says so when it opens; until then the gateway's status does. */
+/** Whether prices are simulated. The stream reports it when it opens; until then the gateway's status does. */
 import { useConnection } from "../useRealtimeTicker.ts";
 import { createValue, useValue } from "./value.ts";
 
-/** The flag in the gateway's last status. */
+/** The `simulated` flag in the last answer of /api/status. */
 export const simulatedByStatus = createValue(false);
 
 export function useSimulated(): boolean {

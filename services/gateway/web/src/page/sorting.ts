@@ -1,13 +1,13 @@
-/** In which order the cards stand. */
+/** The order of the cards. */
 import { useEffect, useMemo, useState } from "react";
 import type { RealtimeClient } from "../types.ts";
 import { useRealtimeClient } from "../useRealtimeTicker.ts";
 import { pausedAt, type Sort, sort } from "./settings.ts";
 import { useValue } from "./value.ts";
 
-const RENEW_MS = 2000; // cards that change places with each price could not be read
+const RENEW_MS = 2000; // cards that changed places with each price could not be read
 
-/** Return the symbols in an order: as they are, by the day's change with the unknown last, or by name. */
+/** Return the symbols in their own order, by 24-hour change (largest first, unknown changes last), or by name. */
 export function sorted(symbols: readonly string[], by: Sort, changeOf: (symbol: string) => number): readonly string[] {
   if (by === "own") return symbols;
   if (by === "name") return [...symbols].sort((a, b) => a.localeCompare(b, "en"));
@@ -28,7 +28,7 @@ export function useSorted(symbols: readonly string[]): readonly string[] {
     const timer = setInterval(() => setTurn((last) => last + 1), RENEW_MS);
     return () => clearInterval(timer);
   }, [isMoving]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each turn looks at the changes anew
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each turn reads the current changes
   return useMemo(() => sorted(symbols, by, changeNow(client)), [symbols, by, client, turn]);
 }
 

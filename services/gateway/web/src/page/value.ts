@@ -1,4 +1,4 @@
-/** A value that components share: set by one, followed by the others. Remembered across visits where it has a key. */
+/** Values that components share: when one component sets a value, all that use it re-render. Some outlast a visit. */
 import { useSyncExternalStore } from "react";
 
 export interface Value<T> {
@@ -24,7 +24,7 @@ export function createValue<T>(initial: T): Value<T> {
   };
 }
 
-/** Return a value that is one of `choices`, the first unless another was chosen on an earlier visit. */
+/** Return a value that is one of `choices`: the one chosen on an earlier visit, else the first. Changes are remembered. */
 export function rememberedChoice<T extends string>(key: string, choices: readonly [T, ...T[]]): Value<T> {
   const known = recall(key);
   const value = createValue<T>(choices.find((choice) => choice === known) ?? choices[0]);
@@ -36,7 +36,7 @@ export function useValue<T>({ subscribe, get }: Value<T>): T {
   return useSyncExternalStore(subscribe, get, get);
 }
 
-/** Return what was remembered under a key, or null; also where storage is closed to us, as in some frames. */
+/** Return the text remembered under a key, or null if there is no such text or the browser forbids storage. */
 export function recall(key: string): string | null {
   try {
     return localStorage.getItem(`market-pulse.${key}`);
@@ -45,7 +45,7 @@ export function recall(key: string): string | null {
   }
 }
 
-/** Remember a text under a key, or forget it. Where storage is full or closed, nothing happens. */
+/** Remember a text under a key, or forget it for null. If storage is full or forbidden, do nothing. */
 export function remember(key: string, text: string | null) {
   try {
     if (text === null) localStorage.removeItem(`market-pulse.${key}`);

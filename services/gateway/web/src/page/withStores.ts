@@ -1,6 +1,6 @@
 import type { RealtimeClient, Store, SymbolState } from "../types.ts";
 
-/** Return a client that gives another store for each symbol, made of its own one when it is first asked for. */
+/** Return a client that wraps each symbol's store with `make`, once, when the symbol is first requested. */
 export function withStores(client: RealtimeClient, make: (store: Store<SymbolState>) => Store<SymbolState>): RealtimeClient {
   const stores = new Map<string, Store<SymbolState>>();
   return {

@@ -28,7 +28,7 @@ afterEach(() => {
 const pass = (ms: number) => act(() => vi.advanceTimersByTime(ms));
 const said = () => screen.getByRole("status").textContent;
 
-test("prices are never said by themselves", () => {
+test("changes of price alone are never announced", () => {
   for (let second = 0; second < 60; second++) {
     client.say("BTC-USDT", state("BTC-USDT", "ok", { price: 63_000 + second }));
     pass(1000);
@@ -36,7 +36,7 @@ test("prices are never said by themselves", () => {
   expect(said()).toBe("");
 });
 
-test("a change of state is said when it has lasted three seconds, and so is its end", () => {
+test("a change of state is announced once it has lasted three seconds, and so is its end", () => {
   pass(3000);
   client.say("ETH-USDT", state("ETH-USDT", "stale"));
   pass(2900);
@@ -48,7 +48,7 @@ test("a change of state is said when it has lasted three seconds, and so is its 
   expect(said()).toBe("Ethereum: live.");
 });
 
-test("what is over within three seconds is not said", () => {
+test("a change that is over within three seconds is not announced", () => {
   pass(3000);
   client.say("ETH-USDT", state("ETH-USDT", "stale"));
   pass(1000);
@@ -57,7 +57,7 @@ test("what is over within three seconds is not said", () => {
   expect(said()).toBe("");
 });
 
-test("a lost stream is said once, not symbol by symbol", () => {
+test("a lost stream is announced once, not symbol by symbol", () => {
   pass(3000);
   act(() => client.connection.set({ status: "reconnecting", exchanges: {}, simulated: false }));
   for (const symbol of SYMBOLS) client.say(symbol, state(symbol, "ok", {}, { status: "reconnecting" }));
@@ -65,7 +65,7 @@ test("a lost stream is said once, not symbol by symbol", () => {
   expect(said()).toBe("Reconnecting.");
 });
 
-test("on request the prices are said, at least ten seconds apart", () => {
+test("on request the prices are announced, at least ten seconds apart", () => {
   pass(3000);
   act(() => announcing.set(true));
   expect(said()).toBe("Bitcoin 63,000.00, up 1.00%. Ethereum 3,000.00, unchanged.");

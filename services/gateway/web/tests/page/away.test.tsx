@@ -29,7 +29,7 @@ function be(hidden: boolean) {
   });
 }
 
-test("tells what moved, by the first live price after the return", () => {
+test("reports how far prices moved, by the first live price after the return", () => {
   be(true);
   vi.advanceTimersByTime(90_000);
   be(false);
@@ -41,7 +41,7 @@ test("tells what moved, by the first live price after the return", () => {
   expect(away.get()?.moves["BTC-USDT"]).toBeCloseTo(3);
 });
 
-test("says nothing of a price that was not live when the page was left", () => {
+test("does not report a price that was not live when the page was left", () => {
   be(true);
   vi.advanceTimersByTime(90_000);
   be(false);
@@ -49,7 +49,7 @@ test("says nothing of a price that was not live when the page was left", () => {
   expect(away.get()?.moves).toEqual({});
 });
 
-test("says nothing of a short absence", () => {
+test("does not report a short absence", () => {
   be(true);
   vi.advanceTimersByTime(59_000);
   be(false);

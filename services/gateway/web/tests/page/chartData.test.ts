@@ -5,7 +5,7 @@ describe("a chart's rows", () => {
   const GRID = { stepS: 60, steps: 5 };
   const row = (time: number, price: number, sources: Row["sources"] = {}): Row => ({ time, price, sources });
 
-  test("come from a history, without what an exchange did not say", () => {
+  test("come from a history, without the values that an exchange did not report", () => {
     const history = {
       symbol: "BTC-USDT",
       resolution: "1m" as const,

@@ -17,17 +17,17 @@ const OTHER = { instance: "b", state: "connected", reason: null, since: 1 } as c
 const LOST = { ...OTHER, state: "reconnecting", reason: "closed by the exchange: 1006" } as const;
 
 describe("an exchange", () => {
-  test("that one copy reads is not counted", () => {
+  test("that one copy reads shows no number of copies", () => {
     expect(shown(feed("okx")).textContent).not.toContain("×");
   });
 
-  test("that several copies read says how many", () => {
+  test("that several copies read shows their number", () => {
     const text = shown(feed("okx", { instances: 2, others: [OTHER] })).textContent;
     expect(text).toContain("OKX ×2");
     expect(text).not.toContain("trouble");
   });
 
-  test("that is connected says what is the matter with another copy", () => {
+  test("that is connected explains what is wrong with another copy", () => {
     const text = shown(feed("okx", { instances: 3, others: [OTHER, LOST] })).textContent;
     expect(text).toContain("connected");
     expect(text).toContain("1 copy in trouble");
@@ -37,14 +37,14 @@ describe("an exchange", () => {
 });
 
 describe("the exchanges", () => {
-  test("are not known, rather than none, until they are told of", () => {
+  test("are called not known, instead of an empty list, until the gateway reports one", () => {
     const client = new FakeClient();
     client.connection.set({ status: "connecting", exchanges: {}, simulated: false });
     render(<ExchangeStrip symbols={[]} />, { wrapper: client.wrapper });
     expect(screen.getByRole("listitem").textContent).toBe("Exchanges: not known");
   });
 
-  test("are as they were, and said to be, while the stream is away and until a new one tells of them", () => {
+  test("keep their last state, and are marked so, from the stream's loss until a new stream reports them", () => {
     const client = new FakeClient();
     const exchanges = { okx: feed("okx") };
     client.connection.set({ status: "live", exchanges, simulated: false });

@@ -1,4 +1,4 @@
-/** A client whose symbols say what a test has them say. */
+/** A client whose symbols have the states that a test sets. */
 import { act } from "@testing-library/react";
 import { createElement, type ReactNode } from "react";
 import { IDLE } from "../../src/client.ts";
@@ -53,7 +53,7 @@ export class FakeClient implements RealtimeClient {
     return store;
   };
 
-  /** Have a symbol say this, and what shows it follow. */
+  /** Set a symbol's state, and render the components that show it. */
   say(symbol: string, state: SymbolState) {
     act(() => this.symbol(symbol).set(state));
   }
@@ -63,7 +63,7 @@ export class FakeClient implements RealtimeClient {
 
 let seq = 0;
 
-/** The state of a symbol with this price, live unless said otherwise. */
+/** Return the state of a symbol with a price of this quality, live by default. */
 export function state(symbol: string, quality: Quality, more: Partial<TickerMessage> = {}, rest: Partial<SymbolState> = {}) {
   seq += 1;
   const latest = message(symbol, seq, { quality, ...more });

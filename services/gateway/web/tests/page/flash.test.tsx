@@ -36,7 +36,7 @@ test("only the digits from the first changed one on light up, for a moment", () 
   expect(price.text()).toBe("63,415.20");
 });
 
-test("at most twice a second", () => {
+test("they light up at most twice a second", () => {
   const price = renderPrice(100);
   let flashes = 0;
   for (let ms = 0; ms < 3000; ms += 20) {
@@ -57,10 +57,10 @@ test("pausing ends it at once", () => {
 });
 
 test.each([
-  ["that comes back from nothing", null, 100, false],
+  ["that follows no price", null, 100, false],
   ["that is an old one", 100, 101, true],
   ["that is the same", 100, 100, false],
-])("not for a price %s", (_, before, after, isOld) => {
+])("a price %s does not light up", (_, before, after, isOld) => {
   const price = renderPrice(100);
   price.show(before);
   pass(1000);
@@ -68,7 +68,7 @@ test.each([
   expect(price.lit()).toBeNull();
 });
 
-test("a price of many zeros is drawn short and read out whole", () => {
+test("a price with many zeros is drawn short, and read out with every zero", () => {
   const { container } = render(<Price price={0.00000123} dp={12} />);
   expect(container.querySelector("sub")?.textContent).toBe("5");
   expect(container.querySelector(".visually-hidden")?.textContent).toBe("0.000001230");

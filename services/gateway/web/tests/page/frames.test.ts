@@ -16,7 +16,7 @@ afterEach(() => {
 
 const say = (price: number) => client.symbol("BTC-USDT").set(state("BTC-USDT", "ok", { price }));
 
-test("what draws is told at once, what shows text in the frame that follows", () => {
+test("charts receive a price at once, and text in the frame that follows", () => {
   const store = framed(client).symbol("BTC-USDT");
   const told: string[] = [];
   store.subscribe(() => told.push(`text ${store.getSnapshot().ticker?.price}`));
@@ -37,7 +37,7 @@ test("all symbols' texts change in one frame", () => {
   expect(told).toEqual(["BTC-USDT", "ETH-USDT"]);
 });
 
-test("where no frames come, it is told all the same", () => {
+test("without frames, text receives a price all the same", () => {
   vi.stubGlobal("requestAnimationFrame", () => 1);
   const store = framed(client).symbol("BTC-USDT");
   const listener = vi.fn();
@@ -50,7 +50,7 @@ test("where no frames come, it is told all the same", () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("nobody is told after the end, and a store is the same each time", () => {
+test("an ended subscription is not called, and a symbol's store is the same each time", () => {
   const all = framed(client);
   const store = all.symbol("BTC-USDT");
   expect(all.symbol("BTC-USDT")).toBe(store);

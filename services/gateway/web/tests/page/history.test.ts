@@ -21,7 +21,7 @@ const failures: [string, () => Promise<Response>][] = [
   ["no history", async () => Response.json({})],
 ];
 
-test.each(failures)("%s is no history: it is told, and asked for again until there is one", async (_, fail) => {
+test.each(failures)("%s is reported as a failure, and the history is requested until it arrives", async (_, fail) => {
   let asked = 0;
   vi.stubGlobal("fetch", () => {
     asked += 1;
@@ -36,7 +36,7 @@ test.each(failures)("%s is no history: it is told, and asked for again until the
   expect(asked).toBe(4);
 });
 
-test("it is asked for at most once a minute in the long run, and no more after the end", async () => {
+test("in the long run it is requested once a minute, and not at all after the end", async () => {
   const fetch = vi.fn(() => Promise.reject(new TypeError("network error")));
   vi.stubGlobal("fetch", fetch);
   const end = new AbortController();
@@ -48,7 +48,7 @@ test("it is asked for at most once a minute in the long run, and no more after t
   expect(await history).toBeNull();
 });
 
-test("a refusal is an answer", async () => {
+test("a refusal ends the requests", async () => {
   const fetch = vi.fn(async () => new Response("{}", { status: 404 }));
   vi.stubGlobal("fetch", fetch);
   expect(await fetchHistory("NO-SUCH", "1s", new AbortController().signal)).toBeNull();

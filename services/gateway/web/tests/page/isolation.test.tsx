@@ -28,7 +28,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-test("a price of one symbol renders that symbol's tile and card, and no other", async () => {
+test("a symbol's price renders only that symbol's tile and card", async () => {
   const client = new FakeClient();
   await act(async () => {
     render(<Page />, { wrapper: client.wrapper });

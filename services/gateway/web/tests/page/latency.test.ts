@@ -18,7 +18,7 @@ describe("latency", () => {
 
   test("is measured hop by hop, on the gateway's clock", () => {
     const meter = new LatencyMeter();
-    meter.take(ticker(900), 0); // a snapshot tells nothing
+    meter.take(ticker(900), 0); // a snapshot is not a sample
     meter.take(ticker(1000), 520);
     expect(meter.read(500, 520)).toEqual({
       total: 20,
@@ -29,14 +29,14 @@ describe("latency", () => {
     });
   });
 
-  test("is never negative: where the clocks were compared badly, the prices themselves know better", () => {
+  test("is never negative: the prices themselves correct a bad comparison of the clocks", () => {
     const meter = new LatencyMeter();
     meter.take(ticker(900), 0);
     meter.take(ticker(1000), 520);
     expect(meter.read(400, 520)).toMatchObject({ total: 12, aggregatorToBrowser: 0 });
   });
 
-  test("takes each publisher's clock by itself", () => {
+  test("corrects each publisher's clock separately", () => {
     const meter = new LatencyMeter();
     meter.take(ticker(900), 0);
     meter.take(ticker(1000), 520);
@@ -44,7 +44,7 @@ describe("latency", () => {
     expect(meter.read(500, 521)).toMatchObject({ total: 20, aggregatorToBrowser: 4 });
   });
 
-  test("is not known from snapshots, repetitions, prices without a time, or long ago", () => {
+  test("is not measured from snapshots, repetitions, prices without a time, or old prices", () => {
     const meter = new LatencyMeter();
     meter.take(ticker(1000), 1020);
     meter.take(ticker(1000), 5000);
@@ -55,7 +55,7 @@ describe("latency", () => {
     expect(meter.read(0, 60_000)).toBeNull();
   });
 
-  test("believes the clock reading that came back soonest", () => {
+  test("uses the clock reading with the shortest round trip", () => {
     const slow = { sentAt: 0, heardAt: 400, gatewayTime: 1000 };
     const fast = { sentAt: 1000, heardAt: 1020, gatewayTime: 1510 };
     expect(clockOffset([slow, fast])).toEqual({ offsetMs: 500, errorMs: 10 });

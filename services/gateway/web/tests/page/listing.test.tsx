@@ -8,7 +8,7 @@ let answer: () => Promise<Response>;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.resetModules(); // what one test has learnt is not known to the next
+  vi.resetModules(); // the listing module keeps state, which must not reach the next test
   vi.stubGlobal("fetch", (url: string) => (url === "/api/symbols" ? answer() : Promise.reject(new TypeError("not here"))));
 });
 
@@ -34,25 +34,25 @@ test.each([
   ["an error", async () => new Response("{}", { status: 500 })],
   ["something else", async () => Response.json({ hello: "world" })],
   ["no JSON", async () => new Response("<html>")],
-])("%s says nothing of what is listed", async (_, response) => {
+])("%s leaves the list of symbols unknown", async (_, response) => {
   answer = response;
   await search("xyz");
-  expect(said()).toBe("Which symbols are listed is not known: the gateway does not answer. Asking again.");
+  expect(said()).toBe("The list of symbols is not known: the gateway does not answer. Trying again.");
   answer = async () => Response.json(LISTING);
   await act(() => pass(5100));
   expect(said()).toBe("No exchange lists “xyz”.");
 });
 
-test("a gateway that does not know yet has not said that nothing is listed", async () => {
+test("a gateway that lists no symbols does not know them yet", async () => {
   answer = async () => Response.json({ ...LISTING, symbols: [] });
   await search("btc");
-  expect(said()).toBe("Which symbols are listed is not known yet.");
+  expect(said()).toBe("The list of symbols is not known yet.");
   answer = async () => Response.json(LISTING);
   await act(() => pass(5100));
   expect(screen.getByRole("option").textContent).toContain("BTC");
 });
 
-test("what was listed stays known while asking fails, and while a new gateway does not know yet", async () => {
+test("the last listing is kept while requests fail, and while a new gateway lists no symbols", async () => {
   answer = async () => Response.json(LISTING);
   await search("btc");
   expect(screen.getByRole("option").textContent).toContain("BTC");
@@ -66,7 +66,7 @@ test("what was listed stays known while asking fails, and while a new gateway do
   expect(said()).toBe("No exchange lists “xyz”.");
 });
 
-test("the bar does not count to zero where it is not known what to count", async () => {
+test("the bar shows no count while its symbols are not known", async () => {
   answer = failing;
   const { MarketPulseTicker } = await import("../../src/MarketPulseTicker.tsx");
   const { RealtimeContext } = await import("../../src/useRealtimeTicker.ts");

@@ -21,7 +21,7 @@ function follow(symbol: string, slow = paced(client, 100)) {
   return { store, prices, end, say };
 }
 
-test("the first change is told at once, later ones at the pace, always the newest", () => {
+test("the first change is reported at once, later ones at the pace, always the newest", () => {
   const { prices, say } = follow("BTC-USDT");
   say(1);
   vi.advanceTimersByTime(0);
@@ -35,7 +35,7 @@ test("the first change is told at once, later ones at the pace, always the newes
   expect(prices).toEqual([1, 3]);
 });
 
-test("a snapshot changes only when that is told", () => {
+test("a snapshot changes only when listeners are called", () => {
   const { store, say } = follow("BTC-USDT");
   say(1);
   vi.advanceTimersByTime(0);
@@ -45,7 +45,7 @@ test("a snapshot changes only when that is told", () => {
   expect(store.getSnapshot().ticker?.price).toBe(2);
 });
 
-test("all symbols are told of together", () => {
+test("changes of all symbols are reported together", () => {
   const slow = paced(client, 100);
   const [btc, eth] = [follow("BTC-USDT", slow), follow("ETH-USDT", slow)];
   btc.say(1);
@@ -59,7 +59,7 @@ test("all symbols are told of together", () => {
   expect([btc.prices, eth.prices]).toEqual([[1, 2], [3]]);
 });
 
-test("who does not listen is not told, and reads the newest", () => {
+test("without a listener no change is reported, and a snapshot is the newest state", () => {
   const { store, prices, end, say } = follow("BTC-USDT");
   say(1);
   end();

@@ -23,7 +23,7 @@ const type = (value: string) => fireEvent.change(field(), { target: { value } })
 const press = (key: string) => fireEvent.keyDown(field(), { key });
 const active = () => document.getElementById(field().getAttribute("aria-activedescendant") ?? "")?.textContent;
 
-test("is closed until something is typed that is listed", () => {
+test("the list is closed until the text matches a listed symbol", () => {
   expect(field().getAttribute("aria-expanded")).toBe("false");
   type("do");
   expect(field().getAttribute("aria-expanded")).toBe("true");
@@ -33,7 +33,7 @@ test("is closed until something is typed that is listed", () => {
   ]);
 });
 
-test("the arrows go round, Enter chooses", () => {
+test("the arrow keys wrap around, Enter chooses", () => {
   type("do");
   expect(active()).toMatch(/^DOT/);
   press("ArrowDown");
@@ -46,7 +46,7 @@ test("the arrows go round, Enter chooses", () => {
   expect(field().value).toBe("");
 });
 
-test("Escape closes first, then clears", () => {
+test("Escape first closes the list, then clears the text", () => {
   type("do");
   press("Escape");
   expect([field().getAttribute("aria-expanded"), field().value]).toEqual(["false", "do"]);
@@ -60,7 +60,7 @@ test("a click chooses", () => {
   expect(chosen).toHaveBeenCalledExactlyOnceWith("BTC-USDT");
 });
 
-test("says what nobody lists, and Enter does nothing then", () => {
+test("a text without a match is called unlisted, and Enter does nothing", () => {
   type("xyz");
   press("Enter");
   expect(chosen).not.toHaveBeenCalled();

@@ -4,7 +4,7 @@ import { extend, linePath, type Point, SPAN_MS, STEP_MS } from "../../src/page/b
 describe("a sparkline", () => {
   const at = (step: number, price: number): Point => ({ time: step * STEP_MS, price });
 
-  test("has one point a step, the newest", () => {
+  test("has one point per step: the newest price", () => {
     const points = extend(extend([at(1, 10)], 1.5 * STEP_MS, 11), 2.1 * STEP_MS, 12);
     expect(points).toEqual([at(1, 11), at(2, 12)]);
   });
@@ -15,7 +15,7 @@ describe("a sparkline", () => {
     expect(points).toHaveLength(SPAN_MS / STEP_MS);
   });
 
-  test("takes no price of the past, and none that is not a number", () => {
+  test("ignores prices older than its newest point, and values that are not numbers", () => {
     const points = [at(5, 10)];
     expect(extend(points, 4 * STEP_MS, 11)).toBe(points);
     expect(extend(points, 6 * STEP_MS, Number.NaN)).toBe(points);

@@ -3,7 +3,7 @@ import { summaryOf, transitionsOf } from "../../src/page/bar/spoken.ts";
 import type { Standing } from "../../src/page/bar/standings.ts";
 import { state } from "./fakeClient.ts";
 
-describe("what is said", () => {
+describe("announcements", () => {
   const standing = (symbol: string, trust: Standing["trust"]): Standing => ({
     symbol,
     trust,
@@ -15,16 +15,21 @@ describe("what is said", () => {
   const all = (trust: Standing["trust"]) => symbols.map((symbol) => standing(symbol, trust));
 
   test.each([
-    ["nothing at a good start", null, all("live"), ""],
-    ["what is wrong at the start", null, [standing("ETH-USDT", "stale")], "Ethereum: No exchange confirms this price."],
-    ["nothing when nothing changed", all("stale"), all("stale"), ""],
-    ["what changed", [standing("XYZ-USDT", "stale")], [standing("XYZ-USDT", "live")], "XYZ: live."],
-    ["a count when much changed", all("live"), all("stale"), "0 of 4 prices are live."],
+    ["say nothing if all is well at the start", null, all("live"), ""],
+    [
+      "say at the start if a price is not live",
+      null,
+      [standing("ETH-USDT", "stale")],
+      "Ethereum: No exchange confirms this price.",
+    ],
+    ["say nothing if nothing changed", all("stale"), all("stale"), ""],
+    ["say which state changed", [standing("XYZ-USDT", "stale")], [standing("XYZ-USDT", "live")], "XYZ: live."],
+    ["give only a count if many states changed", all("live"), all("stale"), "0 of 4 prices are live."],
   ])("%s", (_, before, after, expected) => {
     expect(transitionsOf(before, after)).toBe(expected);
   });
 
-  test("prices in a summary: old ones are said to be", () => {
+  test("say in a summary which prices are old", () => {
     const text = summaryOf([
       ["BTC-USDT", state("BTC-USDT", "ok", { price: 63000, changePercent24h: -1.5 })],
       ["ETH-USDT", state("ETH-USDT", "stale", { price: 3000 })],

@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { standingOf } from "../../src/page/bar/standings.ts";
 import { source, state } from "./fakeClient.ts";
 
-describe("how a symbol stands", () => {
+describe("a symbol's standing", () => {
   test("is the same object while only the price changes", () => {
     const first = standingOf("BTC-USDT", state("BTC-USDT", "ok", { price: 1 }), undefined, 1000);
     expect(standingOf("BTC-USDT", state("BTC-USDT", "ok", { price: 2 }), first, 2000)).toBe(first);
   });
 
-  test("has been stale for as long as the price is old, and goes on being so", () => {
+  test("has been stale for as long as the price is old, and its start does not move", () => {
     const silent = [source("okx", { usedPrice: null, ageMs: 60_000, state: "stale" })];
     const stale = state("BTC-USDT", "stale", { sources: silent }, { heardAt: 100_000 });
     const first = standingOf("BTC-USDT", stale, undefined, 100_000);

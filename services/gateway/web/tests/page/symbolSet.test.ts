@@ -5,9 +5,9 @@ describe("a set of symbols", () => {
   test.each([
     ["short and long spellings", "btc, ETH-USDT,eth-btc", ["BTC-USDT", "ETH-USDT", "ETH-BTC"]],
     ["each once", "BTC,BTC-USDT,btc", ["BTC-USDT"]],
-    ["what is no symbol stays, so that its card can say so", "BTC,a/b", ["BTC-USDT", "a/b"]],
+    ["text that is not a symbol stays, so that its card can say so", "BTC,a/b", ["BTC-USDT", "a/b"]],
     ["nothing", ",, ,", []],
-    ["not endless", "x".repeat(500), ["x".repeat(65)]],
+    ["a very long text is cut", "x".repeat(500), ["x".repeat(65)]],
   ])("%s", (_, text, symbols) => {
     expect(parseSymbols(text)).toEqual(symbols);
   });
@@ -34,7 +34,7 @@ describe("a set of symbols", () => {
     expect(searchWith(search, symbols)).toBe(expected);
   });
 
-  test("survives its way through an address", () => {
+  test("survives being written to a URL and read back", () => {
     const symbols = ["BTC-USDT", "ETH-BTC", "1000币-USDT"];
     expect(symbolsInSearch(searchWith("?theme=dark", symbols))).toEqual(symbols);
   });

@@ -9,7 +9,7 @@ import { FakeClient, source, state } from "./fakeClient.ts";
 let client: FakeClient;
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["Date"] }); // ages stand still
+  vi.useFakeTimers({ toFake: ["Date"] }); // so that ages stand still
   client = new FakeClient();
   vi.stubGlobal("fetch", () => Promise.reject(new TypeError("no network in this test")));
 });
@@ -91,7 +91,7 @@ const CASES: [name: string, tell: () => SymbolState, mark: string, words: string
   ],
 ];
 
-/** A symbol that a gateway, which is there, refuses; with an old price or without. */
+/** Return the state of a symbol that a reachable gateway refuses, with an old price (`quality`) or without one (null). */
 function refused(code: RealtimeError["code"], quality: "ok" | null, status: Status = "stale"): SymbolState {
   const error = { code, message: "okx is full" };
   if (quality) return state("BTC-USDT", quality, { sources: [source("okx", { ageMs: 5000 })] }, { status, error });
@@ -106,12 +106,14 @@ describe("a tile", () => {
     expect(tile.querySelector(".tile-state")?.textContent).toBe(words);
   });
 
-  test("a symbol without room says so in a sentence, with how old its price is", () => {
+  test("a symbol without room says so in a sentence, with the age of its price", () => {
     const tile = renderTile();
     client.say("BTC-USDT", refused("no_room", "ok"));
     expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("Okx is full. Last confirmed 5 s ago.");
     client.say("BTC-USDT", state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 10 })] }, { status: "reconnecting" }));
-    expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("The stream is away. Last confirmed just now.");
+    expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe(
+      "The stream is interrupted. Last confirmed just now.",
+    );
   });
 
   test("every mark has a shape of its own", () => {
@@ -129,7 +131,7 @@ describe("a tile", () => {
     expect(renderTile().querySelector(".tile-state")?.textContent).toBe("waiting");
   });
 
-  test("keeps the last price, drawn as an old one, when there is none any more", () => {
+  test("keeps the last price, drawn as an old one, when there is no price any more", () => {
     const tile = renderTile();
     client.say("BTC-USDT", state("BTC-USDT", "ok", { price: 63_000 }));
     expect(tile.querySelector(".price")?.hasAttribute("data-old")).toBe(false);
@@ -172,7 +174,7 @@ describe("the count of connected symbols", () => {
     expect(button().textContent).toBe("Real-time · 2/4 connected");
   });
 
-  test("names each symbol with the reason, and since when if it is not well", () => {
+  test("names each symbol with the reason, and since when if it is not live", () => {
     render(<ConnectedCount symbols={["BTC-USDT", "ETH-USDT"]} />, { wrapper: client.wrapper });
     client.say("BTC-USDT", state("BTC-USDT", "ok"));
     client.say("ETH-USDT", state("ETH-USDT", "stale", { sources: silent(90_000) }));
@@ -181,13 +183,13 @@ describe("the count of connected symbols", () => {
     expect(eth).toMatch(/^ETH No exchange confirms this price\. since \d\d:\d\d:\d\d \(1 min\)$/);
   });
 
-  test("says that it is away only when the client does", () => {
+  test("says that the stream is interrupted only when the client does", () => {
     render(<ConnectedCount symbols={[]} />, { wrapper: client.wrapper });
     act(() => client.connection.set({ status: "reconnecting", exchanges: {}, simulated: false }));
     expect(button().textContent).toBe("Reconnecting · 0/0 connected");
   });
 
-  test("paused, it does not say real-time", () => {
+  test("does not say real-time while paused", () => {
     render(<ConnectedCount symbols={SYMBOLS} />, { wrapper: client.wrapper });
     act(() => pausedAt.set(Date.now()));
     expect(button().textContent).toMatch(/^Paused at \d\d:\d\d:\d\d$/);

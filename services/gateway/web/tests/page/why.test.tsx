@@ -29,7 +29,7 @@ describe("the parts of a price", () => {
   test.each([
     ["three alike", THIRDS, 2],
     ["very small", TINY, 8],
-    ["larger than numbers are exact", HUGE, 10],
+    ["too large for exact decimals", HUGE, 10],
     ["one of two", ALONE, 2],
   ])("%s: add up digit by digit, each off by less than its last digit", (_, sources, dp) => {
     const sum = contributions(sources, priceOf(sources), dp);
@@ -50,7 +50,7 @@ describe("the parts of a price", () => {
     ["a held price, of which no source is a part", [source("okx", { usedPrice: null })], 100],
     ["a price that the sources do not make", THIRDS, 64010],
     ["no sources", [], 100],
-  ])("%s: is no sum", (_, sources, price) => {
+  ])("%s: there is no sum", (_, sources, price) => {
     expect(contributions(sources, price, 2)).toBeNull();
   });
 });
@@ -80,7 +80,7 @@ describe("the table", () => {
     expect(sum?.getByText("100.0%")).toBeTruthy();
   });
 
-  test("strikes through what does not count, with the reason in words", () => {
+  test("strikes through sources that are not used, with the reason in words", () => {
     const [, binance, bybit] = open();
     expect(binance?.getByText("Binance").closest("s")).toBeTruthy();
     expect(binance?.getByText("57,600.00").closest("s")).toBeTruthy();
@@ -88,9 +88,9 @@ describe("the table", () => {
     expect(bybit?.getByText("Bybit").closest("s")).toBeNull();
   });
 
-  test("says that a held price is the last one known", () => {
+  test("says that a held price is the last known price", () => {
     const held = sources.map((one) => ({ ...one, usedPrice: null, state: "stale" as const }));
     const rows = open(message("BTC-USDT", 1, { sources: held, price: 64006, quality: "stale" }));
-    expect(rows.at(-1)?.getByText("This is the last price that was known.")).toBeTruthy();
+    expect(rows.at(-1)?.getByText("This is the last known price.")).toBeTruthy();
   });
 });

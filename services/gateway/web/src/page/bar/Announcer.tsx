@@ -1,4 +1,4 @@
-/** The one live region: says when a symbol's state changes, and on request what the prices are. Never each price. */
+/** The page's only live region. It announces changes of a symbol's state and, on request, the prices at intervals. */
 import { useEffect, useRef } from "react";
 import type { SymbolState } from "../../types.ts";
 import { useConnection, useRealtimeClient } from "../../useRealtimeTicker.ts";
@@ -21,7 +21,7 @@ export function Announcer({ symbols }: { symbols: readonly string[] }) {
   );
 }
 
-/** Say what has changed since it was last said, as soon as nothing has changed for a moment. */
+/** Announce what changed since the last announcement, once nothing has changed for `SETTLED_MS`. */
 function useTransitions(symbols: readonly string[]) {
   const standings = useStandings(symbols);
   const { status } = useConnection();
@@ -41,6 +41,7 @@ function useTransitions(symbols: readonly string[]) {
 
 const LINK: Readonly<Record<string, string>> = { reconnecting: "Reconnecting.", offline: "Offline.", live: "Connected again." };
 
+/** If the visitor asked for it, announce the prices every `SUMMARY_MS`. */
 function useSummaries(symbols: readonly string[]) {
   const client = useRealtimeClient();
   const isOn = useValue(announcing);

@@ -1,4 +1,4 @@
-/** Says that the tiles show what moved while the page was hidden, until that is dismissed. */
+/** Says for how long the page was hidden, beside the tiles that show what moved meanwhile. The visitor can dismiss both. */
 import { formatAge } from "../../format.ts";
 import { useValue } from "../value.ts";
 import { away } from "./away.ts";

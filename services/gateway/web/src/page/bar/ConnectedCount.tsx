@@ -1,4 +1,4 @@
-/** "Real-time · 4/4 connected": how many prices are fresh and undisputed, and what is the matter with the others. */
+/** "Real-time · 4/4 connected": how many prices are fresh and undisputed. A popover explains the state of each. */
 import { useConnection } from "../../useRealtimeTicker.ts";
 import { formatSince, formatTime } from "../clock.ts";
 import "./ConnectedCount.css";

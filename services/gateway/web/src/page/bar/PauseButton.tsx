@@ -1,4 +1,4 @@
-/** Stops everything on the page that changes by itself (WCAG 2.2.2), and lets it go on. */
+/** Stops and resumes everything on the page that changes by itself (WCAG 2.2.2). */
 import "./PauseButton.css";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";

@@ -1,4 +1,4 @@
-/** Ten minutes of a price in a line without axes. */
+/** A line without axes: a symbol's prices of the last ten minutes. */
 import { memo } from "react";
 import { formatPrice } from "../../format.ts";
 import "./Sparkline.css";
@@ -25,8 +25,6 @@ export const Sparkline = memo(function Sparkline({ symbol, dp }: { symbol: strin
 });
 
 function labelOf(range: string | null, hasFailed: boolean): string {
-  const words = range ?? "nothing known yet";
-  return hasFailed
-    ? `Since this page was opened: ${words}. What was before could not be asked for`
-    : `Last 10 minutes: ${words}`;
+  const words = range ?? "no prices yet";
+  return hasFailed ? `Since this page was opened: ${words}. Earlier prices could not be loaded` : `Last 10 minutes: ${words}`;
 }

@@ -1,4 +1,4 @@
-/** One symbol in the bar. */
+/** One symbol's tile in the bar. */
 import { memo } from "react";
 import { direction, formatAge, formatPercent } from "../../format.ts";
 import type { SymbolState } from "../../types.ts";
@@ -17,7 +17,7 @@ import { reasonOf, shortWords } from "../parts/words.ts";
 
 interface Props {
   readonly symbol: string;
-  /** Where the tile leads. */
+  /** The URL that the tile links to. */
   readonly href: string;
   readonly target: string | undefined;
   readonly isCompact: boolean;
@@ -50,7 +50,7 @@ export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Prop
   );
 });
 
-/** What the price did while the page was hidden. */
+/** How far the price moved while the page was hidden. */
 function TileAway({ symbol }: { symbol: string }) {
   const absence = useValue(away);
   const move = absence?.moves[symbol];
@@ -62,7 +62,7 @@ function TileAway({ symbol }: { symbol: string }) {
   );
 }
 
-/** The dot, and beside it the words that need to be seen; those of a live price are only read out. */
+/** The dot with its words. The words of a live price are for screen readers only. */
 function TileState({ symbol, state, isPaused }: { symbol: string; state: SymbolState; isPaused: boolean }) {
   const ageMs = useTickerAge(symbol);
   const trust = trustOf(state);

@@ -1,20 +1,23 @@
-/** What moved while nobody looked: noted when the page is hidden, compared with the first live price afterwards. */
+/**
+ * How far prices moved while the page was hidden: each symbol's price when the page was hidden, compared with its first live
+ * price afterwards.
+ */
 import { useEffect } from "react";
 import type { RealtimeClient } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { createValue } from "../value.ts";
 
-const WORTH_TELLING_MS = 60_000;
+const WORTH_TELLING_MS = 60_000; // shorter absences are not reported
 
 export interface Away {
   readonly awayMs: number;
-  /** By how many percent each symbol moved meanwhile, as far as it is known again. */
+  /** By how many percent each symbol's price moved; a symbol is missing until it has a live price again. */
   readonly moves: Readonly<Record<string, number>>;
 }
 
 export const away = createValue<Away | null>(null);
 
-/** Watch these symbols over the page's absences. */
+/** Record how far these symbols move whenever the page is hidden. */
 export function useAway(symbols: readonly string[]) {
   const client = useRealtimeClient();
   useEffect(() => {
@@ -42,7 +45,7 @@ function livePrices(client: RealtimeClient, symbols: readonly string[]): Readonl
   return new Map(prices.filter((entry): entry is [string, number] => entry[1] !== undefined));
 }
 
-/** Tell each symbol's move with its first live price since the return. */
+/** Add each symbol's move to `away` when its first live price since the return arrives. Returns a function that stops this. */
 function tellMoves(client: RealtimeClient, before: ReadonlyMap<string, number>, awayMs: number, returnedAt: number) {
   away.set({ awayMs, moves: {} });
   const ends = [...before].map(([symbol, price]) => {

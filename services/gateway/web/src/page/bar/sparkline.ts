@@ -1,4 +1,4 @@
-/** The line of a symbol's last ten minutes: bounded points, and the path through them. Pure. */
+/** The points of a symbol's last ten minutes, limited in number, and the SVG path through them. All functions are pure. */
 
 /** A price at a time (Unix milliseconds). */
 export interface Point {
@@ -8,10 +8,13 @@ export interface Point {
 
 export const STEP_MS = 10_000;
 export const SPAN_MS = 600_000;
-/** From here on time without a price is a gap. Less is the rhythm's jitter, and that of a thinned history. */
+/** A longer time without a price is a gap. Shorter ones come from jitter and from a thinned history. */
 export const GAP_MS = 3 * STEP_MS;
 
-/** Return the points with a price added: one per step, none older than the span. An old price changes nothing, nor does one that is none. */
+/**
+ * Return the points with a price added: at most one point per step, none older than the span. A price that is older than the
+ * newest point or is not a finite number is ignored.
+ */
 export function extend(points: readonly Point[], time: number, price: number): readonly Point[] {
   const step = Math.floor(time / STEP_MS) * STEP_MS;
   const last = points.at(-1);
@@ -23,7 +26,7 @@ export function extend(points: readonly Point[], time: number, price: number): r
 
 /**
  * Return an SVG path through the points, in a box whose right edge is the newest point and whose width is the span.
- * Gaps are left open. Fewer than two points make no line.
+ * Gaps are left open. With fewer than two points there is no line to see.
  */
 export function linePath(points: readonly Point[], width: number, height: number): string {
   const end = points.at(-1)?.time ?? 0;

@@ -1,15 +1,15 @@
-/** What is said aloud. Pure. */
+/** The texts that screen readers read aloud. All functions are pure. */
 import { direction, formatPercent, formatPrice } from "../../format.ts";
 import { trustOf } from "../../trust.ts";
 import type { SymbolState } from "../../types.ts";
 import { symbolName } from "../names.ts";
 import type { Standing } from "./standings.ts";
 
-const MANY = 3;
+const MANY = 3; // if more symbols change at once, only the number of live prices is announced
 
 /**
- * Return what to say about how the symbols stand now, compared with what was said last (null: nothing yet). Empty when
- * there is nothing to say: nothing changed, or all are live at the start.
+ * Return the text that announces which symbols' states changed since the last announcement (`before`; null at the start).
+ * It is empty if no state changed, or if all symbols are live at the start.
  */
 export function transitionsOf(before: readonly Standing[] | null, after: readonly Standing[]): string {
   const changed = after.filter((now) => {
@@ -20,7 +20,7 @@ export function transitionsOf(before: readonly Standing[] | null, after: readonl
   return changed.map((now) => `${nameOf(now.symbol)}: ${now.trust === "live" ? "live." : now.reason}`).join(" ");
 }
 
-/** Return the prices in one sentence each: `Bitcoin 63,227.15, down 1.92%.` Old ones are said to be. */
+/** Return one sentence for each price: `Bitcoin 63,227.15, down 1.92%.` An old price is called stale. */
 export function summaryOf(states: readonly (readonly [string, SymbolState])[]): string {
   return states.map(([symbol, state]) => `${nameOf(symbol)} ${priceOf(state)}.`).join(" ");
 }

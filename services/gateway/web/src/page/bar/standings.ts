@@ -1,4 +1,4 @@
-/** How each of some symbols stands, and since when: changes only when one of them does, not with each price. */
+/** The standing of each symbol: how far to trust it, and since when. It changes with a symbol's state, not with each price. */
 import { useMemo, useSyncExternalStore } from "react";
 import { tickerAge } from "../../client.ts";
 import { countsAsConnected, isAgeing, type Trust, trustOf } from "../../trust.ts";
@@ -11,23 +11,25 @@ export interface Standing {
   readonly trust: Trust;
   /** Whether it counts as connected. */
   readonly isConnected: boolean;
-  /** Since when it has stood so (`Date.now()`). */
+  /** Since when `trust` and `isConnected` have been so (`Date.now()`). */
   readonly since: number;
+  /** The sentence that explains `trust`. */
   readonly reason: string;
 }
 
-/** Return how a symbol stands; the same object as before if nothing but the price has changed. */
+/** Return a symbol's standing: the same object as before if only the price has changed. */
 export function standingOf(symbol: string, state: SymbolState, before: Standing | undefined, now: number): Standing {
   const trust = trustOf(state);
   const counts = countsAsConnected(state);
   const reason = reasonOf(state, null);
   if (before?.trust === trust && before.isConnected === counts)
     return before.reason === reason ? before : { ...before, reason };
-  const silentMs = state.latest && isAgeing(state.latest) ? (tickerAge(state, now) ?? 0) : 0; // so before we noticed
+  // An ageing price has stood like this for as long as the exchanges have been silent, which is longer than the page knows it.
+  const silentMs = state.latest && isAgeing(state.latest) ? (tickerAge(state, now) ?? 0) : 0;
   return { symbol, trust, isConnected: counts, since: now - silentMs, reason };
 }
 
-/** Make a store of these symbols' standings. */
+/** Make a store of these symbols' standings, in the same order. */
 function standingsStore(client: RealtimeClient, symbols: readonly string[]): Store<readonly Standing[]> {
   let standings: readonly Standing[] = [];
   function getSnapshot() {

@@ -1,4 +1,4 @@
-/** A symbol's last ten minutes: from the gateway's history first, then from what comes in. */
+/** A symbol's prices of the last ten minutes: first from the gateway's history, then from the live stream. */
 import { useEffect, useState } from "react";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { fetchHistory } from "../history.ts";
@@ -10,7 +10,7 @@ const RENEW_MS = 1000;
 
 export interface SparklinePoints {
   readonly points: readonly Point[];
-  /** Whether asking for the past fails: then it begins with what has come since. */
+  /** Whether the history could not be loaded. Then the points begin with the first live price. */
   readonly hasFailed: boolean;
 }
 
@@ -21,7 +21,7 @@ export function useSparkline(symbol: string): SparklinePoints {
   const [hasFailed, setHasFailed] = useState(false);
 
   useEffect(() => {
-    if (isPaused) return; // and look up what was missed when it goes on
+    if (isPaused) return; // when updates go on, this effect loads what was missed
     const abort = new AbortController();
     const store = client.symbol(symbol);
     let renewedAt = 0;
@@ -46,7 +46,7 @@ export function useSparkline(symbol: string): SparklinePoints {
       if (!ticker || !isConnected || performance.now() - renewedAt < RENEW_MS) return;
       renewedAt = performance.now();
       const time = ticker.receivedTime ?? ticker.aggregatedTime;
-      if (newest && time - newest > GAP_MS) void load(); // the page slept, perhaps, and prices went on
+      if (newest && time - newest > GAP_MS) void load(); // the page may have slept and missed prices
       newest = time;
       setPoints((line) => extend(line, time, ticker.price));
     });

@@ -1,4 +1,4 @@
-/** Where the price stands between the day's low and high. */
+/** Shows where the price stands between the low and the high of the last 24 hours. */
 import { formatPrice } from "../../format.ts";
 import type { Ticker } from "../../types.ts";
 import "./DayRange.css";
@@ -10,19 +10,19 @@ export function DayRange({ ticker }: { ticker: Ticker | null }) {
   const share = isKnown && high > low ? Math.min(1, Math.max(0, (price - low) / (high - low))) : 0.5;
   return (
     <div className="day-range">
-      <span title="Low of 24 hours">{from.plain}</span>
+      <span title="24-hour low">{from.plain}</span>
       <span
         className="day-range-bar"
         role="img"
         aria-label={
           isKnown
-            ? `${Math.round(100 * share)}% of the way from the 24 hours' low, ${from.full}, to the high, ${to.full}`
-            : "Low and high of 24 hours: not known"
+            ? `${Math.round(100 * share)}% of the way from the 24-hour low, ${from.full}, to the high, ${to.full}`
+            : "24-hour low and high: not known"
         }
       >
         {isKnown && <span style={{ insetInlineStart: `${100 * share}%` }} />}
       </span>
-      <span title="High of 24 hours">{to.plain}</span>
+      <span title="24-hour high">{to.plain}</span>
     </div>
   );
 }

@@ -1,15 +1,15 @@
-/** The figures of the day. */
+/** A symbol's figures of the last 24 hours, and its spread. */
 import { formatVolume } from "../../format.ts";
 import type { Ticker } from "../../types.ts";
 import { symbolName } from "../names.ts";
 import { DayRange } from "./DayRange.tsx";
 import "./Facts.css";
 
-const FIGURE_SPACE = "\u2007"; // as wide as a digit: a figure that gains one does not move
+const FIGURE_SPACE = "\u2007"; // as wide as a digit, so that a figure that gains a digit does not move
 
 interface Props {
   readonly symbol: string;
-  /** Null until one is known: the figures' places are kept. */
+  /** Null until the first price arrives. The figures' places are kept free. */
   readonly ticker: Ticker | null;
 }
 
@@ -29,7 +29,7 @@ export function Facts({ symbol, ticker }: Props) {
           {formatVolume(quoteVolume24h)} <span className="unit">{quote}</span>
         </dd>
         <dt>Spread</dt>
-        <dd title="Between the outermost exchanges, in hundredths of a percent">
+        <dd title="Between the highest and the lowest exchange price, in hundredths of a percent">
           {spreadBps === null ? "–" : spreadBps.toFixed(2).padStart(6, FIGURE_SPACE)}{" "}
           {spreadBps !== null && <span className="unit">bps</span>}
         </dd>

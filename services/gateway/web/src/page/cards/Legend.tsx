@@ -1,4 +1,4 @@
-/** Which line is whose, and what each exchange says now. */
+/** The chart's legend: each exchange's line style and current price. */
 import { formatPrice } from "../../format.ts";
 import type { TickerMessage } from "../../types.ts";
 import { exchangeName } from "../names.ts";

@@ -1,11 +1,11 @@
-/** A symbol's price over time, with each exchange's own. */
+/** A chart of a symbol's price, and of each exchange's own price, over time. */
 import { memo, useRef, useState } from "react";
 import "./PriceChart.css";
 import { type ChartFailure, RANGES, useChart } from "./useChart.ts";
 
 const FAILURES: Readonly<Record<ChartFailure, string>> = {
   code: "The chart could not be loaded. Reload the page to try again.",
-  history: "The past could not be asked for: this begins when the page was opened. Asking again.",
+  history: "The past could not be asked for: the chart begins when the page was opened. Trying again.",
 };
 
 export const PriceChart = memo(function PriceChart({ symbol }: { symbol: string }) {

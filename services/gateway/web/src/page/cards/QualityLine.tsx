@@ -1,4 +1,4 @@
-/** How far to trust the price, in a sentence. */
+/** A sentence that says how far to trust the price. */
 import { formatPrice } from "../../format.ts";
 import { trustOf } from "../../trust.ts";
 import type { SymbolState } from "../../types.ts";
@@ -19,7 +19,7 @@ export function QualityLine({ symbol, state, isPaused }: Props) {
   return (
     <p className="quality" data-trust={trust}>
       <StateMark state={isPaused ? "paused" : trust} />
-      <span>{isPaused ? "Paused: this is not the price now." : sentenceOf(state, ageMs)}</span>
+      <span>{isPaused ? "Paused: this is not the current price." : sentenceOf(state, ageMs)}</span>
     </p>
   );
 }

@@ -1,4 +1,4 @@
-/** All that is known of one symbol. */
+/** One symbol's card: its price, figures, chart, and how the price is computed. */
 import { memo } from "react";
 import { formatPrice } from "../../format.ts";
 import { trustOf } from "../../trust.ts";
@@ -17,7 +17,7 @@ import { WhyThisPrice } from "./WhyThisPrice.tsx";
 interface Props {
   readonly symbol: string;
   readonly onRemove: (symbol: string) => void;
-  /** Show another symbol in this one's place. */
+  /** Shows another symbol (`by`) in the place of this one. */
   readonly onReplace: (symbol: string, by: string) => void;
 }
 

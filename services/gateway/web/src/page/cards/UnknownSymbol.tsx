@@ -1,4 +1,4 @@
-/** Instead of a price: why there is none to be had, and what may have been meant. */
+/** Stands in place of a price if a symbol is unknown. Says why, and offers symbols that the visitor may have meant. */
 import { suggestionsFor } from "../../suggestions.ts";
 import type { RealtimeError } from "../../types.ts";
 import { shortSymbol } from "../names.ts";

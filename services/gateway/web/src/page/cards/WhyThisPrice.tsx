@@ -1,4 +1,4 @@
-/** "Why this price?": every exchange, what it says, how much it counts and why, and the sum that is the price. */
+/** "Why this price?": a table of every exchange's price, how much it counts and why, and the sum that is the price. */
 import { useState } from "react";
 import { formatAge } from "../../format.ts";
 import type { TickerMessage, TickerSource } from "../../types.ts";
@@ -11,7 +11,7 @@ export function WhyThisPrice({ ticker }: { ticker: TickerMessage | null }) {
   return (
     <details className="why" onToggle={(event) => setIsOpen(event.currentTarget.open)}>
       <summary>Why this price?</summary>
-      {isOpen && (ticker ? <Sources ticker={ticker} /> : <p>The first price has not come yet.</p>)}
+      {isOpen && (ticker ? <Sources ticker={ticker} /> : <p>The first price has not arrived yet.</p>)}
     </details>
   );
 }
@@ -20,8 +20,8 @@ function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: TickerMes
   const sum = price === null ? null : contributions(sources, price, dp);
   const decimals = sum?.decimals ?? dp;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: where the table is wider than the card, keys must scroll it
-    <section className="why-scroll" tabIndex={0} aria-label={`What the price of ${symbol} is made of`}>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: if the table is wider than the card, the keyboard must scroll it
+    <section className="why-scroll" tabIndex={0} aria-label={`How the price of ${symbol} is computed`}>
       <table>
         <thead>
           <tr>
@@ -50,7 +50,7 @@ function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: TickerMes
                 <td colSpan={2} />
               </>
             ) : (
-              <td colSpan={6}>{price === null ? "There is no price now." : "This is the last price that was known."}</td>
+              <td colSpan={6}>{price === null ? "There is no price now." : "This is the last known price."}</td>
             )}
           </tr>
         </tfoot>
@@ -83,10 +83,10 @@ function Source({ source: { exchange, price, usedPrice, weight, ageMs, state, re
 
 function Used({ usedPrice, price, dp }: { usedPrice: number; price: number; dp: number }) {
   if (usedPrice === price) return fixed(usedPrice, dp);
-  return <abbr title="So far from the others that it counts as no further than this">{fixed(usedPrice, dp)}</abbr>;
+  return <abbr title="Its own price is far from the others, so this nearer price is used instead">{fixed(usedPrice, dp)}</abbr>;
 }
 
-/** Write a number with exactly so many decimals: in a sum, every digit counts. */
+/** Format a number with exactly this many decimals, because every digit of a sum counts. */
 function fixed(value: number, decimals: number): string {
   return value.toLocaleString(undefined, {
     minimumFractionDigits: decimals,

@@ -1,32 +1,35 @@
-/** What a chart draws: a bounded run of rows on a grid of steps. Pure; times are whole seconds, as the chart library counts. */
+/**
+ * The data that a chart draws: rows on a grid of time steps, limited in number. All functions are pure. Times are Unix time in
+ * whole seconds, as the chart library expects them, unless a name ends in `Ms`.
+ */
 import type { History } from "../history.ts";
 
-/** All lines at one time. */
+/** The values of all lines at one time: the price, and each exchange's own price by its name. */
 export interface Row {
   readonly time: number;
   readonly price: number;
   readonly sources: Readonly<Record<string, number>>;
 }
 
-/** A point of a line: where nothing is known, it has no value. `isEnd`: a gap follows, and no line leads over it. */
+/** A point of a line. Its value is missing if it is not known. `isEnd`: a gap follows, which the line must not cross. */
 export interface LinePoint {
   readonly time: number;
   readonly value?: number;
   readonly isEnd?: boolean;
 }
 
-/** Steps per range, in seconds and number. */
+/** The grid of a range: the length of a step in seconds, and the number of steps. */
 export interface Grid {
   readonly stepS: number;
   readonly steps: number;
 }
 
-/** Return the time of the step that a moment (Unix milliseconds) falls into. */
+/** Return the time of the step that contains a moment (Unix milliseconds). */
 export function stepTime(timeMs: number, { stepS }: Grid): number {
   return Math.floor(timeMs / 1000 / stepS) * stepS;
 }
 
-/** Return a history as rows, the newest of each step. */
+/** Return a history as rows: the newest row of each step, at most as many as the grid has steps. */
 export function rowsOf({ times, prices, sources }: History, grid: Grid): readonly Row[] {
   const exchanges = Object.entries(sources);
   const rows = new Map<number, Row>();
@@ -40,7 +43,10 @@ export function rowsOf({ times, prices, sources }: History, grid: Grid): readonl
   return [...rows.values()].slice(-grid.steps);
 }
 
-/** Return the rows with one more: it replaces that of its own step, and pushes out what is older than the grid is long. */
+/**
+ * Return the rows with one more. It replaces the last row if both are of the same step; rows older than the grid are dropped.
+ * A row that is older than the last one is ignored.
+ */
 export function withRow(rows: readonly Row[], row: Row, { stepS, steps }: Grid): Row[] {
   const last = rows.at(-1);
   if (last && row.time < last.time) return [...rows];
@@ -50,10 +56,10 @@ export function withRow(rows: readonly Row[], row: Row, { stepS, steps }: Grid):
   return [...kept, row];
 }
 
-/** From so many steps on the time between two points is a gap. Less is the rhythm's jitter: a price each second can miss one. */
+/** A distance of this many steps between two points is a gap. Shorter ones are jitter: a price per second can miss a step. */
 export const GAP_STEPS = 4;
 
-/** Return one line over the whole grid that ends at `end`, with a point for each step. */
+/** Return one line over the whole grid, with a point for each step. The last step is `end`. */
 export function lineOf(
   rows: readonly Row[],
   end: number,
@@ -74,7 +80,7 @@ export function lineOf(
   }
 }
 
-/** Tell whether a row goes on where another ended: the next step, or the same one again, of the same exchanges. */
+/** Whether the row `to` continues the row `from`: it is of the next step or of the same one, and has the same exchanges. */
 export function goesOn(from: Row, to: Row, { stepS }: Grid): boolean {
   const exchanges = (row: Row) => Object.keys(row.sources).sort().join();
   return to.time - from.time <= stepS && exchanges(from) === exchanges(to);

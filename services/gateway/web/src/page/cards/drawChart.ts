@@ -1,4 +1,4 @@
-/** Draws prices with TradingView's Lightweight Charts. The only module that loads them, and itself loaded when needed. */
+/** Draws prices with TradingView's Lightweight Charts. Only this module imports the library; it is loaded on demand. */
 import {
   ColorType,
   CrosshairMode,
@@ -16,21 +16,21 @@ import { formatTimeOfDay } from "../clock.ts";
 import { type Grid, goesOn, type LinePoint, lineOf, type Row, withRow } from "./chartData.ts";
 import { lineNumber } from "./lines.ts";
 
-const TRIM_AFTER = 60; // steps drawn past the grid's length before the oldest are let go
+const TRIM_AFTER = 60; // how many steps more than the grid has may be drawn before the oldest are dropped
 const DASHES = [LineStyle.Solid, LineStyle.Dashed, LineStyle.Dotted, LineStyle.LargeDashed];
 
 export interface DrawnChart {
-  /** The grid that it draws on; null until rows were drawn. */
+  /** The chart's grid; null before the first `load`. */
   readonly grid: Grid | null;
   /** Draw these rows and nothing else, on a grid whose newest step is `newest`. */
   load(rows: readonly Row[], newest: number, grid: Grid): void;
-  /** Draw one more row, or the newest one anew. */
+  /** Draw one more row, or replace the newest one. */
   add(row: Row): void;
-  /** Write prices with so many decimals at most. */
+  /** Format prices with at most this many decimals, as `formatPrice` does. */
   setDecimals(dp: number): void;
-  /** Tag the newest price on the axis: only a live one. */
+  /** Show or hide the tag with the newest price on the axis. Only a live price is to have it. */
   setTagged(isTagged: boolean): void;
-  /** Take the colours from the style sheet again. */
+  /** Read the colours from the style sheet again. */
   recolour(): void;
   remove(): void;
 }
@@ -43,21 +43,22 @@ export function drawChart(element: HTMLElement): DrawnChart {
   const sources = new Map<string, Line>();
   let grid: Grid = { stepS: 1, steps: 0 };
   let rows: readonly Row[] = [];
-  let end = 0; // the newest step drawn
-  let drawn = 0; // how many steps are
+  let end = 0; // the time of the newest step drawn
+  let drawn = 0; // the number of steps drawn
   let decimals = 2;
   let isTagged = true;
-  let pointer: { readonly time: Time; readonly price: number } | null = null; // what the mouse points at
+  let pointer: { readonly time: Time; readonly price: number } | null = null; // the point under the mouse
 
   chart.subscribeCrosshairMove(({ sourceEvent, time, point: at }) => {
-    if (!sourceEvent && at) return; // where we have put it ourselves
+    if (!sourceEvent && at) return; // moved by `change` below, not by the visitor
     const under = at && price.coordinateToPrice(at.y);
     pointer = time === undefined || under == null ? null : { time, price: under };
   });
 
   /**
-   * Change the lines' data with the crosshair out of the way. The library looks for the line under it after the first line's
-   * change, when the others' indices no longer fit their data, and throws (tradingview/lightweight-charts#2044).
+   * Change the lines' data while the crosshair is hidden. Otherwise the library looks for the line under the crosshair after
+   * the first line has changed. The other lines' indices do not fit their data then, and the library throws
+   * (tradingview/lightweight-charts#2044).
    */
   function change(lines: () => void) {
     const at = pointer;
@@ -67,11 +68,12 @@ export function drawChart(element: HTMLElement): DrawnChart {
     if (at && rows.length) chart.setCrosshairPosition(at.price, at.time, price);
   }
 
+  /** Return an exchange's line, which is added when it is first needed. */
   function sourceLine(exchange: string): Line {
     let line = sources.get(exchange);
     if (!line) {
       line = addLine(chart, 1, DASHES[lineNumber(exchange) - 1] ?? LineStyle.Solid);
-      price.setSeriesOrder(sources.size + 1); // the price stays on top
+      price.setSeriesOrder(sources.size + 1); // keeps the price's line on top
       sources.set(exchange, line);
       paint();
       format();
@@ -83,7 +85,7 @@ export function drawChart(element: HTMLElement): DrawnChart {
     end = newest;
     drawn = grid.steps;
     for (const row of rows) for (const exchange of Object.keys(row.sources)) sourceLine(exchange);
-    for (const line of [price, ...sources.values()]) line.setData([]); // else the library mixes up old and new indices
+    for (const line of [price, ...sources.values()]) line.setData([]); // or the library mixes up old and new indices
     price.setData(points(lineOf(rows, end, grid, (row) => row.price)));
     for (const [exchange, line] of sources) line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange])));
     chart.timeScale().setVisibleLogicalRange({ from: 0, to: grid.steps - 1 });
@@ -127,7 +129,8 @@ export function drawChart(element: HTMLElement): DrawnChart {
       change(() => drawAll(newest));
     },
     add(told) {
-      const row = { ...told, time: Math.max(told.time, end) }; // of what came before the newest step, this is still the newest
+      // An added row holds the newest price. If its time is before the newest step, it counts for that step.
+      const row = { ...told, time: Math.max(told.time, end) };
       const last = rows.at(-1);
       rows = withRow(rows, row, grid);
       const isFull = row.time > end && drawn >= grid.steps + TRIM_AFTER;
@@ -164,7 +167,7 @@ function options() {
   const { fontFamily } = getComputedStyle(document.body);
   return {
     autoSize: true,
-    handleScroll: false, // a wheel scrolls the page
+    handleScroll: false, // the mouse wheel scrolls the page
     handleScale: false,
     layout: { fontFamily, fontSize: 11, attributionLogo: false }, // the page's footer credits TradingView
     grid: { vertLines: { visible: false } },
@@ -178,12 +181,12 @@ function options() {
       lockVisibleTimeRangeOnResize: true,
       tickMarkFormatter: (time: Time) => formatTimeOfDay(1000 * (time as UTCTimestamp), "minutes"),
     },
-    // The library writes times in UTC; these are the visitor's.
+    // The library formats times in UTC; these are in the visitor's time zone.
     localization: { timeFormatter: (time: Time) => formatTimeOfDay(1000 * (time as UTCTimestamp), "seconds") },
   };
 }
 
-/** Write a point for the library, which would lead a line over a gap: so the piece that would is not to be seen. */
+/** Return a point in the library's form. The library would draw a line across a gap, so that piece is made transparent. */
 function point({ time, value, isEnd }: LinePoint) {
   const at = time as UTCTimestamp;
   return value === undefined ? { time: at } : { time: at, value, ...(isEnd && { color: "transparent" }) };
@@ -193,7 +196,7 @@ function points(line: readonly LinePoint[]) {
   return line.map(point);
 }
 
-/** Return how to look up a colour token as the canvas understands it. */
+/** Return a function that looks up a colour token's value, in a form that the canvas understands. */
 function colours(element: HTMLElement): (token: string) => string {
   const style = getComputedStyle(element);
   return (token) => style.getPropertyValue(token);

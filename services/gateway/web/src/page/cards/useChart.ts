@@ -1,4 +1,4 @@
-/** Puts a chart into an element and keeps it fed: history first, then what comes in. */
+/** Puts a chart into an element and fills it: first from the gateway's history, then from the live stream. */
 import { type RefObject, useEffect, useState } from "react";
 import type { RealtimeClient, Ticker } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
@@ -9,7 +9,7 @@ import { useValue } from "../value.ts";
 import { GAP_STEPS, type Grid, type Row, rowsOf, stepTime } from "./chartData.ts";
 import type { DrawnChart } from "./drawChart.ts";
 
-/** What could not be had: the chart's own code, or the past that it would draw. */
+/** The part that could not be loaded: the chart's own code, or the history that it draws. */
 export type ChartFailure = "code" | "history";
 
 export interface Range {
@@ -24,7 +24,7 @@ export const RANGES = [
   { label: "24 h", words: "24 hours", resolution: "1m", grid: { stepS: 60, steps: 1440 } },
 ] as const satisfies readonly Range[];
 
-/** Draw a symbol's chart into the element. Returns what failed, if anything did. */
+/** Draw a symbol's chart into the element. Return the part that could not be loaded, or null. */
 export function useChart(element: RefObject<HTMLElement | null>, symbol: string, range: Range): ChartFailure | null {
   const client = useRealtimeClient();
   const isPaused = useValue(pausedAt) !== null;
@@ -51,7 +51,7 @@ export function useChart(element: RefObject<HTMLElement | null>, symbol: string,
   }, [element]);
 
   useEffect(() => {
-    if (!chart || isPaused) return; // what was missed is in the history when it goes on
+    if (!chart || isPaused) return; // when updates go on, the history contains what was missed
     return feed(chart, client, symbol, range, (hasFailed) => setFailure(hasFailed ? "history" : null));
   }, [chart, client, symbol, range, isPaused]);
 
@@ -59,8 +59,8 @@ export function useChart(element: RefObject<HTMLElement | null>, symbol: string,
 }
 
 /**
- * Load the history into a chart, and follow the symbol until the returned function is called. Meanwhile what is drawn goes on:
- * its tag on the axis is the price that the page shows.
+ * Load the history into a chart, and draw the symbol's prices until the returned function is called. While the history loads,
+ * live prices are drawn already, so that the tag on the axis is always the price that the page shows.
  */
 function feed(
   chart: DrawnChart,
@@ -71,7 +71,7 @@ function feed(
 ): () => void {
   const store = client.symbol(symbol);
   const abort = new AbortController();
-  let newest = 0; // the newest step drawn
+  let newest = 0; // the time of the newest step drawn
   let isLoading = false;
   let drawn: Ticker | null = null;
 
@@ -89,7 +89,7 @@ function feed(
     isLoading = true;
     const history = await fetchHistory(symbol, resolution, abort.signal, undefined, () => {
       tellFailure(true);
-      if (chart.grid !== grid) begin([]); // else what is drawn stays
+      if (chart.grid !== grid) begin([]); // on the same grid, the drawn prices stay
     });
     isLoading = false;
     if (abort.signal.aborted) return;
@@ -103,7 +103,7 @@ function feed(
     if (!ticker || !isConnected || ticker === drawn || !chart.grid) return;
     drawn = ticker;
     const row = rowNow(ticker, chart.grid);
-    if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page slept, perhaps, and prices went on
+    if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page may have slept and missed prices
     newest = Math.max(newest, row.time);
     chart.setDecimals(ticker.dp);
     chart.add(row);
@@ -128,10 +128,10 @@ function rowNow({ price, sources, aggregatedTime }: Ticker, grid: Grid): Row {
   };
 }
 
-/** Have the chart take its colours anew when they change: by the visitor's choice, or by the system's. */
+/** Make the chart read its colours again when the visitor's choice or the system's theme changes them. */
 function useRecolouring(chart: DrawnChart | null) {
   const colours = `${useValue(theme)} ${useValue(scheme)}`;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the choice is what the colours come from
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours depend on the visitor's choice
   useEffect(() => {
     if (!chart) return;
     chart.recolour();

@@ -1,20 +1,21 @@
-/** What a price is the sum of. Pure. */
+/** Splits a price into the exchanges' contributions. Pure. */
 import type { TickerSource } from "../../types.ts";
 
 export interface Sum {
-  /** Each source's part of the price, in the sources' order; null for one that has no part. */
+  /** Each source's part of the price, in the sources' order; null for a source that is not used. */
   readonly parts: readonly (number | null)[];
-  /** What they add up to: exactly, digit by digit, as they are written with `decimals`. */
+  /** The sum of the parts. Written with `decimals` decimals, the parts add up to it exactly. */
   readonly total: number;
+  /** How many decimals the parts and the total are rounded to. */
   readonly decimals: number;
 }
 
-const MOST_DIGITS = 15; // as many as a number holds exactly
+const MOST_DIGITS = 15; // a double holds this many decimal digits exactly
 
 /**
- * Split a price into its sources' contributions, weight times used price, each rounded to `dp` + 2 decimals such that they
- * add up to the price as written, not only nearly: what rounding leaves over goes to those that were cut the most.
- * Null if the price is not made of these sources: none is used, or it is an old price that is held.
+ * Split a price into its sources' contributions: weight times used price, rounded to `dp` + 2 decimals. The rounded
+ * contributions add up to the rounded price exactly, because the remainder goes to those that rounding cut the most.
+ * Return null if the price is not computed from these sources: no source is used, or the price is an old one that is held.
  */
 export function contributions(sources: readonly TickerSource[], price: number, dp: number): Sum | null {
   const wholeDigits = Math.max(1, Math.ceil(Math.log10(Math.abs(price) + 1)));

@@ -1,4 +1,4 @@
-/** Copies an address that shows these symbols to anybody. */
+/** Copies a link to this page with these symbols, which shows them to anybody. */
 import { useEffect, useState } from "react";
 import { announcement } from "../announcement.ts";
 import { searchWith } from "../symbolSet.ts";
@@ -20,7 +20,7 @@ export function CopyLink({ symbols }: { symbols: readonly string[] }) {
       setIsCopied(true);
       announcement.set("Link copied.");
     } catch {
-      window.prompt("Copy this link:", link); // no clipboard without TLS, or none allowed
+      window.prompt("Copy this link:", link); // without TLS or permission, a page may not use the clipboard
     }
   }
 

@@ -1,4 +1,4 @@
-/** How the page looks and speaks to this visitor. */
+/** The visitor's choices of theme, colours and announcements. */
 import { Popover } from "../parts/Popover.tsx";
 import { announcing, SCHEMES, type Scheme, scheme, THEMES, type Theme, theme } from "../settings.ts";
 import { useValue, type Value } from "../value.ts";
@@ -21,7 +21,7 @@ export function Display() {
         <button type="button" className="button" aria-pressed={isAnnouncing} onClick={() => announcing.set(!isAnnouncing)}>
           Announce prices
         </button>
-        <p className="label">Has a screen reader read the prices of the bar every 15 seconds.</p>
+        <p className="label">Lets screen readers read the bar's prices aloud every 15 seconds.</p>
       </div>
     </Popover>
   );

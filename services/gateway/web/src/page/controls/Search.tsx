@@ -1,4 +1,4 @@
-/** Adds a symbol to the page: an editable combobox with a list, after the WAI-ARIA pattern. */
+/** A field to add a symbol to the page: an editable combobox with a list, after the WAI-ARIA pattern. */
 import { type KeyboardEvent, useId, useState } from "react";
 import { formatTime } from "../clock.ts";
 import { type Listing, useListing, useListingFailure } from "../listing.ts";
@@ -69,7 +69,7 @@ export function Search({ shown, onChoose }: Props) {
         {isListed &&
           options.map(({ symbol, exchanges }, index) => (
             // biome-ignore lint/a11y/useFocusableInteractive: the focus stays in the field, which names the active option
-            // biome-ignore lint/a11y/useKeyWithClickEvents: the field takes the keys
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the field handles the keys
             <div
               key={symbol}
               id={`${id}${index}`}
@@ -91,12 +91,12 @@ export function Search({ shown, onChoose }: Props) {
   );
 }
 
-/** Say why nothing is found: it is not listed only if the gateway has said so, and not long ago. */
+/** Return why nothing was found. Only a current listing from the gateway proves that no exchange lists a symbol. */
 function vainWords(text: string, listing: Listing | null, failingSince: number | null): string {
   if (!listing?.symbols.length) {
     return failingSince === null
-      ? "Which symbols are listed is not known yet."
-      : "Which symbols are listed is not known: the gateway does not answer. Asking again.";
+      ? "The list of symbols is not known yet."
+      : "The list of symbols is not known: the gateway does not answer. Trying again.";
   }
   if (failingSince === null) return `No exchange lists “${text}”.`;
   return `No exchange listed “${text}” when the gateway last answered, before ${formatTime(failingSince)}.`;

@@ -1,4 +1,4 @@
-/** In which order the cards stand. */
+/** The choice of the cards' order. */
 import { SORTS, type Sort, sort } from "../settings.ts";
 import { useValue } from "../value.ts";
 

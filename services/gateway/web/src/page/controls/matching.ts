@@ -1,4 +1,4 @@
-/** Finding a symbol by a few letters. Pure. */
+/** Finds symbols by a few letters. Pure. */
 import type { components } from "../../api.ts";
 import { symbolName } from "../names.ts";
 
@@ -6,7 +6,7 @@ export type Listed = components["schemas"]["ListedSymbol"];
 
 const SHOWN = 8;
 
-/** Return the listed symbols that a text may mean, the likeliest first, at most eight. Without a text: none. */
+/** Return the listed symbols that a text may mean, at most eight, the likeliest first. An empty text matches no symbol. */
 export function matching(listed: readonly Listed[], text: string): readonly Listed[] {
   const wanted = text.trim().toUpperCase();
   if (!squeezed(wanted)) return [];
@@ -22,7 +22,10 @@ export function matching(listed: readonly Listed[], text: string): readonly List
 
 const NO_MATCH = 9;
 
-/** How far a symbol is from a text: the coin itself first, in USDT before others, then its beginnings, then anything. */
+/**
+ * Return how well a symbol matches a text; lower is better, and NO_MATCH is no match. First comes the whole symbol, then the
+ * whole coin, then a beginning, then any part. Within each of the last three, USDT comes before other quotes.
+ */
 function rankOf({ symbol }: Listed, wanted: string): number {
   const { base, quote, coin } = symbolName(symbol);
   const name = (coin ?? "").toUpperCase();
@@ -34,7 +37,7 @@ function rankOf({ symbol }: Listed, wanted: string): number {
   return NO_MATCH;
 }
 
-/** Return a text's letters and digits: `BTC/USDT`, `BTC_USDT` and `BTC-USDT` are one. */
+/** Return only a text's letters and digits, so that `BTC/USDT`, `BTC_USDT` and `BTC-USDT` are equal. */
 function squeezed(text: string): string {
   return text.replace(/[^\p{L}\p{N}]+/gu, "");
 }

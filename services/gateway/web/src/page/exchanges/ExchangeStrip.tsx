@@ -1,4 +1,4 @@
-/** How each exchange's feed is doing, in a line. */
+/** A line with the state of each exchange's feed. */
 import { Fragment, useState } from "react";
 import type { FeedStatus } from "../../types.ts";
 import { useConnection } from "../../useRealtimeTicker.ts";
@@ -26,7 +26,7 @@ export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
         ))}
         {!feeds.length && (
           <li className="label">
-            {status === "live" ? "The gateway has not told of any exchange yet" : "Exchanges: not known"}
+            {status === "live" ? "The gateway has not reported any exchange yet" : "Exchanges: not known"}
           </li>
         )}
       </ul>
@@ -35,11 +35,11 @@ export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
   );
 }
 
-/** Whether the gateway tells of the exchanges: the stream is there, and since it was away it has told of one. */
+/** Whether the exchanges' states are current: the stream is open, and has reported one since it was last interrupted. */
 function useIsTold(): boolean {
   const { exchanges, status } = useConnection();
   const isAway = status === "reconnecting" || status === "offline";
-  const [before, setBefore] = useState<typeof exchanges | null>(null); // what was known when it went
+  const [before, setBefore] = useState<typeof exchanges | null>(null); // the states when it was interrupted
   if (isAway && before !== exchanges) setBefore(exchanges);
   return !isAway && before !== exchanges;
 }
@@ -55,7 +55,7 @@ const MARKS: Readonly<Record<FeedStatus["state"], MarkState>> = {
 
 interface Props {
   readonly feed: FeedStatus;
-  /** Whether we are told when this changes: without a stream, it is only what was last known. */
+  /** Whether `feed` is current. Without a stream it is only the last known state. */
   readonly isTold: boolean;
 }
 
@@ -94,22 +94,22 @@ function Exchange({ feed, isTold }: Props) {
       </p>
       <p>
         It carries {count(symbols, "symbol")}.{" "}
-        {lastTickTime === null ? "No price has come from it yet." : `Its last price came at ${formatTime(lastTickTime)}.`}{" "}
+        {lastTickTime === null ? "No price has arrived from it yet." : `Its last price arrived at ${formatTime(lastTickTime)}.`}{" "}
         {reconnects > 0 && `It has reconnected ${count(reconnects, "time")}.`}
       </p>
       {instances > 1 && (
         <p>
-          {instances} copies read it, each on its own; one is enough.
+          {instances} copies read it independently; one is enough.
           {troubled.map((other) => (
             <Fragment key={other.instance}>
               {" "}
-              Another is {other.state} {formatSince(other.since)}
+              Another copy is {other.state} {formatSince(other.since)}
               {other.reason && `: ${other.reason}`}.
             </Fragment>
           ))}
         </p>
       )}
-      {simulated && <p>It is played by the simulator: these are not market prices.</p>}
+      {simulated && <p>The simulator plays this exchange: its prices are not market prices.</p>}
     </Popover>
   );
 }

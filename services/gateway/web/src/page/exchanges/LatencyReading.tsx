@@ -1,4 +1,4 @@
-/** "12 ms": from the exchange to this page, hop by hop. */
+/** "12 ms": how long a price takes from the exchange to this page. A popover shows each hop. */
 import { Popover } from "../parts/Popover.tsx";
 import { useLatency } from "./useLatency.ts";
 
@@ -25,8 +25,8 @@ export function LatencyReading({ symbols }: { symbols: readonly string[] }) {
       </dl>
       <p className="label">
         {measured
-          ? `Medians of the last ${measured.latency.samples} prices. This browser's clock is ${offset(measured.offsetMs)} the gateway's, give or take ${milliseconds(measured.errorMs)}; that is taken into account. The exchanges' clocks are believed.`
-          : "Not known: no price with the exchange's own time has come yet, or the gateway's clock could not be read."}
+          ? `Medians of the last ${measured.latency.samples} prices. This browser's clock is ${offset(measured.offsetMs)} the gateway's, give or take ${milliseconds(measured.errorMs)}; the figures allow for that. The exchanges' clocks are assumed to be right.`
+          : "Not known: no price with the exchange's own time has arrived yet, or the gateway's clock could not be read."}
       </p>
     </Popover>
   );

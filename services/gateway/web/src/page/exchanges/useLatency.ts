@@ -1,4 +1,4 @@
-/** Measures how long prices take, as long as a component shows it. */
+/** Measures the prices' latency while a component shows it. */
 import { useEffect, useState } from "react";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { pausedAt } from "../settings.ts";
@@ -8,7 +8,7 @@ import { type ClockReading, clockOffset, type Latency, LatencyMeter } from "./la
 
 const SHOW_MS = 2000;
 const CLOCK_MS = 60_000;
-const FIRST_CLOCKS_MS = 1500; // a few readings soon: the first is slow, connections being opened
+const FIRST_CLOCKS_MS = 1500; // the first readings follow soon, since the very first is slow: it opens a connection
 const READINGS = 5;
 const ANSWER_WITHIN_MS = 10_000;
 
@@ -18,7 +18,7 @@ export interface Measured {
   readonly errorMs: number;
 }
 
-/** Return the latency of these symbols' prices; null while it is not known. */
+/** Return the latency of these symbols' prices, or null while it is not known. */
 export function useLatency(symbols: readonly string[]): Measured | null {
   const client = useRealtimeClient();
   const isPaused = useValue(pausedAt) !== null;
@@ -50,7 +50,7 @@ export function useLatency(symbols: readonly string[]): Measured | null {
   return measured;
 }
 
-/** Read the gateway's clock now and then, handing over the newest readings, until the returned function is called. */
+/** Read the gateway's clock periodically, and call `tell` with the newest readings, until the returned function is called. */
 function readClock(tell: (readings: readonly ClockReading[]) => void): () => void {
   let readings: readonly ClockReading[] = [];
   let asked = 0;
@@ -69,7 +69,7 @@ function readClock(tell: (readings: readonly ClockReading[]) => void): () => voi
       if (typeof gatewayTime === "number") readings = [...readings, { sentAt, heardAt, gatewayTime }].slice(-READINGS);
       tell(readings);
     } catch {
-      // The stream says that the gateway is away; what was read of its clock holds.
+      // The stream reports that the gateway is away. The clock readings so far are kept.
     }
     if (!isOver) timer = setTimeout(read, asked < READINGS ? FIRST_CLOCKS_MS : CLOCK_MS);
   }

@@ -1,4 +1,4 @@
-/** How a price moved in 24 hours: a triangle, a sign and a colour, of which any one is enough. */
+/** A price's change in 24 hours. Triangle, sign and colour each show the direction, so any one of them is enough. */
 import { direction, formatPercent } from "../../format.ts";
 import "./Change.css";
 

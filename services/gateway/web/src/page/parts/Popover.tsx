@@ -1,16 +1,16 @@
-/** A button and what it opens: by click, or by hover and keyboard focus too. Escape and a click elsewhere close it. */
+/** A button that opens a panel: by click, and optionally by hover and keyboard focus. Escape or a click elsewhere closes it. */
 import { type ReactNode, type ToggleEvent, useId, useRef } from "react";
 import "./Popover.css";
 
 interface Props {
   readonly label: ReactNode;
   readonly className?: string;
-  /** Whether hovering and focusing open it as well. */
+  /** Whether hovering over and focusing the button open the panel as well. */
   readonly isHint?: boolean;
   readonly children: ReactNode;
 }
 
-const LEAVE_MS = 200; // time to cross from the button to what it opened
+const LEAVE_MS = 200; // the time that the mouse may take from the button to the panel
 
 export function Popover({ label, className = "button", isHint = false, children }: Props) {
   const id = useId();
@@ -20,7 +20,7 @@ export function Popover({ label, className = "button", isHint = false, children 
 
   const show = () => {
     clearTimeout(leaving.current);
-    const isInTheWay = document.querySelector(".popover:popover-open:not([data-hint])"); // opening one closes others
+    const isInTheWay = document.querySelector(".popover:popover-open:not([data-hint])"); // it would close
     if (!isInTheWay) panel.current?.showPopover();
   };
   const leave = () => {

@@ -1,4 +1,4 @@
-/** A price: drawn digit by digit, read out whole, its changed digits lit for a moment. */
+/** A price. It is drawn digit by digit, and screen readers read it as one number. Changed digits light up for a moment. */
 import type { ClipboardEvent } from "react";
 import { formatPrice, type Part, splitParts } from "../../format.ts";
 import "./Price.css";
@@ -7,7 +7,7 @@ import { useFlash } from "./useFlash.ts";
 interface Props {
   readonly price: number | null;
   readonly dp: number;
-  /** Whether this is an old price, which never flashes. */
+  /** Whether this is an old price. An old price never flashes. */
   readonly isOld?: boolean;
 }
 
@@ -36,7 +36,7 @@ export function Price({ price, dp, isOld = false }: Props) {
 
 function Digits({ parts }: { parts: readonly Part[] }) {
   return parts.map(({ text, sub }, index) =>
-    // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a text have no other identity
+    // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a text have no other key
     sub ? <sub key={index}>{text}</sub> : <span key={index}>{text}</span>,
   );
 }

@@ -1,4 +1,4 @@
-/** The dot that says how far to trust something. Each state has a shape of its own, so that no colour is needed to tell. */
+/** The mark that shows how far to trust something. Each state has its own shape, so the mark is readable without colour. */
 import "./StateMark.css";
 import type { Trust } from "../../trust.ts";
 
@@ -6,7 +6,7 @@ export type MarkState = Trust | "paused";
 
 interface Props {
   readonly state: MarkState;
-  /** Whether a live one shows its pulse. */
+  /** Whether the mark pulses while its state is `live`. */
   readonly isPulsing?: boolean;
 }
 

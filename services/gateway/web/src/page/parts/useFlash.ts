@@ -1,11 +1,11 @@
-/** When a price's changed digits light up for a moment. */
+/** Decides when a price's changed digits light up for a moment. */
 import { useEffect, useRef, useState } from "react";
 import { firstDifference } from "../../format.ts";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
 
 const FLASH_MS = 200;
-const SPACING_MS = 500; // at most two a second: WCAG 2.3.1 allows three
+const SPACING_MS = 500; // at most two flashes a second: WCAG 2.3.1 allows three
 
 export interface Flash {
   readonly id: number;
@@ -14,7 +14,7 @@ export interface Flash {
   readonly direction: "up" | "down";
 }
 
-/** Return the flash that is going on in a price's text, or null. Pausing ends it at once. */
+/** Return the current flash of a price's text, or null. Pausing ends a flash at once. */
 export function useFlash(text: string, price: number | null): Flash | null {
   const isPaused = useValue(pausedAt) !== null;
   const shown = useRef({ text, price });

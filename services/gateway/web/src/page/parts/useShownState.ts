@@ -1,4 +1,4 @@
-/** A symbol's state as the page shows it: live, or as it was when the visitor paused. */
+/** A symbol's state as the page shows it: the current state or, while updates are paused, the state at the pause. */
 import { useState } from "react";
 import type { SymbolState, Ticker } from "../../types.ts";
 import { useRealtimeTicker } from "../../useRealtimeTicker.ts";
@@ -8,7 +8,7 @@ import { useHeld } from "./useHeld.ts";
 
 export interface ShownState {
   readonly state: SymbolState;
-  /** The newest price that was ever known: still there when there is none any more, to be shown as an old one. */
+  /** The newest known ticker. It stays when the symbol has no price any more, to be shown as an old one. */
   readonly lastTicker: Ticker | null;
   readonly isPaused: boolean;
 }

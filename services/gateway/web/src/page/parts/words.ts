@@ -1,13 +1,13 @@
-/** How far a price can be trusted, in words. */
+/** Says in words how far a price can be trusted. */
 import { formatAgo } from "../../format.ts";
 import { isAgeing, trustOf } from "../../trust.ts";
 import type { SymbolState } from "../../types.ts";
 import { exchangeName } from "../names.ts";
 
-/** The words for a refusal by a gateway that answers: it does not stream a symbol, or anything, for now. */
+/** The words, by error code, for a gateway that answers but does not stream this symbol, or anything, for now. */
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many" };
 
-/** The words for errors that waiting does not mend. */
+/** The words, by error code, for errors that do not end by waiting. */
 const WRONG: Readonly<Record<string, string>> = {
   unknown_symbol: "not listed",
   too_many_symbols: "too many",
@@ -15,7 +15,7 @@ const WRONG: Readonly<Record<string, string>> = {
   bad_data: "no gateway",
 };
 
-/** A few words, as they stand in a tile: "14 s ago". */
+/** Return the few words that a tile shows: "14 s ago". */
 export function shortWords(state: SymbolState, ageMs: number | null): string {
   const { status, latest, error } = state;
   switch (trustOf(state)) {
@@ -34,7 +34,7 @@ export function shortWords(state: SymbolState, ageMs: number | null): string {
   }
 }
 
-/** A sentence that says what is the matter, and why. */
+/** Return sentences that explain the price's state: what is wrong, and since when the price is unconfirmed. */
 export function reasonOf(state: SymbolState, ageMs: number | null): string {
   const { status, latest, error } = state;
   const used =
@@ -42,7 +42,7 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
   const age = ageMs === null ? "" : ` Last confirmed ${formatAgo(ageMs)}.`;
   if (error && error.code !== "unreachable") return `${sentence(error.message)}${age}`;
   if (status === "offline") return `The gateway cannot be reached.${age}`;
-  if (status === "reconnecting") return `The stream is away.${age}`;
+  if (status === "reconnecting") return `The stream is interrupted.${age}`;
   switch (latest?.quality) {
     case "ok":
     case "single":
@@ -56,11 +56,11 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
     case "down":
       return `No exchange has sent a price lately.${age}`;
     default:
-      return "The first price has not come yet.";
+      return "The first price has not arrived yet.";
   }
 }
 
-/** Write a message as a sentence: a capital first, a full stop last. */
+/** Return a message as a sentence, with a capital letter first and a full stop last. */
 export function sentence(text: string): string {
   const clean = text.trim().replace(/\.$/, "");
   return `${clean.charAt(0).toUpperCase()}${clean.slice(1)}.`;
