@@ -1,1 +1,1 @@
-"""Market Pulse's shared library: message types, the Redis bus, the exchange feeds, and tools that every process needs."""
+"""Market Pulse's shared library: message types, the Redis bus, the exchange feeds, and the tools of every process."""
