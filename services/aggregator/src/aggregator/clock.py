@@ -61,7 +61,7 @@ class Clock:
         return machine_ms + self._correction_ms
 
     def hear(self, exchange: str, published_ms: int) -> None:
-        """Note by an exchange's ingest's clock when it published a tick that has just arrived."""
+        """Note when, by its own clock, an exchange's ingest published a tick that has just arrived."""
         if exchange in self._ahead_of or len(self._ahead_of) < MOST_WITNESSES:
             self._ahead_of[exchange] = self.machine_ms() - published_ms
 

@@ -115,7 +115,7 @@ class Market:
         return None
 
     def drop(self, symbol: Symbol) -> None:
-        """Forget a symbol."""
+        """Forget a symbol, its ticks and its last ticker."""
         self._states.pop(symbol, None)
 
     @property

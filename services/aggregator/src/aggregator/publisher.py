@@ -24,7 +24,7 @@ HEARTBEAT_S = 1.0
 MAX_BATCH = 500
 """The most tickers per command, so that Redis and this process stay responsive when very many symbols change at once."""
 MAX_IDLE_S = 1.0
-STUCK_AFTER_S = 20.0  # longer than a publish that times out, its retry and the delay after it
+STUCK_AFTER_S = 20.0  # longer than a publish that times out, its retry and the delay after that
 FLUSH_LIMIT_S = 1.0
 
 log = get_logger()
@@ -122,7 +122,7 @@ class Publisher:
     def why_not_live(self) -> str | None:
         """Return what is wrong if the loop has been stuck for more than STUCK_AFTER_S, else None."""
         silent_s = 0.0 if self._turned_s is None else time.monotonic() - self._turned_s
-        return f"no turn for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None
+        return f"stuck for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None
 
     def why_not_ready(self) -> str | None:
         """Return what is wrong if the last publish failed, else None."""

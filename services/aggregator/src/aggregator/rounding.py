@@ -46,7 +46,7 @@ def round_figures(ticker: Ticker, dp: int) -> None:
 
 
 def _rounded(figure: float | None, places: int) -> float | None:
-    return None if figure is None else round(figure, places) + 0.0  # without the sign of a -0.0
+    return None if figure is None else round(figure, places) + 0.0  # adding 0.0 turns -0.0 into 0.0
 
 
 def _price(price: float | None, places: int) -> float | None:

@@ -14,7 +14,7 @@ AT_ONCE_SHARE = 0.1
 """This share of a second's tickers may be published without any distance between them. The others are spread evenly.
 
 Most symbols change a few times a second, and often twice at almost the same time: at two exchanges, or by a trade and a quote.
-With even distances only, the second change would wait 20 ms (at the default rate) without any benefit.
+With even distances only, the second change would wait some 20 ms at the default rate, without any benefit.
 """
 
 

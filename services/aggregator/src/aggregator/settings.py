@@ -14,7 +14,7 @@ DEFAULTS = Parameters()
 
 
 class AggregatorSettings(BusSettings, HealthSettings):
-    """Read from the environment. Shares are fractions (0.005 is 0.5 %), times are seconds; see docs/methodology.md."""
+    """An aggregator's settings. Shares are fractions (0.005 is 0.5 %), times are seconds. See docs/methodology.md."""
 
     max_rate_hz: float = Field(default=50.0, ge=1, le=1000)  # below 1, heartbeats would be more frequent than changes
     clamp: Share = DEFAULTS.clamp
@@ -44,7 +44,7 @@ class AggregatorSettings(BusSettings, HealthSettings):
 
     @property
     def parameters(self) -> Parameters:
-        """The methodology's parameters."""
+        """The methodology's parameters, as one value."""
         return Parameters(
             clamp=self.clamp,
             exclusion=self.exclusion,

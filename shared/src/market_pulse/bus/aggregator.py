@@ -13,7 +13,7 @@ from .connection import BusError, bounded
 from .demand import DemandBus
 from .follower import Follower
 
-HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after the last point
+HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # how long Redis keeps a history after its last point
 
 
 class MembersChangedError(BusError):

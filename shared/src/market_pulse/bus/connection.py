@@ -20,7 +20,7 @@ from .sentinel import follow_master, master_client
 COMMAND_TIMEOUT_S = 3.0
 
 _OPTIONS: dict[str, Any] = {
-    "protocol": 2,  # RESP3's pushes cost more and leaked memory in some hiredis versions
+    "protocol": 2,  # RESP3's push messages take more processor time, and leaked memory in some hiredis versions
     # `bounded` is cheaper: the library's timeout makes a task per command, and can swallow a cancellation.
     "socket_timeout": None,
     "socket_connect_timeout": COMMAND_TIMEOUT_S,

@@ -63,7 +63,7 @@ class IngestBus(DemandBus):
                 await self._client.delete(*map(keys.last, channels))
 
     async def publish_listing(self, exchange: str, symbols: Iterable[Symbol]) -> None:
-        """Replace the set of symbols that an exchange lists."""
+        """Replace the set of symbols that an exchange lists. Redis keeps it for LISTING_EXPIRY_S."""
         key = keys.listing(exchange)
         members = list(symbols)
         async with bounded(), self._client.pipeline(transaction=True) as pipeline:

@@ -3,8 +3,8 @@
 -- ARGV: 1. the member; 2. for how many milliseconds it stays a member (0: it leaves); 3. a prefix of names, or nothing.
 -- With a prefix the caller yields: it is a member only while the names of all the other members begin with it, too.
 -- Each change of the members gives the group a new, higher epoch, which is published on the channel named like the set.
--- Returns the epoch, for how many milliseconds the server has known the group, 1 if the caller has just become a member (else 0),
--- and all members.
+-- Returns the epoch, for how many milliseconds the server has known the group, 1 if the caller has just become a member
+-- (else 0), and all members.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local gone, joined = redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms), 0

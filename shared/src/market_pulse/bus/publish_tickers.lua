@@ -5,7 +5,8 @@
 -- If Redis has lost its own counter (a restart), counting goes on from the number that the publisher knows. If that is unknown
 -- too, a publisher in a group starts at the Unix time in milliseconds.
 -- Returns each ticker's number and count of receivers. Returns nothing, and publishes nothing, if the epoch is another one, or
--- if a member's time has expired: then this call has waited in a frozen server, and the group is about to change.
+-- if a membership has expired, because the epoch is then about to change. This also rejects calls that waited in this server
+-- while it was frozen.
 local now_ms
 if ARGV[2] ~= '' then
   local time = redis.call('TIME')

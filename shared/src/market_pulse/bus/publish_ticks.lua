@@ -3,9 +3,9 @@
 -- Returns how many ticks were left out.
 --
 -- Several copies of an ingest publish the same content at slightly different moments. A tick with an "order" is new if one of
--- its numbers is higher than the last tick's and no number is lower. An order is: the trade's number, the quote's number and time,
--- the 24 h figures' number and time, and, if the exchange's numbers started again, the time of that. A number that is too high
--- must not suppress ticks for ever, hence the limits below (exchange/line.py has the same rules).
+-- its numbers is higher than the last tick's and no number is lower. An order is: the trade's number, the quote's number and
+-- time, the 24 h figures' number and time, and, if the exchange's numbers started again, the time of that. A number that is too
+-- high must not suppress ticks for ever, hence the limits below (exchange/line.py has the same rules).
 local FAR_MS = 5000 -- a tick whose time is this much later is new, whatever its numbers
 local MIXED_MS = 5000 -- a tick with both higher and lower numbers is published if the channel was silent for this long
 local BEHIND_MS = 60000 -- a tick with lower numbers only is published after this long: by then the source counts as stale

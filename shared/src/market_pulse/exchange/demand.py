@@ -178,7 +178,7 @@ class DemandFollower:
         self._carried: dict[str, Listed] = {}  # native symbol -> listing
 
     async def run(self) -> NoReturn:
-        """Follow the demand until cancelled."""
+        """Call `look` every INTERVAL_S until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             await self.look()

@@ -82,7 +82,7 @@ class Feed:
         self._instance = instance_name()
 
     def want(self, listed: Mapping[str, Listed]) -> None:
-        """Set what to carry: native symbol -> listing, the most important first."""
+        """Set the markets to carry: native symbol -> listing, the most important first."""
         self._listed = listed
         self.carried_since_ms = {native: self.carried_since_ms.get(native, now_ms()) for native in listed}
         if listed:

@@ -81,7 +81,11 @@ class QuietSymbols:
             self._not_before_s = asyncio.get_running_loop().time() + wait_s
 
     def _judge(self, native: str, events: Sequence[Event]) -> None:
-        """Compare the exchange's answer about a symbol with the socket's data."""
+        """Compare REST's answer about a symbol with the socket's data, and act on the difference.
+
+        If the exchange does not know the symbol, doubt the listing. If the socket has sent nothing yet, take the first price
+        from REST. If the socket's data is older than REST's, subscribe again.
+        """
         day = next((event for event in events if isinstance(event, Day)), None)
         if day is None:
             self._doubt()

@@ -32,7 +32,7 @@ class StatusReporter:
     def stalled(self) -> str | None:
         """Return what is wrong if the loop in `run` has been stuck for more than STALLED_S, else None."""
         silent_s = self._clock() - self._turned_s
-        return f"has not turned for {silent_s:.0f} s" if silent_s > STALLED_S else None
+        return f"stuck for {silent_s:.0f} s" if silent_s > STALLED_S else None
 
     async def run(self) -> NoReturn:
         """Publish until cancelled, then stop the feed and publish its last status."""

@@ -11,7 +11,7 @@ def backoff_s(failures: int, *, base_s: float = 1.0, cap_s: float = 60.0, floor_
         failures: how many attempts have failed in a row, at least 1.
         base_s: the upper bound of the first delay. It doubles with each failure.
         cap_s: the upper bound of all delays.
-        floor_s: the lower bound of all delays, so that several short random delays cannot follow each other at once.
+        floor_s: the lower bound of all delays, so that chance cannot make several attempts follow each other at once.
     """
     ceiling = min(cap_s, base_s * 2 ** min(failures - 1, 30))
     return max(floor_s, random.uniform(0, ceiling))

@@ -28,7 +28,7 @@ LINGER_S = 2.0
 """How long a connection stays open after the answer to a request with a body. Closing it at once could lose the answer."""
 MOST_IN_A_ROUND = 8
 """Requests that are started before the event loop runs everything else again. Most requests take about a millisecond."""
-SWEEPS_EVERY = 10  # of uvicorn's ticks, which are 0.1 s
+SWEEPS_EVERY = 10  # sweep once in this many of uvicorn's ticks, which come every 0.1 s
 
 MOST_HEAD_BYTES = 32_768
 MOST_HEADS_BYTES = 4 << 20
@@ -117,7 +117,7 @@ class Connections:
         self._open.pop(connection, None)
 
     def leave(self, connection: "BoundedProtocol", owner: str) -> None:
-        """Forget a connection that was admitted."""
+        """Forget a connection that was admitted and is closed now."""
         self._open.pop(connection, None)
         self._of_address[owner] -= 1
         if not self._of_address[owner]:

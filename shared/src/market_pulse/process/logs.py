@@ -47,7 +47,7 @@ class RepeatLimit:
         self._said: dict[str, _Repeats] = {}
 
     def __call__(self, logger: Any, level: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG002 - structlog's signature
-        """Return the line, or drop it."""
+        """Return the line if it passes the limit. Otherwise raise structlog's DropEvent, which drops it."""
         if level not in {"info", "warning"}:
             return line
         message, now_s = str(line["event"]), self._clock()
