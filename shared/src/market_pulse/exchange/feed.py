@@ -23,7 +23,7 @@ from .pace import Pace
 from .socket import Connection
 from .status import Facts
 
-HEALTHY_S = 10.0  # a socket must have been open for this long before retry delays start short again
+HEALTHY_S = 10.0  # a socket must have delivered, and been open for this long, before retry delays start short again
 SILENT_CAP_S = 10.0  # the longest retry delay when the exchange accepts sockets: its data may be back at any moment
 HANDOVER_LIMIT_S = 30.0
 HANDOVER_SETTLE_S = 5.0
