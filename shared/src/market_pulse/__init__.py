@@ -1,1 +1,1 @@
-"""Market Pulse: the words, the bus and the habits that all its parts share."""
+"""Market Pulse's shared library: message types, the Redis bus, the exchange feeds, and the tools of every process."""

@@ -1,4 +1,4 @@
-"""Prices for a program of one's own: each symbol's last ticker first, then every one that is published, as typed values.
+"""Live prices for your own program: first each symbol's last ticker, then every ticker that is published, as typed values.
 
 async for ticker in subscribe("BTC", "ETH"):
     print(ticker.symbol, ticker.price, ticker.quality)
@@ -21,25 +21,25 @@ from .tickers import Clocks, LatestTicker, as_of, read_ticker
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 LAG_LIMIT_MS = 1_000
-"""How far a ticker that is handed out may be behind its symbol's newest. A reader slower than that is taken to the newest."""
+"""How far a ticker that is handed out may be behind its symbol's newest. A reader slower than that skips to the newest."""
 MAX_WAITING = 200
-"""Tickers that may wait for their reader, per symbol: four seconds of the busiest. Beyond it, the newest of each remain."""
+"""Tickers that may wait for the reader, per symbol: 4 s at the default top rate. Beyond it, only each symbol's newest stays."""
 LOOK_INTERVAL_S = 0.5
 UNEVEN_MS = 1_000
-"""How much later than another a ticker may have come and still have been made at once. No symbol has a ticker each millisecond:
-beyond this, numbers leap."""
+"""How unevenly tickers may arrive. When counting starts again it starts at the Unix time in ms, and no symbol has a ticker each
+millisecond. So if `seq` grew by more than the milliseconds passed plus this, counting has started again."""
 
 OnGap = Callable[[Symbol, int | None], None]
-"""Told how many of a symbol's tickers were missed, just before the next is handed out.
+"""Called just before a symbol's next ticker is handed out, with the number of its tickers that were missed before.
 
-None: counting began anew, and nobody knows.
+The number is None if counting has started again, because then it cannot be known.
 """
 
 log = get_logger()
 
 
 class UnlistedError(LookupError):
-    """Every exchange that is served here has said what it lists, and none has these symbols: nothing would ever come."""
+    """No exchange lists these symbols, so no ticker would ever arrive. Raised only when all exchanges' listings are known."""
 
     def __init__(self, symbols: Sequence[Symbol], exchanges: Sequence[str]) -> None:
         super().__init__(f"no exchange ({', '.join(exchanges)}) lists {', '.join(symbols)}")
@@ -47,26 +47,27 @@ class UnlistedError(LookupError):
 
 
 def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap | None = None) -> AsyncGenerator[Ticker]:
-    """Return the tickers of symbols, without end: the last of each that is known, and then each as it is published.
+    """Yield tickers of symbols without end: first the last known ticker of each, then each ticker as it is published.
 
-    - To subscribe is to ask: a listed symbol that does not stream yet begins to.
-    - A ticker that is not renewed for five seconds comes again with quality `stale`, and a minute later as `down`, without a
-      price. So the last one that was handed out is always true, whoever is away: exchange, aggregator or Redis.
-    - Where Redis is away, also at the start, this waits and tries again, with a warning in the log `market_pulse`. Then come
-      the last values, and live tickers again.
-    - A reader who does not keep up is handed the newest. What it missed so, or by a lost connection, is told to `on_gap`.
+    - Subscribing creates the demand: if a listed symbol does not stream yet, it starts to.
+    - If a ticker is not renewed for five seconds, it is yielded again with quality `stale`, and a minute later as `down`
+      without a price. So the last ticker yielded is always true, even while the exchange, the aggregator or Redis is away.
+    - While Redis cannot be reached, also at the start, this waits, tries again, and logs a warning to the logger
+      `market_pulse`. After that it yields the last values, and then live tickers again.
+    - If the reader does not keep up, it gets the newest tickers and the others are dropped. `on_gap` is called with the number
+      of tickers that were dropped for this reason or lost with a connection.
 
-    Whoever leaves the loop early closes what this returns, best by `contextlib.aclosing`.
+    If you leave the loop early, close the generator; `contextlib.aclosing` does it for you.
 
     Args:
         symbols: as users write them: `btc` is BTC-USDT.
-        redis_url: as `market_pulse.process.addresses.read_redis_url` takes it.
-        on_gap: told of tickers that were missed. Must not wait.
+        redis_url: a URL that `market_pulse.process.addresses.read_redis_url` accepts.
+        on_gap: called when tickers were missed. Must not block.
 
     Raises:
-        ValueError: no symbol, or a text that is none; at the first step, a URL that is none.
-        RefusedError: at the first step, where Redis knows no such user or password, or this user may not subscribe.
-        UnlistedError: at the first step, as far as is known by then what exchanges list.
+        ValueError: no symbol is given, or a text is not a symbol. At the first step: the URL is not valid.
+        RefusedError: at the first step, if Redis rejects the user or password, or this user may not subscribe.
+        UnlistedError: at the first step, if by then all exchanges' listings are known and none has one of the symbols.
     """
     wanted = unique(map(parse_symbol, symbols))
     if not wanted:
@@ -82,7 +83,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
     def take(channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
         try:
             inbox.take(Symbol(channel.removeprefix(TICKER.prefix)), data, now_ms(), live=live, age_ms=age_ms)
-        except CodecError as wrong:  # its number is missing, so the next one tells of a gap
+        except CodecError as wrong:  # `on_gap` will count it: the next ticker's number shows that one is missing
             log.debug("not a ticker", channel=channel, cause=str(wrong))
         news.set()
 
@@ -119,7 +120,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_INTERVAL_S):
                         await news.wait()
-            following.result()  # it ends by a mistake of ours alone
+            following.result()  # `run` never returns: it has ended by an error in this code, which is raised here
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -132,7 +133,7 @@ async def _refuse_the_refused(bus: Reader, subscriber: Subscriber, names: Sequen
     except RefusedError:
         raise
     except BusError:
-        return  # away: whether it would refuse is not known
+        return  # Redis cannot be reached, so whether it would refuse is not known
 
 
 async def _refuse_unlisted(bus: Reader, symbols: Sequence[Symbol]) -> None:
@@ -140,14 +141,14 @@ async def _refuse_unlisted(bus: Reader, symbols: Sequence[Symbol]) -> None:
         listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
         unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
         if not listings or not unlisted or await _serving(bus) - listings.keys():
-            return  # an exchange that has not said yet what it lists may list them
+            return  # an exchange that has not published its listing yet may list them
     except BusError:
-        return  # away again: what is listed is not known
+        return  # Redis cannot be reached, so what is listed is not known
     raise UnlistedError(unlisted, sorted(listings))
 
 
 async def _serving(bus: Reader) -> set[str]:
-    """Return the exchanges of which an ingest lives and is not refused by the exchange."""
+    """Return the exchanges that have a running ingest, leaving out those whose feed is `blocked` or `down`."""
     exchanges = set()
     for channel, data in await bus.last_matching(STATUS.pattern):
         with suppress(CodecError):
@@ -158,7 +159,7 @@ async def _serving(bus: Reader) -> set[str]:
 
 
 class _Received(NamedTuple):
-    """A ticker as it was published, and what it takes to tell its age."""
+    """A ticker as it was published, and the same ticker with the times from which its age is computed."""
 
     ticker: Ticker
     latest: LatestTicker
@@ -166,7 +167,7 @@ class _Received(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """A symbol's newest ticker, the one that was handed out last, and how stale that was called."""
+    """A symbol's newest ticker, the one handed out last (`told`), and the staleness that one was handed out with (`level`)."""
 
     newest: _Received
     told: _Received | None = None
@@ -174,9 +175,9 @@ class _Known:
 
 
 class Inbox:
-    """What has come for one reader and waits, in order; and what the reader was told last. Pure: time is an argument.
+    """The tickers that wait for one reader, in order of arrival, and the last one it got of each symbol. Time is an argument.
 
-    The newest ticker of each symbol always either waits or was handed out.
+    The newest ticker of each symbol is always either waiting or already handed out.
     """
 
     def __init__(self, symbols: Iterable[Symbol], on_gap: OnGap | None = None) -> None:
@@ -190,10 +191,12 @@ class Inbox:
         return len(self._waiting)
 
     def take(self, symbol: Symbol, data: bytes, now_ms: int, *, live: bool, age_ms: int | None = None) -> None:
-        """Take in a message of a symbol's channel, or, unless `live`, its last value, so old. What is no news is passed over.
+        """Add a message from a symbol's channel, unless a newer ticker is known already.
+
+        If `live` is False, the message is the channel's last value, and `age_ms` its age if known.
 
         Raises:
-            CodecError: not a ticker of this symbol.
+            CodecError: the message is no ticker of this symbol.
         """
         known = self._known.get(symbol)
         received = _Received(decode_ticker(data), read_ticker(symbol, data, now_ms, self._clocks, live=live, age_ms=age_ms))
@@ -208,7 +211,7 @@ class Inbox:
             self._waiting = deque(one for one in self._waiting if one is self._known[one.ticker.symbol].newest)
 
     def age(self, now_ms: int) -> None:
-        """Have those symbols told of again whose ticker has become stale, or down, since it was handed out."""
+        """Queue a symbol's newest ticker again if it was handed out and has become stale, or down, since."""
         for known in self._known.values():
             level = known.newest.latest.staleness(now_ms)
             if known.told is known.newest and level > known.level:
@@ -216,7 +219,7 @@ class Inbox:
                 self._waiting.append(known.newest)
 
     def next(self, now_ms: int) -> Ticker | None:
-        """Return the next ticker to hand out, as it must be read now, or None where nothing is to be told."""
+        """Return the next ticker to hand out, as it must be shown at `now_ms`, or None if nothing waits."""
         while self._waiting:
             received = self._waiting.popleft()
             known = self._known[received.ticker.symbol]
@@ -231,8 +234,9 @@ class Inbox:
         if told is None or self._on_gap is None:
             return
         step = received.ticker.seq - told.ticker.seq
-        most = received.latest.current_ms - told.latest.current_ms + UNEVEN_MS  # by our clock: the publisher may be another
-        if step < 0 or step > most:  # counting begun anew goes on at the time in milliseconds
+        # By our clock, because the two tickers may be of different publishers.
+        most = received.latest.current_ms - told.latest.current_ms + UNEVEN_MS
+        if step < 0 or step > most:  # counting has started again, at the Unix time in milliseconds
             self._on_gap(received.ticker.symbol, None)
         elif step > 1:
             self._on_gap(received.ticker.symbol, step - 1)

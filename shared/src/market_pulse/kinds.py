@@ -1,6 +1,6 @@
-"""The kinds of messages on the bus: the type of each, its channels, and how long its last message is kept. Pure.
+"""The kinds of messages on the bus: the type of each kind, its channels, and how long its last message is kept. No I/O.
 
-To add a kind, add a row and list it in KINDS.
+To add a kind, define a `Kind` below and list it in KINDS.
 """
 
 import re
@@ -18,17 +18,17 @@ class Shape(StrEnum):
     """How a message relates to the one before it on its channel."""
 
     STATE = "state"
-    """It is complete and replaces the one before it. The last one is kept."""
+    """Each message is complete and replaces the one before it. The last message is kept."""
     EVENTS = "events"
-    """It stands beside the one before it. No last one is kept."""
+    """Each message adds to those before it. No last message is kept."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
-    """One sort of message.
+    """One kind of message.
 
-    `address` is the pattern of its channels, for example `ticks:{exchange}:{symbol}`; its first word is no other kind's.
-    `expiry_s` is how long a channel's last message is kept, in seconds; it is 0 for events, which are not kept.
+    `address` is the pattern of its channels' names, for example `ticks:{exchange}:{symbol}`. No two kinds may begin with the
+    same word. `expiry_s` is how long Redis keeps a channel's last message, in seconds. It is 0 for events, which are not kept.
     """
 
     name: str
@@ -39,35 +39,35 @@ class Kind:
 
     @cached_property
     def prefix(self) -> str:
-        """The beginning of all its channels' names, for example `ticks:`."""
+        """The text that all its channels' names begin with, for example `ticks:`."""
         return self.address.partition(":")[0] + ":"
 
     @cached_property
     def pattern(self) -> str:
-        """The pattern by which Redis finds all its channels, for example `ticks:*`."""
+        """The Redis pattern that matches all its channels, for example `ticks:*`."""
         return self.prefix + "*"
 
     def channel(self, *names: str) -> str:
-        """Name a channel. The names take the places in braces of the address, in order: `TICK.channel("okx", "BTC-USDT")`.
+        """Return a channel's name. The names fill the address's braces in order: `TICK.channel("okx", "BTC-USDT")`.
 
         Raises:
-            TypeError: more or fewer names than the address has.
+            TypeError: the number of names is not the number of braces in the address.
         """
         return self._template % names
 
     def channels(self, symbol: Symbol, listed_at: Callable[[Symbol], Iterable[str]]) -> tuple[str, ...]:
-        """Return the channels that a wish for this kind of a symbol stands for.
+        """Return the channels that carry this kind of message for a symbol.
 
-        That is one channel. Where each exchange has a channel of its own, it is one for each exchange that lists the symbol.
+        If each exchange has a channel of its own, these are the channels of the exchanges that list the symbol. Otherwise it is one.
         """
         if "{exchange}" not in self.address:
             return (self.channel(symbol),)
         return tuple(self.channel(exchange, symbol) for exchange in listed_at(symbol))
 
     def names(self, channel: str) -> tuple[str, ...] | None:
-        """Return the names in one of this kind's channels, in the order of the address, or None for any other text.
+        """Return the names in one of this kind's channels, in the order of the address. Return None for any other text.
 
-        A symbol must be in our own spelling, because nothing is ever published on a channel with another one.
+        A symbol must be in our own spelling, because nothing is published on a channel with any other spelling.
         """
         words, parts = self.address.split(":"), channel.split(":")
         if len(parts) != len(words) or not all(map(_fits, words, parts)):
@@ -88,7 +88,7 @@ def _fits(word: str, part: str) -> bool:
 
 TICK = Kind(name="tick", message=Tick, shape=Shape.STATE, address="ticks:{exchange}:{symbol}", expiry_s=3600)
 TICKER = Kind(name="ticker", message=Ticker, shape=Shape.STATE, address="ticker:{symbol}", expiry_s=86_400)
-# A status expires after three of the beats at which a living ingest repeats it.
+# A running ingest repeats its status every 5 s, so a status expires after three missed repetitions.
 STATUS = Kind(name="status", message=FeedStatus, shape=Shape.STATE, address="status:{exchange}", expiry_s=15)
 
 KINDS = (TICK, TICKER, STATUS)
@@ -97,16 +97,16 @@ _BY_PREFIX = {kind.prefix: kind for kind in KINDS}
 
 
 def kind_of(channel: str) -> Kind | None:
-    """Return the kind whose channel this is, or None for any other text."""
+    """Return the kind that a channel belongs to, or None if the text is no channel of any kind."""
     kind = _BY_PREFIX.get(channel.partition(":")[0] + ":")
     return None if kind is None or kind.names(channel) is None else kind
 
 
 def read_channel(channel: str) -> tuple[Kind, Symbol]:
-    """Return the kind of a channel, and the symbol that its name ends with.
+    """Return the kind of a channel, and the symbol at the end of its name.
 
     Raises:
-        ValueError: it is no channel of a kind.
+        ValueError: the text is no channel of any kind.
     """
     kind = kind_of(channel)
     names = kind.names(channel) if kind else None
@@ -116,5 +116,5 @@ def read_channel(channel: str) -> tuple[Kind, Symbol]:
 
 
 def symbols_of(kind: Kind, channels: Iterable[str]) -> set[Symbol]:
-    """Return the symbols of those channels that are this kind's. Its address must end with a symbol."""
+    """Return the symbols of this kind's channels, ignoring other channels. The kind's address must end with a symbol."""
     return {Symbol(names[-1]) for channel in channels if (names := kind.names(channel))}

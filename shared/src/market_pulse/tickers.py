@@ -1,8 +1,8 @@
-"""A ticker as it came over the bus, and what it is worth by now. Pure: time is an argument.
+"""A ticker as it arrived over the bus, its age, and how it must be shown at that age. No I/O: time is an argument.
 
-A living aggregator repeats each ticker every second. A ticker that has not been repeated for STALE_AFTER_MS is no live price
-any more, whoever is to blame, and is never handed out as one. How old a ticker is goes by our own clock: each publisher has
-another one, and `Clocks` learns how far each is from ours.
+A running aggregator repeats each ticker every second. If a ticker has not been repeated for STALE_AFTER_MS, it is no longer a
+live price and is never handed out as one, whatever the cause. Ages are measured by this process's clock. Each publisher has a
+clock of its own, so `Clocks` learns how far each of them is from ours.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,13 @@ from .messages import LARGEST_INTEGER, CodecError, Decoder, Message, Text, Whole
 STALE_AFTER_MS = 5_000
 DOWN_AFTER_MS = STALE_AFTER_MS + 60_000
 SOURCE_STALE_AFTER_MS = 60_000
-STEP_MS = 60_000  # a difference between two clocks that takes longer to be believed than it may take, if it is a clock's step
+# Above this, a ticker that seems late is probably not late: its publisher's clock, or ours, was set. Our estimate of the
+# difference between the clocks then catches up faster.
+STEP_MS = 60_000
 FORGOTTEN_AFTER_MS = 60_000
 MOST_PUBLISHERS = 64
 LATER_BY_MS = 2_000
-"""A ticker with a lower number is news if it was sent so much later: a living publisher has said something new by then."""
+"""A ticker with a lower `seq` counts as newer if it was sent this much later: a running publisher repeats it each second."""
 
 _UNKNOWN_WHEN_DOWN = (
     "price",
@@ -35,18 +37,18 @@ _UNKNOWN_WHEN_DOWN = (
 )
 
 
-# JSON's objects with their members as they came, so that the fields of a later version live on.
+# Decode only the outer object and keep each member's bytes, so that fields added by a later version are passed on unchanged.
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _LIST_OF_MEMBERS = msgspec.json.Decoder(list[dict[str, Raw]])
 _NULL, _ZERO, _STALE, _DOWN = Raw(b"null"), Raw(b"0"), Raw(b'"stale"'), Raw(b'"down"')
 
 
 class LatestTicker(NamedTuple):
-    """A ticker's JSON, in one line, and the little that those need who pass it on.
+    """A ticker's JSON, in one line, with the fields that are needed to pass it on.
 
-    `current_ms` is when it was surely the newest, by our own clock: another machine's need not agree with it.
-    `held_since_ms` is when its price was last fresh, if the aggregator holds a price that no source backs any more, by our own
-    clock too. `aggregated_time_ms` is by the clock of `publisher`, and says nothing beside another publisher's.
+    `current_ms` is the last moment, by our clock, at which this is known to have been the newest ticker.
+    `held_since_ms` is set if the aggregator holds a price that no source backs any more. It is when that price was last fresh,
+    by our clock. `aggregated_time_ms` is by the clock of `publisher`, so it must not be compared with another publisher's time.
     """
 
     seq: int
@@ -58,11 +60,11 @@ class LatestTicker(NamedTuple):
 
     @property
     def published_ms(self) -> int:
-        """When it was published: as it says itself, or by our clock alone where its publisher's is another one."""
+        """When it was published, Unix ms: the publisher's time, or ours if the two differ by STALE_AFTER_MS or more."""
         return self.aggregated_time_ms if abs(self.current_ms - self.aggregated_time_ms) < STALE_AFTER_MS else self.current_ms
 
     def staleness(self, now_ms: int) -> int:
-        """Return 0 for a ticker that is live by its age, 1 for a stale one, 2 for one so old that it says nothing."""
+        """Return 0 if the ticker is young enough to be live, 1 if it is stale, 2 if it is too old to be shown as a price."""
         age_ms = now_ms - self.current_ms
         if age_ms < STALE_AFTER_MS:
             return 0
@@ -70,10 +72,10 @@ class LatestTicker(NamedTuple):
         return 2 if now_ms - oldest_ms >= DOWN_AFTER_MS else 1
 
     def supersedes(self, other: "LatestTicker | None") -> bool:
-        """Tell whether this ticker is news after the other.
+        """Return whether this ticker is newer than the other.
 
-        A higher number is. A lower one is where counting has begun anew: then the same publisher made it later, or it was
-        sent clearly later by our own clock.
+        A ticker with a higher `seq` is newer. One with a lower `seq` is newer only if counting has started again, which shows
+        in one of two ways: the same publisher made it later, or it was sent more than LATER_BY_MS later by our clock.
         """
         if other is None or self.seq > other.seq:
             return True
@@ -83,7 +85,7 @@ class LatestTicker(NamedTuple):
 
 
 class _Clock(NamedTuple):
-    """A publisher's clock: how far ours is ahead of it, and the two times of the newest ticker that came from it."""
+    """A publisher's clock: how far ours is ahead of it, and when its newest ticker was made (its clock) and arrived (ours)."""
 
     ahead_ms: int
     made_ms: int
@@ -91,26 +93,28 @@ class _Clock(NamedTuple):
 
 
 class Clocks:
-    """How far our clock is from each publisher's, learnt from the tickers that come live.
+    """How far our clock is from each publisher's, learnt from the tickers that arrive live.
 
-    A publisher is forgotten once others have said something that was sent FORGOTTEN_AFTER_MS after its last ticker, and when
-    more than MOST_PUBLISHERS are known. Older parts do not name themselves: they count as one publisher.
+    A publisher is forgotten when a ticker of another publisher was sent FORGOTTEN_AFTER_MS after its last one, or when more
+    than MOST_PUBLISHERS are known. Aggregators of earlier versions do not send a name, and count together as one publisher.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str | None, _Clock] = {}  # in the order of arrival: the first has been silent for the longest
+        self._known: dict[str | None, _Clock] = {}  # ordered by last arrival: the first has been silent for the longest
 
     def __len__(self) -> int:
         return len(self._known)
 
     def sent_at(self, publisher: str | None, made_ms: int, now_ms: int) -> int:
-        """Return when a ticker that came now was sent, by our clock, if its way had taken as long as that of the one before.
+        """Return when a ticker that arrived now was sent, by our clock.
 
-        Two clocks tell nothing about each other but how fast they run. A ticker that comes with a larger difference between
-        them than its publisher's last one was held up: in a server that was frozen, or unread while this process was. So the
-        difference grows by no more than the time that has passed on both sides: nothing, in a backlog that is read at once.
-        A clock that was set looks the same until that much has passed; a step of minutes or hours is made up for within ten
-        minutes.
+        This assumes that it travelled for as long as the publisher's previous ticker: the true travel time is not known. If our
+        clock is further ahead of the ticker's time than it was with the previous ticker, this one was delayed: Redis was
+        frozen, or this process was and did not read. The estimated difference may therefore grow only by as much time as has
+        passed on both sides. In a backlog that is read at once no time passes on our side, so it does not grow.
+
+        A clock that was set looks like a delay until that much time has passed. Where the difference is a multiple of STEP_MS
+        the estimate grows that many times faster, so it makes up for a step of minutes or hours within ten minutes.
         """
         known = self._known.pop(publisher, None)
         if known is not None:
@@ -122,12 +126,18 @@ class Clocks:
         return sent_ms
 
     def made_at(self, publisher: str | None, made_ms: int, now_ms: int) -> int:
-        """Return when a ticker was made, by our clock: as it says itself where nothing is known of its publisher's clock."""
+        """Return when a ticker was made, by our clock, but not later than now.
+
+        If nothing is known of the publisher's clock, it is taken to agree with ours.
+        """
         known = self._known.get(publisher)
         return min(now_ms, made_ms if known is None else made_ms + known.ahead_ms)
 
     def _forget_silent(self, sent_ms: int) -> None:
-        """Forget those silent until then. A publisher that is known tells the time: after a sleep our own clock is too late."""
+        """Forget publishers whose last ticker arrived FORGOTTEN_AFTER_MS before `sent_ms`, when a known one sent its ticker.
+
+        The present time would not do: after this process was suspended, tickers that were sent earlier still wait to be read.
+        """
         for publisher, known in list(self._known.items()):
             if sent_ms - known.arrived_ms < FORGOTTEN_AFTER_MS:
                 break
@@ -143,13 +153,13 @@ def _sent_at(made_ms: int, now_ms: int, known: _Clock) -> int:
 
 
 class _Aging(Struct, gc=False):
-    """The field of a source that grows older."""
+    """The one field of a source that changes with its age."""
 
     age_ms: Whole | None = field(name="ageMs", default=None)
 
 
 class _Head(Message, kw_only=True):
-    """The fields of a ticker that are read to pass it on. The client that shows it reads the rest."""
+    """The fields of a ticker that are needed to pass it on. The others stay undecoded."""
 
     symbol: str
     seq: Whole
@@ -166,18 +176,18 @@ _HEAD = Decoder(_Head)
 def read_ticker(
     symbol: str, data: bytes, now_ms: int, clocks: Clocks | None = None, *, live: bool, age_ms: int | None = None
 ) -> LatestTicker:
-    """Read as much of a ticker message as is needed to pass it on.
+    """Read the fields of a ticker message that are needed to pass it on.
 
     Args:
-        symbol: whose ticker it has to be.
+        symbol: the symbol that the ticker must be of.
         data: the message.
-        now_ms: our clock.
-        clocks: what is known of the publishers' clocks; a live ticker adds to it.
-        live: whether it came just now.
-        age_ms: how old a last value is, where that is known; else it is as old as it says.
+        now_ms: the time by our clock.
+        clocks: the publishers' clocks as known so far; a live ticker updates them.
+        live: whether the message arrived just now; otherwise it is a kept last value.
+        age_ms: the age of a last value, if known; otherwise it is derived from the ticker's own time.
 
     Raises:
-        CodecError: not a ticker of this symbol.
+        CodecError: the message is no ticker of this symbol.
     """
     head = _HEAD.decode(data)
     if head.symbol != symbol:
@@ -191,17 +201,17 @@ def read_ticker(
         current_ms = clocks.made_at(head.publisher, head.aggregated_time_ms, now_ms)
     held_since_ms = None
     if head.quality == "stale" and head.received_time_ms is not None:
-        # One publisher's two times: no clock of ours beside them.
+        # Both times are by the publisher's clock, so their difference holds whatever our clock says.
         held_since_ms = current_ms - max(0, head.aggregated_time_ms - head.received_time_ms)
-    one_line = data.translate(None, b"\r\n")  # in JSON they stand between its parts alone
+    one_line = data.translate(None, b"\r\n")  # safe: inside a JSON string a line break is always escaped
     return LatestTicker(head.seq, head.aggregated_time_ms, one_line, current_ms, held_since_ms, head.publisher)
 
 
 def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
-    """Return the ticker's JSON as it must be read now.
+    """Return the ticker's JSON as it must be shown at `now_ms`.
 
-    A live ticker is returned as it is. A stale one keeps its numbers and times, but its quality is `stale` and its sources
-    are as old as they have become. After another minute the quality is `down` and the price is not known.
+    A live ticker is returned unchanged. A stale one keeps its numbers and times; its quality becomes `stale`, and its sources'
+    ages are brought up to date. After another minute the quality is `down`, and the price and the figures made of it are null.
     """
     level = ticker.staleness(now_ms)
     if level == 0:

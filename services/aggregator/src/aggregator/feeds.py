@@ -1,7 +1,7 @@
-"""Which exchanges' feeds are away, as their ingests say it. Pure: time is an argument, in seconds of any monotonic clock.
+"""Which exchanges' feeds are away, from the statuses that ingests publish. Time is an argument, in monotonic seconds.
 
-An ingest says each 5 s how its feed is doing, and at once when that changes. Silence says something too, but only while we
-would have heard: time in which Redis did not answer, or this process was asleep, does not count.
+An ingest publishes its feed's status each 5 s, and at once when it changes. An ingest that is silent for long is away, too. But
+time in which Redis did not answer, or this process was suspended, does not count as an ingest's silence.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from market_pulse.messages import FeedStatus, Tick
 
 OPEN = frozenset({"connected", "degraded"})
 SILENT_AFTER_S = float(STATUS.expiry_s)
-"""What a copy said counts for this long."""
+"""A copy's status is valid for this long."""
 REDIS_SILENT_AFTER_S = 7.0
-"""Redis answers a ping each 5 s at least. After a longer silence nobody knows what was said meanwhile."""
+"""Redis answers a ping at least each 5 s. After a longer silence, statuses may have been missed."""
 ASLEEP_AFTER_S = 3.0
-"""We look each second at least. After longer than this the process was asleep."""
+"""`look` is called at least each second. After a longer pause than this the process was suspended."""
 LOOK_EACH_S = 0.2
 MAX_EXCHANGES = 64
 MAX_COPIES = 64
@@ -23,18 +23,19 @@ NONE: frozenset[str] = frozenset()
 
 
 class Feeds:
-    """Keeps the last word of every copy of every ingest. The numbers of exchanges and of copies are bounded."""
+    """Keeps the last status of every copy of every ingest, for at most MAX_EXCHANGES with at most MAX_COPIES each."""
 
     def __init__(self) -> None:
-        self._copies: dict[str, dict[str, tuple[bool, float]]] = {}  # by exchange and instance: whether it is open, and when
+        # By exchange and instance: whether the feed is open, and when that was said, by the clock of `_listened_s`.
+        self._copies: dict[str, dict[str, tuple[bool, float]]] = {}
         self._open: set[str] = set()
         self._away: set[str] = set()
-        self._listened_s = 0.0  # for so long we have listened, without the times that do not count
-        self._gap_s = 0.0  # by that clock: since when without a gap
+        self._listened_s = 0.0  # for how long statuses could be heard, without the times that do not count
+        self._gap_s = 0.0  # when the last gap ended, by the clock of `_listened_s`
         self._looked_s: float | None = None
 
     def take(self, status: FeedStatus, age_s: float = 0.0) -> None:
-        """Take what one copy of an ingest says, or said so long ago."""
+        """Take a status of one copy of an ingest. It was published `age_s` ago."""
         copies = self._copies.get(status.exchange)
         if copies is None:
             if len(self._copies) >= MAX_EXCHANGES:
@@ -46,7 +47,7 @@ class Feeds:
         self._judge(status.exchange)
 
     def note_gap(self) -> None:
-        """Note that messages may have been missed. Known states are kept, and silence counts from now on."""
+        """Note that statuses may have been missed. Known ones are kept, and silence is counted from now on."""
         self._gap_s = self._listened_s
         for copies in self._copies.values():
             for instance, (is_open, _) in copies.items():
@@ -57,7 +58,7 @@ class Feeds:
 
         Args:
             now_s: now.
-            redis_silent_s: for how long Redis has said nothing at all; infinite without a connection.
+            redis_silent_s: for how long Redis has sent nothing at all; infinite without a connection.
         """
         passed_s = 0.0 if self._looked_s is None else now_s - self._looked_s
         if 0 < passed_s < LOOK_EACH_S:
@@ -71,10 +72,10 @@ class Feeds:
             self._judge(exchange)
 
     def away(self, ticks: Mapping[str, Tick], now_ms: int) -> frozenset[str]:
-        """Return which of the exchanges that these ticks are of are known to be away.
+        """Return which exchanges of these ticks (by exchange) are known to be away.
 
-        An exchange that was never heard is away once we have listened for long enough; or, at the start, if its tick is older
-        than that: Redis would have kept any status that its ingest has published since.
+        An exchange without any status so far is away in two cases. Either statuses could be heard for SILENT_AFTER_S without a
+        gap; or its tick is older than that, and its ingest has been silent since, because Redis would have kept a later status.
         """
         if self._open.issuperset(ticks):
             return NONE

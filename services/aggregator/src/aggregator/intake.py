@@ -1,4 +1,4 @@
-"""From messages on the bus to the market: decode, check, keep; what cannot be kept is counted and passed over."""
+"""Decodes and checks messages from the bus, and passes them to the market. Messages that cannot be used are counted."""
 
 from collections.abc import Callable
 
@@ -13,19 +13,19 @@ from .metrics import BAD_MESSAGES, BUS_S, DROPPED, TICKS
 
 SAMPLE_CHARACTERS = 120
 AHEAD_MS = 5_000
-MEASURED_OF = 16  # one tick of so many: to measure each would take a tenth of the time that keeping it does
+MEASURED_OF = 16  # the delay of one tick in this many is measured, to save processor time
 
 log = get_logger()
 
 
 class Intake:
-    """Hands ticks to the market and statuses to the feeds, and says which symbols changed. Nothing that arrives makes it raise.
+    """Passes ticks to the market and statuses to the feeds, and reports which symbols changed. No message makes it raise.
 
     Args:
         market: keeps the ticks.
         feeds: keeps the statuses.
         changed: called with a symbol whenever a tick of it was kept.
-        clock: what time it is; told now and then when ticks say that they were published.
+        clock: gives the time, and from time to time gets the publication time of a tick.
     """
 
     def __init__(self, market: Market, feeds: Feeds, changed: Callable[[Symbol], None], clock: Clock | None = None) -> None:
@@ -37,12 +37,12 @@ class Intake:
         self._kept = 0
 
     def count(self) -> None:
-        """Add the ticks kept since the last time to the metrics: at each tick that would cost as much as keeping it."""
+        """Add the ticks kept since the last call to the metric. Doing this with each tick would cost as much as keeping it."""
         TICKS.inc(self._kept)
         self._kept = 0
 
     def take_status(self, channel: str, data: bytes, age_s: float = 0.0) -> None:
-        """Take a feed's status, as it arrives or as it was kept for so long as the last one of its channel or of one copy."""
+        """Take a feed's status that has just arrived, or was kept for `age_s` as the last one of an exchange or of a copy."""
         try:
             status = decode_status(data)
         except CodecError as wrong:
@@ -54,12 +54,13 @@ class Intake:
             self._refuse_message("channel", channel, data, "exchange or instance is not the channel's")
 
     def take_message(self, channel: str, data: bytes) -> None:
-        """Take a tick as it arrives on a channel."""
+        """Take a tick that has just arrived on a channel."""
         tick = self._read(channel, data)
         if tick is None:
             return
         arrived_ms = self._clock.now_ms()
-        # A time ahead of ours, by another clock or as a lie, would not grow old until it had come. The tick is ours alone yet.
+        # A received time in the future, from a wrong clock or a forged tick, would not age until then. So limit it to now.
+        # Nothing else refers to this tick yet, so it may be changed.
         if tick.received_time_ms <= LATEST_TIME_MS:
             tick.received_time_ms = min(tick.received_time_ms, arrived_ms)
         is_kept = self._take(tick)
@@ -68,19 +69,19 @@ class Intake:
             self._clock.hear(tick.exchange, tick.published_time_ms)
 
     def take_last(self, channel: str, data: bytes) -> None:
-        """Take a tick that was kept as the last one of its channel."""
+        """Take a tick that Redis kept as the last one of its channel."""
         tick = self._read(channel, data)
         if tick is None:
             return
         now = self._clock.now_ms()
-        if tick.received_time_ms > now + AHEAD_MS:  # how old it is cannot be told
+        if tick.received_time_ms > now + AHEAD_MS:  # its age is unknown
             DROPPED.labels("time").inc()
             return
         tick.received_time_ms = min(tick.received_time_ms, now)
         self._take(tick)
 
     def _read(self, channel: str, data: bytes) -> Tick | None:
-        """Read a tick. Return None if the message is no tick of this channel: a writer speaks for its own channel alone."""
+        """Decode a tick. Return None if it is invalid, or if its exchange or symbol is not the channel's."""
         try:
             tick = decode_tick(data)
         except CodecError as wrong:

@@ -1,4 +1,4 @@
-"""Each symbol between two prices: its newest ticks and its last ticker. No I/O, no clock."""
+"""The state of each symbol: the newest tick of each exchange, and its last ticker. No I/O, no clock."""
 
 from collections.abc import Container, Iterator
 from collections.abc import Set as AbstractSet
@@ -11,21 +11,22 @@ from .parameters import Parameters
 from .rounding import MAX_DP, decimals, round_figures
 
 MAX_SOURCES = 32
-"""Exchanges per symbol; whatever is published on the bus, memory stays bounded."""
+"""The most exchanges per symbol, so that memory stays bounded whatever is published on the bus."""
 LATEST_TIME_MS = 4_102_444_800_000
-"""The year 2100. A later time is none in milliseconds: most often it is in microseconds."""
+"""The year 2100. A later time is not in milliseconds; most often it is in microseconds."""
 
 Refusal = Literal["older", "figure", "time", "full", "symbol"]
-"""Why a tick was not taken: older than the stored one, no sensible price, no sensible time, no room, no symbol of ours."""
+"""Why a tick was not kept: it is older than the stored one; its price or one of its times makes no sense; there is no room; its
+symbol is not in our spelling."""
 
 
 class SymbolState:
-    """One symbol between two prices.
+    """The state of one symbol.
 
-    `seq` is the highest number of its messages that is known. `last` is the ticker that was published last, by this process or
-    by the one before it: all that is remembered of earlier prices. Before the first one it knows nothing and is `down`.
-    `clock_skew` says whether our clock looked wrong when this process last made one, and `recorded_ms` when the price was last
-    added to its history, None if it never was.
+    `ticks` holds the newest tick by exchange. `dp` is the number of decimals of its prices. `seq` is the highest known number
+    of its tickers. `last` is the last published ticker, of this process or another one; nothing else is kept of earlier prices.
+    Before the first ticker, `last` has quality `down` and no price. `clock_skew` is whether our clock looked wrong when this
+    process last made a ticker. `recorded_ms` is when the price was last added to the history, None if it never was.
     """
 
     def __init__(self, symbol: Symbol) -> None:
@@ -38,7 +39,7 @@ class SymbolState:
         self.recorded_ms: int | None = None
 
     def take(self, tick: Tick, parameters: Parameters) -> Refusal | None:
-        """Keep a tick if it is newer than the kept one of its exchange; else say why not."""
+        """Keep a tick unless it is older than the kept one of its exchange. Return None, or why it was not kept."""
         stored = self.ticks.get(tick.exchange)
         if stored is None:
             if len(self.ticks) >= MAX_SOURCES:
@@ -47,22 +48,22 @@ class SymbolState:
             return "older"
         self.ticks[tick.exchange] = tick
         dp = decimals(source_price(tick)) if tick.dp is None else tick.dp
-        if dp > self.dp:  # never fewer than before: a price must not lose decimals because a source was late or silent
+        if dp > self.dp:  # never decrease it: a price must not lose decimals because a source is late or silent
             self.dp = min(dp, MAX_DP)
         return None
 
     def resume(self, ticker: Ticker) -> None:
-        """Go on from the last ticker of another process: its number, its decimals and its memory."""
+        """Continue from the last ticker of another process: from its number and decimals, and with it as `last`."""
         self.seq = max(self.seq, ticker.seq)
         self.dp = max(self.dp, min(ticker.dp, MAX_DP))
         self.last = ticker
 
     def make_ticker(self, now_ms: int, parameters: Parameters, away: Container[str] = ()) -> Ticker:
-        """Make the ticker of this moment. It is remembered when it is published: set `last` then.
+        """Make the ticker of this moment. The caller must set `last` to it when it has been published.
 
         Args:
-            now_ms: our clock, Unix milliseconds.
-            parameters: bounds and times.
+            now_ms: the time by our clock, Unix milliseconds.
+            parameters: the methodology's parameters.
             away: the exchanges whose feed is known to be away.
         """
         ticker, self.clock_skew = aggregate(now_ms, self.ticks, away, self.last, parameters)
@@ -72,17 +73,17 @@ class SymbolState:
 
 
 class Market:
-    """All symbols, up to a bound. When it is reached, symbols that nobody wants yield to wanted ones."""
+    """All followed symbols, at most `max_symbols`. When there is no more room, unwanted symbols give way to wanted ones."""
 
     def __init__(self, parameters: Parameters, max_symbols: int) -> None:
         self.parameters = parameters
         self.max_symbols = max_symbols
         self._states: dict[Symbol, SymbolState] = {}
-        # While there is too little room: the wanted symbols, which alone may come in.
+        # While there is too little room: the wanted symbols. Only these may be added then.
         self._admitted: Container[Symbol] | None = None
-        # Symbols that found no room since `yielding` was asked last.
+        # Symbols for which there was no room since the last call of `yielding`.
         self._refused: set[Symbol] = set()
-        # Followed symbols that nobody wants, the longest unwanted first.
+        # Followed symbols that have no subscribers, the longest unwanted first.
         self._unwanted: dict[Symbol, None] = {}
 
     def __len__(self) -> int:
@@ -92,11 +93,11 @@ class Market:
         return iter(self._states.values())
 
     def get(self, symbol: Symbol) -> SymbolState | None:
-        """Return what is known of a symbol, or None if it is not followed."""
+        """Return a symbol's state, or None if it is not followed."""
         return self._states.get(symbol)
 
     def take(self, tick: Tick) -> Refusal | None:
-        """Keep a tick if it is usable and newer than the kept one; else say why not."""
+        """Keep a tick if it is usable and not older than the kept one. Return None, or why it was not kept."""
         if not is_figure(tick.price):
             return "figure"
         for time_ms in (tick.received_time_ms, tick.exchange_time_ms, tick.published_time_ms):
@@ -106,7 +107,7 @@ class Market:
         return state if isinstance(state, str) else state.take(tick, self.parameters)
 
     def resume(self, ticker: Ticker) -> Refusal | None:
-        """Go on from the last ticker of an earlier run; say why not if that is impossible."""
+        """Continue a symbol from its last ticker of an earlier run. Return None, or why that is impossible."""
         state = self._states.get(ticker.symbol) or self._add(ticker.symbol)
         if isinstance(state, str):
             return state
@@ -114,18 +115,19 @@ class Market:
         return None
 
     def drop(self, symbol: Symbol) -> None:
-        """Forget a symbol."""
+        """Forget a symbol, its ticks and its last ticker."""
         self._states.pop(symbol, None)
 
     @property
     def is_full(self) -> bool:
-        """Whether the bound is reached, or a symbol was refused for it."""
+        """Whether `max_symbols` is reached, or a symbol was refused because it was."""
         return len(self._states) >= self.max_symbols or bool(self._refused)
 
     def yielding(self, wanted: AbstractSet[Symbol]) -> list[Symbol]:
-        """Return the symbols to drop for wanted ones that found no room: the longest unwanted first.
+        """Return the symbols to drop to make room for the wanted ones that were refused: the longest unwanted first.
 
-        Asked again and again while the market is full, and once after that. In between only wanted symbols come in.
+        The caller must call this regularly while the market is full, and once after that. Meanwhile only wanted symbols may be
+        added.
         """
         unwanted = dict.fromkeys(symbol for symbol in self._states if symbol not in wanted)
         self._unwanted = {symbol: None for symbol in self._unwanted if symbol in unwanted} | unwanted
@@ -145,11 +147,11 @@ class Market:
 
 
 def _is_older(tick: Tick, stored: Tick, parameters: Parameters) -> bool:
-    """Say whether a tick lies before the stored one (rule 2): by the exchange's clock where both have it, else by ours.
+    """Return whether a tick is older than the stored one (rule 2): by the exchange's times if both have one, else by ours.
 
-    Neither the end of a symbol nor its new beginning is a matter of order. And the stored exchange time is no yardstick if it
-    lies in the future, or once nothing has followed it for T_soft: by it, an exchange whose clock was set back would be mute
-    for as long as the clock was ahead.
+    A tick that ends its market is never older. In three cases the stored exchange time does not count: it is more than L in the
+    future, or the stored tick ended its market, or the new tick was received more than T_soft after it. Otherwise, an exchange
+    whose clock was set back would be ignored for as long as its clock had been ahead.
     """
     if tick.ended is not None:
         return False
@@ -162,7 +164,7 @@ def _is_older(tick: Tick, stored: Tick, parameters: Parameters) -> bool:
 
 
 def _no_ticker(symbol: Symbol) -> Ticker:
-    """Return what stands for a symbol's last ticker before there is one."""
+    """Return the placeholder for a symbol's last ticker before there is one."""
     return Ticker(symbol=symbol, seq=0, dp=0, quality="down", sources_used=0, sources_total=0, sources=(), aggregated_time_ms=0)
 
 

@@ -1,9 +1,10 @@
-"""How the price is made: a turnover-weighted mean around the median. docs/methodology.md has the rules and their numbers.
+"""How the price is computed: a turnover-weighted mean around the median. docs/methodology.md has the rules by number.
 
-Pure: time is an argument; no clock, network, randomness or I/O. Sums are exactly rounded (`fsum`), so that the order of the
-sources cannot matter. No input raises: a figure that makes no sense counts as missing.
+Time is an argument; there is no clock, network, randomness or I/O. Sums are exactly rounded (`fsum`), so the order of the
+sources does not matter. No input makes it raise: a figure that makes no sense counts as missing.
 
-This runs for every ticker, so bounds are compared in place (benchmarks/aggregate.py).
+This runs for every ticker. For speed, figures are compared with SMALLEST and LARGEST in place instead of by `is_figure`
+(benchmarks/aggregate.py measures it).
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -18,19 +19,19 @@ from .parameters import Parameters
 
 SMALLEST = 1e-30
 LARGEST = 1e30
-"""No real price or volume lies outside these, and within them no product or quotient below can overflow or vanish."""
+"""No real price or volume lies outside these two, and within them no product or quotient below can overflow or underflow."""
 REASON_LENGTH = 100
 TOLERANCE = 1e-12
-"""Prices like 1.03 have no exact float. A share this much over a bound is the bound itself, as it was written in decimals."""
+"""Decimals like 1.03 have no exact float. So a share that exceeds a bound by no more than this counts as equal to the bound."""
 
 
 def is_figure(value: float | None) -> TypeGuard[float]:
-    """Say whether a price is there and makes sense: finite, above zero and of a size that occurs."""
+    """Return whether a price is present and makes sense: finite, above zero, and between SMALLEST and LARGEST."""
     return value is not None and SMALLEST <= value <= LARGEST
 
 
 def source_price(tick: Tick) -> float:
-    """Return what one exchange says a unit costs (rule 1): the median of last, bid and ask, or last alone."""
+    """Return an exchange's price (rule 1): the median of last, bid and ask, or last alone without a sound bid and ask."""
     last, bid, ask = tick.price, tick.bid, tick.ask
     if bid is not None and ask is not None and SMALLEST <= bid <= ask <= LARGEST:
         if last < bid:
@@ -42,29 +43,27 @@ def source_price(tick: Tick) -> float:
 
 _OF_SOURCES = ("bid", "ask", "confidence", "spread_bps", "publisher")
 _OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "low24h", "exchange_time_ms", "received_time_ms")
-"""What a ticker does not know when it has no source, and when it holds no price either."""
+"""The fields that are null in a ticker without sources; and the ones that are null, too, if it holds no price."""
 _Vote = tuple[float, str, Source, Tick, float]
-"""One of S: its price and name, in whose order votes stand; the source as it goes out, filled in rule by rule; the tick that it
-is made of; its freshness."""
+"""One vote (rule 4): the source's price and name, by which votes are sorted; the source to publish, which each rule fills in
+further; its tick; its freshness."""
 
 
 def aggregate(
     now_ms: int, ticks: Mapping[str, Tick], away: Container[str], last: Ticker, parameters: Parameters
 ) -> tuple[Ticker, bool]:
-    """Make one price of the newest tick of each exchange.
+    """Compute one price from the newest tick of each exchange, by the rules of docs/methodology.md.
 
     Args:
-        now_ms: our clock, Unix milliseconds.
-        ticks: the newest tick by exchange, all of one symbol. One whose price makes no sense counts as not there.
+        now_ms: the time by our clock, Unix milliseconds.
+        ticks: the newest tick by exchange, all of one symbol. A tick whose price makes no sense is ignored.
         away: the exchanges whose feed is known to be away.
-        last: the last ticker of this symbol, as it was published: all that rules 7 and 8 remember.
-        parameters: bounds and times.
+        last: the last published ticker of this symbol. Rules 7 and 8 know the past only from this.
+        parameters: the methodology's parameters.
 
     Returns:
         The next ticker, not yet rounded, with the last one's number and decimals; and whether every fresh source's clock is
-        off in the same direction, so that ours is the likely culprit (rule 2).
-
-    Source: docs/methodology.md.
+        off in the same direction, so that our own clock is probably wrong (rule 2).
     """
     sources, votes, clock_skew, volumes, quote_volumes = _judge_freshness(now_ms, ticks, parameters)
     volume24h = fsum(volumes) if volumes else None
@@ -81,7 +80,7 @@ def aggregate(
     clamp, exclusion = parameters.clamp, parameters.exclusion
     low, high = middle * (1 - clamp), middle * (1 + clamp)
 
-    # Rules 6, 7 and 9. Where all lie within c of the median, as nearly always, each counts as its turnover says.
+    # Rules 6, 7 and 9. In the usual case all votes lie within c of the median, and each weighs its turnover.
     weights = turnovers = _turnovers(votes, quote_volumes)
     factors: Sequence[float] = ()
     agrees, disputed, chosen = True, False, None
@@ -106,7 +105,8 @@ def aggregate(
     if away and all(source.exchange in away for source, _ in used):
         quality = "stale"
 
-    # CPython makes a dict of more than 15 keywords, so the figures follow. Its publisher says who it is.
+    # Only what every ticker has is named here, since CPython makes a dict of more than 15 keywords. The figures follow, and the
+    # Publisher sets `publisher`.
     ticker = Ticker(
         symbol=last.symbol,
         seq=last.seq,
@@ -136,8 +136,8 @@ def _judge_freshness(
     """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
 
     Returns:
-        All sources; those of S; whether our own clock is the likely culprit; the volumes and the quote volumes of all
-        exchanges heard of lately, used or not (rule 13).
+        All sources; the votes; whether our own clock is probably wrong; the volumes and the quote volumes of all exchanges
+        heard within T_vol, used or not, without ended ones (rule 13).
     """
     soft_s, hard_s, max_lag_s = parameters.soft_age_s, parameters.hard_age_s, parameters.max_lag_s
     carry_s = parameters.volume_carry_s
@@ -158,7 +158,7 @@ def _judge_freshness(
         source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used")
         sources.append(source)
         if not (has_ended or is_late):
-            # No trade in 24 h is a volume of 0, and known.
+            # A volume of 0 is known: there was no trade in 24 h.
             volume, quote_volume = tick.volume24h, tick.quote_volume24h
             if volume is not None and (SMALLEST <= volume <= LARGEST or volume == 0):
                 volumes.append(volume)
@@ -171,7 +171,7 @@ def _judge_freshness(
         if age_s > soft_s:
             freshness = (hard_s - age_s) / (hard_s - soft_s)
             source.state, source.reason = "fading", f"silent for {_seconds(age_s)}, counts {freshness:.0%}"
-        # Without an exchange time there is nothing to lag behind.
+        # A tick without an exchange time counts as not lagging.
         lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
         if -max_lag_s <= lag_s <= max_lag_s:
             votes.append((price, name, source, tick, freshness))
@@ -200,11 +200,11 @@ def _turnovers(votes: Sequence[_Vote], quote_volumes: list[float]) -> list[float
 def _weigh(
     votes: Sequence[_Vote], middle: float, turnovers: Sequence[float], parameters: Parameters
 ) -> tuple[list[float], list[float], bool, bool]:
-    """Weigh sources of which some lie beyond c.
+    """Weigh votes if some of them lie further than c from the median.
 
     Returns:
-        Their weights, and how much each counts by its distance from the median (rule 6: g); whether more than half of the
-        votes lie within c; whether half of the votes or most of the turnover contradict the median (rule 9).
+        Each vote's weight; each vote's factor for its distance from the median (rule 6: g); whether more than half of the votes
+        lie within c; whether half of the votes or most of the turnover contradict the median (rule 9).
     """
     clamp, exclusion = parameters.clamp, parameters.exclusion
     factors, weights, far = [], [], []
@@ -223,7 +223,7 @@ def _weigh(
 
 
 def _prefers_lower(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> bool:
-    """Say whether the lower of the two middle votes is the one to make the price alone (rule 7)."""
+    """Return whether the lower of the two middle votes is the one that makes the price alone (rule 7)."""
     half = len(votes) // 2
     (lower, lower_name, _, _, lower_freshness), (upper, upper_name, _, _, upper_freshness) = votes[half - 1 : half + 1]
     is_lower_old, is_upper_old = lower_freshness < 0.5 - TOLERANCE, upper_freshness < 0.5 - TOLERANCE
@@ -241,10 +241,10 @@ def _prefers_lower(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: f
 def _average(
     votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float
 ) -> tuple[float, float | None, float | None, list[tuple[Source, Tick]]]:
-    """Average the prices, clamped to a band (rule 6).
+    """Average the prices, each clamped to the band from `low` to `high` (rule 6).
 
     Returns:
-        The price; the open and the change in percent (rule 11); the used sources by rising price, with their ticks.
+        The price; the open and the change in percent (rule 11); the used sources with their ticks, by rising price.
     """
     total = fsum(weights)
     used: list[tuple[Source, Tick]] = []
@@ -263,12 +263,12 @@ def _average(
         open24h = tick.open24h
         if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
-    # A mean lies between its terms; the last bit of a float product may not.
+    # A mean lies between its terms, but rounding of the products can put it just outside. So clamp it.
     price = min(max(fsum(products) / total, used[0][0].used_price or low), used[-1][0].used_price or high)
     if not opens:
         return price, None, None, used
     compared = price
-    if len(opens) < len(used):  # where some have no open, it is compared with the price of those that have one
+    if len(opens) < len(used):  # some sources have no open: compare with the mean price of those that have one
         opened = [source for source, tick in used if is_figure(tick.open24h)]
         share = fsum([source.weight for source in opened])
         compared = fsum([source.weight * (source.used_price or low) for source in opened]) / share
@@ -280,7 +280,7 @@ def _average(
 def _explain(
     votes: Sequence[_Vote], factors: Sequence[float], middle: float, chosen_price: float | None, away: Container[str]
 ) -> None:
-    """Say why a source of S does not count, or not in full. `chosen_price` is that of the source that makes the price alone."""
+    """Set the reason of each vote that does not count in full. `chosen_price` is the price of the vote that counts alone."""
     for (price, name, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
         reason = source.reason
         if source.used_price is None:
@@ -310,7 +310,7 @@ def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick
             highs.append(high)
         if low is not None and SMALLEST <= low <= LARGEST:
             lows.append(low)
-        # Of several that were received last, the newest by its exchange's clock.
+        # If several ticks were received last at the same time, take the newest by its exchange time.
         if received_ms > newest_ms or (
             received_ms == newest_ms and (tick.exchange_time_ms or 0) > (newest.exchange_time_ms or 0)
         ):
@@ -327,14 +327,14 @@ def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick
 
 
 def _hold(now_ms: int, last: Ticker, hold_s: float) -> Ticker:
-    """Hold the last price for a while, with its own times; after that there is no price (rule 8)."""
+    """Return a ticker that holds the last price with its own times, or has no price if that is older than H (rule 8)."""
     is_held = last.price is not None and _is_recent(last.priced_time_ms, now_ms, hold_s)
     unknown: dict[str, Any] = dict.fromkeys(_OF_SOURCES if is_held else (*_OF_SOURCES, *_OF_PRICE))
     return replace(last, **unknown, quality="stale" if is_held else "down", sources_used=0, aggregated_time_ms=now_ms)
 
 
 def _is_recent(time_ms: int | None, now_ms: int, hold_s: float) -> bool:
-    """Say whether a time is known and no further away than H: a clock that is set back must not keep a price alive."""
+    """Return whether a time is known and within H of now, in either direction: setting a clock back must not extend H."""
     return time_ms is not None and abs(now_ms - time_ms) / 1000 <= hold_s
 
 

@@ -1,4 +1,4 @@
-"""What the aggregator counts and measures, for Prometheus. Labels are bounded: never a symbol."""
+"""The aggregator's metrics for Prometheus. No label is a symbol, so the number of time series stays bounded."""
 
 from collections import Counter as Tally
 from collections.abc import Callable
@@ -17,7 +17,7 @@ PREFIX = "market_pulse_aggregator_"
 TICKS = Counter(PREFIX + "ticks", "Ticks read from the bus and kept")
 DROPPED = Counter(PREFIX + "ticks_dropped", "Ticks read from the bus and not kept", ["reason"])
 BAD_MESSAGES = Counter(PREFIX + "bad_messages", "Messages on the bus that are no ticks or statuses of their channel", ["kind"])
-# There from the start: an increase from nothing is none to Prometheus.
+# Prometheus sees no increase when a series first appears, so create each series at zero.
 for reason in get_args(Refusal):
     DROPPED.labels(reason)
 for kind in ("codec", "channel", "last ticker"):
@@ -47,13 +47,13 @@ log = get_logger()
 
 
 class Observer:
-    """Turns the state of the market into gauges, and says when our clock begins or ceases to look wrong."""
+    """Sets gauges from the state of the market, and logs when our clock starts or stops looking wrong."""
 
     def __init__(self) -> None:
         self._clock_skew = False
 
     def observe(self, market: Market, owns: Callable[[Symbol], bool]) -> None:
-        """Set the gauges to the state of this moment, of the symbols that are ours to publish."""
+        """Set the gauges from the symbols that this process publishes; SYMBOLS counts all followed ones."""
         ours = [state for state in market if owns(state.symbol) and state.last.aggregated_time_ms > 0]
         states = Tally(source.state for state in ours for source in state.last.sources)
         qualities = Tally(state.last.quality for state in ours)
@@ -64,7 +64,7 @@ class Observer:
         SYMBOLS.set(len(market))
         skewed = sum(state.clock_skew for state in ours)
         heard = sum(state.last.sources_used > 0 for state in ours)
-        is_ours = 2 * skewed > heard  # else it is a pair that rests at its exchange
+        is_ours = 2 * skewed > heard  # otherwise it is not our clock: an exchange's data of a few pairs is late
         CLOCK_SKEW.set(is_ours)
         if is_ours != self._clock_skew:
             self._clock_skew = is_ours

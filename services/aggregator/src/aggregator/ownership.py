@@ -1,14 +1,17 @@
-"""Which symbols are mine to publish. Every copy follows all ticks, so each is ready to take any symbol over.
+"""Which symbols this copy of the aggregator publishes. Every copy follows all ticks, so each can take over any symbol.
 
-The living copies are a group on the bus. Each symbol belongs to the member that the highest hash of both their names gives
-it to: all copies come to the same answer without a word, and when a member goes only its symbols move. An answer is good for
-one epoch; in another one the bus publishes nothing of it, so a copy that was asleep cannot speak late.
+The running copies are the members of a group in Redis. A member renews its membership with each beat, and loses it when it has
+not beaten for EXPIRY_MS. Each symbol belongs to the member for which the hash of both names is highest. So all copies compute
+the same owner without asking each other, and when a member leaves, only its symbols move.
 
-`next_state` decides, without I/O, what follows from the bus's answer to a beat. `Ownership` beats, and does what was decided.
-docs/decisions/0011 gives the reasons, tests/unit/aggregator/test_ownership.py the cases.
+Each change of the members starts a new epoch. Redis rejects tickers that were meant for another epoch, so a copy that was
+suspended cannot publish outdated tickers when it wakes up.
 
-A copy whose clock is off Redis's yields: it is no member beside one whose clock is right. Where all clocks are off, all go on:
-a price with a known fault is better than none.
+`next_state` decides, without I/O, what to do after Redis's answer to a beat. `Ownership` sends the beats and carries out the
+decisions. docs/decisions/0011 gives the reasons, and tests/unit/aggregator/test_ownership.py has the cases.
+
+A copy whose clock is off Redis's gives way: it is not a member while a copy with a right clock is one. If all copies' clocks
+are off, all of them publish, because a price with a known fault is better than no price.
 """
 
 import asyncio
@@ -33,31 +36,32 @@ from .market import Market
 from .metrics import BAD_MESSAGES, MEMBERS, OWNED, STANDS_ASIDE, TAKEOVERS
 
 Owns = Callable[[Symbol], bool]
-"""Says whether this process publishes a symbol's ticker right now. Must not wait."""
+"""Returns whether this process publishes a symbol's ticker right now. Must not block."""
 
 Moved = Callable[[Sequence[Symbol], Sequence[Symbol]], None]
+"""Called with the symbols that this process has gained, and with those that it has lost."""
 
 BEAT_S = 0.4
 EXPIRY_MS = 1_200
-"""A copy that is killed is missed after this and a beat at most."""
+"""How long a beat keeps a copy in the group. The others notice a killed copy after this and one more beat at the latest."""
 SETTLE_MS = 2_000
-"""For so long after a server was away from all, the copies are expected back: until then nobody takes over what another had."""
+"""After no copy could reach Redis, how long they may take to come back. Until then, none takes over another copy's symbols."""
 SILENT_AFTER_S = 5.0
 LEAVE_LIMIT_S = 1.0
 CLOCK_OFF = "clock-off:"
-"""With this begin the names of copies whose clock is off Redis's."""
-BATCH = 500
+"""The prefix of the names of copies whose clock is off Redis's."""
+BATCH = 500  # symbols per command
 
 log = get_logger()
 
 
 def instance_name() -> str:
-    """Return a name that no other process has, nor this one after a restart."""
+    """Return a new name, which no other process has and this one will not have again."""
     return f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
 
 
 def owner_of(symbol: Symbol, members: Sequence[str]) -> str | None:
-    """Return the member that a symbol belongs to, by rendezvous hashing; None if there is no member."""
+    """Return the member that publishes a symbol, by rendezvous hashing; None if there is no member."""
     return max(members, key=lambda member: blake2b(f"{member}|{symbol}".encode(), digest_size=8).digest(), default=None)
 
 
@@ -65,19 +69,19 @@ def owner_of(symbol: Symbol, members: Sequence[str]) -> str | None:
 class Division:
     """How the symbols are divided among the copies, in one epoch."""
 
-    # The bus publishes only what names this epoch. 0 before the first answer.
+    # The epoch of these members. Redis rejects tickers that are sent with another epoch. 0 before the first answer.
     epoch: int = 0
     members: tuple[str, ...] = ()
-    # While a group settles: the members of before. A symbol that moves between the two divisions has no owner for that time.
+    # While the group settles: its members before. A symbol whose owner would change has no owner until the group has settled.
     earlier: tuple[str, ...] | None = None
 
     @property
     def is_settling(self) -> bool:
-        """Whether copies are still expected back that may know more than those that are here."""
+        """Whether copies are still expected back that may know higher ticker numbers than the present members."""
         return self.earlier is not None
 
     def gives(self, member: str, symbol: Symbol) -> bool:
-        """Say whether a symbol is a member's to publish."""
+        """Return whether a member publishes a symbol."""
         if owner_of(symbol, self.members) != member:
             return False
         return self.earlier is None or owner_of(symbol, self.earlier) == member
@@ -87,75 +91,83 @@ class Division:
 class State:
     """A copy's knowledge of its group. Seconds are by this machine's monotonic clock."""
 
-    # The division that is lived by. It changes when `Actions.adopt` has been carried out, not before.
+    # The division in force. It changes only when `Actions.adopt` has been carried out.
     division: Division = Division()
-    # For how long the server had known the group, when it answered last.
+    # For how long the server had known the group at its last answer.
     age_ms: int = 0
-    # The age of the group from which on no missing copy is waited for any more.
+    # The age of the group at which it has settled, that is, missing copies are no longer waited for.
     settled_at_ms: int = 0
-    # When the last beat was answered; at first, when this process started.
+    # When a beat was last answered; before the first answer, when this process started.
     heard_s: float
-    # Beats since then that failed.
+    # How many beats have failed since then.
     missed_beats: int = 0
-    # Whether more than a lease passed between the last answer and the beat that followed it: this process was frozen.
+    # Whether more than EXPIRY_MS passed between the last answer and the next beat: this process was suspended.
     slept: bool = False
 
     def asking(self, now_s: float) -> "State":
-        """Return the state in which a beat is sent. Only the first one after an answer can tell a sleep from a silent bus."""
+        """Return the state in which a beat is sent.
+
+        `slept` is updated only with the first beat after an answer. After a failed beat the time since the answer shows
+        nothing, because Redis may have been silent.
+        """
         return self if self.missed_beats else replace(self, slept=now_s - self.heard_s > EXPIRY_MS / 1000)
 
     def missed(self) -> "State":
-        """Return the state after a beat failed, or after its answer could not be acted upon."""
+        """Return the state after a beat has failed, or after the steps that its answer required have failed."""
         return replace(self, missed_beats=self.missed_beats + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
-    """The steps that the answer to a beat asks of its receiver, in this order."""
+    """The steps to carry out after the answer to a beat, in this order."""
 
-    # Count on from the time instead of from the last known number: others have counted further, and cannot be asked.
+    # Continue the tickers' numbers from the present time instead of the last known number: others may have published tickers
+    # with higher numbers, and those numbers are lost.
     forget_numbers: bool = False
-    # Publish nothing until the new division is adopted: other copies went on with our symbols.
+    # Publish nothing until the new division is adopted: other copies have published our symbols meanwhile.
     disown: bool = False
-    # Read how far the symbols that this division adds had come, then live by it.
+    # Read the last tickers of the symbols that this division adds, then put the division in force.
     adopt: Division | None = None
 
 
 def next_state(state: State, membership: Membership, now_s: float) -> tuple[State, Actions]:
-    """Decide what follows from the answer to a beat.
+    """Decide what to do after the answer to a beat. Return the new state, and the steps to carry out.
 
     Args:
         state: the state in which the beat was sent.
         membership: the answer.
-        now_s: when the answer came, by this machine's monotonic clock.
+        now_s: when the answer arrived, by this machine's monotonic clock.
     """
     division = state.division
     was_member = division.epoch > 0
 
-    # A server that knows the group for less long than before has lost its memory. One that we waited for at our start may have.
+    # If the server has known the group for less time than before, it has lost its data. If beats failed when we started, it may
+    # have lost its data, too.
     has_forgotten = membership.age_ms < state.age_ms or (not was_member and state.missed_beats > 0)
-    # A server that was away and knows us no more was away for longer than a lease, perhaps for all. It may be a replica that
-    # became the master and knows less than the copies do.
+    # If beats failed and the server then no longer has us as a member, it was away for longer than EXPIRY_MS, perhaps from all
+    # copies. It may be a replica that became the master and does not have the latest ticker numbers.
     is_back = was_member and membership.joined and state.missed_beats > 0
 
-    # In both cases the copies return one after another. The first must not take over symbols whose numbers only another knows.
+    # In both cases the copies come back one after another. The first one back must not take over a symbol while only another
+    # copy knows its last number.
     settled_at_ms = state.settled_at_ms
     if has_forgotten:
         settled_at_ms = SETTLE_MS
     elif is_back:
         settled_at_ms = membership.age_ms + SETTLE_MS
-    # An age below zero is that of a server whose clock was set back. It does not tell whether copies are expected back.
+    # A negative age means that the server's clock was set back. It says nothing of copies that are expected back.
     is_settling = 0 <= membership.age_ms < settled_at_ms
 
-    # The members of before stay those of the time when settling began, through all epochs until it ends.
+    # Until the group has settled, `earlier` stays the members from before settling began, through all epochs.
     earlier = (division.members if division.earlier is None else division.earlier) if is_settling else None
     adopted = Division(epoch=membership.epoch, members=membership.members, earlier=earlier)
     is_news = (adopted.epoch, adopted.is_settling) != (division.epoch, division.is_settling)
 
     actions = Actions(
-        # While we slept, others went on with our symbols. The server has forgotten how far they came.
+        # While we were suspended, others published our symbols, and the server has lost their numbers.
         forget_numbers=has_forgotten and was_member and state.slept,
-        # A copy that joins was no member until now. A server without memory makes all copies join: nobody went on meanwhile.
+        # If we have just joined, we were not a member, and others have published our symbols. But a server that lost its data
+        # makes all copies join, and then no other copy has published them.
         disown=membership.joined and not (has_forgotten and is_settling),
         adopt=adopted if is_news else None,
     )
@@ -164,18 +176,17 @@ def next_state(state: State, membership: Membership, now_s: float) -> tuple[Stat
 
 
 class Ownership:
-    """This process's place among the aggregators.
+    """This process's membership in the group of aggregators.
 
     Args:
-        bus: where they meet.
-        market: whose symbols are shared out.
-        take_last: takes a channel of ticks and its last one.
-        moved: told of the symbols that have become ours, when all is known that one goes on from, and of those that are ours no
-            more.
-        clock: what time it is to this process.
+        bus: the bus on which the group is.
+        market: the symbols to divide among the copies.
+        take_last: called with a channel of ticks and its last tick.
+        moved: called with the symbols gained, when their last tickers and ticks have been read, and with the symbols lost.
+        clock: this process's clock.
 
-    `me` is this process's name among them, by which tickers name their publisher. A clock that leaps is another clock to those
-    who read tickers, so it gets another name.
+    `me` is this process's name in the group, and the `publisher` in its tickers. Readers of tickers learn one clock per name,
+    so if this process's time jumps, it takes a new name.
     """
 
     def __init__(
@@ -192,55 +203,55 @@ class Ownership:
         self._take_last = take_last
         self._moved = moved
         self._clock = clock or Clock()
-        # `Clock.changes` at the time when `me` was chosen.
+        # The value of `Clock.changes` when `me` was chosen.
         self._clock_changes = 0
-        # The state that was logged last: whether the clock is off, and whether this copy stands aside for that.
+        # The state that was logged last: whether the clock is off, and whether this copy is no member because of that.
         self._clock_state = (False, False)
         self._state = State(heard_s=time.monotonic())
-        # Answers of `owns`, so that a symbol is hashed once an epoch rather than with each tick.
+        # The results of `owns`, so that a symbol is hashed once per epoch rather than with each tick.
         self._owned: dict[Symbol, bool] = {}
-        # Set to beat before the next beat is due.
+        # Set to send a beat before the next one is due.
         self._wake = asyncio.Event()
-        # Set when a division was adopted.
+        # Set when a division has been adopted.
         self._adopted = asyncio.Event()
 
     @property
     def epoch(self) -> int:
-        """The epoch that is known here; 0 before the first."""
+        """The epoch of the division in force; 0 before the first."""
         return self._state.division.epoch
 
     def owns(self, symbol: Symbol) -> bool:
-        """Say whether a symbol is ours in the epoch that is known here."""
+        """Return whether this process publishes a symbol, by the division in force."""
         owned = self._owned.get(symbol)
         if owned is None:
             owned = self._owned[symbol] = self._state.division.gives(self.me, symbol)
         return owned
 
     async def run(self) -> NoReturn:
-        """Stay a member until cancelled. To leave is another step, to be taken when nothing is published any more."""
+        """Send beats until cancelled. This does not leave the group: call `leave` when nothing is published any more."""
         while True:
             self._wake.clear()
             try:
                 await self._beat()
             except BusError as failed:
                 self._state = self._state.missed()
-                log.debug("no beat; what is ours is kept until the bus says otherwise", cause=str(failed))
+                log.debug("beat failed; this copy keeps its symbols until Redis answers", cause=str(failed))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await self._wake.wait()
 
     async def leave(self) -> None:
-        """Hand all symbols over, for a bounded time; without this the others wait until our last beat has expired."""
+        """Leave the group, within LEAVE_LIMIT_S, so that others take our symbols over before our membership expires."""
         with contextlib.suppress(BusError, TimeoutError):
             async with asyncio.timeout(LEAVE_LIMIT_S):
                 await self._bus.leave(self.me)
 
     def look_again(self) -> None:
-        """Beat at once: somebody said that the members have changed."""
+        """Send a beat at once, because the members may have changed."""
         self._wake.set()
 
     async def adopted(self, refused: int) -> None:
-        """Wait until another epoch than the one that was refused is known, but no longer than a beat takes."""
+        """Wait until a division of another epoch than `refused` is in force, but no longer than BEAT_S."""
         if self.epoch != refused:
             return
         self._adopted.clear()
@@ -250,19 +261,19 @@ class Ownership:
                 await self._adopted.wait()
 
     def why_not_ready(self) -> str | None:
-        """Say whether it is not known who publishes what."""
+        """Return what is wrong if the division of symbols is not known or out of date, else None."""
         silent_s = time.monotonic() - self._state.heard_s
         if not self.epoch or silent_s > SILENT_AFTER_S:
             return f"no beat for {silent_s:.0f} s"
         return None
 
     def why_aside(self) -> str | None:
-        """Say whether this copy leaves its symbols to others because of its clock."""
+        """Return what is wrong if this copy is not a member because of its clock, else None."""
         is_off, is_aside = self._clock_state
         return f"this machine's clock is {self._off()} Redis's: other copies publish" if is_off and is_aside else None
 
     async def compare_clocks(self) -> None:
-        """Learn how far this machine's clock is from Redis's.
+        """Measure how far this machine's clock is from Redis's, and pass it to the clock.
 
         Raises:
             BusError: Redis did not answer.
@@ -288,12 +299,15 @@ class Ownership:
         if actions.adopt is not None:
             await self._adopt(actions.adopt)
 
-        # Made anew, so that symbols that are followed no more leave it.
+        # Rebuilt, so that it does not keep symbols that are no longer followed.
         self._owned = {state.symbol: self.owns(state.symbol) for state in self._market}
         OWNED.set(sum(self._owned.values()))
 
     async def _rename(self) -> None:
-        """Leave under the old name, so that nothing more goes out by the old clock; the next beat joins under the new one."""
+        """Leave the group under the old name and choose a new name, under which the next beat joins.
+
+        So no further ticker with a time of the new clock is published under the old name.
+        """
         await self._bus.leave(self.me)
         self._disown()
         self.me = (CLOCK_OFF if self._clock.is_off else "") + instance_name()
@@ -318,16 +332,16 @@ class Ownership:
         return f"{abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'}"
 
     def _disown(self) -> None:
-        """Own nothing any more: while this process was no member, as after a long sleep, others went on with its symbols."""
+        """Give up all symbols. Others have published them while this process was not a member, as after a suspension."""
         owned = [state for state in self._market if self.owns(state.symbol)]
         self._owned = {state.symbol: False for state in self._market}
         self._moved([], [state.symbol for state in owned])
 
     async def _adopt(self, division: Division) -> None:
-        """Live by a new division: let go of symbols that are no longer ours, read how far the new ones are, take them over.
+        """Read the last tickers and ticks of the symbols gained, put a new division in force, and report gains and losses.
 
         Raises:
-            BusError: it could not be read; the division before it is still lived by.
+            BusError: reading failed, and the division before stays in force.
         """
         before = {state.symbol for state in self._market if self.owns(state.symbol)}
         now = {state.symbol for state in self._market if division.gives(self.me, state.symbol)}
@@ -344,7 +358,7 @@ class Ownership:
         self._adopted.set()
 
     async def _read_up(self, symbols: Sequence[Symbol]) -> None:
-        """Read the last tickers and ticks of symbols as their owner left them: ours may be old, as after a long sleep."""
+        """Read the last tickers and ticks of symbols from Redis, because ours may be outdated, as after a suspension."""
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
         sources = [TICK.channel(exchange, state.symbol) for state in states for exchange in state.ticks]
         tickers = await self._bus.last(*(TICKER.channel(state.symbol) for state in states))
@@ -358,5 +372,5 @@ class Ownership:
                 except CodecError:
                     BAD_MESSAGES.labels("last ticker").inc()
             else:
-                # The server has lost how far the owner had come. The number that we know is too low: count on from the time.
+                # Redis has lost the last ticker. Our own number may be too low, so the next one starts at the present time.
                 state.seq = 0

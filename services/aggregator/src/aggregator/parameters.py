@@ -1,4 +1,4 @@
-"""The methodology's parameters, as a value."""
+"""The methodology's parameters and their defaults."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 class Parameters:
     """The methodology's parameters. Shares are fractions of the median (0.005 is 0.5 %), times are seconds.
 
-    `clamp`: up to this far from the median a source counts in full, and no price pulls further. `exclusion`: from here on a
-    source does not count; between the two it counts less and less. Up to `soft_age_s` a silent source counts in full, from
-    `hard_age_s` on not at all. `max_lag_s`: how far an exchange's clock may be from the clock that received its tick.
-    `volume_carry_s`: how long a silent source's 24 h volume still counts. `hold_s`: how long the last price is held when there
-    is no source, and for how long the last agreed price may decide between two sides.
+    A source whose price is within `clamp` of the median counts in full, and no source's price counts as further away than that.
+    A source counts less the further it is beyond `clamp`, and not at all from `exclusion` on. A silent source counts in full up
+    to `soft_age_s`, then less and less, and not at all from `hard_age_s` on. `max_lag_s` is how far an exchange's clock may be
+    from the clock that received its tick. `volume_carry_s` is how long a silent source's 24 h volume still counts. `hold_s` is
+    how long the last price is held if there is no source, and how long the last agreed price may decide between two sides.
     """
 
     clamp: float = 0.005

@@ -1,4 +1,4 @@
-"""Makes and publishes tickers when they are due. Knows no tick: it is told which symbols changed."""
+"""Makes and publishes tickers when they are due. It does not see ticks: `touch` tells it which symbols changed."""
 
 import asyncio
 import time
@@ -18,22 +18,22 @@ from .ownership import Ownership
 from .schedule import Schedule
 
 Away = Callable[[Mapping[str, Tick], int], frozenset[str]]
-"""Says which of the exchanges that these ticks are of have no feed at this moment, as far as is known. Must not wait."""
+"""Takes a symbol's ticks by exchange and the time in Unix ms. Returns those exchanges whose feed is away. Must not block."""
 
 HEARTBEAT_S = 1.0
 MAX_BATCH = 500
-"""Tickers per command, so that Redis and this process each stay responsive when very many symbols change at once."""
+"""The most tickers per command, so that Redis and this process stay responsive when very many symbols change at once."""
 MAX_IDLE_S = 1.0
-STUCK_AFTER_S = 20.0  # longer than a publish that times out, its retry and the delay after it
+STUCK_AFTER_S = 20.0  # longer than a publish that times out, its retry and the delay after that
 FLUSH_LIMIT_S = 1.0
 
 log = get_logger()
 
 
 class Publisher:
-    """Publishes each symbol's newest state: changes at once, at most `max_rate_hz` times in any second, and each 1 s anyway.
+    """Publishes each symbol's ticker at once when it changes, at most `max_rate_hz` times a second, and at least every second.
 
-    While a publish is under way, or Redis is away, changes add up to one entry a symbol.
+    While a publish is under way, or Redis is away, all changes of a symbol are joined into one.
     """
 
     def __init__(
@@ -51,22 +51,22 @@ class Publisher:
         self._ownership = ownership
         self._away = away
         self._schedule = Schedule(max_rate_hz, HEARTBEAT_S)
-        # When each symbol changed that was not published since: the first of its changes.
+        # For each symbol that changed since it was published: when the first of these changes was.
         self._changed_s: dict[Symbol, float] = {}
-        # Set when a symbol may be due before the time that is waited for.
+        # Set to end the wait in `_until_due`, because a symbol may be due earlier than was known.
         self._wake = asyncio.Event()
-        # Held while tickers are under way, so that none arrives after its symbol was forgotten.
+        # Held during a publish command, so that no ticker is published after `forget` has deleted it.
         self._publishing = asyncio.Lock()
-        # Publishes that failed in a row.
+        # How many publishes have failed in a row.
         self._failures = 0
-        # Changes that a later one replaced before they were published, as far as not counted yet.
+        # How many changes were replaced by a later one before they were published, and are not in the metric yet.
         self._conflated = 0
-        # When the loop last turned, by the monotonic clock; None before it runs.
+        # When the loop in `_until_due` last began a round, by the monotonic clock; None before the first.
         self._turned_s: float | None = None
 
     def touch(self, symbol: Symbol) -> None:
-        """Note that a symbol changed, if it is ours."""
-        # Most ticks end here: their symbol waits to be published already.
+        """Note that a symbol changed. Ignored if another copy publishes the symbol."""
+        # Most calls end here, because the symbol is already waiting to be published.
         if symbol in self._changed_s:
             self._conflated += 1
             return
@@ -80,16 +80,16 @@ class Publisher:
             self._conflated += 1
 
     async def run(self) -> NoReturn:
-        """Publish until cancelled; then publish what has changed, for a bounded time."""
+        """Publish until cancelled. Then publish the symbols that have changed, within FLUSH_LIMIT_S."""
         try:
             while True:
                 await self._until_due()
-                # Read before the publish, which may wait: if it is refused, a newer epoch may be known by then.
+                # Read this before the publish, which may wait. If Redis rejects it, a newer epoch may be known by then.
                 epoch = self._ownership.epoch
                 try:
                     await self._publish(self._schedule.due(time.monotonic(), MAX_BATCH))
                 except MembersChangedError:
-                    # The bus took nothing, since the group has changed. They are due again once the new division is known.
+                    # The group has changed, so nothing was published. The symbols are due again when the new division is known.
                     FENCED.inc()
                     await self._ownership.adopted(epoch)
                 except BusError as failed:
@@ -99,10 +99,10 @@ class Publisher:
             raise
 
     async def forget(self, symbols: Sequence[Symbol]) -> None:
-        """Withdraw the last tickers of symbols that stream no more.
+        """Stop following symbols that no longer stream, and delete their last tickers from Redis.
 
         Raises:
-            BusError: nothing was withdrawn.
+            BusError: the command failed, and the symbols are still followed.
         """
         async with self._publishing:
             await self._bus.forget(*(TICKER.channel(symbol) for symbol in symbols))
@@ -110,53 +110,53 @@ class Publisher:
                 self.drop(symbol)
 
     def drop(self, symbol: Symbol) -> None:
-        """Stop following a symbol; its last ticker stays."""
+        """Stop following a symbol. Its last ticker stays in Redis."""
         self._market.drop(symbol)
         self.leave_to_others(symbol)
 
     def leave_to_others(self, symbol: Symbol) -> None:
-        """Publish a symbol no more, though it may be followed further."""
+        """Stop publishing a symbol. This process goes on following it."""
         self._schedule.drop(symbol)
         self._changed_s.pop(symbol, None)
 
     def why_not_live(self) -> str | None:
-        """Say whether the loop has stopped turning."""
+        """Return what is wrong if the loop has been stuck for more than STUCK_AFTER_S, else None."""
         silent_s = 0.0 if self._turned_s is None else time.monotonic() - self._turned_s
-        return f"no turn for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None
+        return f"stuck for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None
 
     def why_not_ready(self) -> str | None:
-        """Say whether the last publish failed."""
+        """Return what is wrong if the last publish failed, else None."""
         return f"{self._failures} failed in a row" if self._failures else None
 
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._turned_s = time.monotonic()
-            # Cleared before the schedule is asked: a change that comes after that ends the wait.
+            # Clear it before reading the schedule, so that a later change ends the wait.
             self._wake.clear()
             due_s = self._schedule.next_s()
             wait_s = MAX_IDLE_S if due_s is None else due_s - self._turned_s
             if wait_s <= 0:
                 return
-            # The loop's timers count milliseconds: a shorter wait would end at once, and be asked for again.
+            # The event loop's timers have a resolution of 1 ms. A shorter wait would end at once, again and again.
             timer = loop.call_later(max(wait_s, 0.001), self._wake.set)
             await self._wake.wait()
             timer.cancel()
 
     async def _publish(self, symbols: Sequence[Symbol]) -> None:
-        """Publish the state of this moment in one command.
+        """Publish the tickers of this moment in one command.
 
         Raises:
-            BusError: perhaps nothing was published; the symbols are due again.
+            BusError: the command failed, and it is not known whether it was carried out. The symbols are due again.
         """
-        # Taken out before the states are read: a change that comes while the command is under way is a new one.
+        # Remove these before the states are read. A change during the command is then a new one.
         changed_s = {symbol: self._changed_s.pop(symbol) for symbol in symbols if symbol in self._changed_s}
         try:
             async with self._publishing:
-                # A symbol may have become another copy's since it was touched, or while the lock was waited for.
+                # A symbol may have gone to another copy since it was touched, or while this waited for the lock.
                 await self._publish_now([symbol for symbol in symbols if self._ownership.owns(symbol)])
         except BaseException:
-            # It failed, was refused, or was cancelled at the end of this process: all of it is due again.
+            # The command failed, was rejected, or was cancelled at shutdown: all symbols are due again.
             self._changed_s |= changed_s
             for symbol in symbols:
                 self._schedule.touch(symbol, time.monotonic())
@@ -173,14 +173,14 @@ class Publisher:
         tickers = [state.make_ticker(time_ms, parameters, self._away(state.ticks, time_ms)) for state in states]
         for ticker in tickers:
             ticker.publisher = self._ownership.me
-        # The epoch is read after `owns` was asked, with nothing awaited in between: both are of one division.
+        # Nothing is awaited between the calls of `owns` and reading the epoch, so both belong to the same division.
         asked_s = time.monotonic()
         answers = await self._bus.publish_tickers(tickers, self._ownership.epoch)
         PUBLISH_S.observe(time.monotonic() - asked_s)
         TICKERS.inc(len(tickers))
         CONFLATED.inc(self._conflated)
         self._conflated = 0
-        # Only what was published is remembered. The next price follows from it, here as in a copy that takes over.
+        # Remember only published tickers. So the next price follows from the same ticker here as in a copy that takes over.
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
             state.last = ticker
@@ -189,7 +189,7 @@ class Publisher:
         PUBLISH_FAILURES.inc()
         self._failures += 1
         if self._failures == 1:
-            log.warning("publish failed; the newest state goes out when Redis is back", cause=str(failed))
+            log.warning("publish failed; trying again until Redis is back", cause=str(failed))
         await asyncio.sleep(backoff_s(self._failures, base_s=0.1, cap_s=2.0, floor_s=0.05))
 
     async def _flush(self) -> None:

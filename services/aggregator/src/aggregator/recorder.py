@@ -1,4 +1,4 @@
-"""Adds to the history of prices what was published, each second. Never in the publisher's way, and nothing queues."""
+"""Each second, adds the published prices to their histories. It does not delay the publisher, and nothing queues."""
 
 import asyncio
 from typing import NoReturn
@@ -14,15 +14,15 @@ from .ownership import Owns
 from .sampling import points_due
 
 MAX_BATCH = 100
-"""Symbols per command: between two commands ticks come in and tickers go out."""
+"""The most symbols per command. Between two commands, this process reads ticks and publishes tickers."""
 
 log = get_logger()
 
 
 class Recorder:
-    """Records the first price of each second and of each minute, of the symbols that are ours.
+    """Records the first price of each second and of each minute, for the symbols that this process publishes.
 
-    A step in which Redis is away for long, or no price is known, stays a gap: what is missed is not made up for.
+    If Redis is away, or there is no price, during a whole second or minute, that point stays missing.
     """
 
     def __init__(self, bus: AggregatorBus, market: Market, owns: Owns, clock: Clock | None = None) -> None:
@@ -32,20 +32,20 @@ class Recorder:
         self._now_ms = (clock or Clock()).now_ms
 
     async def run(self) -> NoReturn:
-        """Record now, then at each second of the wall clock, until cancelled."""
+        """Record now, then at the start of each second of the aggregator's clock, until cancelled."""
         while True:
             try:
                 await self.record(self._now_ms())
             except BusError as failed:
                 HISTORY_FAILURES.inc()
-                log.debug("history not written; the next second goes on", cause=str(failed))
+                log.debug("history not written; continuing with the next second", cause=str(failed))
             await asyncio.sleep(1 - self._now_ms() % 1000 / 1000)
 
     async def record(self, time_ms: int) -> None:
-        """Record what is due of every symbol.
+        """Record the points that are due of each symbol.
 
         Raises:
-            BusError: the points of some symbols are not written.
+            BusError: the points of some symbols were not written.
         """
         states = [state for state in self._market if self._owns(state.symbol)]
         for start in range(0, len(states), MAX_BATCH):

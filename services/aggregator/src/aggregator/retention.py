@@ -1,4 +1,4 @@
-"""Lets go of symbols that nobody feeds and nobody asks for, so that an old price does not linger and memory does not grow."""
+"""Stops following symbols that have neither ticks nor subscribers, so that old prices disappear and memory does not grow."""
 
 from market_pulse.bus import AggregatorBus
 from market_pulse.kinds import TICK
@@ -13,11 +13,11 @@ QUIET_AFTER_S = 5.0
 
 
 class Retention:
-    """Decides which symbols to keep following. Demand is a subscription to `ticker:<symbol>`; ingests answer it.
+    """Decides which symbols this process stops following. A symbol is in demand while `ticker:<symbol>` has subscribers.
 
-    An ingest that releases a symbol deletes its last tick. A quiet symbol of which no last tick is left was released by all:
-    its last ticker goes too. One whose last ticks are left, but are so old that it is `down`, is only followed no more: its
-    last message, which says so, stays.
+    An ingest that stops carrying a symbol because of missing demand deletes its last tick. So if a quiet symbol has no last
+    tick left, all ingests have released it: its last ticker is deleted, too. If a quiet symbol still has last ticks, but its
+    ticker is `down`, this process only stops following it: the last ticker, which says `down`, stays.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class Retention:
         self._was_full = False
 
     async def sweep(self) -> None:
-        """Let go of what can go.
+        """Stop following the symbols that are no longer needed.
 
         Raises:
-            BusError: Redis did not answer; nothing is lost, the next sweep finds the same.
+            BusError: Redis did not answer. The next sweep will find the same symbols.
         """
         await self._make_room()
         if not any(self._is_quiet(state) for state in self._market):
@@ -42,7 +42,7 @@ class Retention:
         demanded = await self._bus.demanded()
         quiet = [state for state in self._market if self._is_quiet(state) and state.symbol not in demanded]
         fed = await self._fed(quiet)
-        # Asked again, because ticks may have come while Redis was answering.
+        # Check `_is_quiet` again, because ticks may have arrived while this waited for Redis.
         released = [state.symbol for state in quiet if state.symbol not in fed and self._is_quiet(state)]
         if released:
             await self._withdraw(released)
@@ -51,7 +51,7 @@ class Retention:
                 self._publisher.drop(state.symbol)
 
     async def _make_room(self) -> None:
-        """While more symbols are fed than may be followed, let those that nobody wants yield to those that somebody does."""
+        """If there are more symbols with ticks than may be followed, drop those without demand for those with demand."""
         is_full = self._market.is_full
         if is_full or self._was_full:
             yielding = self._market.yielding(await self._bus.demanded())
@@ -61,11 +61,11 @@ class Retention:
 
     async def _withdraw(self, symbols: list[Symbol]) -> None:
         await self._publisher.forget([symbol for symbol in symbols if self._owns(symbol)])
-        for symbol in symbols:  # its owner withdraws the last ticker
+        for symbol in symbols:  # of the others, too, but only their owner deletes the last ticker
             self._publisher.drop(symbol)
 
     async def _fed(self, states: list[SymbolState]) -> set[str]:
-        """Return the symbols of which some exchange's last tick is still there."""
+        """Return the symbols for which Redis still has the last tick of at least one exchange."""
         pairs = [(exchange, state.symbol) for state in states for exchange in state.ticks]
         last_ticks = await self._bus.last(*(TICK.channel(exchange, symbol) for exchange, symbol in pairs))
         return {symbol for (_, symbol), tick in zip(pairs, last_ticks, strict=True) if tick is not None}
@@ -76,5 +76,5 @@ class Retention:
 
 
 def _is_down(state: SymbolState) -> bool:
-    """Say whether it was told that nothing is known of a symbol's price."""
+    """Return whether a `down` ticker of the symbol has been published."""
     return state.last.quality == "down" and state.last.aggregated_time_ms > 0

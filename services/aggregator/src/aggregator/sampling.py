@@ -1,19 +1,19 @@
-"""Which points a symbol's history gets, and when. Pure: time is an argument, in Unix milliseconds."""
+"""Which points are added to a symbol's history, and when. No I/O: time is an argument, in Unix milliseconds."""
 
 from market_pulse.messages import LIVE, Point, Resolution, Ticker
 
 FRESH_MS = 2_000
-"""A living publisher repeats each ticker every second: the price of an older one is not the price of now."""
-HEARD = frozenset({"used", "fading", "excluded"})
+"""A running publisher repeats each ticker every second. So an older ticker than this does not have the present price."""
+HEARD = frozenset({"used", "fading", "excluded"})  # the states of sources whose price is recorded
 
 
 def points_due(published: Ticker, recorded_ms: int | None, now_ms: int) -> dict[Resolution, Point]:
-    """Return the points to add to a symbol's history now: of each resolution of which a step has begun since the last time.
+    """Return the points to add to a symbol's history now: one for each resolution of which a new step has begun.
 
     Args:
-        published: the ticker that was published last. Without a fresh and live price nothing is due.
-        recorded_ms: when points of this symbol were last added, if ever.
-        now_ms: now.
+        published: the last published ticker. If its price is not fresh and live, nothing is due.
+        recorded_ms: when points of this symbol were last added; None: never.
+        now_ms: the present time.
     """
     if published.price is None or published.quality not in LIVE:
         return {}

@@ -1,7 +1,7 @@
-"""When each symbol's next ticker is due: changes at once, while they are few; then at most so often; and a heartbeat.
+"""When each symbol's next ticker is due: at once after a change, within a maximum rate; and without a change, as a heartbeat.
 
-No clock and no waiting: time is an argument, in seconds of any monotonic clock. All is bounded by the number of symbols: what
-changes while it must wait stays one entry, so nothing ever queues.
+No clock and no waiting: time is an argument, in seconds of any monotonic clock. A symbol that changes again while it waits
+stays one entry, so memory is bounded by the number of symbols.
 """
 
 import heapq
@@ -11,10 +11,10 @@ from market_pulse.messages import Symbol
 
 NEVER = float("-inf")
 AT_ONCE_SHARE = 0.1
-"""This share of a second's tickers may follow each other at once; the rest are spread evenly.
+"""This share of a second's tickers may be published without any distance between them. The others are spread evenly.
 
-Most symbols change a few times a second, in pairs: at two exchanges, or by a trade and by the book. Held to even distances, the
-second of a pair would wait 20 ms for nobody's good.
+Most symbols change a few times a second, and often twice at almost the same time: at two exchanges, or by a trade and a quote.
+With even distances only, the second change would wait some 20 ms at the default rate, without any benefit.
 """
 
 
@@ -22,8 +22,8 @@ class Schedule:
     """The symbols that changed, and when each was last published.
 
     Args:
-        max_rate_hz: a symbol goes out at most so many times in any second, 1 or more.
-        heartbeat_s: a symbol that did not change goes out again after this, 1 or more.
+        max_rate_hz: how many times a symbol may be published in any second, at least 1.
+        heartbeat_s: after how many seconds a symbol that did not change is published again, at least 1.
     """
 
     def __init__(self, max_rate_hz: float, heartbeat_s: float) -> None:
@@ -31,14 +31,14 @@ class Schedule:
         self._interval_s = 1 / (max_rate_hz - at_once)
         self._ahead_s = at_once * self._interval_s
         self._heartbeat_s = heartbeat_s
-        self._even_s: dict[Symbol, float] = {}  # when a symbol would go next if its tickers were spread evenly
-        self._published_s: dict[Symbol, float] = {}  # in the order of publication: the first is the next to beat
+        self._even_s: dict[Symbol, float] = {}  # when a symbol would be due next if its tickers were spread evenly
+        self._published_s: dict[Symbol, float] = {}  # ordered by publication: the first has the next heartbeat
         self._changed: set[Symbol] = set()
-        self._ready: dict[Symbol, None] = {}  # changed, and may go now
-        self._waiting: list[tuple[float, Symbol]] = []  # changed, but went out too recently: a heap by when it may go
+        self._ready: dict[Symbol, None] = {}  # symbols that changed and may be published now
+        self._waiting: list[tuple[float, Symbol]] = []  # symbols that changed but must wait: a heap by when they may go
 
     def touch(self, symbol: Symbol, now_s: float) -> bool:
-        """Note that a symbol changed. Return False when that was known already: the newer state takes the older one's place."""
+        """Note that a symbol changed. Return False if an earlier change of it is not published yet: the two become one."""
         if symbol in self._changed:
             return False
         self._changed.add(symbol)
@@ -50,7 +50,7 @@ class Schedule:
         return True
 
     def due(self, now_s: float, limit: int) -> list[Symbol]:
-        """Take the symbols that are due, changed ones first, and count them as published now."""
+        """Return at most `limit` symbols that are due, changed ones first. They count as published at `now_s`."""
         while self._waiting and self._waiting[0][0] <= now_s:
             self._ready[heapq.heappop(self._waiting)[1]] = None
         symbols = list(islice(self._ready, limit))
@@ -65,7 +65,7 @@ class Schedule:
         return symbols
 
     def next_s(self) -> float | None:
-        """Return when something is due next, which may be in the past, or None while there is no symbol."""
+        """Return when the next symbol is due, which may be in the past, or None if there is no symbol."""
         if self._ready:
             return NEVER
         times = [self._waiting[0][0]] if self._waiting else []
@@ -74,11 +74,11 @@ class Schedule:
         return min(times, default=None)
 
     def changed(self) -> list[Symbol]:
-        """Return the symbols that changed since they were published, due or not."""
+        """Return the symbols that changed since they were last published, whether they are due or not."""
         return list(self._changed)
 
     def drop(self, symbol: Symbol) -> None:
-        """Forget a symbol: neither its change nor its heartbeat is due any more."""
+        """Forget a symbol, with its change and its heartbeat."""
         self._published_s.pop(symbol, None)
         self._even_s.pop(symbol, None)
         self._ready.pop(symbol, None)

@@ -1,4 +1,4 @@
-"""The running aggregator: ticks in, tickers out, and an eye on both."""
+"""The running aggregator: it creates all components, connects them to the bus, and runs their jobs."""
 
 import asyncio
 import time
@@ -27,13 +27,13 @@ from .settings import AggregatorSettings
 
 WATCH_INTERVAL_S = 1.0
 SETTLE_S = 10.0
-"""After the bus was away, ingests and subscribers need this long to come back; before that, nothing is let go."""
+"""After Redis was away, ingests and subscribers need this long to come back. Until then no symbol is dropped."""
 
 log = get_logger()
 
 
 class Service:
-    """One aggregator's parts and jobs."""
+    """One aggregator's components, and the jobs that `serve` runs."""
 
     def __init__(self, bus: AggregatorBus, settings: AggregatorSettings, machine_ms: Callable[[], int] = now_ms) -> None:
         self._bus = bus
@@ -46,58 +46,58 @@ class Service:
         self._intake = Intake(self.market, self._feeds, self._publisher.touch, clock)
         self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns, clock)
         self._subscriber = bus.subscriber(self._on_message, self._on_subscribed)
-        # Set once it is known what an earlier run left on the bus.
+        # Set when the last ticks and tickers of an earlier run have been read.
         self._warm = asyncio.Event()
-        # When the subscription last began, by the monotonic clock.
+        # When the subscription was last confirmed, by the monotonic clock.
         self._subscribed_s = 0.0
 
     async def follow(self) -> NoReturn:
-        """Take every tick and every feed's status on the bus until cancelled."""
+        """Subscribe to all ticks and statuses, and process them until cancelled."""
         await self._subscriber.subscribe_patterns(TICK.pattern, STATUS.pattern)
         await self._subscriber.subscribe(MEMBERS)
         await self._subscriber.run()
 
     async def publish(self) -> NoReturn:
-        """Publish tickers until cancelled; then hand over to the other copies, if there are any."""
+        """Publish tickers until cancelled. Then leave the group, so that the other copies take the symbols over."""
         try:
             await self._publisher.run()
         finally:
-            # After the last flush: the bus takes nothing from a copy that has left.
+            # Leave after the publisher's last flush, because Redis rejects tickers from a copy that has left.
             await self._ownership.leave()
 
     async def belong(self) -> NoReturn:
-        """Be one of the aggregators until cancelled.
+        """Be a member of the group of aggregators until cancelled.
 
-        Begins when what an earlier run left is known: a restart must not look like one.
+        This starts when the last ticks and tickers of an earlier run have been read, so that readers do not notice a restart.
         """
         await self._warm.wait()
         await self._ownership.run()
 
     async def record(self) -> NoReturn:
-        """Add to the history of prices until cancelled."""
+        """Record the history of prices until cancelled."""
         await self._recorder.run()
 
     async def watch(self) -> NoReturn:
-        """Each second, let go of symbols that nobody needs and bring the gauges up to date, until cancelled."""
+        """Each second, update the gauges and drop symbols that are no longer needed, until cancelled."""
         observer = Observer()
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             self._intake.count()
             self._look_at_feeds()
             observer.observe(self.market, self._ownership.owns)
-            # A symbol may look as if nobody fed or wanted it while ingests and subscribers are still on their way back.
+            # While ingests and subscribers are still reconnecting, a symbol may falsely look unneeded.
             if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
                 try:
                     await self._retention.sweep()
                 except BusError as failed:
-                    log.debug("sweep failed; the next one finds the same", cause=str(failed))
+                    log.debug("sweep of unneeded symbols failed; trying again in a second", cause=str(failed))
 
     def live(self) -> Mapping[str, Check]:
-        """Return what must hold, or this process should be restarted."""
+        """Return the checks of /livez. If one fails, this process should be restarted."""
         return {"publishing": self._publisher.why_not_live}
 
     def ready(self) -> Mapping[str, Check]:
-        """Return what must hold for tickers to be published."""
+        """Return the checks of /readyz. If one fails, this process does not publish its tickers."""
         return {
             "subscription": self._why_not_following,
             "membership": self._ownership.why_not_ready,
@@ -132,16 +132,16 @@ class Service:
             self._publisher.touch(symbol)
 
     async def _on_subscribed(self, resync: bool) -> None:
-        """Catch up: read statuses and ticks of before the subscription, and at the start what an earlier run published."""
+        """Read the last statuses and ticks from before the subscription. At the start, also read the last tickers."""
         self._subscribed_s = time.monotonic()
-        # First the clock, because ticks are dated by it.
+        # First compare the clocks, because the ages of ticks depend on our clock.
         await self._ownership.compare_clocks()
         RESYNCS.inc(resync)
 
-        # Then the statuses, so that no price is made of a feed that is away.
+        # Read the statuses before the ticks, so that no price is made from a feed that is away.
         self._feeds.note_gap()
         for channel, data, age_s in await self._bus.last_statuses():
-            # After a gap, the age of a status is that of the gap too, in which nothing could be said.
+            # After a gap, a status counts as new: its age includes the gap, in which its ingest could not publish.
             self._intake.take_status(channel, data, 0.0 if self._warm.is_set() else age_s)
 
         for channel, data in await self._bus.last_matching(TICK.pattern):
@@ -150,7 +150,7 @@ class Service:
             log.info("subscribed again", resync=resync, symbols=len(self.market))
             return
 
-        # Only at the start. Later we know our own last tickers, and read those of others when we take their symbols over.
+        # Read the last tickers at the start only. Later we know our own, and `Ownership` reads those of symbols that we gain.
         for _, data in await self._bus.last_matching(TICKER.pattern):
             self._resume(data)
         self._warm.set()
@@ -169,7 +169,7 @@ class Service:
 
 
 async def serve(settings: AggregatorSettings) -> None:
-    """Run the aggregator until it is told to stop."""
+    """Run the aggregator until SIGTERM or SIGINT."""
     parameters = settings.parameters
     log.info("starting", max_rate_hz=settings.max_rate_hz, parameters=str(parameters), health_port=settings.health_port)
     async with AggregatorBus.open(settings.redis_url.get_secret_value()) as bus:

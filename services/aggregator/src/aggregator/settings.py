@@ -1,4 +1,4 @@
-"""The aggregator's configuration: the bus, the rate, and the methodology's parameters."""
+"""The aggregator's settings: Redis, the publishing rate, and the methodology's parameters."""
 
 from typing import Annotated
 
@@ -14,9 +14,9 @@ DEFAULTS = Parameters()
 
 
 class AggregatorSettings(BusSettings, HealthSettings):
-    """Read from the environment. Shares are fractions (0.005 is 0.5 %), times are seconds; see docs/methodology.md."""
+    """An aggregator's settings. Shares are fractions (0.005 is 0.5 %), times are seconds. See docs/methodology.md."""
 
-    max_rate_hz: float = Field(default=50.0, ge=1, le=1000)  # below 1 the heartbeat would be faster than the changes
+    max_rate_hz: float = Field(default=50.0, ge=1, le=1000)  # below 1, heartbeats would be more frequent than changes
     clamp: Share = DEFAULTS.clamp
     exclusion: Share = DEFAULTS.exclusion
     soft_age_s: Seconds = DEFAULTS.soft_age_s
@@ -31,7 +31,7 @@ class AggregatorSettings(BusSettings, HealthSettings):
     def _exclude_beyond_the_clamp(cls, exclusion: float, others: ValidationInfo) -> float:
         clamp = others.data.get("clamp")
         if clamp is not None and exclusion <= clamp:
-            raise ValueError(f"must be above CLAMP ({clamp}): a price within the clamp band is no gross error")
+            raise ValueError(f"must be above CLAMP ({clamp}): a price within the clamp must not be excluded")
         return exclusion
 
     @field_validator("hard_age_s")
@@ -44,7 +44,7 @@ class AggregatorSettings(BusSettings, HealthSettings):
 
     @property
     def parameters(self) -> Parameters:
-        """The methodology's parameters."""
+        """The methodology's parameters, as one value."""
         return Parameters(
             clamp=self.clamp,
             exclusion=self.exclusion,

@@ -10,7 +10,7 @@ import { FakeEventSource, fakeBrowser, message } from "./fakes.ts";
 const RUNS = Number(process.env.FUZZ_RUNS ?? 3000);
 const LIMIT_MS = 20_000 + RUNS;
 
-type Schema = { $ref?: string; anyOf?: Schema[]; type?: string; enum?: unknown[]; items?: Schema } & {
+type Schema = { $ref?: string; anyOf?: Schema[]; type?: string | string[]; enum?: unknown[]; items?: Schema } & {
   properties?: Record<string, Schema>;
   required?: string[];
 };
@@ -20,7 +20,8 @@ function conforms(value: unknown, schema: Schema): boolean {
   const { schemas } = openapi.components as unknown as { schemas: Record<string, Schema> };
   if (schema.$ref) return conforms(value, schemas[schema.$ref.split("/").at(-1) ?? ""] ?? {});
   if (schema.anyOf) return schema.anyOf.some((one) => conforms(value, one));
-  if (schema.enum) return typeof value === "string"; // a newer gateway may use values that this description lacks
+  if (Array.isArray(schema.type)) return schema.type.some((type) => conforms(value, { ...schema, type }));
+  if (schema.enum) return typeof value === typeof schema.enum[0]; // a newer gateway may use values that this description lacks
   if (schema.type === "array") return Array.isArray(value) && value.every((one) => conforms(one, schema.items ?? {}));
   if (schema.type === "number" || schema.type === "integer") return Number.isFinite(value);
   if (schema.type === "null") return value === null;

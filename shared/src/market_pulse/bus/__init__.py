@@ -1,4 +1,4 @@
-"""The bus: only this package knows Redis. Its classes can do what the users in deploy/redis/users.acl may, and no more."""
+"""The bus: only this package talks to Redis. Each class can do what one user in deploy/redis/users.acl may do, and no more."""
 
 from .aggregator import AggregatorBus, MembersChangedError, Membership, Published
 from .connection import Bus, BusError, RefusedError

@@ -1,4 +1,4 @@
-"""An aggregator's side of the bus: it follows ticks, publishes tickers, shares symbols with its copies, records histories."""
+"""An aggregator's side of the bus: it follows ticks, publishes tickers, divides symbols among copies, records histories."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,18 +13,18 @@ from .connection import BusError, bounded
 from .demand import DemandBus
 from .follower import Follower
 
-HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # after the last point
+HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # how long Redis keeps a history after its last point
 
 
 class MembersChangedError(BusError):
-    """The group changed since this was decided, so nothing was published. Beat again and decide anew."""
+    """The group of aggregators has changed, so nothing was published. Beat again, then decide again what to publish."""
 
 
 class Membership(NamedTuple):
-    """The members of the group of aggregators: in one epoch they never change.
+    """The members of the group of aggregators. Within one epoch they never change.
 
-    `age_ms` is for how long this server has known the group; a server that lost its memory begins at 0. `joined` says that
-    the caller was no member, or no longer one, until now.
+    `age_ms` is for how long this Redis server has known the group; it is 0 after the server lost its data. `joined` is whether
+    the caller has just become a member, for the first time or after its membership had expired.
     """
 
     epoch: int
@@ -34,14 +34,14 @@ class Membership(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A published ticker's number, and how many subscribers received it (patterns included)."""
+    """A published ticker's `seq`, and how many subscribers received it (pattern subscriptions included)."""
 
     seq: int
     receivers: int
 
 
 class AggregatorBus(Follower, DemandBus):
-    """May follow the bus, publish tickers as one of the aggregators, and record histories."""
+    """Follows the bus, publishes tickers as one of the aggregators, and records histories."""
 
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(client)
@@ -50,14 +50,14 @@ class AggregatorBus(Follower, DemandBus):
         self._members = self._script("members.lua")
 
     async def publish_tickers(self, tickers: Sequence[Ticker], epoch: int | None = None) -> list[Published]:
-        """Publish tickers in one command. Redis gives each its number: one more than `ticker.seq` or its own, if higher.
+        """Publish tickers in one command. Redis numbers each: one above its own counter or `ticker.seq`, whichever is higher.
 
         Args:
             tickers: the tickers to publish.
-            epoch: in which these are the caller's to publish; None: in any.
+            epoch: the epoch in which the caller owns these symbols; None: publish in any epoch.
 
         Raises:
-            MembersChangedError: the group is in another epoch, or about to be; nothing was published.
+            MembersChangedError: the group is in another epoch, or a membership has expired; nothing was published.
         """
         if not tickers:
             return []
@@ -74,27 +74,27 @@ class AggregatorBus(Follower, DemandBus):
         return list(map(Published, answer[::2], answer[1::2]))
 
     async def forget(self, *channels: str) -> None:
-        """Drop the last messages of channels on which nothing is published any more."""
+        """Delete the last messages of channels on which nothing is published any more."""
         if channels:
             async with bounded():
                 await self._client.delete(*map(keys.last, channels))
 
     async def beat(self, member: str, expiry_ms: int, yielding: str = "") -> Membership:
-        """Be a member of the group for so long, and learn who the others are.
+        """Become or stay a member of the group for `expiry_ms`, and return the group.
 
-        With `yielding`, a prefix of names, be a member only while the names of all the others begin with it, too.
+        If `yielding` is given, it is a prefix: the caller is a member only while all other members' names begin with it, too.
         """
         async with bounded():
             epoch, age_ms, joined, members = await self._members([keys.MEMBERS, keys.EPOCH], [member, expiry_ms, yielding])
         return Membership(epoch, tuple(name.decode() for name in members), age_ms, joined == 1)
 
     async def leave(self, member: str) -> None:
-        """Be a member no more."""
+        """Leave the group now rather than at the membership's expiry."""
         async with bounded():
             await self._members([keys.MEMBERS, keys.EPOCH], [member, 0, ""])
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
-        """Add a point to the history of each symbol, all in one command. Return how many were news: the others were there."""
+        """Add a point to each symbol's history, all in one command. Return how many were added; the others existed already."""
         if not points:
             return 0
         names = [keys.history(resolution, symbol) for symbol in points]

@@ -1,4 +1,4 @@
-"""The connection to Redis: a client for a URL, the commands that all users have in common, and the errors of the bus."""
+"""The connection to Redis: a client for a URL, the commands that all Redis users may send, and the errors of the bus."""
 
 import asyncio
 import contextlib
@@ -20,39 +20,42 @@ from .sentinel import follow_master, master_client
 COMMAND_TIMEOUT_S = 3.0
 
 _OPTIONS: dict[str, Any] = {
-    "protocol": 2,  # RESP3's pushes cost more and leaked memory in some hiredis versions
-    "socket_timeout": None,  # our own bound is cheaper: the library's is a task per command, and may swallow a cancellation
+    "protocol": 2,  # RESP3's push messages take more processor time, and leaked memory in some hiredis versions
+    # `bounded` is cheaper: the library's timeout makes a task per command, and can swallow a cancellation.
+    "socket_timeout": None,
     "socket_connect_timeout": COMMAND_TIMEOUT_S,
     "socket_keepalive": True,
 }
 
 
 class BusError(Exception):
-    """Redis could not be reached in time, or refused a command. Transient: the caller tries again later."""
+    """Redis did not answer in time, or a command failed. Transient: the caller tries again later."""
 
 
 class RefusedError(BusError):
-    """Redis does not know this user, or this user may not do that. Retrying is useless until somebody changes it in Redis."""
+    """Redis rejects the user or password, or the user may not do this. Retrying is useless until Redis's users are changed."""
 
 
 def connect(redis_url: str) -> "redis.Redis":
-    """Return a client for a Redis URL; connects when first used.
+    """Return a client for a Redis URL. It connects when it is first used.
 
     Args:
-        redis_url: as `addresses.read_redis_url` takes it. The library by itself would take any of its many options after a ?.
+        redis_url: a URL that `addresses.read_redis_url` accepts, which allows few options: the library itself would let the URL
+            set any of its many options after a `?`.
 
     Raises:
         ValueError: the text is no such URL.
     """
     address = read_redis_url(redis_url)
-    retry = Retry(NoBackoff(), 1)  # once, because a pooled connection may have died since; beyond that the caller decides
+    # Retry once, because a pooled connection may have died since its last use. After that the caller decides.
+    retry = Retry(NoBackoff(), 1)
     options = _OPTIONS | {"retry": retry}
     if address.service is not None:
         return master_client(address, options)
     kind: Any = redis.Connection if address.tls is None else redis.SSLConnection
     if address.path is not None:
         kind = redis.UnixDomainSocketConnection
-        del options["socket_keepalive"]  # there is no network to keep anything alive on
+        del options["socket_keepalive"]  # an option of TCP alone
         options["path"] = address.path
     else:
         [(options["host"], options["port"])] = address.nodes
@@ -65,8 +68,8 @@ def connect(redis_url: str) -> "redis.Redis":
 class Bus:
     """One process's side of the bus, with the commands that deploy/redis/users.acl grants to every part.
 
-    Each class that builds on it adds the commands of one user. A method is one round trip, unless it says otherwise, bounded by
-    COMMAND_TIMEOUT_S, and raises BusError.
+    Each subclass adds commands that its Redis user may send. Unless it says otherwise, a method is one round trip, takes at
+    most COMMAND_TIMEOUT_S, and raises BusError when it fails.
     """
 
     def __init__(self, client: "redis.Redis") -> None:
@@ -76,10 +79,10 @@ class Bus:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, redis_url: str) -> AsyncIterator[Self]:
-        """Open the bus, and close it at the end. Needs no Redis yet: each call finds out for itself.
+        """Open the bus, and close it at the end. Redis need not be reachable yet: nothing connects before the first command.
 
         Raises:
-            ValueError: the text is no URL of Redis.
+            ValueError: the text is no Redis URL.
         """
         bus = cls(connect(redis_url))
         pool: Any = bus._client.connection_pool
@@ -94,22 +97,22 @@ class Bus:
                 await script.aclose()
             await bus._client.aclose()
             await pool.aclose()
-            if isinstance(pool, SentinelConnectionPool):  # the library leaves the sentinels' own connections to us
+            if isinstance(pool, SentinelConnectionPool):  # the library does not close its connections to the Sentinels
                 await pool.sentinel_manager.aclose()
 
     async def ping(self) -> None:
-        """Ask whether Redis answers."""
+        """Send a PING; raise BusError if Redis does not answer."""
         async with bounded():
             await self._client.ping()
 
     async def time_ms(self) -> int:
-        """Return the time in Unix milliseconds by Redis's clock."""
+        """Return the time by Redis's clock, in Unix milliseconds."""
         async with bounded():
             seconds, microseconds = await self._client.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     def _script(self, name: str) -> Script:
-        """Return a script of this folder, whose connection is closed with the bus."""
+        """Return a Lua script of this folder. Its connection is closed together with the bus."""
         script = Script(self._client, name)
         self._scripts.append(script)
         return script
@@ -117,7 +120,7 @@ class Bus:
 
 @contextlib.asynccontextmanager
 async def bounded() -> AsyncIterator[None]:
-    """Bound a round trip, and raise the Redis library's errors as BusError."""
+    """Limit a round trip to COMMAND_TIMEOUT_S, and turn the Redis library's errors into BusError."""
     try:
         async with asyncio.timeout(COMMAND_TIMEOUT_S):
             yield
@@ -128,11 +131,11 @@ async def bounded() -> AsyncIterator[None]:
 
 
 def as_bus_error(failed: Exception) -> BusError:
-    """Return an error of the Redis library as one of the bus."""
+    """Return the BusError, or RefusedError, that stands for an error of the Redis library."""
     kind = RefusedError if isinstance(failed, AuthenticationError | NoPermissionError) else BusError
     return kind(f"{type(failed).__name__}: {failed}")
 
 
 def is_of_another_type(failed: Exception) -> bool:
-    """Return whether a command failed because the key holds another type than ours, so somebody else wrote it."""
+    """Return whether a command failed because the key holds another type than ours: another program wrote it."""
     return str(failed).startswith("WRONGTYPE")

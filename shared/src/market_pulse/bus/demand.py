@@ -1,4 +1,4 @@
-"""The demand on the bus. A subscription by name asks for a channel; a pattern only listens."""
+"""The demand: the channels that subscribers have subscribed to by name. A pattern subscription is not demand."""
 
 from itertools import islice
 from typing import Any
@@ -12,12 +12,12 @@ MOST_CHANNELS = 100_000  # more than all symbols of a few large exchanges
 
 
 class DemandBus(Bus):
-    """May see the demand."""
+    """Reads the demand."""
 
     async def wanted_channels(self, pattern: str = "*") -> frozenset[str]:
-        """Return the channels that somebody, anywhere, is subscribed to by name right now.
+        """Return the channels that any client of this Redis is subscribed to by name right now.
 
-        Names that are no channel of a kind are left out, and so are channels beyond MOST_CHANNELS.
+        Names that are no channel of any kind are left out, and so are channels beyond the first MOST_CHANNELS.
         """
         async with bounded():
             names: list[Any] = await self._client.pubsub_channels(pattern)
@@ -25,5 +25,5 @@ class DemandBus(Bus):
         return frozenset(islice((channel for channel in channels if kind_of(channel) is not None), MOST_CHANNELS))
 
     async def demanded(self) -> set[Symbol]:
-        """Return the symbols whose tickers are asked for."""
+        """Return the symbols whose ticker channel has a subscriber by name."""
         return symbols_of(TICKER, await self.wanted_channels(TICKER.pattern))

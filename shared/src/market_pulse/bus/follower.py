@@ -1,4 +1,4 @@
-"""The side of the bus that all listeners have in common: subscriptions, and the last message of each channel."""
+"""The bus for all listeners: subscriptions, and the last message of each channel."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,19 +13,19 @@ SCAN_COUNT = 1000
 
 
 class Last(NamedTuple):
-    """A channel's last message, and for how long it has been the last one; None: the server does not say."""
+    """A channel's last message, and its age in milliseconds; None if the server does not know it."""
 
     message: bytes
     age_ms: int | None
 
 
 class Follower(Bus):
-    """May subscribe, and read last messages."""
+    """Subscribes to channels, and reads their last messages."""
 
     def subscriber(
         self, on_message: OnMessage, on_subscribed: OnSubscribed, on_standing: OnStanding | None = None
     ) -> Subscriber:
-        """Return a subscriber with a connection of its own, which connects when it is run."""
+        """Return a subscriber with a connection of its own. It connects when `run` or `attempt` is called."""
         return Subscriber(self._client, on_message, on_subscribed, on_standing)
 
     async def last(self, *channels: str) -> list[bytes | None]:
@@ -37,9 +37,9 @@ class Follower(Bus):
         return messages
 
     async def last_matching(self, pattern: str) -> list[tuple[str, bytes]]:
-        """Return the last message of each channel that matches a pattern, for example `ticks:*`, with the channel before it.
+        """Return channel and last message of each channel that matches a pattern, for example `ticks:*`.
 
-        The keys are looked for in pages, each a bounded round trip.
+        The matching keys are searched in pages. Each page is a round trip with its own time limit.
         """
         found = await self._find(keys.last(pattern))
         async with bounded():
@@ -49,13 +49,14 @@ class Follower(Bus):
     async def last_aged(self, *channels: str) -> list[Last | None]:
         """Return the last message of each channel with its age, and None for a channel without one.
 
-        The age goes by the server's clock alone: the time for which a message of this kind is kept, less the part that is left.
+        The age is measured by the server's clock alone: how long a message of this kind is kept, less the time that is left.
         """
         if not channels:
             return []
         names = [keys.last(channel) for channel in channels]
         async with bounded(), self._client.pipeline(transaction=False) as pipeline:
-            for name in names:  # before the messages: one that comes in between then counts as older than it is, never as newer
+            # Ages before messages: if a new message arrives in between, it counts as older than it is, never as younger.
+            for name in names:
                 pipeline.pttl(name)
             pipeline.mget(names)
             *left_ms, messages = await pipeline.execute(raise_on_error=False)
@@ -69,11 +70,11 @@ class Follower(Bus):
     async def last_statuses(self) -> list[tuple[str, bytes, float]]:
         """Return the last status of each exchange and of each copy of its ingest: channel, message, and its age in seconds.
 
-        The age goes by the server's clock alone: what is left of the time for which it keeps a status. Three round trips, and
-        more on a server with many keys.
+        The age is measured by the server's clock alone: how long a status is kept, less the time that is left. Takes three
+        round trips, and more on a server with many keys.
         """
         found = await self._find(keys.last(STATUS.pattern))
-        # Before the messages: one that comes in between then counts as older than it is, never as newer.
+        # The ages before the messages: if a new message arrives in between, it counts as older than it is, never as younger.
         left_ms = await self._of_each(found, lambda pipeline, key: pipeline.pttl(key))
         messages = await self._of_each(found, lambda pipeline, key: pipeline.get(key))
         return [
@@ -83,7 +84,7 @@ class Follower(Bus):
         ]
 
     async def _find(self, pattern: str) -> list[bytes]:
-        """Return the keys that match a pattern. Each page is a bounded round trip, however large the server."""
+        """Return the keys that match a pattern, searched in pages. Each page is a round trip with its own time limit."""
         found: set[bytes] = set()
         cursor = 0
         while True:
@@ -95,7 +96,7 @@ class Follower(Bus):
                 return list(found)
 
     async def _of_each(self, found: Sequence[bytes], ask: Callable[[Any, bytes], object]) -> dict[bytes, Any]:
-        """Ask something of each key in one round trip. A key of another type is somebody else's and is left out."""
+        """Send one command per key in one round trip. Keys that hold another type are another program's and are left out."""
         async with bounded(), self._client.pipeline(transaction=False) as pipeline:
             for key in found:
                 ask(pipeline, key)
@@ -110,12 +111,12 @@ class Follower(Bus):
 
 
 def _age_ms(channel: str, left_ms: object) -> int | None:
-    """Return how old a last message is that has so long to live, unless somebody else has set another expiry, or none."""
+    """Return the age of a last message that expires in `left_ms`, or None if the key's expiry is not the one that we set."""
     kind = kind_of(channel)
     whole_ms = kind.expiry_s * 1000 if kind is not None else 0
     return whole_ms - left_ms if type(left_ms) is int and 0 <= left_ms <= whole_ms else None
 
 
 def _channel_of(key: bytes) -> str:
-    """Return the channel whose last message a key keeps."""
+    """Return the channel whose last message is stored under a key."""
     return key.decode(errors="replace").removeprefix(keys.last(""))

@@ -1,4 +1,4 @@
-"""An ingest's side of the bus: it publishes its exchange's messages and listing, and sees the demand."""
+"""An ingest's side of the bus: it publishes its exchange's messages and listing, and reads the demand."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,16 +17,16 @@ LISTING_EXPIRY_S = 86_400
 
 
 class IngestBus(DemandBus):
-    """May publish all kinds of messages of an exchange, and its listing."""
+    """Publishes all kinds of messages of an exchange, and its listing."""
 
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(client)
         self._publish_ticks = self._script("publish_ticks.lua")
 
     async def publish_ticks(self, ticks: Iterable[Tick]) -> int:
-        """Publish ticks, stamped with this moment, all in one command. A tick whose `order` shows no news is left out.
+        """Publish ticks, stamped with the present time, all in one command. Ticks whose `order` shows nothing new are left out.
 
-        Returns how many were left out: another copy had published all that is in them.
+        Returns how many were left out: another copy of the ingest had published their content already.
         """
         published_time_ms = now_ms()
         lasts: list[str] = []
@@ -42,7 +42,7 @@ class IngestBus(DemandBus):
         return suppressed
 
     async def publish_status(self, status: FeedStatus) -> None:
-        """Publish a feed's status, and keep it as the last one of its copy too, whatever the others say after it."""
+        """Publish a feed's status. Redis keeps it both as the exchange's last status and as the last one of this copy."""
         channel, message = STATUS.channel(status.exchange), encode_status(status)
         async with bounded(), self._client.pipeline(transaction=True) as pipeline:
             _keep(pipeline, f"{channel}:{status.instance}", message, STATUS.expiry_s)
@@ -50,20 +50,20 @@ class IngestBus(DemandBus):
             await pipeline.execute()
 
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Publish messages of any kinds as they are, channel and message each, all in one step."""
+        """Publish pairs of channel and message, of any kinds, unchanged and in one transaction."""
         async with bounded(), self._client.pipeline(transaction=True) as pipeline:
             for channel, message in messages:
                 _publish(pipeline, channel, message)
             await pipeline.execute()
 
     async def forget(self, *channels: str) -> None:
-        """Drop the last messages of channels that nobody serves any more."""
+        """Delete the last messages of channels on which no ingest publishes any more."""
         if channels:
             async with bounded():
                 await self._client.delete(*map(keys.last, channels))
 
     async def publish_listing(self, exchange: str, symbols: Iterable[Symbol]) -> None:
-        """Replace the set of symbols that an exchange lists."""
+        """Replace the set of symbols that an exchange lists. Redis keeps it for LISTING_EXPIRY_S."""
         key = keys.listing(exchange)
         members = list(symbols)
         async with bounded(), self._client.pipeline(transaction=True) as pipeline:
@@ -74,7 +74,7 @@ class IngestBus(DemandBus):
             await pipeline.execute()
 
     async def has_listing(self, exchange: str) -> bool:
-        """Return whether the set of symbols that an exchange lists is known."""
+        """Return whether Redis holds a listing of an exchange."""
         async with bounded():
             return bool(await self._client.exists(keys.listing(exchange)))
 
@@ -85,7 +85,7 @@ class IngestBus(DemandBus):
 
 
 def _publish(pipeline: Any, channel: str, message: bytes) -> None:
-    """Queue a message to be published. The last one of a state is kept for as long as its kind says; an event is not kept."""
+    """Queue a message to be published. A state is also kept as the last message, for its kind's `expiry_s`; an event is not."""
     kind = kind_of(channel)
     if kind is not None and kind.expiry_s:
         _keep(pipeline, channel, message, kind.expiry_s)

@@ -1,28 +1,28 @@
-"""The names of keys in Redis. Beside the last messages they hold listings, histories, counters and the group of aggregators."""
+"""The names of all keys in Redis: last messages, listings, histories, counters, and the group of aggregators."""
 
 from market_pulse.messages import Resolution, Symbol
 
 MEMBERS = "members:aggregator"
-"""The set of the group's members, and the channel on which each change of them is announced."""
+"""The sorted set of the group's members. Each change of it is published on the channel of the same name."""
 EPOCH = "epoch:aggregator"
-"""The hash of the group's state."""
+"""The hash with the group's epoch, and the time since when this server has known the group."""
 
 
 def last(channel: str) -> str:
-    """Name the key that keeps a channel's last message (or, of a pattern, all such keys)."""
+    """Return the key of a channel's last message. For a pattern of channels, return the pattern of these keys."""
     return f"last:{channel}"
 
 
 def listing(exchange: str) -> str:
-    """Name the set of the symbols that an exchange lists (or, of `*`, all such sets)."""
+    """Return the key of the set of symbols that an exchange lists. For `*`, return the pattern of these keys."""
     return f"symbols:{exchange}"
 
 
 def history(resolution: Resolution, symbol: Symbol) -> str:
-    """Name the stream that keeps a symbol's past prices."""
+    """Return the key of the stream that holds a symbol's past prices."""
     return f"history:{resolution}:{symbol}"
 
 
 def sequence(symbol: Symbol) -> str:
-    """Name the counter of a symbol's ticker messages."""
+    """Return the key of the counter from which a symbol's tickers get their `seq`."""
     return f"seq:{symbol}"

@@ -1,4 +1,4 @@
-"""Connections to Redis that pass a dead address over, and tell each kind of loss as one."""
+"""Connections to Redis that skip dead addresses, and raise the same error however the connection was lost."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,9 +11,9 @@ from market_pulse.process.dial import dialling
 
 
 def tell_losses(client: Redis) -> None:
-    """Have a client's connections raise redis-py's ConnectionError when they find themselves reset since they were last used.
+    """Make a client's connections raise redis-py's ConnectionError if they were reset since their last use.
 
-    Writing to a reset connection raises RuntimeError under uvloop, and redis-py passes it on as if it were a fault of ours.
+    Writing to a reset connection raises RuntimeError under uvloop. redis-py does not treat that as a lost connection.
     """
     pool: Any = client.connection_pool
     pool.connection_class = _telling(pool.connection_class)
@@ -21,7 +21,7 @@ def tell_losses(client: Redis) -> None:
 
 @cache
 def _telling(kind: Any) -> type:
-    class Telling(kind):  # type: ignore[misc] # one of redis-py's, by the URL
+    class Telling(kind):  # type: ignore[misc] # one of redis-py's connection classes, depending on the URL
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
             try:
                 await super().send_packed_command(command, check_health)

@@ -1,9 +1,12 @@
--- Number, keep and publish tickers, in one step, if their publisher knows who its group's members are.
--- KEYS: the hash of the group's state and the set of its members, then `seq:<symbol>` and `last:ticker:<symbol>` a ticker. ARGV:
--- expiry in seconds, the epoch in which the publisher believes to be (empty: it is in no group), then for each ticker the
--- channel, the message before and after the number, and the highest number that the publisher knows of: should Redis have lost
--- its own (a restart), counting goes on from there; a group's begins with the time in milliseconds. Returns number and count of receivers for each ticker, or nothing if the
--- epoch is another, or over because a member's time is: so nothing goes out that waited here while the server was frozen.
+-- Number, keep and publish tickers in one step, if the group's members are still those that the publisher knows.
+-- KEYS: the hash of the group's state; the sorted set of members; then `seq:<symbol>` and `last:ticker:<symbol>` per ticker.
+-- ARGV: how long to keep a ticker, in seconds; the epoch that the publisher knows (empty: it is in no group); then per ticker
+-- the channel, the message before its number, the message after it, and the highest number that the publisher knows of.
+-- If Redis has lost its own counter (a restart), counting goes on from the number that the publisher knows. If that is unknown
+-- too, a publisher in a group starts at the Unix time in milliseconds.
+-- Returns each ticker's number and count of receivers. Returns nothing, and publishes nothing, if the epoch is another one, or
+-- if a membership has expired, because the epoch is then about to change. This also rejects calls that waited in this server
+-- while it was frozen.
 local now_ms
 if ARGV[2] ~= '' then
   local time = redis.call('TIME')
@@ -17,10 +20,11 @@ for i = 1, #KEYS / 2 - 1 do
   local seq_key, last_key = KEYS[2 * i + 1], KEYS[2 * i + 2]
   local channel, head, tail, known = ARGV[4 * i - 1], ARGV[4 * i], ARGV[4 * i + 1], tonumber(ARGV[4 * i + 2])
   local seq = redis.pcall('INCR', seq_key)
-  if type(seq) == 'table' or seq <= known then -- a table is an error: the counter is broken
+  if type(seq) == 'table' or seq <= known then -- a table is an error: the key holds no number
     seq = known + 1
     redis.call('SET', seq_key, string.format('%d', seq))
-  elseif seq == 1 and now_ms then -- nobody here knows how far was counted: not as far as this, at one a millisecond at most
+  elseif seq == 1 and now_ms then
+    -- Neither Redis nor the publisher knows the last number. No symbol has a ticker each millisecond, so this is higher.
     seq = now_ms
     redis.call('SET', seq_key, string.format('%d', seq))
   end

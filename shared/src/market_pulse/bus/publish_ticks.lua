@@ -1,21 +1,23 @@
--- Publish ticks and keep each as the last one of its channel, in one step, unless they are no news.
--- KEYS: one `last:<channel>` a tick. ARGV: expiry in seconds, then channel and tick for each key. Returns how many ticks were
--- no news.
+-- Publish ticks, and keep each as the last one of its channel, in one step. Ticks with nothing new are left out.
+-- KEYS: `last:<channel>` per tick. ARGV: how long to keep a tick, in seconds; then channel and tick for each key.
+-- Returns how many ticks were left out.
 --
--- Several copies of an ingest say the same, each a moment earlier or later. A tick with an "order" is news if one of its numbers
--- is ahead of the last tick's and none is behind. An order is: trade, number of the quote, its time, number of the 24 h figures,
--- their time, and, if numbers began anew, when. No number is believed for ever (exchange/line.py has the same rules).
-local FAR_MS = 5000 -- what happened so much later is news, whatever its numbers
-local MIXED_MS = 5000 -- a tick with something ahead and something behind goes out if nothing else did for so long
-local BEHIND_MS = 60000 -- and so does one that is behind only: the source counts as stale by then
+-- Several copies of an ingest publish the same content at slightly different moments. A tick with an "order" is new if one of
+-- its numbers is higher than the last tick's and no number is lower. An order is: the trade's number, the quote's number and
+-- time, the 24 h figures' number and time, and, if the exchange's numbers started again, the time of that. A number that is too
+-- high must not suppress ticks for ever, hence the limits below (exchange/line.py has the same rules).
+local FAR_MS = 5000 -- a tick whose time is this much later is new, whatever its numbers
+local MIXED_MS = 5000 -- a tick with both higher and lower numbers is published if the channel was silent for this long
+local BEHIND_MS = 60000 -- a tick with lower numbers only is published after this long: by then the source counts as stale
 local QUOTE_TIME, DAY_TIME, ANEW = 3, 5, 6
 
 local function order_of(tick)
   return type(tick) == 'string' and string.match(tick, '"order":%[([^%]]+)')
 end
 
+-- Whether a tick is its market's last one ("ended"). messages.py puts that field first.
 local function is_last_word(tick)
-  return type(tick) == 'string' and string.find(string.sub(tick, 1, 40), '"ended":"', 1, true) ~= nil -- messages.py puts it first
+  return type(tick) == 'string' and string.find(string.sub(tick, 1, 40), '"ended":"', 1, true) ~= nil
 end
 
 local function numbers_of(order)
@@ -26,13 +28,14 @@ local function numbers_of(order)
   return numbers
 end
 
--- Whether a time of an order lies ahead of the clock by which the tick was received.
+-- Whether a time in a tick's order is more than FAR_MS after the time at which the ingest received the tick.
 local function is_from_the_future(tick, numbers)
   local received = tonumber(string.match(tick, '"receivedTime":(%d+)'))
   return received ~= nil and math.max(numbers[QUOTE_TIME] or 0, numbers[DAY_TIME] or 0) > received + FAR_MS
 end
 
--- Judge a tick that is behind in something. Returns whether it is news, or for how long nothing must have gone out.
+-- Judge a tick that has a lower number than the last one. Returns true if it is new. Otherwise returns false, and for how many
+-- milliseconds the channel must have been silent for the tick to be published all the same.
 local function judge(tick, order, known_tick, known_order, ahead)
   local numbers, known = numbers_of(order), numbers_of(known_order)
   local far_ahead, far_behind = false, false
@@ -48,25 +51,25 @@ local function judge(tick, order, known_tick, known_order, ahead)
   if is_from_the_future(known_tick, known) and not is_from_the_future(tick, numbers) then
     return true
   end
-  -- Old 24 h figures are an old price, unless a newer trade has told it.
+  -- If the 24 h figures are old, so is the price, unless it is from a newer trade.
   local is_old_price = (numbers[DAY_TIME] or 0) < (known[DAY_TIME] or 0) - FAR_MS and (numbers[1] or 0) <= (known[1] or 0)
   return false, ahead and not is_old_price and MIXED_MS or BEHIND_MS
 end
 
 local function is_news(key, tick)
   local last = redis.pcall('GET', key)
-  if is_last_word(tick) then -- it counts whatever its order; once is enough
+  if is_last_word(tick) then -- published whatever its order, but only once
     return not is_last_word(last)
   end
   local order, known = order_of(tick), order_of(last)
-  if not order or not known then -- nothing to compare, or with nothing
+  if not order or not known then -- there is nothing to compare
     return true
   end
   local ahead, behind = false, false
   local next_known = string.gmatch(known, '[^,]+')
   for number in string.gmatch(order, '[^,]+') do
-    local other = next_known() or '-1' -- a list that is longer than the other counts as ahead
-    if number ~= other then -- as texts; most numbers of a tick are those of the last one
+    local other = next_known() or '-1' -- a number that the last tick does not have counts as higher
+    if number ~= other then -- compared as texts first, because most numbers are the same as in the last tick
       number, other = tonumber(number) or 0, tonumber(other) or 0
       ahead, behind = ahead or number > other, behind or number < other
     end

@@ -1,4 +1,4 @@
-"""A reader's side of the bus, for the gateway and every program that reads directly. It changes nothing."""
+"""A reader's side of the bus, for the gateway and every other program that only reads. It writes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
@@ -13,16 +13,16 @@ from .connection import bounded, is_of_another_type
 from .follower import Follower
 
 HISTORY_PAGE = 200
-LONGEST_LISTING = 20_000  # symbols; the longest known has some 3,000
+LONGEST_LISTING = 20_000  # symbols; the largest exchange lists some 3,000
 
 
 class Reader(Follower):
-    """May follow the bus, and read histories and listings."""
+    """Follows the bus, and reads histories and listings."""
 
     async def history(self, resolution: Resolution, symbol: Symbol, since_ms: int) -> list[Point]:
-        """Return a symbol's points from a moment on, oldest first. Entries that are no points are left out.
+        """Return a symbol's points since `since_ms` (Unix ms), oldest first. Entries that are not valid points are left out.
 
-        Read in pages, each a bounded round trip, so that a whole day does not hold up what else this process does.
+        Reads in pages, each a round trip with its own time limit, so that decoding a whole day does not block the process.
         """
         points: list[Point] = []
         before = "+"
@@ -44,9 +44,9 @@ class Reader(Follower):
             raise
 
     async def listings(self) -> Mapping[str, frozenset[Symbol]]:
-        """Return each exchange's listed symbols, as far as they are known. One of more than LONGEST_LISTING is no listing.
+        """Return each exchange's listed symbols, as far as Redis has them. Listings above LONGEST_LISTING symbols are ignored.
 
-        Three round trips, and more on a server with many keys.
+        Takes three round trips, and more on a server with many keys.
         """
         found = await self._find(keys.listing("*"))
         sizes = await self._of_each(found, lambda pipeline, key: pipeline.scard(key))
@@ -69,5 +69,5 @@ def _points_of(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterat
 def _symbols_of(members: Iterable[bytes]) -> Iterator[Symbol]:
     for member in members:
         text = member.decode(errors="replace")
-        if is_symbol(text):  # only our own spelling is ever published
+        if is_symbol(text):  # ingests publish only our own spelling
             yield Symbol(text)

@@ -1,12 +1,13 @@
 -- Add a point to each of many histories, in one step.
--- KEYS: `history:<resolution>:<symbol>` a point. ARGV: how many points a history keeps, its expiry in seconds, and the entries
--- in the order of KEYS as a JSON array (of each its id, fields and values), since one argument costs the client far less than
--- many. A point that is not newer than the newest there was written by another copy: it is passed over, as is a key of another
--- type. Returns how many points were added.
-local AHEAD_MS = 5000 -- no two clocks that are right are further apart
+-- KEYS: `history:<resolution>:<symbol>` per point. ARGV: how many points a history keeps; its expiry in seconds; the entries,
+-- in the order of KEYS, as a JSON array of arrays with id, fields and values. They are one argument because that costs the
+-- client far less processor time than many. If a history has a point of the same time or later, another copy of the aggregator
+-- wrote it, and this one is skipped. A key of another type is skipped, too. Returns how many points were added.
+local AHEAD_MS = 5000 -- two correct clocks never differ by more
 
--- Ids of a stream only rise, so points that a wrong clock has dated ahead would keep all others out until their time has come.
--- What is later than both the server's clock and the new point's goes; the rest is written anew. Returns whether there was any.
+-- The ids of a stream only rise, so points that a wrong clock has dated in the future would keep out all others until then.
+-- This deletes the points that are more than AHEAD_MS later than both the server's clock and the new point, and writes the
+-- others again. Returns whether there were such points.
 local function drops_future(key, entry)
   local time = redis.call('TIME')
   local latest_ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(string.match(entry[1], '^%d+'))) + AHEAD_MS
@@ -32,7 +33,7 @@ for i, entry in ipairs(cjson.decode(ARGV[3])) do
     redis.call('EXPIRE', KEYS[i], ARGV[2])
     written = written + 1
   elseif not (answer.err:find('equal or smaller', 1, true) or answer.err:find('WRONGTYPE', 1, true)) then
-    return answer -- no fault of this point: nothing can be written
+    return answer -- any other error is not about this point: Redis cannot write
   end
 end
 return written

@@ -1,4 +1,4 @@
-"""This machine's clock beside Redis's, which is the one that all parts have in common."""
+"""Compares this machine's clock with Redis's, the one clock that all parts have in common."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from .connection import Bus, BusError
 
 INTERVAL_S = 5.0
 LONGEST_MS = 1_000
-"""An answer that took longer, or during which the clock was set, tells too little."""
+"""An answer that took longer is too inexact to use, and so is one during which this machine's clock was set."""
 
 AHEAD_S = Gauge(
     "market_pulse_clock_ahead_seconds", "How far this machine's clock is ahead of Redis's; not a number: not known yet"
@@ -26,7 +26,7 @@ log = get_logger()
 
 
 async def ahead_of_redis_ms(bus: Bus, machine_ms: Callable[[], int] = now_ms) -> int | None:
-    """Return how far this machine's clock is ahead of Redis's, below zero: behind it. None: the answer tells too little.
+    """Return how far this machine's clock is ahead of Redis's (negative: behind), or None if the answer is too inexact.
 
     Raises:
         BusError: Redis did not answer.
@@ -42,7 +42,7 @@ async def ahead_of_redis_ms(bus: Bus, machine_ms: Callable[[], int] = now_ms) ->
 
 
 async def watch_clock(bus: Bus) -> NoReturn:
-    """Bring the metric up to date again and again. While Redis does not answer it stays as it was."""
+    """Update the metric every INTERVAL_S until cancelled. While Redis does not answer, the metric keeps its value."""
     while True:
         try:
             await ahead_of_redis_ms(bus)

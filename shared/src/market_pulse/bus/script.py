@@ -1,4 +1,4 @@
-"""One Lua script on a connection of its own. Every tick and every ticker goes out through one."""
+"""A Lua script that is called over a connection of its own. All ticks and tickers are published this way."""
 
 import asyncio
 import hashlib
@@ -15,9 +15,10 @@ from .sentinel import is_astray
 
 
 class Script:
-    """A script of this folder, called one at a time.
+    """A Lua script of this folder. Only one call runs at a time; others wait for it.
 
-    Without the client's pool, retries and telemetry a call costs the processor about 30 % less (benchmarks/publish.py).
+    It bypasses the client's connection pool, retries and telemetry, because without them a call takes less processor time
+    (benchmarks/publish.py measures it).
     """
 
     def __init__(self, client: "redis.Redis", name: str) -> None:
@@ -28,7 +29,7 @@ class Script:
         self._turn = asyncio.Lock()
 
     async def __call__(self, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
-        """Run the script and return its answer. A server that does not know it learns it."""
+        """Run the script and return its answer. If the server does not know the script, it is sent along."""
         async with self._turn:
             reused = self._connection is not None
             try:
@@ -36,7 +37,8 @@ class Script:
             except RedisConnectionError:
                 if not reused:
                     raise
-                return await self._run(keys, args)  # once, because an idle connection may have died since
+                # Retry once, because an idle connection may have died since its last use.
+                return await self._run(keys, args)
 
     async def _run(self, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         try:
@@ -45,10 +47,11 @@ class Script:
             await connection.send_packed_command(hiredis.pack_command(command), check_health=False)
             try:
                 return await connection.read_response()
-            except NoScriptError:  # the server is new or has forgotten it
+            except NoScriptError:  # the server has restarted, or is another one
                 await connection.send_command("EVAL", self._text, len(keys), *keys, *args, check_health=False)
                 return await connection.read_response()
-        except BaseException:  # cancelled or failed: what is still under way on this connection must not answer the next call
+        except BaseException:
+            # Cancelled or failed: close the connection, so that a late answer is not taken for the next call's.
             await self.aclose()
             raise
 
@@ -62,7 +65,7 @@ class Script:
         return self._connection
 
     async def aclose(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connection. The next call opens another one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)

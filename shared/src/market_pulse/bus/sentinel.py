@@ -1,8 +1,8 @@
-"""Redis behind Sentinels: which server is the master now, and which connections lead to one that no longer is.
+"""Redis behind Sentinels: which server is the master now, and which connections lead to a former master.
 
-After a failover nothing tells the clients of a master that was only frozen or cut off: it comes back, answers every PING, takes
-what is published, and nobody on the new master hears of it. So the Sentinels are asked, and a connection to any other server
-than the one they name is not used again.
+A failover may replace a master that was only frozen or cut off. When that server comes back, its clients learn nothing: it
+answers each PING and accepts each message, but subscribers of the new master do not receive them. So this module asks the
+Sentinels again and again, and no connection to any other server than the master that they name is used any more.
 """
 
 import asyncio
@@ -20,22 +20,22 @@ from market_pulse.process.logs import get_logger
 from .losses import tell_losses
 
 ASK_INTERVAL_S = 1.0
-ASK_LIMIT_S = 0.5  # for each Sentinel in turn, so that a frozen one does not keep the others from being asked
+ASK_LIMIT_S = 0.5  # per Sentinel: they are asked in turn, and a frozen one must not hold up the next
 
 log = get_logger()
 
 
 def master_client(address: RedisAddress, options: dict[str, Any]) -> Redis:
-    """Return a client of the master that the Sentinels name; connects when first used.
+    """Return a client of the master that the Sentinels name. It connects when it is first used.
 
     Args:
-        address: where the Sentinels are, and what they call the master.
-        options: of each connection, as redis-py names them.
+        address: the Sentinels' hosts and ports, and the name by which they know the master.
+        options: redis-py's options for each connection to the master.
     """
     asking = options | {
         "socket_timeout": ASK_LIMIT_S,
         "socket_connect_timeout": ASK_LIMIT_S,
-        "retry": Retry(NoBackoff(), 0),  # the next Sentinel is asked instead
+        "retry": Retry(NoBackoff(), 0),  # instead, the next Sentinel is asked
         "password": address.sentinel_password,
     }
     sentinel: Any = Sentinel(address.nodes, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ def master_client(address: RedisAddress, options: dict[str, Any]) -> Redis:
 
 
 def is_astray(connection: Any) -> bool:
-    """Tell whether a connection leads to another server than the master, as far as is known. Without Sentinels: never."""
+    """Return whether a connection leads to a server other than the master last named. Without Sentinels none does."""
     if not isinstance(connection, SentinelManagedConnection):
         return False
     master = connection.connection_pool.master_address
@@ -62,7 +62,7 @@ def is_astray(connection: Any) -> bool:
 
 
 async def follow_master(pool: SentinelConnectionPool) -> NoReturn:
-    """Keep asking the Sentinels who is the master, until cancelled. As long as none knows, the last answer stands."""
+    """Ask the Sentinels for the master each ASK_INTERVAL_S until cancelled. While no Sentinel knows, the last answer holds."""
     known = None
     while True:
         try:
@@ -77,7 +77,7 @@ async def follow_master(pool: SentinelConnectionPool) -> NoReturn:
 
 
 class _MasterPool(SentinelConnectionPool):
-    """A pool that fails in one short line: the library's own error spells out every connection option of each Sentinel."""
+    """A pool whose error is one short line. The library's error lists every connection option of each Sentinel."""
 
     async def get_master_address(self) -> tuple[str, int]:
         try:
@@ -88,7 +88,7 @@ class _MasterPool(SentinelConnectionPool):
 
 
 class _MasterConnection(SentinelManagedConnection):
-    """A pool's connection, which is renewed when it is taken out and has gone astray."""
+    """A pooled connection that reconnects when it is taken from the pool and leads to a former master."""
 
     async def connect(self) -> None:
         if self.is_connected and is_astray(self):

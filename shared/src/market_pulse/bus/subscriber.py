@@ -1,7 +1,7 @@
-"""A subscription that never goes deaf unnoticed: one Redis connection, watched, renewed, and honest about gaps.
+"""A Redis subscription that notices a dead connection, renews it, and reports that messages may have been lost.
 
-redis-py's own PubSub reconnects without a word and waits for ever on a half-open socket. Here each connection is used until
-it fails or falls silent; then comes a new one, and the owner is told, because messages in between are lost.
+redis-py's own PubSub reconnects without reporting it, and waits for ever on a half-open socket. Here a connection is used until
+it fails or falls silent. Then a new one is opened, and `on_subscribed` is called, because the messages in between are lost.
 """
 
 import asyncio
@@ -26,17 +26,22 @@ CONNECT_LIMIT_S = 5.0
 MASTER_INTERVAL_S = 0.5
 
 OnMessage = Callable[[str, bytes], None]
-"""Takes a channel and a message. Called in the reader: must not wait."""
+"""Called with channel and message for each message that arrives. Must not block: it runs in the reading task."""
 OnSubscribed = Callable[[bool], Coroutine[Any, Any, None]]
-"""Told that all subscriptions stand; True when an earlier connection was lost, so that messages may have been missed."""
+"""Called when Redis has confirmed all subscriptions. The argument is True if an earlier connection was lost: messages may be
+missing."""
 OnStanding = Callable[[str], None]
-"""Told that Redis has confirmed one channel: a last value read from now on leaves no gap. Must not wait."""
+"""Called when Redis has confirmed one channel. A last value read after this leaves no gap to the messages. Must not block."""
 
 log = get_logger()
 
 
 class Subscriber:
-    """One connection's worth of subscriptions, kept alive by `run`. Channels may be added and removed at any time."""
+    """Subscriptions to channels and patterns over one connection, which `run` keeps alive.
+
+    Channels may be added and removed at any time. `connected` is whether all subscriptions are confirmed on a live connection.
+    `resyncs` counts how often the connection was replaced after a loss.
+    """
 
     def __init__(
         self,
@@ -52,35 +57,38 @@ class Subscriber:
         self._channels: set[str] = set()
         self._patterns: set[str] = set()
         self._connection: Any = None
-        self._heard = 0.0
+        self._heard = 0.0  # when Redis last sent anything, by the event loop's clock
         self.connected = False
         self.resyncs = 0
 
     @property
     def silent_s(self) -> float:
-        """For how long Redis has said nothing, though it answers a ping each PING_INTERVAL_S; infinite while not connected."""
+        """How long ago Redis last sent anything, in seconds; infinite while not connected.
+
+        Redis is sent a ping each PING_INTERVAL_S, so while it is healthy this stays low even without messages.
+        """
         return asyncio.get_running_loop().time() - self._heard if self.connected else math.inf
 
     async def subscribe(self, *names: str) -> None:
-        """Add channels; takes effect at once, or with the next connection."""
+        """Subscribe to channels, now or as soon as a connection is open."""
         self._channels.update(names)
         await self._send("SUBSCRIBE", names)
 
     async def unsubscribe(self, *names: str) -> None:
-        """Remove channels."""
+        """Unsubscribe from channels, also for later connections."""
         self._channels.difference_update(names)
         await self._send("UNSUBSCRIBE", names)
 
     async def subscribe_patterns(self, *patterns: str) -> None:
-        """Add patterns. A pattern is not demand: `ticker:*` makes no symbol stream."""
+        """Subscribe to patterns. A pattern is not demand: subscribing to `ticker:*` makes no symbol stream."""
         self._patterns.update(patterns)
         await self._send("PSUBSCRIBE", patterns)
 
     async def attempt(self) -> None:
-        """Subscribe once and end that again, before or instead of `run`, which would go on trying.
+        """Connect and subscribe once, then disconnect. Call it before `run`, which would retry rather than raise.
 
         Raises:
-            RefusedError: Redis refuses this user, or one of the channels to it.
+            RefusedError: Redis rejects this user, or does not let it subscribe to one of the channels.
             BusError: Redis cannot be reached.
         """
         try:
@@ -92,7 +100,7 @@ class Subscriber:
             await self._close()
 
     async def run(self) -> NoReturn:
-        """Read until cancelled, over as many connections as it takes."""
+        """Connect, subscribe and read until cancelled. After a lost connection, wait a little and connect again."""
         failures = 0
         lost = False
         while True:
@@ -126,21 +134,21 @@ class Subscriber:
             await self._send("SUBSCRIBE", self._channels)
             await self._send("PSUBSCRIBE", self._patterns)
             await connection.send_command("PING", "subscribed", check_health=False)
-            # Redis answers in order: once it has answered this, every subscription above stands.
+            # Redis answers in order, so when it has answered this PING, it has confirmed every subscription above.
             while (answer := await connection.read_response(push_request=True))[:2] != [b"pong", b"subscribed"]:
-                if answer in (b"PONG", b"subscribed"):  # without any subscription yet, a plain reply
+                if answer in (b"PONG", b"subscribed"):  # the form of the answer when there is no subscription yet
                     break
                 self._take(answer)
         self.connected = True
 
     async def _read(self) -> NoReturn:
-        """Take what arrives: wait for one answer, then take all that came with it.
+        """Wait for a message, then handle it and all others that arrived with it.
 
-        Read one by one, a message costs the processor 2.5 us rather than 1.5.
+        Awaiting each of them on its own would take much more processor time per message.
         """
         clock = asyncio.get_running_loop().time
         connection = self._connection
-        arrived = connection._parser._reader.gets  # noqa: SLF001 - the library offers no read of what is there already
+        arrived = connection._parser._reader.gets  # noqa: SLF001 - redis-py cannot return buffered messages without waiting
         take = self._take
         while True:
             take(await connection.read_response(timeout=math.inf, disconnect_on_error=False, push_request=True))
@@ -162,7 +170,7 @@ class Subscriber:
             self._on_standing(answer[1].decode())
 
     async def _watch(self) -> NoReturn:
-        """Ping, and end the connection when neither a message nor a pong has come for too long."""
+        """Ping each PING_INTERVAL_S. Raise TimeoutError, which ends the connection, after SILENCE_LIMIT_S of silence."""
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(PING_INTERVAL_S)
@@ -172,7 +180,7 @@ class Subscriber:
                 await self._connection.send_command("PING", "watchdog", check_health=False)
 
     async def _watch_master(self) -> NoReturn:
-        """End the connection when another server has become the master: this one would answer pings and tell nothing."""
+        """End the connection when another server is the master: this one would answer pings but send no messages."""
         while not is_astray(self._connection):
             await asyncio.sleep(MASTER_INTERVAL_S)
         raise RedisConnectionError("another server is the master now")
@@ -181,7 +189,7 @@ class Subscriber:
         arguments = tuple(names)
         connection = self._connection
         if not arguments or connection is None or not connection.is_connected:
-            return  # the next connection starts with all of them
+            return  # the next connection begins with all subscriptions
         try:
             await connection.send_command(command, *arguments, check_health=False)
         except (RedisError, OSError):

@@ -1,3 +1,3 @@
-"""Feeds: an exchange described by pure functions (`adapter`), and everything that keeps its ticks flowing."""
+"""Exchange feeds: pure functions that describe an exchange (`adapter`), and the code that keeps its ticks flowing."""
 
-import market_pulse.process.unasked  # noqa: F401 - before a library is imported that reads it
+import market_pulse.process.unasked  # noqa: F401 - must come before libraries that read the environment on import

@@ -1,18 +1,19 @@
-"""Judges what Redis says is asked for. Pure: time is passed in."""
+"""Decides whether to trust Redis's answer on which symbols have subscribers. No I/O: time is passed in."""
 
 from collections.abc import Set as AbstractSet
 
 from market_pulse.messages import Symbol
 
 SETTLE_S = 10.0
-"""For so long after Redis was away, or seemed to know nobody any more, those who ask are expected back."""
+"""How long subscribers may take to come back after Redis did not answer, or answered that there are none any more."""
 
 
 class Asked:
-    """Believes Redis about what is asked for, but not that nobody asks any more just after it was away.
+    """The symbols that have subscribers, according to Redis. Just after Redis was away, no symbol is removed from them.
 
-    A Redis that starts again, or the replica that takes over, knows a subscription only when its subscriber is back. Gateways
-    ask for the featured symbols all the time, so an answer without any symbol means that Redis has lost its connections.
+    A Redis that has restarted, or a replica that has taken over, knows a subscription only when its subscriber has reconnected.
+    Gateways subscribe to the featured symbols all the time, so an answer without any symbol means that Redis has lost its
+    connections.
     """
 
     def __init__(self) -> None:
@@ -21,11 +22,11 @@ class Asked:
         self._unsure_until_s = float("-inf")
 
     def believe(self, now_s: float, answer: AbstractSet[Symbol] | None) -> frozenset[Symbol] | None:
-        """Return what is asked for, or None where it is not known.
+        """Return the symbols that have subscribers, or None if they are not known.
 
         Args:
             now_s: a monotonic clock, in seconds.
-            answer: what Redis says; None: it did not answer.
+            answer: the symbols that Redis returned; None: it did not answer.
         """
         if answer is None:
             self._unsure_until_s = now_s + SETTLE_S

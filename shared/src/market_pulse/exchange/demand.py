@@ -1,4 +1,4 @@
-"""Which symbols an ingest carries: the featured ones always, any other listed one while somebody wants it."""
+"""Which symbols an ingest carries: the featured ones always, any other listed symbol while it has subscribers."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ from .settings import IngestSettings
 
 INTERVAL_S = 1.0
 KINDS = (TICKER,)
-"""What an ingest carries on demand: somebody who subscribes to `ticker:B-Q` wishes for ticks of B-Q."""
+"""The kinds for which a subscription makes an ingest carry a symbol: a subscriber to `ticker:B-Q` needs ticks of B-Q."""
 MOST_NAMED = 5  # symbols in a log line
 
 log = get_logger()
@@ -32,12 +32,12 @@ log = get_logger()
 class Lots:
     """Draws lots for symbols that are first wanted at the same time.
 
-    Two processes with the same secret draw the same lot for a symbol in the same second, so copies of an ingest choose alike.
-    Without the secret nobody can tell which name will be lucky in which second.
+    Two processes with the same secret draw the same lot for a symbol in the same second, so all copies of an ingest choose the
+    same symbols. Without the secret, nobody can predict which symbol will win in which second.
 
     Args:
-        secret: what the copies share.
-        clock: Unix seconds.
+        secret: bytes that all copies share.
+        clock: returns Unix seconds.
     """
 
     def __init__(self, secret: bytes, clock: Callable[[], float] = time.time) -> None:
@@ -46,18 +46,18 @@ class Lots:
 
     @classmethod
     def of(cls, redis_url: str) -> "Lots":
-        """Return lots whose secret is a Redis URL's password. Where it has none, each copy draws lots of its own."""
+        """Return lots whose secret is the password in a Redis URL. If it has no password, each copy draws lots of its own."""
         password = urlsplit(redis_url).password
         return cls(password.encode() if password else secrets.token_bytes(32))
 
     def draw(self, symbol: Symbol) -> bytes:
-        """Return a symbol's lot in this second. The lowest comes first."""
+        """Return a symbol's lot for the present second. The lowest lot wins."""
         return blake2b(f"{int(self._clock())} {symbol}".encode(), key=self._key, digest_size=16).digest()
 
 
 @dataclass(slots=True)
 class _Wish:
-    """A symbol that is wanted, or was until a moment ago: its place in the queue, and when it was last wanted."""
+    """A symbol that is wanted, or lingers after it was: its place in the queue, when it was last wanted, if it is carried."""
 
     place: tuple[float, object]
     last_wanted_s: float
@@ -65,17 +65,17 @@ class _Wish:
 
 
 class Demand:
-    """Shares the room that MAX_SYMBOLS leaves beside the featured symbols. Pure; one for each kind.
+    """Decides which symbols get the room that MAX_SYMBOLS leaves beside the featured symbols. No I/O; one for each kind.
 
-    A symbol that is carried and wanted stays. One that is wanted and not carried waits; the longest waiting is the first to
-    get room, and between those that were first wanted at the same time lots decide. A symbol that nobody wants any more lingers
-    for a grace period, but yields to one that is wanted: the longest unwanted first.
+    A symbol is wanted while it has subscribers. A wanted symbol that is carried stays. A wanted symbol that is not carried
+    waits; the longest waiting one gets room first, and if several were first wanted at the same time, lots decide. A symbol
+    that is no longer wanted lingers for a grace period, but gives way to a wanted one, the longest unwanted first.
 
     Args:
-        featured: what is always carried.
-        max_symbols: how many symbols may be carried, the featured ones included.
-        grace_s: how long an unwanted symbol lingers, where there is room.
-        draw: a symbol's lot.
+        featured: the symbols that are always carried.
+        max_symbols: how many symbols may be carried, with the featured ones.
+        grace_s: how long an unwanted symbol stays carried if there is room, in seconds.
+        draw: returns a symbol's lot.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class Demand:
         self._draw = draw
         self._wishes: dict[Symbol, _Wish] = {}
         self._wanted: frozenset[Symbol] = frozenset()
-        # The wanted symbols that found no room, the longest waiting first.
+        # The wanted symbols for which there is no room, the longest waiting first.
         self.turned_away: tuple[Symbol, ...] = ()
-        # How many carried symbols nobody wants any more.
+        # How many carried symbols are no longer wanted.
         self.lingering = 0
 
     def update(self, now_s: float, subscribed: Iterable[Symbol] | None, listed: Container[Symbol] | None) -> tuple[Symbol, ...]:
@@ -101,8 +101,8 @@ class Demand:
 
         Args:
             now_s: a monotonic clock, in seconds.
-            subscribed: the symbols somebody is subscribed to at this moment; None: not known, so it is as it was before.
-            listed: the symbols that the exchange lists; None: not known yet, then only the featured ones are tried.
+            subscribed: the symbols that have subscribers now; None: not known, so the last known ones count.
+            listed: the symbols that the exchange lists; None: not known yet, so only the featured ones are tried.
         """
         if listed is None:
             return self._featured[: self._max_symbols]
@@ -112,12 +112,12 @@ class Demand:
         wanted = {symbol for symbol in self._wanted if symbol in listed} - set(featured)
         self._note(now_s, wanted)
 
-        # Carried symbols come before waiting ones, and each by its place.
+        # Carried symbols come before waiting ones; within each group, by their place in the queue.
         queue = sorted(wanted, key=lambda symbol: (not self._wishes[symbol].carried, self._wishes[symbol].place))
         room = self._max_symbols - len(featured)
         served, self.turned_away = queue[:room], tuple(queue[room:])
 
-        # Lingering symbols have the rest. The longest unwanted stand at the end, where the room may not reach.
+        # Lingering symbols get the rest of the room. The longest unwanted ones come last, so they are released first.
         unwanted = [
             symbol
             for symbol, wish in self._wishes.items()
@@ -136,7 +136,7 @@ class Demand:
         return (*featured, *served, *lingering)
 
     def _note(self, now_s: float, wanted: Iterable[Symbol]) -> None:
-        """Give each symbol that is news its place, and forget those that left the queue before they were carried."""
+        """Give each newly wanted symbol its place. Forget those that stopped being wanted before they were carried."""
         for symbol in wanted:
             wish = self._wishes.get(symbol)
             if wish is None:
@@ -147,9 +147,9 @@ class Demand:
 
 
 class DemandFollower:
-    """Asks Redis once a second which symbols are wanted, and has the feed carry them.
+    """Asks Redis once a second which symbols are wanted, and makes the feed carry them.
 
-    `release` is called with each symbol that is carried no more while the exchange goes on listing it.
+    `release` is called with each symbol that is no longer carried although the exchange still lists it.
     """
 
     def __init__(
@@ -171,20 +171,20 @@ class DemandFollower:
         self._listing = listing
         self._feed = feed
         self._release = release
-        # Each kind has room of its own, and an opinion of its own on what Redis says.
+        # Each kind has room of its own, and its own record of Redis's answers.
         self._kinds = {
             kind: (Asked(), Demand(settings.symbols, max_symbols, settings.symbol_grace_s, lots.draw)) for kind in KINDS
         }
         self._carried: dict[str, Listed] = {}  # native symbol -> listing
 
     async def run(self) -> NoReturn:
-        """Follow the demand until cancelled."""
+        """Call `look` every INTERVAL_S until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             await self.look()
 
     async def look(self) -> None:
-        """Ask Redis once which symbols are wanted, and carry them."""
+        """Ask Redis once which symbols are wanted, and make the feed carry them."""
         try:
             channels = await self._bus.wanted_channels()
         except BusError:
@@ -202,13 +202,13 @@ class DemandFollower:
             await self._carry(natives)
 
     def _tell_turned_away(self, symbols: tuple[Symbol, ...]) -> None:
-        """Say which symbols find no room: in the status each time, in the log when room becomes short."""
+        """Report the symbols for which there is no room: in each status, and in the log when room runs out or is back."""
         exchange, before = self._adapter.exchange, self._feed.turned_away
         if symbols and not before:
             named = ",".join(symbols[:MOST_NAMED])
             log.warning("MAX_SYMBOLS reached; more are wanted", exchange=exchange, count=len(symbols), symbols=named)
         elif before and not symbols:
-            log.info("room for all that is wanted again", exchange=exchange)
+            log.info("room for all wanted symbols again", exchange=exchange)
         self._feed.turned_away = symbols
 
     async def _carry(self, natives: dict[str, Listed]) -> None:
@@ -216,7 +216,7 @@ class DemandFollower:
         after = {listed.symbol for listed in natives.values()}
         self._carried = natives
 
-        # A symbol that the exchange lists no more ends with a last tick, which stays known as the last value.
+        # If the exchange no longer lists a symbol, publish a last tick that says so. Redis keeps it as the last value.
         markets = self._listing.markets
         ended = {symbol for symbol in before - after if markets is not None and symbol not in markets}
         for symbol in sorted(ended):
@@ -234,12 +234,12 @@ class DemandFollower:
                 released=",".join(sorted(before - after)[:10]),
             )
 
-        # A symbol that is still listed has only lost its subscribers: its last value goes.
+        # If a symbol is still listed, it has only lost its subscribers: delete its last value.
         for symbol in before - after - ended:
             try:
                 await self._release(symbol)
             except BusError as failed:
-                log.debug("last tick not dropped; it expires by itself", symbol=symbol, cause=str(failed))
+                log.debug("last tick not deleted; it expires by itself", symbol=symbol, cause=str(failed))
 
     def _listed(self, symbol: Symbol) -> Listed:
         known = (self._listing.markets or {}).get(symbol)

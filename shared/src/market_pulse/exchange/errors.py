@@ -1,12 +1,12 @@
-"""The errors that a feed raises on purpose."""
+"""The errors that a feed raises and handles itself."""
 
 
 class FeedError(Exception):
-    """Something about a feed. The process goes on."""
+    """The base class of a feed's errors. None of them ends the process."""
 
 
 class FrameError(FeedError):
-    """One frame or answer cannot be used. It is counted by kind and skipped; the rest of the feed goes on."""
+    """A frame, or an answer from REST, cannot be used. It is counted by `kind` and skipped; the feed goes on."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(f"{kind}: {detail}" if detail else kind)
@@ -14,9 +14,9 @@ class FrameError(FeedError):
 
 
 class FeedLost(FeedError):
-    """A socket or a request is of no more use. It is worth another try after a backoff.
+    """A socket is lost, or a request has failed. The caller tries again after a backoff.
 
-    `kind` is the label under which Prometheus counts it: silent, pong, closed, cut, connect, other, or http_ and a status.
+    `kind` is the label under which Prometheus counts it: silent, pong, closed, cut, connect, other, or `http_<status>`.
     """
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -25,7 +25,7 @@ class FeedLost(FeedError):
 
 
 class FeedSilent(FeedLost):
-    """A socket that had delivered was open but silent for `limit_s`, which is longer than its symbols' own past explains."""
+    """A socket that had delivered data was then silent for `limit_s`, longer than the past pauses of its symbols explain."""
 
     def __init__(self, limit_s: float) -> None:
         super().__init__("silent", f"open but silent for {limit_s:.0f} s")
@@ -35,8 +35,8 @@ class FeedSilent(FeedLost):
 class FeedRefused(FeedLost):
     """The exchange refused the connection or request with an HTTP status.
 
-    `blocked` means that it does not serve this place (403, 451), `failing` that it would but cannot now (5xx);
-    `retry_after_s` is the time that it asked us to wait (418, 429).
+    `blocked`: the exchange does not serve this network or country (403, 451). `failing`: the exchange has a failure of its own
+    (5xx). `retry_after_s`: how long it asked us to wait, in seconds; None if it did not say.
     """
 
     def __init__(self, status: int, retry_after_s: float | None = None) -> None:

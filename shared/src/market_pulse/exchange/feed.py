@@ -1,4 +1,4 @@
-"""One exchange's feed: a socket, the next one after it is lost, and the one that takes over before it is cut."""
+"""One exchange's feed: it keeps a socket open, reconnects after a loss, and replaces a socket before the exchange cuts it."""
 
 import asyncio
 import contextlib
@@ -23,20 +23,23 @@ from .pace import Pace
 from .socket import Connection
 from .status import Facts
 
-HEALTHY_S = 10.0  # only a feed that delivered for so long earns short delays again
-SILENT_CAP_S = 10.0  # an exchange that opens sockets is there: its data may be back any moment
+HEALTHY_S = 10.0  # a socket must have delivered, and been open for this long, before retry delays start short again
+SILENT_CAP_S = 10.0  # the longest retry delay when the exchange accepts sockets: its data may be back at any moment
 HANDOVER_LIMIT_S = 30.0
 HANDOVER_SETTLE_S = 5.0
-REFUSED_HANDOVER_S = 60.0  # bans grow with each attempt, and the old socket lives
-OVERDUE_S = 10.0  # a symbol that has not delivered for so long since it was asked for is missing
-PROVEN_S = 600.0  # a socket that lived for so long shows that the one before it was not given up for nothing
-ANEW_TOLD_S = 60.0  # so long the status tells of numbers that began anew
+REFUSED_HANDOVER_S = 60.0  # the shortest delay after a refused hand-over: bans grow with each attempt, and the old socket works
+OVERDUE_S = 10.0  # a symbol without data for this long after it was subscribed to is reported as missing
+PROVEN_S = 600.0  # if a socket lived this long, it was right to give up the one before it for its silence
+ANEW_TOLD_S = 60.0  # how long the status reports that an exchange's numbers started again
 
 log = get_logger()
 
 
 class Feed:
-    """Keeps one exchange's ticks flowing to `on_tick`, and tells the facts by which to judge how it is doing."""
+    """Passes one exchange's ticks to `on_tick`, reconnecting as needed, and reports the facts for the feed's status.
+
+    `book` merges the socket's messages into ticks, and is replaced with each new connection after a loss.
+    """
 
     def __init__(
         self,
@@ -56,22 +59,22 @@ class Feed:
         self._max_age_s = max_age_s
         self._way_out = way_out
         self.stats = stats or Stats()
-        # How many sockets have ended without delivering anything: each of them moves on to the next address.
+        # How many sockets have ended without delivering anything. After each of them the next address is tried.
         self._attempts = 0
-        # After a socket was given up for its silence, the next one is given twice as long: perhaps nothing was wrong with it.
+        # After a socket was given up for its silence, the next one may be silent twice as long: perhaps nothing was wrong.
         self._patience_s = 0.0
         self._last_tick: Tick | None = None  # of any symbol
         self._last_ticks: dict[Symbol, Tick] = {}  # of each symbol that is wanted
-        self._paces: dict[str, Pace] = {}  # native symbol -> how fast it is, over all sockets
-        self._anew_s: dict[str, float] = {}  # native symbol -> when the exchange's numbers began anew
-        self._listed: Mapping[str, Listed] = {}  # what to carry
-        self.carried_since_ms: dict[str, int] = {}  # native symbol -> when it was first among them
+        self._paces: dict[str, Pace] = {}  # native symbol -> its usual pauses, over all sockets
+        self._anew_s: dict[str, float] = {}  # native symbol -> when the exchange's numbers started again
+        self._listed: Mapping[str, Listed] = {}  # the markets to carry, by native symbol
+        self.carried_since_ms: dict[str, int] = {}  # native symbol -> since when it is carried
         self._anything_wanted = asyncio.Event()
-        self._connections: list[Connection] = []  # the one in use, and during a hand-over its successor
-        # Wanted symbols for which there is no room, the longest waiting first: told in the status.
+        self._connections: list[Connection] = []  # the socket in use, and during a hand-over its successor
+        # Wanted symbols for which there is no room, the longest waiting first. The status reports them.
         self.turned_away: Sequence[Symbol] = ()
         self.book = self._new_book()
-        # How far the feed is with its sockets, since when, and why. Whether symbols are missing is another question.
+        # The phase of the feed's socket, since when, and the reason. `status` also considers whether symbols are missing.
         self._phase: FeedState = "connecting"
         self._phase_reason: str | None = None
         self._since_ms = now_ms()
@@ -79,7 +82,7 @@ class Feed:
         self._instance = instance_name()
 
     def want(self, listed: Mapping[str, Listed]) -> None:
-        """Set what to carry: native symbol -> listing, the most important first."""
+        """Set the markets to carry: native symbol -> listing, the most important first."""
         self._listed = listed
         self.carried_since_ms = {native: self.carried_since_ms.get(native, now_ms()) for native in listed}
         if listed:
@@ -94,29 +97,29 @@ class Feed:
             connection.want(listed)
 
     def end(self, symbol: Symbol, why: str) -> None:
-        """Say a symbol's last word: the exchange does not trade it any more."""
+        """Pass on a symbol's last tick once more with `ended` set: the exchange no longer trades it."""
         tick = self._last_ticks.pop(symbol, None)
         if tick is not None:
             self._on_tick(replace(tick, ended=why))
 
     def ask_again(self, native: str) -> None:
-        """Subscribe to a symbol once more on the socket in use; what comes then is the first that is known of it."""
+        """Subscribe to a symbol again on the socket in use, and forget the data received of it so far."""
         self.book.forget(native)
         if self._connections:
             self._connections[0].ask_again(native)
 
     @property
     def delivering(self) -> bool:
-        """Whether market data comes in."""
+        """Whether the socket in use has delivered market data."""
         return bool(self._connections) and self._connections[0].delivering.is_set()
 
     @property
     def age_s(self) -> float:
-        """How long the socket in use has been open, in seconds; zero without one."""
+        """How long the socket in use has been open, in seconds; zero without an open socket."""
         return self._connections[0].age_s if self._connections and self._connections[0].opened else 0.0
 
     def seed(self, events: Iterable[MarketEvent]) -> None:
-        """Take in what REST knows of a symbol that the socket has not spoken of yet. The socket's own messages are newer."""
+        """Apply REST's data of a symbol of which the socket has sent nothing yet. The socket's own messages count as newer."""
         for event in events:
             listed = self._listed.get(event.native)
             if listed is None or self.book.apply(event, now_ms(), seed=True) is not Change.NEW:
@@ -125,7 +128,7 @@ class Feed:
                 self._pass_on(tick)
 
     def facts(self) -> Facts:
-        """Return what is known at this moment."""
+        """Return the feed's facts at this moment."""
         current = self._connections[0] if self._connections else None
         anew_since_s = asyncio.get_running_loop().time() - ANEW_TOLD_S
         return Facts(
@@ -148,7 +151,7 @@ class Feed:
         )
 
     def stop(self) -> None:
-        """Be `down` from now on: the process is about to end."""
+        """Report `down` from now on: the process is about to end."""
         self._enter("down", "stopped")
 
     def _enter(self, phase: FeedState, reason: str | None = None) -> None:
@@ -159,13 +162,13 @@ class Feed:
     def _begin_anew(self, native: str) -> None:
         self._anew_s[native] = asyncio.get_running_loop().time()
         self.stats.anew += 1
-        log.warning("the exchange's numbers began anew", exchange=self.adapter.exchange, native=native)
+        log.warning("the exchange's numbers started again", exchange=self.adapter.exchange, native=native)
 
     def _new_book(self) -> Merge:
         return Merge(self.adapter.exchange, self._paces, self._begin_anew)
 
     async def run(self) -> NoReturn:
-        """Run until cancelled."""
+        """Connect, deliver and reconnect until cancelled."""
         failures = 0
         try:
             while True:
@@ -173,14 +176,14 @@ class Feed:
                     self._enter("connecting", "this exchange lists none of the wanted symbols")
                     await self._anything_wanted.wait()
 
-                # Data from before the gap may be old, so it is never mixed with later data.
+                # Data from before the loss may be outdated, so it must not be merged with later data.
                 self.book = self._new_book()
                 connection, task = self._start()
                 if self._phase != "blocked":
                     log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
                 connection, lost = await self._use(connection, task)
 
-                # Learn from the loss for the next attempt: how long to wait, how much silence to bear, which address to try.
+                # The loss decides for the next attempt how long to wait, how much silence to accept, and which address to try.
                 healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
                 failures = 1 if healthy else failures + 1
                 if connection.age_s > PROVEN_S:
@@ -211,7 +214,7 @@ class Feed:
         self._on_tick(tick)
 
     async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost]:
-        """Use a socket, and its successors, until one is lost with none to take over. Returns the last one, and why."""
+        """Use a socket, and its successors, until one is lost without a successor. Return that socket, and why it was lost."""
         try:
             await _first(task, connection.delivering.wait())
             if connection.delivering.is_set():
@@ -236,9 +239,9 @@ class Feed:
     async def _hand_over(
         self, old: Connection, old_task: asyncio.Task[NoReturn], attempt: int
     ) -> tuple[Connection, asyncio.Task[NoReturn]]:
-        """Open another socket beside the old one, and close the old one when the new one delivers all that it did.
+        """Open a new socket beside the old one. When it delivers all symbols that the old one did, close the old one.
 
-        Returns the socket to use from now on: the old one when the new one failed while the old one still lives.
+        Returns the socket to use from now on, with its task. If the new socket fails, this is the old one.
         """
         log.info("feed hands over to a new socket", exchange=self.adapter.exchange, reason=old.leaving_reason)
         new, new_task = self._start()
@@ -258,12 +261,12 @@ class Feed:
             failed = _reason(new_task) if new_task.done() else FeedLost("silent", "no data in time")
             log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=str(failed))
         finally:
-            await _end(new_task)  # the one that is not used any more
+            await _end(new_task)  # the task of the socket that is not used any more
         await _first(old_task, asyncio.sleep(handover_delay_s(failed, attempt)))
         return old, old_task
 
     async def _settle(self, old: Connection, new: Connection, new_task: asyncio.Task[NoReturn]) -> None:
-        """Wait until the new socket has delivered every symbol that the old one did, within a bound."""
+        """Wait until the new socket has delivered every symbol that the old one did, at most HANDOVER_SETTLE_S."""
         deadline_s = asyncio.get_running_loop().time() + HANDOVER_SETTLE_S
         while not new_task.done() and asyncio.get_running_loop().time() < deadline_s:
             if old.delivered <= new.delivered:
@@ -273,9 +276,9 @@ class Feed:
     async def _wait_after(self, lost: FeedLost, failures: int, *, opened: bool) -> None:
         exchange = self.adapter.exchange
         refused = lost if isinstance(lost, FeedRefused) else None
-        was_blocked = self._phase == "blocked" and not opened  # and is, until a handshake succeeds
+        was_blocked = self._phase == "blocked" and not opened  # the feed stays blocked until a handshake succeeds
         if was_blocked or (refused is not None and refused.blocked):
-            # Each address is tried once soon, and then all of them slowly: the exchange does not serve this place.
+            # The exchange does not serve this place. Try each address once with short delays, then all of them with long ones.
             all_tried = self._attempts % len(self._urls) == 0
             delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2) if all_tried else backoff_s(1)
             if refused is not None and refused.retry_after_s is not None:
@@ -295,9 +298,10 @@ class Feed:
 
 
 def handover_delay_s(failed: FeedLost, failures: int) -> float:
-    """Return how long to wait until the next hand-over after so many that failed in a row, the last one so.
+    """Return how many seconds to wait before the next hand-over, after `failures` in a row of which `failed` was the last.
 
-    Little at first, as some announce only a minute ahead that they will cut the old socket; more where we are refused.
+    The first delays are short, because some exchanges announce only a minute ahead that they will cut the old socket. They are
+    longer if the exchange refused the new socket.
     """
     delay_s = backoff_s(failures, base_s=2.0)
     if isinstance(failed, FeedRefused):
@@ -307,7 +311,7 @@ def handover_delay_s(failed: FeedLost, failures: int) -> float:
 
 
 async def _first(task: asyncio.Task[NoReturn], other: Coroutine[Any, Any, object]) -> None:
-    """Wait until the task is done or the other thing has happened, whichever comes first."""
+    """Wait until the task or the coroutine is done, whichever comes first. The coroutine is then cancelled."""
     waiting = asyncio.ensure_future(other)
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -321,7 +325,7 @@ async def _end(task: asyncio.Task[NoReturn]) -> None:
 
 
 def _reason(task: asyncio.Task[NoReturn]) -> FeedLost:
-    """Return why a connection's task ended. Anything but FeedLost is a fault of ours and goes up."""
+    """Return the FeedLost with which a connection's task ended. Any other error is a defect in this code and is raised."""
     error = task.exception()
     if isinstance(error, FeedLost):
         return error

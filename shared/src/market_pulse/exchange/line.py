@@ -1,41 +1,41 @@
-"""Whether a message is news on its channel, by the exchange's own number and clock. Pure: time is passed in.
+"""Whether a message is newer than the one before it on its channel, by the exchange's numbers and times. Time is passed in.
 
-An exchange numbers what it says, or stamps it with its time, or both. Each of the two may begin anew: a service restarts and
-counts from 1, a clock is put right, or one corrupted message is far ahead of all that follow. So no number and no time is
-believed for ever:
+An exchange numbers its messages, or stamps them with its time, or both. Numbers and times may start again lower: a service
+restarts and counts from 1, a clock is corrected, or one corrupted message was far ahead of all that follow. So a known number
+or time does not suppress lower ones for ever:
 
-- A message that happened FAR_MS later than the newest one is news, whatever its number: numbers began anew.
-- A time that lies FAR_MS ahead of our clock is no yardstick for a message whose time does not.
-- Where neither tells, messages that rise among themselves for STALE_MS, while nothing else comes, are a new numbering.
+- If a message's time is more than FAR_MS after the newest message's, it is newer, whatever its number: numbering started again.
+- If the newest message's time is more than FAR_MS ahead of our clock, it does not count against a message whose time is not.
+- If messages keep rising among themselves for STALE_MS, and only such messages arrive, numbering started again.
 """
 
 from enum import Enum
 from typing import Final
 
-FAR_MS: Final = 5_000  # further apart than any two servers' clocks, and the lag from which on the aggregator distrusts a source
-STALE_MS: Final = 60_000  # after so long without news the source counts as stale, so nothing is lost by starting afresh
-LOWER_TO_BREAK: Final = 3  # fewer in a row are disorder among messages that rise
-UNKNOWN: Final = -1  # the number and the time of a line on which nothing has come
-TIE: Final = 2**-10  # added to a time or number below 2**43, a float carries it exactly
+FAR_MS: Final = 5_000  # more than the clocks of two servers differ; also the lag above which the aggregator distrusts a source
+STALE_MS: Final = 60_000  # after this long without newer data the source counts as stale, so nothing is lost by starting again
+LOWER_TO_BREAK: Final = 3  # fewer lower messages in a row are just out of order, and do not interrupt a rising run
+UNKNOWN: Final = -1  # the number and time of a line that has had no message yet
+TIE: Final = 2**-10  # a float represents it exactly when it is added to a time or number below 2**43
 
 
 class Verdict(Enum):
-    """The rank of a message beside the newest one of its channel."""
+    """How a message compares with the newest one of its channel."""
 
     AHEAD = "ahead"
-    SAME = "same"  # it bears the same number and time
+    SAME = "same"  # it has the same number and time
     BEHIND = "behind"
-    ANEW = "anew"  # it is news although it bears a lower number or an earlier time
+    ANEW = "anew"  # it is newer although its number is lower or its time earlier: numbering started again
 
 
-AHEAD, SAME, BEHIND, ANEW = Verdict  # an Enum's member costs a look-up in its class each time
+AHEAD, SAME, BEHIND, ANEW = Verdict  # as globals, because each access to an Enum's member is a slow look-up
 
 
 class Line:
-    """One channel of one symbol: how far it is.
+    """The progress of one channel of one symbol.
 
-    `order` is the number and the time of the newest message as they are published. Numbers are whole and above zero, times are
-    Unix milliseconds of the exchange's clock; 0 where the exchange gives none.
+    `order` is the number and time of the newest message, as published in ticks. Numbers are integers above zero. Times are Unix
+    milliseconds by the exchange's clock. Each is 0 if the exchange does not give it.
     """
 
     __slots__ = (
@@ -51,31 +51,31 @@ class Line:
     )
 
     def __init__(self) -> None:
-        # The newest message's.
+        # The number and time of the newest message.
         self.number = UNKNOWN
         self.time_ms = UNKNOWN
-        self._credible_ms = 0  # the newest time that did not lie ahead of our clock
-        self._ties = 0
-        # The newest of those messages behind that rise among themselves while nothing else comes, as (time, number), since when
-        # they do, and how many lower ones have come since.
+        self._credible_ms = 0  # the newest time that was not more than FAR_MS ahead of our clock
+        self._ties = 0  # how many different messages have had the newest number and time, beyond the first
+        # A run of messages that are behind but rise among themselves, while no newer message arrives: the run's highest
+        # (time, number), when the run began by our clock, and how many lower messages have arrived in a row since.
         self._run: tuple[int, int] | None = None
         self._run_since_ms = 0
         self._lower = 0
-        # Since when messages are refused, in milliseconds of our clock; 0: they are not.
+        # Since when messages are rejected as behind, in milliseconds by our clock; 0: they are not.
         self.behind_since_ms = 0
         self.order: tuple[float, float] = (UNKNOWN, UNKNOWN)
 
     def take(self, order: tuple[int, int], received_ms: int, *, restarted: bool = False) -> Verdict:
-        """Judge a message by its number and time, and move on to it unless it is behind.
+        """Compare a message's number and time with the newest one's. Unless it is behind, it becomes the newest.
 
-        `restarted`: the exchange itself says that it begins anew.
+        `restarted`: the exchange itself says that its numbers start again with this message.
         """
         number, time_ms = order
         known, known_ms = self.number, self.time_ms
-        # A number or time that the message does not bear stays as it was.
+        # If the message has no number or no time, the known one stays.
         number = number or (max(0, known))
         time_ms = time_ms or (max(0, known_ms))
-        if time_ms >= known_ms and number >= known:  # as it is nearly always
+        if time_ms >= known_ms and number >= known:  # the usual case
             verdict = AHEAD if time_ms != known_ms or number != known else SAME
         else:
             verdict = self._judge(number, time_ms, received_ms)
@@ -88,30 +88,30 @@ class Line:
         return verdict
 
     def tie(self) -> None:
-        """Count a message that bears the number and time of the newest one but says something else as the next one."""
+        """Count a message with the newest message's number and time but other content as one more, with a higher `order`."""
         self._ties += 1
         self._publish()
 
     def jump(self, number: int) -> bool:
-        """Go on from a number that another channel told. Return whether it is lower, so that numbers began anew."""
+        """Continue from a number learnt on another channel. Return whether it is lower, that is, numbering started again."""
         is_lower = number < self.number
         self.number = number
         self._publish()
         return is_lower
 
     def _judge(self, number: int, time_ms: int, received_ms: int) -> Verdict:
-        """Judge a message that bears a lower number or an earlier time than the newest one."""
+        """Judge a message whose number is lower, or whose time is earlier, than the newest message's."""
         known_ms = self.time_ms
         if time_ms > 0 and known_ms > 0:
             if time_ms > known_ms + FAR_MS:
                 return ANEW
-            # Where the known time lies ahead of our clock, the newest one that did not is the yardstick.
+            # If the known time is ahead of our clock, compare with the newest time that was not.
             if known_ms > self._credible_ms and self._credible_ms < time_ms <= received_ms + FAR_MS:
                 return ANEW
         return self._behind(number, time_ms, received_ms)
 
     def _behind(self, number: int, time_ms: int, received_ms: int) -> Verdict:
-        """Judge a message that is behind by the ones that were behind before it: are they a new numbering?"""
+        """Judge a message that is behind: ANEW if it continues a run of rising messages that has lasted for STALE_MS."""
         here = time_ms, number
         if self._run is None or here == self._run:
             self._lower = 0
@@ -123,7 +123,7 @@ class Line:
             self._lower += 1
             if self._lower < LOWER_TO_BREAK:
                 return BEHIND
-            self._run = None  # it was the newest one that was out of order
+            self._run = None  # these lower messages are the sequence, and the run's highest was out of order
         if self._run is None:
             self._run_since_ms = received_ms
             self._lower = 0
@@ -132,7 +132,7 @@ class Line:
         return BEHIND
 
     def _move(self, number: int, time_ms: int, received_ms: int) -> None:
-        # Within one millisecond ties go on, so that the published time never falls.
+        # While the time stays the same the count of ties is kept, so that the published time never falls.
         if time_ms != self.time_ms or (time_ms <= 0 and number != self.number):
             self._ties = 0
         self.number, self.time_ms = number, time_ms

@@ -1,4 +1,4 @@
-"""The main that all ingests share: settings, one feed, and the jobs around it, wired together."""
+"""The entry point of all ingests. It reads the settings, and wires one feed and the jobs around it together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -40,7 +40,10 @@ def main(adapter: Adapter) -> None:
 
 
 def ws_urls(adapter: Adapter, ws_url: str | None) -> tuple[str, ...]:
-    """Return the addresses to try in turn: the configured one, completed with the exchange's path, or the exchange's own."""
+    """Return the WebSocket URLs to try in turn: the configured one, or the exchange's own.
+
+    If the configured URL has no path, the exchange's path is added.
+    """
     if ws_url is None:
         return adapter.ws_urls
     parts = urlsplit(ws_url)
@@ -48,7 +51,7 @@ def ws_urls(adapter: Adapter, ws_url: str | None) -> tuple[str, ...]:
 
 
 async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> None:
-    """Wire the parts and run them until told to stop."""
+    """Wire the parts together and run them until SIGTERM or SIGINT."""
     urls = ws_urls(adapter, settings.ws_url)
     rest_urls = (settings.rest_url,) if settings.rest_url else adapter.rest_urls
     log.info(
@@ -114,13 +117,13 @@ async def carry(
     feed: Feed,
     release: Callable[[Symbol], Awaitable[None]],
 ) -> NoReturn:
-    """Run a feed, and the jobs that decide what it carries, until cancelled. `release` is a DemandFollower's."""
+    """Run a feed, and the jobs that decide which symbols it carries, until cancelled. `release` is for DemandFollower."""
     listing = ListingKeeper(adapter, settings, bus, rest)
     demand = DemandFollower(adapter, settings, bus, listing, feed, release)
     quiet = QuietSymbols(settings, rest, feed, listing.doubt)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listing.run())
-        # The feed starts after the first look at the demand, so that its first socket subscribes at once.
+        # The feed starts after the demand has been read once, so that its first socket subscribes to all symbols at once.
         await listing.tried()
         await demand.look()
         for job in (demand.run(), quiet.run(), feed.run()):

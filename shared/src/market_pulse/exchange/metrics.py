@@ -1,6 +1,6 @@
-"""An ingest's counts as plain numbers, presented to Prometheus when it asks.
+"""An ingest's counts, kept as plain numbers and exported when Prometheus scrapes.
 
-Labels are bounded: the exchange and a few kinds, never a symbol.
+Labels are the exchange and a few kinds, never a symbol, so the number of time series stays bounded.
 """
 
 from collections import Counter
@@ -22,39 +22,39 @@ PREFIX = "market_pulse_ingest_"
 
 @dataclass(slots=True)
 class Stats:
-    """One ingest's counts since the start, and how many symbols linger now.
+    """One ingest's counts since the start, and how many symbols linger now. `IngestCollector` explains most of them.
 
-    `publish` runs from a frame's arrival to the moment when the bus has taken its tick.
+    `publish` measures from a frame's arrival until Redis has accepted its tick.
     """
 
     frames: int = 0
-    bad_frames: Counter[str] = field(default_factory=Counter)  # frames, and elements of them or of listings, by kind
+    bad_frames: Counter[str] = field(default_factory=Counter)  # skipped frames, and elements of frames or listings, by kind
     outdated: int = 0
     anew: int = 0
     published: int = 0
     conflated: int = 0
     suppressed: int = 0
-    lost: Counter[str] = field(default_factory=Counter)  # sockets, by kind
+    lost: Counter[str] = field(default_factory=Counter)  # lost sockets, by kind
     handovers: int = 0
     lingering: int = 0
     publish: Durations = field(default_factory=Durations)
 
     def count_published(self, ticks: Collection[Tick], suppressed: int) -> None:
-        """Count the ticks of one command that the bus has taken, of which so many were suppressed."""
+        """Count the ticks of one command that Redis has accepted. It left out `suppressed` of them as nothing new."""
         self.published += len(ticks) - suppressed
         self.suppressed += suppressed
         self.publish.observe((now_ms() - next(iter(ticks)).received_time_ms) / 1000)
 
 
 class IngestCollector(Collector):
-    """Presents one ingest's numbers, and its feed as it is at the moment of the scrape."""
+    """Exports one ingest's counts, and the state of its feed at the moment of the scrape."""
 
     def __init__(self, stats: Stats, facts: Callable[[], Facts]) -> None:
         self._stats = stats
         self._facts = facts
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric as it stands now."""
+        """Yield each metric with its present value."""
         stats, facts = self._stats, self._facts()
         exchange, status, tick = facts.exchange, status_of(facts), facts.last_tick
         for name, text, count in (

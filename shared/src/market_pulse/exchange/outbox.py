@@ -1,7 +1,8 @@
-"""Messages on their way to the bus. Reading an exchange never waits for Redis.
+"""Messages that wait to be published, so that reading an exchange never waits for Redis.
 
-All that came in during one turn of the loop goes out in one command. While Redis is slow or away, one message of each channel
-waits. A new one is joined with it, by the shape of its kind: of a state the newest is left, of events all, up to a bound.
+All messages that arrived during one round of the event loop are published in one command. While Redis is slow or away, one
+message per channel waits. A new message is joined with it: a state replaces the one that waits, and events are all kept, up
+to a limit.
 """
 
 import asyncio
@@ -15,8 +16,8 @@ from market_pulse.process.logs import get_logger
 
 DRAIN_LIMIT_S = 1.0
 BUSY, REST_S = 6, 0.001
-"""If so many more have come while others were on their way, more are waited for: a command for one costs as much as for ten."""
-MOST_EVENTS = 1000  # of one channel
+"""If this many messages arrived during a command, wait REST_S for more: a command for ten costs as much as one for one."""
+MOST_EVENTS = 1000  # per channel
 
 Message = TypeVar("Message")
 
@@ -24,26 +25,29 @@ log = get_logger()
 
 
 def newest(_: Message, new: Message) -> Message:
-    """Join two messages of a state."""
+    """Join two messages of a state: keep the newer one."""
     return new
 
 
 class Events(NamedTuple):
-    """Events of one channel, the oldest first, and how many before them were dropped."""
+    """Events of one channel, the oldest first, and how many earlier ones were dropped."""
 
     events: tuple[Any, ...]
     dropped: int = 0
 
 
 def all_events(old: Events, new: Events) -> Events:
-    """Join two messages of events. Of more than MOST_EVENTS the oldest are dropped, and counted."""
+    """Join two batches of events. If there are more than MOST_EVENTS, the oldest are dropped and counted."""
     events = old.events + new.events
     surplus = max(0, len(events) - MOST_EVENTS)
     return Events(events=events[surplus:], dropped=old.dropped + new.dropped + surplus)
 
 
 class Outbox(Generic[Message]):
-    """Holds at most one message of each channel of one kind, and publishes them."""
+    """Holds at most one message per channel of one kind, and publishes them.
+
+    `failing_since_s` is since when publishing fails, by the event loop's clock; None while it works.
+    """
 
     def __init__(
         self,
@@ -57,18 +61,18 @@ class Outbox(Generic[Message]):
         self.failing_since_s: float | None = None
 
     def put(self, channel: str, message: Message) -> bool:
-        """Hand in a message; never waits. Return whether one of its channel was waiting, with which it was joined."""
+        """Add a message without waiting. Return whether another one waited for its channel, with which it was joined."""
         waiting = self._waiting.get(channel)
         self._waiting[channel] = message if waiting is None else self._join(waiting, message)
         self._filled.set()
         return waiting is not None
 
     def discard(self, channel: str) -> None:
-        """Drop what waits for a channel that nobody wants any more."""
+        """Drop the message that waits for a channel, if there is one."""
         self._waiting.pop(channel, None)
 
     async def run(self) -> NoReturn:
-        """Publish until cancelled; then try, for a moment, to send what still waits."""
+        """Publish until cancelled. Then try for DRAIN_LIMIT_S to publish the messages that still wait."""
         failures = 0
         try:
             while True:
@@ -90,13 +94,13 @@ class Outbox(Generic[Message]):
         batch, self._waiting = self._waiting, {}
         self._filled.clear()
         if not batch:
-            return True  # all that waited was discarded
+            return True  # all waiting messages were discarded
         try:
             await self._publish(batch.values())
         except BusError as failed:
             if self.failing_since_s is None:
                 self.failing_since_s = asyncio.get_running_loop().time()
-                log.warning("publishing fails; the newest of each channel waits", cause=str(failed))
+                log.warning("publishing fails; each channel's newest message waits", cause=str(failed))
             self._put_back(batch)
             return False
         except asyncio.CancelledError:
@@ -108,7 +112,7 @@ class Outbox(Generic[Message]):
         return True
 
     def _put_back(self, batch: dict[str, Message]) -> None:
-        """Let messages wait again that were not published. Those that came in meanwhile are newer."""
+        """Put back messages that were not published. Messages that have arrived meanwhile are newer."""
         newer, self._waiting = self._waiting, batch
         for channel, message in newer.items():
             self.put(channel, message)

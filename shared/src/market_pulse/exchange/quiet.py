@@ -1,4 +1,4 @@
-"""A second look at symbols whose socket is silent, by REST: an illiquid pair is not a dead socket."""
+"""Asks REST about symbols of which the socket sends nothing: are they illiquid, or is the subscription broken?"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,16 +14,16 @@ from .rest import RestClient
 from .settings import IngestSettings
 
 LOOK_INTERVAL_S = 1.0
-FIRST_PRICE_S = 5.0  # a symbol of which the socket has told nothing for so long gets its first price from REST
-RETRY_S = 10.0  # after a timeout or a failure of the exchange
+FIRST_PRICE_S = 5.0  # if the socket has sent nothing of a symbol for this long, REST gives its first price
+RETRY_S = 10.0  # how long to wait after a timeout or a failure of the exchange
 
 log = get_logger()
 
 
 class QuietSymbols:
-    """Asks REST about one silent symbol after another, each at most once in QUIET_SYMBOL_S.
+    """Asks REST about silent symbols, one after the other, each at most once in QUIET_SYMBOL_S.
 
-    `doubt` is called when the exchange does not know a symbol, so that its listing is read again.
+    `doubt` is called if the exchange does not know a symbol, so that its listing is fetched again.
     """
 
     def __init__(self, settings: IngestSettings, rest: RestClient, feed: Feed, doubt: Callable[[], None]) -> None:
@@ -32,14 +32,14 @@ class QuietSymbols:
         self._rest = rest
         self._feed = feed
         self._doubt = doubt
-        # A native symbol and since when it is carried -> before when REST is not asked about it again, in Unix milliseconds.
+        # (native symbol, since when it is carried) -> the earliest time to ask REST about it again, in Unix milliseconds.
         self._not_before_ms: dict[tuple[str, int], int] = {}
-        self._book = feed.book  # the prices that REST has told so far went into this one
-        # Before when REST is not asked about any symbol, because the exchange refused, by the loop's clock.
+        self._book = feed.book  # the book to which the prices from REST were applied so far
+        # The earliest time to ask REST about any symbol after the exchange refused, by the event loop's clock.
         self._not_before_s = 0.0
 
     async def run(self) -> NoReturn:
-        """Look after the silent symbols until cancelled."""
+        """Each second, look for a silent symbol and ask REST about it, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL_S)
             quiet = self._next()
@@ -55,10 +55,10 @@ class QuietSymbols:
                 log.debug("quiet symbol not checked", exchange=self._exchange, native=native, cause=str(failed))
 
     def _next(self) -> tuple[str, int] | None:
-        """Return one symbol that has been silent for too long while a socket is open, and was not asked about lately."""
+        """Return a symbol that has been silent for too long on an open socket and was not asked about lately, or None."""
         if self._feed.age_s < FIRST_PRICE_S or asyncio.get_running_loop().time() < self._not_before_s:
             return None
-        if self._feed.book is not self._book:  # a new socket began anew, without the prices from REST
+        if self._feed.book is not self._book:  # after a reconnection the book is empty, also of the prices from REST
             self._book = self._feed.book
             self._not_before_ms.clear()
         carried = self._feed.carried_since_ms.items()
@@ -74,14 +74,18 @@ class QuietSymbols:
         return None
 
     def _ask_later(self, quiet: tuple[str, int], failed: FeedLost) -> None:
-        """Ask about a symbol again soon, and about any as soon as an exchange that refuses wants to be asked."""
+        """After a failure, set when to ask about this symbol again, and, if the exchange refused, about any symbol."""
         self._not_before_ms[quiet] = now_ms() + min(self._quiet_ms, int(RETRY_S * 1000))
         if isinstance(failed, FeedRefused):
             wait_s = failed.retry_after_s or (RETRY_S if failed.failing else self._quiet_ms / 1000)
             self._not_before_s = asyncio.get_running_loop().time() + wait_s
 
     def _judge(self, native: str, events: Sequence[Event]) -> None:
-        """Compare the exchange's answer about a symbol with the socket's data."""
+        """Compare REST's answer about a symbol with the socket's data, and act on the difference.
+
+        If the exchange does not know the symbol, doubt the listing. If the socket has sent nothing yet, take the first price
+        from REST. If the socket's data is older than REST's, subscribe again.
+        """
         day = next((event for event in events if isinstance(event, Day)), None)
         if day is None:
             self._doubt()
@@ -89,5 +93,5 @@ class QuietSymbols:
             log.info("first price taken from REST", exchange=self._exchange, native=native)
             self._feed.seed([event for event in events if isinstance(event, MARKET_EVENTS)])
         elif self._feed.book.is_behind(day):
-            log.warning("socket deaf for one symbol; subscribing again", exchange=self._exchange, native=native)
+            log.warning("socket misses a symbol's data; subscribing again", exchange=self._exchange, native=native)
             self._feed.ask_again(native)

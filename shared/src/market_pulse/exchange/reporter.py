@@ -1,4 +1,4 @@
-"""Tells the bus how a feed is doing."""
+"""Publishes a feed's status on the bus."""
 
 import asyncio
 from typing import NoReturn
@@ -18,24 +18,24 @@ log = get_logger()
 
 
 class StatusReporter:
-    """Publishes the feed's status on each change and each 5 s; says `down` as its last word."""
+    """Publishes the feed's status on each change and every INTERVAL_S. The last status that it publishes is `down`."""
 
     def __init__(self, bus: IngestBus, feed: Feed) -> None:
         self._bus = bus
         self._feed = feed
         self._clock = asyncio.get_running_loop().time
-        self._turned_s = self._clock()  # when the loop last turned
-        self._status: FeedStatus | None = None  # as it was at the last turn
-        self.reached = False  # whether the bus took the last status
+        self._turned_s = self._clock()  # when the loop in `run` last began a round
+        self._status: FeedStatus | None = None  # the status in the last round
+        self.reached = False  # whether Redis accepted the last status
         self._never_tried = True
 
     def stalled(self) -> str | None:
-        """Say what is wrong when the loop has not turned for too long."""
+        """Return what is wrong if the loop in `run` has been stuck for more than STALLED_S, else None."""
         silent_s = self._clock() - self._turned_s
-        return f"has not turned for {silent_s:.0f} s" if silent_s > STALLED_S else None
+        return f"stuck for {silent_s:.0f} s" if silent_s > STALLED_S else None
 
     async def run(self) -> NoReturn:
-        """Publish until cancelled."""
+        """Publish until cancelled, then stop the feed and publish its last status."""
         published: tuple[object, ...] | None = None
         published_s = 0.0
         try:
@@ -60,7 +60,7 @@ class StatusReporter:
             await self._bus.publish_status(status)
         except BusError as failed:
             if self.reached or self._never_tried:
-                log.warning("bus not reached; trying on", cause=str(failed))
+                log.warning("bus not reached; trying again", cause=str(failed))
             self.reached = False
         else:
             if not self.reached:

@@ -1,4 +1,4 @@
-"""An exchange's REST side: its listing, and the ticker of a symbol that its socket is silent about."""
+"""An exchange's REST API: its listing, and the ticker of a symbol of which the socket sends nothing."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,14 +19,17 @@ from .metrics import Stats
 ANSWER_LIMIT_S = 15.0
 MAX_RETRY_AFTER_S = 3 * 86_400.0
 SIMULATOR = "market-pulse-simulator"
-"""What the simulator calls itself in the Server header, on WebSocket handshakes too."""
-MOST_TOLD = 1000  # elements of answers that were skipped and logged: each is logged once, up to so many
+"""The simulator's Server header, also in WebSocket handshakes."""
+MOST_TOLD = 1000  # each skipped element of an answer is logged once; this bounds how many are remembered for that
 
 log = get_logger()
 
 
 class RestClient:
-    """One exchange's REST API, at several addresses in turn. Every call is bounded and raises FeedLost or FrameError."""
+    """A client of one exchange's REST API, with one or more base URLs to try in turn.
+
+    Each request takes at most ANSWER_LIMIT_S. A call raises FeedLost if it fails, or FrameError if the answer cannot be used.
+    """
 
     def __init__(self, adapter: Adapter, *base_urls: str, stats: Stats | None = None, way_out: WayOut = STRAIGHT) -> None:
         self._adapter = adapter
@@ -45,20 +48,20 @@ class RestClient:
     async def listing(self) -> Batch[Listed]:
         """Return the markets that the exchange trades now."""
         answer = await self._get(self._adapter.listing_path)
-        # It takes some 50 ms, in which ticks would wait.
+        # In a thread, because parsing takes long and would delay ticks.
         listing = await asyncio.to_thread(read, self._adapter.parse_listing, answer)
         self._count(listing.skipped)
         return listing
 
     async def ticker(self, native: str) -> Sequence[Event]:
-        """Return one symbol's 24 h ticker as events, none when the exchange has none."""
+        """Return one symbol's 24 h ticker as events. There are no events if the exchange has no ticker for it."""
         events = read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
         if isinstance(events, Batch):
             self._count(events.skipped)
         return events
 
     def _count(self, skipped: Sequence[Skipped]) -> None:
-        """Count what was left out of an answer, and tell when that changes."""
+        """Count the elements that were left out of an answer, and log them if there is one that was not logged before."""
         self._stats.bad_frames.update(one.kind for one in skipped)
         told = frozenset((one.kind, one.native) for one in skipped)
         if told - self._told:
@@ -73,7 +76,7 @@ class RestClient:
         self._told |= told if len(self._told) < MOST_TOLD else frozenset()
 
     async def _get(self, path: str) -> bytes:
-        """Ask an address, and where it does not serve this place at once the next, until all have refused."""
+        """Send a GET to one base URL. If it does not serve this place (403, 451), try the next at once, up to the last."""
         for _ in self._base_urls[1:]:
             try:
                 return await self._get_once(path)
@@ -97,7 +100,10 @@ class RestClient:
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """Read a Retry-After header, seconds or a date, at most the longest ban that occurs; None: none that makes sense."""
+    """Return the seconds in a Retry-After header (a number or a date), or None if it is missing or invalid.
+
+    The value is limited to MAX_RETRY_AFTER_S, the longest ban that exchanges impose.
+    """
     if header is None:
         return None
     try:

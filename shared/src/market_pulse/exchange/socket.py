@@ -1,4 +1,4 @@
-"""One socket to an exchange, from handshake to loss: subscribe, read, answer, beat, watch."""
+"""One WebSocket to an exchange, from handshake to loss: it subscribes, reads, sends pings, and watches for silence."""
 
 import asyncio
 import contextlib
@@ -39,20 +39,21 @@ from .subscriptions import Subscriptions
 OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
-SILENT_FROM_THE_START_LIMIT_S = 15.0  # while a socket has delivered nothing, its symbols may be very quiet ones
-QUIET_LIMIT_S = 300.0  # so long may symbols be silent that are quiet by nature, or of which too little is known
+SILENT_FROM_THE_START_LIMIT_S = 15.0  # how long a new socket may deliver nothing: its symbols may be illiquid
+QUIET_LIMIT_S = 300.0  # how long a socket may be silent if its symbols are illiquid, or if their pace is not known yet
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
-MAX_PACE_S = 10.0  # having to wait longer means that an hour's requests are used up: a new socket has its own
+MAX_PACE_S = 10.0  # if a request must wait longer, the allowance per hour is used up, and a new socket has one of its own
 SAMPLE_LENGTH = 200
 
 log = get_logger()
 
 
 class Connection:
-    """One socket. `run` ends only by raising FeedLost; the events tell its owner how far it is.
+    """One socket. `run` ends only by raising FeedLost. Two events inform the owner.
 
-    `delivering` is set with the first market data, `leaving` when another socket should take over, with `leaving_reason`.
+    `delivering` is set when the first market data arrives. `leaving` is set when another socket should take over;
+    `leaving_reason` then says why.
     """
 
     def __init__(
@@ -75,19 +76,20 @@ class Connection:
         self._max_age_s = max_age_s
         self._stats = stats
         self._way_out = way_out
-        self._patience_s = patience_s  # silence up to here is borne, whatever the symbols' own past says
-        self._listed: Mapping[str, Listed] = {}  # what to carry
-        self._wanted_s: dict[str, float] = {}  # native symbol -> since when it is among them
+        self._patience_s = patience_s  # silence up to this is accepted, whatever the symbols' usual pauses are
+        self._listed: Mapping[str, Listed] = {}  # the markets to carry, by native symbol
+        self._wanted_s: dict[str, float] = {}  # native symbol -> since when it is to be carried
         self._ledger = Subscriptions(adapter)
         self._pacer = Pacer(adapter.rates)
-        self._changed = asyncio.Event()  # set: there may be a request to send
+        self._changed = asyncio.Event()  # set when there may be a request to send
         self._clock = asyncio.get_running_loop().time
-        # When the socket opened, and when market data and an answer to our ping last came.
+        # When the socket opened, when market data last arrived, and when an answer to our ping last arrived.
         self._opened_s = self._heard_s = self._ponged_s = self._clock()
-        self._logged_kinds: set[str] = set()  # of frames that cannot be used
-        # Native symbols whose first message on each channel has come: where a subscription is answered, that was the answer.
+        self._logged_kinds: set[str] = set()  # kinds of unusable frames that were logged
+        # By channel, the native symbols whose first message has arrived. If the exchange answers a subscription with the
+        # channel's last message (`answers_with_state`), the first message is that answer, and may be old.
         self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
-        self.delivered: set[str] = set()  # the native symbols of which any data has come
+        self.delivered: set[str] = set()  # the native symbols of which any data has arrived
         self.delivering = asyncio.Event()
         self.leaving = asyncio.Event()
         self.leaving_reason = ""
@@ -95,9 +97,9 @@ class Connection:
         self.simulated = False  # whether the other end calls itself the simulator
 
     def want(self, listed: Mapping[str, Listed]) -> None:
-        """Set what to carry: native symbol -> listing, the most important first."""
+        """Set the markets to carry: native symbol -> listing, the most important first."""
         if not self._listed:
-            self._heard_s = self._clock()  # there was nothing to hear
+            self._heard_s = self._clock()  # nothing was subscribed to, so the silence until now does not count
         now_s = self._clock()
         self._wanted_s = {native: self._wanted_s.get(native, now_s) for native in listed}
         self._listed = listed
@@ -108,7 +110,7 @@ class Connection:
         self._changed.set()
 
     def ask_again(self, native: str) -> None:
-        """Subscribe to a symbol once more."""
+        """End the subscription of a symbol and subscribe again."""
         for natives in self._answered.values():
             natives.discard(native)
         self._ledger.again(native)
@@ -120,7 +122,7 @@ class Connection:
         return self._ledger.refused
 
     def overdue(self, after_s: float) -> set[str]:
-        """Return the native symbols that were asked for so long ago and have not delivered, nor been refused."""
+        """Return the native symbols that were asked for more than `after_s` ago and have neither delivered nor been refused."""
         since_s = self._clock() - after_s
         waiting = {native for native, wanted_s in self._wanted_s.items() if max(wanted_s, self._opened_s) < since_s}
         return waiting - self.delivered - self.refused
@@ -167,7 +169,7 @@ class Connection:
                 ping_interval=self._adapter.ping_interval_s if beating else None,
                 ping_timeout=self._adapter.pong_timeout_s if beating else None,
                 max_size=MAX_FRAME_BYTES,
-                compression=None,  # costs more than it saves on frames this small
+                compression=None,  # it costs more than it saves on such small frames
                 user_agent_header="market-pulse",
                 **self._way_out.websocket_options(self._url),
                 **dialling(),
@@ -194,7 +196,7 @@ class Connection:
             self.receive(frame, now_ms())
 
     def receive(self, frame: bytes, received_time_ms: int) -> None:
-        """Read one frame, and learn from each event in it. A frame or event that cannot be used is counted and skipped."""
+        """Parse one frame and handle each event in it. Frames and elements that cannot be used are counted and skipped."""
         self._stats.frames += 1
         try:
             events = read(self._parse, frame)
@@ -214,7 +216,7 @@ class Connection:
         native = event.native
         listed = self._listed.get(native)
         if listed is None:
-            return  # a symbol that was released while its data was under way
+            return  # the symbol was released while its data was on the way
         change = self._book.apply(event, received_time_ms)
         if change is OUTDATED:
             self._stats.outdated += 1
@@ -248,7 +250,7 @@ class Connection:
                 self._leave(event.reason)
 
     def _skip(self, kind: str, cause: str) -> None:
-        """Count a frame, or an element of one, that cannot be used. The first of each kind is logged."""
+        """Count a frame, or an element of a frame, that cannot be used. Log the first of each kind."""
         self._stats.bad_frames[kind] += 1
         if kind not in self._logged_kinds:
             self._logged_kinds.add(kind)
@@ -267,7 +269,7 @@ class Connection:
             request = self._ledger.next_request(self._clock())
             if request is None:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):  # refused topics come due without anything else changing
+                    async with asyncio.timeout(1.0):  # refused topics become due again without setting `_changed`
                         await self._changed.wait()
                 continue
             write = self._adapter.subscribe if request.kind == "subscribe" else self._adapter.unsubscribe
@@ -285,7 +287,7 @@ class Connection:
             await socket.send(text)
 
     async def _beat(self, socket: ClientConnection) -> None:
-        """Keep the socket alive the exchange's own way; where that is WebSocket pings, the library does it."""
+        """Send the exchange's own pings. If it wants WebSocket pings instead, the library sends them, and this only waits."""
         text = self._adapter.ping
         if text is None:
             await asyncio.Event().wait()
@@ -299,7 +301,7 @@ class Connection:
                 raise FeedLost("pong", f"no pong within {self._adapter.pong_timeout_s:.0f} s")
 
     def _silence_limit_s(self) -> float:
-        """Return how long this socket may be silent, by the pace of the symbols on it."""
+        """Return how many seconds this socket may be silent, from the usual pauses of its symbols."""
         if not self.delivered:
             return max(self._adapter.silence_s, SILENT_FROM_THE_START_LIMIT_S)
         usual_s = self._book.silence_limit_s()
@@ -307,7 +309,7 @@ class Connection:
         return max(self._adapter.silence_s, limit_s)
 
     async def _watch(self, socket: ClientConnection) -> NoReturn:
-        """Watch what the reader cannot notice while it waits: silence, age, requests without an answer."""
+        """Watch for silence, the socket's age and unanswered requests, which the reading task cannot notice while it waits."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = self._clock()

@@ -1,4 +1,4 @@
-"""How a feed is doing: pure functions of the facts of one moment."""
+"""A feed's status, computed from the facts of one moment. No I/O."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from market_pulse.messages import MOST_TURNED_AWAY, FeedState, FeedStatus, Symbol, Tick
 from market_pulse.process.logs import scrub
 
-LONGEST_REASON = 300  # characters: exchanges and libraries put texts of any length into a failure
-MOST_NAMED = 5  # native symbols
+LONGEST_REASON = 300  # characters, because the error texts of exchanges and libraries may have any length
+MOST_NAMED = 5  # native symbols in a reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A feed at one moment. Times are Unix milliseconds, symbols the exchange's own spellings.
+    """A feed at one moment. Times are Unix milliseconds. Symbols are in the exchange's spelling unless stated otherwise.
 
-    The feed itself says how far it is with its sockets: `phase` since `since_ms`, and the reason for it. The phase is never
-    `degraded`: that follows from missing symbols. `simulated`: the other end of its latest socket was the simulator.
+    `phase` is the state of the feed's socket, since `since_ms`, with a reason. It is never `degraded`: `condition` derives that
+    from missing symbols. `simulated` is whether the latest socket that delivered led to the simulator.
     """
 
     exchange: str
@@ -27,21 +27,24 @@ class Facts:
     simulated: bool
     reconnects: int
     last_tick: Tick | None
-    # Of the symbols that the feed should carry: how many they are, and those that the socket in use has delivered, that the
-    # exchange refuses, that have not come for too long, and those all of whose messages are numbered below what was known.
+    # How many symbols the feed should carry. The next four are subsets of them.
     wanted: int
+    # The symbols that the socket in use has delivered.
     delivered: Collection[str]
+    # The symbols that the exchange refuses.
     refused: Collection[str]
+    # The symbols that were asked for too long ago and have not delivered.
     overdue: Collection[str]
+    # The symbols whose messages are all rejected, because their numbers are lower than the known ones.
     held_back: Collection[str]
-    # The symbols of which the exchange's numbers began anew lately.
+    # The symbols for which the exchange's numbers started again lately.
     anew: Collection[str]
-    # The symbols that are wanted and found no room, the longest waiting first, in our spelling.
+    # The wanted symbols for which there is no room, the longest waiting first, in our spelling.
     turned_away: Sequence[Symbol]
 
 
 def condition(facts: Facts) -> tuple[FeedState, str | None]:
-    """Return the state of a feed, and the reason for it where there is one to tell, without secrets."""
+    """Return the state of a feed, and the reason for it if there is one. Secrets are removed from the reason."""
     state, reason = _condition(facts)
     return state, reason and scrub(reason)[:LONGEST_REASON]
 
@@ -66,12 +69,12 @@ def status_of(facts: Facts, before: FeedStatus | None = None) -> FeedStatus:
     """Return the status to publish.
 
     Args:
-        facts: those of this moment.
-        before: the status of the moment before, which tells since when the state has been what it is.
+        facts: the feed at this moment.
+        before: the status before; if its state was the same, its `since_ms` is kept.
     """
     state, reason = condition(facts)
     if before is None or facts.since_ms > before.since_ms:
-        since_ms = facts.since_ms  # the feed has entered its phase since then
+        since_ms = facts.since_ms  # the feed has entered its phase since the status before
     else:
         since_ms = before.since_ms if state == before.state else facts.now_ms
     return FeedStatus(

@@ -1,4 +1,4 @@
-"""The topics that a connection is subscribed to, and the next request towards the wanted ones. Pure: time is passed in."""
+"""The topics that a connection is subscribed to, and the next request to send to reach the wanted ones. Time is passed in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from .adapter import Acknowledged, Endpoint, Refused
 
 ANSWER_LIMIT_S = 10.0
 RETRY_UNKNOWN_S = (5.0, 300.0)
-"""After the first refusal, and at most, twice as long each time between: an exchange that has just started may know it soon."""
+"""The first and the longest delay before asking again for an unknown topic; it doubles each time. It may become known soon, for
+example if the exchange has just started."""
 RETRY_LATER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One message to the exchange."""
+    """One request to the exchange. `sent_s` is when it was sent, by the connection's clock."""
 
     request_id: int
     kind: Literal["subscribe", "unsubscribe"]
@@ -23,23 +24,23 @@ class Request:
 
 
 class Subscriptions:
-    """The ledger of one connection: each wanted topic is missing, asked for, live, or refused for now."""
+    """The state of each topic of one connection: a wanted topic is missing, asked for, live, or refused for now."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._natives: dict[str, str] = {}  # wanted topic -> native symbol, in order of importance
-        self._asked: dict[str, int] = {}  # topic -> request
+        self._asked: dict[str, int] = {}  # topic -> id of the request that asked for it
         self._live: set[str] = set()
         self._refused: dict[str, float] = {}  # native symbol -> when to ask again
-        self._retry_s: dict[str, float] = {}  # native symbol -> after how long, the next time that it is unknown
-        self._alone: set[str] = set()  # native symbols of a request refused as a whole: asked for one by one
-        self._renewed: set[str] = set()  # live topics to end and begin anew
-        self._requests: dict[int, Request] = {}
+        self._retry_s: dict[str, float] = {}  # native symbol -> the delay before asking again if it is refused once more
+        self._alone: set[str] = set()  # native symbols to ask for one by one, because a request for several was refused
+        self._renewed: set[str] = set()  # live topics to unsubscribe from and then subscribe to again
+        self._requests: dict[int, Request] = {}  # requests without a complete answer, by id
         self._last_id = 0
-        self.unanswered = 0
+        self.unanswered = 0  # how many requests to subscribe were not answered in time
 
     def want(self, natives: Iterable[str]) -> None:
-        """Set the native symbols that this connection should carry, the most important first."""
+        """Set the native symbols that this connection should carry, the most important first. Sends nothing itself."""
         self._natives = {topic: native for native in natives for topic in self._endpoint.topics(native)}
 
     @property
@@ -54,7 +55,7 @@ class Subscriptions:
         return self._refused.keys() & set(self._natives.values())
 
     def next_request(self, now_s: float) -> Request | None:
-        """Return the next message to send, or None when all is as wanted; it counts as sent."""
+        """Return the next request to send, or None if there is nothing to ask for now. It counts as sent from now on."""
         surplus = [topic for topic in self._live if topic not in self._natives or topic in self._renewed]
         if surplus:
             topics = tuple(surplus[: self._endpoint.topics_per_request])
@@ -92,7 +93,7 @@ class Subscriptions:
         return request
 
     def acknowledged(self, answer: Acknowledged) -> None:
-        """Take an acceptance in. An answer to nothing that we asked is passed over."""
+        """Note that the exchange accepted a request. An answer to an unknown request is ignored."""
         request = self._requests.get(_number(answer.request_id))
         if request is None:
             return
@@ -107,7 +108,7 @@ class Subscriptions:
         self._close_when_done(request)
 
     def refused_by(self, answer: Refused, now_s: float) -> str | None:
-        """Take a refusal in. Returns the native symbol that is out for now, if it is one."""
+        """Note that the exchange refused a request. Return the native symbol that it does not know, if that is certain."""
         request = self._requests.get(_number(answer.request_id))
         if request is not None and request.kind == "unsubscribe":
             del self._requests[request.request_id]
@@ -121,7 +122,7 @@ class Subscriptions:
             self._refused.update({self._natives[topic]: now_s + RETRY_LATER_S for topic in wait if topic in self._natives})
         elif native is not None:
             self._unknown(native, now_s)
-        elif request is not None:  # nobody named: ask one by one to find out
+        elif request is not None:  # the refusal names no topic: ask for the symbols one by one to find the unknown one
             self._alone.update(self._natives[topic] for topic in request.topics if topic in self._natives)
         if answer.topic is not None:
             self._asked.pop(answer.topic, None)
@@ -132,7 +133,7 @@ class Subscriptions:
         return native if answer.kind == "unknown" else None
 
     def delivered(self, native: str) -> None:
-        """Data came: whatever the exchange failed to acknowledge, these topics are live."""
+        """Note that data of a symbol arrived: its topics are live, even if the exchange has not acknowledged them."""
         self._refused.pop(native, None)
         self._retry_s.pop(native, None)
         for topic in self._endpoint.topics(native):
@@ -140,21 +141,21 @@ class Subscriptions:
                 self._live.add(topic)
 
     def again(self, native: str) -> None:
-        """End a symbol's subscription and begin it anew: an exchange would answer a mere repetition with `already`."""
+        """End a symbol's subscription and subscribe again. Subscribing again alone would be answered with `already`."""
         self._renewed.update(self._live.intersection(self._endpoint.topics(native)))
 
     def expire(self, now_s: float) -> None:
-        """Give up on requests that the exchange did not answer in time; their topics are missing again."""
+        """Give up requests that the exchange did not answer within ANSWER_LIMIT_S. Their topics are missing again."""
         for request in [one for one in self._requests.values() if now_s - one.sent_s > ANSWER_LIMIT_S]:
             if request.kind == "subscribe" and any(topic in self._asked for topic in request.topics):
                 self.unanswered += 1
-                # Perhaps only the answer was lost: what nobody wants any more is ended all the same.
+                # Perhaps only the answer was lost, so topics that are no longer wanted count as live and are unsubscribed from.
                 self._live.update(topic for topic in request.topics if topic in self._asked and topic not in self._natives)
             self._release(request)
 
     def _unknown(self, native: str, now_s: float) -> None:
         if self._refused.get(native, 0.0) > now_s:
-            return  # another of its topics
+            return  # another topic of the symbol was refused already
         first_s, longest_s = RETRY_UNKNOWN_S
         retry_s = self._retry_s.get(native, first_s)
         self._refused[native] = now_s + retry_s
@@ -182,5 +183,5 @@ class Subscriptions:
 
 
 def _number(request_id: str | None) -> int:
-    """Read a request's number as the exchange echoed it; -1 is no request of ours."""
+    """Return the request id that the exchange echoed as a number, or -1 if it cannot be one of ours."""
     return int(request_id) if request_id is not None and request_id.isdecimal() and len(request_id) < 16 else -1

@@ -1,1 +1,1 @@
-"""What every process of ours needs: settings, logs, probes, a way to end, addresses and clocks."""
+"""Modules that every process uses: settings, logs, health probes, orderly shutdown, addresses, TLS and clocks."""

@@ -1,4 +1,4 @@
-"""Addresses as settings give them, read strictly and once. Pure; no error quotes what was given, which may be a password."""
+"""Strict parsing of the addresses and URLs in settings. No I/O. No error text quotes its input, which may hold a password."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _QUERIES = {
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A URL in its parts. `user` and `password` are decoded, or None; `path` begins with / or is empty."""
+    """A URL in its parts. `user` and `password` are percent-decoded, or None. `path` begins with / or is empty."""
 
     scheme: str
     user: str | None = field(repr=False)
@@ -37,10 +37,11 @@ class Url:
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a bus is, and as whom to connect there.
+    """Where Redis is, and the user to connect as.
 
-    `nodes` are host and port of the server, or of the Sentinels where `service` names their master; none where `path` is a
-    socket of this machine. `tls` is None for a plain connection, else redis-py's own options by their names.
+    `nodes` holds host and port of the server. If `service` is set, `nodes` are Sentinels, and `service` is the name by which
+    they know the master. If `path` is set, it is a Unix socket, and `nodes` is empty. `tls` is None for a plain connection,
+    else a dict of redis-py's TLS options.
     """
 
     nodes: tuple[tuple[str, int], ...] = ()
@@ -54,12 +55,12 @@ class RedisAddress:
 
     @property
     def place(self) -> str:
-        """Where it is, for people: without user and password."""
+        """The hosts, or the socket's path, to show to people: without user and password."""
         return self.path or ", ".join(host for host, _ in self.nodes)
 
 
 def check_host(host: str) -> str:
-    """Return the host, a name or an address without brackets.
+    """Return the host if it is a host name or an IP address without brackets; an address is normalised.
 
     Raises:
         ValueError: it is neither.
@@ -68,19 +69,19 @@ def check_host(host: str) -> str:
         try:
             return str(IPv6Address(host))
         except AddressValueError:
-            raise ValueError("not an address of IPv6") from None
-    if host.replace(".", "").isdigit():  # else 1.2.3 or 999.0.0.1 would be looked up as a name
+            raise ValueError("not an IPv6 address") from None
+    if host.replace(".", "").isdigit():  # otherwise 1.2.3 or 999.0.0.1 would pass as a name
         try:
             return str(IPv4Address(host))
         except AddressValueError:
-            raise ValueError("not an address of IPv4") from None
+            raise ValueError("not an IPv4 address") from None
     if not _NAME.fullmatch(host):
-        raise ValueError("not the name or the address of a host")
+        raise ValueError("not a host name or an IP address")
     return host
 
 
 def is_near(host: str) -> bool:
-    """Return whether a host is this machine or one of its own network, a name without a dot: no proxy is needed to reach it."""
+    """Return whether a host is reached without a proxy: a loopback address, or a name without a dot (the local network)."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -88,33 +89,33 @@ def is_near(host: str) -> bool:
 
 
 def read_node(text: str, port: int) -> tuple[str, int]:
-    """Read `host` or `host:port`; an address of IPv6 stands in brackets.
+    """Parse `host` or `host:port` and return both; `port` is the default. An IPv6 address must be in brackets.
 
     Raises:
-        ValueError: it is neither, or the port is not one of 1 to 65535.
+        ValueError: the text is neither, or its port is not in 1 to 65535.
     """
     if (found := _NODE.fullmatch(text)) is None:
-        raise ValueError("names no host[:port]; what has a meaning in a URL is written as % and its code, / as %2F")
+        raise ValueError("must name host[:port]; percent-encode characters that have a meaning in a URL, / as %2F")
     bracketed, plain, given = found.groups()
     if bracketed and ":" not in bracketed:
-        raise ValueError("not an address of IPv6")
+        raise ValueError("not an IPv6 address")
     if given and not 0 < int(given) < 65536:
-        raise ValueError("a port is a number from 1 to 65535")
+        raise ValueError("a port must be a number from 1 to 65535")
     return check_host(bracketed or plain), int(given or port)
 
 
 def read_url(text: str, *schemes: str) -> Url:
-    """Take a URL apart.
+    """Split a URL into its parts.
 
     Raises:
-        ValueError: the text is no URL of these schemes, or has characters that no URL has.
+        ValueError: the text is no URL with one of these schemes, or it has characters that no URL may have.
     """
     expected = " or ".join(f"{scheme}://" for scheme in schemes)
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError(f"must be {expected} without spaces and control characters")
     found = _URL.fullmatch(text)
     if found is None or found[1] not in schemes:
-        raise ValueError(f"must begin with {expected}; what has a meaning in it is written as % and its code, / as %2F")
+        raise ValueError(f"must begin with {expected}; percent-encode characters that have a meaning in a URL, / as %2F")
     user, _, password = (found[2] or "").partition(":")
     if found[2] is None:
         return Url(found[1], None, None, found[3], found[4] or "", found[5] or "")
@@ -122,14 +123,15 @@ def read_url(text: str, *schemes: str) -> Url:
 
 
 def read_redis_url(text: str) -> RedisAddress:
-    """Read where a bus is.
+    """Parse the URL of a Redis.
 
     Args:
         text: `redis://` or `rediss://[user:password@]host[:port][/db]`, `unix:///path`,
-            or `redis+sentinel://[user:password@]host[:port][,host[:port]...]/name[/db]`. Each takes few options after a `?`.
+            or `redis+sentinel://[user:password@]host[:port][,host[:port]...]/name[/db]`. The options that each of them may
+            have after a `?` are in _QUERIES.
 
     Raises:
-        ValueError: the text is no such URL, or has an option that is not understood here.
+        ValueError: the text is no such URL, or it has an option that is not allowed here.
     """
     url = read_url(text, *_QUERIES)
     options = _options(url)
@@ -163,17 +165,17 @@ def read_redis_url(text: str) -> RedisAddress:
 
 
 def _options(url: Url) -> dict[str, str]:
-    """Read what follows the ?. All else that the Redis library would take there changes what our code relies on."""
+    """Parse the options after the ?. The Redis library accepts many more, but those would change what our code relies on."""
     allowed = _QUERIES[url.scheme]
     pairs = parse_qsl(url.query, keep_blank_values=True)
     for name, value in pairs:
         if name not in allowed:
-            named = f": ?{name} is not one of them" if re.fullmatch("[a-z_]{1,40}", name) else ""
-            raise ValueError(f"takes no options but {', '.join(f'?{option}' for option in allowed)}{named}")
+            named = f", not ?{name}" if re.fullmatch("[a-z_]{1,40}", name) else ""
+            raise ValueError(f"allows only the options {', '.join(f'?{option}' for option in allowed)}{named}")
         if not value:
             raise ValueError(f"?{name} has no value")
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("names an option twice after the ?")
+        raise ValueError("has an option twice after the ?")
     return dict(pairs)
 
 
@@ -181,7 +183,7 @@ def _db(text: str | None) -> int:
     if not text:
         return 0
     if not re.fullmatch("[0-9]{1,5}", text):
-        raise ValueError("a database is a number")
+        raise ValueError("the database must be a number")
     return int(text)
 
 
@@ -189,10 +191,10 @@ def _tls(options: dict[str, str]) -> dict[str, Any]:
     tls: dict[str, Any] = {name: options[name] for name in _TLS_FILES if name in options}
     if (checked := options.get("ssl_cert_reqs")) is not None:
         if checked not in {"none", "optional", "required"}:
-            raise ValueError("?ssl_cert_reqs is none, optional or required")
+            raise ValueError("?ssl_cert_reqs must be none, optional or required")
         tls["ssl_cert_reqs"] = checked
     if (flag := options.get("ssl_check_hostname")) is not None:
         if flag.lower() not in _FLAGS:
-            raise ValueError("?ssl_check_hostname is true or false")
+            raise ValueError("?ssl_check_hostname must be true or false")
         tls["ssl_check_hostname"] = _FLAGS[flag.lower()]
     return tls

@@ -1,4 +1,4 @@
-"""The wall clock in the unit that the bus uses."""
+"""The wall clock, in the milliseconds that messages on the bus use."""
 
 import time
 

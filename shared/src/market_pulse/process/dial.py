@@ -1,8 +1,8 @@
-"""Connections to names that have several addresses, some of them dead: the next one is tried while the first is still silent.
+"""Connecting to a host name with several addresses: if the first does not answer soon, the next is tried beside it.
 
-A broken IPv6 route answers nothing at all, so waiting for its timeout would cost ten seconds at each attempt. RFC 8305 calls
-this happy eyeballs. uvloop cannot do it. asyncio's own way loses an open socket if it is cancelled at the wrong moment. So our
-loop does it, by a library. httpx does it by itself.
+An address behind a broken IPv6 route never answers, so each attempt would last until its timeout, ten seconds. RFC 8305 calls
+the cure "happy eyeballs". uvloop does not have it. asyncio's version loses an open socket if it is cancelled at the wrong
+moment. So our event loop uses a library for it. httpx does it by itself.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ NEXT_ADDRESS_S = 0.25
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a new loop that tries addresses: uvloop's where uvloop exists, else asyncio's."""
+    """Return a new event loop that tries addresses in this way, based on uvloop where it exists, else on asyncio's loop."""
     base: type[asyncio.AbstractEventLoop]
     if sys.platform == "win32":
         base = asyncio.ProactorEventLoop
     else:
-        import uvloop  # noqa: PLC0415 - not installable on Windows
+        import uvloop  # noqa: PLC0415 - uvloop cannot be installed on Windows
 
         base = uvloop.Loop
     loop: asyncio.AbstractEventLoop = with_addresses(base)()
@@ -31,9 +31,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def with_addresses(base: Any) -> Any:
-    """Return a class of loops that differs from its base in one way: its `create_connection` tries the next address soon."""
+    """Return a subclass of an event loop class. Its `create_connection` tries the next address after a short delay."""
 
-    class Loop(base):  # type: ignore[misc] # uvloop's or asyncio's
+    class Loop(base):  # type: ignore[misc] # uvloop's class or asyncio's
         tries_addresses = True
 
         async def create_connection(
@@ -46,14 +46,14 @@ def with_addresses(base: Any) -> Any:
             interleave: int | None = None,
             **options: Any,
         ) -> Any:
-            del interleave  # addresses of two families always take turns
+            del interleave  # not needed: IPv4 and IPv6 addresses always alternate
             if happy_eyeballs_delay is None or host is None or options.get("sock") is not None:
                 return await super().create_connection(protocol_factory, host, port, **options)
             hints = {name: options.pop(name, 0) for name in ("family", "proto", "flags")}
             found = await self.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM, **hints)
             try:
                 connected = await start_connection(found, happy_eyeballs_delay=happy_eyeballs_delay)
-            except RuntimeError as failed:  # uvloop's word for some failures, which callers know as OSError
+            except RuntimeError as failed:  # uvloop raises it for some failures for which callers expect OSError
                 raise OSError(str(failed)) from failed
             if options.get("ssl"):
                 options.setdefault("server_hostname", host)
@@ -67,6 +67,6 @@ def with_addresses(base: Any) -> Any:
 
 
 def dialling() -> dict[str, Any]:
-    """Return the options with which the running loop's `create_connection` tries the next address soon; none if it cannot."""
+    """Return options for `create_connection` so that it tries the next address soon; empty if the running loop cannot."""
     is_able = getattr(asyncio.get_running_loop(), "tries_addresses", False)
     return {"happy_eyeballs_delay": NEXT_ADDRESS_S} if is_able else {}

@@ -1,4 +1,4 @@
-"""Probes and metrics of a part that has no HTTP API of its own: /livez, /readyz and /metrics."""
+"""The HTTP server for /livez, /readyz and /metrics, for the parts that have no HTTP API of their own."""
 
 import asyncio
 import socket
@@ -20,15 +20,15 @@ from starlette.routing import Route
 
 from .bounded_http import SWEEPS_EVERY, BoundedProtocol, Connections, bound_buffers
 
-MOST_CONNECTIONS = 64  # of those who probe and scrape
+MOST_CONNECTIONS = 64  # clients that probe or scrape
 UNREAD_LIMIT_S = 10.0
 
 Check = Callable[[], str | None]
-"""Says what is wrong right now, or None. Must not wait."""
+"""Returns what is wrong right now, or None. Must not block."""
 
 
 def verdict(checks: Mapping[str, Check]) -> tuple[int, dict[str, object]]:
-    """Return the HTTP status and body of a probe: 200 when all checks pass, else 503 naming what fails."""
+    """Return the HTTP status and body of a probe: 200 if all checks pass, else 503. The body has each check's finding."""
     findings = {name: check() for name, check in checks.items()}
     healthy = not any(findings.values())
     checked = {name: why or "ok" for name, why in findings.items()}
@@ -36,13 +36,13 @@ def verdict(checks: Mapping[str, Check]) -> tuple[int, dict[str, object]]:
 
 
 class PartCollector(Collector):
-    """What every part tells Prometheus: its version, and whatever /readyz says."""
+    """The metrics that every part exports: its version, and the result of each check of /readyz."""
 
     def __init__(self, ready: Mapping[str, Check]) -> None:
         self._ready = ready
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric as it stands now."""
+        """Yield each metric with its present value."""
         yield InfoMetricFamily("market_pulse_build", "What runs here", value={"version": version("market-pulse")})
         ready = GaugeMetricFamily("market_pulse_ready", "1 while this check of /readyz passes", labels=["check"])
         for name, check in self._ready.items():
@@ -51,13 +51,13 @@ class PartCollector(Collector):
 
 
 def metrics_response(*registries: CollectorRegistry) -> Response:
-    """Answer a Prometheus scrape."""
+    """Return the metrics of registries in Prometheus's text format."""
     text = b"".join(map(prometheus_client.generate_latest, registries))
     return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
 def health_app(live: Mapping[str, Check], ready: Mapping[str, Check], collectors: Iterable[Collector] = ()) -> Starlette:
-    """Return the probes as an ASGI application. `collectors` present the part's own metrics."""
+    """Return the ASGI application of the probes and metrics. `collectors` export the part's own metrics."""
     part = CollectorRegistry()
     for collector in (PartCollector(ready), *collectors):
         part.register(collector)
@@ -75,14 +75,14 @@ def health_app(live: Mapping[str, Check], ready: Mapping[str, Check], collectors
 async def serve_health(
     host: str, port: int, live: Mapping[str, Check], ready: Mapping[str, Check], collectors: Iterable[Collector] = ()
 ) -> None:
-    """Serve the probes, and the metrics that `collectors` present beside the process's, until cancelled."""
-    # All may be one address's: the idle ones yield, so that a probe is answered whoever else is here.
+    """Serve the probes and metrics until cancelled: those of `collectors`, and those of the process's default registry."""
+    # One address may have all connections. A new connection replaces the one that was idle for longest, so probes get in.
     connections = Connections(most=MOST_CONNECTIONS, most_per_address=sys.maxsize, unread_limit_s=UNREAD_LIMIT_S)
     config = uvicorn.Config(
         health_app(live, ready, collectors),
         host=host,
         port=port,
-        http=partial(BoundedProtocol, connections=connections),  # type: ignore[arg-type] # called as the class is
+        http=partial(BoundedProtocol, connections=connections),  # type: ignore[arg-type] # uvicorn calls it like the class
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -99,24 +99,24 @@ async def serve_health(
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the process's signals to the service's own lifecycle."""
+    """A uvicorn server that installs no signal handlers, because `lifecycle` has its own, and that bounds its connections."""
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
         self._connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Start to listen, with small receive buffers."""
         await super().startup(sockets)
         bound_buffers(self.servers)
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what the time demands; return whether to end."""
+        """Called by uvicorn every 0.1 s: cut overdue connections now and then. Return whether the server should end."""
         if counter % SWEEPS_EVERY == 0:
             self._connections.sweep()
         return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take no signal."""
+        """Install no signal handlers."""
         yield

@@ -1,9 +1,9 @@
-"""The name of this process beside its copies."""
+"""The name that tells this process apart from other copies of the same part."""
 
 import os
 import socket
 
 
 def instance_name() -> str:
-    """Return the machine's name and the process's number: no two processes that run at the same time share both."""
+    """Return `host name:process id`. No two processes that run at the same time have the same."""
     return f"{socket.gethostname()}:{os.getpid()}"

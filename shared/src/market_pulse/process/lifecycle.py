@@ -1,4 +1,4 @@
-"""Run a service until it is told to stop, then drain. Knows no job."""
+"""Run a service's jobs until SIGTERM or SIGINT, then let them drain. This module knows nothing of the jobs."""
 
 import asyncio
 import gc
@@ -13,14 +13,14 @@ from .logs import get_logger
 DRAIN_LIMIT_S = 8.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CYCLES_AFTER = 20_000
-"""Objects made and still there until the next look for those that only refer to each other."""
+"""Python looks for unreachable cycles of objects when this many more objects have been made than freed."""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service's main on uvloop (asyncio's own loop where uvloop does not exist).
+    """Run a service's main on uvloop (on asyncio's loop where uvloop does not exist), with rare garbage collection.
 
-    Messages leave no cycles behind, yet Python would look for such all the time: a tenth of the aggregator's processor time
-    (benchmarks/aggregate.py), and a pause of tens of milliseconds whenever it looks through all that was imported as well.
+    Handling messages creates no cycles of objects. By default Python would still search for cycles all the time, which costs
+    processor time (benchmarks/aggregate.py measures it), and pauses the process whenever it also searches all imported modules.
     """
     gc.collect()
     gc.freeze()
@@ -31,20 +31,23 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def _on_unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Pass over a name that is found not to resolve after who asked has gone: uvloop leaves that answer to nobody."""
+    """Handle exceptions that no task awaits. An OSError of a future is a connection attempt that was given up: log it only.
+
+    This happens when a DNS lookup fails under uvloop after the task that started it was cancelled.
+    """
     if isinstance(context.get("exception"), OSError) and "future" in context:
-        get_logger().debug("an attempt to connect failed after its time", cause=str(context["exception"]))
+        get_logger().debug("connection attempt failed after it was given up", cause=str(context["exception"]))
     else:
         loop.default_exception_handler(context)
 
 
 async def run_until_stopped(*jobs: Coroutine[Any, Any, Any]) -> None:
-    """Run jobs until SIGTERM or SIGINT, then cancel them and wait for each to drain.
+    """Run jobs until SIGTERM or SIGINT, then cancel them and wait until each has drained.
 
-    A job that has not drained after DRAIN_LIMIT_S ends the process all the same, with exit code 1.
+    If a job has not drained after DRAIN_LIMIT_S, the process ends all the same, with exit code 1.
 
     Raises:
-        ExceptionGroup: a job failed; all others were cancelled.
+        ExceptionGroup: a job failed, and all others were cancelled.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,7 +63,7 @@ async def run_until_stopped(*jobs: Coroutine[Any, Any, Any]) -> None:
             _, stuck = await asyncio.wait(running, timeout=DRAIN_LIMIT_S)
             if stuck:
                 get_logger().error("not drained in time", jobs=[task.get_coro().__qualname__ for task in stuck])  # type: ignore[union-attr]
-                os._exit(1)  # whatever holds a job would hold an orderly end too
+                os._exit(1)  # an orderly exit would wait for the stuck job
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or readable lines on a terminal; and no secret in any of them."""
+"""Structured logs, without secrets: one JSON object per line, or readable lines on a terminal."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ REPEATS = 5
 
 HIDDEN = "***"
 SHORTEST_SECRET = 6
-"""A shorter secret is hidden where a URL shows that it is one: anywhere else it may well be an ordinary word."""
+"""A shorter secret is hidden only where a URL shows that it is one. Elsewhere the same text may be an ordinary word."""
 MAY_STAND_IN_URLS = "!$&'()*+,;=:"
 _IN_URL = re.compile(r"://[^\s'\"<>]*@")
 _IN_QUERY = re.compile(r"(?i)([?&](?:[a-z_]*(?:key|token|secret|password|passwd|signature))=)[^&\s'\"#]+")
@@ -34,10 +34,12 @@ class _Repeats:
 
 
 class RepeatLimit:
-    """Lets through REPEATS lines with one message in an interval, then one in each, which says how many were held back.
+    """Limits how often the same message is logged.
 
-    What goes wrong each second, or as often as clients like, would else fill a disk and hide the rest. A message is a constant
-    text, so there are few to remember. Errors pass always, and so does what is only said at LOG_LEVEL=debug.
+    In the first REPEAT_INTERVAL_S, REPEATS lines with a message pass. In each interval after that one line passes, with the
+    number of lines dropped before it (`held_back`). Without this limit, a failure that repeats each second, or as often as
+    clients cause it, would fill a disk and hide all other lines. A message is a constant text, so there are few to remember.
+    Lines at error and debug level always pass.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +47,7 @@ class RepeatLimit:
         self._said: dict[str, _Repeats] = {}
 
     def __call__(self, logger: Any, level: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG002 - structlog's signature
-        """Return the line, or drop it."""
+        """Return the line if it passes the limit. Otherwise raise structlog's DropEvent, which drops it."""
         if level not in {"info", "warning"}:
             return line
         message, now_s = str(line["event"]), self._clock()
@@ -64,7 +66,7 @@ class RepeatLimit:
 
 
 def hide(*secrets: str) -> None:
-    """Keep these texts out of all that this process logs from now on, also as URLs, bytes and quoted texts spell them."""
+    """Keep these texts out of all later log lines of this process, also when escaped as in URLs, `bytes` or quoted strings."""
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             urls = (quote(secret, safe=safe) for safe in ("", "/", MAY_STAND_IN_URLS))
@@ -74,8 +76,8 @@ def hide(*secrets: str) -> None:
 
 
 def scrub(text: str) -> str:
-    """Return a text without what `hide` was told, and without the user and the password of any URL in it."""
-    for secret in sorted(_hidden, key=len, reverse=True):  # the longest first: one may be a part of another
+    """Return a text without the secrets passed to `hide`, and without user, password and keys in any URL."""
+    for secret in sorted(_hidden, key=len, reverse=True):  # the longest first: a secret may be part of another
         text = text.replace(secret, HIDDEN)
     return _IN_QUERY.sub(rf"\1{HIDDEN}", _IN_URL.sub(f"://{HIDDEN}@", text))
 
@@ -96,7 +98,7 @@ def _scrub_line(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.
 
 
 def log_uncaught() -> None:
-    """From now on log what nobody catches, without secrets as any line. Python itself would print it as it is."""
+    """From now on, log exceptions that no code catches. The log removes secrets; Python itself would print them."""
 
     def at_the_end(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -118,15 +120,15 @@ def log_uncaught() -> None:
 
 
 def configure_logs(service: str, level: str, log_format: LogFormat, *, uncaught: bool = True) -> None:
-    """Send this process's logs, structlog's and the standard library's alike, to standard output.
+    """Write this process's logs, from structlog and from the standard library, to standard output.
 
-    Tracebacks name files, lines and functions, and never show a variable: one may hold a key or a password.
+    Tracebacks name files, lines and functions, but never show variables: a variable may hold a key or a password.
 
     Args:
-        service: the name that each line carries.
+        service: the name in each line's `service` field.
         level: debug, info, warning or error.
-        log_format: `auto` is readable lines on a terminal and JSON lines elsewhere.
-        uncaught: whether to log what nobody catches, too.
+        log_format: `auto` means readable lines on a terminal and JSON lines elsewhere.
+        uncaught: whether to log exceptions that no code catches, too.
     """
     console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -146,7 +148,7 @@ def configure_logs(service: str, level: str, log_format: LogFormat, *, uncaught:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    # Both libraries' own defaults show the variables of each frame: structlog's in JSON, rich's on a terminal.
+    # By default, tracebacks would show the variables of each frame: structlog's in JSON, and rich's on a terminal.
     tracebacks: structlog.typing.Processor
     renderer: structlog.typing.Processor
     if console:
@@ -167,7 +169,7 @@ def configure_logs(service: str, level: str, log_format: LogFormat, *, uncaught:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.raiseExceptions = False  # of a line that cannot be written it would print the arguments, whatever they are
+    logging.raiseExceptions = False  # else logging prints the arguments of a line that it cannot write, secrets included
     if uncaught:
         log_uncaught()
     for chatty in ("httpx", "httpcore", "websockets", "uvicorn"):
@@ -177,10 +179,10 @@ def configure_logs(service: str, level: str, log_format: LogFormat, *, uncaught:
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:
-    """Return a logger: `log.info("feed connected", exchange="okx")`, a constant message and the facts as fields.
+    """Return a logger. Pass it a constant message and the facts as fields: `log.info("feed connected", exchange="okx")`.
 
-    It is the standard library's `market_pulse` also before `configure_logs`: in a program of somebody else's, that program's
-    own rules hold for it, and standard output stays that program's.
+    Its lines go to the standard library's logger `market_pulse`, also before `configure_logs` is called. So in another program
+    that imports this library, that program's logging configuration applies, and nothing is written to its standard output.
     """
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger("market_pulse"), wrapper_class=structlog.stdlib.BoundLogger

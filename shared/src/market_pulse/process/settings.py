@@ -1,4 +1,4 @@
-"""Configuration from the environment: read once, typed, and refused at start with the variable's name when it is wrong."""
+"""Configuration from the environment: read once, typed, and rejected at start with the variable's name if it is wrong."""
 
 import os
 import socket
@@ -19,28 +19,31 @@ from . import tls
 from .addresses import check_host, read_redis_url, read_url
 from .logs import hide
 
-SECRETS = Path("/run/secrets")  # where Docker puts them; a variable of the same name comes first
+SECRETS = Path("/run/secrets")  # where Docker puts secret files; a variable of the same name takes precedence
 SECRET_FILES = ("redis_url", "api_keys")
 EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
-LONGEST_REASON = 300  # it may quote what was given
+LONGEST_REASON = 300  # characters: a reason may quote the value, which may be long
 
 
 def _read_symbols(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not (symbols := parse_symbols(value)):
-        raise ValueError("names no symbol")
+        raise ValueError("must name at least one symbol")
     return symbols
 
 
 SymbolList = Annotated[tuple[Symbol, ...], NoDecode, BeforeValidator(_read_symbols)]
 Host = Annotated[str, AfterValidator(check_host)]
-Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
-Seconds = Annotated[float, Field(ge=0.1, le=604_800)]  # at most a week: beyond some 25 days no timer of the kernel's goes
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
+Seconds = Annotated[float, Field(ge=0.1, le=604_800)]  # at most a week: kernel timers cannot exceed some 25 days
 
 
 class UnreadableSecretError(ValueError):
-    """A secret is there and cannot be read. Going on without it would be to take another server, or to ask for no key."""
+    """A secret file exists but cannot be read.
+
+    This must end the process: without the secret it would use the default Redis, or serve clients that have no API key.
+    """
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{SECRETS / name} cannot be read: {reason}")
@@ -48,26 +51,26 @@ class UnreadableSecretError(ValueError):
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """The files that Docker gives a container. Only those that .env.example speaks of: others may be anybody's."""
+    """The secret files that Docker gives a container. Only SECRET_FILES are read: others may be for other programs."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return a file's text, or None where there is no such file."""
+        """Return the text of the field's secret file (or None), the field's name, and False because the text is no JSON."""
         del field
         text = read_secret(field_name) if field_name in SECRET_FILES else None
         return text, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return what the files say."""
+        """Return the values of all fields that have a secret file and no value yet."""
         wanted = {name: field for name, field in self.settings_cls.model_fields.items() if name not in self.current_state}
         found = {name: self.get_field_value(field, name)[0] for name, field in wanted.items()}
         return {name: text for name, text in found.items() if text is not None}
 
 
 def read_secret(name: str) -> str | None:
-    """Return a secret file's text without space around it, or None where there is no such file.
+    """Return a secret file's text without surrounding whitespace, or None if there is no such file.
 
     Raises:
-        UnreadableSecretError: there is one, or nobody can tell.
+        UnreadableSecretError: the file cannot be read, or cannot be looked for.
     """
     try:
         return (SECRETS / name).read_text().strip()
@@ -76,11 +79,11 @@ def read_secret(name: str) -> str | None:
     except OSError as failed:
         raise UnreadableSecretError(name, failed.strerror or type(failed).__name__) from None
     except UnicodeDecodeError:
-        raise UnreadableSecretError(name, "no text in UTF-8") from None
+        raise UnreadableSecretError(name, "not UTF-8 text") from None
 
 
 class Settings(BaseSettings):
-    """What every part reads. A part's own settings are a subclass."""
+    """The settings that every part has. A part adds its own in a subclass."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
@@ -96,7 +99,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments, then the environment, then secrets."""
+        """Return the sources, the first taking precedence: arguments, the environment, secret files."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _SecretFiles(settings_cls)
 
@@ -110,14 +113,14 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
 
 
 class BusSettings(Settings):
-    """What every part on the bus reads."""
+    """The settings of every part that uses Redis."""
 
-    # It may carry a password: never in a log line.
+    # The URL may hold a password, so it must not appear in a log line.
     redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
 
 
 class HealthSettings(Settings):
-    """What every part without an HTTP API of its own reads: where its probes and metrics are served."""
+    """The settings of every part without an HTTP API of its own: the address on which it serves probes and metrics."""
 
     health_host: Host = "127.0.0.1"
     health_port: Port = 9100
@@ -127,9 +130,9 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
 def load_settings(kind: type[SettingsType]) -> SettingsType:
-    """Read settings from the environment, or end the process saying which variable is wrong and why.
+    """Read settings from the environment. If one is wrong, end the process and print which variable is wrong and why.
 
-    From then on no log line shows a secret of them.
+    From then on, log lines do not show the secrets in these settings.
     """
     try:
         settings = kind()
@@ -147,7 +150,7 @@ def load_settings(kind: type[SettingsType]) -> SettingsType:
 
 
 def hide_secrets(value: Any) -> None:
-    """Keep a setting's secrets out of the logs: of a URL its password and its query's values, of any other SecretStr all."""
+    """Keep a setting's secrets out of the logs: a URL's password and its options' values, or any other SecretStr whole."""
     match value:
         case tuple():
             for one in value:
@@ -157,13 +160,13 @@ def hide_secrets(value: Any) -> None:
         case SecretStr():
             hide(value.get_secret_value())
         case str() if "://" in value:
-            with suppress(ValueError):  # a text of another kind that happens to look like a URL
+            with suppress(ValueError):  # the text only looks like a URL
                 url = read_url(value, value.partition("://")[0])
                 hide(url.password or "", *(unquote(option.partition("=")[2]) for option in url.query.split("&")))
 
 
 def refuse(*wrong: tuple[str, str]) -> NoReturn:
-    """End the process with one line for each variable that is wrong: its name, and why."""
+    """End the process with EXIT_BAD_CONFIGURATION, and print one line per wrong variable with its name and the reason."""
     for variable, why in wrong:
         reason = " ".join(why.removeprefix("Value error, ").split())[:LONGEST_REASON]
         print(f"configuration: {f'{variable}: ' if variable else ''}{reason}", file=sys.stderr)  # noqa: T201 - before logs exist
@@ -171,9 +174,10 @@ def refuse(*wrong: tuple[str, str]) -> NoReturn:
 
 
 def check_can_listen(host: str, port: int, variables: tuple[str, str]) -> None:
-    """End the process, naming the variable, where this machine cannot listen on an address. uvicorn would name none.
+    """End the process and name the variable if this machine cannot listen on an address. uvicorn's error names no variable.
 
-    A port in use may be free soon, so that one ends it with 1: whoever restarts parts tries again.
+    The exit code is EXIT_BAD_CONFIGURATION. If the port is in use it is 1, because the port may be free soon: the supervisor
+    should restart the process.
     """
     host_variable, port_variable = variables
     try:

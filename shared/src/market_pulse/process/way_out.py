@@ -1,7 +1,7 @@
-"""The way to servers elsewhere: proxies, and whose certificates are trusted.
+"""How servers on the internet are reached: through which proxy, and with which trusted certificate authorities.
 
-The HTTP and WebSocket libraries read both from the environment by themselves, each in its own way, and where they cannot use
-what they find they end a program with an error that names no variable. So it is read here, once, and handed to them.
+The HTTP and WebSocket libraries could read both from the environment, but each does it in its own way. If a value is wrong they
+end the program with an error that does not name the variable. So this module reads the variables once and passes them on.
 """
 
 import re
@@ -24,18 +24,18 @@ from .settings import Settings
 def _check_proxy(given: SecretStr) -> SecretStr:
     text = given.get_secret_value()
     if text.lower().startswith("socks"):
-        raise ValueError("SOCKS is not understood here: name a proxy for HTTP, http://host:port, or unset this")
+        raise ValueError("SOCKS proxies are not supported: name an HTTP proxy, http://host:port, or unset this variable")
     url = read_url(text if "://" in text else f"http://{text}", "http", "https")
     host, port = read_node(url.hosts, 443 if url.scheme == "https" else 80)
     if url.path.strip("/") or url.query:
-        raise ValueError("a proxy has no path: http://host:port")
+        raise ValueError("a proxy must have no path: http://host:port")
     user = "" if url.user is None else f"{quote(url.user, safe='')}:{quote(url.password or '', safe='')}@"
     return SecretStr(f"{url.scheme}://{user}{f'[{host}]' if ':' in host else host}:{port}")
 
 
 Proxy = Annotated[SecretStr, AfterValidator(_check_proxy)] | None
 
-# By the scheme of the URL, the first that is set. No standard says which one WebSockets take.
+# By the scheme of the URL: the first of these variables that is set. No standard defines the variables for WebSockets.
 _PROXIES: Mapping[str, tuple[str, ...]] = {
     "http": ("http_proxy", "all_proxy"),
     "https": ("https_proxy", "all_proxy"),
@@ -45,7 +45,7 @@ _PROXIES: Mapping[str, tuple[str, ...]] = {
 
 
 class OutwardSettings(Settings):
-    """The variables that other programs read, too, in capitals or not."""
+    """The usual variables for proxies and certificates, which other programs read, too. Their names may be in capitals."""
 
     http_proxy: Proxy = None
     https_proxy: Proxy = None
@@ -60,7 +60,7 @@ class OutwardSettings(Settings):
 
 
 class WayOut:
-    """How servers elsewhere are reached. This machine, and names without a dot, are always reached straight."""
+    """Decides how each server is reached. This machine, and host names without a dot, are always reached without a proxy."""
 
     def __init__(self, settings: OutwardSettings) -> None:
         self._settings = settings
@@ -68,7 +68,7 @@ class WayOut:
 
     @cached_property
     def trust(self) -> ssl.SSLContext:
-        """The authorities whose certificates count: SSL_CERT_FILE's and SSL_CERT_DIR's, else this machine's and Mozilla's."""
+        """The trusted certificate authorities: of SSL_CERT_FILE and SSL_CERT_DIR, else this machine's and Mozilla's."""
         if self._settings.ssl_cert_file or self._settings.ssl_cert_dir:
             return ssl.create_default_context()
         context = httpx.create_ssl_context(trust_env=False)
@@ -76,7 +76,7 @@ class WayOut:
         return context
 
     def proxy(self, url: str) -> str | None:
-        """Return the URL of the proxy through which a URL is reached, or None where it is reached straight."""
+        """Return the URL of the proxy to use for a URL, or None if it is reached without a proxy."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         if is_near(host) or any(_is_meant(entry, host, parts.port) for entry in self._unproxied):
@@ -85,7 +85,7 @@ class WayOut:
         return next((proxy.get_secret_value() for proxy in named if proxy is not None), None)
 
     def websocket_options(self, url: str) -> dict[str, Any]:
-        """Return what websockets' `connect` is to be given for a URL."""
+        """Return the options for websockets' `connect` that apply proxy and trust to a URL."""
         options: dict[str, Any] = {"proxy": self.proxy(url)}
         if url.startswith("wss:"):
             options["ssl"] = self.trust
@@ -94,16 +94,16 @@ class WayOut:
         return options
 
     def http_client(self, **options: Any) -> httpx.AsyncClient:
-        """Return an HTTP client that goes this way; `options` are its own."""
+        """Return an HTTP client that applies proxy and trust. `options` are passed to httpx."""
         return httpx.AsyncClient(trust_env=False, transport=_Routed(self), **options)
 
 
 STRAIGHT = WayOut(OutwardSettings.model_construct())
-"""Without a proxy, whatever the environment says."""
+"""No proxy and the default trust, whatever the environment says."""
 
 
 def _is_meant(entry: str, host: str, port: int | None) -> bool:
-    """Tell whether an entry of NO_PROXY is about a host: a domain, an address, a network or `*`. Any other is about none."""
+    """Return whether an entry of NO_PROXY matches a host. An entry is a domain, an address, a network or `*`."""
     with suppress(ValueError):
         return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
     domain, _, of_port = entry.lower().lstrip(".").partition(":")
@@ -113,7 +113,7 @@ def _is_meant(entry: str, host: str, port: int | None) -> bool:
 
 
 class _Routed(httpx.AsyncBaseTransport):
-    """Sends each request through the proxy for its URL: a redirect may lead where another one is needed, or none."""
+    """Sends each request through the proxy for its URL, because a redirect may lead to a URL with another proxy or none."""
 
     def __init__(self, way_out: WayOut) -> None:
         self._way_out = way_out
