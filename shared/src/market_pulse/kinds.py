@@ -58,7 +58,8 @@ class Kind:
     def channels(self, symbol: Symbol, listed_at: Callable[[Symbol], Iterable[str]]) -> tuple[str, ...]:
         """Return the channels that carry this kind of message for a symbol.
 
-        If each exchange has a channel of its own, these are the channels of the exchanges that list the symbol. Otherwise it is one.
+        If each exchange has a channel of its own, these are the channels of the exchanges that list the symbol. Otherwise it is
+        one channel.
         """
         if "{exchange}" not in self.address:
             return (self.channel(symbol),)
