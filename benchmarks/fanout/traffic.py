@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from fanout.cores import pinned_to
 from market_pulse import kinds
-from market_pulse.messages import Source, Symbol, encode_ticker
+from market_pulse.messages import Source, Symbol, encode
 from support.samples import ticker
 
 HERE = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def message(symbol: Symbol) -> str:
         agreed_time_ms=1_700_000_000_055,
         priced_time_ms=1_700_000_000_055,
     )
-    text = encode_ticker(complete).decode()
+    text = encode(complete).decode()
     for value, mark in (("4000000001", "@S"), ("1700000000056", "@M"), ("1700000000.000001", "@U")):
         if text.count(f":{value}") != 1:
             raise AssertionError(f"{value} must be in a ticker once: {text}")

@@ -19,9 +19,8 @@ from market_pulse.messages import (
     Symbol,
     Tick,
     Ticker,
-    encode_status,
+    encode,
     encode_tick,
-    encode_ticker,
 )
 from support.contract import document, problems_of
 
@@ -103,19 +102,19 @@ def test_ticks(tick: Tick, published_time_ms: int) -> None:
 
 @given(TICKERS)
 def test_tickers(ticker: Ticker) -> None:
-    assert problems_of("ticker:BTC-USDT", encode_ticker(ticker)) == []
-    assert problems_of("ticker:BTC-USDT", encode_ticker(replace(ticker, quality="down", price=None))) == []
+    assert problems_of("ticker:BTC-USDT", encode(ticker)) == []
+    assert problems_of("ticker:BTC-USDT", encode(replace(ticker, quality="down", price=None))) == []
 
 
 @given(STATUSES)
 def test_statuses(status: FeedStatus) -> None:
-    assert problems_of("status:okx", encode_status(status)) == []
+    assert problems_of("status:okx", encode(status)) == []
 
 
 @given(TICKERS)
 def test_a_price_is_missing_only_when_down(ticker: Ticker) -> None:
-    assert problems_of("ticker:BTC-USDT", encode_ticker(replace(ticker, price=None))) != []
-    assert problems_of("ticker:BTC-USDT", encode_ticker(replace(ticker, quality="down"))) != []
+    assert problems_of("ticker:BTC-USDT", encode(replace(ticker, price=None))) != []
+    assert problems_of("ticker:BTC-USDT", encode(replace(ticker, quality="down"))) != []
 
 
 @pytest.mark.parametrize(

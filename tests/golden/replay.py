@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from aggregator.market import Market
 from aggregator.parameters import Parameters
 from golden.tape import AWAY, OPEN, RESTART, TICK, Event, read_tape
-from market_pulse.messages import Symbol, Tick, Ticker, encode_ticker
+from market_pulse.messages import Symbol, Tick, Ticker, encode
 
 BEAT_MS = 1_000
 
@@ -76,4 +76,4 @@ class Replay:
 def messages() -> Iterator[bytes]:
     """Yield every ticker of the tape as it goes over the bus."""
     for ticker in Replay().tickers(read_tape()):
-        yield encode_ticker(ticker)
+        yield encode(ticker)

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from market_pulse import kinds
-from market_pulse.messages import FeedState, FeedStatus, decode_status, encode_status
+from market_pulse.messages import FeedState, FeedStatus, decode_status, encode
 from support.samples import status_bytes
 from support.waiting import free_port, until
 from support.whole_bus import WholeBus
@@ -163,7 +163,7 @@ async def test_a_status_speaks_for_its_channel_only(port: int, bus: WholeBus) ->
         await say(bus, "connected")
         await trade(bus)
         await until_quality(listener, "ok")
-        for data in (b"{", encode_status(status("binance", "blocked"))):
+        for data in (b"{", encode(status("binance", "blocked"))):
             await bus.client.publish(kinds.STATUS.channel("okx"), data)
         await say(bus, "connected")
         await bus.publish_status(status("okx", "blocked"))

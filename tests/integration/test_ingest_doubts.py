@@ -20,6 +20,7 @@ from market_pulse.exchange.feed import Feed
 from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
+from market_pulse.kinds import Kind
 from market_pulse.messages import Symbol, Tick
 from simulator.app import serving
 from simulator.settings import Settings
@@ -66,7 +67,7 @@ async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[
             rest.most = most
             running = Ingest(bus, rest)
 
-            async def release(symbol: Symbol) -> None:
+            async def release(_: Kind, symbol: Symbol) -> None:
                 running.released.append(symbol)
 
             settings = IngestSettings(redis_url=SecretStr(server.url), symbols=(BTC,), symbol_grace_s=0.0)

@@ -20,6 +20,7 @@ from market_pulse.exchange.feed import Feed
 from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
+from market_pulse.kinds import Kind
 from market_pulse.messages import Symbol, Tick
 from simulator.app import Running, serving
 from simulator.faults import read_fault
@@ -66,7 +67,7 @@ class Ingest:
 
 @contextlib.asynccontextmanager
 async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any) -> AsyncIterator[Ingest]:
-    async def release(symbol: Symbol) -> None:
+    async def release(_: Kind, symbol: Symbol) -> None:
         running.released.append(symbol)
 
     async with (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker, encode_status, encode_ticker
+from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker, encode
 
 NOW_MS = 1_700_000_000_000
 
@@ -56,7 +56,7 @@ def ticker_bytes(
     publisher: str | None = "aggregator:1",
 ) -> bytes:
     """Return the same as a message."""
-    return encode_ticker(replace(ticker(symbol, seq, price=price, time_ms=time_ms), publisher=publisher))
+    return encode(replace(ticker(symbol, seq, price=price, time_ms=time_ms), publisher=publisher))
 
 
 def status_bytes(
@@ -70,7 +70,7 @@ def status_bytes(
     turned_away_count: int | None = None,
 ) -> bytes:
     """Return a status message."""
-    return encode_status(
+    return encode(
         FeedStatus(
             exchange=exchange,
             state=state,

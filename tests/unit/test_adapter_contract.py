@@ -427,7 +427,7 @@ def test_states_its_limits(adapter: Adapter) -> None:
             [
                 Refused(
                     None,
-                    "NOPE-USDT",
+                    "tickers:NOPE-USDT",
                     "unknown",
                     "60018: Wrong URL or channel:tickers,instId:NOPE-USDT doesn't exist. Please use the correct URL, channel and "
                     "parameters referring to API document.",
@@ -445,7 +445,7 @@ def test_states_its_limits(adapter: Adapter) -> None:
         pytest.param(
             "ingest-okx",
             '{"event":"subscribe","arg":{"channel":"tickers","instId":"BTC-USDT"}}',
-            [Acknowledged(None, "BTC-USDT")],
+            [Acknowledged(None, "tickers:BTC-USDT")],
             id="okx acknowledgement without a number",
         ),
     ],

@@ -116,6 +116,10 @@ def read_channel(channel: str) -> tuple[Kind, Symbol]:
     return kind, Symbol(names[-1])
 
 
-def symbols_of(kind: Kind, channels: Iterable[str]) -> set[Symbol]:
-    """Return the symbols of this kind's channels, ignoring other channels. The kind's address must end with a symbol."""
-    return {Symbol(names[-1]) for channel in channels if (names := kind.names(channel))}
+def symbols_of(kind: Kind, channels: Iterable[str], exchange: str | None = None) -> set[Symbol]:
+    """Return the symbols of this kind's channels, ignoring other channels. The kind's address must end with a symbol.
+
+    If the kind has a channel for each exchange, only those of one exchange count, where one is given.
+    """
+    found = (names for channel in channels if (names := kind.names(channel)))
+    return {Symbol(names[-1]) for names in found if exchange is None or len(names) == 1 or names[0] == exchange}

@@ -344,11 +344,6 @@ def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
     return _encode(replace(tick, published_time_ms=published_time_ms))
 
 
-def encode_ticker(ticker: Ticker) -> bytes:
-    """Write a ticker as it goes over the bus."""
-    return _encode(ticker)
-
-
 def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
     """Write a ticker in two parts, between which its sequence number belongs: Redis counts it when it publishes."""
     data = _encode(ticker)
@@ -356,9 +351,9 @@ def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
     return data[:start], data[data.index(b",", start) :]
 
 
-def encode_status(status: FeedStatus) -> bytes:
-    """Write a feed's status as it goes over the bus."""
-    return _encode(status)
+def encode(message: Message) -> bytes:
+    """Write a message of any kind as it goes over the bus."""
+    return _encode(message)
 
 
 def state_of(status: FeedStatus) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from aggregator.market import Market, Refusal
 from aggregator.parameters import Parameters
-from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker, encode_ticker
+from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker, encode
 
 from .examples import BTC, NOW_MS, B, O, Y, states, tick
 
@@ -178,7 +178,7 @@ def test_what_was_agreed_decides_between_two_sides_until_it_is_too_old() -> None
     for run in (subject, heir):
         run.take(tick(B, 57600.0, age_s=-1))
         run.take(tick(Y, 64010.0, age_s=-1))
-    heir.resume(decode_ticker(encode_ticker(agreed)))
+    heir.resume(decode_ticker(encode(agreed)))
     for second in (1, 2, 50, 60):
         tickers = [ticker_of(run, NOW_MS + second * 1000) for run in (subject, heir)]
         assert [(one.price, one.quality, one.agreed_time_ms) for one in tickers] == [(64010.0, "disputed", NOW_MS)] * 2
@@ -228,7 +228,7 @@ def test_an_earlier_run_is_taken_up() -> None:
 
 def test_an_earlier_release_s_ticker_is_taken_up() -> None:
     """It has none of the fields that rules 7 and 8 remember by."""
-    message = orjson.loads(encode_ticker(replace(ticker_of(earlier_run()), seq=41)))
+    message = orjson.loads(encode(replace(ticker_of(earlier_run()), seq=41)))
     for name in ("agreedPrice", "agreedTime", "pricedTime", "publisher"):
         del message[name]
     subject = market()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from aggregator.methodology import aggregate, is_figure, source_price
 from aggregator.parameters import Parameters
 from aggregator.rounding import decimals
-from market_pulse.messages import Tick, Ticker, decode_ticker, encode_ticker
+from market_pulse.messages import Tick, Ticker, decode_ticker, encode
 
 from .examples import BTC, NOTHING, NOW_MS, B, Y, by_exchange, last_ticker, published, recomputed, result_of, tick
 
@@ -93,7 +93,7 @@ def test_no_input_raises_and_all_figures_are_finite(moment: Moment) -> None:
     assert (ticker.price is None) == (ticker.quality == "down")
     assert ticker.price is None or ticker.price > 0
     if moment[2] is NOTHING:
-        assert decode_ticker(encode_ticker(ticker)) == ticker
+        assert decode_ticker(encode(ticker)) == ticker
 
 
 @given(moments)
@@ -236,7 +236,7 @@ def test_no_cliff_where_a_source_fades_out_or_joins(prices: list[float], data: s
 def test_published_sources_recompute_the_published_price(ticks: dict[str, Tick], last: Ticker) -> None:
     """The promise: from what goes over the bus alone, anybody gets the price, to its last decimal."""
     dp = max([decimals(source_price(one)) for one in ticks.values()], default=0)
-    ticker = decode_ticker(encode_ticker(published(at((ticks, frozenset(), replace(last, agreed_price=None))), dp)))
+    ticker = decode_ticker(encode(published(at((ticks, frozenset(), replace(last, agreed_price=None))), dp)))
     if ticker.sources_used:
         assert ticker.price is not None
         assert abs(recomputed(ticker) - ticker.price) <= 0.51 * 10 ** -(dp + 2) + 1e-14 * ticker.price

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cli.bus_tail import Message
 from cli.verify import Verifier, own_price
-from market_pulse.messages import Source, Symbol, Tick, Ticker, encode_tick, encode_ticker
+from market_pulse.messages import Source, Symbol, Tick, Ticker, encode, encode_tick
 from support.samples import ticker
 
 BTC = Symbol("BTC-USDT")
@@ -34,7 +34,7 @@ def heard(*messages: Tick | Ticker, missed: int = 0) -> Verifier:
         if isinstance(message, Tick):
             verifier.take(Message(f"ticks:{message.exchange}:{message.symbol}", encode_tick(message, 1)))
         else:
-            verifier.take(Message(f"ticker:{message.symbol}", encode_ticker(message), missed))
+            verifier.take(Message(f"ticker:{message.symbol}", encode(message), missed))
     return verifier
 
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_counted() -> None:
     [
         ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, exchange="binance"), 1), "it speaks of binance's BTC-USDT"),
         ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, symbol=Symbol("ETH-USDT")), 1), "it speaks of okx's ETH-USDT"),
-        ("ticker:BTC-USDT", encode_ticker(replace(TICKER, symbol=Symbol("ETH-USDT"))), "it speaks of ETH-USDT"),
+        ("ticker:BTC-USDT", encode(replace(TICKER, symbol=Symbol("ETH-USDT"))), "it speaks of ETH-USDT"),
     ],
 )
 def test_what_is_not_its_channel_s_is_told_and_not_believed(channel: str, message: bytes, problem: str) -> None:

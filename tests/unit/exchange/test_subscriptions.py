@@ -45,7 +45,7 @@ def test_an_acknowledged_request_is_live() -> None:
 def test_each_argument_may_be_acknowledged_by_itself() -> None:
     ledger = wanting(OKX, "A-USDT", "B-USDT")
     (request,) = all_requests(ledger)
-    ledger.acknowledged(Acknowledged(str(request.request_id), "A-USDT"))
+    ledger.acknowledged(Acknowledged(str(request.request_id), "tickers:A-USDT"))
     assert ledger.live == {"A-USDT"}
 
 
@@ -63,8 +63,8 @@ def test_a_bad_topic_that_voids_its_request_costs_the_others_nothing() -> None:
 def test_a_bad_argument_leaves_the_rest_of_its_request_alone() -> None:
     ledger = wanting(OKX, "A-USDT", "NOPE-USDT")
     (request,) = all_requests(ledger)
-    ledger.refused_by(Refused(None, "NOPE-USDT", "unknown", "60018"), 0.0)
-    ledger.acknowledged(Acknowledged(str(request.request_id), "A-USDT"))
+    ledger.refused_by(Refused(None, "tickers:NOPE-USDT", "unknown", "60018"), 0.0)
+    ledger.acknowledged(Acknowledged(str(request.request_id), "tickers:A-USDT"))
     assert ledger.live == {"A-USDT"}
     assert all_requests(ledger) == []
 

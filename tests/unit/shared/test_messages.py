@@ -113,12 +113,12 @@ def test_tick_round_trip(tick: TickValue) -> None:
 
 @given(TICKERS)
 def test_ticker_round_trip(ticker: Ticker) -> None:
-    assert messages.decode_ticker(messages.encode_ticker(ticker)) == ticker
+    assert messages.decode_ticker(messages.encode(ticker)) == ticker
 
 
 @given(STATUSES)
 def test_status_round_trip(status: FeedStatus) -> None:
-    assert messages.decode_status(messages.encode_status(status)) == status
+    assert messages.decode_status(messages.encode(status)) == status
 
 
 @given(POINTS)
@@ -138,13 +138,13 @@ def test_ticker_is_one_version_1_object_with_its_sequence_number(ticker: Ticker)
 
 READERS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "tick": (messages.decode_tick, lambda tick: messages.encode_tick(tick, tick.published_time_ms)),
-    "ticker": (messages.decode_ticker, messages.encode_ticker),
-    "status": (messages.decode_status, messages.encode_status),
+    "ticker": (messages.decode_ticker, messages.encode),
+    "status": (messages.decode_status, messages.encode),
 }
 WRITTEN = {
     "tick": TICKS.map(lambda tick: messages.encode_tick(tick, 0)),
-    "ticker": TICKERS.map(messages.encode_ticker),
-    "status": STATUSES.map(messages.encode_status),
+    "ticker": TICKERS.map(messages.encode),
+    "status": STATUSES.map(messages.encode),
 }
 NUMBERS = ["0", "-1", "1.0", "2.5", "-0.0", "1e3", "1e16", "1e300", "1e400", "NaN", "Infinity", "9007199254740993", "1" * 400]
 TEXTS = ['""', '"5"', '"x"', '"\\ud800"', '"\xff"', '"\x01"', "01", "1.", "+1"]
@@ -272,7 +272,7 @@ A_STATUS = FeedStatus(
 
 
 def test_a_status_of_an_older_version_turns_nothing_away() -> None:
-    message = orjson.loads(messages.encode_status(A_STATUS))
+    message = orjson.loads(messages.encode(A_STATUS))
     del message["turnedAway"], message["turnedAwayCount"]
     assert messages.decode_status(orjson.dumps(message)) == A_STATUS
 
@@ -280,7 +280,7 @@ def test_a_status_of_an_older_version_turns_nothing_away() -> None:
 def test_a_status_with_a_hundred_of_the_longest_symbols_is_taken() -> None:
     names = tuple(Symbol(f"{'币' * 29}{number:03}-{'安' * 32}") for number in range(100))
     status = replace(A_STATUS, turned_away=names, turned_away_count=4_000)
-    assert messages.decode_status(messages.encode_status(status)) == status
+    assert messages.decode_status(messages.encode(status)) == status
 
 
 @pytest.mark.parametrize(
@@ -301,13 +301,13 @@ def test_a_status_with_a_hundred_of_the_longest_symbols_is_taken() -> None:
     ids=" ".join,
 )
 def test_a_status_that_names_nonsense_or_too_much_is_refused(change: dict[str, object]) -> None:
-    message = orjson.loads(messages.encode_status(A_STATUS)) | change
+    message = orjson.loads(messages.encode(A_STATUS)) | change
     with pytest.raises(messages.CodecError):
         messages.decode_status(orjson.dumps(message))
 
 
 def test_a_status_never_names_more_than_it_counts() -> None:
-    message = orjson.loads(messages.encode_status(A_STATUS)) | {"turnedAway": ["BTC-USDT"], "turnedAwayCount": -3}
+    message = orjson.loads(messages.encode(A_STATUS)) | {"turnedAway": ["BTC-USDT"], "turnedAwayCount": -3}
     assert messages.decode_status(orjson.dumps(message)).turned_away_count == 1
 
 
@@ -349,7 +349,7 @@ REMEMBERED = ("agreedPrice", "agreedTime", "pricedTime")
 
 @given(TICKERS)
 def test_a_ticker_of_an_earlier_release_remembers_nothing(ticker: Ticker) -> None:
-    message = orjson.loads(messages.encode_ticker(ticker))
+    message = orjson.loads(messages.encode(ticker))
     for name in REMEMBERED:
         del message[name]
     forgetful = replace(ticker, agreed_price=None, agreed_time_ms=None, priced_time_ms=None)

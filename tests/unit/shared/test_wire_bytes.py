@@ -22,10 +22,9 @@ from market_pulse.messages import (
     Symbol,
     Tick,
     Ticker,
+    encode,
     encode_points,
-    encode_status,
     encode_tick,
-    encode_ticker,
 )
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, as_of, read_ticker
 from support.samples import NOW_MS, ticker, ticker_bytes
@@ -124,7 +123,7 @@ def tickers() -> Iterator[tuple[str, bytes]]:
         ),
     )
     for name, one in states.items():
-        yield f"ticker, {name}", encode_ticker(one)
+        yield f"ticker, {name}", encode(one)
 
 
 def statuses() -> Iterator[tuple[str, bytes]]:
@@ -137,7 +136,7 @@ def statuses() -> Iterator[tuple[str, bytes]]:
         "turned away": replace(FEED, turned_away=(Symbol("PEPE-USDT"), Symbol("WIF-USDT")), turned_away_count=7),
     }
     for name, status in states.items():
-        yield f"status, {name}", encode_status(status)
+        yield f"status, {name}", encode(status)
 
 
 def handed_on() -> Iterator[tuple[str, bytes]]:
@@ -160,7 +159,7 @@ def events() -> Iterator[tuple[str, bytes]]:
     yield "event, refused", sse.refused({"type": "about:blank", "status": 503, "code": "draining"}, 15_000)
     known = Statuses()
     for copy in (FEED, replace(FEED, instance="okx:2", state="reconnecting")):
-        known.take("okx", encode_status(copy), NOW_MS)
+        known.take("okx", encode(copy), NOW_MS)
     [status] = known.current(NOW_MS).values()
     yield "event, status", sse.message_event("status", status.json())
     yield "answer, status", status.json(with_room=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from market_pulse.bus import BusError, Reader
 from market_pulse.client import subscribe
-from market_pulse.messages import LIVE, Symbol, encode_ticker
+from market_pulse.messages import LIVE, Symbol, encode
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import STALE_AFTER_MS
 
@@ -122,7 +122,7 @@ async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[
         async for ticker in tickers:
             if gaps:
                 yield {"type": "resync", "data": {"reason": gaps.pop()}}
-            yield {"type": "ticker", "data": orjson.loads(encode_ticker(ticker))}
+            yield {"type": "ticker", "data": orjson.loads(encode(ticker))}
 
 
 async def show(events: AsyncGenerator[Event], symbols: Sequence[Symbol], output: Output) -> bool:

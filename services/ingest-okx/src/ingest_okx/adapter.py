@@ -30,7 +30,7 @@ from .ticker import TICKER
 
 CHANNELS = {"ticker": TICKER}
 FRAMES = frames_of(CHANNELS)
-_NAMED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
+_NAMED = re.compile(r"channel:([^\s,]+),\s*instId:([^\s,]+)")
 UPGRADE_NOTICE = "64008"
 TRY_LATER = {"60014", "64007", "50011"}
 
@@ -40,18 +40,18 @@ def native(symbol: Symbol) -> str:
     return symbol
 
 
-def subscribe(instruments: Sequence[str], request_id: int) -> str:
+def subscribe(topics: Sequence[str], request_id: int) -> str:
     """Write a subscription."""
-    return _request("subscribe", instruments, request_id)
+    return _request("subscribe", topics, request_id)
 
 
-def unsubscribe(instruments: Sequence[str], request_id: int) -> str:
+def unsubscribe(topics: Sequence[str], request_id: int) -> str:
     """Write the end of a subscription."""
-    return _request("unsubscribe", instruments, request_id)
+    return _request("unsubscribe", topics, request_id)
 
 
-def _request(op: str, instruments: Sequence[str], request_id: int) -> str:
-    args = [{"channel": "tickers", "instId": instrument} for instrument in instruments]
+def _request(op: str, topics: Sequence[str], request_id: int) -> str:
+    args = [{"channel": channel, "instId": instrument} for channel, _, instrument in (topic.partition(":") for topic in topics)]
     return orjson.dumps({"id": str(request_id), "op": op, "args": args}).decode()
 
 
@@ -69,8 +69,8 @@ def lenient(frame: bytes) -> Sequence[Event]:
 
 def _answer(message: dict[str, Any]) -> Sequence[Event]:
     match message:
-        case {"event": "subscribe" | "unsubscribe", "arg": {"instId": str(instrument)}, **rest}:
-            return [Acknowledged(request_id=_request_id(rest), topic=instrument)]
+        case {"event": "subscribe" | "unsubscribe", "arg": {"channel": str(channel), "instId": str(instrument)}, **rest}:
+            return [Acknowledged(request_id=_request_id(rest), topic=f"{channel}:{instrument}")]
         case {"event": "error", "code": str(code), **rest}:
             return [_refused(code, str(rest.get("msg", "")), _request_id(rest))]
         case {"event": "notice", "code": str(code), **rest}:
@@ -85,9 +85,11 @@ def _request_id(message: dict[Any, Any]) -> str | None:
 
 
 def _refused(code: str, reason: str, request_id: str | None) -> Refused:
-    named = _NAMED_INSTRUMENT.search(reason)
+    named = _NAMED.search(reason)
     kind: RefusalKind = "later" if code in TRY_LATER else "unknown"
-    return Refused(request_id=request_id, topic=named.group(1) if named else None, kind=kind, reason=f"{code}: {reason}")
+    return Refused(
+        request_id=request_id, topic=":".join(named.groups()) if named else None, kind=kind, reason=f"{code}: {reason}"
+    )
 
 
 def parse_listing(answer: bytes) -> Batch[Listed]:

@@ -22,8 +22,8 @@ class Ticker(Struct, rename="camel", kw_only=True):
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's one subscription: its instrument on the tickers channel."""
-    return (native_symbol,)
+    """Name a symbol's one subscription, as `channel:instrument`."""
+    return (f"tickers:{native_symbol}",)
 
 
 def day(ticker: Ticker) -> Day:

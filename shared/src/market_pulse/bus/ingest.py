@@ -1,12 +1,12 @@
 """An ingest's side of the bus: it publishes its exchange's messages and listing, and reads the demand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import redis.asyncio as redis
 
 from market_pulse.kinds import STATUS, TICK, kind_of
-from market_pulse.messages import FeedStatus, Symbol, Tick, encode_status, encode_tick
+from market_pulse.messages import FeedStatus, Symbol, Tick, encode, encode_tick
 from market_pulse.process.clock import now_ms
 
 from . import keys
@@ -43,13 +43,13 @@ class IngestBus(DemandBus):
 
     async def publish_status(self, status: FeedStatus) -> None:
         """Publish a feed's status. Redis keeps it both as the exchange's last status and as the last one of this copy."""
-        channel, message = STATUS.channel(status.exchange), encode_status(status)
+        channel, message = STATUS.channel(status.exchange), encode(status)
         async with bounded(), self._client.pipeline(transaction=True) as pipeline:
             _keep(pipeline, f"{channel}:{status.instance}", message, STATUS.expiry_s)
             _publish(pipeline, channel, message)
             await pipeline.execute()
 
-    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+    async def publish(self, messages: Collection[tuple[str, bytes]]) -> None:
         """Publish pairs of channel and message, of any kinds, unchanged and in one transaction."""
         async with bounded(), self._client.pipeline(transaction=True) as pipeline:
             for channel, message in messages:

@@ -12,6 +12,7 @@ import msgspec
 import orjson
 from msgspec.json import Decoder
 
+from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import Symbol, parse_symbol
 
 from .errors import FrameError
@@ -132,9 +133,25 @@ class GoingAway:
     reason: str
 
 
+class Told(msgspec.Struct):
+    """A message of another kind than the ticker, complete but for its exchange, its symbol and when it was received.
+
+    Whoever passes it on fills these in.
+    """
+
+    kind: Kind
+    native: str
+    message: Any
+
+
 MarketEvent = Trade | Quote | Day
 MARKET_EVENTS = (Trade, Quote, Day)
-Event = MarketEvent | Acknowledged | Refused | Pong | GoingAway
+Event = MarketEvent | Told | Acknowledged | Refused | Pong | GoingAway
+
+
+def key_of(kind: Kind, native: str) -> str:
+    """Name what an ingest carries: a native symbol stands for its ticker, `kind native` for another kind of it."""
+    return native if kind is TICKER else f"{kind.name} {native}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +247,10 @@ class Endpoint:
     refusal_voids_request: bool = False
     answers_with_state: bool = False
 
-    def topics(self, native: str) -> tuple[str, ...]:
-        """Name all topics of a native symbol."""
-        return tuple(topic for channel in self.channels.values() for topic in channel.topics(native))
+    def topics(self, key: str) -> tuple[str, ...]:
+        """Name the topics of one kind of a native symbol, by its key (`key_of`)."""
+        kind, _, native = key.rpartition(" ")
+        return self.channels[kind or TICKER.name].topics(native)
 
     def parse(self, frame: bytes) -> Sequence[Event]:
         """Read one frame: as its shape is declared, else member by member."""

@@ -11,19 +11,17 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from market_pulse.bus import BusError, IngestBus
-from market_pulse.kinds import TICKER, Kind, symbols_of
-from market_pulse.messages import Symbol
+from market_pulse.kinds import KINDS, TICKER, Kind, symbols_of
+from market_pulse.messages import Symbol, unique
 from market_pulse.process.logs import get_logger
 
-from .adapter import Adapter, Listed
+from .adapter import Adapter, Listed, key_of
 from .asked import Asked
 from .feed import Feed
 from .listing import ListingKeeper
 from .settings import IngestSettings
 
 INTERVAL_S = 1.0
-KINDS = (TICKER,)
-"""The kinds for which a subscription makes an ingest carry a symbol: a subscriber to `ticker:B-Q` needs ticks of B-Q."""
 MOST_NAMED = 5  # symbols in a log line
 
 log = get_logger()
@@ -149,7 +147,9 @@ class Demand:
 class DemandFollower:
     """Asks Redis once a second which symbols are wanted, and makes the feed carry them.
 
-    `release` is called with each symbol that is no longer carried although the exchange still lists it.
+    A subscriber to `ticker:B-Q` needs ticks of B-Q. A subscriber to a channel of another kind, such as `books:okx:B-Q`, needs
+    that channel of that exchange. `release` is called with the kind and symbol of what is no longer carried although the
+    exchange still lists the symbol.
     """
 
     def __init__(
@@ -159,9 +159,10 @@ class DemandFollower:
         bus: IngestBus,
         listing: ListingKeeper,
         feed: Feed,
-        release: Callable[[Symbol], Awaitable[None]],
+        release: Callable[[Kind, Symbol], Awaitable[None]],
     ) -> None:
-        capacity = adapter.topics_per_connection // len(adapter.topics("X"))
+        kinds = [kind for kind in KINDS if kind.name in adapter.channels]
+        capacity = adapter.topics_per_connection // sum(len(adapter.topics(key_of(kind, "X"))) for kind in kinds)
         if settings.max_symbols > capacity:
             log.warning("fewer symbols than MAX_SYMBOLS fit on one socket", exchange=adapter.exchange, max_symbols=capacity)
         max_symbols = min(settings.max_symbols, capacity)
@@ -171,11 +172,12 @@ class DemandFollower:
         self._listing = listing
         self._feed = feed
         self._release = release
-        # Each kind has room of its own, and its own record of Redis's answers.
-        self._kinds = {
-            kind: (Asked(), Demand(settings.symbols, max_symbols, settings.symbol_grace_s, lots.draw)) for kind in KINDS
-        }
-        self._carried: dict[str, Listed] = {}  # native symbol -> listing
+        # Each kind has room of its own, and its own record of Redis's answers. A featured symbol always has its ticker.
+        self._kinds: dict[Kind, tuple[Asked, Demand]] = {}
+        for kind in kinds:
+            featured = settings.symbols if kind is TICKER else ()
+            self._kinds[kind] = Asked(), Demand(featured, max_symbols, settings.symbol_grace_s, lots.draw)
+        self._carried: dict[str, tuple[Kind, Listed]] = {}  # by key
 
     async def run(self) -> NoReturn:
         """Call `look` every INTERVAL_S until cancelled."""
@@ -190,16 +192,16 @@ class DemandFollower:
         except BusError:
             channels = None
         now_s = asyncio.get_running_loop().time()
-        carried: dict[Kind, tuple[Symbol, ...]] = {}
+        carried: dict[str, tuple[Kind, Listed]] = {}
         for kind, (asked, demand) in self._kinds.items():
-            wanted = asked.believe(now_s, None if channels is None else symbols_of(kind, channels))
-            carried[kind] = demand.update(now_s, wanted, self._listing.markets)
+            wished = None if channels is None else symbols_of(kind, channels, self._adapter.exchange)
+            symbols = demand.update(now_s, asked.believe(now_s, wished), self._listing.markets)
+            carried |= {key_of(kind, listed.native): (kind, listed) for listed in map(self._listed, symbols)}
         demands = [demand for _, demand in self._kinds.values()]
-        self._tell_turned_away(tuple(symbol for demand in demands for symbol in demand.turned_away))
+        self._tell_turned_away(unique(symbol for demand in demands for symbol in demand.turned_away))
         self._feed.stats.lingering = sum(demand.lingering for demand in demands)
-        natives = {listed.native: listed for listed in map(self._listed, carried[TICKER])}
-        if natives != self._carried:
-            await self._carry(natives)
+        if carried != self._carried:
+            await self._carry(carried)
 
     def _tell_turned_away(self, symbols: tuple[Symbol, ...]) -> None:
         """Report the symbols for which there is no room: in each status, and in the log when room runs out or is back."""
@@ -211,35 +213,39 @@ class DemandFollower:
             log.info("room for all wanted symbols again", exchange=exchange)
         self._feed.turned_away = symbols
 
-    async def _carry(self, natives: dict[str, Listed]) -> None:
-        before = {listed.symbol for listed in self._carried.values()}
-        after = {listed.symbol for listed in natives.values()}
-        self._carried = natives
+    async def _carry(self, carried: dict[str, tuple[Kind, Listed]]) -> None:
+        before, self._carried = self._carried, carried
+        added = [key for key in carried if key not in before]
+        released = {key: one for key, one in before.items() if key not in carried}
 
         # If the exchange no longer lists a symbol, publish a last tick that says so. Redis keeps it as the last value.
         markets = self._listing.markets
-        ended = {symbol for symbol in before - after if markets is not None and symbol not in markets}
-        for symbol in sorted(ended):
+        ended = {
+            key: listed.symbol
+            for key, (kind, listed) in released.items()
+            if kind is TICKER and markets is not None and listed.symbol not in markets
+        }
+        for symbol in sorted(ended.values()):
             log.info("not traded any more", exchange=self._adapter.exchange, symbol=symbol)
             self._feed.end(symbol, "delisted")
             self._listing.note_end()
 
-        self._feed.want(natives)
-        if before != after:
+        self._feed.want({key: listed for key, (_, listed) in carried.items()})
+        if added or released:
             log.info(
                 "symbols changed",
                 exchange=self._adapter.exchange,
-                carried=len(after),
-                added=",".join(sorted(after - before)[:10]),
-                released=",".join(sorted(before - after)[:10]),
+                carried=len(carried),
+                added=",".join(sorted(added)[:10]),
+                released=",".join(sorted(released)[:10]),
             )
 
-        # If a symbol is still listed, it has only lost its subscribers: delete its last value.
-        for symbol in before - after - ended:
+        # What is still listed has only lost its subscribers: delete its last value.
+        for kind, listed in (one for key, one in released.items() if key not in ended):
             try:
-                await self._release(symbol)
+                await self._release(kind, listed.symbol)
             except BusError as failed:
-                log.debug("last tick not deleted; it expires by itself", symbol=symbol, cause=str(failed))
+                log.debug("last value not deleted; it expires by itself", symbol=listed.symbol, cause=str(failed))
 
     def _listed(self, symbol: Symbol) -> Listed:
         known = (self._listing.markets or {}).get(symbol)

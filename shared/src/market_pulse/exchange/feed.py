@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
+from market_pulse.kinds import Kind
 from market_pulse.messages import FeedState, Symbol, Tick
 from market_pulse.process.backoff import backoff_s
 from market_pulse.process.clock import now_ms
@@ -36,7 +37,9 @@ log = get_logger()
 
 
 class Feed:
-    """Passes one exchange's ticks to `on_tick`, reconnecting as needed, and reports the facts for the feed's status.
+    """Passes one exchange's ticks to `on_tick`, and its messages of other kinds to `on_message`.
+
+    It reconnects as needed, and reports the facts for the feed's status.
 
     `book` merges the socket's messages into ticks, and is replaced with each new connection after a loss.
     """
@@ -51,10 +54,12 @@ class Feed:
         max_age_s: float | None,
         way_out: WayOut = STRAIGHT,
         stats: Stats | None = None,
+        on_message: Callable[[Kind, Any], None] = lambda *_: None,
     ) -> None:
         self.adapter = adapter
         self._urls = urls
         self._on_tick = on_tick
+        self._on_message = on_message
         self._blocked_retry_s = blocked_retry_s
         self._max_age_s = max_age_s
         self._way_out = way_out
@@ -67,7 +72,7 @@ class Feed:
         self._last_ticks: dict[Symbol, Tick] = {}  # of each symbol that is wanted
         self._paces: dict[str, Pace] = {}  # native symbol -> its usual pauses, over all sockets
         self._anew_s: dict[str, float] = {}  # native symbol -> when the exchange's numbers started again
-        self._listed: Mapping[str, Listed] = {}  # the markets to carry, by native symbol
+        self._listed: Mapping[str, Listed] = {}  # what to carry, by key (`key_of`): for the ticker that is the native symbol
         self.carried_since_ms: dict[str, int] = {}  # native symbol -> since when it is carried
         self._anything_wanted = asyncio.Event()
         self._connections: list[Connection] = []  # the socket in use, and during a hand-over its successor
@@ -82,9 +87,10 @@ class Feed:
         self._instance = instance_name()
 
     def want(self, listed: Mapping[str, Listed]) -> None:
-        """Set the markets to carry: native symbol -> listing, the most important first."""
+        """Set what to carry: key (`key_of`) -> listing, the most important first."""
         self._listed = listed
-        self.carried_since_ms = {native: self.carried_since_ms.get(native, now_ms()) for native in listed}
+        tickers = [key for key, one in listed.items() if key == one.native]
+        self.carried_since_ms = {native: self.carried_since_ms.get(native, now_ms()) for native in tickers}
         if listed:
             self._anything_wanted.set()
         else:
@@ -203,7 +209,15 @@ class Feed:
     def _start(self) -> tuple[Connection, asyncio.Task[NoReturn]]:
         max_age_s = self._max_age_s and self._max_age_s * random.uniform(0.97, 1.0)
         connection = Connection(
-            self.adapter, self._url, self.book, self._pass_on, max_age_s, self.stats, self._way_out, patience_s=self._patience_s
+            self.adapter,
+            self._url,
+            self.book,
+            self._pass_on,
+            max_age_s,
+            self.stats,
+            self._way_out,
+            on_message=self._on_message,
+            patience_s=self._patience_s,
         )
         connection.want(self._listed)
         self._connections.append(connection)

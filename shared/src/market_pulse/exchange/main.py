@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from market_pulse.bus import IngestBus
 from market_pulse.bus.redis_clock import watch_clock
-from market_pulse.kinds import TICK
-from market_pulse.messages import Symbol, Tick
+from market_pulse.kinds import TICK, TICKER, Kind
+from market_pulse.messages import Symbol, Tick, encode
 from market_pulse.process.health import serve_health
 from market_pulse.process.lifecycle import run, run_until_stopped
 from market_pulse.process.logs import configure_logs, get_logger
@@ -76,6 +76,13 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
         def put(tick: Tick) -> None:
             stats.conflated += outbox.put(tick.symbol, tick)
 
+        # Messages of the other kinds, by their channels. Each is complete and replaces the one before it.
+        further = Outbox(bus.publish)
+
+        def put_further(kind: Kind, message: Any) -> None:
+            channel = kind.channel(adapter.exchange, message.symbol)
+            stats.conflated += further.put(channel, (channel, encode(message)))
+
         feed = Feed(
             adapter,
             urls,
@@ -84,16 +91,22 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
             max_age_s=settings.max_connection_age_s or adapter.max_age_s,
             way_out=way_out,
             stats=stats,
+            on_message=put_further,
         )
 
-        async def release(symbol: Symbol) -> None:
-            outbox.discard(symbol)
-            await bus.forget(TICK.channel(adapter.exchange, symbol))
+        async def release(kind: Kind, symbol: Symbol) -> None:
+            channel = (TICK if kind is TICKER else kind).channel(adapter.exchange, symbol)
+            if kind is TICKER:
+                outbox.discard(symbol)
+            else:
+                further.discard(channel)
+            await bus.forget(channel)
 
         reporter = StatusReporter(bus, feed)
         await run_until_stopped(
             carry(adapter, settings, bus, rest, feed, release),
             outbox.run(),
+            further.run(),
             reporter.run(),
             watch_clock(bus),
             serve_health(
@@ -115,7 +128,7 @@ async def carry(
     bus: IngestBus,
     rest: RestClient,
     feed: Feed,
-    release: Callable[[Symbol], Awaitable[None]],
+    release: Callable[[Kind, Symbol], Awaitable[None]],
 ) -> NoReturn:
     """Run a feed, and the jobs that decide which symbols it carries, until cancelled. `release` is for DemandFollower."""
     listing = ListingKeeper(adapter, settings, bus, rest)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from market_pulse.kinds import Kind
 from market_pulse.messages import Tick
 from market_pulse.process.clock import now_ms
 from market_pulse.process.dial import dialling
@@ -26,7 +27,9 @@ from .adapter import (
     Pong,
     Quote,
     Refused,
+    Told,
     Trade,
+    key_of,
     read,
 )
 from .errors import FeedLost, FeedRefused, FeedSilent, FrameError
@@ -66,6 +69,7 @@ class Connection:
         stats: Stats,
         way_out: WayOut = STRAIGHT,
         *,
+        on_message: Callable[[Kind, Any], None] = lambda *_: None,
         patience_s: float = 0.0,
     ) -> None:
         self._adapter = adapter
@@ -73,12 +77,13 @@ class Connection:
         self._url = url
         self._book = book
         self._on_tick = on_tick
+        self._on_message = on_message
         self._max_age_s = max_age_s
         self._stats = stats
         self._way_out = way_out
         self._patience_s = patience_s  # silence up to this is accepted, whatever the symbols' usual pauses are
-        self._listed: Mapping[str, Listed] = {}  # the markets to carry, by native symbol
-        self._wanted_s: dict[str, float] = {}  # native symbol -> since when it is to be carried
+        self._listed: Mapping[str, Listed] = {}  # what to carry, by key (`key_of`): for the ticker that is the native symbol
+        self._wanted_s: dict[str, float] = {}  # key -> since when it is to be carried
         self._ledger = Subscriptions(adapter)
         self._pacer = Pacer(adapter.rates)
         self._changed = asyncio.Event()  # set when there may be a request to send
@@ -89,7 +94,7 @@ class Connection:
         # By channel, the native symbols whose first message has arrived. If the exchange answers a subscription with the
         # channel's last message (`answers_with_state`), the first message is that answer, and may be old.
         self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
-        self.delivered: set[str] = set()  # the native symbols of which any data has arrived
+        self.delivered: set[str] = set()  # the keys of which any data has arrived
         self.delivering = asyncio.Event()
         self.leaving = asyncio.Event()
         self.leaving_reason = ""
@@ -97,7 +102,7 @@ class Connection:
         self.simulated = False  # whether the other end calls itself the simulator
 
     def want(self, listed: Mapping[str, Listed]) -> None:
-        """Set the markets to carry: native symbol -> listing, the most important first."""
+        """Set what to carry: key (`key_of`) -> listing, the most important first."""
         if not self._listed:
             self._heard_s = self._clock()  # nothing was subscribed to, so the silence until now does not count
         now_s = self._clock()
@@ -209,6 +214,8 @@ class Connection:
         for event in events:
             if isinstance(event, MARKET_EVENTS):
                 self._learn(event, received_time_ms)
+            elif isinstance(event, Told):
+                self._pass_on(event, received_time_ms)
             else:
                 self._answer(event)
 
@@ -223,8 +230,7 @@ class Connection:
             return
         self._heard_s = self._clock()
         if native not in self.delivered:
-            self.delivered.add(native)
-            self._ledger.delivered(native)
+            self._note_delivered(native)
             self.delivering.set()
         is_answer = self._adapter.answers_with_state and native not in self._answered[type(event)]
         if is_answer:
@@ -233,6 +239,21 @@ class Connection:
             tick = self._book.tick(listed, lag_unknown=is_answer)
             if tick is not None:
                 self._on_tick(tick)
+
+    def _pass_on(self, told: Told, received_time_ms: int) -> None:
+        key = key_of(told.kind, told.native)
+        listed = self._listed.get(key)
+        if listed is None:
+            return  # it was released while its data was on the way
+        if key not in self.delivered:
+            self._note_delivered(key)
+        message = told.message
+        message.exchange, message.symbol, message.received_time_ms = self._adapter.exchange, listed.symbol, received_time_ms
+        self._on_message(told.kind, message)
+
+    def _note_delivered(self, key: str) -> None:
+        self.delivered.add(key)
+        self._ledger.delivered(key)
 
     def _answer(self, event: Acknowledged | Refused | Pong | GoingAway) -> None:
         match event:

@@ -28,35 +28,35 @@ class Subscriptions:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._natives: dict[str, str] = {}  # wanted topic -> native symbol, in order of importance
+        self._keys: dict[str, str] = {}  # wanted topic -> key, in order of importance
         self._asked: dict[str, int] = {}  # topic -> id of the request that asked for it
         self._live: set[str] = set()
-        self._refused: dict[str, float] = {}  # native symbol -> when to ask again
-        self._retry_s: dict[str, float] = {}  # native symbol -> the delay before asking again if it is refused once more
-        self._alone: set[str] = set()  # native symbols to ask for one by one, because a request for several was refused
+        self._refused: dict[str, float] = {}  # key -> when to ask again
+        self._retry_s: dict[str, float] = {}  # key -> the delay before asking again if it is refused once more
+        self._alone: set[str] = set()  # keys to ask for one by one, because a request for several was refused
         self._renewed: set[str] = set()  # live topics to unsubscribe from and then subscribe to again
         self._requests: dict[int, Request] = {}  # requests without a complete answer, by id
         self._last_id = 0
         self.unanswered = 0  # how many requests to subscribe were not answered in time
 
-    def want(self, natives: Iterable[str]) -> None:
-        """Set the native symbols that this connection should carry, the most important first. Sends nothing itself."""
-        self._natives = {topic: native for native in natives for topic in self._endpoint.topics(native)}
+    def want(self, keys: Iterable[str]) -> None:
+        """Set the keys (`key_of`) that this connection should carry, the most important first. Sends nothing itself."""
+        self._keys = {topic: key for key in keys for topic in self._endpoint.topics(key)}
 
     @property
     def live(self) -> set[str]:
-        """The wanted native symbols all of whose topics are live."""
-        lacking = {native for topic, native in self._natives.items() if topic not in self._live}
-        return set(self._natives.values()) - lacking
+        """The wanted keys all of whose topics are live."""
+        lacking = {key for topic, key in self._keys.items() if topic not in self._live}
+        return set(self._keys.values()) - lacking
 
     @property
     def refused(self) -> set[str]:
-        """The wanted native symbols that the exchange refused."""
-        return self._refused.keys() & set(self._natives.values())
+        """The wanted keys that the exchange refused."""
+        return self._refused.keys() & set(self._keys.values())
 
     def next_request(self, now_s: float) -> Request | None:
         """Return the next request to send, or None if there is nothing to ask for now. It counts as sent from now on."""
-        surplus = [topic for topic in self._live if topic not in self._natives or topic in self._renewed]
+        surplus = [topic for topic in self._live if topic not in self._keys or topic in self._renewed]
         if surplus:
             topics = tuple(surplus[: self._endpoint.topics_per_request])
             self._live.difference_update(topics)
@@ -72,13 +72,13 @@ class Subscriptions:
     def _next_batch(self, now_s: float) -> tuple[str, ...]:
         batch: list[str] = []
         only: str | None = None
-        for topic, native in self._natives.items():
-            if topic in self._live or topic in self._asked or self._refused.get(native, 0.0) > now_s:
+        for topic, key in self._keys.items():
+            if topic in self._live or topic in self._asked or self._refused.get(key, 0.0) > now_s:
                 continue
-            if native in self._alone:
-                if batch and only != native:
+            if key in self._alone:
+                if batch and only != key:
                     continue
-                only = native
+                only = key
             elif only is not None:
                 continue
             batch.append(topic)
@@ -104,45 +104,45 @@ class Subscriptions:
         for topic in topics:
             if self._asked.pop(topic, None) is not None:
                 self._live.add(topic)
-                self._alone.discard(self._natives.get(topic, ""))
+                self._alone.discard(self._keys.get(topic, ""))
         self._close_when_done(request)
 
     def refused_by(self, answer: Refused, now_s: float) -> str | None:
-        """Note that the exchange refused a request. Return the native symbol that it does not know, if that is certain."""
+        """Note that the exchange refused a request. Return the key that it does not know, if that is certain."""
         request = self._requests.get(_number(answer.request_id))
         if request is not None and request.kind == "unsubscribe":
             del self._requests[request.request_id]
             return None
-        native = self._culprit(answer, request)
+        key = self._culprit(answer, request)
         if answer.kind == "already" and answer.topic is not None:
             self._asked.pop(answer.topic, None)
             self._live.add(answer.topic)
         elif answer.kind == "later":
             wait = self._topics_of(request) if answer.topic is None else (answer.topic,)
-            self._refused.update({self._natives[topic]: now_s + RETRY_LATER_S for topic in wait if topic in self._natives})
-        elif native is not None:
-            self._unknown(native, now_s)
+            self._refused.update({self._keys[topic]: now_s + RETRY_LATER_S for topic in wait if topic in self._keys})
+        elif key is not None:
+            self._unknown(key, now_s)
         elif request is not None:  # the refusal names no topic: ask for the symbols one by one to find the unknown one
-            self._alone.update(self._natives[topic] for topic in request.topics if topic in self._natives)
+            self._alone.update(self._keys[topic] for topic in request.topics if topic in self._keys)
         if answer.topic is not None:
             self._asked.pop(answer.topic, None)
         if request is not None and (answer.topic is None or self._endpoint.refusal_voids_request):
             self._release(request)
         elif request is not None:
             self._close_when_done(request)
-        return native if answer.kind == "unknown" else None
+        return key if answer.kind == "unknown" else None
 
-    def delivered(self, native: str) -> None:
+    def delivered(self, key: str) -> None:
         """Note that data of a symbol arrived: its topics are live, even if the exchange has not acknowledged them."""
-        self._refused.pop(native, None)
-        self._retry_s.pop(native, None)
-        for topic in self._endpoint.topics(native):
+        self._refused.pop(key, None)
+        self._retry_s.pop(key, None)
+        for topic in self._endpoint.topics(key):
             if self._asked.pop(topic, None) is not None:
                 self._live.add(topic)
 
-    def again(self, native: str) -> None:
+    def again(self, key: str) -> None:
         """End a symbol's subscription and subscribe again. Subscribing again alone would be answered with `already`."""
-        self._renewed.update(self._live.intersection(self._endpoint.topics(native)))
+        self._renewed.update(self._live.intersection(self._endpoint.topics(key)))
 
     def expire(self, now_s: float) -> None:
         """Give up requests that the exchange did not answer within ANSWER_LIMIT_S. Their topics are missing again."""
@@ -150,22 +150,22 @@ class Subscriptions:
             if request.kind == "subscribe" and any(topic in self._asked for topic in request.topics):
                 self.unanswered += 1
                 # Perhaps only the answer was lost, so topics that are no longer wanted count as live and are unsubscribed from.
-                self._live.update(topic for topic in request.topics if topic in self._asked and topic not in self._natives)
+                self._live.update(topic for topic in request.topics if topic in self._asked and topic not in self._keys)
             self._release(request)
 
-    def _unknown(self, native: str, now_s: float) -> None:
-        if self._refused.get(native, 0.0) > now_s:
+    def _unknown(self, key: str, now_s: float) -> None:
+        if self._refused.get(key, 0.0) > now_s:
             return  # another topic of the symbol was refused already
         first_s, longest_s = RETRY_UNKNOWN_S
-        retry_s = self._retry_s.get(native, first_s)
-        self._refused[native] = now_s + retry_s
-        self._retry_s[native] = min(2 * retry_s, longest_s)
+        retry_s = self._retry_s.get(key, first_s)
+        self._refused[key] = now_s + retry_s
+        self._retry_s[key] = min(2 * retry_s, longest_s)
 
     def _culprit(self, answer: Refused, request: Request | None) -> str | None:
         if answer.topic is not None:
-            return self._natives.get(answer.topic)
-        natives = {self._natives[topic] for topic in self._topics_of(request) if topic in self._natives}
-        return natives.pop() if len(natives) == 1 else None
+            return self._keys.get(answer.topic)
+        keys = {self._keys[topic] for topic in self._topics_of(request) if topic in self._keys}
+        return keys.pop() if len(keys) == 1 else None
 
     @staticmethod
     def _topics_of(request: Request | None) -> tuple[str, ...]:
