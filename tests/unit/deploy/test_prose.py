@@ -56,7 +56,7 @@ def test_a_question_or_a_clause_with_its_noun_is_not(sentence: str) -> None:
         pytest.param(
             "a.ts",
             'const url = "http://not.a/comment or two"; // the first comment here\n/**\n * A block of\n * two lines.\n */\n',
-            [(1, "the first comment here"), (3, "A block of two lines.")],
+            [(1, "the first comment here"), (2, "A block of two lines.")],
             id="typescript",
         ),
         pytest.param(
