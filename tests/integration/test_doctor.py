@@ -49,7 +49,7 @@ async def other_server(status: bytes = OTHER_STATUS, events: bytes = b"") -> Asy
 async def test_what_is_no_gateway_is_said_to_be_none(status: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     async with other_server(status) as url:
         found = await examined(url, NO_BUS, capsysbinary)
-    assert found["gateway"] == ("wrong", f"{url}: not what a Market Pulse gateway answers")
+    assert found["gateway"] == ("wrong", f"{url}: not the answer of a Market Pulse gateway")
     assert {"stream", "bus"} <= found.keys()
 
 
@@ -68,7 +68,7 @@ async def test_symbols_without_room_are_noted(capsysbinary: pytest.CaptureFixtur
     feeds["binance"] = feed | {"exchange": "binance"}
     async with other_server(orjson.dumps({"simulated": True, "exchanges": feeds, "gateway": gateway})) as url:
         found = await examined(url, NO_BUS, capsysbinary)
-    assert found["room at okx"] == ("note", "44 symbols find no room (MAX_SYMBOLS)")
+    assert found["room at okx"] == ("note", "44 requested symbols have no room (MAX_SYMBOLS)")
     assert found.keys() & {"room at bybit", "room at binance"} == set()
 
 
@@ -76,7 +76,7 @@ async def test_symbols_without_room_are_noted(capsysbinary: pytest.CaptureFixtur
 async def test_an_event_that_is_no_message_is_shown(event: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     async with other_server(events=b"data: " + event + b"\n\n") as url:
         found = await examined(url, NO_BUS, capsysbinary)
-    assert found["stream"] == ("wrong", f"an event is no message of a gateway: {event.decode()}")
+    assert found["stream"] == ("wrong", f"an event is not a gateway's message: {event.decode()}")
     assert {"gateway", "bus"} <= found.keys()
 
 
@@ -141,7 +141,7 @@ async def examined(
     ("error", "said"),
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "DNS does not know"),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS does not answer about"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS does not answer for"),
         (TimeoutError(), "DNS does not answer"),
     ],
 )
@@ -167,7 +167,10 @@ async def test_a_bus_that_nobody_named_but_that_refuses_is_there(capsysbinary: p
 
 @pytest.mark.parametrize(
     ("heard", "said"),
-    [(True, "no exchange delivers: there can be no price"), (False, "not known: the gateway does not hear the bus")],
+    [
+        (True, "no exchange delivers, so there are no live prices"),
+        (False, "not known: the gateway is not connected to the bus"),
+    ],
 )
 async def test_a_gateway_that_hears_no_bus_cannot_say_how_exchanges_are(
     heard: bool, said: str, capsysbinary: pytest.CaptureFixture[bytes]
@@ -178,7 +181,7 @@ async def test_a_gateway_that_hears_no_bus_cannot_say_how_exchanges_are(
     assert found["feeds"] == ("wrong", said)
 
 
-@pytest.mark.parametrize(("status", "said"), [(503, "not ready: "), (429, "whether it is ready is not known: HTTP 429")])
+@pytest.mark.parametrize(("status", "said"), [(503, "not ready: "), (429, "its readiness is unknown: HTTP 429")])
 def test_only_a_gateway_says_that_it_is_not_ready(status: int, said: str) -> None:
     request = httpx.Request("GET", "http://gateway/readyz")
     assert said in _readiness("http://gateway", httpx.Response(status, text="wait", request=request), 1)[1]

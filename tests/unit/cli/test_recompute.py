@@ -78,7 +78,7 @@ def test_it_passes(ticker: Ticker) -> None:
         pytest.param(replace(ALONE, quality="ok"), "is ok, but its sources make single", id="one alone"),
         pytest.param(replace(AWAY, quality="ok"), "is ok, but its sources make stale", id="nobody hears it"),
         pytest.param(changed(AGREE, 0, weight=0.5), "the weights add up to", id="weights"),
-        pytest.param(changed(LESS, 2, used_price=101.0), "c is used at 101.0, and not at 100.4", id="not clamped"),
+        pytest.param(changed(LESS, 2, used_price=101.0), "c is used at 101.0, not at 100.4", id="not clamped"),
         pytest.param(
             replace(ticker_of(100.0, 100.0, 102.9, turnovers=(1.0, 1.0, 3.0)), quality="ok"),
             "is ok, but its sources make disputed",
@@ -86,7 +86,7 @@ def test_it_passes(ticker: Ticker) -> None:
         ),
         pytest.param(
             replace(AGREE, sources=tuple(replace(one, state="excluded", weight=0, used_price=None) for one in AGREE.sources)),
-            "sources are fresh, and none of them is used",
+            "there are fresh sources, but none of them is used",
             id="nobody is used",
         ),
         pytest.param(
@@ -106,7 +106,7 @@ def test_the_outer_one_of_two_sides_is_found() -> None:
     outer = replace(ticker.sources[0], state="used", used_price=99.9, weight=1.0)
     inner = replace(ticker.sources[1], state="excluded", used_price=None, weight=0.0)
     wrong = replace(ticker, price=99.9, sources=(outer, inner, *ticker.sources[2:]))
-    assert list(wrongs_of(wrong, BOUNDS)) == ["a makes the price, and is none of the middle two"]
+    assert list(wrongs_of(wrong, BOUNDS)) == ["a makes the price, but is not one of the middle two"]
 
 
 def test_other_bounds_make_another_quality() -> None:
@@ -124,7 +124,7 @@ def test_what_is_remembered_was_said() -> None:
     second = replace(TWO_SIDES, publisher="x", agreed_price=first.price, agreed_time_ms=NOW_MS, **later)
     assert remembered(first, second) == []
     wrong = replace(second, agreed_price=109.0)
-    assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker said"]
+    assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker had"]
     assert remembered(wrong) == [], "it may have been said before we listened"
     assert remembered(first, wrong, missed=True) == [], "or in one that was missed"
     assert remembered(first, replace(wrong, publisher="y")) == [], "or by another clock"
@@ -133,7 +133,7 @@ def test_what_is_remembered_was_said() -> None:
         ticker_of(), price=first.price, quality="stale", priced_time_ms=NOW_MS, publisher="x", aggregated_time_ms=NOW_MS + 9
     )
     assert remembered(first, held) == []
-    assert remembered(first, replace(held, price=99.0)) == [f"the last price is 99.0 of {NOW_MS}, which no ticker said"]
+    assert remembered(first, replace(held, price=99.0)) == [f"the last price is 99.0 of {NOW_MS}, which no ticker had"]
 
 
 def test_a_ticker_of_an_earlier_release_remembers_nothing() -> None:

@@ -62,7 +62,7 @@ def test_a_source_says_what_its_exchange_said() -> None:
     unseen = replace(TICK, price=99.5, received_time_ms=1_000 - TICKER.sources[0].age_ms)
     assert not heard(unseen, TICKER).verdict.wrong, "it may be made of a tick from before those that were heard"
     (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong
-    assert problem == "BTC-USDT 7: okx is said to be at 100.0, which none of its last 1 ticks says"
+    assert problem == "BTC-USDT 7: okx is listed at 100.0, but none of its last 1 ticks has that price"
 
 
 def test_numbers_go_up_and_what_was_not_seen_is_counted() -> None:
@@ -94,9 +94,9 @@ def test_what_cannot_be_read_is_counted() -> None:
 @pytest.mark.parametrize(
     ("channel", "message", "problem"),
     [
-        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, exchange="binance"), 1), "it speaks of binance's BTC-USDT"),
-        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, symbol=Symbol("ETH-USDT")), 1), "it speaks of okx's ETH-USDT"),
-        ("ticker:BTC-USDT", encode_ticker(replace(TICKER, symbol=Symbol("ETH-USDT"))), "it speaks of ETH-USDT"),
+        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, exchange="binance"), 1), "the message is about binance's BTC-USDT"),
+        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, symbol=Symbol("ETH-USDT")), 1), "the message is about okx's ETH-USDT"),
+        ("ticker:BTC-USDT", encode_ticker(replace(TICKER, symbol=Symbol("ETH-USDT"))), "the message is about ETH-USDT"),
     ],
 )
 def test_what_is_not_its_channel_s_is_told_and_not_believed(channel: str, message: bytes, problem: str) -> None:
