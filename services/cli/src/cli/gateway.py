@@ -103,7 +103,7 @@ async def get_status(http: httpx.AsyncClient) -> dict[str, Any]:
                 },
             } if all(map(_is_feed, feeds.values())):
                 return dict(status)
-    raise httpx.DecodingError("this is not the answer of a Market Pulse gateway", request=answer.request)
+    raise httpx.DecodingError("not the answer of a Market Pulse gateway", request=answer.request)
 
 
 def _is_feed(feed: Any) -> bool:
