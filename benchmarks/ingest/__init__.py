@@ -14,7 +14,7 @@ Through to Redis: `load/replay.py` sends the recording over a WebSocket, on a co
 it and once at a fixed rate. The readers are the ingest as it is shipped (`python -m ingest_okx`), a floor that PUBLISHes each
 frame unread, and one that only receives (`deaf`), which shows the highest rate of the load. Figures are per second of the
 reader's processor time. The ingest conflates waiting ticks by design: at full rate it publishes the newest tick of each symbol
-once per turn of the event loop. cryptofeed writes its tickers to Redis streams. ccxt does not use Redis and is not in this part.
+once per turn of the event loop. cryptofeed writes its tickers to Redis streams. ccxt does not use Redis, so it has no row here.
 
 cryptofeed is installed into benchmarks/.cache at first use, which needs a compiler. It is not in this project's lock file.
 """
