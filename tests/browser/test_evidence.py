@@ -1,4 +1,4 @@
-"""Prices that come count more than a platform's hints: on a page that is told it is offline, and in workers."""
+"""Arriving prices count more than the platform's hints: on a page whose browser reports to be offline, and in workers."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ async def test_a_machine_with_nothing_but_loopback_has_live_prices(visitor: Visi
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The package's modules, as they are published, by their names."""
+    """The modules of the published package, by name."""
     node = shutil.which("node") or str(Path(__file__).parents[2] / ".venv/bin/node")
     folder = tmp_path_factory.mktemp("package")
     tsc = str(WEB / "node_modules/typescript/bin/tsc")

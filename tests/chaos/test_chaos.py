@@ -1,6 +1,6 @@
-"""The system in containers while parts are killed, paused and rolled, Redis and exchanges fail, by a seeded schedule.
+"""The system in containers while a seeded schedule kills, pauses and renews parts, and makes Redis and exchanges fail.
 
-`make chaos` runs it for long, in several copies, and shows the worst case of each figure; among all tests it is short.
+`make chaos` runs it for long, with several copies, and prints the worst case of each figure. In `make test` it is short.
 """
 
 import asyncio
@@ -61,24 +61,24 @@ async def system(deployment: Demo) -> AsyncIterator[System]:
 
 
 async def test_chaos(system: System) -> None:
-    """Of one to three things that fail at a time, everything tells the truth, and nothing stays broken."""
+    """While one to three faults are on at a time, no message states anything false, and afterwards nothing stays broken."""
     await _run(system, schedule(SEED, MINUTES * 60, COPIES))
 
 
 async def test_faults_of_exchanges_by_pairs(system: System) -> None:
-    """Each fault of the simulator alone and with each other one; without CHAOS_PAIRS=all some of these, drawn by the seed."""
+    """Inflict each fault of the simulator alone and with each other. Without CHAOS_PAIRS=all, the seed draws some of these."""
     episodes = list(pairs())
     await _run(system, episodes if PAIRS == "all" else random.Random(SEED).sample(episodes, int(PAIRS)))
 
 
 @pytest.mark.skipif(MINUTES < LONG_MINUTES, reason="takes more than a minute: `make chaos` runs it")
 async def test_redis_frozen_for_a_minute(system: System) -> None:
-    """Longer than any wait in the system: what it was asked meanwhile has been given up, and prices are `down`."""
+    """A minute is longer than any wait in the system: its pending requests have timed out, and prices are `down`."""
     await _run(system, [(Fault("frozen", "redis", for_s=60.0),)])
 
 
 async def _run(system: System, episodes: list[Episode]) -> None:
-    """Let all of it happen while everybody watches, then say what was seen."""
+    """Run all episodes under the watchers, then print a report and assert that nothing was wrong."""
     log = Log(system.lies)
     streams = [StreamWatcher(system.demo.page, path, log) for path in PATHS]
     containers = ContainerWatcher(system)
@@ -111,7 +111,7 @@ async def _run(system: System, episodes: list[Episode]) -> None:
 
 
 async def _recovery(system: System, streams: list[StreamWatcher], log: Log, episode: Episode, began_s: float) -> float:
-    """Wait until all is well again; return how long that took, in seconds."""
+    """Wait until the system is whole again; return how long that took, in seconds."""
     since_s = time.monotonic()
     try:
         await _whole(system, streams)
@@ -128,7 +128,7 @@ async def _recovery(system: System, streams: list[StreamWatcher], log: Log, epis
 
 
 async def _look_back(system: System, log: Log, episode: Episode, figures: Mapping[str, float]) -> None:
-    """Check what must have been by the end of an episode."""
+    """Check the conditions that must hold at the end of an episode."""
     leaves_others = all(
         fault.kind in EXCHANGE_FAULTS or (fault.place == "aggregator" and fault.copy != ALL) for fault in episode
     )
@@ -149,7 +149,7 @@ async def _whole(system: System, streams: list[StreamWatcher]) -> None:
 
 
 def _note(table: dict[str, dict[str, float]], episode: Episode, figures: Mapping[str, float]) -> None:
-    """Keep each kind's worst figures. What happened with others counts for each of them."""
+    """Keep the worst figures of each kind of fault. Figures of an episode count for each of its faults."""
     for name in {_name(fault) for fault in episode}:
         table[name]["times"] += 1
         for figure, value in figures.items():
