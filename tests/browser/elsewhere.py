@@ -25,7 +25,7 @@ class Elsewhere:
         self._files[path] = (text, content_type)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request: with the page or a served text at its path, with an error at any other."""
+        """Answer one request: with the page or the served text at its path, with an empty body at any other."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             request = await reader.readuntil(b"\r\n\r\n")
             path = request.split(b" ", 2)[1].decode()

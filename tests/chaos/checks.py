@@ -69,9 +69,9 @@ def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Ite
 def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: list[Lie]) -> Iterator[str]:
     """Check that a majority of honest sources bounds the price, to the clamp, and that half of them never yields `ok`.
 
-    Among three votes a liar moves the median no further than to the next honest price, whether it counts or not.
+    Among three votes, a liar moves the median no further than to the next honest price, whether the liar counts or not.
 
-    A majority that lies alike is one that nobody can see through: so does a market that moves, one exchange after another.
+    A majority with the same lie cannot be detected: a real move of the market, one exchange after another, looks the same.
     """
     fresh = [source for source in ticker["sources"] if source["state"] not in {"stale", "lagging"}]
     liars = [source for source in fresh if any(lie.covers(ticker, source) for lie in lies)]

@@ -1,6 +1,6 @@
 """Two thousand browsers on four gateways: how they spread, and their prices when one gateway is killed and all are renewed.
 
-It takes minutes and most of two processors, so it belongs to `make chaos` and not to `make test`.
+It takes minutes and most of two processors, so only `make chaos` runs it.
 """
 
 import asyncio

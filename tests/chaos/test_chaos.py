@@ -1,6 +1,6 @@
 """The system in containers while a seeded schedule kills, pauses and renews parts, and makes Redis and exchanges fail.
 
-`make chaos` runs it for long, with several copies, and prints the worst case of each figure. In `make test` it is short.
+`make chaos` runs it for long, with several copies, and prints the worst case of each figure. Among the other tests it is short.
 """
 
 import asyncio

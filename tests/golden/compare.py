@@ -63,7 +63,7 @@ def _distances(ticker: Ticker) -> dict[str, float]:
 
 
 def _said(ticker: Ticker) -> list[tuple[Any, ...]]:
-    """Return the last known tick of each source, its time, and whether that makes the source fresh."""
+    """Return each source's price, its age, and whether the source is fresh by it."""
     return [(one["exchange"], one["price"], one["ageMs"], one["state"] in FRESH) for one in ticker["sources"]]
 
 

@@ -1,4 +1,4 @@
-"""The doctor before what it is not made for: each check says what is wrong, and none keeps another from its word."""
+"""The doctor in unusual situations: each check reports its error, and no failing check prevents another."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ OTHER_STATUS = b'{"status":"up"}'
 
 @contextlib.asynccontextmanager
 async def other_server(status: bytes = OTHER_STATUS, events: bytes = b"") -> AsyncIterator[str]:
-    """Answer everything with 200: streams with these events, the rest with this body."""
+    """Answer all requests with 200: streams with these events, all others with this body."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -131,7 +131,7 @@ async def test_no_password_is_shown(redis_url: str, said: str, capsysbinary: pyt
 async def examined(
     url: str, redis_url: str, capsys: pytest.CaptureFixture[bytes], *, bus_named: bool = True
 ) -> dict[str, tuple[str, str]]:
-    """Return each check's result and what it saw."""
+    """Run the doctor, and return each check's result and finding."""
     await examine(url, redis_url, BTC, Output(json=True), bus_named=bus_named, ask_exchanges=False)
     found = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     return {finding["check"]: (finding["result"], finding["saw"]) for finding in found}
@@ -158,7 +158,7 @@ async def test_a_dns_that_does_not_answer_has_not_said_no(
 
 
 async def test_a_bus_that_nobody_named_but_that_refuses_is_there(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """It is no bus of nobody's: only where nobody listens there is none."""
+    """A server that refuses the user does exist. Only if no server listens, there is no bus."""
     port = free_port()
     async with redis_server(port, "--requirepass", "word", url=f"redis://:word@127.0.0.1:{port}"), other_server() as url:
         found = await examined(url, f"redis://127.0.0.1:{port}", capsysbinary, bus_named=False)
