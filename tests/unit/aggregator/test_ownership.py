@@ -1,4 +1,4 @@
-"""Who owns what: by rule, without Redis. The cases are the failures of docs/decisions/0011, single and double."""
+"""The ownership of symbols as a pure rule, without Redis. The cases are the single and double failures of decision 11."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -43,14 +43,14 @@ def test_without_members_there_is_no_owner() -> None:
 
 ME, OTHER, THIRD = "me", "other", "third"
 MINE = next(symbol for symbol in SYMBOLS if owner_of(symbol, [ME, OTHER, THIRD]) == ME)
-"""Ours in any group."""
+"""A symbol that is ours in any group."""
 OTHERS = next(symbol for symbol in SYMBOLS if owner_of(symbol, [ME, OTHER]) == OTHER)
-"""The other's while it is there, else ours."""
+"""A symbol that the other copy owns while it is there, and we otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beat:
-    """One beat: when it was sent and answered, in seconds, and the answer; None if the beat failed."""
+    """One beat: the times of sending and of the answer, in seconds, and the answer, None if the beat failed."""
 
     at_s: float
     answer: Membership | None = None
@@ -63,7 +63,7 @@ def answer(epoch: int, *members: str, age_ms: int, joined: bool = False) -> Memb
 
 
 def play(beats: list[Beat]) -> tuple[State, Actions]:
-    """Do as the shell does with these beats. Return the state after the last one, and the last answer's actions."""
+    """Apply these beats as the I/O shell does. Return the state after the last one, and the actions of the last answer."""
     state, actions = State(heard_s=0.0), Actions()
     for beat in beats:
         state = state.asking(beat.at_s)
@@ -82,9 +82,9 @@ PAIR = [
 ]
 """We were alone, then another copy joined. The server has known the group for a minute."""
 FORGOTTEN = [*PAIR, Beat(at_s=0.8), Beat(at_s=1.2, answer=answer(9, ME, age_ms=0, joined=True))]
-"""The server was restarted without its memory, and we are the first who are back."""
+"""The server was restarted without its data, and we are the first copy to return."""
 BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_000, joined=True))]
-"""A replica has become the master. It knows the group, but not what was written last."""
+"""A replica has become the master. It knows the group, but lacks the latest writes."""
 
 
 @pytest.mark.parametrize(

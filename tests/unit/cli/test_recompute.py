@@ -1,4 +1,4 @@
-"""A ticker is held against its own sources: the aggregator's tickers pass, and every change of one is found."""
+"""The check of a ticker against its own sources: the aggregator's tickers pass, and every change of one is found."""
 
 from collections import defaultdict
 from itertools import islice
@@ -20,7 +20,7 @@ BOUNDS = Bounds()
 
 
 def ticker_of(*prices: float, turnovers: tuple[float, ...] = (), away: frozenset[str] = frozenset()) -> Ticker:
-    """Return the aggregator's ticker of exchanges a, b, c …, of equal turnover unless turnovers are given."""
+    """Return the aggregator's ticker of exchanges a, b, c …, with equal turnovers unless others are given."""
     state = SymbolState(BTC)
     for name, price, turnover in zip("abcdef", prices, turnovers or (1.0,) * len(prices), strict=False):
         tick = Tick(
@@ -43,7 +43,7 @@ def changed(ticker: Ticker, nth: int, **changes: Any) -> Ticker:
 
 
 def test_what_the_aggregator_makes_is_right() -> None:
-    """Twenty thousand tickers of a market with faults, two restarts among them."""
+    """It holds for twenty thousand tickers of a market with faults, over two restarts."""
     memories: dict[Symbol, Memory] = defaultdict(Memory)
     found: list[str] = []
     for ticker in islice(Replay().tickers(read_tape()), 20_000):
@@ -125,8 +125,8 @@ def test_what_is_remembered_was_said() -> None:
     assert remembered(first, second) == []
     wrong = replace(second, agreed_price=109.0)
     assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker had"]
-    assert remembered(wrong) == [], "it may have been said before we listened"
-    assert remembered(first, wrong, missed=True) == [], "or in one that was missed"
+    assert remembered(wrong) == [], "an earlier ticker may have had it"
+    assert remembered(first, wrong, missed=True) == [], "or one that was missed"
     assert remembered(first, replace(wrong, publisher="y")) == [], "or by another clock"
     assert remembered(first, replace(second, priced_time_ms=NOW_MS)) != []
     held = replace(

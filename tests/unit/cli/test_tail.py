@@ -1,4 +1,4 @@
-"""What `tail --json` prints: one object a line, whatever others publish, and what was missed."""
+"""The output of `tail --json`: one object a line, for any published bytes, with the number of missed messages."""
 
 import orjson
 import pytest
@@ -47,7 +47,7 @@ def test_objects_of(message: Message, lines: list[bytes]) -> None:
 async def test_what_a_slow_reader_missed_is_told(
     monkeypatch: pytest.MonkeyPatch, events: str, read: list[tuple[str, int]]
 ) -> None:
-    """Of messages a, b, … and lost connections, in a queue for three."""
+    """Put messages a, b, … and lost connections into a queue for three messages."""
     monkeypatch.setattr(bus_tail, "MAX_WAITING", 3)
     waiting = Waiting()
     for event in events:

@@ -1,4 +1,4 @@
-"""What adds up, and what does not."""
+"""The verifier accepts right tickers and reports wrong ones."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_a_source_says_what_its_exchange_said() -> None:
     assert not heard(TICK, TICKER).verdict.wrong
     assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, "an earlier tick of it will do"
     unseen = replace(TICK, price=99.5, received_time_ms=1_000 - TICKER.sources[0].age_ms)
-    assert not heard(unseen, TICKER).verdict.wrong, "it may be made of a tick from before those that were heard"
+    assert not heard(unseen, TICKER).verdict.wrong, "it may use a tick older than those received"
     (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong
     assert problem == "BTC-USDT 7: okx is listed at 100.0, but none of its last 1 ticks has that price"
 
@@ -80,7 +80,7 @@ def test_after_a_gap_nothing_is_expected_of_what_came_before() -> None:
 def test_nothing_checked_is_not_well() -> None:
     assert not heard().verdict.well
     assert not heard(TICK).verdict.well
-    assert not heard(TICKER).verdict.well, "its sources were held against nothing"
+    assert not heard(TICKER).verdict.well, "its sources were compared with no ticks"
     assert not heard(replace(TICKER, quality="down", price=None, sources=(), sources_used=0)).verdict.well
 
 

@@ -1,4 +1,4 @@
-"""A market is gone when two good answers lack it: one odd answer, or an odd entry, takes nothing away."""
+"""A market counts as delisted when two good listings lack it. One odd listing, or an odd entry, removes no market."""
 
 from typing import Any
 

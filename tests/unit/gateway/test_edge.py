@@ -1,4 +1,4 @@
-"""A gateway believes a trusted proxy alone that the client's next request will be held."""
+"""Only a trusted proxy may state that it will hold the client's next request."""
 
 import pytest
 

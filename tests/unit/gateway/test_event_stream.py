@@ -1,4 +1,4 @@
-"""How the query of a stream is read."""
+"""The parsing of a stream's query."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which symbols the bus is asked for while there is room, and while there is not."""
+"""The symbols to which the gateway subscribes on the bus, with room for all and without."""
 
 from collections import Counter
 
