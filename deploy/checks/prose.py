@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 EXCEPTIONS = Path(__file__).with_suffix(".txt")
 FEWEST_WORDS = 4  # a shorter text is a label
 
-# A relative clause follows its noun. After one of these words the noun is missing: "sent to who asked", "is what came before".
+# A relative clause follows its noun. After one of these words the noun is missing, as in `sent to who asked`.
 _LINK = r"\b(?:about|all|as|at|be|been|but|by|for|from|in|into|is|are|not|of|on|only|than|that|to|was|were|with)\s"
 _QUESTION = r"\b(?:[Hh]ow|[Ww]h(?:at|en|ere|ether|ich|ose|y|o))\b"
 HANGING = re.compile(

@@ -93,7 +93,7 @@ async def test_a_refused_stream_is_shown_as_what_it_is(visitor: Visitor) -> None
     await expect(card(page, "BTC-USDT")).to_contain_text("Too many streams from this address.")
     for part in (card(page, "BTC-USDT"), tile(page, "BTC")):
         await expect(part).to_have_attribute("data-trust", re.compile("stale|waiting"))
-    await asyncio.sleep(5)  # it was never connected, and is not offline after a while either
+    await asyncio.sleep(5)  # it never was connected, so it does not become offline later either
     await expect(card(page, "BTC-USDT")).to_contain_text("Too many streams from this address.")
     await visitor.context.unroute(re.compile("/api/realtime"))
     await expect(card(page, "BTC-USDT")).to_have_attribute("data-trust", "live")

@@ -43,8 +43,8 @@ class Visitor:
         self._origins.add(url)
 
     async def complaints(self) -> list[str]:
-        """Return what went wrong so far and was not allowed."""
-        await self.context.cookies()  # one round trip: what the browser said before has come
+        """Return the errors so far that the test did not allow."""
+        await self.context.cookies()  # one round trip, after which all earlier messages of the browser have arrived
         return [one for one in self._complaints if not any(pattern.search(one) for pattern in self._allowed)]
 
     def _on_console(self, message: ConsoleMessage) -> None:

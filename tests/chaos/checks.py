@@ -60,7 +60,7 @@ def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Ite
     if oldest_ms >= HARD_AGE_MS:
         yield f"{quality}, though a source that is used was silent for {oldest_ms:.0f} ms"
     if used and all("its feed is away" in (source.get("reason") or "") for source in used):
-        yield f"{quality}, though nobody hears any of its exchanges"
+        yield f"{quality}, though none of its ingests is connected"
     if abs(fsum(source["weight"] * source["usedPrice"] for source in used) - price) > 10 ** -(ticker["dp"] + 2):
         yield "the price is not that of its sources"
     yield from _beyond_honesty(ticker, used, list(lies))
@@ -84,7 +84,7 @@ def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: li
     if len(honest) > len(believed):
         margin = CLAMP if any(one in used for one in liars) else 1e-9
         if not low * (1 - margin) <= ticker["price"] <= high * (1 + margin):
-            yield f"price {ticker['price']} beyond {low} to {high}, what honest exchanges say"
+            yield f"price {ticker['price']} beyond {low} to {high}, the prices of honest exchanges"
     elif (
         len(honest) == len(believed)
         and ticker["quality"] == "ok"

@@ -62,7 +62,7 @@ async def told(watching: Crowd, what: str, since_s: float) -> dict[str, Any]:
     await until(watching.live, STEP_LIMIT_S)
     seen = watching.seen()
     print(f"\n{what}: {time.monotonic() - since_s:.0f} s,", seen, "spread", sorted(watching.spread().values()), flush=True)
-    assert seen["gap_s"] * 1000 < LIVE_FOR_MS, "longer, and a tile would have become stale by itself"
+    assert seen["gap_s"] * 1000 < LIVE_FOR_MS, "after a longer gap a tile would have become stale by itself"
     return seen
 
 

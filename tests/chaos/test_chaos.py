@@ -33,9 +33,9 @@ COPIES = {**dict.fromkeys(INGESTS, 2), "aggregator": 3, "gateway": 3}
 ONE_EACH = dict.fromkeys(COPIES, 1)
 RECOVERY_LIMIT_S = 60.0
 CALM_S = 2.0
-EDGE_NOTICES_S = (
-    3.0  # that a gateway has gone without the goodbye for which there is no time here: what it was sent then is lost
-)
+# The edge takes this long to notice a gateway that left without its goodbye, for which there is no time here. Requests that it
+# sends to that gateway until then are lost.
+EDGE_NOTICES_S = 3.0
 LONG_MINUTES = 5
 GROWTH_LIMIT_MB = 30.0
 MOVING = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "DOGE-USDT"]
@@ -49,7 +49,9 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(deployment: Demo) -> AsyncIterator[System]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # what the watchers lose is counted
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
+    )  # the watchers count their losses themselves
     system = System(deployment, COPIES)
     await system.scale(COPIES)
     await deployment.control("POST", "/control/rate", {"events_per_s": 100, "symbols": MOVING})
@@ -119,7 +121,7 @@ async def _recovery(system: System, streams: list[StreamWatcher], log: Log, epis
         log.wrong("recovery", f"not whole {RECOVERY_LIMIT_S:.0f} s after {', '.join(map(str, episode))}")
     recovery_s = time.monotonic() - since_s
     if any(fault.place == "redis" and fault.kind in LOSES_SUBSCRIBERS for fault in episode):
-        try:  # a gateway may have waited for a few seconds before it asked again
+        try:  # a gateway may wait for a few seconds before it reconnects
             await until(lambda: all(stream.has_begun_anew(began_s) for stream in streams), RECOVERY_LIMIT_S, every_s=0.2)
         except TimeoutError:
             log.wrong("recovery", f"no resync, though messages may have been missed, after {', '.join(map(str, episode))}")
@@ -135,7 +137,9 @@ async def _look_back(system: System, log: Log, episode: Episode, figures: Mappin
     silent_s = figures.get(SYMBOL_SILENT, 0.0)
     if leaves_others and silent_s > TAKEOVER_S:
         log.wrong("bus", f"a symbol was silent for {silent_s:.1f} s, though there were others to take it over")
-    for ended in await system.ended_by_themselves():  # looked at here, for the engine counts anew when one is started by hand
+    for ended in (
+        await system.ended_by_themselves()
+    ):  # checked here, because the engine's count starts at 0 when a container is started by hand
         log.wrong("containers", ended)
 
 

@@ -140,7 +140,7 @@ async def test_a_recording_plays_again_somewhere_else(stack: Stack, tmp_path: Pa
     recorded = await run("record", str(tape), "--seconds", "4", "--json", *bus(stack))
     assert recorded.code == 0
     recorded_ms = await stack.bus.time_ms()
-    assert (await run("record", str(tape), *bus(stack))).code == 1, "never over something that is there"
+    assert (await run("record", str(tape), *bus(stack))).code == 1, "an existing file is never overwritten"
     async with redis_server() as other, WholeBus.open(other.url) as played:
         played_again = await run("replay", str(tape), "--into", other.url, "--speed", "4", "--json")
         assert played_again.code == 0
@@ -150,7 +150,7 @@ async def test_a_recording_plays_again_somewhere_else(stack: Stack, tmp_path: Pa
         assert data is not None
         (original,) = await stack.bus.last("ticks:okx:BTC-USDT")
         assert original is not None
-        assert recorded_ms < decode_tick(data).received_time_ms <= await played.time_ms(), "times move with it"
+        assert recorded_ms < decode_tick(data).received_time_ms <= await played.time_ms(), "the times are moved to now"
     not_a_tape = tmp_path / "other.jsonl"
     not_a_tape.write_text('{"a": 1}\n')
     assert (await run("replay", str(not_a_tape), "--into", stack.server.url)).code == 1

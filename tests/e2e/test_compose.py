@@ -194,7 +194,7 @@ class TestCompose:
                 async with asyncio.timeout(PATIENCE_S):
                     async for _ in messages:
                         pass
-        assert container not in await instance()  # at once, and not through the dead one
+        assert container not in await instance()  # at once, and through a living gateway
 
     async def test_a_gateway_that_hangs_costs_a_reconnect(self, demo: Deployment) -> None:
         """The edge must cut the connection, since an EventSource waits as long as its connection is open."""

@@ -77,7 +77,7 @@ class Line:
         """Compare each tick with the one before it: a number is higher, and none of its numbers is lower."""
         assert self.ticks
         for before, after in self.pairs():
-            assert before["order"], "a line can be checked"
+            assert before["order"], "without an order the ticks cannot be checked"
             assert after["order"] != before["order"], f"a duplicate: {before} {after}"
             steps = zip(before["order"], after["order"], strict=True)
             assert all(known <= new for known, new in steps), f"an inversion: {before} {after}"

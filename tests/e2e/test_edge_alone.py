@@ -147,7 +147,9 @@ async def test_a_gateway_that_fails_or_goes(edge: Edge) -> None:
         assert refused(await edge.client.get("/api/realtime/breaks", headers=EVENTS))["status"] == 502
         assert problem(await edge.client.get("/api/realtime/breaks"))["status"] == 502
         cannot = await edge.client.get("/api/realtime/cannot", headers=EVENTS)
-        assert (cannot.status_code, cannot.headers["content-type"]) == (501, "application/json"), "a gateway's own word stays"
+        assert (cannot.status_code, cannot.headers["content-type"]) == (501, "application/json"), (
+            "the gateway's own response passes"
+        )
 
     # The gateway is killed, and the edge has not noticed yet. An EventSource gets an event or is cut, after both of which it
     # retries, but never an error status.
@@ -223,7 +225,7 @@ async def test_what_does_not_pass_stays_a_status(edge: Edge) -> None:
     [
         pytest.param(b"NONSENSE\r\n\r\n", id="no HTTP"),
         pytest.param(b"GET /\r\n\r\n", id="HTTP 0.9"),
-        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a header that is none"),
+        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a malformed header"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two hosts"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", id="a long header"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: never ends", id="half a request"),

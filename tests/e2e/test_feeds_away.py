@@ -109,14 +109,16 @@ async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stac
     for part in ingests(stack):
         await part.kill()
     await until(lambda: heard.are_all("stale"), LONG_S)
-    assert all(source["state"] in {"used", "fading"} for source in heard.tickers[-1]["sources"]), "not for being silent"
+    assert all(source["state"] in {"used", "fading"} for source in heard.tickers[-1]["sources"]), (
+        "it is not stale because of silence"
+    )
 
     await stack.parts["aggregator"].kill()
     await until(lambda: seconds_since_a_status(stack, 20), LONG_S)
     before = len(heard.tickers)
     await stack.parts["aggregator"].start()
     await until(lambda: {one["symbol"] for one in heard.tickers[before:]} == SYMBOLS, LONG_S)
-    assert {one["quality"] for one in heard.tickers[before:]} <= {"stale", "down"}, "from the first one on"
+    assert {one["quality"] for one in heard.tickers[before:]} <= {"stale", "down"}, "from the first ticker on"
     for part in ingests(stack):
         await part.start()
     await until(lambda: is_well(stack, copies // len(EXCHANGES)), LONG_S)

@@ -155,7 +155,7 @@ async def test_history_fills_each_second_and_a_muted_market_leaves_a_gap(stack: 
     times = (await history())["times"]
     before, after = next(pair for pair in pairwise(times) if pair[1] > stale["aggregatedTime"])
     assert before <= stale["aggregatedTime"]
-    # A second's point bears the time at which the second began.
+    # The point of a second has the time at which the second began.
     assert after > back["aggregatedTime"] - 1000
     assert after - before > 1000
 

@@ -121,8 +121,8 @@ async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, 
     else:
         assert int(told.split(b" ", 2)[1]) == status, told[:300]
         assert b"application/problem+json" in told
-        assert b"cache-control: no-store" in told.lower(), "no cache may say later that it is still so"
-        assert b"access-control-allow-origin: *" in told.lower(), "a page of another origin may read why"
+        assert b"cache-control: no-store" in told.lower(), "no cache may repeat the refusal later"
+        assert b"access-control-allow-origin: *" in told.lower(), "a page of another origin may read the reason"
     assert await is_served(demo)
 
 
@@ -131,9 +131,9 @@ BODIES = [
     pytest.param(request_for("/livez"), False, b"x", 413, id="a body"),
     pytest.param(request_for("/livez"), False, b"", 413, id="an empty one"),
     pytest.param(request_for("/api/realtime/BTC"), False, None, 413, id="of a stream"),
-    pytest.param(request_for("/livez", "GET", ("content-length", "0")), False, None, 413, id="one that is said to be none"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "0")), False, None, 413, id="a body declared as empty"),
     pytest.param(request_for("/livez", "GET", ("content-length", "5")), False, b"hello", 413, id="with its length"),
-    pytest.param(request_for("/livez", "GET", ("content-length", "0")), True, None, 200, id="none, said so"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "0")), True, None, 200, id="no body, declared so"),
     pytest.param(request_for("/livez", "POST"), False, b"{}", 413, id="a POST"),
     pytest.param([(":method", "CONNECT"), (":authority", "localhost:80")], False, None, 405, id="a tunnel"),
     pytest.param(
@@ -181,7 +181,7 @@ async def test_who_sends_its_request_by_the_byte_is_cut(demo: Demo) -> None:
 
     crawling = [asyncio.create_task(crawl()) for _ in range(SLOW)]
     assert await is_served(demo)
-    assert set(await asyncio.gather(*crawling)) == {b""}, "closed without a word"
+    assert set(await asyncio.gather(*crawling)) == {b""}, "closed without a response"
 
 
 async def test_one_address_does_not_get_all_connections(demo: Demo) -> None:
@@ -306,7 +306,9 @@ async def test_ten_thousand_unknown_symbols_ask_for_nothing(demo: Demo) -> None:
         statuses: Counter[bytes] = Counter()
         async with asyncio.timeout(60):
             while statuses.total() < UNKNOWN:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # the edge may close a connection between two
+                with contextlib.suppress(
+                    OSError, asyncio.IncompleteReadError
+                ):  # the edge may close a connection between two requests
                     await _ask_for_unknown(demo, statuses)
         assert statuses.keys() == {b"404", b"429"}, statuses
         assert await bus.demanded() <= wanted

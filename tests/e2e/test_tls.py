@@ -81,7 +81,7 @@ async def test_https(edge: Edge) -> None:
 @pytest.mark.parametrize(
     ("headers", "ends", "body", "status"),
     [
-        pytest.param(request_for("/livez"), True, None, 200, id="none"),
+        pytest.param(request_for("/livez"), True, None, 200, id="no body"),
         pytest.param(request_for("/livez"), False, None, 413, id="that never comes"),
         pytest.param(request_for("/livez"), False, b"x", 413, id="short"),
         pytest.param([(":method", "CONNECT"), (":authority", "localhost:80")], False, None, 405, id="a tunnel"),

@@ -85,7 +85,9 @@ def request(data: bytes) -> None:
         symbols = parse_symbols(data.decode(errors="replace"))
     except ValueError:
         return
-    assert all(symbol.replace("-", "").isalnum() for symbol in symbols), "of any script: exchanges list such"
+    assert all(symbol.replace("-", "").isalnum() for symbol in symbols), (
+        "letters may be of any script, since exchanges list such symbols"
+    )
     assert parse_symbols(",".join(symbols)) == symbols
 
 

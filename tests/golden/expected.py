@@ -68,7 +68,7 @@ class Expected:
         for nth, block in enumerate(_blocks(messages)):
             digest = _digest(digest, block)
             if nth >= len(self.digests):
-                yield f"block {nth}: there was none"
+                yield f"block {nth}: not in the record"
             elif digest != self.digests[nth]:
                 yield self._difference(nth, block)
             digest = self.digests[nth] if nth < len(self.digests) else digest  # so that the next block is judged by itself

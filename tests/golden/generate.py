@@ -34,7 +34,7 @@ SEED = 14
 TICKS = 230_000
 EXCHANGES = ("binance", "bybit", "okx", "coinbase", "kraken", "cryptocom")
 TURNOVER = dict(zip(EXCHANGES, (1_800_000, 600_000, 400_000, 420_000, 65_000, 206_000), strict=True))  # thousands
-MARKETS = (  # symbol, exchanges, first price in tick sizes, decimals, whether ticks tell them
+MARKETS = (  # symbol, exchanges, first price in tick sizes, decimals, whether ticks state the decimals
     ("BTC-USDT", EXCHANGES, 6_400_000, 2, True),
     ("ETH-USDT", EXCHANGES[:3], 250_000, 2, True),
     ("PEPE-USDT", EXCHANGES[:4], 1_234, 8, False),

@@ -128,7 +128,7 @@ async def test_a_copy_whose_clock_is_off_leaves_its_symbols_to_the_others(
     wrong = MachineClock(skew_ms)
     async with market(bus), reader(bus) as seen, aggregator(server.port, wrong) as other:
         await until(lambda: seen.all_by(other))
-        assert abs(seen.ahead_ms()) < 5_000, "alone, it goes on by Redis's time"
+        assert abs(seen.ahead_ms()) < 5_000, "as the only copy it continues by Redis's time"
         assert str(seen.published[-1].publisher).startswith(CLOCK_OFF)
         assert why_aside(other) is None
         async with aggregator(server.port) as right:

@@ -311,7 +311,7 @@ async def test_last_ticks_speak_for_their_channel_only(port: int, bus: WholeBus)
 FORGERIES: dict[str, dict[str, Any]] = {
     "ten times the price": {"price": 640_000.0},
     "a hundredth of it": {"price": 640.0},
-    "just within what counts": {"price": 64_000.0 * 1.029},
+    "just within the exclusion": {"price": 64_000.0 * 1.029},
     "an hour ahead": {"price": 65_000.0, "exchange_time_ms": now_ms() + 3_600_000, "received_time_ms": now_ms() + 3_600_000},
     "an hour ahead by the exchange's clock": {"price": 65_000.0, "exchange_time_ms": now_ms() + 3_600_000},
     "all the volume in the world": {"price": 65_000.0, "quote_volume24h": 1e300},

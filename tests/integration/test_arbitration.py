@@ -87,7 +87,7 @@ async def age_last(bus: WholeBus, by_s: float) -> None:
     ("order", "silent_s", "is_news"),
     [
         pytest.param((6, 6), 4, False, id="mixed, a living copy may be ahead"),
-        pytest.param((6, 6), 6, True, id="mixed, and nobody else speaks"),
+        pytest.param((6, 6), 6, True, id="mixed, and no other copy publishes"),
         pytest.param((4, 7), 6, False, id="behind: a copy that was asleep says old things"),
         pytest.param((4, 7), 61, True, id="behind: the numbers have begun anew"),
         pytest.param((5, 7), 61, False, id="the same stays the same"),
@@ -117,7 +117,7 @@ def bybit(cs: int, ts_ms: int, *, seq: int = 500, quote_ms: int = 0, anew: int |
         pytest.param(bybit(9**9, 0), bybit(5, 6000), 0, True, id="a lower number much later: numbers began anew"),
         pytest.param(bybit(9**9, 0), bybit(5, 6000, seq=499, quote_ms=-5), 0, True, id="of a copy that lags on quotes"),
         pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 6, False, id="an old price with a new quote"),
-        pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 61, True, id="and nobody else speaks"),
+        pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 61, True, id="and no other copy publishes"),
         pytest.param(bybit(5, 6000), bybit(6, 6000, seq=499, quote_ms=-6000), 6, True, id="an old quote with a new price"),
         pytest.param(bybit(5, 0, anew=NOW), bybit(9**9, 1, anew=None), 0, False, id="old numbers beside new ones"),
         pytest.param(bybit(5, 0, anew=NOW), bybit(9**9, 6000), 0, True, id="much later they are the living copy's"),
@@ -144,8 +144,8 @@ async def test_the_last_word_goes_out_whatever_its_order_and_once(bus: WholeBus)
     assert await publishes(bus, 5, 7, price=1.0)
     for order, suppressed in (((4, 6), 0), ((5, 8), 1), ((), 1)):
         assert await bus.publish_ticks([replace(TICK, price=1.0, order=order, ended="delisted")]) == suppressed
-    assert not await publishes(bus, 3, 5, price=2.0), "a copy that has not received the new numbers yet"
-    assert await publishes(bus, 6, 7, price=2.0), "a later tick begins anew"
+    assert not await publishes(bus, 3, 5, price=2.0), "from a copy that has not received the end yet"
+    assert await publishes(bus, 6, 7, price=2.0), "a later tick starts the symbol again"
     assert await bus.publish_ticks([replace(TICK, price=2.0, order=(6, 7), ended="delisted")]) == 0
 
 
@@ -321,7 +321,7 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
         assert after.order != before.order
         assert all(new >= old for new, old in zip(after.order, before.order, strict=True))
     for tick in line:
-        assert tick.price == 100 + tick.order[0] / 10, "a price is that of the trade by which it is ordered"
+        assert tick.price == 100 + tick.order[0] / 10, "the price belongs to the trade whose number is in the order"
         assert tick.bid == (tick.order[1] - 100 if tick.order[1] > 0 else None)
         assert tick.open24h == tick.order[3] - 1000
     assert line[-1].order == (10 * LENGTH, 100 + LENGTH, 0, 1000 + LENGTH, LENGTH)

@@ -134,7 +134,7 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: WholeB
 @pytest.mark.parametrize(
     ("state", "is_refused"),
     [
-        pytest.param("connected", False, id="it runs, and has not said what it lists"),
+        pytest.param("connected", False, id="it runs, but has not published its listing"),
         pytest.param("blocked", True, id="it does not serve this place"),
         pytest.param("down", True, id="it was stopped"),
     ],

@@ -266,7 +266,7 @@ async def test_who_reads_nothing_yields_to_a_newcomer(running: Running) -> None:
 async def test_unread_bytes_of_one_address_are_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MOST_UNREAD_BYTES_PER_ADDRESS", 100)
     assert (await running.http.get("/api/status")).status_code == 429
-    assert (await running.http.get(BIG)).status_code == 200, "all share the same bytes of a file"
+    assert (await running.http.get(BIG)).status_code == 200, "all responses share the bytes of a file"
     assert running.gateway.answers.bytes == 0
 
 

@@ -243,7 +243,7 @@ async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Mark
             told = await newcomer.raw()
             assert (told.event, told.json()["code"]) == ("refused", "draining")
             assert told.retry is not None
-            assert told.retry >= 15_000, "not before a lone gateway has started again"
+            assert told.retry >= 15_000, "clients must not return before a lone gateway has restarted"
         for path in ("/api/ticker/BTC", "/api/realtime/BTC"):
             with pytest.raises(httpx.TransportError):
                 await http.get(path, headers=by_edge)

@@ -76,13 +76,13 @@ async def exchange(port: int, request: bytes) -> bytes:
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", id="HTTP/2"),
         pytest.param(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", id="a version that is not written so"),
-        pytest.param(b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", id="a version that is none"),
-        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a header that is none"),
+        pytest.param(b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", id="an unknown version"),
+        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a malformed header"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"),
-        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", id="a length that is none"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", id="a malformed length"),
         pytest.param(b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\r\n", id="a proxy is asked for"),
-        pytest.param(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="an address that is none"),
-        pytest.param(b"YELL / HTTP/1.1\r\nHost: a\r\n\r\n", id="a method that is none"),
+        pytest.param(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="a malformed path"),
+        pytest.param(b"YELL / HTTP/1.1\r\nHost: a\r\n\r\n", id="an unknown method"),
     ],
 )
 async def test_what_is_no_http_is_refused_like_everything_else(running: Running, request_bytes: bytes) -> None:

@@ -75,7 +75,7 @@ async def test_no_gap_and_no_repetition_while_opening(running: Running, market: 
         stop.set()
         await publishing
     for numbers in streams:
-        assert numbers == sorted(set(numbers)), "never backwards, never twice"
+        assert numbers == sorted(set(numbers)), "numbers never fall or repeat"
 
 
 async def test_the_last_number_always_arrives(running: Running, market: Market) -> None:
@@ -102,7 +102,7 @@ async def test_a_stream_is_demand_until_it_ends(running: Running, market: Market
         await reader.next("connected")
         await until(lambda: _demanded(market, {BTC, ETH, SOL}))
     await until(lambda: not running.gateway.hub.streams)
-    assert SOL in await market.bus.demanded(), "it lingers a moment"
+    assert SOL in await market.bus.demanded(), "the subscription lingers for a moment"
     await until(lambda: _demanded(market, {BTC, ETH}), LINGER_S + 10)
 
 
@@ -299,7 +299,7 @@ async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running
             writer.write(b"GET /api/realtime/BTC HTTP/1.0\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             assert b"connection: close" in head
-            assert b"transfer-encoding" not in head, "HTTP/1.0 knows no chunks"
+            assert b"transfer-encoding" not in head, "HTTP/1.0 has no chunked encoding"
             body = await reader.readuntil(b"\n\n")
             assert body.startswith(b"retry: ")
             await market.publish(BTC, 3.0)

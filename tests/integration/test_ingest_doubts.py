@@ -141,7 +141,7 @@ async def test_a_redis_that_lost_its_memory_is_no_word_that_nobody_asks(server: 
         await server.start()
         await until(lambda: answers_demand(running.bus))
         await running.goes_on(XRP)
-        await asyncio.sleep(2.5)  # longer than one look at the demand takes
+        await asyncio.sleep(2.5)  # longer than the interval between two reads of the demand
         async with listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
             assert running.released == []

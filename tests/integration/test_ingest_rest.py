@@ -131,7 +131,7 @@ async def test_a_delisted_symbol_has_a_last_word_and_begins_anew_when_it_is_list
         assert word.received_time_ms >= before.received_time_ms
         assert word.order
         await until(lambda: not any("BTC-USDT" in topic for topic in topics()))
-        assert last() is word, "nothing comes after it"
+        assert last() is word, "no further tick comes"
         assert not running.released, "its last value stays"
         running.simulator.engine.faults.clear(kind="delist")
         await until(lambda: last().ended is None)

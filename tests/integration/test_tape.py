@@ -67,7 +67,7 @@ async def test_a_recording_that_was_told_to_end_is_whole(tmp_path: Path) -> None
 
             async def is_written() -> bool:
                 await bus.publish_status(STATUS)
-                return tape.stat().st_size > 0  # a buffer is full, and most likely ends within a line
+                return tape.stat().st_size > 0  # a full buffer has been written, which most likely ends within a line
 
             await until(is_written)
             process.send_signal(signal.SIGTERM)

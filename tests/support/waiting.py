@@ -13,7 +13,7 @@ async def until(
 ) -> None:
     """Wait until a condition holds, plain or awaitable. Check it at this interval."""
     async with asyncio.timeout(within_s) as limit:
-        while not limit.expired():  # a condition may have swallowed the cancellation: redis-py does, now and then
+        while not limit.expired():  # a condition may swallow the cancellation, as redis-py sometimes does
             holds = condition()
             if inspect.isawaitable(holds):
                 holds = await holds

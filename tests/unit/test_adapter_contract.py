@@ -287,7 +287,7 @@ OKX_GOOD = '{"instId":"BTC-USDT","last":"64028.6","ts":"1786538789464"}'
         pytest.param("[]", None, True, 0, id="nothing is said"),
         pytest.param('[["x","1"],["27991.70","1"]]', 27991.7, False, 1, id="an odd level beside a good one"),
         pytest.param('[["x","1"]]', None, True, 1, id="an odd level alone"),
-        pytest.param('[["27991.70"],null,7,"ab",["1","NaN"]]', None, True, 5, id="levels that are none"),
+        pytest.param('[["27991.70"],null,7,"ab",["1","NaN"]]', None, True, 5, id="malformed levels"),
     ],
 )
 def test_bybit_levels(levels: str, best: float | None, kept: bool, odd: int) -> None:

@@ -78,7 +78,7 @@ def test_time_goes_on_while_the_machine_s_clock_is_set(step_ms: int) -> None:
     for ahead_ms in (step_ms, 0, -step_ms):
         world.ahead_ms = ahead_ms
         world.pass_time()
-        assert world.error_ms == 0, "before anybody was asked"
+        assert world.error_ms == 0, "before any witness was asked"
         world.compare()
         assert (world.error_ms, world.clock.is_off) == (0, ahead_ms != 0)
         world.hear(0, 0)

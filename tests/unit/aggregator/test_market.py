@@ -53,9 +53,9 @@ def ticker_of(market: Market, now_ms: int = NOW_MS) -> Ticker:
         pytest.param(at(0, 0), at(-1, 10_000), "older", id="older, received T_soft later"),
         pytest.param(at(0, 0), at(-1, 10_001), None, id="nothing came for longer than T_soft: no yardstick"),
         pytest.param(at(0, 0), at(-3_600_000, 10_001), None, id="an exchange's clock that was set back"),
-        pytest.param(at(0, 0), ended(-5000, 1), None, id="the end, whatever its exchange time"),
+        pytest.param(at(0, 0), ended(-5000, 1), None, id="the end, at any exchange time"),
         pytest.param(at(0, 0), ended(-5000, -30), None, id="the end, by a clock that is behind"),
-        pytest.param(ended(0, 0), at(-5000, 1), None, id="it begins anew, whatever its exchange time"),
+        pytest.param(ended(0, 0), at(-5000, 1), None, id="a new start, at any exchange time"),
         pytest.param(ended(0, 0), at(5000, -1), "older", id="received before the end"),
         pytest.param(ended(0, 0), ended(0, 0), None, id="the end again"),
     ],
@@ -114,7 +114,7 @@ def test_what_nobody_wants_yields_to_what_is_wanted_the_longest_unwanted_first()
     assert subject.take(ticks[names[2]]) == "full", "an unwanted symbol takes no room that was made for another"
     assert subject.take(ticks[names[3]]) is None
     assert subject.take(ticks[names[4]]) == "full"
-    assert subject.yielding({names[0], names[1], names[3], names[4]}) == [], "what is wanted stays"
+    assert subject.yielding({names[0], names[1], names[3], names[4]}) == [], "wanted symbols stay"
 
 
 def test_once_there_is_room_again_everything_is_followed() -> None:
@@ -124,7 +124,7 @@ def test_once_there_is_room_again_everything_is_followed() -> None:
     subject.yielding(set())
     subject.drop(BTC)
     assert subject.take(tick(B, 1.0)) == "full"
-    assert subject.is_full, "one was refused since"
+    assert subject.is_full, "a symbol was refused since then"
     subject.yielding(set())
     assert subject.take(tick(B, 1.0)) is None
 

@@ -36,7 +36,7 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
     for state in market:
         state.last = state.make_ticker(NOW_MS, market.parameters)
     observer.observe(market, lambda symbol: symbol == BTC)
-    assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1, "of two copies, each counts its own"
+    assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1, "each of two copies counts its own symbols"
     assert value("market_pulse_aggregator_clock_skew") == 1
     observer.observe(market, lambda _: True)
     assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (3, 0)

@@ -262,7 +262,7 @@ def test_two_sources_apart(other: float, quality: str) -> None:
         pytest.param(57000.0, 0.0, 57600.0, id="nearer to the lower"),
         pytest.param(60805.0, 0.0, 57600.0, id="a tie goes by name"),
         pytest.param(math.nan, 0.0, 57600.0, id="no figure: by turnover"),
-        pytest.param(None, 0.0, 57600.0, id="none: by turnover"),
+        pytest.param(None, 0.0, 57600.0, id="no agreed price: by turnover"),
     ],
 )
 def test_two_sides(agreed: float | None, age_s: float, price: float) -> None:
@@ -308,7 +308,7 @@ def test_sides_are_compared_in_all_their_turnover() -> None:
     assert price_of(4.0, 1.0, 4.0, 2.0) == 110.0
     assert price_of(6.0, 1.0, 4.0, 2.0, age_s=35) == 110.0
     assert price_of(0.1, 0.2, 0.3, 0.0) == 110.0, "a tie within float precision, so a comes before c"
-    assert price_of(0.0, 0.0, 0.0, 0.0) == 110.0, "nobody's turnover: a tie"
+    assert price_of(0.0, 0.0, 0.0, 0.0) == 110.0, "no turnover on either side: a tie"
 
 
 def test_the_middle_two_of_equal_prices_go_by_name() -> None:

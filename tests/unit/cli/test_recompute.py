@@ -72,11 +72,11 @@ def test_it_passes(ticker: Ticker) -> None:
     [
         pytest.param(replace(AGREE, price=100.5), "the price is 100.5, but its sources make 100.1", id="price"),
         pytest.param(replace(AGREE, price=None), "the price is None", id="no price"),
-        pytest.param(replace(AGREE, quality="disputed"), "is disputed, but its sources make ok", id="nobody disputes it"),
+        pytest.param(replace(AGREE, quality="disputed"), "is disputed, but its sources make ok", id="no source disputes it"),
         pytest.param(replace(AGREE, quality="stale"), "is stale, but its sources make ok", id="it is heard"),
         pytest.param(replace(TWO_SIDES, quality="ok"), "is ok, but its sources make disputed", id="two sides"),
         pytest.param(replace(ALONE, quality="ok"), "is ok, but its sources make single", id="one alone"),
-        pytest.param(replace(AWAY, quality="ok"), "is ok, but its sources make stale", id="nobody hears it"),
+        pytest.param(replace(AWAY, quality="ok"), "is ok, but its sources make stale", id="all feeds are away"),
         pytest.param(changed(AGREE, 0, weight=0.5), "the weights add up to", id="weights"),
         pytest.param(changed(LESS, 2, used_price=101.0), "c is used at 101.0, not at 100.4", id="not clamped"),
         pytest.param(
@@ -87,7 +87,7 @@ def test_it_passes(ticker: Ticker) -> None:
         pytest.param(
             replace(AGREE, sources=tuple(replace(one, state="excluded", weight=0, used_price=None) for one in AGREE.sources)),
             "there are fresh sources, but none of them is used",
-            id="nobody is used",
+            id="no source is used",
         ),
         pytest.param(
             replace(ticker_of(), quality="ok", price=5.0),
@@ -127,7 +127,7 @@ def test_what_is_remembered_was_said() -> None:
     assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker had"]
     assert remembered(wrong) == [], "an earlier ticker may have had it"
     assert remembered(first, wrong, missed=True) == [], "or one that was missed"
-    assert remembered(first, replace(wrong, publisher="y")) == [], "or by another clock"
+    assert remembered(first, replace(wrong, publisher="y")) == [], "or its time may come from another clock"
     assert remembered(first, replace(second, priced_time_ms=NOW_MS)) != []
     held = replace(
         ticker_of(), price=first.price, quality="stale", priced_time_ms=NOW_MS, publisher="x", aggregated_time_ms=NOW_MS + 9

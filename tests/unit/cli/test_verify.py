@@ -48,7 +48,9 @@ def heard(*messages: Tick | Ticker, missed: int = 0) -> Verifier:
         pytest.param(
             {"sources": (source("okx", 100.0, 0.75),), "price": 75.0, "quality": "single"}, "add up to 0.75", id="weights"
         ),
-        pytest.param({"quality": "stale", "price": 5.0, "sources": (), "sources_used": 0}, None, id="a held price has none"),
+        pytest.param(
+            {"quality": "stale", "price": 5.0, "sources": (), "sources_used": 0}, None, id="a held price has no sources"
+        ),
     ],
 )
 def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str | None) -> None:
@@ -58,7 +60,9 @@ def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str
 
 def test_a_source_says_what_its_exchange_said() -> None:
     assert not heard(TICK, TICKER).verdict.wrong
-    assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, "an earlier tick of it will do"
+    assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, (
+        "an earlier tick of the same source suffices"
+    )
     unseen = replace(TICK, price=99.5, received_time_ms=1_000 - TICKER.sources[0].age_ms)
     assert not heard(unseen, TICKER).verdict.wrong, "it may use a tick older than those received"
     (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong

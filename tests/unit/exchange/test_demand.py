@@ -124,7 +124,7 @@ def test_a_place_in_the_queue_is_lost_by_leaving_it() -> None:
 def test_of_symbols_first_wanted_together_chance_decides_and_not_the_alphabet() -> None:
     crowd = names(20)
     served = [Demand([], 1, 60).update(0, crowd, set(crowd))[0] for _ in range(400)]
-    assert set(served) == set(crowd), "each comes first now and then: (19/20)**400 is one in a billion"
+    assert set(served) == set(crowd), "each is preferred at times: the chance of never is (19/20)**400, one in a billion"
 
 
 def test_copies_with_one_secret_choose_alike_and_others_do_not() -> None:
@@ -204,7 +204,7 @@ def test_whatever_is_wanted_room_is_shared_fairly(
         assert set(demand.turned_away) == wanted - set(carried)
         if demand.turned_away:
             assert not lingering, "a symbol that only lingers yields to a wanted one"
-            assert len(carried) == max_symbols, "nothing is turned away while there is room"
+            assert len(carried) == max_symbols, "no symbol is turned away while there is room"
         assert before & wanted & wanted_before <= set(carried), "a symbol that is carried and wanted stays"
         waited = [symbol for symbol in waiting_before if symbol in wanted]
         admitted = [symbol for symbol in waited if symbol in carried]

@@ -66,7 +66,7 @@ def test_quotes_of_the_day_count_only_where_there_are_no_others(merge: Merge) ->
     ("bid", "ask", "bound_ms"),
     [
         pytest.param(64009.0, 64011.0, merging.SETTLED_MS, id="the day has quotes"),
-        pytest.param(None, None, merging.QUIET_QUOTE_MS, id="the day has none"),
+        pytest.param(None, None, merging.QUIET_QUOTE_MS, id="the day has no quote"),
     ],
 )
 def test_a_quote_of_a_channel_gone_deaf_is_dropped(merge: Merge, bid: float | None, ask: float | None, bound_ms: int) -> None:
@@ -158,7 +158,7 @@ def test_the_pace_of_several_symbols_adds_up_and_outlives_the_merge() -> None:
         for native in ("BTCUSDT", "ETHUSDT"):
             merge.apply(replace(DAY, native=native, order=(0, 1000 + second)), 1000 + second * 1000)
     assert merge.silence_limit_s() == pytest.approx(10.0), (
-        "each is silent for 2 s, ten times as long is suspicious, both: half of it"
+        "each channel pauses for 2 s; a silence of ten times that is suspicious, of both channels half of that"
     )
     after = Merge("binance", paces)
     assert after.silence_limit_s() is None

@@ -583,11 +583,11 @@ async def test_an_exchange_that_turns_away_more_than_it_names_is_full_for_what_i
     small.turn_away(DOGE, count=500)
     small.pass_time(NAMED_WITHIN_S - 1)
     await turn()
-    assert "room" not in "".join(one.summary()), "it may be about to come"
+    assert "room" not in "".join(one.summary()), "its ticker may still come"
     small.pass_time(1)
     await turn()
     assert f"room {ETH} full" in one.summary()
-    assert "room" not in "".join(other.summary()), "it is not listed there"
+    assert "room" not in "".join(other.summary()), "that exchange does not list it"
 
 
 async def test_a_laggard_and_a_resync_lose_nothing_about_room(small: World) -> None:

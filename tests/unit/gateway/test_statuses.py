@@ -46,7 +46,7 @@ def test_copies_are_counted_while_they_live() -> None:
         statuses.take("okx", status_bytes(instance=instance), NOW_MS)
     assert instances(statuses, NOW_MS) == ["a", "b"]
     statuses.take("okx", status_bytes(instance="b", state="down"), NOW_MS + 1)
-    assert instances(statuses, NOW_MS + 1) == ["a"], "stopped: gone at once"
+    assert instances(statuses, NOW_MS + 1) == ["a"], "a copy that reports its stop is dropped at once"
     statuses.take("okx", status_bytes(instance="c"), NOW_MS + 2)
     assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == ["c"], "a silent copy is dropped after a while"
     statuses.take("okx", status_bytes(instance="c", state="down"), NOW_MS + SILENT_AFTER_MS)
@@ -121,7 +121,7 @@ def test_a_copy_that_has_stopped_yields_to_one_that_lives() -> None:
     ("copies", "turned_away", "count"),
     [
         pytest.param([(["A-USDT", "B-USDT"], 2)], ["A-USDT", "B-USDT"], 2, id="one copy"),
-        pytest.param([(["A-USDT", "B-USDT"], 2), (["B-USDT", "C-USDT"], 2)], ["B-USDT"], 1, id="what each turns away"),
+        pytest.param([(["A-USDT", "B-USDT"], 2), (["B-USDT", "C-USDT"], 2)], ["B-USDT"], 1, id="symbols turned away by each"),
         pytest.param([(["A-USDT"], 1), ([], 0)], [], 0, id="another copy has room"),
         pytest.param([(["A-USDT"], 40), (["A-USDT"], 30)], ["A-USDT"], 30, id="more than they name"),
         pytest.param([(["A-USDT"], 40), ([], 0)], [], 0, id="more than it names, and another copy has room"),

@@ -128,5 +128,5 @@ async def test_whatever_is_held_and_released(steps: list[tuple[str, bool, set[Sy
         assert wanted - {BTC} <= set().union(*mine.values())
         for names in mine.values():
             assert len(names & wanted) >= min(len(names), SHARE), "each address has its share"
-        assert len(wanted) - 1 <= sum(min(len(names), SHARE) for names in mine.values()), "and none has more"
+        assert len(wanted) - 1 <= sum(min(len(names), SHARE) for names in mine.values()), "and no address has more"
         assert topics.beyond_share == len(set().union(*mine.values()) - wanted)

@@ -183,7 +183,7 @@ def test_every_number_is_handed_out_or_told_as_missed(steps: list[tuple[Symbol, 
             assert distinct[-1] - distinct[0] + 1 == len(distinct) + missed
 
 
-@pytest.mark.parametrize("symbols", [pytest.param((), id="none"), pytest.param(("BTC", "B!C"), id="nonsense")])
+@pytest.mark.parametrize("symbols", [pytest.param((), id="no symbol"), pytest.param(("BTC", "B!C"), id="nonsense")])
 def test_symbols_that_are_none_are_refused_at_once(symbols: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="BTC"):
         subscribe(*symbols)
