@@ -202,7 +202,7 @@ async def test_another_protocol_is_not_listened_to(running: Running) -> None:
 
 
 async def test_requests_sent_at_once_are_answered_in_turn(running: Running) -> None:
-    """Their number does not matter: waiting requests take only the memory of their bytes, of which a limited number is read."""
+    """Any number may wait: they take no more memory than their bytes, of which less than 64 KiB are read ahead."""
     count = 2000
     async with connected(running.port) as connection:
         requests = f"GET /livez HTTP/1.1\r\n{HEAD}\r\n".encode() * count
@@ -227,7 +227,7 @@ async def test_one_address_has_so_many_connections(running: Running) -> None:
 
 
 async def test_who_is_idle_yields_to_a_newcomer(running: Running) -> None:
-    """The limit of connections is twice the limit of open responses."""
+    """The gateway keeps twice as many connections as open responses, and cuts idle ones beyond that."""
     async with contextlib.AsyncExitStack() as stack:
         for number in range(60):
             await stack.enter_async_context(connected(running.port, f"127.0.0.{2 + number % 4}"))
