@@ -307,9 +307,8 @@ async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
     publishing, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", server.port)
     publishing.write(b"CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'\r\n")
     reading, load = await loop.create_connection(lambda: Load(publishing, symbols), "127.0.0.1", server.port)
-    names = " ".join(
-        kinds.TICKER.channel(symbol_of(at)) for at in range(symbols)
-    )  # by name, since the aggregator drops symbols that no client requests
+    # By name, since the aggregator drops symbols that no client requests.
+    names = " ".join(kinds.TICKER.channel(symbol_of(at)) for at in range(symbols))
     reading.write(f"SUBSCRIBE {names}\r\n".encode())
     try:
         await asyncio.sleep(SETTLE_S)

@@ -11,10 +11,8 @@ import report
 from fanout.servers import FASTAPI_SSE, SSE_STARLETTE, Figures, Fleet, Running, Server
 from fanout.traffic import ToolError
 
-SLOWEST = (
-    SSE_STARLETTE,
-    FASTAPI_SSE,
-)  # slower by some ten times, so that more rounds and clients would only make the run longer
+# Slower by some ten times, so that more rounds and clients would only make the run longer.
+SLOWEST = (SSE_STARLETTE, FASTAPI_SSE)
 T = TypeVar("T")
 
 

@@ -49,9 +49,8 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(deployment: Demo) -> AsyncIterator[System]:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
-    )  # the watchers count their losses themselves
+    # The watchers count their losses themselves.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     system = System(deployment, COPIES)
     await system.scale(COPIES)
     await deployment.control("POST", "/control/rate", {"events_per_s": 100, "symbols": MOVING})
@@ -137,9 +136,8 @@ async def _look_back(system: System, log: Log, episode: Episode, figures: Mappin
     silent_s = figures.get(SYMBOL_SILENT, 0.0)
     if leaves_others and silent_s > TAKEOVER_S:
         log.wrong("bus", f"a symbol was silent for {silent_s:.1f} s, though there were others to take it over")
-    for ended in (
-        await system.ended_by_themselves()
-    ):  # checked here, because the engine's count starts at 0 when a container is started by hand
+    # Checked here, because the engine's count starts at 0 when a container is started by hand.
+    for ended in await system.ended_by_themselves():
         log.wrong("containers", ended)
 
 

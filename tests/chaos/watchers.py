@@ -105,9 +105,8 @@ async def watch_bus(url: str, log: Log) -> NoReturn:
     def take(channel: str, data: bytes) -> None:
         nonlocal epoch
         message = orjson.loads(data)
-        current = subscriber.resyncs + (
-            not subscriber.connected
-        )  # a new connection counts the same before and after it is marked as connected
+        # A new connection counts the same before and after it is marked as connected.
+        current = subscriber.resyncs + (not subscriber.connected)
         if current != epoch:
             epoch = current
             numbers.interrupted()

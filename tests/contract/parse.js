@@ -1,4 +1,4 @@
-// Prints the errors and warnings that AsyncAPI's own parser finds in a document, and fails if there are any: node parse.js asyncapi.yaml
+// Prints the errors and warnings of AsyncAPI's own parser, and fails if there are any: node parse.js asyncapi.yaml
 import { readFile } from "node:fs/promises";
 import { Parser } from "@asyncapi/parser";
 

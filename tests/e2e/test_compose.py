@@ -236,9 +236,8 @@ class TestCompose:
 
             async def is_refused() -> bool:
                 nonlocal refused
-                with contextlib.suppress(
-                    httpx.RemoteProtocolError
-                ):  # the connection is cut if the edge has not noticed yet that the last gateway is gone
+                # The connection is cut if the edge has not noticed yet that the last gateway is gone.
+                with contextlib.suppress(httpx.RemoteProtocolError):
                     refused = await client.get("/api/ticker/BTC")
                 return refused.status_code == 503
 

@@ -23,9 +23,8 @@ from support.waiting import until
 from support.whole_bus import WholeBus
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
-SYMBOLS = tuple(
-    f"{coin}-USDT" for coin in ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "ADA", "LTC")
-)  # enough for two aggregators to share
+# Enough for two aggregators to share.
+SYMBOLS = tuple(f"{coin}-USDT" for coin in ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "ADA", "LTC"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,7 +49,7 @@ async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stack: Stack, group: Guarded, how: str) -> None:
-    """So it is when the old master comes back, empty or after a freeze. Subscribers read from the new one before it is master."""
+    """It is so when the old master returns, empty or after a freeze. Subscribers may read from the new one before it is master."""
     old, new = group.first, group.second
     if await role(new) == "master":
         old, new = new, old

@@ -88,7 +88,7 @@ async def heard(stack: Stack) -> AsyncIterator[Heard]:
 
 
 async def test_every_exchange_refuses_us(stack: Stack, heard: Heard) -> None:
-    """All exchanges cut us off and answer 451. After the last ingest has reported that, each symbol's next ticker is `stale`."""
+    """All exchanges cut us off and answer 451. Once the last ingest has reported that, each symbol's next ticker is `stale`."""
     copies = len(ingests(stack))
     await stack.fault("*", "refuse", status=451)
     await stack.fault("*", "cut")

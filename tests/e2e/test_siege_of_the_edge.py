@@ -21,8 +21,8 @@ SIEGE_S = float(os.environ.get("SIEGE_S", "0"))
 SHORT_S = 12.0
 CONNECTIONS = 25
 MOST_GROWTH_BYTES = 50_000_000
-# Runs in a container, at another address than the attack. It opens streams, prints that, reads them for a time, and prints in how
-# many of these seconds a stream had no price.
+# Runs in a container, at another address than the attack. It opens streams, prints that, reads them for a time, and prints in
+# how many of these seconds a stream had no price.
 WATCH = """
 import asyncio, json, os, sys, time
 streams, seconds = int(sys.argv[1]), float(sys.argv[2])

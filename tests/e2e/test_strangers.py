@@ -213,9 +213,8 @@ async def _drain(reader: asyncio.StreamReader) -> None:
 async def test_who_never_reads_its_stream_is_cut(demo: Demo) -> None:
     """The gateway sees only the edge, which keeps reading for a client until its own buffers are full."""
     with demo.one_more("gateway", SLOW_CLIENT_S="2") as impatient:
-        await demo.control(
-            "POST", "/control/rate", {"events_per_s": 1000}
-        )  # at a lower rate it takes half a minute to fill the buffers
+        # At a lower rate it takes half a minute to fill the buffers.
+        await demo.control("POST", "/control/rate", {"events_per_s": 1000})
         try:
             command = ("exec", "-T", "gateway", "python", "-c", NEVER_READS, impatient.host, str(2 * CUT_WITHIN_S))
             assert "cut, and ended" in await asyncio.to_thread(demo.compose, *command, within_s=5 * CUT_WITHIN_S)
@@ -306,9 +305,8 @@ async def test_ten_thousand_unknown_symbols_ask_for_nothing(demo: Demo) -> None:
         statuses: Counter[bytes] = Counter()
         async with asyncio.timeout(60):
             while statuses.total() < UNKNOWN:
-                with contextlib.suppress(
-                    OSError, asyncio.IncompleteReadError
-                ):  # the edge may close a connection between two requests
+                # The edge may close a connection between two requests.
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                     await _ask_for_unknown(demo, statuses)
         assert statuses.keys() == {b"404", b"429"}, statuses
         assert await bus.demanded() <= wanted

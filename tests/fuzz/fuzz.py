@@ -1,7 +1,7 @@
 """Fuzzes every parser of foreign bytes, guided by the code that an input reaches: `make fuzz TARGET=okx RUNS=1000000`.
 
-A parser must return a result or raise its own error. Anything else ends the run and prints the input. Half of the inputs are real
-messages with one value replaced, so that they pass the first checks. The fuzzer generates the other half.
+A parser must return a result or raise its own error. Anything else ends the run and prints the input. Half of the inputs are
+real messages with one value replaced, so that they pass the first checks. The fuzzer generates the other half.
 """
 
 import contextlib

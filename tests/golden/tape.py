@@ -31,7 +31,10 @@ NOTHING = -1
 
 
 class Row(NamedTuple):
-    """One event. `price` is in tick sizes, and so are `bid` and `ask`, as distances from it. `figures` is a row of 24 h figures."""
+    """One event. `price` is in tick sizes, and so are `bid` and `ask`, as distances from it.
+
+    `figures` is the number of a row of 24 h figures.
+    """
 
     kind: int
     source: int
@@ -144,7 +147,7 @@ def _tick(source: Made, row: Row, price: int, figures: Sequence[int], time_ms: i
 
 
 def _planes(column: "array[int]") -> bytes:
-    """Return all lowest bytes, then all second ones. Bytes that hardly change lie together, so they compress to almost nothing."""
+    """Return all lowest bytes, then all second ones. Bytes that hardly change lie together, so they compress well."""
     data = column.tobytes()
     return b"".join(data[nth::4] for nth in range(4))
 

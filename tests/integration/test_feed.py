@@ -260,7 +260,7 @@ async def test_a_slow_symbol_keeps_its_socket_in_whatever_currency(monkeypatch: 
 
     listed = Listed(Symbol("ADA-IDR"), "ADAIDR", 0)
     _, feed = await played_by(handle, replace(BINANCE, silence_s=0.5), listed, total)
-    # After the first socket is given up, the feed allows more time. On a busy machine the flurry itself may have had long pauses.
+    # After the first socket is given up, the feed allows more time. On a busy machine the flurry itself may have long pauses.
     assert len(sockets) <= (2 if flurry else 1)
     assert feed.facts().reconnects == len(sockets) - 1
 

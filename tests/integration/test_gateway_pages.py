@@ -144,9 +144,8 @@ async def test_the_element_may_be_loaded_by_other_sites(
         assert answer.headers.get("access-control-allow-origin") == told
         assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
         assert "Origin" in answer.headers["vary"]
-        assert (
-            "Origin" in (await gateway.http.get("/market-pulse.js")).headers["vary"]
-        )  # one cache serves requests with and without an Origin
+        # One cache serves requests with and without an Origin.
+        assert "Origin" in (await gateway.http.get("/market-pulse.js")).headers["vary"]
 
 
 @pytest.mark.parametrize("path", ["/assets/index-0.js", "/assets/", "/assets/..%2fapp.py", "/index.html", "/static/index.html"])

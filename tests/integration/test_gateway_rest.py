@@ -296,9 +296,8 @@ async def test_metrics(running: Running, market: Market) -> None:
     assert labelled["market_pulse_gateway_streams_closed_total", "slow"] == 0
     assert labelled["market_pulse_gateway_price_quality", "ok", "BTC-USDT"] == 1
     assert labelled["market_pulse_gateway_price_quality", "down", "ETH-USDT"] == 1  # no ticker of it has come
-    assert (
-        labelled["market_pulse_gateway_price_timestamp_seconds", "BTC-USDT"] == (time_ms - 100) / 1000
-    )  # the time at which its newest tick was received
+    # The time at which its newest tick was received.
+    assert labelled["market_pulse_gateway_price_timestamp_seconds", "BTC-USDT"] == (time_ms - 100) / 1000
     assert ("market_pulse_gateway_price_timestamp_seconds", "ETH-USDT") not in labelled
     assert values["market_pulse_gateway_streams_limit"] == running.gateway.settings.max_streams
     assert values["market_pulse_gateway_streams"] == 1

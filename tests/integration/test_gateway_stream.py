@@ -332,9 +332,8 @@ async def test_vanished_clients_leave_nothing_behind(
     async def come_and_go(number: int) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port)
         connection = writer.get_extra_info("socket")
-        connection.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )  # so that closing resets the connection
+        # So that closing resets the connection.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.write(b"GET /api/realtime?symbols=BTC,SOL HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(number % 7 * 0.004)
         writer.transport.abort()

@@ -91,7 +91,7 @@ def refusals(logs: list[EventDict]) -> list[str]:
 async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
-    """An exchange in trouble may answer so. The ingest drops no symbol for that, and clients are not told of unknown symbols."""
+    """An exchange in trouble may answer so. The ingest drops no symbol for that, and no client is told of unknown symbols."""
     with structlog.testing.capture_logs() as logs:
         async with ingest(server) as running, listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)

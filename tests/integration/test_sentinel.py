@@ -33,7 +33,7 @@ async def reaches(publisher: WholeBus, ear: Ear, seq: int) -> bool:
 
 
 async def test_a_killed_master_is_replaced(group: Guarded) -> None:
-    """It is so even if a Sentinel does not answer. Numbers continue from the publisher's own, even if replication lacked them."""
+    """It is so even if a Sentinel does not answer. Numbers continue from the publisher's, even if replication lacked them."""
     async with WholeBus.open(group.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         await until(lambda: reaches(bus, ear, 41))
         group.freeze_a_sentinel()

@@ -108,9 +108,8 @@ async def besieged(server: RedisServer) -> AsyncIterator[tuple[GatewayProcess, M
         await market.list_symbols(BTC)
         async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http:
             for path in (BIG, "/openapi.json", "/metrics", "/docs", "/api/status", "/api/symbols"):
-                assert (await http.get(path)).status_code == 200, (
-                    path
-                )  # so that memory needed once for each file does not count as growth
+                # So that memory needed once for each file does not count as growth.
+                assert (await http.get(path)).status_code == 200, path
         yield gateway, market
 
 

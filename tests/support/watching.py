@@ -109,10 +109,11 @@ class Crowd:
                     if b" 200 " not in head.split(b"\r\n", 1)[0]:
                         watcher.errors.append(head.split(b"\r\n", 1)[0].decode())
                         return
+                    # The last chunk; the connection may stay open.
                     while (line := await reader.readline()) not in {
                         b"",
                         b"0\r\n",
-                    }:  # the last chunk; the connection may stay open
+                    }:
                         if line.startswith(b"data: "):
                             watcher.take(line)
                         elif line.startswith(b"retry: "):

@@ -1,4 +1,4 @@
-"""Nonsense in each variable of .env.example, and in those that libraries read, either works or is refused by name in one line."""
+"""Nonsense in each variable of .env.example, and in those that libraries read, works or is refused by name in one line."""
 
 import contextlib
 import json

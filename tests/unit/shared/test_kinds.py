@@ -5,9 +5,8 @@ import pytest
 from market_pulse.kinds import KINDS, STATUS, TICK, TICKER, Kind, Shape, kind_of, read_channel, symbols_of
 from market_pulse.messages import FeedStatus, Symbol
 
-CANDLE = Kind(
-    name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60
-)  # a fixed word among the names, which no kind has so far
+# A fixed word among the names, which no kind has so far.
+CANDLE = Kind(name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def _readiness(url: str, ready: httpx.Response, asked_ms: int) -> tuple[Result, 
     said = ready.text.strip()[:200]
     if ready.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         return "wrong", f"not ready: {said}"
-    return "wrong", f"{url} answers, but not as a gateway, so its readiness is unknown: HTTP {ready.status_code} {said}"
+    return "wrong", f"{url} answers, but its readiness is unknown: HTTP {ready.status_code} {said}"
 
 
 async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
