@@ -49,7 +49,7 @@ async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stack: Stack, group: Guarded, how: str) -> None:
-    """It is so when the old master returns, empty or after a freeze. Subscribers may read from the new one before it is master."""
+    """It is so when the old master returns, empty or after a freeze. A subscriber of the new one from before stays, too."""
     old, new = group.first, group.second
     if await role(new) == "master":
         old, new = new, old
@@ -84,7 +84,7 @@ async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stac
 
 
 async def are_two(stack: Stack) -> bool:
-    """Return whether both aggregators have symbols."""
+    """Return whether the group of aggregators has two members."""
     return await stack.metric("aggregator", "market_pulse_aggregator_members") == 2
 
 
