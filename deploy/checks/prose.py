@@ -23,7 +23,7 @@ HANGING = re.compile(
     rf"{_LINK}(?:who|whom|what|whoever|whatever)\b"
     rf"|^(?:(?!{_QUESTION}).)*\b(?:and|or)\s(?:who|what)\b"  # after a question word it continues the question
     r"|^(?:Who|What|Whoever|Whatever)\b(?!.*\?$)"
-    r"|\b(?:is|are|was|were|be|been)\s(?:none|such)\b(?!\s(?:an?|as|of|that)\b)"
+    r"|\b(?:is|are|was|were|be|been)\s(?:none\b|such(?=\W*$|\W*[,;:.)]|\s(?:at|in|on|when|where|and|or)\b))"
     r"|\b(?:none|such)\s(?:is|are|was|were|has|have)\b"
 )
 

@@ -37,6 +37,7 @@ def test_a_pronoun_in_the_place_of_a_noun_is_suspect(sentence: str) -> None:
         "None of them is read.",
         "It returns None, as is usual.",
         "The order is such that the newest wins.",
+        "It returns whether there were such points.",
         "Frames such as a heartbeat are dropped.",
     ],
 )
