@@ -1,4 +1,4 @@
-"""Makes the tape: two hours of a market of four symbols on up to six exchanges, with many faults.
+"""Makes the tape: two and a half hours of a market of four symbols on up to six exchanges, with many faults.
 
     PYTHONPATH=tests .venv/bin/python -m golden.generate
 
@@ -144,7 +144,7 @@ def _fault(rng: random.Random) -> tuple[Fault, float]:
 
 
 class Simulation:
-    """The two hours, event by event."""
+    """The simulated market, event by event."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
