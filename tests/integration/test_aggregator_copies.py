@@ -207,7 +207,7 @@ async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew
 
 
 async def test_a_copy_that_slept_while_others_went_on_and_the_server_forgot_it(server: RedisServer, bus: WholeBus) -> None:
-    """The copy's own numbers are too low, and no other copy is there that knows the right ones."""
+    """The copy's own numbers are too low, and no other copy is running that knows the right ones."""
     async with market(bus), process(server.port) as sleeper, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS), START_LIMIT_S)
         async with process(server.port) as other:

@@ -278,7 +278,7 @@ async def test_number_of_symbols_is_bounded(port: int, bus: WholeBus) -> None:
 async def test_a_symbol_that_nobody_wants_any_more_yields_to_a_wanted_one(
     port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it is even while its ticks still come, as long as an ingest lets the symbol linger."""
+    """It yields even while its ticks still come, because an ingest lets the symbol linger."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     doge = Symbol("DOGE-USDT")
     async with aggregator(port, max_aggregated_symbols=2), listening(bus, ETH), listening(bus, doge) as wanted:

@@ -82,7 +82,8 @@ def _clamped(used: list[Source], middle: float, bounds: Bounds) -> Iterator[str]
 def _qualities(votes: list[Source], middle: float, gap: float, bounds: Bounds) -> set[str]:
     """Return the qualities that are right (rules 7 to 9).
 
-    It is one, unless the decision depends on the turnover of a source whose weight is 0: the ticker does not state that.
+    Only one is right, unless the decision depends on the turnover of a source whose weight is 0. The ticker does not state that
+    turnover, so two qualities are possible.
     """
     if len(votes) == 1:
         return {"single"}
