@@ -1,17 +1,19 @@
-"""The aggregator's speed: the price function by itself, and ticks in to tickers out beside the least that can be done.
+"""The aggregator's speed: the price function alone, and the way from ticks to tickers, beside a program that only republishes.
 
     python benchmarks/bench.py aggregate [--against REVISION] [--rounds 5] [--seconds 3] [--rates 1000,10000,30000]
 
 The price is made of three sources that agree. With `--against`, the price function of an earlier revision runs in turn with
-this one's, each in a process of its own; a figure is the least of many short repeats, since whatever disturbs only adds.
+this one, each in a process of its own. A figure is the lowest of many short repeats, since a disturbance can only add time.
 
-Ticks of three exchanges then go over a Valkey of the benchmark's own to the aggregator as it is shipped, and in turn to
-`peers/republish.py`, which only parses a tick and republishes it: `floor` by the bus's own decoder, `bare` as JSON without a
-look at what it says. Both send as many messages as the aggregator would, by the same clock, and about as long ones. Only when
-all wait for a processor does a slower one send fewer, since more ticks then share a ticker: what each sent stands beside its
-throughput, and at the rates that all keep up with the processor time per tick compares like with like. Latency is from the
-write of the newest tick that a ticker is made of to the ticker's arrival here: what waits for its symbol's turn (MAX_RATE_HZ)
-waits in all three. Throughput is ticks per second of the process's processor time, while as many ticks wait as it can take.
+Then the benchmark sends ticks of three exchanges, over a Valkey of its own, to the aggregator as it is shipped, and in turn to
+`peers/republish.py`, which only parses and republishes each tick: `floor` with the bus's own decoder, `bare` as any JSON. Both
+send as many messages as the aggregator would, by the same clock, and of about the same length. A slower program sends fewer
+only when it is short of processor time, because more ticks then share a ticker. So the messages that each sent are shown
+beside its throughput, and the processor time per tick is comparable at the rates with which all three keep up.
+
+Latency runs from the write of the newest tick in a ticker to the ticker's arrival here. It includes the wait for the symbol's
+turn (MAX_RATE_HZ), which is the same in all three. Throughput is in ticks per second of processor time, measured while more
+ticks wait than the process can take.
 """
 
 import argparse
@@ -84,7 +86,7 @@ for call in (price, ticker):
     print(least / 100 * 1e6)
 """
 STATES = {"three agree": 63999.5, "one 2 % off": 62720.0, "one 5 % off": 60800.0}
-"""What the third source says."""
+"""The price of the third source."""
 
 
 def main(arguments: list[str]) -> None:
@@ -93,7 +95,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--against", metavar="REVISION", help="an earlier revision in git, for the price function")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is held")
+    parser.add_argument("--seconds", type=float, default=3.0, help="the duration of each rate")
     parser.add_argument("--rates", default="1000,10000,30000", help="ticks a second, over all symbols and exchanges")
     parser.add_argument("--symbols", default=",".join(map(str, SYMBOL_COUNTS)), help="how many symbols")
     options = parser.parse_args(arguments)
@@ -105,7 +107,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_price(revision: str | None, rounds: int) -> None:
-    """Print how long one price takes, and one ticker, now and at an earlier revision, in turn."""
+    """Print the time to make one price and one ticker. With a revision, measure that in turn with the present code."""
     names = [name for name in ("now", revision) if name is not None]
     figures: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +137,7 @@ def measure_price(revision: str | None, rounds: int) -> None:
 
 @dataclass
 class Figures:
-    """One contender's figures of one scene, round by round."""
+    """One program's figures in one scene, one a round."""
 
     tick_us: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
@@ -148,7 +150,7 @@ CONTENDERS = {"aggregator": ["-m", "aggregator"], "floor": [REPUBLISH], "bare": 
 
 
 async def measure_path(counts: Sequence[int], rates: Sequence[int], rounds: int, seconds: float) -> None:
-    """Print latency and processor time at each rate, then throughput."""
+    """Measure all programs with each count of symbols; print latency and processor time at each rate, then throughput."""
     scenes = [(count, rate) for count in counts for rate in [*rates, None]]
     all_figures = {scene: {name: Figures() for name in CONTENDERS} for scene in scenes}
     for _ in range(rounds):
@@ -196,7 +198,7 @@ def print_throughputs(all_figures: "Mapping[int, Mapping[str, Figures]]") -> Non
 
 @asynccontextmanager
 async def contender(name: str, server: RedisServer, symbols: int) -> AsyncIterator[int]:
-    """Run the aggregator or the floor until the end of the block."""
+    """Run the aggregator or a floor while the context lasts; yield its process id."""
     environment: Mapping[str, str] = os.environ | {
         "REDIS_URL": server.url,
         "HEALTH_PORT": str(free_port()),
@@ -220,14 +222,14 @@ async def contender(name: str, server: RedisServer, symbols: int) -> AsyncIterat
 
 
 class Load(asyncio.Protocol):
-    """Publishes ticks at a rate and times the tickers made of them.
+    """Publishes ticks at a rate and times the tickers that are made of them.
 
-    Each tick's bid is its own number, and no tick has an ask: so a ticker's bid, the highest of its sources, names the newest
-    tick that it was made of.
+    The bid of each tick is its sequence number, and no tick has an ask. A ticker's bid is the highest of its sources, so it
+    is the number of the newest tick in it.
     """
 
-    NUMBER = re.compile(rb'"seq":\d+,.{0,200}?"bid":(\d+)[.,]')  # the first, and so not of those under "sources"
-    HEAD = 256  # bytes of a message within which that stands
+    NUMBER = re.compile(rb'"seq":\d+,.{0,200}?"bid":(\d+)[.,]')  # the ticker's own: those of its "sources" come later
+    HEAD = 256  # the number is within this many bytes of the message
 
     def __init__(self, publishing: asyncio.WriteTransport, symbols: int) -> None:
         self.number = 0
@@ -246,15 +248,15 @@ class Load(asyncio.Protocol):
             end = max(end, found.end())
             number = int(found[1])
             self.newest = max(self.newest, number)
-            sent_s = self.sent_s.pop(number, None)  # a heartbeat repeats a number: only its first ticker counts
+            sent_s = self.sent_s.pop(number, None)  # a heartbeat repeats a number, of which only the first counts
             if sent_s is not None:
                 self.delays_s.append(arrived_s - sent_s)
         self._rest = data[end:]
 
     async def measure(self, pid: int, rate: int | None, seconds: float, figures: Figures) -> None:
-        """Hold a rate for a while, or without one let as much wait as can be taken, and add what that gave to the figures."""
+        """Publish at a rate or, if it is None, as fast as the ticks are taken; add the measured values to the figures."""
         ticks = BURST if rate is None else round(rate * seconds)
-        self._send(len(self._templates))  # each symbol is known, with all of its sources, before it counts
+        self._send(len(self._templates))  # so that each symbol has all its sources before the measurement
         await self._until_answered()
         self.sent_s.clear()
         self.delays_s.clear()
@@ -292,7 +294,7 @@ class Load(asyncio.Protocol):
         self._publishing.write(b"".join(frames))
 
     async def _until_answered(self) -> None:
-        """Wait until a ticker of the last tick has come, so that nothing waits any more."""
+        """Wait for a ticker of the last tick, which shows that no tick waits any more."""
         async with asyncio.timeout(60):
             while self.newest < self.number + 100_000_000:
                 await asyncio.sleep(STEP_S)
@@ -300,12 +302,13 @@ class Load(asyncio.Protocol):
 
 @asynccontextmanager
 async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
-    """Connect to the server, twice, and subscribe."""
+    """Connect to the server twice, to publish and to subscribe, and subscribe to all symbols."""
     loop = asyncio.get_running_loop()
     publishing, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", server.port)
     publishing.write(b"CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'\r\n")
     reading, load = await loop.create_connection(lambda: Load(publishing, symbols), "127.0.0.1", server.port)
-    names = " ".join(kinds.TICKER.channel(symbol_of(at)) for at in range(symbols))  # by name: what nobody asks for is let go
+    # By name, since the aggregator drops symbols that no client requests.
+    names = " ".join(kinds.TICKER.channel(symbol_of(at)) for at in range(symbols))
     reading.write(f"SUBSCRIBE {names}\r\n".encode())
     try:
         await asyncio.sleep(SETTLE_S)
@@ -320,7 +323,7 @@ def symbol_of(at: int) -> Symbol:
 
 
 def template(exchange: str, at: int) -> tuple[bytes, bytes, bytes]:
-    """Return a tick's PUBLISH around its number and the time at which it was received."""
+    """Return the three parts of a tick's PUBLISH command, between which its number and its receive time are put."""
     symbol = symbol_of(at)
     tick = Tick(
         exchange=exchange, symbol=symbol, price=64000.12, bid=111_111_111.0, open24h=62000.5, high24h=65000.5, low24h=61000.5,

@@ -1,4 +1,4 @@
-"""Run benchmarks by name, all of them without one: `python benchmarks/bench.py [NAME] [options of that benchmark]`."""
+"""Run one benchmark by its name, or all of them: `python benchmarks/bench.py [NAME] [options of that benchmark]`."""
 
 import importlib
 import sys
@@ -6,12 +6,12 @@ import sys
 import report
 
 BENCHMARKS = {
-    "fanout": "one ticker to many streams, beside what else one would use",
-    "aggregate": "ticks in, tickers out, beside the least that can be done",
+    "fanout": "one ticker to many streams, beside other servers for the same job",
+    "aggregate": "ticks in, tickers out, beside a program that only republishes them",
     "ingest": "frames in, ticks out, beside other exchange clients",
-    "publish": "what publishing one tick costs",
+    "publish": "the processor time of publishing one tick",
     "end_to_end": "how long a price takes from the exchange to the browser",
-    "growth": "what each part uses as symbols, clients and ticks grow, and what gives way first",
+    "growth": "the resources of each part as symbols, clients and ticks grow, and the limit that is reached first",
 }
 
 

@@ -1,16 +1,17 @@
-"""How long from an exchange's send of a trade to the browser's receipt, with every part a process of its own.
+"""The time from an exchange's sending of a trade to the browser's receipt of the price. Each part is a process of its own.
 
     python benchmarks/bench.py end_to_end [--quick] [--symbols 200] [--rates 100 1000 5000] [--clients 1 100 1000]
                                           [--seconds 5] [--rounds 3]
 
-All parts run as processes on the simulator, in which all symbols move alike. Each client follows four of the symbols, so that
-all symbols are followed evenly; C readers take the streams in. Beside the system, in turn within each round and on the same
-simulator, stands its peer: one Node process that does everything in memory the simple way (peers/node/whole.js). While one is
-measured the other carries nothing.
+The exchanges are simulated, and all symbols get events at the same rate. Each client follows four symbols, so that all symbols
+have equally many clients. C programs read the streams. The peer is one Node process that does everything in memory in the
+simple way (peers/node/whole.js). It takes turns with the system in each round, on the same simulator. While one of the two is
+measured, the other has no symbols to carry.
 
-A delivery counts when it brings a trade of its symbol that is newer than all before; its age is from the exchange's stamp to
-the receipt. The stamp is in whole milliseconds, cut off: ages are up to 1 ms too high, for both. Then the hops of the system at
-1000 ticks a second, and one hot symbol: 300 trades a second of BTC on top, which the aggregator conflates to MAX_RATE_HZ.
+A delivery counts if its trade is newer than all trades of that symbol before. Its age runs from the exchange's timestamp to the
+receipt. The timestamp is in whole milliseconds, rounded down, so ages are up to 1 ms too high, for both. Then the benchmark
+measures each hop of the system at 1000 ticks a second, and one hot symbol: 300 additional trades of BTC a second, which the
+aggregator conflates to MAX_RATE_HZ.
 """
 
 import argparse
@@ -47,7 +48,7 @@ HOP_RATE, HOP_CLIENTS = 1000, 100
 HOT_MOVES_PER_S = 100  # each is a trade on all three exchanges
 MAX_RATE_HZ = 50
 SETTLE_S = 2.0
-FULL = 0.95  # of the machine in use: a figure says what the machine can do, not the system
+FULL = 0.95  # above this share of all cores in use, a figure shows the limit of the machine, not of the system
 FEATURED = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]
 HOPS = (
     "exchange's send to ingest",
@@ -60,7 +61,7 @@ HOPS = (
 
 
 class Samples:
-    """Milliseconds per hop."""
+    """The latencies of each hop, in milliseconds."""
 
     def __init__(self) -> None:
         self.by_hop: dict[str, list[float]] = {hop: [] for hop in HOPS}
@@ -76,7 +77,7 @@ def now_ms() -> float:
 
 
 async def browser(stack: Stack, symbols: list[str], samples: Samples) -> None:
-    """Read one stream, and time each exchange time that was not seen before."""
+    """Read one stream, and measure the age of each exchange time that is new."""
     seen: dict[str, int] = {}
     reader, writer = await asyncio.open_connection(stack.http.base_url.host, stack.http.base_url.port, limit=2**20)
     writer.write(f"GET /api/realtime?symbols={','.join(symbols)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -102,7 +103,7 @@ async def browser(stack: Stack, symbols: list[str], samples: Samples) -> None:
 
 
 async def bare_client(stack: Stack, symbols: list[str], samples: Samples) -> None:
-    """Receive the same trades as the ingest does, and nothing else."""
+    """Receive the same trades as the ingest, and do nothing else with them."""
     url = str(stack.control.base_url).replace("http", "ws", 1).rstrip("/")
     streams = [f"{symbol.replace('-', '').lower()}@trade" for symbol in symbols]
     async with connect(url + "/stream", compression=None) as socket:
@@ -115,7 +116,7 @@ async def bare_client(stack: Stack, symbols: list[str], samples: Samples) -> Non
 
 
 async def bus_reader(stack: Stack, samples: Samples) -> None:
-    """Count the ticks on the bus, and time how long an ingest held each."""
+    """Count the ticks on the bus, and measure how long an ingest held each."""
 
     def on_tick(_: str, message: bytes) -> None:
         tick = decode_tick(message)
@@ -142,7 +143,7 @@ async def background(*jobs: "asyncio.Task[None]") -> AsyncIterator[None]:
 
 
 def cpu_seconds(stack: Stack) -> dict[str, float]:
-    """Return the processor time that each part has used so far."""
+    """Return the processor time that each part has used so far, in seconds."""
     used = {}
     for name, part in stack.parts.items():
         assert part.process is not None
@@ -153,7 +154,7 @@ def cpu_seconds(stack: Stack) -> dict[str, float]:
 
 @dataclass(slots=True)
 class Figures:
-    """One cell of one round."""
+    """The figures of one cell (a rate and a number of clients) in one round."""
 
     p50_ms: float
     p99_ms: float
@@ -163,7 +164,7 @@ class Figures:
 
 
 class Browsers:
-    """Clients that follow a few symbols each, and the reader that plays them."""
+    """Clients that follow a few symbols each. One reader program plays all of them."""
 
     def __init__(self, port: int, symbols: list[str], count: int, *, hot: bool = False) -> None:
         baskets = [symbols[at : at + SYMBOLS_PER_CLIENT] for at in range(0, len(symbols), SYMBOLS_PER_CLIENT)]
@@ -177,7 +178,7 @@ class Browsers:
         self._port = port
 
     async def measure(self, seconds: float, pids: Callable[[], list[int]]) -> tuple[Figures, dict[str, Any]]:
-        """Open the streams, let them settle, and return what one window of so many seconds brought."""
+        """Open the streams, let them settle, and return the figures of one window of `seconds`."""
         tool = await asyncio.to_thread(traffic.readers, self._port, self.groups, os.sched_getaffinity(0), only_news=True)
         try:
             opened = await self._ask(tool, "open", 60)
@@ -201,14 +202,14 @@ class Browsers:
 
 
 def idle_cpu_s() -> float:
-    """Return for how long this machine's cores have been idle so far, in all."""
+    """Return the idle time of all cores of this machine so far, in seconds."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()
     return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager
 async def followed(stack: Stack, symbols: list[str]) -> AsyncIterator[None]:
-    """Ask for symbols on the bus, so that all of them stream while cells with few clients are measured."""
+    """Subscribe to symbols on the bus, so that all of them stream even while a cell has few clients."""
 
     async def subscribed(_: bool) -> None:
         pass
@@ -221,21 +222,21 @@ async def followed(stack: Stack, symbols: list[str]) -> AsyncIterator[None]:
 
 
 async def carried(stack: Stack, count: int) -> bool:
-    """Return whether every exchange delivers so many symbols."""
+    """Return whether every exchange delivers `count` symbols."""
     status = (await stack.http.get("/api/status")).json()
     return all(feed["symbols"] >= count for feed in status["exchanges"].values())
 
 
 @asynccontextmanager
 async def node_peer(stack: Stack, symbols: list[str]) -> AsyncIterator[tuple[int, int]]:
-    """Run the peer on the same simulator; yields its port and its process."""
+    """Run the peer on the same simulator; yield its port and its process id."""
     port = free_port()
     simulator = str(stack.control.base_url).replace("http", "ws", 1).rstrip("/")
     environment = os.environ | {"SIMULATOR": simulator, "PORT": str(port), "SYMBOLS": ",".join(symbols)}
     process = await asyncio.create_subprocess_exec("node", "whole.js", cwd=CACHE / "node", env=environment)
     try:
         await until(lambda: accepts(port), 20)
-        await asyncio.sleep(SETTLE_S + len(symbols) / 10 * 0.12)  # so long its subscriptions take
+        await asyncio.sleep(SETTLE_S + len(symbols) / 10 * 0.12)  # the time that its subscriptions take
         yield port, process.pid
         if process.returncode is not None:
             raise traffic.ToolError("the Node peer has ended")
@@ -255,13 +256,13 @@ async def accepts(port: int) -> bool:
 
 
 def parts_of(stack: Stack) -> list[int]:
-    """Return the processes of the system: all but the simulator, Redis included."""
+    """Return the process ids of the system: all parts but the simulator, and Redis."""
     pids = [part.process.pid for name, part in stack.parts.items() if name != "simulator" and part.process is not None]
     return [*pids, stack.server.pid]
 
 
 async def round_of(stack: Stack, options: argparse.Namespace, symbols: list[str], series: "Series") -> None:
-    """Measure every cell once, the system first, then its peer."""
+    """Measure every cell once, first on the system, then on its peer."""
     gateway = stack.http.base_url.port
     assert gateway is not None
     async with followed(stack, symbols):
@@ -272,7 +273,7 @@ async def round_of(stack: Stack, options: argparse.Namespace, symbols: list[str]
 
 
 async def released(stack: Stack) -> bool:
-    """Return whether no exchange is asked for more than the featured symbols."""
+    """Return whether the exchanges stream only the featured symbols."""
     status = (await stack.http.get("/api/status")).json()
     return all(feed["symbols"] <= len(FEATURED) for feed in status["exchanges"].values())
 
@@ -282,7 +283,7 @@ Cell = tuple[float, int]
 
 @dataclass(slots=True)
 class Series:
-    """Each cell's figures, a round after the other."""
+    """The figures of each cell, round after round."""
 
     ours: dict[Cell, list[Figures]] = field(default_factory=lambda: defaultdict(list))
     node: dict[Cell, list[Figures]] = field(default_factory=lambda: defaultdict(list))
@@ -304,7 +305,7 @@ async def cells(
 
 
 async def hot(stack: Stack, symbols: list[str], seconds: float) -> dict[str, Any]:
-    """Move one symbol HOT_MOVES_PER_S times a second beside the others, and return what its readers saw."""
+    """Move one symbol HOT_MOVES_PER_S times a second in addition to the usual events; return its readers' report."""
     gateway = stack.http.base_url.port
     assert gateway is not None
     price = (await stack.http.get("/api/ticker/BTC")).json()["price"]
@@ -323,7 +324,7 @@ async def hot(stack: Stack, symbols: list[str], seconds: float) -> dict[str, Any
 
 
 async def hops(stack: Stack, symbols: list[str], seconds: float) -> Samples:
-    """Measure where the time goes: the whole path first, then what is measured at other places, so that neither disturbs."""
+    """Measure the latency of each hop. The whole path comes first, then the single hops, so that neither disturbs the other."""
     samples = Samples()
     batches = [symbols[at : at + SYMBOLS_PER_STREAM] for at in range(0, len(symbols), SYMBOLS_PER_STREAM)]
     async with background(*(asyncio.create_task(browser(stack, batch, samples)) for batch in batches)):
@@ -377,7 +378,7 @@ def show_hops(rounds: list[Samples], seconds: float) -> None:
 
 
 def show_goals(series: Series, hot_p99_ms: list[float]) -> None:
-    """Hold the figures against what they are meant to be, where the cells were measured."""
+    """Compare the figures with their goals, for those cells that were measured."""
     print()
     for clients, most in ((100, 2.5), (1000, 1.0)):
         ours, node = series.ours.get((HOP_RATE, clients)), series.node.get((HOP_RATE, clients))
@@ -399,7 +400,7 @@ def goal(what: str, figure: float, most: float, unit: str) -> None:
 def main(arguments: list[str]) -> None:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("bench.py end_to_end", description=__doc__, formatter_class=plain)
-    parser.add_argument("--quick", action="store_true", help="one round of the cells that have goals")
+    parser.add_argument("--quick", action="store_true", help="only one round, of the cells that have goals")
     parser.add_argument("--symbols", type=int, default=200)
     parser.add_argument("--rates", type=float, nargs="+", default=[100, 1000, 5000], help="market events a second, in all")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 100, 1000])
@@ -416,7 +417,7 @@ def main(arguments: list[str]) -> None:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Start all parts, measure the rounds and show what came out."""
+    """Start all parts, measure all rounds and print the results."""
     with tempfile.TemporaryDirectory() as folder:
         limits = {"MAX_SYMBOLS": str(max(options.symbols, 4)), "SYMBOL_GRACE_S": "1", "MAX_STREAMS_PER_IP": "1000"}
         async with running_stack(Path(folder), **limits) as stack:

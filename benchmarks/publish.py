@@ -1,9 +1,10 @@
-"""What publishing one tick costs the publisher's processor: through the bus, through the Redis client, and at the least.
+"""The processor time of publishing one tick, in three ways: `bus`, `client` and `floor`.
 
     python benchmarks/bench.py publish [--rounds 5] [--ticks 2000]
 
-All three run the same Lua script on the same server, a Valkey of the benchmark's own, one call after the other. `client` is the
-Redis library's general way (pool, retries, telemetry); `floor` writes and reads a connection and does nothing else.
+All three run the same Lua script on the same server, a Valkey of the benchmark's own, one call after the other. `bus` is the
+project's own code. `client` is the Redis library's general way (pool, retries, telemetry). `floor` is the least possible: it
+writes the command to a connection and reads the answer.
 """
 
 import argparse
@@ -32,7 +33,7 @@ CHANNEL = kinds.TICK.channel(TICK.exchange, TICK.symbol)
 
 
 def next_tick() -> Tick:
-    """Return the tick, made news by its order, as a single ingest's are."""
+    """Return the tick with a higher order than before, so that it is newer, as the ticks of a single ingest are."""
     TICK.order = (-1, -1, -1, 1786538789464 + next(_times), 0)
     return TICK
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> None:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("bench.py publish", description=__doc__, formatter_class=plain)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ticks", type=int, default=2000, help="per way and round")
+    parser.add_argument("--ticks", type=int, default=2000, help="ticks of each way in each round")
     options = parser.parse_args(arguments)
     print(report.packages("redis", "hiredis", "orjson"))
     costs = uvloop.run(measure(options.rounds, options.ticks))
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> None:
 
 
 async def measure(rounds: int, ticks: int) -> dict[str, list[float]]:
-    """Return the processor time per tick of each way, in microseconds, round by round."""
+    """Return each way's processor time per tick in microseconds, one figure a round."""
     async with redis_server() as server, WholeBus.open(server.url) as bus:
         script = bus.client.register_script((files("market_pulse.bus") / "publish_ticks.lua").read_text())
         pool: Any = bus.client.connection_pool

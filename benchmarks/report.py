@@ -1,4 +1,4 @@
-"""What every benchmark prints: the machine, versions, tables, and ratios of figures that were taken in one run."""
+"""The output that all benchmarks share: the machine, versions, tables, and ratios between figures of the same run."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ Cell = str | float | int | None
 
 
 def machine() -> str:
-    """Describe the machine and how busy it was when asked."""
+    """Describe the machine and its load at this moment."""
     models = [line.partition(":")[2].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")]
     processor = f"{os.cpu_count()} x {models[0] if models else platform.machine()}"
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
@@ -26,7 +26,7 @@ def packages(*names: str) -> str:
 
 
 def program(*command: str) -> str | None:
-    """Return the first line that a program says of its version, or None where there is no such program."""
+    """Return the first line that a version command prints, or None if the program is not installed."""
     if shutil.which(command[0]) is None:
         return None
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
@@ -34,14 +34,14 @@ def program(*command: str) -> str | None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print a table in Markdown. A number is shown with three significant digits, None as a dash."""
+    """Print a table in Markdown. Numbers have three significant digits; None is a dash."""
     print(f"\n### {title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
     for row in rows:
         print(f"| {' | '.join(map(cell, row))} |", flush=True)
 
 
 def cell(value: Cell) -> str:
-    """Write a table's cell."""
+    """Format a table cell. From 100 up a number is written in whole units."""
     if value is None:
         return "-"
     if isinstance(value, str):
@@ -52,16 +52,16 @@ def cell(value: Cell) -> str:
 
 
 def ratio(figures: Sequence[float | None], others: Sequence[float | None]) -> float | None:
-    """Return the median of the ratios of two series' figures, round by round; None where there is nothing to divide.
+    """Return the median over all rounds of the ratio between two series, or None if no round has both figures.
 
-    A round in which either has no figure is passed over, and so are those that only one of them took part in.
+    A round that lacks the figure of one series is skipped, and so are the rounds beyond the end of the shorter series.
     """
     ratios = [figure / other for figure, other in zip(figures, others, strict=False) if figure is not None and other]
     return median(ratios) if ratios else None
 
 
 def spread(figures: Sequence[float]) -> str:
-    """Write a series' median and how far its figures lie apart."""
+    """Format a series as its median with its lowest and highest figure."""
     if min(figures) == max(figures):
         return cell(figures[0])
     return f"{cell(median(figures))} ({cell(min(figures))}-{cell(max(figures))})"

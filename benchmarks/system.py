@@ -1,4 +1,4 @@
-"""Benchmarks run the same system of processes as the tests do: this makes the tests' support importable."""
+"""Makes the package `support` of the tests importable, because benchmarks run the same processes as the tests do."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all tests share: the demo in containers, and how they are shared out between processes (`pytest -n 2`)."""
+"""Fixtures for all tests: the demo in containers, and the distribution of tests over processes (`pytest -n 2`)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 from support.compose import deployed
 from support.demo import Demo
 
-settings.register_profile("untimed", deadline=None)  # how long a case takes says something of the machine alone
+settings.register_profile("untimed", deadline=None)  # the duration of a case depends on the machine
 settings.load_profile("untimed")
 
 CONTAINERS = (
@@ -21,20 +21,20 @@ CONTAINERS = (
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # comes without types
-    """A file's tests stay together, and so do all that start containers: two deployments at once would take more than turns."""
+    """Keeps the tests of a file in one process, and all tests with containers, since two deployments at once are slower."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "containers" if nodeid.startswith(CONTAINERS) else nodeid.partition("::")[0]
 
 
-@pytest.hookimpl(optionalhook=True)  # without `-n` there is nothing to share out
+@pytest.hookimpl(optionalhook=True)  # the hook exists only with pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Demo]:
-    """The demo in containers: one for the page, for chaos and for what Compose promises, in this order. Each leaves it whole."""
+    """The demo in containers. The tests of the page, of chaos and of Compose share it in this order; each leaves it whole."""
     demo = Demo()
     with deployed(demo):
         yield demo

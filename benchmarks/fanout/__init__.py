@@ -1,11 +1,11 @@
-"""One ticker to many streams: the gateway as it is shipped, beside what one would use instead, and a C loop as the limit.
+"""One ticker to many streams: the gateway as it is shipped, beside other servers for the same job and a C loop as the limit.
 
     python benchmarks/bench.py fanout [--quick] [--only moderate,clock] [--rounds 3]
 
-Each server runs on a core of its own, with a Redis of its own, and is sent ticks in the shape of real ones. Scenes: moderate,
-saturation, clock, half, stalled, life. In the first three the servers take turns, round by round; figures are medians of the
-rounds, ratios medians of each round's ratio. A whole run takes some ten minutes, a quick one, of few clients and one round,
-less than two. A server that breaks is said to have, and started anew; where the gateway did, the run has failed.
+Each server runs on a core of its own, with a Redis of its own, and receives ticks in the shape of real ones. Scenes: moderate,
+saturation, clock, half, stalled, life. In the first three the servers take turns in each round; figures are medians of the
+rounds, ratios are medians of each round's ratio. A whole run takes some ten minutes; a quick one, with few clients and one
+round, takes less than two. A server that breaks is reported and started anew. If that was the gateway, the run has failed.
 """
 
 import argparse
@@ -34,10 +34,12 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "bench.py fanout", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few clients, one round: does it run, not how fast is it")
+    parser.add_argument(
+        "--quick", action="store_true", help="few clients and one round, to see that it runs; the figures mean little"
+    )
     parser.add_argument("--only", default=",".join(SCENES), help="scenes, separated by commas")
-    parser.add_argument("--servers", help="only these, by the starts of their names, beside the gateway")
-    parser.add_argument("--rounds", type=int, help="rounds of the scenes whose servers take turns (3)")
+    parser.add_argument("--servers", help="beside the gateway, only the servers whose names start like this")
+    parser.add_argument("--rounds", type=int, help="the number of rounds in scenes in which the servers take turns (3)")
     options = parser.parse_args(arguments)
     scenes = options.only.split(",")
     if unknown := set(scenes) - set(SCENES):
@@ -68,13 +70,15 @@ def main(arguments: list[str]) -> None:
         fleet.stop()
     verdict = {True: "yes", False: "**no**", None: "-"}
     report.table(
-        "What the gateway should reach",
+        "The gateway's goals",
         ("goal", "reached", "met"),
         [(one.what, one.reached, verdict[one.met]) for one in run.goals],
     )
     if run.broken:
         report.table(
-            "What broke, and was started anew", ("server", "scene", "how"), [(*where, how) for where, how in run.broken.items()]
+            "Servers that broke and were started anew",
+            ("server", "scene", "how"),
+            [(*where, how) for where, how in run.broken.items()],
         )
     print(f"\nThe program that reads the streams used {run.busiest_load:.2f} of its core at most.")
     if any(name.startswith(GATEWAY.name) for name, _ in run.broken):

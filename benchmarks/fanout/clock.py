@@ -1,4 +1,4 @@
-"""The flush clock: the gateway's own, which adapts, beside a fixed one of 20 Hz and none at all."""
+"""Compares the gateway's flush clock, which adapts to the load, with a fixed one of 20 Hz and with no clock."""
 
 from statistics import median
 

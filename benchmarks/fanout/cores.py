@@ -1,4 +1,4 @@
-"""Which core does what. The measured server has one for itself; its load must not be what limits it."""
+"""Assigns the cores. The measured server has a core for itself, so that its load does not take processor time from it."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Cores:
-    """The first core is the measured server's, the second the load's; buses and publishers have the rest, if there is any."""
+    """The first core is the measured server's, the second the load's. Buses and publishers get the other cores, if any."""
 
     def __init__(self) -> None:
         available = sorted(os.sched_getaffinity(0))
@@ -21,12 +21,12 @@ class Cores:
 
     def __str__(self) -> str:
         what = f"server on core {self.server}, load on {self.load}, bus and publisher on {self.bus}"
-        return what + ("; ONE CORE FOR ALL: no figure means anything" if self.shared else "")
+        return what + ("; ONE CORE FOR ALL: the figures are meaningless" if self.shared else "")
 
 
 @contextmanager
 def pinned_to(cores: set[int]) -> Iterator[None]:
-    """Stay on some cores for the time of the context: processes that are started in it stay there for ever."""
+    """Run this process on `cores` for the time of the context. Processes started meanwhile stay on them for good."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -36,7 +36,7 @@ def pinned_to(cores: set[int]) -> Iterator[None]:
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return the ids of a process and of all its descendants."""
     found = [pid]
     for one in found:
         for children in Path(f"/proc/{one}/task").glob("*/children"):
@@ -45,7 +45,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_s(pids: list[int]) -> float:
-    """Return the processor time that processes have used so far, in seconds, to the microsecond."""
+    """Return the total processor time of some processes so far, in seconds, to the microsecond."""
     total_ns = 0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -54,19 +54,19 @@ def cpu_s(pids: list[int]) -> float:
 
 
 def resident_kb(pids: list[int]) -> float:
-    """Return the resident memory of processes, in KiB."""
+    """Return the total resident memory of some processes, in KiB."""
     return sum(int((_read(Path(f"/proc/{pid}/statm")) or "0 0").split()[1]) for pid in pids) * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 def descriptors(pids: list[int]) -> int:
-    """Return how many file descriptors processes have open."""
+    """Return how many file descriptors some processes have open in total."""
     return sum(1 for pid in pids for _ in Path(f"/proc/{pid}/fd").glob("*"))
 
 
 def kernel_kb(port: int) -> float | None:
-    """Return the kernel's memory for what waits in the sockets that a server has accepted on a port, in KiB; None without `ss`.
+    """Return the kernel memory, in KiB, of the sockets that a server has accepted on a port. Without `ss` it is None.
 
-    What a client on the same machine keeps unread at its own end is not in it.
+    Unread data at the client's end of a connection is not included, even if the client is on the same machine.
     """
     if not (ss := shutil.which("ss")):
         return None

@@ -1,4 +1,4 @@
-"""The life of a stream: what an idle one costs, thousands that come and go, and all of them when the server stops."""
+"""The life of a stream: the cost of an idle one, thousands that open and close, and the end of all when the server stops."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ POLL_S = 0.1
 
 
 def measure(run: Run) -> None:
-    """Take each server, fresh, through a life: many streams open and idle, thousands come and go, and the end."""
+    """Take each server, newly started, through a life: many idle streams, thousands that open and close, then the stop."""
     idle, churned, stopped = [], [], []
 
     def live(server: Server) -> None:
@@ -55,10 +55,10 @@ def measure(run: Run) -> None:
 
 
 def _idle(run: Run, running: Running) -> tuple[report.Cell, ...]:
-    """Open many streams and leave them alone, then send a little."""
+    """Open many streams and leave them idle, then send a few ticks."""
     server = running.server
     most = 400 if run.quick else 10_000 if server is GATEWAY else 5_000 if run.can_hold(server, 5_000) else 1_000
-    others = most - FIRST - 1  # one is open as long as the server runs
+    others = most - FIRST - 1  # one more stream is open as long as the server runs
     with Visit(running, [running.group(FIRST, 1)]):
         resident = _settled_kb(running)
         with Visit(running, [running.group(others, 1)]) as visit:
@@ -80,7 +80,7 @@ def _settled_kb(running: Running) -> float:
 
 
 def _churn(run: Run, running: Running) -> tuple[report.Cell, ...]:
-    """Open and reset streams while others are served."""
+    """Open and reset streams while other clients are served."""
     server = running.server
     resets = 300 if run.quick else 10_000 if server is GATEWAY else 2_000
     with Visit(running, [running.group(100, 1)]) as visit:
@@ -106,7 +106,7 @@ def _open_at_stop(run: Run) -> int:
 
 
 def _stop(run: Run, running: Running) -> tuple[report.Cell, ...]:
-    """Ask the server to stop while streams are open, and see when each of them ends."""
+    """Stop the server with SIGTERM while streams are open, and record when each of them ends."""
     clients = _open_at_stop(run)
     with Visit(running, [running.group(clients, 1)]) as visit:
         return _watch_stop(run, running, visit, clients)

@@ -1,4 +1,4 @@
-"""A moderate rate: 20,000 deliveries a second however many clients there are, and how fast the streams open."""
+"""A moderate rate: 20,000 deliveries a second, split among all clients, and the time to open the streams."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ QUICK = ((200, 1), (200, 50))
 
 @dataclass(frozen=True)
 class Stay:
-    """What one server gave in one round: how fast the streams opened, and what came over them."""
+    """One server's figures of one round: the speed of opening the streams, and the deliveries on them."""
 
     opened_s: float
     opened_per_core_s: float
@@ -48,7 +48,7 @@ def _stay(run: Run, server: Server, clients: int, symbols: int) -> Stay:
 
 
 def _of(found: Found, server: Server, name: str) -> list[float | None]:
-    """Return one of a server's figures, round by round."""
+    """Return one of a server's figures for each round."""
     return [getattr(one.figures, name) if one else None for one in found.get(server, ())]
 
 

@@ -1,4 +1,4 @@
-"""What the scenes of the fan-out benchmark share: options, the servers, and the goals that the gateway is held to."""
+"""The base of all scenes of the fan-out benchmark: the options, the servers, and the gateway's goals."""
 
 import time
 from collections import defaultdict
@@ -11,17 +11,18 @@ import report
 from fanout.servers import FASTAPI_SSE, SSE_STARLETTE, Figures, Fleet, Running, Server
 from fanout.traffic import ToolError
 
-SLOWEST = (SSE_STARLETTE, FASTAPI_SSE)  # some ten times: more rounds and more clients would only make the run longer
+# Slower by some ten times, so that more rounds and clients would only make the run longer.
+SLOWEST = (SSE_STARLETTE, FASTAPI_SSE)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Something the gateway should reach, what it reached, and whether that is it."""
+    """A goal of the gateway, the figure that it reached, and whether that meets the goal."""
 
     what: str
     reached: str
-    met: bool | None  # None: not to be told, because what it is compared with is missing
+    met: bool | None  # None: unknown, because the other server of the comparison is missing
 
 
 @dataclass
@@ -33,12 +34,12 @@ class Run:
     quick: bool
     rounds: int
     goals: list[Goal] = field(default_factory=list)
-    broken: dict[tuple[str, str], str] = field(default_factory=dict)  # server and scene: what happened
+    broken: dict[tuple[str, str], str] = field(default_factory=dict)  # by server and scene: the error
     scene: str = ""
     busiest_load: float = 0.0
 
     def attempt(self, server: Server, work: Callable[[], T]) -> T | None:
-        """Do something with a server. Where it breaks under it, note that, have it started anew, and return None."""
+        """Do some work with a server. If the server breaks, note the error, discard the server and return None."""
         try:
             return work()
         except ToolError as error:
@@ -46,17 +47,17 @@ class Run:
             return None
 
     def broke(self, server: Server) -> tuple[report.Cell, ...]:
-        """Return the row of a table for a server that gave no figure in this scene."""
+        """Return the table row of a server without a figure in this scene."""
         return server.name, f"broke: {self.broken[server.name, self.scene]}"
 
     def working(self, servers: Iterable[Server]) -> list[Server]:
-        """Return those that have not broken in this scene."""
+        """Return the servers that have not broken in this scene."""
         return [server for server in servers if (server.name, self.scene) not in self.broken]
 
     def turns(
         self, servers: Iterable[Server], rounds: int, measure: Callable[[Server], T]
     ) -> Mapping[Server, Sequence[T | None]]:
-        """Measure servers in turn, some rounds, the slowest ones just once."""
+        """Measure the servers in turn, for some rounds; the slowest ones only once."""
         found: defaultdict[Server, list[T | None]] = defaultdict(list)
         for number in range(rounds):
             for server in servers:
@@ -66,7 +67,7 @@ class Run:
 
     @contextmanager
     def fresh(self, server: Server) -> Iterator[Running]:
-        """Start a server for the time of the context."""
+        """Run a new instance of a server for the time of the context."""
         running = self.fleet.start(server)
         try:
             yield running
@@ -74,29 +75,29 @@ class Run:
             running.stop()
 
     def at_most(self, goal: str, value: float | None, limit: float, unit: str = "") -> None:
-        """Note whether a figure stays within a limit."""
+        """Add a goal: the figure must not exceed the limit."""
         self.goals.append(
             Goal(f"{goal}: at most {limit:g}{unit}", _reached(value, unit), None if value is None else value <= limit)
         )
 
     def at_least(self, goal: str, value: float | None, limit: float, unit: str = "") -> None:
-        """Note whether a figure reaches a limit."""
+        """Add a goal: the figure must reach the limit."""
         self.goals.append(
             Goal(f"{goal}: at least {limit:g}{unit}", _reached(value, unit), None if value is None else value >= limit)
         )
 
     def note_load(self, figures: Figures) -> Figures:
-        """Remember how busy the program that reads the streams has been at most."""
+        """Keep the highest load so far of the program that reads the streams."""
         self.busiest_load = max(self.busiest_load, figures.load_cores)
         return figures
 
     def can_hold(self, server: Server, clients: int) -> bool:
-        """Tell whether a server is asked to hold so many clients."""
+        """Return whether this server is measured with so many clients."""
         return clients <= 1000 or server not in SLOWEST
 
 
 def known(figures: Iterable[T | None]) -> list[T]:
-    """Return the figures of those rounds that gave one."""
+    """Return the figures without those of failed rounds."""
     return [one for one in figures if one is not None]
 
 
@@ -106,7 +107,7 @@ def _reached(value: float | None, unit: str) -> str:
 
 @contextmanager
 def timed(title: str) -> Iterator[None]:
-    """Say how long a scene took."""
+    """Print how long a scene took."""
     start = time.monotonic()
     yield
     print(f"\n_{title}: {time.monotonic() - start:.0f} s_", flush=True)

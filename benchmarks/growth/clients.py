@@ -1,4 +1,4 @@
-"""The clients of the growth benchmark: streams of the gateway, read by C programs that time each price."""
+"""The clients of the growth benchmark: C programs that read streams of the gateway and measure the age of each price."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ OPEN_LIMIT_S = 60.0
 
 @dataclass(frozen=True)
 class Heard:
-    """What clients heard in a window: ages from the exchange's time on, what came to them, and streams that ended or failed."""
+    """The clients' figures of one window: ages from the exchange's time on, events, and streams that ended or failed."""
 
     p50_ms: float | None
     p99_ms: float | None
@@ -30,18 +30,18 @@ SILENCE = Heard(None, None, 0.0, 0.0, 0, 0.0)
 
 
 class Audience:
-    """Streams that are open: clients', each of a page of symbols, and those that only have the gateway hold all symbols."""
+    """The open streams: a page of symbols for each client, and a few that together request all symbols."""
 
     def __init__(self, crowd: Tool | None) -> None:
         self._crowd = crowd
 
     async def begin(self) -> None:
-        """Count anew from here."""
+        """Start a new window."""
         if self._crowd is not None:
             await asyncio.to_thread(self._crowd.ask, "window")
 
     async def end(self) -> Heard:
-        """Return what the clients heard since then."""
+        """Return the figures of the window."""
         if self._crowd is None:
             return SILENCE
         report: dict[str, Any] = await asyncio.to_thread(self._crowd.ask, "report")
@@ -58,7 +58,7 @@ class Audience:
 
 @asynccontextmanager
 async def audience(system: System, symbols: Sequence[Symbol], clients: int) -> AsyncIterator[Audience]:
-    """Open streams, and close them at the end."""
+    """Open the streams for the time of the context."""
     async with AsyncExitStack() as stack:
 
         async def opened(groups: Sequence[Group], *, only_news: bool) -> Tool:
@@ -74,13 +74,13 @@ async def audience(system: System, symbols: Sequence[Symbol], clients: int) -> A
 
 
 def _of_all(symbols: Sequence[Symbol]) -> list[Group]:
-    """Return streams, one of each hundred symbols, so that all are asked for."""
+    """Return one stream for each hundred symbols, so that the gateway requests all symbols."""
     batches = [symbols[at : at + SYMBOLS_PER_STREAM] for at in range(0, len(symbols), SYMBOLS_PER_STREAM)]
     return [Group(name=f"all{n}", count=1, path=_path(batch)) for n, batch in enumerate(batches)]
 
 
 def _of_pages(symbols: Sequence[Symbol], clients: int) -> list[Group]:
-    """Return so many streams, each of one of eight pages of four symbols that lie spread over all."""
+    """Return `clients` streams. Each requests one of eight pages, of four symbols that are spread over all symbols."""
     step = max(1, len(symbols) // PAGES)
     groups = []
     for page in range(min(PAGES, clients)):

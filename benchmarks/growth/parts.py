@@ -1,4 +1,4 @@
-"""The system whose growth is measured: its parts as processes, what each uses, and what each has counted."""
+"""The processes of the growth benchmark, with the resources that each uses and the counters that each reports."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ COUNTERS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What has been used and counted up to a moment. Processor time in seconds; memory, at that moment, in MiB."""
+    """The totals up to a moment: processor time in seconds and counters. Memory, in MiB, is that of the moment."""
 
     at_s: float
     cpu_s: dict[str, float]
@@ -48,7 +48,7 @@ class Reading:
 
 
 class System:
-    """All parts that run, and the bus."""
+    """All running parts, and the bus."""
 
     def __init__(self, server: RedisServer, bus: IngestBus, parts: dict[str, Part]) -> None:
         self.server, self.bus, self.parts = server, bus, parts
@@ -71,7 +71,7 @@ class System:
             return False
 
     async def read(self) -> Reading:
-        """Take a reading. A part that is too busy to tell its counters is missing in `counted`."""
+        """Take a reading. A part that is too busy to report its counters is missing in `counted`."""
         counted: dict[str, float] = {}
         for part in ("aggregator", "gateway"):
             try:
@@ -94,9 +94,9 @@ class System:
 
 @asynccontextmanager
 async def running(folder: Path, symbols: Sequence[Symbol], *, ingests: bool) -> AsyncIterator[System]:
-    """Start Redis, aggregator and gateway, and where asked for ingests on the simulator; stop them at the end.
+    """Run Redis, the aggregator and the gateway, and with `ingests` the ingests on the simulator, while the context lasts.
 
-    Without ingests the listings are there and nothing moves: ticks are the feeder's.
+    Without ingests only the listings are published here; the ticks come from the feeder.
     """
     wanted = ",".join(symbols)
     async with redis_server(None, *REDIS_OPTIONS) as server, IngestBus.open(server.url) as bus:
@@ -130,7 +130,7 @@ async def running(folder: Path, symbols: Sequence[Symbol], *, ingests: bool) -> 
 
 @asynccontextmanager
 async def tool(program: Path, *arguments: object) -> AsyncIterator[Tool]:
-    """Start a program of the load's for the time of the context."""
+    """Run a load program for the time of the context."""
     started = Tool(program, *arguments, cores=ALL_CORES)
     try:
         yield started
@@ -166,6 +166,6 @@ async def _list(bus: IngestBus, symbols: Sequence[Symbol]) -> None:
 
 
 def _machine_busy_s() -> float:
-    """Return the time that this machine's cores, all together, have not been idle so far."""
+    """Return the busy time of all cores of this machine so far, in seconds."""
     user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

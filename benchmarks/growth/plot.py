@@ -1,4 +1,4 @@
-"""The figures as one picture: a column for each sweep, cores above, memory below. Plain SVG, readable on light and dark."""
+"""Draws the figures as one picture: a column for each sweep, cores above, memory below. SVG, readable on light and dark."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,7 +6,7 @@ from math import log10
 
 from growth.sweep import Sweep, Window, Windows, middle
 
-COLOURS = {  # Okabe and Ito's, which the colour-blind tell apart
+COLOURS = {  # Okabe and Ito's colours, which colour-blind people can tell apart
     "Redis": "#d55e00",
     "aggregator": "#0072b2",
     "gateway": "#009e73",
@@ -62,7 +62,7 @@ def _legend() -> list[str]:
 
 
 def _panel(x: int, y: int, title: str, axis: str, steps: Sequence[int], series: Series, top: float) -> list[str]:
-    """Draw one diagram: steps as they come, on a logarithmic scale; figures from 0 to `top`."""
+    """Draw one diagram, with the steps on a logarithmic scale and the figures from 0 to `top`."""
     low, high = log10(max(1, steps[0], steps[1] / 10)), log10(steps[-1])
 
     def across(step: int) -> float:

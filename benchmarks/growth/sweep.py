@@ -1,4 +1,4 @@
-"""One dimension raised step by step, the others held: what each part uses, and what gives way first."""
+"""Raises one dimension step by step while the others stay, and records each part's resources and the limits reached."""
 
 import asyncio
 import tempfile
@@ -24,9 +24,9 @@ WHOLE = 0.95
 
 @dataclass(frozen=True)
 class Load:
-    """How much there is of everything. `ticks_s` are the feeder's, or market events of the simulator's where ingests run.
+    """The load in every dimension. `ticks_s` are the feeder's ticks or, if ingests run, the simulator's market events.
 
-    `subscribers` are connections to Redis, beside the gateway's own, that want all tickers, as so many more gateways would.
+    `subscribers` are connections to Redis, in addition to the gateway's, that subscribe to all tickers like more gateways.
     """
 
     symbols: int = 50
@@ -37,7 +37,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A dimension (a field of Load), its steps, and whether ingests on the simulator bring the ticks, or the feeder."""
+    """A dimension (a field of Load) and its steps. `ingests`: ingests on the simulator publish the ticks, not the feeder."""
 
     name: str
     title: str
@@ -51,7 +51,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Window:
-    """What one window of measuring gave. Memory in MiB, processor time in cores."""
+    """The figures of one window. Memory is in MiB, processor time in cores."""
 
     cores: dict[str, float]
     memory_mb: dict[str, float]
@@ -59,17 +59,17 @@ class Window:
     counted_s: dict[str, float]  # counts a second
     heard: Heard
     load: Load
-    overdue: int  # ticks that the feeder could not get rid of
+    overdue: int  # ticks that the feeder should have published but could not
     feeder_cores: float
 
     @property
     def delivered(self) -> float | None:
-        """How many of the tickers of their symbols the clients have had, as a share."""
+        """The share of their symbols' tickers that the clients received."""
         published = self.counted_s.get("tickers", 0) * self.load.clients * min(SYMBOLS_PER_PAGE / self.load.symbols, 1)
         return self.heard.deliveries_s / published if published else None
 
     def limits(self) -> list[str]:
-        """Name what has given way, the worst first."""
+        """Return the limits that were reached, the worst first."""
         found = []
         if self.heard.lost:
             found.append("streams ended")
@@ -95,7 +95,7 @@ def fed_symbols(count: int) -> tuple[Symbol, ...]:
 
 
 def simulated_symbols(count: int) -> tuple[Symbol, ...]:
-    """Return the symbols that all simulated exchanges trade, most traded first."""
+    """Return `count` symbols that all simulated exchanges trade, the most traded first."""
     places: dict[str, int] = {}
     for entry in catalogue.entries():
         places[entry.symbol] = places.get(entry.symbol, 0) + (entry.state == "trading" and entry.quote == "USDT")
@@ -103,7 +103,7 @@ def simulated_symbols(count: int) -> tuple[Symbol, ...]:
 
 
 async def run(sweep: Sweep, seconds: float, into: Windows) -> None:
-    """Measure each step once, on parts that are started for it all anew, smallest first."""
+    """Measure each step once, the smallest first. All parts are started anew for each step."""
     most = max(sweep.load(step).symbols for step in sweep.steps)
     symbols = (simulated_symbols if sweep.ingests else fed_symbols)(most)
     with tempfile.TemporaryDirectory() as folder:
@@ -157,6 +157,6 @@ def _window(load: Load, before: Reading, after: Reading, heard: Heard, overdue: 
 
 
 def middle(values: Sequence[float | None]) -> float | None:
-    """Return the median of what there is."""
+    """Return the median of the known values, or None if no value is known."""
     known = [value for value in values if value is not None]
     return median(known) if known else None

@@ -1,22 +1,22 @@
-"""The ingests' speed: frames to normalised objects, and an accepted WebSocket through to Redis, beside cryptofeed and ccxt.
+"""The ingests' speed beside cryptofeed and ccxt: from a frame to a normalised object, and from a WebSocket to Redis.
 
     python benchmarks/bench.py ingest [--exchanges okx,binance,bybit] [--rounds 5] [--frames 100000] [--rate 10000]
 
-The simulator's frames of 200 symbols at full rate are recorded first; everything then takes in this recording. Each program
-is a process, and all take turns in every round.
+First the simulator's frames of 200 symbols are recorded at full rate. All programs then read this recording. Each program is a
+process of its own, and all take turns in every round.
 
-Per frame: from a frame to the normalised object that stands for it (`event`: all figures that the frame has), on to the tick
-that is published (`tick`: the state of the symbol, of all its channels) and to its message (`message`). cryptofeed makes a
-Ticker of bid, ask and time, ccxt its unified structure. Of cryptofeed's handlers only those count that it has for the same
-frames: it takes Binance's trades from another stream and has no ticker for Bybit's spot market, where it keeps a book instead.
+Per frame: the time from a frame to the normalised object of that frame (`event`: all figures in the frame), then to the tick
+that is published (`tick`: the state of the symbol over all its channels), then to the tick's message (`message`). cryptofeed
+makes a Ticker of bid, ask and time, ccxt its unified structure. Only those of cryptofeed's handlers are measured that read the
+same frames: it takes Binance's trades from another stream, and has no ticker for Bybit's spot market, only a book.
 
-Through to Redis: `load/replay.py` sends the recording over a WebSocket on a core of its own, once as fast as the reader takes
-it and once at a held rate, to the ingest as it is shipped (`python -m ingest_okx`), to a floor that PUBLISHes a frame unread,
-and to one that only receives (`deaf`), which shows how fast the load can be. Figures are per second of the reader's processor
-time. What waits in the ingest is conflated, by design: at full rate it publishes the newest of each symbol, each time that
-the loop turns. cryptofeed writes its tickers to Redis streams; ccxt has nothing to do with Redis and is not in this part.
+Through to Redis: `load/replay.py` sends the recording over a WebSocket, on a core of its own, once as fast as the reader takes
+it and once at a fixed rate. The readers are the ingest as it is shipped (`python -m ingest_okx`), a floor that PUBLISHes each
+frame unread, and one that only receives (`deaf`), which shows the highest rate of the load. Figures are per second of the
+reader's processor time. The ingest conflates waiting ticks by design: at full rate it publishes the newest tick of each symbol
+once per turn of the event loop. cryptofeed writes its tickers to Redis streams. ccxt does not use Redis, so it has no row here.
 
-cryptofeed is installed at first use into benchmarks/.cache (a compiler is needed): nothing of it is in this project's lock.
+cryptofeed is installed into benchmarks/.cache at first use, which needs a compiler. It is not in this project's lock file.
 """
 
 import argparse
@@ -41,9 +41,9 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--exchanges", default="okx,binance,bybit")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--frames", type=int, default=100_000, help="how many are recorded of each exchange")
+    parser.add_argument("--frames", type=int, default=100_000, help="the number of frames recorded of each exchange")
     parser.add_argument("--symbols", type=int, default=200)
-    parser.add_argument("--rate", type=int, default=10_000, help="frames a second, for the held rate")
+    parser.add_argument("--rate", type=int, default=10_000, help="frames a second in the pass at a fixed rate")
     options = parser.parse_args(arguments)
     cryptofeed = cryptofeed_python()
     print(report.packages("websockets", "orjson", "redis", "hiredis", "uvloop", "prometheus-client", "ccxt"))

@@ -1,4 +1,4 @@
-"""Frames as the simulator writes them at full rate, recorded before anything is measured."""
+"""Records the simulator's frames at full rate, before anything is measured."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from simulator.settings import Settings
 
 FULL_RATE = 200_000.0
 STEP_S = 0.05
-HEADER = {126: 4, 127: 10}  # bytes before the payload, by the second byte; else 2
-MARKS = {  # what tells an exchange's kinds of frames apart
+HEADER = {126: 4, 127: 10}  # the length of a frame's header by its second byte; 2 for any other
+MARKS = {  # bytes that occur only in one kind of an exchange's frames
     "binance": {"ticker": b'@ticker"', "trade": b'@trade"', "bookTicker": b'@bookTicker"'},
     "bybit": {"tickers": b'"topic":"tickers.', "orderbook.1": b'"topic":"orderbook.1.'},
     "okx": {"tickers": b'"channel":"tickers"'},
@@ -27,7 +27,7 @@ MARKS = {  # what tells an exchange's kinds of frames apart
 
 
 class Recorder(Connection):
-    """A client of the simulator that keeps what it is sent."""
+    """A client of the simulator that keeps the frames sent to it."""
 
     def __init__(self, *, wrapped: bool) -> None:
         nothing: Any = None
@@ -40,9 +40,9 @@ class Recorder(Connection):
 
 @dataclass(frozen=True)
 class Recording:
-    """What one client was sent. `file` has a line per frame, in the order of sending: its kind, a tab, its payload.
+    """The frames sent to one client. `file` has a line per frame, in the order of sending: its kind, a tab, its payload.
 
-    `listing` has the exchange's answer that lists its symbols, `markets` what ccxt makes of that.
+    `listing` has the exchange's listing of its symbols, `markets` the markets that ccxt makes of it.
     """
 
     adapter: Adapter
@@ -53,9 +53,9 @@ class Recording:
 
 
 async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> Recording:
-    """Let the simulated market happen as fast as it can, and keep what a client that asks for these symbols is sent.
+    """Run the simulated market as fast as possible, and keep the frames sent to a client that subscribes to `symbols` symbols.
 
-    Bybit and OKX send every event at once here, as if none of their intervals existed; Binance has a real-time channel.
+    Here Bybit and OKX send every event at once, without their intervals. Binance has a real-time channel anyway.
     """
     async with serving(Settings(port=0, rate=0)) as running, httpx.AsyncClient() as http:
         answer = await http.get(f"http://{running.host}:{running.port}{adapter.listing_path}")
@@ -90,7 +90,7 @@ async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> R
 
 
 async def ccxt_markets(exchange: str, url: str) -> bytes:
-    """Return the markets that ccxt finds at an address, as JSON."""
+    """Return, as JSON, the markets that ccxt reads from an exchange at an address."""
     client: Any = getattr(pro, exchange)({"options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}})
     client.options["fetchMargins"] = False
     client.urls["api"]["public"] = f"{url}/api/v3" if exchange == "binance" else url

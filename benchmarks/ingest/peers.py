@@ -1,4 +1,4 @@
-"""The environment that cryptofeed runs in."""
+"""Installs cryptofeed in an environment of its own."""
 
 import os
 import subprocess
@@ -7,15 +7,15 @@ from pathlib import Path
 
 HERE = Path(__file__).parents[1]
 PEERS = HERE / "peers"
-WITH_PEERS = os.environ | {"PYTHONPATH": str(HERE)}  # where they find what they share
+WITH_PEERS = os.environ | {"PYTHONPATH": str(HERE)}  # so that the peers can import their shared modules
 CRYPTOFEED = HERE / ".cache" / "cryptofeed"
-# The last version for Python 3.11; it names no version of what it needs, so these are the ones that it is measured with.
+# The last version for Python 3.11. It does not pin its dependencies, so their versions are pinned here.
 PACKAGES = ("cryptofeed==2.4.1", "redis==8.1.0", "hiredis==3.5.0", "websockets==17.4", "uvloop==0.23.0")
 INSTALL_LIMIT_S = 600
 
 
 def cryptofeed_python() -> str | None:
-    """Return the Python that has cryptofeed, installed now if need be; None, said plainly, where it cannot be installed."""
+    """Return a Python that has cryptofeed, which is installed if missing. If that fails, print the reason and return None."""
     python, stamp = CRYPTOFEED / "bin" / "python", CRYPTOFEED / "installed"
     print(", ".join(PACKAGES))
     if stamp.exists() and stamp.read_text() == str(PACKAGES):

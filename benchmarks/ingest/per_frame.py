@@ -1,4 +1,4 @@
-"""What one frame costs, kind by kind, from its bytes to a normalised object."""
+"""Measures the time from a frame's bytes to a normalised object, for each kind of frame."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from ingest.peers import PEERS, WITH_PEERS
 OURS = ("event", "tick", "message")
 LIMIT_S = 300
 Costs = dict[str, dict[str, list[float]]]
-"""Microseconds by kind of frame and who, round by round."""
+"""Microseconds by kind of frame and program, one figure a round."""
 
 
 def measure(recordings: Sequence[Recording], rounds: int, cryptofeed: str | None) -> None:

@@ -1,4 +1,4 @@
-"""From an accepted WebSocket to Redis: a recording is sent to a process, and its processor time read from /proc."""
+"""Measures the way from a WebSocket to Redis: sends a recording to a process and reads its processor time from /proc."""
 
 import asyncio
 import json
@@ -18,15 +18,15 @@ from support.waiting import free_port
 from support.whole_bus import WholeBus
 
 WRITES = ("cmdstat_publish", "cmdstat_xadd")
-SETTLE_S = 1.5  # the first symbols are known, and subscriptions under way
+SETTLE_S = 1.5  # by then the first symbols are known and the subscriptions are being sent
 STEP_S = 0.1
-IDLE_S = 0.01  # what a reader that has nothing to do uses of a step at most
+IDLE_S = 0.01  # processor time in one step up to which a reader counts as idle
 LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One pass of a recording. `written`: messages in Redis. `load_s`: the load's processor time."""
+    """The figures of one pass of a recording. `written`: messages sent to Redis. `load_s`: the load's processor time."""
 
     frames: int
     written: int
@@ -35,7 +35,7 @@ class Figures:
 
 
 async def measure(recordings: Sequence[Recording], rounds: int, rate: int, cryptofeed: str | None) -> None:
-    """Print what comes through to Redis, at full rate and at a held one."""
+    """Print how many frames a second get through to Redis, at full rate and at a fixed rate."""
     cores = Cores()
     print(f"\n{cores}")
     for title, each_s in (("As fast as it is taken", 0), (f"{rate:,} frames a second", rate)):
@@ -60,7 +60,7 @@ async def _rows(
     exchange = recording.adapter.exchange
     raw = [sys.executable, str(PEERS / "raw_ingest.py")]
     commands = {"ingest": [sys.executable, "-m", f"ingest_{exchange}"], "floor": raw, "deaf": [*raw, "--deaf"]}
-    if cryptofeed is not None and exchange == "okx":  # where it takes in all that the recording has
+    if cryptofeed is not None and exchange == "okx":  # the only exchange of which it reads all recorded frames
         commands["cryptofeed"] = [cryptofeed, str(PEERS / "cryptofeed_ingest.py"), "feed", exchange, str(recording.listing)]
     passes: dict[str, list[Figures]] = defaultdict(list)
     for _ in range(rounds):
@@ -83,7 +83,7 @@ async def _rows(
 
 
 async def _pass(recording: Recording, command: Sequence[str], rate: int, cores: Cores) -> Figures:
-    """Send a recording to a fresh process once, with a fresh Redis behind it."""
+    """Send a recording once to a new process with a new Redis."""
     async with asyncio.timeout(LIMIT_S), redis_server() as server, WholeBus.open(server.url) as bus:
         with pinned_to(cores.load):
             replay = await _start([sys.executable, str(HERE / "load/replay.py"), str(recording.file), str(recording.listing)])
@@ -112,7 +112,7 @@ async def _pass(recording: Recording, command: Sequence[str], rate: int, cores: 
 
 
 async def _send(replay: asyncio.subprocess.Process, reader: int, bus: WholeBus, rate: int) -> Figures:
-    await _answer(replay)  # a reader has connected
+    await _answer(replay)  # the answer says that a reader has connected
     await asyncio.sleep(SETTLE_S)
     pids = family(reader)
     before_s, before = cpu_s(pids), await _written(bus)
@@ -128,7 +128,7 @@ async def _send(replay: asyncio.subprocess.Process, reader: int, bus: WholeBus, 
 
 
 async def _written(bus: WholeBus) -> int:
-    """Return how many messages Redis was given so far, those that scripts wrote among them."""
+    """Return how many messages were written to Redis so far, those written by scripts included."""
     statistics: Any = await bus.client.info("commandstats")
     return sum(statistics[name]["calls"] for name in WRITES if name in statistics)
 

@@ -1,11 +1,12 @@
-"""Publishes ticks as three ingests do, by the bus's own script, at an even pace and in turn of symbols and exchanges.
+"""Publishes ticks like three ingests, with the bus's own script, evenly over time, symbols and exchanges.
 
     python feeder.py REDIS_URL SYMBOL,SYMBOL...
 
-What is due is published every two milliseconds in one command. Commands on stdin, answers on stdout, a line each:
+Every two milliseconds it publishes all ticks that are due in one command. It reads commands from stdin and answers on stdout,
+a line each:
 
     rate R K  publish R ticks a second from now on (0: none) of the first K symbols
-    report    how many were published, how many are overdue, and processor time, as JSON
+    report    print the numbers of published and of overdue ticks, and the processor time, as JSON
 """
 
 import asyncio
@@ -38,7 +39,7 @@ class Feeder:
         self._since_s, self._before = time.monotonic(), self.published
 
     def overdue(self) -> int:
-        """Return how many ticks should have been published by now and were not."""
+        """Return how many ticks should have been published by now, but were not."""
         return int((time.monotonic() - self._since_s) * self._rate) - (self.published - self._before)
 
     def due(self) -> list[Tick]:
@@ -47,7 +48,7 @@ class Feeder:
 
     def read_commands(self) -> None:
         part = os.read(sys.stdin.fileno(), 65536)
-        if not part:  # whoever started us has gone
+        if not part:  # the process that started us has ended
             sys.exit()
         *lines, self._unread = (self._unread + part).split(b"\n")
         for line in lines:

@@ -1,9 +1,10 @@
-"""Subscribers of Redis that drop what they get, as so many gateways would have it. Standard library alone.
+"""Subscribers of Redis that drop all messages, to load Redis like more gateways. Uses only the standard library.
 
     python listeners.py PORT CHANNEL,CHANNEL...
 
-Each connection is read twenty times a second, so that many cost little here; Redis writes to each as it would to any other.
-Commands on stdin, answers on stdout: `open N` connects N more, `report` gives the bytes read so far and processor time.
+Each connection is read only twenty times a second, so that many of them cost little here. Redis writes to each as to any other
+subscriber. It reads commands from stdin and answers on stdout: `open N` connects N more, `report` prints the bytes read so far
+and the processor time.
 """
 
 import json
@@ -37,7 +38,7 @@ def main(port: int, channels: list[str]) -> None:
                     print("{}", flush=True)
                 case ["report"]:
                     print(json.dumps({"bytes": bytes_read, "cpu_s": time.process_time()}), flush=True)
-                case _:  # whoever started us has gone
+                case _:  # the process that started us has ended
                     return
         for connection in connections:
             try:

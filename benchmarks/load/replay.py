@@ -1,10 +1,11 @@
-"""An exchange that has only recorded frames, and sends them as fast as they are taken. Standard library alone.
+"""An exchange that sends recorded frames as fast as they are taken. Uses only the standard library.
 
     python replay.py FRAMES LISTING
 
-Prints its port. It answers a WebSocket handshake on any path, and any other request with LISTING. Then, on stdin: `go N` sends
-all frames to the newest socket, N frames a second or, with 0, as fast as the reader takes them; the answer is a line of JSON
-with `frames`, `seconds` and the `cpu_s` that this took here. What clients say is read and passed over.
+It prints its port. It accepts a WebSocket handshake on any path and answers any other request with LISTING. It reads commands
+from stdin: `go N` sends all frames to the newest socket, N frames a second or, with 0, as fast as the reader takes them. The
+answer is a line of JSON with `frames`, `seconds` and `cpu_s`, the processor time used here. Messages from clients are read and
+ignored.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""cryptofeed on recorded frames, in an environment of its own: it needs neither this project nor its packages.
+"""Runs cryptofeed on recorded frames. It runs in an environment of its own, without this project and its packages.
 
 python cryptofeed_ingest.py frames EXCHANGE FRAMES LISTING     the time per frame, from text to its normalised object
 python cryptofeed_ingest.py feed EXCHANGE LISTING              tickers from WS_URL through to streams in REDIS_URL
@@ -25,7 +25,7 @@ from websockets.asyncio.client import connect
 from peers.timing import time_frames
 
 EXCHANGES = {"binance": Binance, "bybit": Bybit, "okx": OKX}
-KINDS = {  # what it has a handler for; Binance's trades it takes from another stream, Bybit's spot tickers not at all
+KINDS = {  # the frames it has handlers for; it takes Binance's trades from another stream and no spot tickers of Bybit
     "binance": {"bookTicker": TICKER},
     "bybit": {"orderbook.1": L2_BOOK},
     "okx": {"tickers": TICKER},
@@ -33,7 +33,7 @@ KINDS = {  # what it has a handler for; Binance's trades it takes from another s
 
 
 def feed_of(exchange: str, listing: str, callbacks: dict[str, Any], channels: list[str]) -> Any:
-    """Return a feed of all that a listing has, which is not asked for over the network."""
+    """Return a feed of all symbols in a recorded listing, without requesting it over the network."""
     feed = EXCHANGES[exchange]
     answer = json.loads(Path(listing).read_text())
     symbols, about = feed._parse_symbol_data(answer if exchange == "binance" else [answer])  # noqa: SLF001 - not over the network
@@ -57,7 +57,7 @@ async def frames(exchange: str, file: str, listing: str) -> None:
 
 async def through(exchange: str, listing: str) -> None:
     def connect_here(_: str, **options: Any) -> Any:
-        return connect(os.environ["WS_URL"], **options)  # cryptofeed itself takes no address without TLS
+        return connect(os.environ["WS_URL"], **options)  # cryptofeed itself accepts only addresses with TLS
 
     cryptofeed.connection.connect = connect_here
     feed = feed_of(exchange, listing, {TICKER: TickerStream(port=urlsplit(os.environ["REDIS_URL"]).port)}, [TICKER])

@@ -1,4 +1,4 @@
-"""FastAPI's own server-sent events, with a queue per client."""
+"""A server with FastAPI's own server-sent events and a queue per client."""
 
 import asyncio
 import os

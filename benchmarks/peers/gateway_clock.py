@@ -1,4 +1,4 @@
-"""The gateway with another flush clock in the place of its own: `python gateway_clock.py fixed|unbounded`."""
+"""Runs the gateway with another flush clock: `python gateway_clock.py fixed|unbounded`."""
 
 import sys
 
@@ -8,17 +8,17 @@ from gateway.stream.flush import FlushClock
 
 
 class FixedClock(FlushClock):
-    """At most 20 flushes a second, whatever they cost."""
+    """Allows 20 flushes a second, regardless of their cost."""
 
     def flushed(self, start: float, end: float, worked_s: float) -> None:  # noqa: ARG002 - the clock's signature
         self._next = start + 1 / 20
 
 
 class UnboundedClock(FlushClock):
-    """A flush in each turn of the loop that has something to write."""
+    """Flushes in each turn of the event loop in which there is something to write."""
 
     def flushed(self, start: float, end: float, worked_s: float) -> None:
-        """Leave no time free."""
+        """Allow the next flush at once."""
 
 
 setattr(gateway.api.gateway, "FlushClock", {"fixed": FixedClock, "unbounded": UnboundedClock}[sys.argv[1]])  # noqa: B010 - a class

@@ -1,4 +1,4 @@
-"""What this project's ingest takes for a frame: to the event that it tells of, on to a tick, and to that tick's message.
+"""Measures our ingest's time per frame: up to the event in it, up to the tick, or up to that tick's message.
 
 python ours_frames.py EXCHANGE FRAMES LISTING event|tick|message
 """

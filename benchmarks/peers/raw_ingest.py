@@ -1,4 +1,4 @@
-"""The least that an ingest can do: receive a frame and PUBLISH it as it is, unread. `--deaf`: receive it, no more."""
+"""The least work an ingest can do: receive a frame and PUBLISH it unread. `--deaf`: only receive it."""
 
 import asyncio
 import os

@@ -1,8 +1,8 @@
-"""The least that an aggregator can do: parse each tick, and republish the newest of its symbol, as it came.
+"""The least work an aggregator can do: parse each tick, and republish the newest tick of its symbol unchanged.
 
-Same subscription, schedule, batches and script as the aggregator; and like a ticker a message has its symbol's other sources
-too, which makes it about as long. But no order, no price, no rounding, no metrics. With `--bare` no decoder either: a tick is
-any JSON object with a symbol and an exchange.
+It has the aggregator's subscription, schedule, batches and script. Like a ticker, a message contains the symbol's other
+sources too, so it is about as long. It has no order, no price, no rounding and no metrics. With `--bare` it does not use our
+decoder either: a tick is any JSON object with a symbol and an exchange.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def main(parse: Callable[[bytes], tuple[Symbol, str]]) -> None:
     def take(_: str, data: bytes) -> None:
         symbol, exchange = parse(data)
         sources = newest[symbol]
-        sources.pop(exchange, None)  # the newest comes last
+        sources.pop(exchange, None)  # so that the newest comes last
         sources[exchange] = data
         if schedule.touch(symbol, time.monotonic()):
             wake.set()

@@ -1,4 +1,4 @@
-"""sse-starlette with a bounded queue per client, as its broadcasting example has it: a client whose queue is full is cut."""
+"""sse-starlette with a bounded queue per client, like its broadcasting example. A client whose queue is full is cut off."""
 
 import asyncio
 import os

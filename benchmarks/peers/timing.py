@@ -1,4 +1,4 @@
-"""What a program takes for each frame, kind by kind: the same loop for all that are compared. Standard library alone."""
+"""Measures a program's time per frame, for each kind of frame, with one loop for all programs. Standard library only."""
 
 import json
 import time
@@ -14,10 +14,10 @@ Text = TypeVar("Text", str, bytes)
 async def time_frames(
     file: str, as_type: type[Text], handle: Callable[[Text], Awaitable[object]], kinds: Collection[str] | None = None
 ) -> None:
-    """Print the time per frame of each kind (None: of all) as JSON, in microseconds: the median of all of them.
+    """Print, as JSON, the median time per frame in microseconds for each kind of frame (None: for all together).
 
-    A median, since whatever else the machine does meets few frames; each once, in order, since a frame that comes again is no
-    news. Frames come as the program's own WebSocket client hands them on, as text or bytes.
+    It is the median because other work of the machine disturbs only few frames. Each frame is used once and in order, because
+    a repeated frame brings no new state. Frames have the type that the program's own WebSocket client yields, text or bytes.
     """
     clock = time.perf_counter_ns
     took_ns: dict[str, list[int]] = defaultdict(list)

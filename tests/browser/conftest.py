@@ -1,4 +1,4 @@
-"""A real browser on the demo in containers. All tests here share one browser and one event loop."""
+"""Fixtures for a real browser on the demo in containers. All tests here share one browser and one event loop."""
 
 import shutil
 import sys
@@ -19,16 +19,16 @@ from .visitor import REPORT_VIOLATIONS, Visitor
 HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium")
 OPTIONS = [
-    "--no-sandbox",  # which root cannot have, and which the tests' own pages do not need
+    "--no-sandbox",  # root cannot use the sandbox, and the tests' own pages do not need it
     "--disable-background-networking",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # nothing leaves this machine
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # no request leaves this machine
 ]
 
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test of this folder what all of them need."""
+    """Add the common marks to each test in this folder."""
     marks = [
         *on_containers(),
         pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the browser's program: Chromium, to which containers that come and go beside it are no change of network."""
+    """Return a program that runs Chromium so that it does not see containers starting and ending as network changes."""
     program = tmp_path_factory.mktemp("browser") / "chromium"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "unwatched_network.py"}" "{CHROMIUM}" "$@"\n')
     program.chmod(0o755)
@@ -59,7 +59,7 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def demo(deployment: Demo) -> AsyncIterator[Demo]:
-    """The system, whole at the start of each test."""
+    """The demo, with all prices complete at the start of each test."""
     await deployment.ready()
     yield deployment
     await deployment.recover()
@@ -67,7 +67,7 @@ async def demo(deployment: Demo) -> AsyncIterator[Demo]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def visitor(browser: Browser, demo: Demo) -> AsyncIterator[Visitor]:
-    """Somebody with an empty profile; the test fails if anything went wrong that it did not allow."""
+    """A visitor with an empty browser profile. The test fails on any error that it did not allow."""
     context = await browser.new_context()
     context.set_default_timeout(PATIENCE_S * 1000)
     await context.add_init_script(REPORT_VIOLATIONS)
@@ -80,7 +80,7 @@ async def visitor(browser: Browser, demo: Demo) -> AsyncIterator[Visitor]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def elsewhere(visitor: Visitor) -> AsyncIterator[Elsewhere]:
-    """Another site, which the visitor may go to."""
+    """Another site that the visitor may open."""
     async with elsewhere_server() as site:
         visitor.allow_origin(site.url)
         yield site

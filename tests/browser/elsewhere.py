@@ -1,4 +1,4 @@
-"""Another site, on which our page and our element are embedded."""
+"""Another site, which embeds our page and our element."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 class Elsewhere:
-    """A server of one page, whose text a test chooses, and of that page's scripts."""
+    """A server of one page, whose text the test sets, and of that page's scripts."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -25,7 +25,7 @@ class Elsewhere:
         self._files[path] = (text, content_type)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request: the page at its path, nothing at any other."""
+        """Answer one request: with the page or the served text at its path, with an empty body at any other."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             request = await reader.readuntil(b"\r\n\r\n")
             path = request.split(b" ", 2)[1].decode()
@@ -40,7 +40,7 @@ class Elsewhere:
 
 @contextlib.asynccontextmanager
 async def elsewhere_server() -> AsyncIterator[Elsewhere]:
-    """Serve on a port of its own, under a name of its own: to a browser, localhost is another site than 127.0.0.1."""
+    """Serve on a port of its own, as localhost: to a browser that is another site than 127.0.0.1."""
     elsewhere = Elsewhere()
     async with await asyncio.start_server(elsewhere.answer, "127.0.0.1", 0) as server:
         elsewhere.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"

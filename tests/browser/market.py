@@ -1,4 +1,4 @@
-"""What a visitor reads off the page: tiles of the bar, cards below it, and how far each says it can be trusted."""
+"""Finds the parts of the page that a visitor reads: the tiles of the bar, the cards below it, and their marks of trust."""
 
 import re
 from typing import Any
@@ -22,12 +22,12 @@ def card(page: Page, symbol: str) -> Locator:
 
 
 def price_of(part: Locator) -> Locator:
-    """Return a tile's or a card's price, as it is read out."""
+    """Return a tile's or a card's price in the text for screen readers."""
     return part.locator(".price .visually-hidden").first
 
 
 def mark_of(part: Locator) -> Locator:
-    """Return the dot, whose shape says how far to trust the price."""
+    """Return the dot whose shape shows how far to trust the price."""
     return part.locator(".state-mark").first
 
 

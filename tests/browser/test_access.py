@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard alone, by the rules that axe knows, without anything jumping about."""
+"""The page is accessible: usable by keyboard alone, without violations that axe finds, and without layout shifts."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeE
 
 
 async def tab_to(page: Page, name: str) -> None:
-    """Press Tab until something of this name has the focus."""
+    """Press Tab until an element with this name has the focus."""
     for _ in range(60):
         await page.keyboard.press("Tab")
         if re.search(name, await page.evaluate(FOCUSED) or ""):
@@ -34,8 +34,8 @@ async def tab_to(page: Page, name: str) -> None:
 
 
 async def violations(page: Page) -> list[str]:
-    """Return what axe finds wrong."""
-    await page.evaluate(AXE.read_text())  # as the browser's own: the page's policy would let no script in
+    """Return the violations that axe finds."""
+    await page.evaluate(AXE.read_text())  # evaluated by the browser, since the page's policy would block the script
     result: dict[str, Any] = await page.evaluate("axe.run()")
     return [
         f"{one['id']}: {node['html'][:200]} {node['failureSummary']}" for one in result["violations"] for node in one["nodes"]
@@ -107,7 +107,7 @@ async def test_nothing_moves_when_digits_change(visitor: Visitor, width: int) ->
     await page.set_viewport_size({"width": width, "height": 800})
     await expect_live(page, *FEATURED)
     await expect(card(page, "PEPE-USDT")).to_have_attribute("data-trust", "live")
-    await asyncio.sleep(2)  # the charts come with a script of their own
+    await asyncio.sleep(2)  # a script of their own loads the charts
     await page.evaluate(WATCH_SHIFTS)
     before = await price_of(card(page, "BTC-USDT")).text_content()
     await asyncio.sleep(8)
@@ -117,7 +117,7 @@ async def test_nothing_moves_when_digits_change(visitor: Visitor, width: int) ->
 
 @pytest.mark.parametrize(("path", "width"), [("/", 320), ("/", 2560), ("/embed", 200), ("/embed?compact=1", 200)])
 async def test_it_fits(visitor: Visitor, path: str, width: int) -> None:
-    """Nothing but the row of tiles scrolls sideways."""
+    """Only the row of tiles scrolls sideways."""
     page = await visitor.open(path)
     await page.set_viewport_size({"width": width, "height": 800})
     await expect_live(page, "BTC")

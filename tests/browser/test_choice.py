@@ -1,4 +1,4 @@
-"""Which symbols are shown: searched, shared, remembered, and wrong ones explained."""
+"""The choice of symbols: search, sharing by URL, memory across visits, and explanations of wrong symbols."""
 
 import re
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from .visitor import Visitor
 
 
 async def add(page: Page, text: str, symbol: str) -> None:
-    """Search for a text, and choose a symbol from what is found."""
+    """Search for a text, and choose a symbol from the results."""
     await page.get_by_role("combobox", name="Add a symbol").fill(text)
     await page.get_by_role("option").filter(has_text=re.compile(symbol)).first.click()
 
@@ -77,7 +77,7 @@ async def test_the_parts_of_a_price_add_up_in_sight(visitor: Visitor) -> None:
     await card(page, "BTC-USDT").get_by_text("Why this price?").click()
     rows = page.locator(".why tbody tr")
     await expect(rows).to_have_count(3)
-    await page.get_by_role("button", name="Pause", exact=True).click()  # one moment, read at leisure
+    await page.get_by_role("button", name="Pause", exact=True).click()  # so that all parts show the same moment
     parts = [await row.locator("td").nth(3).text_content() for row in await rows.all()]
     [total] = await page.locator(".why tfoot td").nth(2).all_text_contents()
     figures = [round(float(str(part).replace(",", "")) * 1e6) for part in parts]

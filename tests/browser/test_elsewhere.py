@@ -1,4 +1,4 @@
-"""On other people's sites: the bar in a frame, the element by one tag, both under the strictest policy that lets them in."""
+"""On other sites: the bar in a frame and the element by one tag, each under the strictest policy that admits it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A page that is left open: thousands of ticks later it holds no more memory, nodes or listeners than before."""
+"""A page that stays open: after thousands of ticks it holds no more memory, nodes or listeners than before."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from .visitor import Visitor
 
 BUSY_EVENTS_PER_S = 2000
 TICKS = 2000
-CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then let go; a page that kept its tickers grew by 5 MB
+CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then drop old points; a page that kept its tickers grew by 5 MB
 COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
   window.ticks = 0;
   const channel = new BroadcastChannel("market-pulse.v2  ");
@@ -41,7 +41,7 @@ async def test_memory_stays_flat_over_thousands_of_ticks(visitor: Visitor, demo:
 
 
 async def _ticks(page: Page, count: int) -> None:
-    """Wait until the page has taken so many ticks in all, as long as more keep coming."""
+    """Wait until the page has received `count` ticks in all. Fail if hardly any more come."""
     for upto in range(0, count + 1, count // 20):
         try:
             await until(partial(_has_taken, page, upto), every_s=0.2)
@@ -55,7 +55,7 @@ async def _has_taken(page: Page, count: int) -> bool:
 
 
 async def _held(session: CDPSession) -> dict[str, int]:
-    """Return what the page holds on to, garbage left out."""
+    """Return the page's memory, nodes and listeners after a garbage collection."""
     await session.send("HeapProfiler.enable")
     await session.send("HeapProfiler.collectGarbage")
     counters = await session.send("Memory.getDOMCounters")

@@ -1,4 +1,4 @@
-"""Prices that come count more than a platform's hints: on a page that is told it is offline, and in workers."""
+"""Arriving prices count more than the platform's hints: on a page whose browser reports to be offline, and in workers."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ async def test_a_machine_with_nothing_but_loopback_has_live_prices(visitor: Visi
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The package's modules, as they are published, by their names."""
+    """The modules of the published package, by name."""
     node = shutil.which("node") or str(Path(__file__).parents[2] / ".venv/bin/node")
     folder = tmp_path_factory.mktemp("package")
     tsc = str(WEB / "node_modules/typescript/bin/tsc")
@@ -93,7 +93,7 @@ async def test_a_refused_stream_is_shown_as_what_it_is(visitor: Visitor) -> None
     await expect(card(page, "BTC-USDT")).to_contain_text("Too many streams from this address.")
     for part in (card(page, "BTC-USDT"), tile(page, "BTC")):
         await expect(part).to_have_attribute("data-trust", re.compile("stale|waiting"))
-    await asyncio.sleep(5)  # it was never connected, and is not offline after a while either
+    await asyncio.sleep(5)  # it never was connected, so it does not become offline later either
     await expect(card(page, "BTC-USDT")).to_contain_text("Too many streams from this address.")
     await visitor.context.unroute(re.compile("/api/realtime"))
     await expect(card(page, "BTC-USDT")).to_have_attribute("data-trust", "live")

@@ -14,8 +14,8 @@ from .visitor import Visitor
 
 FRAMES = 600
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
-# Runs all callbacks of a frame as one, and looks at the page after the last of them: nothing changes between that and the
-# painting. Each canvas records the texts written on it since it was cleared; the chart's tag is one of them.
+# Runs all callbacks of a frame as one, and inspects the page after the last of them, since nothing changes between that and
+# the painting. Each canvas records the texts written on it since it was cleared; the chart's tag is one of them.
 WATCH = """() => {
   const written = new WeakMap();
   const { fillText } = CanvasRenderingContext2D.prototype;
@@ -84,7 +84,7 @@ async def test_headline_tile_spoken_text_and_tag_are_one_price_in_every_frame(vi
     ]
     assert different == [], f"{len(different)} of {len(SYMBOLS) * len(frames)}"
     for symbol in SYMBOLS:
-        assert len({frame[symbol]["headline"] for frame in frames}) > 10  # else nothing was compared
+        assert len({frame[symbol]["headline"] for frame in frames}) > 10  # otherwise nothing was compared
 
 
 async def _count(page: Page) -> bool:
@@ -112,6 +112,6 @@ async def test_no_two_prices_of_an_axis_are_alike(visitor: Visitor, symbol: str)
     for _ in range(20):
         await page.wait_for_function("symbol => textsOf(symbol).some((texts) => texts.length > 3)", arg=symbol)
         axes: list[list[str]] = await page.evaluate("symbol => textsOf(symbol).filter((texts) => texts.length > 3)", symbol)
-        for *marks, _ in axes:  # the tag is written last, over them
+        for *marks, _ in axes:  # the tag is written last, over the axis
             assert len(set(marks)) == len(marks), marks
         await page.wait_for_timeout(100)

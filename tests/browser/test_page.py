@@ -1,4 +1,4 @@
-"""The page as a browser takes it: from one origin, within its policy, framed only where it may be."""
+"""The page in a browser: all from one origin, within its content security policy, and framed only where that is allowed."""
 
 import re
 
@@ -33,7 +33,7 @@ async def test_the_page_may_not_be_framed(visitor: Visitor, elsewhere: Elsewhere
 
 
 async def test_what_goes_wrong_is_noticed(visitor: Visitor) -> None:
-    """The other tests rely on it."""
+    """The visitor must report errors, because the other tests rely on that."""
     page = await visitor.open("/")
     await page.evaluate("""async () => {
         console.error("said aloud");

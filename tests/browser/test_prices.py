@@ -1,4 +1,4 @@
-"""Prices on the page: there at once, alive while they live, and never called live when they are not."""
+"""Prices on the page: shown at once, updated while they are live, and never marked as live when they are not."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from support.waiting import until
 from .market import FEATURED, expect_count, expect_live, mark_of, newest_price, price_of, streams, tile
 from .visitor import Visitor
 
-AWAY = r"net::ERR_|status of 50[234]"  # what a browser says of a gateway that is not there
+AWAY = r"net::ERR_|status of 50[234]"  # the browser's errors about a gateway that is down
 NOTE_TRUST = """() => {
   window.noted = [];
   setInterval(() => noted.push([...document.querySelectorAll("li.tile")].map((tile) => tile.dataset.trust)), 50);
@@ -53,7 +53,7 @@ async def test_a_symbol_whose_sources_fall_silent_is_told_apart_by_shape_and_wor
     await expect(tile(page, "BTC").locator(".tile-state")).to_have_text(re.compile(r"\d+ s ago"))
     await expect_count(page, "3/4 connected")
     await expect_live(page, "ETH", "SOL", "BNB")
-    await expect(tile(page, "BTC")).to_have_attribute("data-trust", "offline")  # held for a while, then not known
+    await expect(tile(page, "BTC")).to_have_attribute("data-trust", "offline")  # first held for a while, then unknown
     await expect(tile(page, "BTC").locator(".tile-state")).to_have_text("no price")
     await page.get_by_role("button", name="3/4 connected").hover()
     await expect(page.locator(".standings")).to_contain_text("No exchange has sent a price lately")
@@ -120,7 +120,7 @@ async def test_a_page_that_slept_wakes_with_new_prices_over_a_new_stream(
 
 
 async def _sleep(browser: Browser, page: Page, seconds: float) -> None:
-    """Stop the process that runs the page, as a machine's sleep or a frozen tab does; the network goes on."""
+    """Suspend the process that runs the page, like a machine's sleep or a frozen tab; the network goes on."""
     session = await browser.new_browser_cdp_session()
     processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
     renderers = [process["id"] for process in processes if process["type"] == "renderer"]
@@ -135,7 +135,7 @@ async def _sleep(browser: Browser, page: Page, seconds: float) -> None:
 
 
 async def _agrees(page: Page, demo: Demo) -> bool:
-    """Tell whether the page shows what the gateway says, give or take what the market does meanwhile."""
+    """Return whether the page shows the gateway's prices, within the movement of the market meanwhile."""
     text = await price_of(tile(page, "BTC")).text_content()
     return abs(float((text or "0").replace(",", "")) / await newest_price(demo.page, "BTC") - 1) < 1e-3
 

@@ -1,4 +1,4 @@
-"""Many components and tabs, one connection."""
+"""Many components and tabs share one connection."""
 
 import re
 
@@ -22,7 +22,7 @@ async def test_twenty_symbols_in_three_tabs_make_one_stream(visitor: Visitor, de
     for page in tabs:
         await _expect_all_live(page)
     await until(lambda: _streams_are(demo, 1))
-    # The first tab has the stream: it goes, and another takes over.
+    # The first tab has the stream. When it closes, another takes over.
     await tabs[0].close()
     for page in tabs[1:]:
         await _expect_all_live(page)

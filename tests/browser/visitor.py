@@ -1,4 +1,4 @@
-"""Somebody who looks at the page: a browser profile of their own, in which nothing may go wrong unnoticed."""
+"""A visitor of the page, with a browser profile of their own, in which every error is noticed."""
 
 import re
 from urllib.parse import urlsplit
@@ -9,12 +9,12 @@ REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
   console.error(`policy violated: ${effectiveDirective} forbids ${blockedURI}`));
 """
-ABORTED = "net::ERR_ABORTED"  # the page itself gave a request up: it closed a stream, or was left
+ABORTED = "net::ERR_ABORTED"  # the page itself aborted a request: it closed a stream, or the visitor left it
 
 
 class Visitor:
-    """One browser profile, and what went wrong in it: errors in the console, violations of the policy, failed requests, and
-    requests to an origin that is not ours, none of which can get out of this machine.
+    """One browser profile, and its errors: those in the console, violations of the policy, failed requests, and requests to
+    another origin than ours, which never leave this machine.
     """
 
     def __init__(self, context: BrowserContext, url: str) -> None:
@@ -29,7 +29,7 @@ class Visitor:
         context.on("requestfailed", self._on_failure)
 
     async def open(self, path: str = "/") -> Page:
-        """Open a tab on a path of ours, or on another URL."""
+        """Open a tab on one of our paths, or on another URL."""
         page = await self.context.new_page()
         await page.goto(path if "://" in path else self.url + path)
         return page
@@ -43,8 +43,8 @@ class Visitor:
         self._origins.add(url)
 
     async def complaints(self) -> list[str]:
-        """Return what went wrong so far and was not allowed."""
-        await self.context.cookies()  # one round trip: what the browser said before has come
+        """Return the errors so far that the test did not allow."""
+        await self.context.cookies()  # one round trip, after which all earlier messages of the browser have arrived
         return [one for one in self._complaints if not any(pattern.search(one) for pattern in self._allowed)]
 
     def _on_console(self, message: ConsoleMessage) -> None:

@@ -1,4 +1,4 @@
-"""What must hold for every message, whatever goes wrong. Pure: the time is an argument."""
+"""Invariants of every message, which hold under all faults. Pure: the time is an argument."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ HARD_AGE_MS = float(HASTE["HARD_AGE_S"]) * 1000
 CLAMP = 0.005
 WORTH_DISPUTE = 2 * CLAMP
 SLACK_MS = 2_000
-"""For this machine, which runs all of it and the watchers too, and for the gateway's look at what has become old, each second."""
+"""A margin for this machine, which runs the system and the watchers, and for the gateway's check for old prices each second."""
 LIVE_FOR_MS = STALE_AFTER_MS + SLACK_MS
 TAKEOVER_S = (2_000 + SLACK_MS) / 1000
-"""So long a symbol may be silent on the bus when one of several aggregators dies."""
+"""How long a symbol may be silent on the bus after one of several aggregators has died."""
 MIXED_S = 4.5
-"""A tick that is behind the last one in something is published if nothing else was for five seconds, by Redis's clock."""
-FAR_MS = 5_000  # what is so much newer goes out whatever its numbers
-RESTAMPED_MS = 1_000  # of two copies the second may have received a moment earlier
+"""After this long without a tick, one with lower numbers may follow: the script allows it after 5 s by Redis's clock."""
+FAR_MS = 5_000  # a tick that is newer by more than this is published, even with lower numbers
+RESTAMPED_MS = 1_000  # the second of two copies to publish may have received the tick a moment earlier
 HANGS_FOR_MS = 8_000 + SLACK_MS
-"""So long the edge takes to cut the streams of a gateway that hangs, which itself cannot say that its prices are old."""
-LIE_LINGERS_MS = 5_000  # what was said meanwhile may be delayed by another fault
+"""How long the edge takes to cut the streams of a hanging gateway, which cannot report by itself that its prices are old."""
+LIE_LINGERS_MS = 5_000  # another fault may delay the messages of the lie
 
 
 @dataclass
 class Lie:
-    """A time during which an exchange says a wrong price of a symbol, or of all (None)."""
+    """A time during which an exchange states wrong prices, of one symbol or of all (None)."""
 
     exchange: str
     symbol: str | None
@@ -36,7 +36,7 @@ class Lie:
     end_ms: float = inf
 
     def covers(self, ticker: dict[str, Any], source: dict[str, Any]) -> bool:
-        """Tell whether what a source said last was said meanwhile."""
+        """Return whether the last tick of a source is from the time of the lie."""
         said_ms = ticker["aggregatedTime"] - source["ageMs"]
         return (
             self.exchange in {"*", source["exchange"]}
@@ -46,7 +46,7 @@ class Lie:
 
 
 def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Iterator[str]:
-    """Say what is wrong with a ticker by itself, when it arrives."""
+    """Find each error that a ticker shows by itself at its arrival."""
     quality, price = ticker["quality"], ticker["price"]
     if (price is None) is not (quality == "down"):
         yield f"price {price} of quality {quality}"
@@ -60,18 +60,18 @@ def wrongs_of(ticker: dict[str, Any], now_ms: float, lies: Iterable[Lie]) -> Ite
     if oldest_ms >= HARD_AGE_MS:
         yield f"{quality}, though a source that is used was silent for {oldest_ms:.0f} ms"
     if used and all("its feed is away" in (source.get("reason") or "") for source in used):
-        yield f"{quality}, though nobody hears any of its exchanges"
+        yield f"{quality}, though none of its ingests is connected"
     if abs(fsum(source["weight"] * source["usedPrice"] for source in used) - price) > 10 ** -(ticker["dp"] + 2):
         yield "the price is not that of its sources"
     yield from _beyond_honesty(ticker, used, list(lies))
 
 
 def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: list[Lie]) -> Iterator[str]:
-    """The majority of honest sources bounds the price, to the clamp; where they are a half, nobody calls it certain.
+    """Check that a majority of honest sources bounds the price, to the clamp, and that half of them never yields `ok`.
 
-    Among three votes a liar moves the median no further than to the next honest price, whether it counts or not.
+    Among three votes, a liar moves the median no further than to the next honest price, whether the liar counts or not.
 
-    A majority that lies alike is one that nobody can see through: so does a market that moves, one exchange after another.
+    A majority with the same lie cannot be detected: a real move of the market, one exchange after another, looks the same.
     """
     fresh = [source for source in ticker["sources"] if source["state"] not in {"stale", "lagging"}]
     liars = [source for source in fresh if any(lie.covers(ticker, source) for lie in lies)]
@@ -80,11 +80,11 @@ def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: li
         return
     low, high = min(honest), max(honest)
     believed = [one for one in liars if one in used and not low / (1 + CLAMP) <= one["price"] <= high * (1 + CLAMP)]
-    honest += [one["price"] for one in liars if one in used and one not in believed]  # what it says now is what others say
+    honest += [one["price"] for one in liars if one in used and one not in believed]  # its price now agrees with the others
     if len(honest) > len(believed):
         margin = CLAMP if any(one in used for one in liars) else 1e-9
         if not low * (1 - margin) <= ticker["price"] <= high * (1 + margin):
-            yield f"price {ticker['price']} beyond {low} to {high}, what honest exchanges say"
+            yield f"price {ticker['price']} beyond {low} to {high}, the prices of honest exchanges"
     elif (
         len(honest) == len(believed)
         and ticker["quality"] == "ok"
@@ -94,10 +94,10 @@ def _beyond_honesty(ticker: dict[str, Any], used: list[dict[str, Any]], lies: li
 
 
 class Numbers:
-    """The numbers of each symbol's tickers, as one connection tells them. They never go back, nor does the time of the price.
+    """Checks the numbers of each symbol's tickers on one connection: numbers and the times of prices never go back.
 
-    On the bus (`contiguous`) none is missing. On a stream some may be, since it tells the newest, and the last may come again:
-    when it has become old, or after a resync.
+    On the bus (`contiguous`) no number is missing. A stream may leave some out, since it sends only the newest ticker, and may
+    repeat the last one when it has become old or after a resync.
     """
 
     def __init__(self, *, contiguous: bool) -> None:
@@ -111,12 +111,12 @@ class Numbers:
         self._interrupted = set(self._last)
 
     def wrong(self, ticker: dict[str, Any]) -> str | None:
-        """Take the next ticker; say what is wrong with its number."""
+        """Take the next ticker; return the error in its number, if any."""
         symbol, seq = ticker["symbol"], ticker["seq"]
         last = self._last.get(symbol)
         self._last[symbol] = seq
         made_ms, self._made_ms[symbol] = self._made_ms.get(symbol, 0), ticker["aggregatedTime"]
-        if ticker["aggregatedTime"] < made_ms:  # who was asleep has published late
+        if ticker["aggregatedTime"] < made_ms:  # an aggregator that was suspended has published late
             return f"number {seq} was made {made_ms - ticker['aggregatedTime']} ms before the one before it"
         interrupted = symbol in self._interrupted
         self._interrupted.discard(symbol)
@@ -131,15 +131,16 @@ class Numbers:
 
 
 def began_anew(known: Sequence[float], order: Sequence[float]) -> bool:
-    """Return whether an order may fall: it says that numbers began anew, or a quote or day of it is more than five seconds newer."""
+    """Return whether an order may be lower: its numbers began anew, or its quote or day is more than five seconds newer."""
     is_later = any(order[at] > known[at] + FAR_MS for at in (2, 4) if at < min(len(order), len(known)))
     return is_later or list(order[5:]) > list(known[5:])
 
 
 class Line:
-    """The ticks of each channel, as one connection tells them: whatever the copies of an ingest say, none comes twice or late.
+    """Checks the ticks of each channel on one connection: with several copies of an ingest, no tick comes twice or late.
 
-    A line ends where its symbol ceases to be asked for, and may begin anew anywhere: `always` are the symbols that never do.
+    The line of a symbol ends when no client requests it, and may start again with any number. `always` has the symbols that
+    are always requested.
     """
 
     def __init__(self, always: Collection[str]) -> None:
@@ -153,7 +154,7 @@ class Line:
         self._received_ms.clear()
 
     def wrong(self, channel: str, tick: dict[str, Any], now_s: float) -> str | None:
-        """Take the next tick; say what is wrong with it beside the one before."""
+        """Take the next tick; return its error compared with the tick before, if any."""
         content = {name: value for name, value in tick.items() if name not in {"receivedTime", "publishedTime"}}
         before, before_s = self._last.get(channel, ({}, now_s))
         self._last[channel] = content, now_s
@@ -168,7 +169,7 @@ class Line:
         return None
 
     def unheard(self, ticker: dict[str, Any]) -> Iterator[str]:
-        """Say of which sources a ticker tells something younger than all that came of them."""
+        """Report each source whose state in a ticker is younger than all ticks of it that came."""
         for source in ticker["sources"]:
             heard_ms = self._received_ms.get(f"ticks:{source['exchange']}:{ticker['symbol']}")
             said_ms = ticker["aggregatedTime"] - source["ageMs"]

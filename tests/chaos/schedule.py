@@ -1,4 +1,4 @@
-"""What goes wrong, and when: a pure function of a seed."""
+"""Schedules the faults as a pure function of a seed."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,19 +10,19 @@ from simulator.faults import Action, StandingFault
 from support.stack import EXCHANGES
 
 ALL: Final = -1
-"""In the place of a copy's number: all copies of the part at once."""
+"""Used instead of a copy's number: all copies of the part at once."""
 
 Place = tuple[str, ...]
 INGESTS: Final[Place] = tuple(f"ingest-{exchange}" for exchange in EXCHANGES)
 PART_FAULTS: Final[Mapping[str, Place]] = {
     "killed": (*INGESTS, "aggregator", "gateway"),
     "paused": (*INGESTS, "aggregator", "gateway"),
-    "stopped": ("aggregator",),  # and so handed over and joined again
+    "stopped": ("aggregator",),  # its symbols are handed over, and it joins again
     "rolled": ("gateway",),
 }
 REDIS_FAULTS: Final = ("restarted", "killed", "frozen", "connections cut", "buffers cut")
 
-LOSES_SUBSCRIBERS: Final = frozenset(REDIS_FAULTS) - {"frozen"}  # frozen for as short as here, it is waited for
+LOSES_SUBSCRIBERS: Final = frozenset(REDIS_FAULTS) - {"frozen"}  # subscribers wait for a server that is frozen this briefly
 
 _KINDS_AT: Final[Mapping[str, Place]] = {
     "nested_errors": ("binance",),
@@ -56,7 +56,7 @@ KINDS_OF_SIMULATOR: Final = ACTIONS | {get_args(kind.model_fields["kind"].annota
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong at a place, so many seconds after the beginning of its episode, and for how long (0: it is done at once).
+    """One fault: its place, its start in seconds after the start of its episode, and its duration (0: it is done at once).
 
     The place is a service of the deployment, or an exchange of the simulator.
     """
@@ -76,18 +76,18 @@ class Fault:
 
 
 Episode = tuple[Fault, ...]
-"""Faults that overlap; afterwards the system has time to become whole again."""
+"""Faults that overlap. After them the system has time to recover."""
 
 
 def seconds_of(episode: Episode) -> float:
-    """Return how long an episode's faults last."""
+    """Return the time in seconds from the start of an episode to the end of its last fault."""
     return max(fault.at_s + fault.for_s for fault in episode)
 
 
 def schedule(seed: int, seconds: float, copies: Mapping[str, int]) -> list[Episode]:
-    """Return episodes of one to three faults, which take so many seconds without what the system needs to recover.
+    """Return episodes of one to three faults, which take `seconds` in all without the time to recover.
 
-    Kinds are dealt like cards, so that each comes once before one comes again; everything else is by chance.
+    Kinds are dealt like cards, so that each comes once before any comes again. All else is random.
     """
     dice = random.Random(seed)
     deck: list[str] = []
@@ -106,7 +106,7 @@ def schedule(seed: int, seconds: float, copies: Mapping[str, int]) -> list[Episo
 
 
 def pairs() -> Iterator[Episode]:
-    """Yield each exchange fault alone, then each pair of them, at one exchange where both can be there."""
+    """Yield each exchange fault alone, then each pair of them, on the same exchange if both can occur there."""
     for number, (one, other) in enumerate(combinations_with_replacement(EXCHANGE_FAULTS, 2)):
         chosen = EXCHANGES[number % len(EXCHANGES)]
         where = _KINDS_AT.get(one) or _KINDS_AT.get(other) or (chosen,)

@@ -1,4 +1,4 @@
-"""The deployment under chaos: its copies, and how each fault is done to them."""
+"""The deployment under chaos: its copies, and the faults that are inflicted on them."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ LIMIT = "client-output-buffer-limit"
 
 
 class System:
-    """A demo, some of whose parts run in several copies."""
+    """A demo in which some parts run in several copies."""
 
     def __init__(self, demo: Demo, copies: Mapping[str, int]) -> None:
         self.demo = demo
@@ -41,11 +41,11 @@ class System:
 
     @property
     def containers(self) -> list[str]:
-        """All containers, by name."""
+        """The names of all containers."""
         return [name for names in self._containers.values() for name in names]
 
     async def scale(self, copies: Mapping[str, int]) -> None:
-        """Run so many copies of each part."""
+        """Run these numbers of copies."""
         scales = [word for service, count in copies.items() for word in ("--scale", f"{service}={count}")]
         await asyncio.to_thread(self.demo.compose, "up", "--detach", "--no-recreate", *scales, within_s=120)
         known = await asyncio.to_thread(self.demo.containers)
@@ -54,7 +54,7 @@ class System:
             await until(partial(_is_healthy, name), START_LIMIT_S, every_s=0.5)
 
     async def counters(self, names: Mapping[str, str]) -> list[tuple[str, str, float]]:
-        """Return what each copy that is up counts, summed over labels: the counter's meaning, the place, the value."""
+        """Return the counters of each running copy, summed over labels, as (meaning, place, value)."""
         counting = [name for service, containers in self._containers.items() if service in self.copies for name in containers]
         read = await docker("exec", self._containers["simulator"][0], "python", "-c", READ_METRICS, *counting)
         totals: dict[tuple[str, str], float] = {}
@@ -67,7 +67,7 @@ class System:
         return [(*key, value) for key, value in totals.items()]
 
     async def inflict(self, fault: Fault) -> None:
-        """Do it, wait for as long as it lasts, and undo it."""
+        """Inflict a fault, wait for its duration, and undo it."""
         await asyncio.sleep(fault.at_s)
         if fault.kind in EXCHANGE_FAULTS:
             await self._fail_exchange(fault)
@@ -78,7 +78,7 @@ class System:
             await self._fail_part(fault, names if fault.copy == ALL else [names[fault.copy]])
 
     async def ended_by_themselves(self) -> list[str]:
-        """Name the containers that the engine had to start again since they were started by hand."""
+        """Return the containers that the engine had to restart since this program started them."""
         known = await asyncio.to_thread(self.demo.containers)
         return [
             f"{one['Name']} has ended by itself, out of memory: {one['State']['OOMKilled']}, restarts: {one['RestartCount']}"
@@ -88,7 +88,7 @@ class System:
         ]
 
     async def complaints(self) -> list[str]:
-        """Return the log lines that speak of something nobody expected."""
+        """Return the log lines about unexpected errors."""
         logs = await asyncio.to_thread(self.demo.compose, "logs", "--no-color")
         return [line[:500] for line in logs.splitlines() if is_complaint(line)]
 
@@ -99,7 +99,7 @@ class System:
         lasts = {} if fault.kind in ACTIONS else {"for_s": fault.for_s}
         await self.demo.fault(fault.place, fault.kind, **dict(fault.parameters), **lasts)
         if fault.kind == "refuse":
-            await self.demo.fault(fault.place, "cut")  # what is connected would not notice
+            await self.demo.fault(fault.place, "cut")  # open connections would not notice the fault
         await asyncio.sleep(fault.for_s)
         lie.end_ms = time.time() * 1000
 
@@ -128,7 +128,7 @@ class System:
             case "connections cut":
                 for kind in ("normal", "pubsub"):
                     await docker("exec", redis, "/deploy/admin", "CLIENT", "KILL", "TYPE", kind)
-            case "buffers cut":  # one message that is more than a subscriber may leave unread
+            case "buffers cut":  # one message that exceeds a subscriber's output buffer limit
                 await docker("exec", redis, "/deploy/admin", "CONFIG", "SET", LIMIT, f"pubsub {JUNK_BYTES // 2} 0 0")
                 for channel in ("ticks:junk:BTC-USDT", "ticker:BTC-USDT", "status:junk"):
                     junk = f"redis.call('PUBLISH', '{channel}', string.rep('x', {JUNK_BYTES}))"
@@ -137,8 +137,8 @@ class System:
 
 
 async def _away(name: str, leave: str, come_back: str, seconds: float) -> None:
-    """Have a container leave and, whatever happens meanwhile, come back."""
-    await docker(leave, name, attempts=5)  # an engine that is busy may fail to freeze what goes on in it
+    """Make a container leave and, even after an error meanwhile, come back."""
+    await docker(leave, name, attempts=5)  # a busy engine may fail to pause a container
     try:
         await asyncio.sleep(seconds)
     finally:
@@ -150,7 +150,7 @@ async def _is_healthy(name: str) -> bool:
 
 
 async def docker(*arguments: str, attempts: int = 1) -> str:
-    """Run one command of Docker's."""
+    """Run a docker command and return its output. A failure is retried up to `attempts` times in all."""
     for attempt in range(1, attempts + 1):
         async with asyncio.timeout(COMMAND_LIMIT_S):
             process = await asyncio.create_subprocess_exec(

@@ -1,6 +1,6 @@
-"""Two thousand browsers on four gateways: how they spread, and what they see when one is killed and when all are renewed.
+"""Two thousand browsers on four gateways: how they spread, and their prices when one gateway is killed and all are renewed.
 
-Takes minutes and most of two processors, so it is among `make chaos`, and not among all tests.
+It takes minutes and most of two processors, so only `make chaos` runs it.
 """
 
 import asyncio
@@ -58,11 +58,11 @@ def names(deployment: Deployment) -> list[str]:
 
 
 async def told(watching: Crowd, what: str, since_s: float) -> dict[str, Any]:
-    """Wait until everybody sees live prices, and say what they have seen since `begin`."""
+    """Wait until all clients see live prices; print and return their figures since `begin`."""
     await until(watching.live, STEP_LIMIT_S)
     seen = watching.seen()
     print(f"\n{what}: {time.monotonic() - since_s:.0f} s,", seen, "spread", sorted(watching.spread().values()), flush=True)
-    assert seen["gap_s"] * 1000 < LIVE_FOR_MS, "longer, and a tile would have become stale by itself"
+    assert seen["gap_s"] * 1000 < LIVE_FOR_MS, "after a longer gap a tile would have become stale by itself"
     return seen
 
 

@@ -1,6 +1,6 @@
-"""The system in containers while parts are killed, paused and rolled, Redis and exchanges fail, by a seeded schedule.
+"""The system in containers while a seeded schedule kills, pauses and renews parts, and makes Redis and exchanges fail.
 
-`make chaos` runs it for long, in several copies, and shows the worst case of each figure; among all tests it is short.
+`make chaos` runs it for long, with several copies, and prints the worst case of each figure. Among the other tests it is short.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ COPIES = {**dict.fromkeys(INGESTS, 2), "aggregator": 3, "gateway": 3}
 ONE_EACH = dict.fromkeys(COPIES, 1)
 RECOVERY_LIMIT_S = 60.0
 CALM_S = 2.0
-EDGE_NOTICES_S = (
-    3.0  # that a gateway has gone without the goodbye for which there is no time here: what it was sent then is lost
-)
+# The edge takes this long to notice a gateway that left without its goodbye, for which there is no time here. Requests that it
+# sends to that gateway until then are lost.
+EDGE_NOTICES_S = 3.0
 LONG_MINUTES = 5
 GROWTH_LIMIT_MB = 30.0
 MOVING = ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT", "DOGE-USDT"]
@@ -49,7 +49,8 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(deployment: Demo) -> AsyncIterator[System]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # what the watchers lose is counted
+    # The watchers count their losses themselves.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     system = System(deployment, COPIES)
     await system.scale(COPIES)
     await deployment.control("POST", "/control/rate", {"events_per_s": 100, "symbols": MOVING})
@@ -61,24 +62,24 @@ async def system(deployment: Demo) -> AsyncIterator[System]:
 
 
 async def test_chaos(system: System) -> None:
-    """Of one to three things that fail at a time, everything tells the truth, and nothing stays broken."""
+    """While one to three faults are on at a time, no message states anything false, and afterwards nothing stays broken."""
     await _run(system, schedule(SEED, MINUTES * 60, COPIES))
 
 
 async def test_faults_of_exchanges_by_pairs(system: System) -> None:
-    """Each fault of the simulator alone and with each other one; without CHAOS_PAIRS=all some of these, drawn by the seed."""
+    """Inflict each fault of the simulator alone and with each other. Without CHAOS_PAIRS=all, the seed draws some of these."""
     episodes = list(pairs())
     await _run(system, episodes if PAIRS == "all" else random.Random(SEED).sample(episodes, int(PAIRS)))
 
 
 @pytest.mark.skipif(MINUTES < LONG_MINUTES, reason="takes more than a minute: `make chaos` runs it")
 async def test_redis_frozen_for_a_minute(system: System) -> None:
-    """Longer than any wait in the system: what it was asked meanwhile has been given up, and prices are `down`."""
+    """A minute is longer than any wait in the system: its pending requests have timed out, and prices are `down`."""
     await _run(system, [(Fault("frozen", "redis", for_s=60.0),)])
 
 
 async def _run(system: System, episodes: list[Episode]) -> None:
-    """Let all of it happen while everybody watches, then say what was seen."""
+    """Run all episodes under the watchers, then print a report and assert that nothing was wrong."""
     log = Log(system.lies)
     streams = [StreamWatcher(system.demo.page, path, log) for path in PATHS]
     containers = ContainerWatcher(system)
@@ -111,7 +112,7 @@ async def _run(system: System, episodes: list[Episode]) -> None:
 
 
 async def _recovery(system: System, streams: list[StreamWatcher], log: Log, episode: Episode, began_s: float) -> float:
-    """Wait until all is well again; return how long that took, in seconds."""
+    """Wait until the system is whole again; return how long that took, in seconds."""
     since_s = time.monotonic()
     try:
         await _whole(system, streams)
@@ -119,7 +120,7 @@ async def _recovery(system: System, streams: list[StreamWatcher], log: Log, epis
         log.wrong("recovery", f"not whole {RECOVERY_LIMIT_S:.0f} s after {', '.join(map(str, episode))}")
     recovery_s = time.monotonic() - since_s
     if any(fault.place == "redis" and fault.kind in LOSES_SUBSCRIBERS for fault in episode):
-        try:  # a gateway may have waited for a few seconds before it asked again
+        try:  # a gateway may wait for a few seconds before it reconnects
             await until(lambda: all(stream.has_begun_anew(began_s) for stream in streams), RECOVERY_LIMIT_S, every_s=0.2)
         except TimeoutError:
             log.wrong("recovery", f"no resync, though messages may have been missed, after {', '.join(map(str, episode))}")
@@ -128,14 +129,15 @@ async def _recovery(system: System, streams: list[StreamWatcher], log: Log, epis
 
 
 async def _look_back(system: System, log: Log, episode: Episode, figures: Mapping[str, float]) -> None:
-    """Check what must have been by the end of an episode."""
+    """Check the conditions that must hold at the end of an episode."""
     leaves_others = all(
         fault.kind in EXCHANGE_FAULTS or (fault.place == "aggregator" and fault.copy != ALL) for fault in episode
     )
     silent_s = figures.get(SYMBOL_SILENT, 0.0)
     if leaves_others and silent_s > TAKEOVER_S:
         log.wrong("bus", f"a symbol was silent for {silent_s:.1f} s, though there were others to take it over")
-    for ended in await system.ended_by_themselves():  # looked at here, for the engine counts anew when one is started by hand
+    # Checked here, because the engine's count starts at 0 when a container is started by hand.
+    for ended in await system.ended_by_themselves():
         log.wrong("containers", ended)
 
 
@@ -149,7 +151,7 @@ async def _whole(system: System, streams: list[StreamWatcher]) -> None:
 
 
 def _note(table: dict[str, dict[str, float]], episode: Episode, figures: Mapping[str, float]) -> None:
-    """Keep each kind's worst figures. What happened with others counts for each of them."""
+    """Keep the worst figures of each kind of fault. Figures of an episode count for each of its faults."""
     for name in {_name(fault) for fault in episode}:
         table[name]["times"] += 1
         for figure, value in figures.items():

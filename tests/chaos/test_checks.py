@@ -1,4 +1,4 @@
-"""The schedule and the checks themselves: same seed, same chaos; and whatever must not be is seen."""
+"""Tests of the schedule and of the checks: the same seed makes the same chaos, and the checks find each kind of error."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Who watches while things go wrong: a subscriber of the bus, streams and a poller through the edge, an eye on containers.
+"""The watchers during chaos: a subscriber of the bus, streams and a poller through the edge, and a monitor of the containers.
 
-None of them ends before it is cancelled. What must not be goes to the log, together with the worst case of each figure.
+Each runs until it is cancelled. Errors go to the log, with the worst case of each figure.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ EDGE_TIMEOUT_S = 60.0
 LOOK_S = 0.25
 LATE_S = 0.5
 SAMPLE_S = 10.0
-ALWAYS_WANTED = ("BTC-USDT", "ETH-USDT", "BNB-USDT")  # SOL, featured too, is taken off exchanges now and then
+ALWAYS_WANTED = ("BTC-USDT", "ETH-USDT", "BNB-USDT")  # not SOL, featured too, which some faults delist
 SYMBOL_SILENT = "a symbol silent on the bus"
 COUNTERS = {
     "market_pulse_ingest_suppressed_total": "ticks of another copy suppressed",
@@ -37,7 +37,7 @@ COUNTERS = {
 
 
 class Log:
-    """What was wrong, and the worst of each figure: of the episode that goes on, and of all."""
+    """Collects errors, and the worst value of each figure, for the present episode and for all."""
 
     def __init__(self, lies: list[Lie]) -> None:
         self.wrongs: list[str] = []
@@ -48,21 +48,21 @@ class Log:
         self.began_s = time.monotonic()
 
     def wrong(self, who: str, what: str) -> None:
-        """Note what must not be."""
+        """Add an error."""
         if len(self.wrongs) < KEEP_WRONGS:
             self.wrongs.append(f"{time.monotonic() - self.began_s:.1f} s {who}: {what}")
 
     def news(self) -> list[str]:
-        """Return what was wrong since the last call."""
+        """Return the errors since the last call."""
         news, self._told = self.wrongs[self._told :], len(self.wrongs)
         return [f"    WRONG {what}\n" for what in news]
 
     def figure(self, name: str, value: float) -> None:
-        """Note a figure, of which the highest is kept."""
+        """Add a value of a figure, of which the highest is kept."""
         self.worst[name] = max(self.worst[name], value)
 
     def ticker(self, who: str, ticker: dict[str, Any]) -> None:
-        """Check a ticker by itself."""
+        """Check a ticker alone, without the tickers before it."""
         now_ms = time.time() * 1000
         self.counts[f"{who}: {ticker['quality']}"] += 1
         if ticker["quality"] in LIVE:
@@ -77,7 +77,7 @@ class Log:
 
 
 class Silence:
-    """How long nothing came."""
+    """Measures how long no data came."""
 
     def __init__(self, log: Log, name: str) -> None:
         self._log, self._name = log, name
@@ -91,12 +91,12 @@ class Silence:
         self._log.figure(self._name, self.now_s())
 
     def now_s(self) -> float:
-        """Return how long nothing has come now; 0 before anything did."""
+        """Return the time in seconds since the last data; 0 if none came yet."""
         return 0.0 if self._heard_s is None else time.monotonic() - self._heard_s
 
 
 async def watch_bus(url: str, log: Log) -> NoReturn:
-    """Subscribe to all ticks and tickers, as anybody may, and hold each message against the one before."""
+    """Subscribe to all ticks and tickers, as any client may, and compare each message with the one before."""
     numbers, line = Numbers(contiguous=True), Line(ALWAYS_WANTED)
     silence = Silence(log, "silence on the bus")
     silences = {symbol: Silence(log, SYMBOL_SILENT) for symbol in ALWAYS_WANTED}
@@ -105,7 +105,8 @@ async def watch_bus(url: str, log: Log) -> NoReturn:
     def take(channel: str, data: bytes) -> None:
         nonlocal epoch
         message = orjson.loads(data)
-        current = subscriber.resyncs + (not subscriber.connected)  # the same before and after a connection is called connected
+        # A new connection counts the same before and after it is marked as connected.
+        current = subscriber.resyncs + (not subscriber.connected)
         if current != epoch:
             epoch = current
             numbers.interrupted()
@@ -140,7 +141,7 @@ async def watch_bus(url: str, log: Log) -> NoReturn:
 
 
 class StreamWatcher:
-    """One client as an EventSource is one: it waits and reopens, and tells where it was."""
+    """A client like an EventSource: it waits, reconnects, and sends the id of its last event."""
 
     def __init__(self, url: str, path: str, log: Log) -> None:
         self._url, self._path, self._log = url, path, log
@@ -201,17 +202,17 @@ class StreamWatcher:
                     self._closed_s = None
 
     def _close(self) -> None:
-        self._shown.clear()  # whoever has no stream calls nothing live
+        self._shown.clear()  # a client without a stream shows no price as live
         if self._closed_s is None:
             self._closed_s = time.monotonic()
 
     async def _look(self) -> NoReturn:
-        """What is on show as live while the stream is open must be young, even when nothing more is said."""
+        """Check that prices shown as live are young while the stream is open, even if no more events come."""
         while True:
             before_s = time.monotonic()
             await asyncio.sleep(LOOK_S)
             if time.monotonic() - before_s > LATE_S:
-                continue  # we ourselves were late
+                continue  # this process itself was late
             self._silence.look()
             if self._closed_s is not None:
                 self._log.figure("stream away", time.monotonic() - self._closed_s)
@@ -223,16 +224,16 @@ class StreamWatcher:
                         self._log.wrong(self._path, f"{symbol} {ticker['seq']} is still on show as live after {age_ms:.0f} ms")
 
     def has_begun_anew(self, since_s: float) -> bool:
-        """Tell whether it was opened, or told to begin anew, since then."""
+        """Return whether the stream was opened, or sent a resync, since then."""
         return max(self._opened_s, self._resync_s) > since_s
 
     def is_live(self) -> bool:
-        """Tell whether all that is shown is live."""
+        """Return whether all shown prices are live and of quality `ok`."""
         return bool(self._shown) and all(ticker["quality"] == "ok" for ticker in self._shown.values())
 
 
 async def poll(url: str, log: Log) -> NoReturn:
-    """Ask for the newest ticker by REST twice a second: the truth about its age, or an error that says when to come back."""
+    """Request the newest ticker by REST twice a second. It must state its true age, or be an error with a time to retry."""
     async with httpx.AsyncClient(base_url=url, timeout=10) as http:
         while True:
             await asyncio.sleep(0.5)
@@ -250,7 +251,7 @@ async def poll(url: str, log: Log) -> NoReturn:
 
 
 class ContainerWatcher:
-    """Memory of each container, and what the copies count. A copy that was killed counts from 0 again."""
+    """Records the memory of each container and the counters of the copies. A copy that was killed counts from 0 again."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -262,7 +263,7 @@ class ContainerWatcher:
         while True:
             for line in (await docker("stats", "--no-stream", "--format", "json", *self._system.containers)).splitlines():
                 container = json.loads(line)
-                if used_mb := megabytes(container["MemUsage"].split("/")[0]):  # none of one that is down
+                if used_mb := megabytes(container["MemUsage"].split("/")[0]):  # a container that is down uses no memory
                     self.memory_mb[container["Name"].removeprefix(f"{self._system.demo.project}-")].append(used_mb)
             for metric, where, value in await self._system.counters(COUNTERS):
                 before = self._counted.get(where, 0.0)
@@ -275,14 +276,14 @@ UNITS: Mapping[str, float] = {"GiB": 1024, "MiB": 1, "KiB": 1 / 1024, "B": 1 / 2
 
 
 def megabytes(text: str) -> float:
-    """Read a size as Docker writes it."""
+    """Read a size as Docker writes it; return it in MB."""
     unit = next(unit for unit in UNITS if text.strip().endswith(unit))
     return float(text.strip().removesuffix(unit)) * UNITS[unit]
 
 
 @contextlib.asynccontextmanager
 async def watching(*jobs: Any) -> Any:
-    """Run watchers; one that fails ends all."""
+    """Run watchers while the context lasts. If one fails, all end."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(job) for job in jobs]
         yield
@@ -291,7 +292,7 @@ async def watching(*jobs: Any) -> Any:
 
 
 def growth(samples: Iterable[float]) -> float:
-    """Return by how much the last quarter's highest is above the second's, in MB."""
+    """Return by how much the highest value of the last quarter exceeds that of the second quarter, in MB."""
     known = list(samples)
     quarter = max(len(known) // 4, 1)
     return max(known[-quarter:]) - max(known[quarter : 2 * quarter] or known)

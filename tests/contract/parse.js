@@ -1,4 +1,4 @@
-// Fails, saying why, unless AsyncAPI's own parser finds nothing to complain of in the document: node parse.js asyncapi.yaml
+// Prints the errors and warnings of AsyncAPI's own parser, and fails if there are any: node parse.js asyncapi.yaml
 import { readFile } from "node:fs/promises";
 import { Parser } from "@asyncapi/parser";
 

@@ -1,4 +1,4 @@
-"""The programs in docs/bus.md, as they stand there, on a real bus."""
+"""Runs the programs in docs/bus.md, unchanged, on a real bus."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ PYTHON = (sys.executable, "-u", "-c")
 
 
 def example(language: str, uses: str, server: RedisServer) -> str:
-    """Return the page's one program in a language that uses a library, told where this bus is."""
+    """Return the page's only program in this language that uses a certain library, with this bus's address filled in."""
     programs = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/bus.md").read_text(), re.DOTALL)
     (text,) = [program for program in programs if uses in program]
     assert "redis://127.0.0.1:6379/0" in text
@@ -30,7 +30,7 @@ def example(language: str, uses: str, server: RedisServer) -> str:
 
 
 class Program:
-    """A program and the lines that it prints."""
+    """A running program, and the lines that it prints."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -63,7 +63,7 @@ async def test_a_subscriber_of_the_docs(language: str, uses: str, command: tuple
     async with redis_server() as server, WholeBus.open(server.url) as bus:
 
         async def keep(seq: int) -> bytes:
-            slow_start_ms = 60_000  # a time to come is as good as now, however long the program takes to start
+            slow_start_ms = 60_000  # a future time counts as now, however long the program takes to start
             message = ticker_bytes(seq=seq, price=64000.5, time_ms=now_ms() + slow_start_ms)
             await bus.client.set(f"last:{CHANNEL}", message)
             return message
@@ -78,7 +78,7 @@ async def test_a_subscriber_of_the_docs(language: str, uses: str, command: tuple
             message = await keep(6)
             await bus.client.publish(CHANNEL, message)
             assert await program.line() == "BTC-USDT 64000.5 ok"
-            await bus.client.publish(CHANNEL, message)  # old news: nothing is printed
+            await bus.client.publish(CHANNEL, message)  # an old message, for which nothing is printed
             await bus.client.publish(CHANNEL, await keep(9))
             assert [await program.line(), await program.line()] == ["missed 2", "BTC-USDT 64000.5 ok"]
             await keep(12)  # as if published while the subscriber is away

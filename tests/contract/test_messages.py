@@ -1,4 +1,4 @@
-"""What messages.py writes is what docs/asyncapi.yaml promises, whatever it is given; and what is not, is told."""
+"""Every message that messages.py can write conforms to docs/asyncapi.yaml, and the check reports one that does not."""
 
 from typing import Any, get_args
 

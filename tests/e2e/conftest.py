@@ -1,4 +1,4 @@
-"""What the tests here share that run in containers."""
+"""Fixtures for the tests here that run in containers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The command line on the running system, as a process like any other."""
+"""The command line, as a process, on the running system."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ async def stack(tmp_path_factory: Any) -> AsyncIterator[Stack]:
 
 
 class Ended:
-    """What became of a command."""
+    """The exit code and the output of a command that has ended."""
 
     def __init__(self, code: int, output: bytes, errors: bytes) -> None:
         self.code, self.text, self.errors = code, output.decode(), errors.decode()
@@ -47,7 +47,7 @@ async def run(*arguments: str, interrupt_when: Callable[[], Awaitable[bool]] | N
     try:
         if interrupt_when is not None:
             await until(interrupt_when)
-            await asyncio.sleep(1)  # the first prices are drawn
+            await asyncio.sleep(1)  # until the first prices are drawn
             process.send_signal(signal.SIGINT)
         async with asyncio.timeout(2 * PATIENCE_S):
             output, errors = await process.communicate()
@@ -140,7 +140,7 @@ async def test_a_recording_plays_again_somewhere_else(stack: Stack, tmp_path: Pa
     recorded = await run("record", str(tape), "--seconds", "4", "--json", *bus(stack))
     assert recorded.code == 0
     recorded_ms = await stack.bus.time_ms()
-    assert (await run("record", str(tape), *bus(stack))).code == 1, "never over something that is there"
+    assert (await run("record", str(tape), *bus(stack))).code == 1, "an existing file is never overwritten"
     async with redis_server() as other, WholeBus.open(other.url) as played:
         played_again = await run("replay", str(tape), "--into", other.url, "--speed", "4", "--json")
         assert played_again.code == 0
@@ -150,14 +150,14 @@ async def test_a_recording_plays_again_somewhere_else(stack: Stack, tmp_path: Pa
         assert data is not None
         (original,) = await stack.bus.last("ticks:okx:BTC-USDT")
         assert original is not None
-        assert recorded_ms < decode_tick(data).received_time_ms <= await played.time_ms(), "times move with it"
+        assert recorded_ms < decode_tick(data).received_time_ms <= await played.time_ms(), "the times are moved to now"
     not_a_tape = tmp_path / "other.jsonl"
     not_a_tape.write_text('{"a": 1}\n')
     assert (await run("replay", str(not_a_tape), "--into", stack.server.url)).code == 1
 
 
 async def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
-    """On a busy machine prices may really be late for a while: then the doctor is right, and is asked again."""
+    """On a busy machine prices may really be late for a while. Then the doctor is right, so the test runs it again."""
     examinations: list[Ended] = []
 
     async def is_well() -> bool:
@@ -203,7 +203,7 @@ async def test_the_doctor_names_what_is_away() -> None:
 
 @contextlib.asynccontextmanager
 async def buffering_proxy(port: int) -> AsyncIterator[str]:
-    """Stand between a client and a server, and pass on what the server says only every BUFFER_S."""
+    """Run a proxy that forwards the server's data only every BUFFER_S; yield its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", port)

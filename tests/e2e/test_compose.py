@@ -1,6 +1,6 @@
-"""The demo as users start it, in containers: what is reachable, who may do what, and what several gateways are good for.
+"""The demo in containers as users start it: open ports, networks, rights of the Redis users, and failover between gateways.
 
-The tests run in this order, on the deployment that all tests of containers share.
+The tests run in this order, on the deployment that all tests with containers share.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def stream(demo: Deployment, path: str, **headers: str) -> AsyncIterator[A
 
 
 async def ticker_of_all(messages: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first ticker that all three exchanges have their part in."""
+    """Return the first ticker to whose price all three exchanges contribute."""
     async with asyncio.timeout(PATIENCE_S):
         async for message in messages:
             if message["type"] == "ticker" and message["data"]["sourcesUsed"] == len(EXCHANGES):
@@ -67,13 +67,14 @@ class TestCompose:
     pytestmark = on_containers()
 
     def test_every_variable_reaches_its_part(self) -> None:
-        """A setting is either passed on or fixed by the file; what is missing could not be set at all."""
+        """Compose passes each setting on or fixes it. A setting that is missing there could not be set at all."""
         services = json.loads(Deployment("config").compose("config", "--format", "json"))["services"]
         missing = {
             f"{service}: {name.upper()}"
             for service, kind in SETTINGS.items()
             for name in kind.model_fields
-            if name.upper() not in {*services[service]["environment"], "REDIS_URL"}  # which is a secret of the part's own
+            if name.upper()
+            not in {*services[service]["environment"], "REDIS_URL"}  # each part has its own REDIS_URL, as a secret
         }
         assert missing == set()
 
@@ -110,7 +111,7 @@ class TestCompose:
             assert host["PidsLimit"] > 0, service
 
     def test_nothing_is_left_behind(self, demo: Deployment) -> None:
-        """`down` removes containers, and of volumes, with `--volumes`, those that the file names; any other would stay for ever."""
+        """`down` removes the containers, and with `--volumes` the volumes named in the file. Any other would stay for ever."""
         containers = demo.compose("ps", "--all", "--quiet").split()
         known = json.loads(
             subprocess.run(["docker", "inspect", *containers], capture_output=True, check=True, timeout=30).stdout
@@ -120,7 +121,7 @@ class TestCompose:
         assert {volume for volume in volumes if not volume.startswith(f"{demo.project}_")} == set()
 
     def test_only_ingests_get_out(self, demo: Deployment) -> None:
-        """Whatever else is on a network that is not inside is there to be reached from this machine, and has no address to go out by."""
+        """Other parts are on a non-internal network only to be reached from this machine, and that network lets nothing out."""
         networks = json.loads(demo.compose("config", "--format", "json"))["networks"]
         for service, [container] in demo.containers().items():
             open_ones = {
@@ -153,7 +154,7 @@ class TestCompose:
         assert asked <= told
 
     async def test_any_symbol_straight_from_redis(self, demo: Deployment) -> None:
-        """Subscribing is the demand: nobody asked for DOGE before."""
+        """Subscribing to DOGE makes it stream, although no client requested it before."""
         async with Redis.from_url(demo.redis_url) as redis, redis.pubsub() as bus, asyncio.timeout(PATIENCE_S):
             await bus.subscribe("ticker:DOGE-USDT", *(f"ticks:{exchange}:DOGE-USDT" for exchange in EXCHANGES))
             heard: set[str] = set()
@@ -164,7 +165,7 @@ class TestCompose:
                     heard.add(rest[0] if kind == "ticks" else kind)
 
     async def test_a_client_cannot_choose_its_address(self, demo: Deployment) -> None:
-        """The limit per address holds, whatever X-Forwarded-For a client makes up."""
+        """The limit per address holds, even if a client invents an X-Forwarded-For header."""
         async with contextlib.AsyncExitStack() as streams:
             for number in range(STREAMS_PER_IP):
                 opened = stream(demo, "/api/realtime/BTC", **{"X-Forwarded-For": f"203.0.113.{number}"})
@@ -193,10 +194,10 @@ class TestCompose:
                 async with asyncio.timeout(PATIENCE_S):
                     async for _ in messages:
                         pass
-        assert container not in await instance()  # at once, and not through the dead one
+        assert container not in await instance()  # at once, and through a living gateway
 
     async def test_a_gateway_that_hangs_costs_a_reconnect(self, demo: Deployment) -> None:
-        """An EventSource alone would wait for as long as its connection stands."""
+        """The edge must cut the connection, since an EventSource waits as long as its connection is open."""
         async with stream(demo, "/api/realtime/BTC") as messages:
             container = (await anext(messages))["data"]["instance"].split(":")[0]
             await asyncio.to_thread(subprocess.run, ["docker", "pause", container], check=True, capture_output=True, timeout=30)
@@ -210,7 +211,7 @@ class TestCompose:
                 await asyncio.to_thread(subprocess.run, resume, check=True, capture_output=True, timeout=30)
 
     async def test_without_redis_a_stream_still_opens_and_says_that_its_price_is_stale(self, demo: Deployment) -> None:
-        """An EventSource that is refused does not come back; and a gateway that knows no news is better than none."""
+        """An EventSource never retries after a refusal, and a gateway with old prices is better than no gateway."""
         await asyncio.to_thread(demo.compose, "stop", "redis")
         try:
             async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
@@ -235,7 +236,8 @@ class TestCompose:
 
             async def is_refused() -> bool:
                 nonlocal refused
-                with contextlib.suppress(httpx.RemoteProtocolError):  # cut: the edge had not noticed that the last one has gone
+                # The connection is cut if the edge has not noticed yet that the last gateway is gone.
+                with contextlib.suppress(httpx.RemoteProtocolError):
                     refused = await client.get("/api/ticker/BTC")
                 return refused.status_code == 503
 

@@ -1,4 +1,4 @@
-"""Two copies of each ingest on one simulator: one line of ticks, whatever happens to either copy."""
+"""Two copies of each ingest on one simulator publish one line of ticks, even if a copy fails."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def line(stack: Stack) -> AsyncIterator["Line"]:
-    """What a subscriber to `ticks:*` hears during a test; checked at its end."""
+    """The ticks that a subscriber to `ticks:*` receives during a test. They are checked at its end."""
     heard = Line()
 
     async def subscribed(missed: bool) -> None:
@@ -52,7 +52,7 @@ async def line(stack: Stack) -> AsyncIterator["Line"]:
 
 
 class Line:
-    """The ticks of each channel, and the busiest symbol's tickers, as they came."""
+    """The ticks of each channel, and the busiest symbol's tickers, in the order of arrival."""
 
     def __init__(self) -> None:
         self.ticks: dict[str, list[dict[str, Any]]] = {}
@@ -68,16 +68,16 @@ class Line:
         return Counter({channel: len(ticks) for channel, ticks in self.ticks.items()})
 
     async def goes_on(self) -> None:
-        """Wait until the busiest symbol of each exchange has gone on for a while."""
+        """Wait for some more ticks of each exchange's busiest symbol."""
         before = self.counts()
         names = [kinds.TICK.channel(exchange, BUSY) for exchange in EXCHANGES]
         await until(lambda: all(self.counts()[name] >= before[name] + ENOUGH for name in names))
 
     def check(self) -> None:
-        """Hold each tick against the one before it: something is ahead, nothing is behind."""
+        """Compare each tick with the one before it: a number is higher, and none of its numbers is lower."""
         assert self.ticks
         for before, after in self.pairs():
-            assert before["order"], "a line can be checked"
+            assert before["order"], "without an order the ticks cannot be checked"
             assert after["order"] != before["order"], f"a duplicate: {before} {after}"
             steps = zip(before["order"], after["order"], strict=True)
             assert all(known <= new for known, new in steps), f"an inversion: {before} {after}"
@@ -114,7 +114,7 @@ async def test_a_copy_that_is_killed_is_not_missed(stack: Stack, line: Line) -> 
     for part in copies_of(stack, 1):
         await part.kill()
     await line.goes_on()
-    await until(lambda: _count(stack, 1), START_LIMIT_S)  # the dead one is counted until it has been silent for too long
+    await until(lambda: _count(stack, 1), START_LIMIT_S)  # the dead copy is counted until it has been silent for too long
     for part in copies_of(stack, 1):
         await part.start()
     await until(lambda: _count(stack, 2), START_LIMIT_S)

@@ -1,4 +1,4 @@
-"""The edge by itself, before a gateway that is played: how it refuses without a gateway, and with one that fails."""
+"""The edge alone, with a played gateway behind it: its refusals when there is no gateway and when the gateway fails."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from support.compose import ROOT
 from support.docker import no_docker
 from support.waiting import PATIENCE_S, free_port, until
 
-# Answers probes, tells a request as it came, and breaks off where its path says so.
+# Answers probes, echoes each request, and breaks off the response if the path says so.
 PLAYED = """
 import http.server, json
 
@@ -40,7 +40,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 8000), Gateway).serve_forever()
 """
 EVENTS = {"Accept": "text/event-stream"}
-SHORTEST_HOLD_S = 2.5  # of the three seconds, by another clock than the edge's
+SHORTEST_HOLD_S = 2.5  # the edge holds requests for three seconds, measured by another clock than ours
 
 pytestmark = [
     pytest.mark.docker,
@@ -54,14 +54,14 @@ def docker(*arguments: str) -> str:
 
 
 class Edge:
-    """An edge in a network of its own, where a gateway may be added, and a client of it."""
+    """An edge in a network of its own, to which a gateway can be added, and a client of the edge."""
 
     def __init__(self, network: str, port: int, client: httpx.AsyncClient) -> None:
         self._network, self.port, self.client = network, port, client
 
     @contextlib.asynccontextmanager
     async def gateway(self) -> AsyncIterator[None]:
-        """Play a gateway, which is killed at the end."""
+        """Run a played gateway while the context lasts; it is killed at the end."""
         named = ("--network", self._network, "--network-alias", "gateway")
         container = docker("run", "--rm", "--detach", *named, "python:3.13-slim", "python", "-c", PLAYED)
         try:
@@ -71,7 +71,7 @@ class Edge:
             docker("rm", "--force", container)
 
     async def says(self, status: int) -> bool:
-        """Return whether a request is answered with a status."""
+        """Return whether a request is answered with this status."""
         with contextlib.suppress(httpx.TransportError):
             return (await self.client.get("/livez")).status_code == status
         return False
@@ -102,7 +102,7 @@ async def edge() -> AsyncIterator[Edge]:
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
-    """Return what a refusal says, having checked its form."""
+    """Check the form of a refusal, and return its content."""
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -115,7 +115,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def refused(answer: httpx.Response) -> dict[str, Any]:
-    """Return what a stream says that is a refusal, having checked its form."""
+    """Check the form of a stream that is a refusal, and return the content of its event."""
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -147,9 +147,12 @@ async def test_a_gateway_that_fails_or_goes(edge: Edge) -> None:
         assert refused(await edge.client.get("/api/realtime/breaks", headers=EVENTS))["status"] == 502
         assert problem(await edge.client.get("/api/realtime/breaks"))["status"] == 502
         cannot = await edge.client.get("/api/realtime/cannot", headers=EVENTS)
-        assert (cannot.status_code, cannot.headers["content-type"]) == (501, "application/json"), "a gateway's own word stays"
+        assert (cannot.status_code, cannot.headers["content-type"]) == (501, "application/json"), (
+            "the gateway's own response passes"
+        )
 
-    # Killed, and the edge has not noticed yet: an EventSource is told so or cut, and comes back from both, but never told a status.
+    # The gateway is killed, and the edge has not noticed yet. An EventSource gets an event or is cut, after both of which it
+    # retries, but never an error status.
     async def noticed() -> bool:
         with contextlib.suppress(httpx.RemoteProtocolError):
             refused(await edge.client.get("/api/realtime/BTC", headers=EVENTS))
@@ -163,7 +166,7 @@ async def test_a_gateway_that_fails_or_goes(edge: Edge) -> None:
 
 async def streams(edge: Edge) -> bool:
     answer = await edge.client.get("/api/realtime/BTC", headers=EVENTS)
-    return answer.headers["content-type"] == "application/json"  # what the played gateway answers
+    return answer.headers["content-type"] == "application/json"  # the played gateway's response
 
 
 async def test_what_a_gateway_is_told(edge: Edge) -> None:
@@ -222,14 +225,14 @@ async def test_what_does_not_pass_stays_a_status(edge: Edge) -> None:
     [
         pytest.param(b"NONSENSE\r\n\r\n", id="no HTTP"),
         pytest.param(b"GET /\r\n\r\n", id="HTTP 0.9"),
-        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a header that is none"),
+        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a malformed header"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two hosts"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", id="a long header"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: never ends", id="half a request"),
     ],
 )
 async def test_what_is_no_request_is_closed_without_a_word(edge: Edge, request_bytes: bytes) -> None:
-    """HAProxy's own words for it are HTML; there is no way to have it say anything else."""
+    """HAProxy could answer this only in HTML, which cannot be changed, so the edge closes the connection instead."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(request_bytes)
     async with asyncio.timeout(PATIENCE_S):

@@ -1,4 +1,4 @@
-"""A master fails under the whole system, all parts as processes, and Sentinels make its replica the master.
+"""The Redis master fails under the whole system, and the Sentinels promote its replica. All parts run as processes.
 
 The tests share one running system, and leave it with a master and a replica.
 """
@@ -23,7 +23,8 @@ from support.waiting import until
 from support.whole_bus import WholeBus
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
-SYMBOLS = tuple(f"{coin}-USDT" for coin in ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "ADA", "LTC"))  # for two to share
+# Enough for two aggregators to share.
+SYMBOLS = tuple(f"{coin}-USDT" for coin in ("BTC", "ETH", "SOL", "BNB", "XRP", "DOGE", "ADA", "LTC"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,7 +35,7 @@ async def group(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guard
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """Every part, and a second aggregator, on what the Sentinels name."""
+    """Every part and a second aggregator, on the master that the Sentinels name."""
     urls = dict.fromkeys((*(f"ingest-{exchange}" for exchange in EXCHANGES), "aggregator", "gateway", "reader"), group.url)
     async with (
         WholeBus.open(group.url) as bus,
@@ -48,11 +49,11 @@ async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stack: Stack, group: Guarded, how: str) -> None:
-    """Also when that comes back, empty or as one who never noticed. The new one is heard from before it is the master."""
+    """It is so when the old master returns, empty or after a freeze. A subscriber of the new one from before stays, too."""
     old, new = group.first, group.second
     if await role(new) == "master":
         old, new = new, old
-    await until(lambda: is_replica(new), 60)  # the Sentinels take their time with one that was away
+    await until(lambda: is_replica(new), 60)  # the Sentinels are slow to reconfigure a server that was away
     assert await is_left_alone(new)
     await until(lambda: are_two(stack))
     pids = [part.pid for part in stack.parts.values()]
@@ -83,12 +84,12 @@ async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stac
 
 
 async def are_two(stack: Stack) -> bool:
-    """Return whether the aggregators share the symbols out."""
+    """Return whether the group of aggregators has two members."""
     return await stack.metric("aggregator", "market_pulse_aggregator_members") == 2
 
 
 async def go_on(stream: Events) -> None:
-    """Wait until each symbol has a price of all exchanges that was made after this moment."""
+    """Wait until each symbol has a price from all exchanges that was made after this moment."""
     since_ms = now_ms()
     waiting = set(SYMBOLS)
     while waiting:
@@ -108,14 +109,14 @@ def nothing_goes_back(tickers: Iterable[dict[str, Any]]) -> None:
 
 
 async def is_replica(server: RedisServer) -> bool:
-    """Return whether a server has all that its master has, and hears all that is published there."""
+    """Return whether a server is a replica in sync with its master, with a working connection to it."""
     async with Redis(port=server.port, decode_responses=True) as redis:
         state: dict[str, Any] = await redis.info("replication")
     return state.get("master_link_status") == "up"
 
 
 async def is_left_alone(server: RedisServer) -> bool:
-    """Return whether nobody is connected to a replica but Sentinels, its master and who asks this."""
+    """Return whether only Sentinels, the master and this check itself are connected to a replica."""
     async with Redis(port=server.port, decode_responses=True) as redis:
         clients: list[dict[str, str]] = await redis.client_list()
         me = str(await redis.client_id())

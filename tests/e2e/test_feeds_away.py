@@ -1,4 +1,4 @@
-"""Nobody hears any exchange any more: no price is called live for longer than that takes to be known."""
+"""All feeds are lost: no price stays live for longer than it takes to detect that."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from support.waiting import until
 pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 SYMBOLS = {f"{base}-USDT" for base in ("BTC", "ETH", "SOL", "BNB")}
 LONG_S = 90
-"""For what takes 15 s and the time to start processes, on a machine that has other work."""
+"""A limit for steps that take 15 s and the start of processes, on a busy machine."""
 
 
 @pytest_asyncio.fixture(
@@ -24,7 +24,7 @@ LONG_S = 90
     params=[pytest.param(1, id="one copy"), pytest.param(2, id="two copies", marks=pytest.mark.long)],
 )
 async def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """Every part, with so many copies of each ingest, and the times of production."""
+    """Every part, with a number of copies of each ingest, and with the times of production."""
     haste = {"BLOCKED_RETRY_S": "2"}
     async with running_stack(tmp_path_factory.mktemp("logs"), **haste) as running:
         if request.param == 2:
@@ -39,7 +39,7 @@ def ingests(stack: Stack) -> list[Part]:
 
 
 async def is_well(stack: Stack, copies: int) -> bool:
-    """Return whether every copy of every ingest hears its exchange, and every price is made of all of them."""
+    """Return whether every copy of every ingest is connected, and every price has all exchanges."""
     exchanges = (await stack.http.get("/api/status")).json()["exchanges"]
     counts = [(exchanges[exchange]["state"], exchanges[exchange]["instances"]) for exchange in EXCHANGES]
     return counts == [("connected", copies)] * len(EXCHANGES) and await stack.ready()
@@ -88,7 +88,7 @@ async def heard(stack: Stack) -> AsyncIterator[Heard]:
 
 
 async def test_every_exchange_refuses_us(stack: Stack, heard: Heard) -> None:
-    """All are cut and answer 451: once the last ingest has said so, the next ticker of each symbol says `stale`."""
+    """All exchanges cut us off and answer 451. Once the last ingest has reported that, each symbol's next ticker is `stale`."""
     copies = len(ingests(stack))
     await stack.fault("*", "refuse", status=451)
     await stack.fault("*", "cut")
@@ -96,9 +96,9 @@ async def test_every_exchange_refuses_us(stack: Stack, heard: Heard) -> None:
     await until(lambda: heard.are_all("stale"))
     for symbol in SYMBOLS:
         after = [one["quality"] for one in heard.tickers[heard.since_last_status :] if one["symbol"] == symbol]
-        assert after[1:].count("ok") == 0, "one may have been on its way"
+        assert after[1:].count("ok") == 0, "one more may have been on its way"
     youngest_ms = min(source["ageMs"] for source in heard.tickers[-1]["sources"])
-    assert youngest_ms < 60_000, "long before they are silent for too long"
+    assert youngest_ms < 60_000, "long before they count as silent"
     await stack.heal()
     await until(lambda: is_well(stack, copies // len(EXCHANGES)), LONG_S)
     await until(lambda: heard.are_all("ok"), LONG_S)
@@ -109,14 +109,16 @@ async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stac
     for part in ingests(stack):
         await part.kill()
     await until(lambda: heard.are_all("stale"), LONG_S)
-    assert all(source["state"] in {"used", "fading"} for source in heard.tickers[-1]["sources"]), "not for being silent"
+    assert all(source["state"] in {"used", "fading"} for source in heard.tickers[-1]["sources"]), (
+        "it is not stale because of silence"
+    )
 
     await stack.parts["aggregator"].kill()
     await until(lambda: seconds_since_a_status(stack, 20), LONG_S)
     before = len(heard.tickers)
     await stack.parts["aggregator"].start()
     await until(lambda: {one["symbol"] for one in heard.tickers[before:]} == SYMBOLS, LONG_S)
-    assert {one["quality"] for one in heard.tickers[before:]} <= {"stale", "down"}, "from the first one on"
+    assert {one["quality"] for one in heard.tickers[before:]} <= {"stale", "down"}, "from the first ticker on"
     for part in ingests(stack):
         await part.start()
     await until(lambda: is_well(stack, copies // len(EXCHANGES)), LONG_S)
@@ -124,7 +126,7 @@ async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stac
 
 
 async def seconds_since_a_status(stack: Stack, seconds: float) -> bool:
-    """Return whether nobody has said anything for so long: statuses have expired, and ticks are that old."""
+    """Return whether no ingest has published for `seconds`, so that statuses have expired and ticks are that old."""
     statuses = await stack.bus.last_matching(kinds.STATUS.pattern)
     [(_, tick), *_] = await stack.bus.last_matching("ticks:binance:BTC-USDT")
     age_ms = await stack.bus.time_ms() - orjson.loads(tick)["receivedTime"]

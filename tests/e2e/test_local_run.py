@@ -1,4 +1,4 @@
-"""`make demo` without make: all parts as processes of this machine, found, kept alive, and gone afterwards."""
+"""`make demo` without make: all parts start as processes of this machine, are kept alive, and end with the runner."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class Runner:
-    """The runner as a process, and what it said."""
+    """The runner as a process, and its output."""
 
     def __init__(self, log: Path, **environment: str) -> None:
         self._log = log
@@ -62,7 +62,7 @@ class Runner:
 
 @contextlib.contextmanager
 def runner(log: Path, **environment: str) -> Iterator[Runner]:
-    """Start the runner, and leave nothing of it whatever happens."""
+    """Run the runner while the context lasts, and kill all its processes at the end."""
     started = Runner(log, **environment)
     try:
         yield started
@@ -77,19 +77,19 @@ def runner(log: Path, **environment: str) -> Iterator[Runner]:
 
 @contextlib.contextmanager
 def occupied(*ports: int) -> Iterator[None]:
-    """Have somebody listen on each of these ports; whom does not matter."""
+    """Make sure that each of these ports is in use, by this process or another."""
     with contextlib.ExitStack() as listeners:
         for port in ports:
             listener = listeners.enter_context(socket.socket())
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):  # somebody does already
+            with contextlib.suppress(OSError):  # another process listens already
                 listener.bind(("127.0.0.1", port))
                 listener.listen()
         yield
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Return the living processes below one, with their command lines."""
+    """Return the running descendants of a process, with their command lines."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def command_of(pid: int) -> str:
-    """Return a process's command line; empty when it is gone, or a zombie."""
+    """Return a process's command line, or an empty text if it has ended or is a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
     except OSError:
@@ -110,12 +110,12 @@ def command_of(pid: int) -> str:
 
 
 def part(runner: Runner, module: str) -> int | None:
-    """Return the process that runs a part."""
+    """Return the id of the process that runs a part, or None."""
     return next((pid for pid, command in descendants(runner.process.pid).items() if command.endswith(f"-m {module}")), None)
 
 
 async def first_full_ticker(page: str, after_seq: int = -1) -> int:
-    """Wait for a ticker that all exchanges have their part in; return its number."""
+    """Wait for a ticker to whose price all exchanges contribute; return its number."""
     async with (
         asyncio.timeout(PATIENCE_S),
         httpx.AsyncClient(timeout=PATIENCE_S) as client,

@@ -1,4 +1,4 @@
-"""A real Prometheus on the running system: what it is to watch is there, it complains of nothing, and then of what breaks."""
+"""A real Prometheus on the running system: all metrics exist, no alert fires while all is well, and faults fire theirs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,8 +19,8 @@ pytestmark = [
 ]
 PARTS = {**{exchange: f"ingest-{exchange}" for exchange in EXCHANGES}, "aggregator": "aggregator", "gateway": "gateway"}
 NO_EDGE = ("MarketPulsePartMissing", "edge")  # the one part that does not run here
-OF_THE_MACHINE = {"MarketPulseSlowHop", "MarketPulseBusy"}  # they may be right, where tests share two cores
-ONLY_WHEN_IT_HAPPENS = {  # there with their first event
+OF_THE_MACHINE = {"MarketPulseSlowHop", "MarketPulseBusy"}  # these alerts may be right on a machine where tests share two cores
+ONLY_WHEN_IT_HAPPENS = {  # these metrics appear with their first event
     "market_pulse_ingest_bad_frames_total",
     "market_pulse_ingest_reconnects_total",
 }
@@ -35,13 +35,13 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def watched(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    """A Prometheus that has seen the healthy system for a moment, with a client."""
+    """A Prometheus that has scraped the healthy system, with a client, for a moment."""
     targets = {part: [stack.parts[name].health.removeprefix("http://")] for name, part in PARTS.items()}
     folder: Path = tmp_path_factory.mktemp("prometheus")
     async with prometheus(folder, targets) as watching, events(stack, "/api/realtime?symbols=BTC,DOGE"):
 
         async def has_seen_enough() -> bool:
-            hops = await watching.ask("hop:market_pulse_seconds:p99 >= 0")  # drops NaN, which is what no message is
+            hops = await watching.ask("hop:market_pulse_seconds:p99 >= 0")  # drops NaN, the value of a hop without messages
             return len(hops) == 4 and complaints(await watching.alerts()) == {NO_EDGE}
 
         await until(has_seen_enough, 60, every_s=0.2)

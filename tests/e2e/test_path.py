@@ -1,4 +1,4 @@
-"""From the exchange to the browser, all parts as processes: prices come, faults are told, nothing stays broken.
+"""From the exchange to the browser, all parts as processes: prices arrive, faults are reported, and the system recovers.
 
 The tests share one running system and leave it healthy.
 """
@@ -137,7 +137,7 @@ async def test_history_fills_each_second_and_a_muted_market_leaves_a_gap(stack: 
         return body
 
     async def complete_since(time_ms: int) -> int:
-        """Count the points from a moment on that have each exchange's price."""
+        """Count the points since a moment that have a price of each exchange."""
         known = await history()
         columns = [known["times"], *(known["sources"].get(exchange, []) for exchange in EXCHANGES)]
         return sum(at_ms > time_ms and None not in prices for at_ms, *prices in zip(*columns, strict=False))
@@ -155,7 +155,7 @@ async def test_history_fills_each_second_and_a_muted_market_leaves_a_gap(stack: 
     times = (await history())["times"]
     before, after = next(pair for pair in pairwise(times) if pair[1] > stale["aggregatedTime"])
     assert before <= stale["aggregatedTime"]
-    # A second's point bears the time at which the second began.
+    # The point of a second has the time at which the second began.
     assert after > back["aggregatedTime"] - 1000
     assert after - before > 1000
 
@@ -213,7 +213,7 @@ async def test_a_wrong_clock_makes_a_source_lag_not_the_price_jump(stack: Stack)
 
 @pytest.mark.parametrize("exchange", ["binance", "bybit"])
 async def test_numbers_that_begin_anew_leave_no_symbol_deaf(stack: Stack, exchange: str) -> None:
-    """Trade ids, update ids and sequences fall to 1, and the price moves: the source follows, and never goes back."""
+    """Trade ids, update ids and sequences fall to 1, and the price moves. The source follows the price and never goes back."""
     async with events(stack, "/api/realtime/ETH") as stream:
         before = source_of(await stream.ticker(lambda ticker: ticker["sourcesUsed"] == 3), exchange)["price"]
         await stack.fault(exchange, "begin_anew", symbol="ETH-USDT")
@@ -232,7 +232,7 @@ async def test_numbers_that_begin_anew_leave_no_symbol_deaf(stack: Stack, exchan
         status = (await stack.http.get("/api/status")).json()["exchanges"][exchange]
         return "began anew: ETHUSDT" in (status["reason"] or "")
 
-    if exchange == "bybit":  # the numbers of the others may have risen in time by what each tells beside them
+    if exchange == "bybit":  # at the others, timestamps may show in time that the numbers are newer
         await until(is_told)
     change["price"] = before
     (await stack.control.post("/control/market", json=change)).raise_for_status()
@@ -257,7 +257,7 @@ async def _listed(stack: Stack) -> bool:
 
 
 async def test_sockets_were_replaced_while_prices_went_on(stack: Stack) -> None:
-    """Sockets in this system are replaced each 20 s; the price must not notice."""
+    """In this test the sockets are replaced every 20 s, without an effect on the price."""
     async with events(stack, "/api/realtime/BTC") as stream:
         before = {exchange: await stack.metric(exchange, "market_pulse_ingest_handovers_total") for exchange in EXCHANGES}
         while not all([await _grew(stack, one, "market_pulse_ingest_handovers_total", before[one]) for one in EXCHANGES]):

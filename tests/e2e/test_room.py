@@ -1,4 +1,4 @@
-"""More is wanted than the ingests may carry: no visitor takes another's room, and each is told why a symbol does not come.
+"""More symbols are requested than the ingests may carry: visitors get fair shares, and learn why a symbol does not come.
 
 All parts run as processes with MAX_SYMBOLS=12: eight symbols beside the featured ones, three of them for one address. Visitors
 differ by their loopback address.
@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")
 
 MAX_SYMBOLS, FEATURED, SHARE = 12, 4, 3
 CROWD = list(catalogue.coins())[FEATURED:64]
-NEWCOMER = "ZRX"  # by the alphabet the last of all, and none of the crowd
-GRACE_S = 45  # longer than any wait here: what passes does not because the grace was over
+NEWCOMER = "ZRX"  # the last by the alphabet, and not among the crowd's symbols
+GRACE_S = 45  # longer than any wait here, so that no step passes only because the grace period is over
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -42,7 +42,7 @@ def batched(names: list[str], size: int) -> list[list[str]]:
 
 
 class Visitor:
-    """Somebody with an address of their own."""
+    """A visitor with an IP address of their own."""
 
     def __init__(self, stack: Stack, number: int) -> None:
         transport = httpx.AsyncHTTPTransport(local_address=f"127.0.0.{number}")
@@ -85,7 +85,7 @@ async def is_short(stack: Stack) -> bool:
 
 
 async def carried(stack: Stack) -> set[str]:
-    """Return the symbols of which any exchange has a last tick."""
+    """Return the symbols for which Redis has a last tick of any exchange."""
     found = await stack.bus.last_matching(kinds.TICK.pattern)
     return {channel.rpartition(":")[2] for channel, _ in found}
 
@@ -135,7 +135,7 @@ async def test_open_streams_of_everything_lock_nobody_out(stack: Stack) -> None:
 
 
 async def test_who_holds_all_the_room_and_no_more_gives_way(stack: Stack) -> None:
-    """Nothing is turned away until somebody else comes."""
+    """A visitor may use all the room until another one comes."""
     mine = CROWD[: MAX_SYMBOLS - FEATURED]
     async with (
         visitor(stack, 14) as holder,
@@ -147,11 +147,11 @@ async def test_who_holds_all_the_room_and_no_more_gives_way(stack: Stack) -> Non
         told = await room_of(held, f"{mine[SHARE]}-USDT", lambda room: not room["room"])
         assert told["reason"] == "share"
         still = {f"{name}-USDT" for name in mine[:SHARE]}
-        assert still <= set((await gateway_status(stack))["gateway"]["symbols"]), "the first that were asked for stay"
+        assert still <= set((await gateway_status(stack))["gateway"]["symbols"]), "the symbols that were requested first stay"
 
 
 async def test_a_symbol_without_room_says_so_and_comes_by_itself(stack: Stack) -> None:
-    wanted = CROWD[: MAX_SYMBOLS - FEATURED + 1]  # each is listed by all exchanges
+    wanted = CROWD[: MAX_SYMBOLS - FEATURED + 1]  # all exchanges list each of them
     async with contextlib.AsyncExitStack() as others:
         parties = []
         for number, names in enumerate(batched(wanted[:-1], SHARE - 1)):

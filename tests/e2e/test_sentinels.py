@@ -1,4 +1,4 @@
-"""deploy/compose/sentinel.yml as users start it: the server that was the master crashes, and nothing that was known is lost."""
+"""deploy/compose/sentinel.yml as users start it: the master crashes, and no data is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def group() -> AsyncIterator[Deployment]:
 
 
 async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group: Deployment) -> None:
-    """Docker restarts it within a second, empty, before a Sentinel misses it: as the master it would empty its replica, too."""
+    """Docker restarts the master within a second, empty, before a Sentinel notices. As master it would empty its replica."""
     async with httpx.AsyncClient(base_url=group.page, timeout=PATIENCE_S) as http:
         await until(lambda: is_complete(http))
         known = (await history(http))["times"][0]
@@ -45,7 +45,7 @@ async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group
         assert (await history(http))["times"][0] == known
     await until(lambda: is_replica(group, "redis"))
     async with WholeBus.open(group.redis_url) as bus, listening(bus, kinds.TICKER.channel(Symbol("DOGE-USDT"))) as ear:
-        await until(lambda: ear.heard)  # on this machine's port it is demand as well
+        await until(lambda: ear.heard)  # this subscription through the machine's port is a request for the symbol, too
     restarts = {service: one["RestartCount"] for service, [one] in group.containers().items()}
     assert {service: count for service, count in restarts.items() if count} == {"redis": 1}
 

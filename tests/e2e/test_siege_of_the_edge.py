@@ -1,6 +1,6 @@
-"""The edge under attack over HTTP/2: its gateways grow by little, and streams of another address miss no second.
+"""The edge under attack over HTTP/2: its gateways need little more memory, and streams of another address miss no second.
 
-Shortly among all tests; `make siege` has each kind for five minutes.
+Among the other tests it is short; `make siege` runs each attack for five minutes.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ SIEGE_S = float(os.environ.get("SIEGE_S", "0"))
 SHORT_S = 12.0
 CONNECTIONS = 25
 MOST_GROWTH_BYTES = 50_000_000
-# Run inside, from another address than the attack: opens streams, says so, reads them for a time once told to, and tells in how many
-# of these seconds one of them had no price.
+# Runs in a container, at another address than the attack. It opens streams, prints that, reads them for a time, and prints in
+# how many of these seconds a stream had no price.
 WATCH = """
 import asyncio, json, os, sys, time
 streams, seconds = int(sys.argv[1]), float(sys.argv[2])
@@ -61,7 +61,7 @@ async def resident_bytes(demo: Demo) -> int:
 
 @contextlib.asynccontextmanager
 async def watching(demo: Demo, seconds: float) -> AsyncIterator[asyncio.StreamReader]:
-    """Have streams of another address read for a time; yield what tells at the end how that went."""
+    """Read streams at another address for a time; yield the output of that process, whose last line is the result."""
     image = demo.containers()["gateway"][0]["Image"]
     run = ("docker", "run", "--rm", "--network", f"{demo.project}_web", "--entrypoint", "python", image, "-c", WATCH)
     process = await asyncio.create_subprocess_exec(*run, str(STREAMS_PER_IP), str(seconds), stdout=asyncio.subprocess.PIPE)
@@ -71,7 +71,7 @@ async def watching(demo: Demo, seconds: float) -> AsyncIterator[asyncio.StreamRe
         yield process.stdout
     finally:
         if process.returncode is None:
-            process.terminate()  # and with it the container
+            process.terminate()  # which also ends the container
         await process.wait()
 
 

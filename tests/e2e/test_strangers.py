@@ -1,4 +1,4 @@
-"""Who comes to the edge to do harm: slowly, in floods, or with nonsense. Everybody else goes on."""
+"""Hostile clients of the edge: slow ones, floods and nonsense. Other clients are still served."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,8 @@ FLOOD = 260
 UNKNOWN = 10_000
 SLOW = 20
 CUT_WITHIN_S = 30.0
-# Run inside, where no proxy of the engine's stands between: opens streams with little room until one is the named gateway's, reads
-# no more of it, waits until that gateway has cut it, and then reads what had come to the end.
+# Runs in a container, where no proxy of Docker's lies between. It opens streams with small buffers until one is on the named
+# gateway, stops reading it, waits until that gateway has cut it, and then reads the rest to the end.
 NEVER_READS = """
 import socket, sys, time, urllib.request
 host, within_s = sys.argv[1], float(sys.argv[2])
@@ -51,7 +51,7 @@ except ConnectionResetError:
     pass
 print("cut, and ended")
 """
-# Run inside likewise: reads nothing for a while, and then all that had been made meanwhile; prints how many bytes that were.
+# Runs in a container too. It reads nothing for a while, then all data made meanwhile, and prints the number of bytes.
 RESTS = """
 import re, socket, sys, time
 stream = socket.socket()
@@ -66,7 +66,7 @@ while not any(int(made) >= until_ms for made in re.findall(rb'"aggregatedTime":(
 print(len(told))
 """
 RESTS_S = 6
-WAITS = 150_000  # bytes, in all buffers on the way
+WAITS = 150_000  # bytes that all buffers on the way can hold
 
 pytestmark = on_containers()
 
@@ -81,7 +81,7 @@ async def connection(demo: Demo) -> AsyncIterator[tuple[asyncio.StreamReader, as
 
 
 async def answer(demo: Demo, request: bytes) -> bytes:
-    """Send bytes and return all that comes until the edge closes."""
+    """Send bytes, and return all data received until the edge closes the connection."""
     async with connection(demo) as (reader, writer):
         writer.write(request)
         async with asyncio.timeout(CUT_WITHIN_S):
@@ -89,7 +89,7 @@ async def answer(demo: Demo, request: bytes) -> bytes:
 
 
 async def is_served(demo: Demo, connections: int = 10) -> bool:
-    """Return whether there is room for so many at a time: what was closed here may linger at the edge."""
+    """Return whether the edge serves this many connections at a time. Closed ones may linger there."""
     async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as client:
         with contextlib.suppress(httpx.TransportError):
             answers = await asyncio.gather(*(client.get("/api/ticker/BTC") for _ in range(connections)))
@@ -112,7 +112,7 @@ async def is_served(demo: Demo, connections: int = 10) -> bool:
     ],
 )
 async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, status: int | None) -> None:
-    """A connection without HTTP is closed without a word, because HAProxy would answer in HTML."""
+    """A connection without HTTP is closed without a response, because HAProxy's would be HTML."""
     told = await answer(
         demo, f"{request_line}\r\nHost: localhost\r\nOrigin: https://example.org\r\nConnection: close\r\n{headers}\r\n".encode()
     )
@@ -121,8 +121,8 @@ async def test_nonsense_is_refused(demo: Demo, request_line: str, headers: str, 
     else:
         assert int(told.split(b" ", 2)[1]) == status, told[:300]
         assert b"application/problem+json" in told
-        assert b"cache-control: no-store" in told.lower(), "no cache may say later that it is still so"
-        assert b"access-control-allow-origin: *" in told.lower(), "a page of another origin may read why"
+        assert b"cache-control: no-store" in told.lower(), "no cache may repeat the refusal later"
+        assert b"access-control-allow-origin: *" in told.lower(), "a page of another origin may read the reason"
     assert await is_served(demo)
 
 
@@ -131,9 +131,9 @@ BODIES = [
     pytest.param(request_for("/livez"), False, b"x", 413, id="a body"),
     pytest.param(request_for("/livez"), False, b"", 413, id="an empty one"),
     pytest.param(request_for("/api/realtime/BTC"), False, None, 413, id="of a stream"),
-    pytest.param(request_for("/livez", "GET", ("content-length", "0")), False, None, 413, id="one that is said to be none"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "0")), False, None, 413, id="a body declared as empty"),
     pytest.param(request_for("/livez", "GET", ("content-length", "5")), False, b"hello", 413, id="with its length"),
-    pytest.param(request_for("/livez", "GET", ("content-length", "0")), True, None, 200, id="none, said so"),
+    pytest.param(request_for("/livez", "GET", ("content-length", "0")), True, None, 200, id="no body, declared so"),
     pytest.param(request_for("/livez", "POST"), False, b"{}", 413, id="a POST"),
     pytest.param([(":method", "CONNECT"), (":authority", "localhost:80")], False, None, 405, id="a tunnel"),
     pytest.param(
@@ -148,7 +148,7 @@ BODIES = [
 async def test_nonsense_over_http_2_is_refused(
     demo: Demo, headers: Headers, ends: bool, body: bytes | None, status: int
 ) -> None:
-    """Its headers need not say what HTTP/1's must."""
+    """In HTTP/2 a request may have a body that no header announces."""
     origin = [] if headers[0][1] == "CONNECT" else [("origin", "https://example.org")]
     told = await asyncio.to_thread(ask, demo.page_port, headers + origin, ends=ends, body=body)
     assert told.status == status, told
@@ -181,7 +181,7 @@ async def test_who_sends_its_request_by_the_byte_is_cut(demo: Demo) -> None:
 
     crawling = [asyncio.create_task(crawl()) for _ in range(SLOW)]
     assert await is_served(demo)
-    assert set(await asyncio.gather(*crawling)) == {b""}, "closed without a word"
+    assert set(await asyncio.gather(*crawling)) == {b""}, "closed without a response"
 
 
 async def test_one_address_does_not_get_all_connections(demo: Demo) -> None:
@@ -198,7 +198,7 @@ async def test_one_address_does_not_get_all_connections(demo: Demo) -> None:
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:
-    """Return what comes until the edge closes, also if it closes with something of ours unread."""
+    """Return all data until the edge closes the connection, also if it does so before reading all our data."""
     try:
         return await reader.read()
     except ConnectionResetError:
@@ -211,9 +211,10 @@ async def _drain(reader: asyncio.StreamReader) -> None:
 
 
 async def test_who_never_reads_its_stream_is_cut(demo: Demo) -> None:
-    """The gateway sees the edge alone, which reads on for a client until what it holds for it is full."""
+    """The gateway sees only the edge, which keeps reading for a client until its own buffers are full."""
     with demo.one_more("gateway", SLOW_CLIENT_S="2") as impatient:
-        await demo.control("POST", "/control/rate", {"events_per_s": 1000})  # else it takes half a minute until all is full
+        # At a lower rate it takes half a minute to fill the buffers.
+        await demo.control("POST", "/control/rate", {"events_per_s": 1000})
         try:
             command = ("exec", "-T", "gateway", "python", "-c", NEVER_READS, impatient.host, str(2 * CUT_WITHIN_S))
             assert "cut, and ended" in await asyncio.to_thread(demo.compose, *command, within_s=5 * CUT_WITHIN_S)
@@ -222,7 +223,7 @@ async def test_who_never_reads_its_stream_is_cut(demo: Demo) -> None:
 
 
 async def test_little_waits_for_who_rests(demo: Demo) -> None:
-    """All that waits on the way is read first, and is as old as it is much."""
+    """A client that pauses first reads all buffered data, so the more is buffered, the older are its prices."""
     await demo.control(
         "POST", "/control/rate", {"events_per_s": 1000, "symbols": ["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]}
     )
@@ -246,7 +247,7 @@ async def bytes_within(stream: contextlib.AbstractAsyncContextManager[httpx.Resp
 
 
 async def test_what_all_ask_for_together_is_bounded(demo: Demo) -> None:
-    """Whatever is too much is refused by the edge, in the form of all refusals, and the rest is answered."""
+    """The edge refuses the requests beyond its limits, in the usual form, and answers the others."""
     with demo.one_more("edge", EDGE_MAX_REQUESTS_PER_S="20") as edge:
         async with httpx.AsyncClient(base_url=edge.page, timeout=PATIENCE_S) as client:
 
@@ -274,7 +275,7 @@ async def test_a_key_in_the_address_is_not_written_down(demo: Demo) -> None:
 
 
 async def _ask_for_unknown(demo: Demo, statuses: Counter[bytes]) -> None:
-    """Ask for all that were not answered yet over one connection, and count the answers."""
+    """Request all symbols without an answer so far over one connection, and count the responses by status."""
     async with connection(demo) as (reader, writer):
 
         async def ask(first: int) -> None:
@@ -287,7 +288,8 @@ async def _ask_for_unknown(demo: Demo, statuses: Counter[bytes]) -> None:
             while statuses.total() < UNKNOWN:
                 head = await reader.readuntil(b"\r\n\r\n")
                 lengths = [int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-                # Of thousands that it has not taken yet the edge now and then answers one without a length: it ends with the connection.
+                # Among thousands of pending requests the edge now and then answers one without a length. That response ends
+                # with the connection.
                 await (reader.readexactly(lengths[0]) if lengths else reader.read())
                 statuses[head.split(b" ", 2)[1]] += 1
         finally:
@@ -296,14 +298,15 @@ async def _ask_for_unknown(demo: Demo, statuses: Counter[bytes]) -> None:
 
 
 async def test_ten_thousand_unknown_symbols_ask_for_nothing(demo: Demo) -> None:
-    """They are not known, or too many; no exchange is ever asked for them, and who comes later is served again."""
+    """They are unknown, or too many. No exchange ever receives a request for them, and later clients are served."""
     await until(lambda: is_served(demo), every_s=1)
     async with WholeBus.open(demo.redis_url) as bus:
         wanted = await bus.demanded()
         statuses: Counter[bytes] = Counter()
         async with asyncio.timeout(60):
             while statuses.total() < UNKNOWN:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # the edge may close a connection between two
+                # The edge may close a connection between two requests.
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                     await _ask_for_unknown(demo, statuses)
         assert statuses.keys() == {b"404", b"429"}, statuses
         assert await bus.demanded() <= wanted

@@ -1,4 +1,4 @@
-"""The edge with a certificate, as deploy/compose/tls.yml wants it, before the gateways of the demo: HTTPS, HTTP/2, and nothing older."""
+"""The edge with a certificate (deploy/compose/tls.yml), in front of the demo's gateways: HTTPS, HTTP/2, and no older TLS."""
 
 import asyncio
 import ssl
@@ -17,7 +17,7 @@ from support.http2 import Headers, ask, request_for
 from support.waiting import PATIENCE_S, free_port, until
 
 HSTS = "max-age=31536000"
-# As docs/security.md has it.
+# The command in docs/security.md.
 CERTIFICATE = (
     "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
 )
@@ -26,14 +26,14 @@ pytestmark = on_containers()
 
 
 class Edge:
-    """Where the edge is by HTTP and by HTTPS, and a client that trusts its certificate and nobody else's."""
+    """The edge's URLs for HTTP and HTTPS, and its certificate, the only one that its clients trust."""
 
     def __init__(self, http: str, port: int, trust: ssl.SSLContext) -> None:
         self.http, self.port, self.trust = http, port, trust
         self.https = f"https://127.0.0.1:{port}"
 
     def client(self, **options: int) -> httpx.AsyncClient:
-        """Return a client with so few connections, each of HTTP/2."""
+        """Return an HTTP/2 client with limits on its connections."""
         limits = httpx.Limits(**options)
         return httpx.AsyncClient(
             base_url=self.https, http1=False, http2=True, verify=self.trust, timeout=PATIENCE_S, limits=limits
@@ -67,7 +67,7 @@ async def test_https(edge: Edge) -> None:
         page = await client.get("/")
         assert (page.status_code, page.http_version) == (200, "HTTP/2")
         assert page.headers["strict-transport-security"] == HSTS
-        refused = await client.get("/metrics")  # an answer that is the edge's own
+        refused = await client.get("/metrics")  # a response of the edge itself
         assert (refused.status_code, refused.headers.get("strict-transport-security")) == (404, HSTS)
 
         async with httpx.AsyncClient(verify=edge.trust, timeout=PATIENCE_S) as old:
@@ -75,13 +75,13 @@ async def test_https(edge: Edge) -> None:
 
             redirect = await old.get(f"{edge.http}/api/realtime?symbols=BTC,ETH")
             assert (redirect.status_code, redirect.headers["location"]) == (308, f"{edge.https}/api/realtime?symbols=BTC,ETH")
-            assert "strict-transport-security" not in redirect.headers  # by HTTP anybody could have said it
+            assert "strict-transport-security" not in redirect.headers  # over plain HTTP it could come from an attacker
 
 
 @pytest.mark.parametrize(
     ("headers", "ends", "body", "status"),
     [
-        pytest.param(request_for("/livez"), True, None, 200, id="none"),
+        pytest.param(request_for("/livez"), True, None, 200, id="no body"),
         pytest.param(request_for("/livez"), False, None, 413, id="that never comes"),
         pytest.param(request_for("/livez"), False, b"x", 413, id="short"),
         pytest.param([(":method", "CONNECT"), (":authority", "localhost:80")], False, None, 405, id="a tunnel"),
@@ -92,7 +92,7 @@ async def test_a_body_is_refused(edge: Edge, headers: Headers, ends: bool, body:
 
 
 async def test_a_page_full_of_streams_takes_one_connection(edge: Edge) -> None:
-    """HTTP/1.1 has six for a browser. An office behind one address has as many streams as that address may."""
+    """HTTP/1.1 limits a browser to six connections. An office behind one address still has only that address's streams."""
     async with edge.client(max_connections=1) as client:
 
         async def watch() -> None:
@@ -121,7 +121,7 @@ async def test_old_tls_is_refused(edge: Edge) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         trust.minimum_version, trust.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    trust.set_ciphers("DEFAULT:@SECLEVEL=0")  # else this side would refuse by itself
+    trust.set_ciphers("DEFAULT:@SECLEVEL=0")  # otherwise this side would refuse by itself
     with pytest.raises(ssl.SSLError) as refused:
         await asyncio.open_connection("127.0.0.1", edge.port, ssl=trust)
     assert refused.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"

@@ -1,7 +1,7 @@
-"""Throws hostile bytes at everything that reads foreign ones, led by what they reach: `make fuzz TARGET=okx RUNS=1000000`.
+"""Fuzzes every parser of foreign bytes, guided by the code that an input reaches: `make fuzz TARGET=okx RUNS=1000000`.
 
-Anything but an answer or the parser's own error ends the run with the input that did it. Half of the inputs are real messages with
-one value replaced, so that they get past the first look; the other half is the fuzzer's own.
+A parser must return a result or raise its own error. Anything else ends the run and prints the input. Half of the inputs are
+real messages with one value replaced, so that they pass the first checks. The fuzzer generates the other half.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ HOSTILE: list[Any] = [
 
 
 def feed(name: str) -> Callable[[bytes], None]:
-    """An exchange's frames and answers: to events, to the merged state, to a tick, onto the bus and off it again."""
+    """Take an exchange's frames and answers through events, merged state and tick to a bus message, and decode that again."""
     adapter = ADAPTERS[name]
     listed = Listed(Symbol("BTC-USDT"), adapter.native(Symbol("BTC-USDT")), 2)
 
@@ -62,7 +62,7 @@ def feed(name: str) -> Callable[[bytes], None]:
 
 
 def bus(data: bytes) -> None:
-    """What a part that was taken over, or anybody with its password, may put on the bus."""
+    """Decode a message that a compromised part, or anybody with its password, may publish on the bus."""
     for decode in (messages.decode_tick, messages.decode_ticker, messages.decode_status):
         try:
             decode(data)
@@ -77,7 +77,7 @@ def bus(data: bytes) -> None:
 
 
 def request(data: bytes) -> None:
-    """What a browser, or somebody who is none, asks for."""
+    """Read a request of a browser or of an attacker."""
     path, _, query = data.partition(b"?")
     with contextlib.suppress(ProblemError):
         read_query(query, path.decode(errors="replace") or None)
@@ -85,7 +85,9 @@ def request(data: bytes) -> None:
         symbols = parse_symbols(data.decode(errors="replace"))
     except ValueError:
         return
-    assert all(symbol.replace("-", "").isalnum() for symbol in symbols), "of any script: exchanges list such"
+    assert all(symbol.replace("-", "").isalnum() for symbol in symbols), (
+        "letters may be of any script, since exchanges list such symbols"
+    )
     assert parse_symbols(",".join(symbols)) == symbols
 
 
@@ -93,7 +95,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {**{name: feed(name) for name in A
 
 
 def samples(target: str) -> Iterator[bytes]:
-    """Real messages of a target."""
+    """Yield real messages for a target."""
     for path in sorted((ROOT / f"services/ingest-{target}/frames").glob("*.json")):
         sample = json.loads(path.read_text())
         yield from (
@@ -121,7 +123,7 @@ def with_one_replaced(value: Any, draw: random.Random) -> Any:
 
 
 def main(target: str, runs: str) -> None:
-    """Fuzz a target with so many inputs."""
+    """Fuzz a target with `runs` inputs."""
     real = list(samples(target))
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:

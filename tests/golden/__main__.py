@@ -1,8 +1,8 @@
-"""The golden tape by hand.
+"""Compare and record the golden tape's tickers.
 
 make golden                                                 both of these, against the last commit
-PYTHONPATH=tests .venv/bin/python -m golden compare HEAD    say which rule makes which tickers differ from a revision's
-PYTHONPATH=tests .venv/bin/python -m golden record HEAD     the same, and keep what the tickers are now
+PYTHONPATH=tests .venv/bin/python -m golden compare HEAD    show which rule makes which tickers differ from a revision's
+PYTHONPATH=tests .venv/bin/python -m golden record HEAD     the same, and record the tickers of the present code
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Holds the tape's tickers against those of another revision, and says of each difference which rule makes it.
+"""Compares the tape's tickers with those of another revision, and attributes each difference to the rule that makes it.
 
-Only what is published is looked at, so that any two revisions can be compared. Rule numbers are those of docs/methodology.md.
+Only published fields are compared, so that any two revisions can be. Rule numbers are those of docs/methodology.md.
 """
 
 import shutil
@@ -36,7 +36,7 @@ Test = Callable[[Ticker, Ticker], bool]
 
 @contextmanager
 def tickers_of(revision: str) -> Iterator[Iterator[bytes]]:
-    """Play today's tape to the code of another revision, with that revision's own player, and yield its tickers one by one."""
+    """Play the present tape to the code of another revision, with that revision's player, and yield its tickers one by one."""
     parts = "services/aggregator/src", "shared/src", "tests/golden"
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(["git", "archive", revision, *parts], cwd=ROOT, capture_output=True, check=True)
@@ -63,7 +63,7 @@ def _distances(ticker: Ticker) -> dict[str, float]:
 
 
 def _said(ticker: Ticker) -> list[tuple[Any, ...]]:
-    """Return what the sources are known to have said, and when, and whether they are fresh by it."""
+    """Return each source's price, its age, and whether the source is fresh by it."""
     return [(one["exchange"], one["price"], one["ageMs"], one["state"] in FRESH) for one in ticker["sources"]]
 
 
@@ -72,7 +72,7 @@ def _has_reason(ticker: Ticker, text: str) -> bool:
 
 
 def _remembers_exclusions(before: Ticker, _: Ticker) -> bool:
-    """Say whether somebody is excluded, or not, for another reason than this moment's prices."""
+    """Return whether a source is excluded, or not, for a reason other than the present prices."""
     distances = _distances(before)
     far = {name for name, distance in distances.items() if distance > EXCLUSION + NOISE}
     if len(distances) < 3 or 2 * (len(distances) - len(far)) <= len(distances):
@@ -81,27 +81,27 @@ def _remembers_exclusions(before: Ticker, _: Ticker) -> bool:
 
 
 def _counts_nothing(before: Ticker, after: Ticker) -> bool:
-    """Say whether a source is used without any weight, as where its turnover is unknown, or has no turnover."""
+    """Return whether a source is used without weight, for example with unknown turnover, or has no turnover."""
     is_weightless = any(one["state"] in {"used", "fading"} and one["weight"] == 0 for one in before["sources"])
     is_median = before["quality"] == "disputed" and all(one["weight"] in {0, 0.5, 1} for one in before["sources"])
     return (is_weightless and not is_median) or _has_reason(after, "no turnover")
 
 
 def _differ(*names: str) -> Test:
-    """Test whether two tickers differ in these fields, and in no other."""
+    """Return a test of whether two tickers differ in these fields and in no other."""
     return lambda before, after: all(
         before.get(name) == after.get(name) or name in names for name in {*before, *after} - {*REMEMBERED}
     )
 
 
 def _told_alike(before: Ticker, after: Ticker) -> bool:
-    """Say whether two tickers are alike but for the words in which they give reasons."""
+    """Return whether two tickers differ only in the wording of their reasons."""
     stripped = [ticker | {"sources": [source | {"reason": None} for source in ticker["sources"]]} for ticker in (before, after)]
     return _differ()(*stripped)
 
 
 def _without_ended(before: Ticker, after: Ticker) -> tuple[Ticker, Ticker]:
-    """Return both without a source that one of them knows to have ended, and that had no vote in the other either."""
+    """Return both tickers without each source that has ended in one of them and has no vote in the other."""
     ended = {one["exchange"] for ticker in (before, after) for one in ticker["sources"] if one["reason"] == "delisted"}
     ended |= {one["exchange"] for one in before["sources"]} ^ {one["exchange"] for one in after["sources"]}
     voting = {one["exchange"] for ticker in (before, after) for one in _votes(ticker)}
@@ -134,13 +134,13 @@ CLASSES: dict[str, Test] = {
         max(_distances(after).values(), default=0) > CLAMP + NOISE
     ),
 }
-"""By the number of the rule that makes a difference, in the order in which they are asked: one that comes first hides the others."""
+"""The tests by the rule that makes a difference, in the order of testing: the first that holds hides the others."""
 OTHER = "other"
 
 
 @dataclass
 class Difference:
-    """The tickers of one class, and how they differ."""
+    """The differing tickers of one class, summed up."""
 
     count: int = 0
     first: str = ""
@@ -149,14 +149,14 @@ class Difference:
 
 
 class Comparison:
-    """The differences of two revisions' tickers, class by class."""
+    """The differences between two revisions' tickers, by class."""
 
     def __init__(self) -> None:
         self.tickers = 0
         self.classes: dict[str, Difference] = {}
 
     def of(self, before: Iterable[bytes], after: Iterable[bytes]) -> Iterator[bytes]:
-        """Take both in, and hand the later ones on."""
+        """Compare two runs of tickers, and yield those of the second."""
         for one, other in zip(before, after, strict=True):
             self._take(one, other)
             yield other
@@ -183,7 +183,7 @@ class Comparison:
             found.qualities[f"{before['quality']} → {after['quality']}"] += 1
 
     def table(self) -> str:
-        """Return a table of the differences."""
+        """Return the differences as a Markdown table."""
         rows = [
             (
                 name,

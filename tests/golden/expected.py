@@ -1,7 +1,7 @@
-"""The tape's tickers as they were recorded: enough to say which ticker is another one now, and small.
+"""The recorded tickers of the tape, in a small form that still tells which ticker has changed.
 
-Of every ticker two bytes of its checksum, of every block a digest of all its tickers and of the block before, and of every block
-the first ticker in full.
+Each ticker has two bytes of its checksum. Each block has a digest of its tickers and of the block before, and its first ticker
+in full.
 """
 
 import lzma
@@ -20,7 +20,7 @@ DIGEST = 16
 
 @dataclass
 class Expected:
-    """The recorded tickers: `samples` and `digests` are one a block."""
+    """The recorded tickers. `samples` and `digests` have one entry a block."""
 
     checks: bytearray = field(default_factory=bytearray)
     digests: list[bytes] = field(default_factory=list)
@@ -30,13 +30,13 @@ class Expected:
         return len(self.checks) // 2
 
     def write(self, file: Path = FILE) -> None:
-        """Keep them."""
+        """Write them to the file."""
         parts = [len(self).to_bytes(4, "big"), bytes(self.checks), *self.digests, b"\n".join(self.samples)]
         file.write_bytes(lzma.compress(b"".join(parts), preset=9))
 
     @classmethod
     def read(cls, file: Path = FILE) -> "Expected":
-        """Return what was kept."""
+        """Read them from the file."""
         data = lzma.decompress(file.read_bytes())
         count = int.from_bytes(data[:4], "big")
         blocks = -(-count // BLOCK)
@@ -50,7 +50,7 @@ class Expected:
 
     @classmethod
     def of(cls, messages: Iterable[bytes]) -> "Expected":
-        """Return what is to be kept of these tickers."""
+        """Make the record of these tickers."""
         made = cls()
         digest = b""
         for block in _blocks(messages):
@@ -62,16 +62,16 @@ class Expected:
         return made
 
     def differences(self, messages: Iterable[bytes]) -> Iterator[str]:
-        """Say which block's tickers are other ones now, and which of them is the first."""
+        """Report each block whose tickers have changed, with the first changed ticker."""
         digest = b""
         nth = -1
         for nth, block in enumerate(_blocks(messages)):
             digest = _digest(digest, block)
             if nth >= len(self.digests):
-                yield f"block {nth}: there was none"
+                yield f"block {nth}: not in the record"
             elif digest != self.digests[nth]:
                 yield self._difference(nth, block)
-            digest = self.digests[nth] if nth < len(self.digests) else digest  # each block by itself
+            digest = self.digests[nth] if nth < len(self.digests) else digest  # so that the next block is judged by itself
         if nth + 1 < len(self.digests):
             yield f"{len(self.digests) - nth - 1} blocks are missing"
 

@@ -1,8 +1,8 @@
-"""Makes the tape: a market of four symbols that up to six exchanges carry for two hours, in which much goes wrong.
+"""Makes the tape: two and a half hours of a market of four symbols on up to six exchanges, with many faults.
 
     PYTHONPATH=tests .venv/bin/python -m golden.generate
 
-The same seed makes the same tape, as far as Python's `random` does. Only a change of the
+The same seed makes the same tape, as long as Python's `random` does not change. Only a change of the
 simulated market needs this: the tape itself is kept.
 """
 
@@ -34,18 +34,18 @@ SEED = 14
 TICKS = 230_000
 EXCHANGES = ("binance", "bybit", "okx", "coinbase", "kraken", "cryptocom")
 TURNOVER = dict(zip(EXCHANGES, (1_800_000, 600_000, 400_000, 420_000, 65_000, 206_000), strict=True))  # thousands
-MARKETS = (  # symbol, exchanges, first price in tick sizes, decimals, whether ticks tell them
+MARKETS = (  # symbol, exchanges, first price in tick sizes, decimals, whether ticks state the decimals
     ("BTC-USDT", EXCHANGES, 6_400_000, 2, True),
     ("ETH-USDT", EXCHANGES[:3], 250_000, 2, True),
     ("PEPE-USDT", EXCHANGES[:4], 1_234, 8, False),
     ("RARE-USDT", EXCHANGES[1:3], 50_000, 4, True),
 )
 FIGURES_EACH = 40
-"""So many ticks of a source share their 24 h figures."""
+"""How many successive ticks of a source have the same 24 h figures."""
 
 
 Fault = dict[str, int | float | bool]
-"""What a fault changes at a source."""
+"""The fields of a source that a fault changes."""
 FAULTY = ("premium", "silent", "frozen", "gone", "book", "flags", "lag_ms", "jitter_ms", "turnover")
 UNHEARD: Fault = {"silent": True}
 
@@ -74,12 +74,12 @@ class Source:
     faults: list[Fault] = field(default_factory=list)
 
     def begin(self, fault: Fault) -> None:
-        """Let something go wrong here. Of several faults the last one shows."""
+        """Start a fault here. Of several faults on one field, the last one counts."""
         self.faults.append(fault)
         self._show()
 
     def end(self, fault: Fault) -> None:
-        """Let it be over."""
+        """End a fault."""
         self.faults.remove(fault)
         self._show()
 
@@ -91,7 +91,7 @@ class Source:
 
 @dataclass
 class Middle:
-    """One symbol's true price, in tick sizes: a random walk."""
+    """One symbol's true price, a random walk, in tick sizes."""
 
     price: float
 
@@ -100,7 +100,7 @@ class Middle:
 
 
 def _fault(rng: random.Random) -> tuple[Fault, float]:
-    """Choose what goes wrong at a source, and for how many seconds."""
+    """Choose a fault of a source and its duration in seconds."""
     kind = rng.choice(
         [
             "silent",
@@ -124,7 +124,7 @@ def _fault(rng: random.Random) -> tuple[Fault, float]:
             return {"silent": True}, rng.choice([8, 20, 40, 70, 90, 1000])
         case "frozen":
             return {"frozen": True}, rng.choice([30, 120, 600])
-        case "lie":  # from a premium that is believed to nonsense
+        case "lie":  # from a plausible premium to nonsense
             return {"premium": rng.choice([0.9, 0.968, 0.975, 0.985, 1.012, 1.02, 1.029, 1.04, 1.3])}, rng.choice([15, 60, 180])
         case "near":
             return {"premium": rng.choice([0.9955, 0.996, 1.004, 1.0052])}, rng.choice([60, 300])
@@ -144,7 +144,7 @@ def _fault(rng: random.Random) -> tuple[Fault, float]:
 
 
 class Simulation:
-    """Two hours of it, event by event."""
+    """The simulated market, event by event."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -163,7 +163,7 @@ class Simulation:
         self._order = count()
 
     def rows(self) -> Iterator[Row]:
-        """Yield events in their order until there are ticks enough."""
+        """Yield events in their order until there are enough ticks."""
         for source in self.sources:
             self._at(self._rng.randrange(2000), self._ticking(source))
         self._at(20_000, self._fault)
@@ -211,7 +211,7 @@ class Simulation:
         )
 
     def _fault(self, now_ms: int) -> Iterator[tuple[int, Row]]:
-        """Begin a fault at one source, or the same at an exchange's every source, or at all of a symbol."""
+        """Start a fault at one source, at all sources of an exchange, or at all sources of a symbol."""
         rng = self._rng
         self._at(now_ms + rng.randrange(1_000, 20_000), self._fault)
         fault, seconds = _fault(rng)
@@ -237,7 +237,7 @@ class Simulation:
         self._at(now_ms + int(seconds * 1000 * rng.uniform(0.7, 1.3)), end)
 
     def _feeds(self, now_ms: int) -> Iterator[tuple[int, Row]]:
-        """Lose the feeds of one exchange or of all, for a while in which nothing of them comes."""
+        """Lose the feeds of one exchange or of all for a while, without ticks from them."""
         rng = self._rng
         self._at(now_ms + rng.randrange(60_000, 240_000), self._feeds)
         lost = EXCHANGES if rng.random() < 0.5 else (rng.choice(EXCHANGES),)

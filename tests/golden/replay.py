@@ -1,4 +1,4 @@
-"""Plays the tape to the aggregator's own market, as its publisher would see it: ticks in, tickers out."""
+"""Plays the tape to the aggregator's Market as its publisher would: ticks in, tickers out."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +11,7 @@ BEAT_MS = 1_000
 
 
 class Replay:
-    """One run of the aggregator after the other, and Redis, which keeps the last values between them."""
+    """Successive runs of the aggregator, with the last values that Redis keeps between them."""
 
     def __init__(self) -> None:
         self._market = Market(Parameters(), 100)
@@ -19,12 +19,12 @@ class Replay:
         self._last_tickers: dict[Symbol, Ticker] = {}
         self._away: set[str] = set()
         self._made_ms: dict[Symbol, int] = {}
-        self._back_ms = 0  # when the aggregator begins anew; 0: it runs
+        self._back_ms = 0  # the time at which the aggregator starts again; 0: it runs
 
     def tickers(self, events: Iterable[Event]) -> Iterator[Ticker]:
-        """Yield each symbol's ticker at each of its ticks, taken or not, and after each second without one.
+        """Yield a symbol's ticker at each of its ticks, used or not, and after each second without a tick.
 
-        So two revisions make tickers at the same moments, whatever they take, and can be compared one by one.
+        So two revisions make tickers at the same moments, even if they use different ticks, and can be compared one by one.
         """
         for event in events:
             if self._back_ms and event.time_ms >= self._back_ms:
@@ -74,6 +74,6 @@ class Replay:
 
 
 def messages() -> Iterator[bytes]:
-    """Yield every ticker of the tape as it goes over the bus."""
+    """Yield every ticker of the tape as a message of the bus."""
     for ticker in Replay().tickers(read_tape()):
         yield encode(ticker)

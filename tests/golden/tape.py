@@ -1,4 +1,4 @@
-"""The tape's own format: what happened, one row an event, kept column by column so that it stays small.
+"""The tape's format: one row an event, stored column by column so that it stays small.
 
 Times are Unix milliseconds. A tick's prices are kept as whole numbers of its source's tick size, so they come back exactly.
 """
@@ -19,19 +19,22 @@ TAPE = HERE / "tape.xz"
 START_MS = 1_790_000_000_000
 
 TICK, AWAY, OPEN, RESTART = range(4)
-"""A tick came; an exchange's feed went away, or opened; the aggregator began anew after being away for `value` ms."""
+"""Kinds of events: a tick; an exchange's feed was lost, or opened; the aggregator restarted after `value` ms away."""
 
 LAG_UNKNOWN, ENDED, NO_EXCHANGE_TIME, NO_BID, NO_ASK, IN_MICROSECONDS = (1 << bit for bit in range(6))
-"""A tick's flags. The last: its exchange time is in microseconds, as some exchanges' are and none of ours may be."""
+"""A tick's flags. The last: its exchange time is in microseconds, as at some exchanges; in our ticks that is an error."""
 
 COLUMNS = ("kind", "source", "step_ms", "transit_ms", "lag_ms", "price", "bid", "ask", "figures", "flags", "value")
-PER_SOURCE = frozenset({"price", "figures"})  # kept as differences from the same source's last
+PER_SOURCE = frozenset({"price", "figures"})  # stored as differences from the same source's row before
 NOTHING = -1
-"""Stands for a figure that is not known."""
+"""Stands for an unknown figure."""
 
 
 class Row(NamedTuple):
-    """One event. `price`, and `bid` and `ask` as distances from it, are in tick sizes; `figures` is a row of 24 h figures."""
+    """One event. `price` is in tick sizes, and so are `bid` and `ask`, as distances from it.
+
+    `figures` is the number of a row of 24 h figures.
+    """
 
     kind: int
     source: int
@@ -47,7 +50,7 @@ class Row(NamedTuple):
 
 
 class Made(NamedTuple):
-    """One exchange's market of one symbol. `dp` are the decimals of its prices; whether its ticks tell them is `tells_dp`."""
+    """One exchange's market of one symbol. Its prices have `dp` decimals; `tells_dp`: its ticks state them."""
 
     exchange: str
     symbol: str
@@ -57,7 +60,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event at `time_ms`: a tick, or a change of an exchange's feed (`exchange`) or of the aggregator."""
+    """An event at `time_ms`: a tick, or a change of the feed of `exchange` or of the aggregator."""
 
     kind: int
     time_ms: int
@@ -67,7 +70,7 @@ class Event:
 
 
 def write_tape(sources: Sequence[Made], figures: Sequence[Sequence[int]], rows: Sequence[Row], file: Path = TAPE) -> None:
-    """Write a tape. `figures` are open, high and low in tick sizes, volume, and turnover in thousands."""
+    """Write a tape. A row of `figures` is open, high and low in tick sizes, volume, and turnover in thousands."""
     head = json.dumps({"sources": sources, "rows": len(rows), "figures": len(figures)}).encode()
     parts = [struct.pack("<I", len(head)), head]
     last: dict[tuple[str, int], int] = {}
@@ -111,7 +114,7 @@ def read_tape(file: Path = TAPE) -> Iterator[Event]:
 
 
 _TICK_FIELDS = Tick.__annotations__.keys()
-"""What a tick has in the revision that is run: an older one knows nothing of some."""
+"""The fields of a tick in the revision that runs. An older one lacks some of them."""
 
 
 def _tick(source: Made, row: Row, price: int, figures: Sequence[int], time_ms: int) -> Tick:
@@ -144,7 +147,7 @@ def _tick(source: Made, row: Row, price: int, figures: Sequence[int], time_ms: i
 
 
 def _planes(column: "array[int]") -> bytes:
-    """Return all lowest bytes, then all second ones: what hardly ever changes lies together, and compresses to nothing."""
+    """Return all lowest bytes, then all second ones. Bytes that hardly change lie together, so they compress well."""
     data = column.tobytes()
     return b"".join(data[nth::4] for nth in range(4))
 

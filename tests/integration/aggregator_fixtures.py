@@ -1,4 +1,4 @@
-"""A real server, a running aggregator, and somebody who listens: what the aggregator's integration tests stand on."""
+"""Fixtures for the aggregator's integration tests: a real Redis server, a running aggregator, and a subscriber."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ def url(port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def server(port: int) -> AsyncIterator[WholeBus]:
-    """Run a server, killed at the end: what it knew is then gone."""
+    """Run a Redis server while the context lasts. It is killed at the end, and its data is lost."""
     async with redis_server(port) as running, WholeBus.open(running.url) as bus:
         yield bus
 
@@ -37,7 +37,7 @@ def settings(port: int, **others: Any) -> AggregatorSettings:
 
 @contextlib.asynccontextmanager
 async def running(*jobs: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """Run jobs until the end of the block, then cancel them and wait, as on SIGTERM."""
+    """Run jobs while the context lasts, then cancel them and wait, as on SIGTERM."""
     tasks = [asyncio.create_task(job) for job in jobs]
     try:
         yield
@@ -51,7 +51,7 @@ async def running(*jobs: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def aggregator(port: int, machine_ms: Callable[[], int] = now_ms, **others: Any) -> AsyncIterator[Service]:
-    """Run an aggregator inside this process, subscribed when the block begins, on a machine with this clock."""
+    """Run an aggregator in this process, with the given machine clock. It has subscribed when the context starts."""
     async with AggregatorBus.open(url(port)) as bus:
         service = Service(bus, settings(port, **others), machine_ms)
         async with running(service.follow(), service.publish(), service.belong(), service.record(), service.watch()):
@@ -60,7 +60,7 @@ async def aggregator(port: int, machine_ms: Callable[[], int] = now_ms, **others
 
 
 class Listener:
-    """Keeps every ticker that comes over the bus."""
+    """Keeps all tickers from the bus."""
 
     def __init__(self) -> None:
         self.tickers: list[Ticker] = []
@@ -79,7 +79,7 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def listening(bus: WholeBus, *symbols: Symbol) -> AsyncIterator[Listener]:
-    """Subscribe to symbols by name, or without any to all by pattern, which is no demand."""
+    """Subscribe to symbols by name, or without symbols to all by pattern, which requests none of them."""
     listener = Listener()
 
     async def subscribed(_: bool) -> None:
@@ -96,7 +96,7 @@ async def listening(bus: WholeBus, *symbols: Symbol) -> AsyncIterator[Listener]:
 
 
 def tick(price: float, exchange: str = "binance", symbol: Symbol = BTC, *, age_s: float = 0.0) -> Tick:
-    """A tick received `age_s` ago."""
+    """Return a tick received `age_s` ago."""
     time_ms = now_ms() - round(age_s * 1000)
     return Tick(
         exchange=exchange,

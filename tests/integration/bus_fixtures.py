@@ -1,4 +1,4 @@
-"""What travels on the bus."""
+"""Sample messages of the bus, and a way to age them."""
 
 from market_pulse import kinds
 from market_pulse.bus import keys
@@ -15,5 +15,5 @@ STATUS = FeedStatus(
 
 
 async def age_last(bus: WholeBus, symbol: Symbol, by_ms: int) -> None:
-    """Make a symbol's last ticker as old as if it had been published so long ago."""
+    """Make a symbol's last ticker as old as if it had been published `by_ms` ago."""
     await bus.client.pexpire(keys.last(kinds.TICKER.channel(symbol)), kinds.TICKER.expiry_s * 1000 - by_ms)

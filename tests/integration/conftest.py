@@ -1,4 +1,4 @@
-"""The servers that integration tests talk to."""
+"""Redis servers for the integration tests."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -13,14 +13,14 @@ from support.whole_bus import WholeBus
 
 @pytest.fixture
 async def server() -> AsyncIterator[RedisServer]:
-    """A server of this test's own, to kill, freeze and start again."""
+    """A Redis server for one test, which may kill, freeze and restart it."""
     async with redis_server() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def redis_container() -> Iterator[str | None]:
-    """The URL of a real Redis in a container, or None where containers cannot be run."""
+    """The URL of a real Redis in a container, or None if containers cannot run here."""
     if no_docker():
         yield None
         return
@@ -33,7 +33,7 @@ def redis_container() -> Iterator[str | None]:
 
 @pytest.fixture(params=["redis", "valkey"])
 async def redis_url(request: pytest.FixtureRequest, redis_container: str | None) -> AsyncIterator[str]:
-    """An empty server of either kind, so that both stay supported: Redis in a container, Valkey as a process."""
+    """An empty server. Tests run on both kinds, so that both stay supported: Redis in a container and Valkey as a process."""
     if request.param == "valkey":
         async with redis_server() as running:
             yield running.url

@@ -1,4 +1,4 @@
-"""A real bus, a gateway on a real socket, and somebody who reads its stream: what the gateway's integration tests stand on."""
+"""Fixtures for the gateway's integration tests: a real bus, a gateway on a real socket, and a reader of its streams."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", 
 
 
 class Market:
-    """Plays all that publishes: the aggregator and the ingests."""
+    """Plays the publishers on the bus: the aggregator and the ingests."""
 
     def __init__(self, bus: WholeBus) -> None:
         self.bus = bus
@@ -43,7 +43,7 @@ class Market:
         return published.seq
 
     async def record(self, resolution: Resolution, symbol: Symbol, count: int) -> list[Point]:
-        """Add so many points to a symbol's history, the newest that of now."""
+        """Add `count` points to a symbol's history, of which the newest is now."""
         newest_ms = resolution.step_of(now_ms())
         steps = range(count - 1, -1, -1)
         points = [
@@ -74,7 +74,7 @@ class Market:
 
 @dataclass
 class Running:
-    """A gateway in this process, and a client that knows where it is."""
+    """A gateway in this process, and an HTTP client for it."""
 
     gateway: Gateway
     server: Server
@@ -89,7 +89,7 @@ class Running:
 async def running_gateway(
     redis_url: str, *, connected: bool = True, front: Path = FRONT, **settings: Any
 ) -> AsyncIterator[Running]:
-    """Run a gateway as `python -m gateway` would, stopped without ceremony at the end."""
+    """Run a gateway as `python -m gateway` does, while the context lasts. At the end it is stopped at once."""
     options: dict[str, Any] = {"port": 0, "drain_s": 0.0, "symbols": (BTC, ETH)} | settings
     async with bus_room.Reader.open(redis_url) as bus:
         gateway = Gateway(GatewaySettings(redis_url=SecretStr(redis_url), **options), bus)
@@ -123,7 +123,7 @@ class Reader:
         return event
 
     async def next(self, kind: str | None = None, where: Callable[[Any], bool] = lambda _: True) -> Any:
-        """Return the next event's data, or that of the next of a kind that meets a condition."""
+        """Return the data of the next event, or of the next one of this kind that meets the condition."""
         while True:
             event = await self.raw()
             message = orjson.loads(event.data)
@@ -135,7 +135,7 @@ class Reader:
                 return message["data"]
 
     async def rest(self) -> list[Any]:
-        """Return all that comes until the server ends the stream."""
+        """Return the events until the server ends the stream."""
         events = []
         with contextlib.suppress(StopAsyncIteration):
             while True:

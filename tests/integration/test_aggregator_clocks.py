@@ -1,4 +1,4 @@
-"""Aggregators on machines whose clocks are off: those who follow the bus see live prices, and are told which clock it is."""
+"""Aggregators on machines with wrong clocks: readers of the bus still see live prices, and logs name the wrong clock."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ SKEWS_MS = [TEN_MINUTES_MS, -TEN_MINUTES_MS]
 
 
 class MachineClock:
-    """A machine's clock that is off, and may be set."""
+    """A machine's wrong clock, which can be set."""
 
     def __init__(self, ahead_ms: int = 0) -> None:
         self.ahead_ms = ahead_ms
@@ -43,7 +43,7 @@ async def bus(server: RedisServer) -> AsyncIterator[WholeBus]:
 
 @contextlib.asynccontextmanager
 async def market(bus: WholeBus, clock: Callable[[], int] = now_ms) -> AsyncIterator[None]:
-    """Move all symbols all the time, by an ingest with a clock of its own."""
+    """Keep publishing ticks of all symbols, by an ingest with a clock of its own."""
 
     async def move() -> None:
         while True:
@@ -59,7 +59,7 @@ async def market(bus: WholeBus, clock: Callable[[], int] = now_ms) -> AsyncItera
 
 
 class Reader:
-    """A gateway's view of the bus: what it would show of each symbol, and whether that was ever worse than live."""
+    """A gateway's view of the bus: the quality of each symbol that it would show, and whether that was ever not live."""
 
     def __init__(self) -> None:
         self.hub = Hub()
@@ -124,11 +124,11 @@ def why_aside(service: Service) -> str | None:
 async def test_a_copy_whose_clock_is_off_leaves_its_symbols_to_the_others(
     server: RedisServer, bus: WholeBus, skew_ms: int
 ) -> None:
-    """Whichever comes first, while the wrong one is set right, and when it is set wrong once more."""
+    """In either order of start, while the wrong clock is corrected, and when it is set wrong again."""
     wrong = MachineClock(skew_ms)
     async with market(bus), reader(bus) as seen, aggregator(server.port, wrong) as other:
         await until(lambda: seen.all_by(other))
-        assert abs(seen.ahead_ms()) < 5_000, "alone, it goes on by Redis's time"
+        assert abs(seen.ahead_ms()) < 5_000, "as the only copy it continues by Redis's time"
         assert str(seen.published[-1].publisher).startswith(CLOCK_OFF)
         assert why_aside(other) is None
         async with aggregator(server.port) as right:
@@ -151,12 +151,12 @@ async def test_a_copy_whose_clock_is_off_leaves_its_symbols_to_the_others(
 
 
 async def nothing() -> None:
-    """Do nothing."""
+    """Do nothing, in the place of a step of a case."""
 
 
 @pytest.mark.parametrize("skew_ms", SKEWS_MS)
 async def test_a_clock_that_is_set_while_it_runs(server: RedisServer, bus: WholeBus, skew_ms: int) -> None:
-    """The only copy goes on, before and after, under another name each time."""
+    """The only copy keeps publishing before and after, each time under a new publisher name."""
     clock = MachineClock()
     async with market(bus), reader(bus) as seen, aggregator(server.port, clock) as only:
         await until(lambda: seen.all_by(only))
@@ -189,7 +189,7 @@ async def test_where_all_clocks_are_off_all_go_on(server: RedisServer, bus: Whol
 async def test_where_it_is_redis_whose_clock_is_off(
     server: RedisServer, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All copies and the ingests agree. Then nobody stands aside, and nobody takes Redis's time for his own."""
+    """All copies and the ingests agree on the time. Then no copy stands aside, and none uses Redis's time."""
     real = AggregatorBus.time_ms
 
     async def time_ms(asked: AggregatorBus) -> int:
@@ -208,7 +208,7 @@ async def test_where_it_is_redis_whose_clock_is_off(
 
 
 async def test_a_history_goes_on_after_points_from_the_future(server: RedisServer, bus: WholeBus) -> None:
-    """Ids of a stream only rise: what a wrong clock has added must not keep what comes after it out until then."""
+    """Ids of a Redis stream only rise, but points added by a wrong clock must not block new points until that time."""
     async with market(bus), aggregator(server.port):
         key = keys.history(Resolution.SECOND, SYMBOLS[0])
         await until(lambda: bus.client.xlen(key))

@@ -1,4 +1,4 @@
-"""Several aggregators on one real server: each symbol has one voice, whatever happens to the copies and to the server."""
+"""Several aggregators on one real server: each symbol has one publisher, even if copies or the server fail."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ async def bus(server: RedisServer) -> AsyncIterator[WholeBus]:
 
 @contextlib.asynccontextmanager
 async def market(bus: WholeBus) -> AsyncIterator[None]:
-    """Move all symbols all the time; while the server is away, nothing moves."""
+    """Keep publishing ticks of all symbols, except while the server is away."""
 
     async def move() -> None:
         price = 100.0
@@ -60,7 +60,7 @@ def owned(service: Service) -> set[Symbol]:
 
 
 def check_numbers(listener: Listener) -> None:
-    """Each symbol's numbers go up by one, and no older state follows a newer one."""
+    """Check that each symbol's numbers rise by one, and that no older state follows a newer one."""
     for symbol in SYMBOLS:
         tickers = listener.of(symbol)
         assert len(tickers) > 5, symbol
@@ -70,7 +70,7 @@ def check_numbers(listener: Listener) -> None:
 
 
 def check_rising(listener: Listener) -> None:
-    """Each symbol's numbers go up; what was said while nobody could hear it may be missing."""
+    """Check that each symbol's numbers rise. Those published while the subscriber was disconnected may be missing."""
     for symbol in SYMBOLS:
         for before, after in pairwise(listener.of(symbol)):
             assert after.seq > before.seq, symbol
@@ -85,7 +85,7 @@ def longest_silence_s(listener: Listener) -> float:
 
 
 async def test_symbols_are_shared_out_and_handed_over(server: RedisServer, bus: WholeBus) -> None:
-    """Two copies, then three, then one again, each told to stop: no number is missed or said twice."""
+    """First two copies run, then three, then one again, each stopped by a signal. No number is missing or repeated."""
     async with market(bus), aggregator(server.port) as first, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
         assert owned(first) == set(SYMBOLS)
@@ -104,7 +104,7 @@ async def test_symbols_are_shared_out_and_handed_over(server: RedisServer, bus: 
         await until(lambda: owned(first) == set(SYMBOLS))
         await asyncio.sleep(0.5)
     check_numbers(listener)
-    assert longest_silence_s(listener) < EXPIRY_MS / 1000, "nobody's lease had to end"
+    assert longest_silence_s(listener) < EXPIRY_MS / 1000, "no lease had to expire"
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +137,7 @@ async def test_a_killed_copy_is_replaced(server: RedisServer, bus: WholeBus) -> 
 
 
 async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus: WholeBus) -> None:
-    """Stopped for longer than its lease and then going on, it must not publish what it knew before."""
+    """A copy that was suspended for longer than its lease must not publish its old state when it resumes."""
     async with market(bus), process(server.port) as sleeper, aggregator(server.port) as other, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
         await until(lambda: 0 < len(owned(other)) < len(SYMBOLS), START_LIMIT_S)
@@ -152,7 +152,7 @@ async def test_a_copy_that_was_asleep_says_nothing_late(server: RedisServer, bus
 
 
 async def test_times_from_the_future_are_not_taken_over(server: RedisServer, bus: WholeBus) -> None:
-    """By an exchange's last tick, dated an hour ahead, it would count as heard for an hour."""
+    """If a last tick dated an hour ahead were accepted, its exchange would count as heard for an hour."""
     async with aggregator(server.port) as first:
         async with aggregator(server.port) as second:
             await bus.publish_ticks([tick(100.0, symbol=symbol, age_s=-3600) for symbol in SYMBOLS])
@@ -163,7 +163,7 @@ async def test_times_from_the_future_are_not_taken_over(server: RedisServer, bus
 
 
 async def test_a_server_that_forgot_everything(server: RedisServer, bus: WholeBus) -> None:
-    """Killed and back empty: every symbol's numbers go on, though the copies return one after another."""
+    """The server is killed and restarts empty. Every symbol's numbers go on, though the copies return one after another."""
     async with market(bus), aggregator(server.port) as first, aggregator(server.port) as second, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
         await until(lambda: owned(first) and owned(second))
@@ -176,7 +176,7 @@ async def test_a_server_that_forgot_everything(server: RedisServer, bus: WholeBu
 
 
 async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: WholeBus) -> None:
-    """Nobody knows how far the dead copy had counted: its symbols go on further up, never further down."""
+    """The last numbers of the dead copy are unknown. Its symbols continue with higher numbers, never with lower ones."""
     async with market(bus), process(server.port) as doomed, aggregator(server.port) as survivor, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS))
         await until(lambda: 0 < len(owned(survivor)) < len(SYMBOLS), START_LIMIT_S)
@@ -191,7 +191,7 @@ async def test_a_server_and_a_copy_die_together(server: RedisServer, bus: WholeB
 
 
 async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew_it(server: RedisServer, bus: WholeBus) -> None:
-    """It cannot know how far they had counted, nor that there are any, until they are back."""
+    """It cannot know the numbers of the other copies, nor that there are any, until they are back."""
     async with market(bus), process(server.port) as earlier, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS), START_LIMIT_S)
         await asyncio.sleep(0.5)
@@ -207,7 +207,7 @@ async def test_a_copy_that_starts_with_an_empty_server_waits_for_those_that_knew
 
 
 async def test_a_copy_that_slept_while_others_went_on_and_the_server_forgot_it(server: RedisServer, bus: WholeBus) -> None:
-    """What it knows of its own symbols' numbers is too little, and nobody is there to ask."""
+    """The copy's own numbers are too low, and no other copy is running that knows the right ones."""
     async with market(bus), process(server.port) as sleeper, listening(bus) as listener:
         await until(lambda: len({one.symbol for one in listener.tickers}) == len(SYMBOLS), START_LIMIT_S)
         async with process(server.port) as other:
@@ -229,7 +229,7 @@ async def test_a_copy_that_slept_while_others_went_on_and_the_server_forgot_it(s
 
 
 async def test_a_server_that_is_behind(server: RedisServer, bus: WholeBus) -> None:
-    """As a replica may be that becomes the master: whoever comes to it first leaves the others theirs, who know more."""
+    """A replica that becomes the master may lack the latest writes. The first copy there leaves the others their symbols."""
     client: Any = bus.client
     async with market(bus), process(server.port) as first, process(server.port) as second, listening(bus) as listener:
         await until(lambda: has_members(bus, 2), START_LIMIT_S)
@@ -237,7 +237,7 @@ async def test_a_server_that_is_behind(server: RedisServer, bus: WholeBus) -> No
         behind = [(key, await client.pttl(key), await client.dump(key)) for key in await client.keys("*")]
         await asyncio.sleep(1)
         await server.kill()
-        await asyncio.sleep(EXPIRY_MS / 1000)  # until then the copies miss it, and no lease lasts longer
+        await asyncio.sleep(EXPIRY_MS / 1000)  # until the copies notice that the server is away, and all leases have expired
         for copy in (first, second):
             copy.send_signal(signal.SIGSTOP)
         await server.start()
@@ -253,7 +253,7 @@ async def test_a_server_that_is_behind(server: RedisServer, bus: WholeBus) -> No
 
 
 async def test_a_server_whose_clock_was_set_back(server: RedisServer, bus: WholeBus) -> None:
-    """Neither a time that is still to come, nor a member that seems to live until then, keeps a symbol from being published."""
+    """Times in the future, and a member whose lease seems to last until then, do not stop the publishing of any symbol."""
     client: Any = bus.client
     await bus.beat("gone", EXPIRY_MS)
     ahead_ms = now_ms() + 3_600_000
@@ -298,7 +298,7 @@ async def test_tickers_of_another_epoch_are_refused(bus: WholeBus, server: Redis
 
 
 async def test_an_epoch_ends_with_the_first_lease_that_does(bus: WholeBus) -> None:
-    """What waited in front of a frozen server is older than its publisher's lease: nothing of it goes out, whatever comes first."""
+    """Writes that waited at a frozen server are older than their publisher's lease. None of them is published, in any order."""
     membership = await bus.beat("a", 100)
 
     async def refused() -> bool:

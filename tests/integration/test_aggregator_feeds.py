@@ -1,4 +1,4 @@
-"""A market that nobody hears is stale at once, and a quiet one that is heard is not: the aggregator on a real server."""
+"""The aggregator on a real server: if all feeds are lost, prices are stale at once; in a quiet market they are not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ def status(exchange: str, state: FeedState, copy: int = 1) -> FeedStatus:
 
 
 async def say(bus: WholeBus, state: FeedState, copies: int = 1) -> None:
-    """Let every copy of every ingest say how its feed is."""
+    """Publish this state of its feed for every copy of every ingest."""
     for exchange in EXCHANGES:
         for copy in range(copies):
             await bus.publish_status(status(exchange, state, copy))
@@ -55,7 +55,7 @@ async def several_beats(listener: Listener) -> None:
 
 @pytest.mark.parametrize("copies", [1, 2])
 async def test_all_feeds_are_lost(port: int, bus: WholeBus, copies: int) -> None:
-    """Prices are `stale` with the next ticker, as long as no copy of any used source's ingest hears its exchange."""
+    """The next ticker is `stale`, as long as no copy of any used source's ingest is connected to its exchange."""
     async with aggregator(port), listening(bus) as listener:
         await say(bus, "connected", copies)
         await trade(bus)
@@ -72,7 +72,7 @@ async def test_all_feeds_are_lost(port: int, bus: WholeBus, copies: int) -> None
 
 
 async def test_all_ingests_die(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their last word was that all is well, and nothing follows."""
+    """Their last statuses report healthy feeds, and no statuses follow."""
     monkeypatch.setattr("aggregator.feeds.SILENT_AFTER_S", SILENT_AFTER_S)
     async with aggregator(port), listening(bus) as listener:
         await say(bus, "connected", 2)
@@ -83,7 +83,7 @@ async def test_all_ingests_die(port: int, bus: WholeBus, monkeypatch: pytest.Mon
 
 
 async def test_a_quiet_market_is_not_stale(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is traded, while the ingests say that they hear it."""
+    """There are no trades, while the ingests report that they are connected."""
     monkeypatch.setattr("aggregator.feeds.SILENT_AFTER_S", SILENT_AFTER_S)
     async with aggregator(port), listening(bus) as listener:
         await say(bus, "connected")
@@ -109,16 +109,16 @@ async def test_one_that_was_never_heard_is_not_missed_at_once(
 
 @pytest.mark.parametrize("age_s", [20.0, 5.0])
 async def test_an_aggregator_that_starts_after_all_ingests_died(port: int, bus: WholeBus, age_s: float) -> None:
-    """Redis has kept a tick, and no status any more: the first ticker says that nobody hears the market."""
+    """Redis still has a tick but no status. The first ticker says that no ingest is connected."""
     await trade(bus, age_s=age_s)
     async with listening(bus) as listener, aggregator(port):
         await several_beats(listener)
         qualities = {one.quality for one in listener.tickers}
-        assert qualities == ({"stale"} if age_s > 15 else {"ok"}), "it may be that an ingest has not said anything yet"
+        assert qualities == ({"stale"} if age_s > 15 else {"ok"}), "an ingest may not have published its status yet"
 
 
 async def test_an_aggregator_that_starts_while_all_is_well(port: int, bus: WholeBus) -> None:
-    """However quiet the market is."""
+    """Its first tickers are live, even in a quiet market."""
     await trade(bus, age_s=20)
     await say(bus, "connected")
     async with listening(bus) as listener, aggregator(port):
@@ -127,7 +127,7 @@ async def test_an_aggregator_that_starts_while_all_is_well(port: int, bus: Whole
 
 
 async def test_a_status_that_was_kept_is_as_old_as_it_is(port: int, bus: WholeBus) -> None:
-    """All died a while before an aggregator starts, and Redis still has their last words."""
+    """All ingests died a while before an aggregator starts, and Redis still has their last statuses."""
     await trade(bus, age_s=14)
     await say(bus, "connected")
     for name in [key async for key in bus.client.scan_iter("last:status:*")]:
@@ -139,7 +139,7 @@ async def test_a_status_that_was_kept_is_as_old_as_it_is(port: int, bus: WholeBu
 
 
 async def test_redis_forgets_what_was_said(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time without Redis says nothing about the feeds: what was known is kept until they would have said something."""
+    """Without Redis there is no news of the feeds. Their known states stay until new statuses would have come."""
     monkeypatch.setattr("aggregator.feeds.SILENT_AFTER_S", SILENT_AFTER_S)
     async with server(port) as bus:
         service = aggregator(port)

@@ -1,4 +1,4 @@
-"""The aggregator as the process that it is deployed as."""
+"""The aggregator as a process, as it is deployed."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ async def started(port: int, health_port: int, **variables: str) -> asyncio.subp
 
 
 async def test_life_of_a_process() -> None:
-    """Ready, publishing, measured, and gone within three seconds of SIGTERM with its last change published."""
+    """It becomes ready, publishes, has metrics, and ends within three seconds of SIGTERM, with its last change published."""
     port, health_port = free_port(), free_port()
     async with server(port) as bus, listening(bus) as listener, httpx.AsyncClient() as client:
         process = await started(port, health_port, MAX_RATE_HZ="1")
@@ -50,7 +50,7 @@ async def test_life_of_a_process() -> None:
 
 
 async def test_not_ready_without_redis() -> None:
-    """Without Redis the process lives, is not ready, and still stops in time."""
+    """Without Redis the process runs, is not ready, and still stops in time."""
     health_port = free_port()
     process = await started(free_port(), health_port)
 

@@ -1,4 +1,4 @@
-"""The aggregator on a real server: when it publishes, what it survives, what it lets go of."""
+"""The aggregator on a real server: when it publishes, the failures it survives, and the symbols it drops."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def bus(port: int) -> AsyncIterator[WholeBus]:
 
 
 async def test_a_tick_is_a_ticker_at_once(port: int, bus: WholeBus) -> None:
-    """The leading edge: one tick, one ticker, kept as the last value too."""
+    """A first tick makes a ticker without delay, which is kept as the last value too."""
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
@@ -42,7 +42,7 @@ async def test_a_tick_is_a_ticker_at_once(port: int, bus: WholeBus) -> None:
 
 
 async def test_changes_of_one_moment_share_a_ticker(port: int, bus: WholeBus) -> None:
-    """Ticks that arrive together make one ticker of all of them."""
+    """Ticks that arrive together make one ticker."""
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0), tick(64002.0, "bybit"), tick(64001.0, "okx")])
         await until(lambda: listener.tickers and listener.last().sources_used == 3)
@@ -51,7 +51,7 @@ async def test_changes_of_one_moment_share_a_ticker(port: int, bus: WholeBus) ->
 
 
 async def test_rate_is_limited_and_the_newest_state_comes_last(port: int, bus: WholeBus) -> None:
-    """A burst is conflated; its last price always goes out."""
+    """A burst is conflated, and its last price is always published."""
     async with aggregator(port, max_rate_hz=5), listening(bus) as listener:
         for step in range(60):
             await bus.publish_ticks([tick(64000.0 + step)])
@@ -63,7 +63,7 @@ async def test_rate_is_limited_and_the_newest_state_comes_last(port: int, bus: W
 
 
 async def test_heartbeat(port: int, bus: WholeBus) -> None:
-    """Without any tick a symbol goes out again, with a new age and the old times."""
+    """Without ticks a symbol is published again, with a new age and the old times."""
     async with aggregator(port), listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: len(listener.tickers) >= 3)
@@ -74,7 +74,7 @@ async def test_heartbeat(port: int, bus: WholeBus) -> None:
 
 
 async def test_silence_is_told(port: int, bus: WholeBus) -> None:
-    """Sources fade and the price is held, then withdrawn, without any tick arriving."""
+    """Without ticks the sources fade, then the price is held, then withdrawn."""
     async with aggregator(port, soft_age_s=1, hard_age_s=2.5, hold_s=1.5), listening(bus, BTC) as listener:
         await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
         await until(lambda: listener.tickers and listener.last().quality == "down")
@@ -88,7 +88,7 @@ async def test_silence_is_told(port: int, bus: WholeBus) -> None:
 
 
 async def test_restart_goes_on_where_the_last_run_stopped(port: int, bus: WholeBus) -> None:
-    """A new process knows all sources before its first message, and counts on without a gap."""
+    """A new process reads all sources before its first ticker, and continues the numbers without a gap."""
     async with listening(bus, BTC) as listener:
         async with aggregator(port):
             await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
@@ -115,7 +115,7 @@ async def test_restart_holds_a_price_that_has_no_source_left(port: int, bus: Who
 
 
 async def test_redis_restart(port: int) -> None:
-    """Redis forgets all: numbers go on rising, the newest state goes out, without a tick."""
+    """Redis loses all data. Numbers keep rising, and the newest state is published without a new tick."""
     async with server(port) as bus:
         await bus.client.set(keys.sequence(BTC), 500)
         service = aggregator(port)
@@ -136,7 +136,7 @@ async def test_redis_restart(port: int) -> None:
 
 
 async def test_redis_is_slow(port: int, bus: WholeBus) -> None:
-    """While Redis holds still nothing piles up; afterwards the newest state goes out once."""
+    """While Redis does not answer no messages pile up. Afterwards the newest state is published once."""
     async with aggregator(port) as service, listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
@@ -172,7 +172,7 @@ async def test_redis_is_slow(port: int, bus: WholeBus) -> None:
     ],
 )
 async def test_garbage_is_passed_over(port: int, bus: WholeBus, channel: str, message: bytes) -> None:
-    """A message that makes no sense changes nothing."""
+    """A malformed message changes nothing."""
     async with aggregator(port), listening(bus) as listener:
         await bus.client.publish(channel, message)
         await bus.publish_ticks([tick(64000.0)])
@@ -182,7 +182,7 @@ async def test_garbage_is_passed_over(port: int, bus: WholeBus, channel: str, me
 
 
 async def test_garbage_kept_from_before_is_passed_over(port: int, bus: WholeBus) -> None:
-    """Last values that make no sense do not keep the aggregator from starting."""
+    """Malformed last values do not prevent the aggregator from starting."""
     await bus.client.set(keys.last("ticks:okx:BTC-USDT"), b"\xff{")
     await bus.client.set(keys.last("ticks:okx:ETH-USDT"), b'{"exchange":"okx","symbol":"ETH-USDT","price":-1}')
     await bus.client.set(keys.last("ticker:BTC-USDT"), b'{"v":1}')
@@ -194,7 +194,7 @@ async def test_garbage_kept_from_before_is_passed_over(port: int, bus: WholeBus)
 
 
 async def test_released_symbol_is_forgotten(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without last ticks and without demand a quiet symbol ends, its last ticker too; a demanded one goes on."""
+    """A quiet symbol without last ticks is dropped with its last ticker, unless a client requests it."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
     async with aggregator(port) as service, listening(bus), listening(bus, ETH) as demand:
@@ -209,7 +209,7 @@ async def test_released_symbol_is_forgotten(port: int, bus: WholeBus, monkeypatc
 
 
 async def test_symbol_that_is_down_ends_with_that_message(port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A symbol whose feeds died is followed no more, but its last message says what became of it; a tick revives it."""
+    """A symbol whose feeds died is dropped after a last ticker with quality `down`. A tick brings it back."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     monkeypatch.setattr("aggregator.retention.QUIET_AFTER_S", 0.5)
     times: dict[str, Any] = {"soft_age_s": 0.3, "hard_age_s": 0.6, "hold_s": 0.3}
@@ -231,7 +231,7 @@ async def past(bus: WholeBus, resolution: Resolution = Resolution.SECOND) -> lis
 
 
 async def test_history_grows_each_second_and_begins_each_minute_at_once(port: int, bus: WholeBus) -> None:
-    """Points carry what was published and what each source said, at whole seconds; the minute has one from the start."""
+    """At whole seconds, points have the published price and each source's. A minute has its point from its start on."""
     async with aggregator(port):
         await bus.publish_ticks([tick(64000.0), tick(64010.0, "okx")])
         async with asyncio.timeout(20):
@@ -247,7 +247,7 @@ async def test_history_grows_each_second_and_begins_each_minute_at_once(port: in
 
 
 async def test_history_has_a_gap_where_no_price_was_known(port: int, bus: WholeBus) -> None:
-    """A price that is only held is not recorded; the line goes on with the next one that is known."""
+    """A held price is not recorded. The history continues with the next new price."""
 
     async def publish_until_recorded(price: float) -> None:
         async with asyncio.timeout(20):
@@ -265,7 +265,7 @@ async def test_history_has_a_gap_where_no_price_was_known(port: int, bus: WholeB
 
 
 async def test_number_of_symbols_is_bounded(port: int, bus: WholeBus) -> None:
-    """Beyond the bound symbols are refused; those that are followed go on."""
+    """Symbols beyond the bound are refused; the others continue."""
     async with aggregator(port, max_aggregated_symbols=1) as service, listening(bus) as listener:
         await bus.publish_ticks([tick(64000.0)])
         await until(lambda: listener.tickers)
@@ -278,7 +278,7 @@ async def test_number_of_symbols_is_bounded(port: int, bus: WholeBus) -> None:
 async def test_a_symbol_that_nobody_wants_any_more_yields_to_a_wanted_one(
     port: int, bus: WholeBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while its ticks still come, as they do for as long as an ingest lets it linger."""
+    """It yields even while its ticks still come, because an ingest lets the symbol linger."""
     monkeypatch.setattr("aggregator.service.SETTLE_S", 0.0)
     doge = Symbol("DOGE-USDT")
     async with aggregator(port, max_aggregated_symbols=2), listening(bus, ETH), listening(bus, doge) as wanted:
@@ -289,11 +289,13 @@ async def test_a_symbol_that_nobody_wants_any_more_yields_to_a_wanted_one(
 
         await until(ticks_make_a_ticker)
         assert wanted.last(doge).price == 0.1
-        assert await bus.last(kinds.TICKER.channel(BTC)) == [None], "what yields leaves nothing that grows old"
+        assert await bus.last(kinds.TICKER.channel(BTC)) == [None], (
+            "a symbol that yields leaves no last ticker that would grow old"
+        )
 
 
 async def test_last_ticks_speak_for_their_channel_only(port: int, bus: WholeBus) -> None:
-    """Who may write one exchange's last ticks cannot make up another's, or exchanges that do not exist."""
+    """A user with the right to write one exchange's last ticks can forge neither another exchange's nor new exchanges."""
     for number, exchange in enumerate(["binance", *(f"made up {number}" for number in range(8))]):
         forged = tick(30_000.0, exchange, age_s=-4)
         await bus.client.set(f"last:ticks:okx:F{number}-USDT", encode_tick(forged, now_ms()))
@@ -303,13 +305,13 @@ async def test_last_ticks_speak_for_their_channel_only(port: int, bus: WholeBus)
         await until(lambda: listener.tickers and listener.last().sources_used == 3)
         [btc] = service.market
         assert btc.ticks.keys() == {"binance", "bybit", "okx"}
-        assert btc.ticks["okx"].received_time_ms <= now_ms(), "nor be heard in the future"
+        assert btc.ticks["okx"].received_time_ms <= now_ms(), "nor count as received in the future"
 
 
 FORGERIES: dict[str, dict[str, Any]] = {
     "ten times the price": {"price": 640_000.0},
     "a hundredth of it": {"price": 640.0},
-    "just within what counts": {"price": 64_000.0 * 1.029},
+    "just within the exclusion": {"price": 64_000.0 * 1.029},
     "an hour ahead": {"price": 65_000.0, "exchange_time_ms": now_ms() + 3_600_000, "received_time_ms": now_ms() + 3_600_000},
     "an hour ahead by the exchange's clock": {"price": 65_000.0, "exchange_time_ms": now_ms() + 3_600_000},
     "all the volume in the world": {"price": 65_000.0, "quote_volume24h": 1e300},
@@ -319,7 +321,7 @@ FORGERIES: dict[str, dict[str, Any]] = {
 
 
 async def test_who_may_speak_for_one_exchange_moves_the_price_by_half_a_percent(port: int, bus: WholeBus) -> None:
-    """An ingest in wrong hands publishes what it likes on its own channels, of each symbol another lie, and then nothing."""
+    """A compromised ingest publishes a different lie for each symbol on its own channels, and then nothing."""
     forged = {Symbol(f"F{number}-USDT"): lie for number, lie in enumerate(FORGERIES.values())}
     honest = (64_000.0, 64_010.0)
     async with aggregator(port, soft_age_s=1, hard_age_s=2), listening(bus) as listener:

@@ -1,4 +1,4 @@
-"""Several copies of one ingest publish through one script: no duplicate, no inversion, and never silence for good."""
+"""Several copies of one ingest publish through one script: no tick is repeated or out of order, and none blocks all others."""
 
 from collections.abc import AsyncIterator
 from itertools import count, pairwise
@@ -29,7 +29,7 @@ async def bus(redis_url: str) -> AsyncIterator[WholeBus]:
 
 
 async def publishes(bus: WholeBus, *order: float, price: float = 64000.5) -> bool:
-    """Publish a tick of this order and return whether it went out. A tick that did is the last value too."""
+    """Publish a tick with this order, and return whether the script published it. If so, it is the last value too."""
     went_out = await bus.publish_ticks([replace(TICK, price=price, order=order)]) == 0
     (last,) = await bus.last(CHANNEL)
     assert last is not None
@@ -79,7 +79,7 @@ async def test_somebody_elses_key_stops_no_tick(bus: WholeBus) -> None:
 
 
 async def age_last(bus: WholeBus, by_s: float) -> None:
-    """Make the last value as old as if nothing had gone out for so long."""
+    """Make the last value as old as if no tick had been published for `by_s`."""
     await bus.client.pexpire(keys.last(CHANNEL), round((kinds.TICK.expiry_s - by_s) * 1000))
 
 
@@ -87,7 +87,7 @@ async def age_last(bus: WholeBus, by_s: float) -> None:
     ("order", "silent_s", "is_news"),
     [
         pytest.param((6, 6), 4, False, id="mixed, a living copy may be ahead"),
-        pytest.param((6, 6), 6, True, id="mixed, and nobody else speaks"),
+        pytest.param((6, 6), 6, True, id="mixed, and no other copy publishes"),
         pytest.param((4, 7), 6, False, id="behind: a copy that was asleep says old things"),
         pytest.param((4, 7), 61, True, id="behind: the numbers have begun anew"),
         pytest.param((5, 7), 61, False, id="the same stays the same"),
@@ -105,7 +105,7 @@ NOW = 1_786_538_729_776
 
 
 def bybit(cs: int, ts_ms: int, *, seq: int = 500, quote_ms: int = 0, anew: int | None = None) -> tuple[int, ...]:
-    """Return an order as Bybit's ticks have it: no trade, quote, 24 h figures; times in milliseconds after NOW."""
+    """Return an order like that of Bybit's ticks, of a quote and 24 h figures without a trade. Times are in ms after NOW."""
     order = (-1, seq, NOW + quote_ms, cs, NOW + ts_ms)
     return order if anew is None else (*order, anew)
 
@@ -117,7 +117,7 @@ def bybit(cs: int, ts_ms: int, *, seq: int = 500, quote_ms: int = 0, anew: int |
         pytest.param(bybit(9**9, 0), bybit(5, 6000), 0, True, id="a lower number much later: numbers began anew"),
         pytest.param(bybit(9**9, 0), bybit(5, 6000, seq=499, quote_ms=-5), 0, True, id="of a copy that lags on quotes"),
         pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 6, False, id="an old price with a new quote"),
-        pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 61, True, id="and nobody else speaks"),
+        pytest.param(bybit(5, 6000), bybit(9**9, 0, seq=501, quote_ms=7000), 61, True, id="and no other copy publishes"),
         pytest.param(bybit(5, 6000), bybit(6, 6000, seq=499, quote_ms=-6000), 6, True, id="an old quote with a new price"),
         pytest.param(bybit(5, 0, anew=NOW), bybit(9**9, 1, anew=None), 0, False, id="old numbers beside new ones"),
         pytest.param(bybit(5, 0, anew=NOW), bybit(9**9, 6000), 0, True, id="much later they are the living copy's"),
@@ -144,8 +144,8 @@ async def test_the_last_word_goes_out_whatever_its_order_and_once(bus: WholeBus)
     assert await publishes(bus, 5, 7, price=1.0)
     for order, suppressed in (((4, 6), 0), ((5, 8), 1), ((), 1)):
         assert await bus.publish_ticks([replace(TICK, price=1.0, order=order, ended="delisted")]) == suppressed
-    assert not await publishes(bus, 3, 5, price=2.0), "a copy that has not heard yet"
-    assert await publishes(bus, 6, 7, price=2.0), "a later tick begins anew"
+    assert not await publishes(bus, 3, 5, price=2.0), "from a copy that has not received the end yet"
+    assert await publishes(bus, 6, 7, price=2.0), "a later tick starts the symbol again"
     assert await bus.publish_ticks([replace(TICK, price=2.0, order=(6, 7), ended="delisted")]) == 0
 
 
@@ -237,7 +237,7 @@ _symbols = count()
 
 
 def history(channel: str) -> list[MarketEvent]:
-    """Return what an exchange says on a channel. The n-th message of each says n, so that a tick tells its parts."""
+    """Return a channel's messages. The n-th message of each channel contains n, so that a tick shows its parts."""
     numbers = range(1, LENGTH + 1)
     if channel == "trade":
         return [Trade("X", float(100 + n), 10 * n, n) for n in numbers]
@@ -259,17 +259,17 @@ STEPS = st.lists(
 
 
 class Copy:
-    """One ingest: a merge, how far it is on each channel, and the newest tick that waits to be published."""
+    """One ingest: its merged state, its position on each channel, and the newest tick that waits to be published."""
 
     def __init__(self, symbol: Symbol) -> None:
         self.listed = Listed(symbol, "X", None)
         self.merge = Merge("okx")
         self.position = dict.fromkeys(HISTORY, 0)
         self.waiting: Tick | None = None
-        self.writer = self.merge  # of what waits: it may be sent when the merge is another one already
+        self.writer = self.merge  # the state that made the waiting tick; by the time it is sent, the state may be a new one
 
     def hear(self, channel: str, *, lost: bool = False) -> bool:
-        """Take the channel's next message, or miss it. The last one of each is never missed."""
+        """Take the channel's next message, or miss it. The last message of a channel is never missed."""
         position = self.position[channel]
         if position == LENGTH:
             return False
@@ -299,7 +299,7 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
             line.append(copy.waiting)
             speaker = copy.writer
         else:
-            assert copy.writer is not speaker, "who spoke last is never muted, so while he lives nobody else need speak"
+            assert copy.writer is not speaker, "the last publisher is never refused, so while it lives no other copy is needed"
         copy.waiting = None
 
     for copy in copies:
@@ -310,7 +310,7 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
             copy.merge = Merge("okx")
         elif copy.hear(channel, lost=what == "lost") and what == "sent":
             await send(copy)
-    for number in last_words:  # in the end everybody knows everything
+    for number in last_words:  # in the end every copy has all messages
         copies[number].merge = Merge("okx")
         for channel in HISTORY:
             copies[number].position[channel] = LENGTH - 1
@@ -321,7 +321,7 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
         assert after.order != before.order
         assert all(new >= old for new, old in zip(after.order, before.order, strict=True))
     for tick in line:
-        assert tick.price == 100 + tick.order[0] / 10, "a price is that of the trade by which it is ordered"
+        assert tick.price == 100 + tick.order[0] / 10, "the price belongs to the trade whose number is in the order"
         assert tick.bid == (tick.order[1] - 100 if tick.order[1] > 0 else None)
         assert tick.open24h == tick.order[3] - 1000
     assert line[-1].order == (10 * LENGTH, 100 + LENGTH, 0, 1000 + LENGTH, LENGTH)

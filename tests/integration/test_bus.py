@@ -1,4 +1,4 @@
-"""The bus against real servers: what is published, kept, numbered, demanded and listed."""
+"""The bus on real servers: publishing, last values, numbers, demand and listings."""
 
 import asyncio
 import contextlib
@@ -73,7 +73,7 @@ async def test_tickers_are_numbered_without_a_gap(bus: WholeBus) -> None:
 
 
 async def test_a_last_ticker_tells_its_age(bus: WholeBus) -> None:
-    """By the server's clock alone, and not where somebody else has set another expiry, or none."""
+    """The age comes from the server's clock. If another client has changed the expiry, the age is unknown."""
     await bus.publish_tickers([TICKER, replace(TICKER, symbol=ETH), replace(TICKER, symbol=SOL), replace(TICKER, symbol=BNB)])
     await age_last(bus, ETH, 90_000)
     await age_last(bus, SOL, -90_000)
@@ -151,7 +151,7 @@ async def test_listings_are_replaced_whole(bus: WholeBus) -> None:
 
 
 async def test_what_is_too_long_is_no_listing(bus: WholeBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may write one must not have everybody read millions of names."""
+    """A user with the right to write a listing must not make all readers read millions of names."""
     monkeypatch.setattr(reader, "LONGEST_LISTING", 1)
     await bus.publish_listing("okx", [BTC, ETH])
     await bus.publish_listing("bybit", [BTC])
@@ -167,7 +167,7 @@ async def test_keys_of_others_do_not_hide_listings(bus: WholeBus) -> None:
 
 @pytest.mark.parametrize("command", ["scan", "scard", "smembers"])
 async def test_who_may_not_read_listings_is_told_so(redis_url: str, bus: WholeBus, command: str) -> None:
-    """Else it would look as if exchanges listed nothing, and every symbol would be refused."""
+    """Otherwise exchanges would seem to list no symbols, and every symbol would be refused."""
     await bus.publish_listing("okx", [BTC])
     client: Any = bus.client
     await client.execute_command("ACL", "SETUSER", "lesser", "on", ">word", "~*", "+@all", f"-{command}")
@@ -212,7 +212,7 @@ async def test_a_point_that_another_copy_wrote_is_passed_over(bus: WholeBus) -> 
     assert await bus.record(Resolution.SECOND, {BTC: point(5000, 2.0), ETH: point(5000, 3.0)}) == 1
     assert await bus.record(Resolution.SECOND, {BTC: point(4000, 4.0)}) == 0
     assert await bus.history(Resolution.SECOND, BTC, 0) == [point(5000, 1.0)]
-    assert await bus.client.ttl("history:1s:BTC-USDT") <= 60  # nothing was added, so nothing is prolonged
+    assert await bus.client.ttl("history:1s:BTC-USDT") <= 60  # no point was added, so the expiry is not prolonged
 
 
 async def test_entries_and_keys_of_others_do_not_hide_history(bus: WholeBus) -> None:
@@ -316,7 +316,7 @@ def test_urls_that_are_none(url: str) -> None:
 
 
 async def test_subscribers_that_do_not_read_take_no_room_from_last_values() -> None:
-    """Not even many of them, each of which stays below what it may hold by itself."""
+    """That holds even for many subscribers, of which each stays below its own limit."""
     room = ("--maxmemory", "48mb", "--maxmemory-clients", "16mb", "--maxmemory-policy", "volatile-ttl")
     async with (
         redis_server(None, *room, "--client-output-buffer-limit", "pubsub 64mb 16mb 30") as server,
@@ -339,7 +339,7 @@ async def test_subscribers_that_do_not_read_take_no_room_from_last_values() -> N
 
 
 def test_a_connection_that_was_reset_is_renewed() -> None:
-    """On the parts' own event loop, which has a word of its own for that."""
+    """This runs on uvloop, the parts' own event loop, which raises an error of its own here."""
 
     async def scenario() -> None:
         async with (
@@ -358,7 +358,7 @@ def test_a_connection_that_was_reset_is_renewed() -> None:
 
 @contextlib.asynccontextmanager
 async def between(port: int) -> AsyncIterator[tuple[int, Callable[[], Awaitable[None]]]]:
-    """Stand before a server, on a port of one's own; what is given besides resets all connections that are open."""
+    """Run a proxy before a server. Yield its port, and a function that resets all its open connections."""
     open_ones: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -377,7 +377,7 @@ async def between(port: int) -> AsyncIterator[tuple[int, Callable[[], Awaitable[
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         open_ones.clear()
-        await asyncio.sleep(0.1)  # until the other end has heard of it
+        await asyncio.sleep(0.1)  # until the other end has received the reset
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         yield listening.sockets[0].getsockname()[1], reset

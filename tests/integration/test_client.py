@@ -1,4 +1,4 @@
-"""A program that subscribes, on a real bus that comes and goes."""
+"""A program with a subscription, on a real bus that is stopped and restarted."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from .bus_fixtures import BTC, ETH, STATUS, TICKER, age_last
 
 
 class Program:
-    """Reads what is handed to it, and is told of gaps."""
+    """Reads the tickers, and records the gaps that it is told of."""
 
     def __init__(self, url: str, *symbols: str) -> None:
         self.gaps: list[tuple[Symbol, int | None]] = []
@@ -57,7 +57,7 @@ async def test_the_last_value_and_then_all_that_is_published(bus: WholeBus, serv
     async with program(server.url, "btc", "ETH-USDT", "BTC") as reader:
         first = await reader.next()
         assert (first.symbol, first.seq, first.price, first.quality) == (BTC, 2, 2.0, "single")
-        assert await bus.demanded() == {BTC, ETH}, "to subscribe is to ask"
+        assert await bus.demanded() == {BTC, ETH}, "subscribing requests the symbols"
         await publish(bus, 3.0)
         await publish(bus, 10.0, ETH)
         assert [(one.symbol, one.seq, one.price) for one in (await reader.next(), await reader.next())] == [
@@ -82,7 +82,7 @@ async def test_what_was_lost_with_a_connection_is_told(bus: WholeBus, server: Re
         await reader.next()
         await publish(bus, 2.0)
         await bus.client.client_kill_filter(_type="pubsub")
-        await bus.client.config_set("maxclients", "1")  # nobody comes in until more has been published
+        await bus.client.config_set("maxclients", "1")  # no client can connect until more has been published
         await publish(bus, 3.0)
         await publish(bus, 4.0)
         await bus.client.config_set("maxclients", "1000")
@@ -96,7 +96,7 @@ async def test_what_was_lost_with_a_connection_is_told(bus: WholeBus, server: Re
 
 @pytest.fixture
 def socket_path() -> Iterator[str]:
-    """A place for a server that is not there yet: a port could become somebody else's meanwhile."""
+    """The socket path of a server that starts later. Another process could take a port meanwhile."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short
         yield f"{folder}/bus.sock"
 
@@ -109,7 +109,7 @@ async def test_redis_away_at_the_start_and_again_later(socket_path: str, caplog:
             await until(lambda: _is_demanded(bus))
             await publish(bus, 1.0)
             assert (await waiting).price == 1.0
-        away = await reader.next()  # the server is gone, and nothing renews the price
+        away = await reader.next()  # the server is gone, so the price is not renewed
         assert (away.seq, away.price, away.quality) == (1, 1.0, "stale")
         async with redis_server(None, "--unixsocket", socket_path) as server, WholeBus.open(server.url) as bus:
             await until(lambda: _is_demanded(bus))
@@ -122,7 +122,7 @@ async def test_redis_away_at_the_start_and_again_later(socket_path: str, caplog:
 async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: WholeBus, server: RedisServer) -> None:
     await publish(bus, 1.0)
     async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
-        assert (await reader.next()).symbol == BTC, "nobody has said yet what is listed"
+        assert (await reader.next()).symbol == BTC, "no exchange has published its listing yet"
     await bus.publish_listing("okx", [BTC])
     await bus.publish_listing("bybit", [])
     async with program(server.url, "BTC", "NOSUCHCOIN") as reader:
@@ -134,7 +134,7 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: WholeB
 @pytest.mark.parametrize(
     ("state", "is_refused"),
     [
-        pytest.param("connected", False, id="it runs, and has not said what it lists"),
+        pytest.param("connected", False, id="it runs, but has not published its listing"),
         pytest.param("blocked", True, id="it does not serve this place"),
         pytest.param("down", True, id="it was stopped"),
     ],

@@ -1,6 +1,6 @@
-"""A name whose first address answers nothing at all, as with a broken IPv6 route: the second one is used at once.
+"""A host name whose first address does not answer, as with a broken IPv6 route: the second address is used at once.
 
-Nothing is replaced but the resolver: the dead address is a listening socket that takes no more connections.
+Only the resolver is replaced. The dead address is a listening socket that accepts no more connections.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ Scenario = Callable[[], Coroutine[Any, Any, None]]
 
 @contextlib.contextmanager
 def dead_address(port: int) -> Iterator[None]:
-    """Let this port of the dead address swallow whatever connects to it."""
+    """Make this port of the dead address leave connection attempts unanswered."""
     with socket.socket() as listening, contextlib.ExitStack() as waiting:
         listening.bind((DEAD, port))
         listening.listen(0)
-        while True:  # until its queue is full
+        while True:  # until the queue of pending connections is full
             queued = waiting.enter_context(socket.socket())
             queued.settimeout(0.3)
             try:
@@ -60,7 +60,7 @@ LOOPS = {"uvloop": uvloop.Loop, "asyncio": asyncio.SelectorEventLoop}
 
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
-    """Run a scenario on an event loop that finds two addresses behind the name."""
+    """Return a function that runs a scenario on an event loop which resolves the name to two addresses."""
 
     def on_a_loop(scenario: Scenario) -> None:
         with asyncio.Runner(loop_factory=with_addresses(LOOPS[request.param])) as runner:
@@ -126,7 +126,7 @@ def test_a_name_none_of_whose_addresses_answers_is_given_up(run: Callable[[Scena
 
 
 def test_an_attempt_that_is_cancelled_leaves_no_socket(run: Callable[[Scenario], None]) -> None:
-    """Whenever it is: while it resolves, while it connects, just when it has connected."""
+    """That holds at any moment: while it resolves, while it connects, and just after it has connected."""
 
     async def scenario() -> None:
         async with await asyncio.start_server(lambda _, writer: writer.close(), LIVING, 0) as server:
@@ -140,7 +140,7 @@ def test_an_attempt_that_is_cancelled_leaves_no_socket(run: Callable[[Scenario],
                 with contextlib.suppress(asyncio.CancelledError):
                     (await attempt)[0].abort()
             del attempt
-            gc.collect()  # what was left open says so now, and that fails the test
+            gc.collect()  # a socket that was left open causes a warning now, which fails the test
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

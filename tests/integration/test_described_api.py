@@ -1,6 +1,6 @@
-"""The API keeps its OpenAPI description, whatever it is asked: `make fuzz TARGET=api RUNS=1000` asks for longer than this does.
+"""The API conforms to its OpenAPI description for any request. `make fuzz TARGET=api RUNS=1000` runs longer than this test.
 
-Schemathesis draws requests from the description, and such as break it, and holds each answer and each event against it.
+Schemathesis generates requests that follow the description and requests that break it, and checks each response and event.
 """
 
 import asyncio

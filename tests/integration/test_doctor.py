@@ -1,4 +1,4 @@
-"""The doctor before what it is not made for: each check says what is wrong, and none keeps another from its word."""
+"""The doctor in unusual situations: each check reports its error, and no failing check prevents another."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ OTHER_STATUS = b'{"status":"up"}'
 
 @contextlib.asynccontextmanager
 async def other_server(status: bytes = OTHER_STATUS, events: bytes = b"") -> AsyncIterator[str]:
-    """Answer everything with 200: streams with these events, the rest with this body."""
+    """Answer all requests with 200: streams with these events, all others with this body."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -49,7 +49,7 @@ async def other_server(status: bytes = OTHER_STATUS, events: bytes = b"") -> Asy
 async def test_what_is_no_gateway_is_said_to_be_none(status: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     async with other_server(status) as url:
         found = await examined(url, NO_BUS, capsysbinary)
-    assert found["gateway"] == ("wrong", f"{url}: not what a Market Pulse gateway answers")
+    assert found["gateway"] == ("wrong", f"{url}: not the answer of a Market Pulse gateway")
     assert {"stream", "bus"} <= found.keys()
 
 
@@ -68,7 +68,7 @@ async def test_symbols_without_room_are_noted(capsysbinary: pytest.CaptureFixtur
     feeds["binance"] = feed | {"exchange": "binance"}
     async with other_server(orjson.dumps({"simulated": True, "exchanges": feeds, "gateway": gateway})) as url:
         found = await examined(url, NO_BUS, capsysbinary)
-    assert found["room at okx"] == ("note", "44 symbols find no room (MAX_SYMBOLS)")
+    assert found["room at okx"] == ("note", "44 requested symbols have no room (MAX_SYMBOLS)")
     assert found.keys() & {"room at bybit", "room at binance"} == set()
 
 
@@ -76,7 +76,7 @@ async def test_symbols_without_room_are_noted(capsysbinary: pytest.CaptureFixtur
 async def test_an_event_that_is_no_message_is_shown(event: bytes, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     async with other_server(events=b"data: " + event + b"\n\n") as url:
         found = await examined(url, NO_BUS, capsysbinary)
-    assert found["stream"] == ("wrong", f"an event is no message of a gateway: {event.decode()}")
+    assert found["stream"] == ("wrong", f"an event is not a gateway's message: {event.decode()}")
     assert {"gateway", "bus"} <= found.keys()
 
 
@@ -131,7 +131,7 @@ async def test_no_password_is_shown(redis_url: str, said: str, capsysbinary: pyt
 async def examined(
     url: str, redis_url: str, capsys: pytest.CaptureFixture[bytes], *, bus_named: bool = True
 ) -> dict[str, tuple[str, str]]:
-    """Return each check's result and what it saw."""
+    """Run the doctor, and return each check's result and finding."""
     await examine(url, redis_url, BTC, Output(json=True), bus_named=bus_named, ask_exchanges=False)
     found = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     return {finding["check"]: (finding["result"], finding["saw"]) for finding in found}
@@ -141,7 +141,7 @@ async def examined(
     ("error", "said"),
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "DNS does not know"),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS does not answer about"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "DNS does not answer for"),
         (TimeoutError(), "DNS does not answer"),
     ],
 )
@@ -158,7 +158,7 @@ async def test_a_dns_that_does_not_answer_has_not_said_no(
 
 
 async def test_a_bus_that_nobody_named_but_that_refuses_is_there(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """It is no bus of nobody's: only where nobody listens there is none."""
+    """A server that refuses the user does exist. Only if no server listens, there is no bus."""
     port = free_port()
     async with redis_server(port, "--requirepass", "word", url=f"redis://:word@127.0.0.1:{port}"), other_server() as url:
         found = await examined(url, f"redis://127.0.0.1:{port}", capsysbinary, bus_named=False)
@@ -167,7 +167,10 @@ async def test_a_bus_that_nobody_named_but_that_refuses_is_there(capsysbinary: p
 
 @pytest.mark.parametrize(
     ("heard", "said"),
-    [(True, "no exchange delivers: there can be no price"), (False, "not known: the gateway does not hear the bus")],
+    [
+        (True, "no exchange delivers, so there are no live prices"),
+        (False, "not known: the gateway is not connected to the bus"),
+    ],
 )
 async def test_a_gateway_that_hears_no_bus_cannot_say_how_exchanges_are(
     heard: bool, said: str, capsysbinary: pytest.CaptureFixture[bytes]
@@ -178,7 +181,7 @@ async def test_a_gateway_that_hears_no_bus_cannot_say_how_exchanges_are(
     assert found["feeds"] == ("wrong", said)
 
 
-@pytest.mark.parametrize(("status", "said"), [(503, "not ready: "), (429, "whether it is ready is not known: HTTP 429")])
+@pytest.mark.parametrize(("status", "said"), [(503, "not ready: "), (429, "its readiness is unknown: HTTP 429")])
 def test_only_a_gateway_says_that_it_is_not_ready(status: int, said: str) -> None:
     request = httpx.Request("GET", "http://gateway/readyz")
     assert said in _readiness("http://gateway", httpx.Response(status, text="wait", request=request), 1)[1]

@@ -1,4 +1,4 @@
-"""The edge's and the bus's variables with nonsense: refused at start in a line with the name, or of use to HAProxy."""
+"""Wrong values of the edge's and the bus's variables: each is refused at start by name, or HAProxy accepts the result."""
 
 import ipaddress
 import os
@@ -16,7 +16,7 @@ from support.parts import ROOT
 
 IMAGE = "haproxy:3.0"
 FOLDER = "/usr/local/etc/haproxy"
-# Tries each text of /texts, which end in NUL; prints the exit code of the check and its output.
+# Tries each text in /texts, where each ends with NUL; prints the exit code and the output of the check.
 DRIVER = f"""
 while IFS= read -r -d '' text; do
   said=$(env "$VARIABLE=$text" bash {FOLDER}/start -c 2>&1 >/dev/null); printf '%s\\0%s\\0' $? "$said"
@@ -44,7 +44,7 @@ NO_NETWORKS = [
 
 
 def tried(variable: str, texts: list[str], tmp_path: Path, *options: str) -> Iterator[tuple[str, int, str]]:
-    """Yield each text, the exit code that it leads to, and the output."""
+    """Yield each text with the exit code and the output that it causes."""
     listed = tmp_path / "texts"
     listed.write_bytes(b"".join(os.fsencode(text.encode("utf-8", "surrogateescape")) + b"\0" for text in texts))
     edge = ROOT / "deploy/edge"
@@ -72,7 +72,7 @@ def is_refused(variable: str, code: int, said: str) -> bool:
 class TestEdge:
     @pytest.mark.parametrize("variable", NUMBERS)
     def test_numbers(self, variable: str, tmp_path: Path) -> None:
-        """0 would refuse everybody, and HAProxy reads nonsense as 0."""
+        """HAProxy reads nonsense as 0, and 0 would refuse all clients."""
         good = ["1", "200", "1000000"]
         for text, code, said in tried(variable, [*NONSENSE, *good, "1000001", "0200", "1e3"], tmp_path):
             assert is_refused(variable, code, said) == (text not in {"", *good}), (text, said)
@@ -119,7 +119,7 @@ class TestEdge:
 
 @pytest.mark.parametrize("variable", ["REDIS_READER_PASSWORD", "REDIS_PORT", "REDIS_AT"])
 def test_users_of_the_bus(variable: str, tmp_path: Path) -> None:
-    """Compose's service `users`, where it runs here."""
+    """Test Compose's service `users`, if it can run here."""
     good = {"REDIS_READER_PASSWORD": "a-Z_9", "REDIS_PORT": "65535", "REDIS_AT": "redis+sentinel://[::1]:26379,h/m"}[variable]
     for number, text in enumerate([*NONSENSE, good]):
         folder = tmp_path / str(number)

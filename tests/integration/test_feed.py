@@ -1,4 +1,4 @@
-"""Feeds against the simulator on real sockets: every way in which an exchange lets us down, and back."""
+"""Feeds on the simulator over real sockets: every failure of an exchange, and the recovery from it."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ each_exchange = pytest.mark.parametrize("exchange", list(ADAPTERS))
 
 
 class Exchange:
-    """A simulator, and one feed on it whose ticks are kept."""
+    """A simulator, and one feed on it, whose ticks are kept."""
 
     def __init__(self, adapter: Adapter, http: httpx.AsyncClient, listing: dict[str, Listed], **options: Any) -> None:
         self.http = http
@@ -59,12 +59,12 @@ class Exchange:
         (await self.http.delete("/control/faults")).raise_for_status()
 
     def fresh(self, *symbols: str) -> Any:
-        """Return a condition that holds once each symbol has ticked again from now on."""
+        """Return a condition that holds once each symbol has a tick from after this call."""
         seen = len(self.ticks)
         return lambda: {tick.symbol for tick in self.ticks[seen:]} >= set(symbols)
 
     async def topics(self) -> list[str]:
-        """Return what the exchange's sockets are subscribed to, by the exchange's own account."""
+        """Return the topics of all sockets, as the simulator reports them."""
         answer = (await self.http.get("/control/connections")).json()
         return sorted(topic for one in answer["connections"] if one["exchange"] == self.exchange for topic in one["topics"])
 
@@ -96,7 +96,7 @@ async def exchange_feed(adapter: Adapter, *symbols: str, **options: Any) -> Asyn
 
 
 def hasty(exchange: str) -> Adapter:
-    """An adapter with watchdogs short enough to wait for."""
+    """Return an exchange's adapter with short watchdog times."""
     return replace(ADAPTERS[exchange], silence_s=1.5, ping_interval_s=0.6, pong_timeout_s=0.4)
 
 
@@ -225,12 +225,12 @@ async def test_a_deaf_quote_channel_does_not_hold_the_price(
 async def test_a_symbol_of_unknown_pace_may_be_silent() -> None:
     async with exchange_feed(replace(OKX, silence_s=0.5), "BTC-USDT") as played:
         await played.fault("mute")
-        await asyncio.sleep(2)  # several times the bound that holds for lively symbols
+        await asyncio.sleep(2)  # several times the bound for lively symbols
         assert played.status().reconnects == 0
 
 
 async def played_by(handle: Any, adapter: Adapter, listed: Listed, enough: int) -> tuple[list[Tick], Feed]:
-    """Run a feed of one symbol on a scripted exchange until it has told enough ticks."""
+    """Run a feed of one symbol on a scripted exchange until it has made `enough` ticks."""
     async with serve(handle, "127.0.0.1", 0) as server:
         ticks: list[Tick] = []
         [listening] = server.sockets
@@ -245,7 +245,7 @@ async def played_by(handle: Any, adapter: Adapter, listed: Listed, enough: int) 
 
 @pytest.mark.parametrize("flurry", [0, 60], ids=["slow all the time", "lively at first"])
 async def test_a_slow_symbol_keeps_its_socket_in_whatever_currency(monkeypatch: pytest.MonkeyPatch, flurry: int) -> None:
-    """All times are a tenth: a ticker each 0.8 s, where a socket may be silent for half a second."""
+    """All times are a tenth of the real ones: a ticker comes each 0.8 s, and a socket may be silent for half a second."""
     monkeypatch.setattr(pace, "SPAN_TO_KNOW_MS", 1_000)
     sockets: list[ServerConnection] = []
     total = flurry + 12
@@ -260,7 +260,7 @@ async def test_a_slow_symbol_keeps_its_socket_in_whatever_currency(monkeypatch: 
 
     listed = Listed(Symbol("ADA-IDR"), "ADAIDR", 0)
     _, feed = await played_by(handle, replace(BINANCE, silence_s=0.5), listed, total)
-    # After it was given up once, it is given more time. On a busy machine the flurry itself may have shown long pauses.
+    # After the first socket is given up, the feed allows more time. On a busy machine the flurry itself may have long pauses.
     assert len(sockets) <= (2 if flurry else 1)
     assert feed.facts().reconnects == len(sockets) - 1
 
@@ -331,7 +331,7 @@ async def test_retry_after_is_obeyed_by_who_is_blocked_too() -> None:
         await until(lambda: played.state() == "blocked")
         await played.heal()
         await played.fault("refuse", status=429, retry_after_s=30)
-        await asyncio.sleep(1.0)  # several of its own delays: by now it was told to wait
+        await asyncio.sleep(1.0)  # several of the feed's own delays; by now the exchange has told it to wait
         lost = played.status().reconnects
         await asyncio.sleep(1.0)
         assert played.status().reconnects == lost
@@ -360,7 +360,7 @@ async def test_retry_after_is_obeyed(exchange: str) -> None:
         await until(lambda: "429" in (played.status().reason or ""))
         assert "asks to wait 2 s" in (played.status().reason or "")
         lost = played.status().reconnects
-        await asyncio.sleep(1.0)  # within the time that it asked for nobody knocks again
+        await asyncio.sleep(1.0)  # within the time that the exchange asked for, no attempt is made
         assert played.status().reconnects == lost
         await played.heal()
         await until(played.fresh("BTC-USDT"))
@@ -459,7 +459,7 @@ async def test_an_address_that_opens_sockets_but_never_delivers_is_left(monkeypa
 
 
 async def test_messages_in_fragments_are_read_in_their_place() -> None:
-    """No exchange is known to send them, but each may."""
+    """No exchange is known to send fragments, but WebSocket allows them."""
 
     async def handle(socket: ServerConnection) -> None:
         await socket.recv()
@@ -483,7 +483,7 @@ async def test_messages_in_fragments_are_read_in_their_place() -> None:
 
 
 async def test_a_fault_of_ours_is_not_taken_for_one_of_the_exchange() -> None:
-    """It ends the feed, and so the process, which is started again and says why."""
+    """Our own error ends the feed and so the process, which is restarted and has logged the reason."""
 
     def fail(_: Tick) -> None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""Every connection and every answer has an end, whatever its client does or leaves; `test_siege` has them all at once."""
+"""Every connection and every response ends, whatever the client does. `test_siege` runs all such clients at once."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ async def send(connection: socket.socket, data: bytes) -> None:
 
 
 async def rest(connection: socket.socket) -> bytes:
-    """Return all that comes until the end, be it a reset."""
+    """Return all data until the end of the connection, which may be a reset."""
     told, loop = b"", asyncio.get_running_loop()
     with contextlib.suppress(ConnectionResetError):
         async with asyncio.timeout(PATIENCE_S):
@@ -64,7 +64,7 @@ async def send_until_cut(connection: socket.socket, data: bytes, every_s: float 
 
 
 async def is_cut(connection: socket.socket) -> bool:
-    """Return whether the connection was reset, without reading any byte that came before."""
+    """Return whether the connection was reset, without reading from it."""
     return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
 
@@ -90,7 +90,7 @@ async def test_a_byte_a_moment_is_no_taking(running: Running) -> None:
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/api/status", "/livez", "/nowhere", "/docs", "/metrics", "/api/ticker/!"])
 async def test_whatever_kind_of_answer_it_is(running: Running, path: str) -> None:
-    """Also where the kernel has all of it, or of so many that it has not."""
+    """A client is cut also if the kernel holds the whole response, or so many of them that it does not."""
     async with connected(running.port) as connection:
         await send(connection, f"GET {path} HTTP/1.1\r\n{HEAD}\r\n".encode() * 100)
         await until(lambda: is_cut(connection))
@@ -99,7 +99,7 @@ async def test_whatever_kind_of_answer_it_is(running: Running, path: str) -> Non
 
 
 async def test_who_reads_slowly_but_all_of_it_is_not_cut(running: Running) -> None:
-    """It takes many times SLOW_CLIENT_S over many answers, but each in time."""
+    """In all it takes many times SLOW_CLIENT_S for many responses, but it reads each in time."""
     async with connected(running.port) as connection:
         for _ in range(8):
             await send(connection, f"GET /api/status HTTP/1.1\r\n{HEAD}\r\n".encode())
@@ -190,7 +190,7 @@ async def test_a_body_of_no_bytes_is_none(running: Running) -> None:
 
 
 async def test_another_protocol_is_not_listened_to(running: Running) -> None:
-    """The request is answered as it is, and the connection ends, since nobody reads on."""
+    """The request is answered as if it asked for no upgrade, and the connection ends, since its further data is not read."""
     upgrade = f"GET /livez HTTP/1.1\r\n{HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode()
     async with connected(running.port) as connection:
         await send(connection, upgrade)
@@ -202,7 +202,7 @@ async def test_another_protocol_is_not_listened_to(running: Running) -> None:
 
 
 async def test_requests_sent_at_once_are_answered_in_turn(running: Running) -> None:
-    """However many: those that wait take no more memory than they are long, and at most so much of it is read."""
+    """Any number may wait: they take no more memory than their bytes, of which less than 64 KiB are read ahead."""
     count = 2000
     async with connected(running.port) as connection:
         requests = f"GET /livez HTTP/1.1\r\n{HEAD}\r\n".encode() * count
@@ -227,7 +227,7 @@ async def test_one_address_has_so_many_connections(running: Running) -> None:
 
 
 async def test_who_is_idle_yields_to_a_newcomer(running: Running) -> None:
-    """In all there are twice as many connections as answers."""
+    """The gateway keeps twice as many connections as open responses, and cuts idle ones beyond that."""
     async with contextlib.AsyncExitStack() as stack:
         for number in range(60):
             await stack.enter_async_context(connected(running.port, f"127.0.0.{2 + number % 4}"))
@@ -237,7 +237,7 @@ async def test_who_is_idle_yields_to_a_newcomer(running: Running) -> None:
 
 
 async def test_one_address_has_so_many_open_answers(running: Running) -> None:
-    """An address that has too many is refused, and everybody else is served."""
+    """An address with too many open responses is refused, and other addresses are served."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
             connection = await stack.enter_async_context(connected(running.port, "127.0.0.2"))
@@ -266,7 +266,7 @@ async def test_who_reads_nothing_yields_to_a_newcomer(running: Running) -> None:
 async def test_unread_bytes_of_one_address_are_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MOST_UNREAD_BYTES_PER_ADDRESS", 100)
     assert (await running.http.get("/api/status")).status_code == 429
-    assert (await running.http.get(BIG)).status_code == 200, "all share the same bytes of a file"
+    assert (await running.http.get(BIG)).status_code == 200, "all responses share the bytes of a file"
     assert running.gateway.answers.bytes == 0
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a gateway: the bus away, readers that do not read, and its own end."""
+"""Faults around a gateway: the bus is away, clients do not read, and the gateway itself stops."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ async def market(server: RedisServer) -> AsyncIterator[Market]:
 
 
 async def test_the_bus_goes_and_comes_back(server: RedisServer, market: Market) -> None:
-    """Streams stay, say what has become of the price, and are told that they may have missed something."""
+    """Streams stay open, report that prices are stale, and send a resync when the bus is back."""
     await market.list_symbols(BTC, ETH)
     async with running_gateway(server.url) as running, reading(running.http, "/api/realtime/BTC") as reader:
         for number in range(5):
@@ -51,12 +51,12 @@ async def test_the_bus_goes_and_comes_back(server: RedisServer, market: Market) 
         assert (stale["quality"], stale["price"], stale["seq"]) == ("stale", 104.0, 5)
         assert (await running.http.get("/api/ticker/BTC")).json()["quality"] == "stale"
         cold = await running.http.get("/api/ticker/ETH")
-        assert (cold.status_code, cold.json()["code"]) == (503, "bus_unavailable"), "it is not that none has come"
+        assert (cold.status_code, cold.json()["code"]) == (503, "bus_unavailable"), "the reason is not that no price has come"
         assert (await running.http.get("/api/status")).json()["gateway"]["busConnected"] is False
 
         await server.start()
         seq = await market.publish(BTC, 200.0)
-        assert seq == 1, "the new server knows nothing of the old one's numbers"
+        assert seq == 1, "the new server does not have the old one's numbers"
         await reader.next("resync")
         fresh = await reader.next("ticker")
         assert (fresh["quality"], fresh["price"]) == ("ok", 200.0)
@@ -68,7 +68,7 @@ async def test_the_bus_goes_and_comes_back(server: RedisServer, market: Market) 
 async def test_a_last_value_that_could_not_be_read_is_read_again(
     server: RedisServer, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No other comes while no aggregator lives; without this the stream would stay empty."""
+    """While no aggregator runs, no other ticker comes. Without a second read the stream would stay empty."""
     read = Reader.last_aged
     failed: list[tuple[str, ...]] = []
 
@@ -115,7 +115,7 @@ async def test_without_a_bus_nothing_hangs(server: RedisServer) -> None:
 
 @contextlib.asynccontextmanager
 async def not_reading(gateway: GatewayProcess, path: str) -> AsyncIterator[socket.socket]:
-    """Open a stream with a small receive buffer and read nothing of it."""
+    """Open a stream with a small receive buffer, and read nothing of it."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
@@ -133,7 +133,7 @@ async def metric(http: httpx.AsyncClient, name: str) -> float:
 
 
 async def test_a_slow_reader_gets_the_newest_and_costs_nothing(server: RedisServer, market: Market) -> None:
-    """It reads nothing for thousands of messages; then what it reads is not the past."""
+    """The client reads nothing during thousands of messages. Then it reads mostly new prices, not old ones."""
     async with (
         gateway_process(server.url) as gateway,
         httpx.AsyncClient(base_url=gateway.url) as http,
@@ -157,7 +157,7 @@ async def test_a_slow_reader_gets_the_newest_and_costs_nothing(server: RedisServ
                 data = await loop.sock_recv(slow, 65536)
                 received += len(data)
                 text = (text + data)[-4096:]
-        assert received < 3000 * 300 / 4, "it was spared most of what it missed"
+        assert received < 3000 * 300 / 4, "most messages were conflated"
 
 
 async def streams(http: httpx.AsyncClient, count: int) -> bool:
@@ -179,7 +179,7 @@ async def test_who_never_reads_is_cut(server: RedisServer, market: Market) -> No
 
 
 async def test_who_never_reads_a_quiet_stream_is_cut(server: RedisServer, market: Market) -> None:
-    """All of it has room in the kernel, which alone knows that nothing is taken."""
+    """The kernel's buffers have room for the whole stream, so only the kernel knows that the client reads nothing."""
     async with (
         gateway_process(server.url, SLOW_CLIENT_S="2") as gateway,
         httpx.AsyncClient(base_url=gateway.url) as http,
@@ -188,14 +188,14 @@ async def test_who_never_reads_a_quiet_stream_is_cut(server: RedisServer, market
         await until(lambda: streams(http, 1))
         for _ in range(30):
             await market.publish(BTC, 1.0)
-            await asyncio.sleep(0.02)  # so that each is sent
+            await asyncio.sleep(0.02)  # so that each is sent by itself
         await until(lambda: streams(http, 0))
         assert 'streams_closed_total{reason="slow"} 1.0' in (await http.get("/metrics")).text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_stopping_with_open_streams(server: RedisServer, market: Market, number: signal.Signals) -> None:
-    """Everybody hears goodbye, also who does not read is no reason to stay, and the exit code is 0."""
+    """All streams get a `bye`, a client that does not read does not delay the end, and the exit code is 0."""
     await market.publish(BTC, 1.0)
     async with (
         gateway_process(server.url, DRAIN_S="1") as gateway,
@@ -209,17 +209,17 @@ async def test_stopping_with_open_streams(server: RedisServer, market: Market, n
         gateway.process.send_signal(number)
         await until(lambda: unready(http))
         async with reading(http, "/api/realtime/BTC") as late:
-            await late.next("connected")  # until a proxy has noticed, newcomers are still served
+            await late.next("connected")  # new clients are served until a proxy has noticed
         ends: list[Any] = [(await reader.rest())[-1] for reader in readers]
         assert {(end["type"], end["data"]["reason"]) for end in ends} == {("bye", "shutdown")}
-        assert len({end["data"]["retryMs"] for end in ends}) > 1, "they do not come back as one"
+        assert len({end["data"]["retryMs"] for end in ends}) > 1, "clients must not all come back at once"
         assert await asyncio.wait_for(gateway.process.wait(), PATIENCE_S) == 0
 
 
 async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Market) -> None:
-    """A proxy that took it for dead meanwhile would cut the streams that have not heard theirs.
+    """If a proxy took the gateway for dead before, it would cut the streams that have not received their `bye`.
 
-    Newcomers are told to come back, and cut where an edge holds them: it tries another copy.
+    New clients are told to come back later. If an edge holds their requests, they are cut instead: the edge tries another copy.
     """
     await market.publish(BTC, 1.0)
     by_edge = {"X-Market-Pulse-Edge": "holds"}
@@ -232,7 +232,7 @@ async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Mark
         for reader in readers:
             await reader.next("ticker")
         gateway.process.send_signal(signal.SIGTERM)
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())  # ends before the readers do, whatever fails below
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())  # ends before the readers, whatever fails below
         ends = [tasks.create_task(reader.rest()) for reader in readers]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         assert (await http.get("/livez")).status_code == 200
@@ -243,7 +243,7 @@ async def test_it_lives_until_the_last_goodbye(server: RedisServer, market: Mark
             told = await newcomer.raw()
             assert (told.event, told.json()["code"]) == ("refused", "draining")
             assert told.retry is not None
-            assert told.retry >= 15_000, "not before a lone gateway has started again"
+            assert told.retry >= 15_000, "clients must not return before a lone gateway has restarted"
         for path in ("/api/ticker/BTC", "/api/realtime/BTC"):
             with pytest.raises(httpx.TransportError):
                 await http.get(path, headers=by_edge)

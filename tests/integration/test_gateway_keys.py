@@ -1,4 +1,4 @@
-"""A gateway that wants a key, asked as programs and browsers do."""
+"""A gateway that requires a key, with requests as programs and browsers send them."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What a browser gets from a gateway: the page's files with their headers, whoever asks and whatever has been built."""
+"""The page's files with their headers, as a gateway serves them to any client, whether the page was built or not."""
 
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from gateway.api.front import FRONT
 
 from .gateway_fixtures import Running, running_gateway
 
-NO_BUS = "redis://127.0.0.1:1/0"  # pages need none
+NO_BUS = "redis://127.0.0.1:1/0"  # pages need no bus
 FOR_EVER = "public, max-age=31536000, immutable"
 A_WHILE = "public, max-age=300"
 SCRIPT = "console.log('one line as good as another');\n" * 50
@@ -29,7 +29,7 @@ FILES = {
 
 @pytest.fixture
 def front(tmp_path: Path) -> Path:
-    """A page that was built."""
+    """The folder of a built page."""
     for name, text in FILES.items():
         file = tmp_path / "static" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,8 @@ async def test_the_element_may_be_loaded_by_other_sites(
         assert answer.headers.get("access-control-allow-origin") == told
         assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
         assert "Origin" in answer.headers["vary"]
-        assert "Origin" in (await gateway.http.get("/market-pulse.js")).headers["vary"]  # one cache serves both
+        # One cache serves requests with and without an Origin.
+        assert "Origin" in (await gateway.http.get("/market-pulse.js")).headers["vary"]
 
 
 @pytest.mark.parametrize("path", ["/assets/index-0.js", "/assets/", "/assets/..%2fapp.py", "/index.html", "/static/index.html"])

@@ -31,7 +31,7 @@ async def running() -> AsyncIterator[Running]:
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
-    """Return what a refusal says, having checked its form."""
+    """Check the form of a refusal, and return its content."""
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
     body: dict[str, Any] = answer.json()
@@ -41,7 +41,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def refused(answer: httpx.Response) -> dict[str, Any]:
-    """Return what a stream says that is a refusal, having checked its form."""
+    """Check the form of a stream that is a refusal, and return the content of its event."""
     assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
     retry, event, data, *rest = answer.text.split("\n")
@@ -58,7 +58,7 @@ async def market(server: RedisServer) -> AsyncIterator[Market]:
 
 
 async def exchange(port: int, request: bytes) -> bytes:
-    """Send bytes and return all that comes until the gateway closes."""
+    """Send bytes, and return all data until the gateway closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
@@ -76,13 +76,13 @@ async def exchange(port: int, request: bytes) -> bytes:
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", id="HTTP/2"),
         pytest.param(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", id="a version that is not written so"),
-        pytest.param(b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", id="a version that is none"),
-        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a header that is none"),
+        pytest.param(b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", id="an unknown version"),
+        pytest.param(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", id="a malformed header"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"),
-        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", id="a length that is none"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", id="a malformed length"),
         pytest.param(b"CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\n\r\n", id="a proxy is asked for"),
-        pytest.param(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="an address that is none"),
-        pytest.param(b"YELL / HTTP/1.1\r\nHost: a\r\n\r\n", id="a method that is none"),
+        pytest.param(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="a malformed path"),
+        pytest.param(b"YELL / HTTP/1.1\r\nHost: a\r\n\r\n", id="an unknown method"),
     ],
 )
 async def test_what_is_no_http_is_refused_like_everything_else(running: Running, request_bytes: bytes) -> None:
@@ -243,7 +243,7 @@ async def test_an_event_source_over_a_limit_is_told_so_and_counted(server: Redis
 
 
 async def test_the_goodbye_of_a_gateway_that_stops(server: RedisServer, market: Market) -> None:
-    """Where an edge holds the next request it may come soon. Elsewhere not before a lone gateway has started again."""
+    """If an edge holds the next request, the client may return soon; otherwise only after a lone gateway has restarted."""
     await market.publish(BTC, 1.0)
     async with (
         gateway_process(server.url, TRUSTED_PROXIES="127.0.0.1") as gateway,
@@ -264,7 +264,7 @@ async def test_the_goodbye_of_a_gateway_that_stops(server: RedisServer, market: 
         for name, reader in readers.items():
             last = (await reader.rest())[-1]
             assert (last["type"], last["data"]["reason"]) == ("bye", "shutdown")
-            assert 500 <= last["data"]["retryMs"] <= 3000, "for clients that go on when nobody answers"
+            assert 500 <= last["data"]["retryMs"] <= 3000, "for clients that keep retrying without an answer"
             assert reader.retry_ms == (last["data"]["retryMs"] if name == "by an edge" else RETRY_AFTER_LAST_BYE_MS)
 
 

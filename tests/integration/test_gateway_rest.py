@@ -1,4 +1,4 @@
-"""What REST answers, and how it refuses: always in bounded time, never with a 500."""
+"""The responses and refusals of REST: always in bounded time, never with a 500."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def test_the_last_ticker(running: Running, market: Market) -> None:
 
 
 async def test_asking_for_a_cold_symbol_makes_it_stream(running: Running, market: Market) -> None:
-    """The request itself is the demand, and waits for what that brings."""
+    """The request itself makes the symbol stream, and waits for the first ticker."""
 
     async def ingest() -> None:
         await until(lambda: demanded(market, SOL))
@@ -136,7 +136,7 @@ async def test_wrong_methods(running: Running) -> None:
 
 async def test_a_new_listing_is_found_at_once(running: Running, market: Market) -> None:
     new = Symbol("NEW-USDT")
-    await asyncio.sleep(1.1)  # the last look was at the start
+    await asyncio.sleep(1.1)  # the gateway last read the listings at the start
     await market.bus.publish_listing("bybit", [new, BTC])
     await market.publish(new, 3.0)
     assert (await running.http.get("/api/ticker/NEW")).json()["price"] == 3.0
@@ -147,7 +147,7 @@ UNLISTED_PATHS = ["/api/ticker/BTCC", "/api/realtime/BTCC", "/api/history/BTCC"]
 
 @pytest.mark.parametrize("path", UNLISTED_PATHS)
 async def test_what_an_exchange_has_not_said_yet_is_not_known(running: Running, market: Market, path: str) -> None:
-    """It runs, and its listing is not there: as after a restart of Redis, or before an ingest's first answer."""
+    """The exchange's ingest runs, but its listing is missing, as after a restart of Redis or before the first listing."""
     await market.say(exchange="okx")
     await market.say(exchange="bybit")
     await market.say(exchange="kraken", state="blocked")
@@ -279,7 +279,7 @@ async def test_probes(running: Running) -> None:
 
 
 async def test_metrics_have_one_name(running: Running) -> None:
-    """A proxy that hides /metrics may compare the path before it is decoded."""
+    """A proxy that blocks /metrics may compare the path before decoding, so no other spelling may work."""
     assert (await running.http.get("/%6detrics")).status_code == 404
 
 
@@ -295,10 +295,9 @@ async def test_metrics(running: Running, market: Market) -> None:
     assert labelled["market_pulse_ready", "bus"] == 1
     assert labelled["market_pulse_gateway_streams_closed_total", "slow"] == 0
     assert labelled["market_pulse_gateway_price_quality", "ok", "BTC-USDT"] == 1
-    assert labelled["market_pulse_gateway_price_quality", "down", "ETH-USDT"] == 1  # of which none has come
-    assert (
-        labelled["market_pulse_gateway_price_timestamp_seconds", "BTC-USDT"] == (time_ms - 100) / 1000
-    )  # when its newest tick was received
+    assert labelled["market_pulse_gateway_price_quality", "down", "ETH-USDT"] == 1  # no ticker of it has come
+    # The time at which its newest tick was received.
+    assert labelled["market_pulse_gateway_price_timestamp_seconds", "BTC-USDT"] == (time_ms - 100) / 1000
     assert ("market_pulse_gateway_price_timestamp_seconds", "ETH-USDT") not in labelled
     assert values["market_pulse_gateway_streams_limit"] == running.gateway.settings.max_streams
     assert values["market_pulse_gateway_streams"] == 1

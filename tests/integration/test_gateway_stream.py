@@ -1,4 +1,4 @@
-"""Streams over real sockets: what comes, in which order, and what it does to demand."""
+"""Streams over real sockets: the events, their order, and the symbols that they request."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ async def test_snapshot_then_live(running: Running, market: Market) -> None:
 
 
 async def test_no_gap_and_no_repetition_while_opening(running: Running, market: Market) -> None:
-    """Streams that open while prices come thick and fast see each number once, from their snapshot on."""
+    """A stream that opens during many updates gets each number once, from its snapshot on."""
     stop = asyncio.Event()
 
     async def publish() -> None:
@@ -75,7 +75,7 @@ async def test_no_gap_and_no_repetition_while_opening(running: Running, market: 
         stop.set()
         await publishing
     for numbers in streams:
-        assert numbers == sorted(set(numbers)), "never backwards, never twice"
+        assert numbers == sorted(set(numbers)), "numbers never fall or repeat"
 
 
 async def test_the_last_number_always_arrives(running: Running, market: Market) -> None:
@@ -102,7 +102,7 @@ async def test_a_stream_is_demand_until_it_ends(running: Running, market: Market
         await reader.next("connected")
         await until(lambda: _demanded(market, {BTC, ETH, SOL}))
     await until(lambda: not running.gateway.hub.streams)
-    assert SOL in await market.bus.demanded(), "it lingers a moment"
+    assert SOL in await market.bus.demanded(), "the subscription lingers for a moment"
     await until(lambda: _demanded(market, {BTC, ETH}), LINGER_S + 10)
 
 
@@ -111,7 +111,7 @@ async def _demanded(market: Market, symbols: set[str]) -> bool:
 
 
 async def test_a_price_from_before_is_a_snapshot_too(running: Running, market: Market) -> None:
-    """Nobody here has subscribed to it yet, so it comes from the last value."""
+    """The gateway has not subscribed to the symbol yet, so the snapshot is the last value."""
     seq = await market.publish(DOGE, 0.1)
     async with reading(running.http, "/api/realtime/DOGE") as reader:
         assert (await reader.next("ticker"))["seq"] == seq
@@ -140,7 +140,7 @@ async def test_an_old_price_is_not_shown_as_live(running: Running, market: Marke
 async def test_a_last_price_made_by_a_wrong_clock_is_as_old_as_it_is(
     running: Running, market: Market, skew_ms: int, age_ms: int, quality: str
 ) -> None:
-    """A gateway that has just started knows nothing of the clock of whoever made it, and must not take it at its word."""
+    """A gateway that has just started does not know the skew of the publisher's clock, so it must not trust that time."""
     await market.publish(DOGE, 0.1, now_ms() + skew_ms)
     await age_last(market.bus, DOGE, age_ms)
     async with reading(running.http, "/api/realtime/DOGE") as reader:
@@ -184,7 +184,7 @@ async def test_heartbeats(server: RedisServer) -> None:
 
 
 async def test_max_hz(running: Running, market: Market) -> None:
-    """Fewer events, but the newest one always."""
+    """max_hz limits the number of events, but the newest one always comes."""
     async with reading(running.http, "/api/realtime/BTC?max_hz=5") as reader:
         await reader.next("connected")
         seq = 0
@@ -241,7 +241,7 @@ async def test_forwarded_addresses_of_strangers_are_not_believed(server: RedisSe
 
 
 async def test_a_connection_serves_rest_first_and_a_stream_after(running: Running, market: Market) -> None:
-    """Also pipelined: both requests in one packet."""
+    """It does so also with both requests in one packet."""
     await market.publish(BTC, 42.0)
     await until(lambda: running.gateway.hub.newest(kinds.TICKER.channel(BTC)) is not None)
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -266,7 +266,7 @@ async def test_a_connection_serves_rest_first_and_a_stream_after(running: Runnin
 async def test_whatever_else_a_connection_of_a_stream_brings_is_passed_over(
     running: Running, market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Requests before and behind it, nonsense: none is answered, none disturbs the stream or hides its end."""
+    """Further requests and nonsense are not answered, and neither disturb the stream nor hide its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -292,14 +292,14 @@ async def test_whatever_else_a_connection_of_a_stream_brings_is_passed_over(
 
 
 async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running: Running, market: Market) -> None:
-    """HTTP/1.0, as some proxies speak it."""
+    """Some proxies use HTTP/1.0."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     try:
         async with asyncio.timeout(PATIENCE_S):
             writer.write(b"GET /api/realtime/BTC HTTP/1.0\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             assert b"connection: close" in head
-            assert b"transfer-encoding" not in head, "HTTP/1.0 knows no chunks"
+            assert b"transfer-encoding" not in head, "HTTP/1.0 has no chunked encoding"
             body = await reader.readuntil(b"\n\n")
             assert body.startswith(b"retry: ")
             await market.publish(BTC, 3.0)
@@ -316,7 +316,7 @@ async def test_an_old_client_gets_a_stream_that_ends_with_its_connection(running
 
 
 async def test_an_open_stream_costs_no_task(running: Running) -> None:
-    """Nor anything else that the server keeps for a request."""
+    """It keeps none of the server's other objects for a request either."""
     async with reading(running.http, "/api/realtime/BTC") as reader:
         await reader.next("connected")
         await until(lambda: not running.server.server_state.tasks)
@@ -327,12 +327,13 @@ async def test_an_open_stream_costs_no_task(running: Running) -> None:
 async def test_vanished_clients_leave_nothing_behind(
     running: Running, market: Market, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Connections reset in every state, under load."""
+    """Connections are reset in every state, under load."""
 
     async def come_and_go(number: int) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port)
         connection = writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that it is a reset
+        # So that closing resets the connection.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.write(b"GET /api/realtime?symbols=BTC,SOL HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(number % 7 * 0.004)
         writer.transport.abort()

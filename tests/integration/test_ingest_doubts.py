@@ -1,4 +1,4 @@
-"""An ingest doubts answers that are too bad to be true: its exchange's listing, and Redis' list of wanted symbols."""
+"""An ingest doubts implausible answers: a listing that lost most symbols, and an empty list of requests from Redis."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ BTC, XRP = Symbol("BTC-USDT"), Symbol("XRP-USDT")
 
 
 class Rest(RestClient):
-    """An exchange that lists no more than so many of its markets, where it is told so."""
+    """An exchange's REST side, which can be limited to a number of its markets."""
 
     most: int | None = None
 
@@ -43,7 +43,7 @@ class Rest(RestClient):
 
 @dataclass
 class Ingest:
-    """A running ingest of OKX: its ticks, what it let go, and its exchange's REST side."""
+    """A running ingest of OKX: its ticks, the symbols it dropped, and its exchange's REST side."""
 
     bus: WholeBus
     rest: Rest
@@ -60,7 +60,7 @@ class Ingest:
 
 @contextlib.asynccontextmanager
 async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[Ingest]:
-    """Run an ingest that drops a symbol as soon as nobody wants it."""
+    """Run an ingest that drops a symbol as soon as no client requests it."""
     async with serving(Settings(port=0)) as simulator, WholeBus.open(server.url) as bus:
         url = f"http://{simulator.host}:{simulator.port}"
         async with Rest(OKX, url) as rest:
@@ -71,7 +71,7 @@ async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[
                 running.released.append(symbol)
 
             settings = IngestSettings(redis_url=SecretStr(server.url), symbols=(BTC,), symbol_grace_s=0.0)
-            settings = settings.model_copy(update={"listing_refresh_s": 0.2})  # shorter than anybody may set it
+            settings = settings.model_copy(update={"listing_refresh_s": 0.2})  # shorter than the settings allow
             feed = Feed(
                 OKX, (url.replace("http", "ws") + OKX.ws_path,), running.ticks.append, blocked_retry_s=300, max_age_s=None
             )
@@ -92,7 +92,7 @@ def refusals(logs: list[EventDict]) -> list[str]:
 async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
-    """An exchange in trouble answers so; nothing is let go for it, and nobody is told that there is no such symbol."""
+    """An exchange in trouble may answer so. The ingest drops no symbol for that, and no client is told of unknown symbols."""
     with structlog.testing.capture_logs() as logs:
         async with ingest(server) as running, listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
@@ -104,7 +104,7 @@ async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
             assert (await running.bus.listings())["okx"] == listed
             assert running.released == []
             if left:
-                monkeypatch.setattr(listing, "DOUBT_S", 1.0)  # it has lasted for long enough, and is not doubted anew
+                monkeypatch.setattr(listing, "DOUBT_S", 1.0)  # the answer has lasted long enough, and is not doubted again
                 await until(lambda: any(tick.symbol == XRP and tick.ended for tick in running.ticks))
                 await until(lambda: lists(running.bus, left))
                 running.rest.most = None
@@ -112,7 +112,7 @@ async def test_a_listing_that_has_lost_nearly_all_is_not_believed_at_once(
 
 
 async def test_an_ingest_that_starts_in_such_a_moment_asks_those_before_it(server: RedisServer) -> None:
-    """Its first answer has three symbols of many: the listing that is known already stays, and so does who else carries them."""
+    """Its first listing has three of many symbols. The listing in Redis stays, and so do the other copies' symbols."""
     before = {Symbol(f"COIN{number}-USDT") for number in range(30)} | {BTC, XRP}
     async with WholeBus.open(server.url) as bus:
         await bus.publish_listing("okx", before)
@@ -134,7 +134,7 @@ async def lists(bus: WholeBus, count: int) -> bool:
 
 
 async def test_a_redis_that_lost_its_memory_is_no_word_that_nobody_asks(server: RedisServer) -> None:
-    """Those who asked come back one after another, some seconds after this ingest. Nothing is let go meanwhile."""
+    """Clients reconnect one after another, some seconds after this ingest. Meanwhile it drops no symbol."""
     async with ingest(server) as running:
         async with listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
@@ -142,7 +142,7 @@ async def test_a_redis_that_lost_its_memory_is_no_word_that_nobody_asks(server: 
         await server.start()
         await until(lambda: answers_demand(running.bus))
         await running.goes_on(XRP)
-        await asyncio.sleep(2.5)  # longer than one look at the demand takes
+        await asyncio.sleep(2.5)  # longer than the interval between two reads of the demand
         async with listening(running.bus, kinds.TICKER.channel(XRP)):
             await running.goes_on(XRP)
             assert running.released == []

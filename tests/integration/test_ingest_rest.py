@@ -1,4 +1,4 @@
-"""An ingest's requests to REST, against the simulator: several addresses, first prices, and listings that lack a symbol."""
+"""An ingest's REST requests to the simulator: several addresses, first prices, and listings that lack a symbol."""
 
 import asyncio
 import contextlib
@@ -132,8 +132,8 @@ async def test_a_delisted_symbol_has_a_last_word_and_begins_anew_when_it_is_list
         assert word.received_time_ms >= before.received_time_ms
         assert word.order
         await until(lambda: not any("BTC-USDT" in topic for topic in topics()))
-        assert last() is word, "nothing comes after it"
-        assert not running.released, "it stays known as the last value"
+        assert last() is word, "no further tick comes"
+        assert not running.released, "its last value stays"
         running.simulator.engine.faults.clear(kind="delist")
         await until(lambda: last().ended is None)
         assert all(tick.ended is None for tick in running.ticks if tick is not word)

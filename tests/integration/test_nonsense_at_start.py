@@ -1,4 +1,4 @@
-"""Real processes with nonsense in their environment: refused with exit code 78 and one line, or not minded at all."""
+"""Real processes with nonsense in their environment: refused with exit code 78 and one line, or without any effect."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ import pytest
 from support.parts import ROOT
 from support.waiting import free_port, until
 
-PARTS = ["ingest_okx", "aggregator", "gateway", "simulator"]  # the ingests' mains are one
+PARTS = ["ingest_okx", "aggregator", "gateway", "simulator"]  # all ingests share one main
 START_LIMIT_S = 90.0
 FOREIGN = {
     "WEB_CONCURRENCY": "many",
@@ -77,7 +77,7 @@ async def test_nonsense_is_refused_by_name(part: str, variable: str, text: str) 
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_port_in_use_is_named(part: str) -> None:
-    """Not for good: it may be the part's own predecessor that has it still."""
+    """The process may be restarted later: the part's own predecessor may still hold the port."""
     variable = "PORT" if part in {"gateway", "simulator"} else "HEALTH_PORT"
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as other:
         port = other.sockets[0].getsockname()[1]
@@ -181,7 +181,7 @@ async def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 async def test_a_setting_of_the_gateway_s_is_the_gateway_s_to_refuse() -> None:
-    """It is handed on as it is, whatever signs it holds."""
+    """The runner passes it on unchanged, with any characters."""
     text = '1",PORT=2\n%(ENV_HOME)s'
     async with started("deploy.local.run", "--demo", environment={"DRAIN_S": text, "REDIS_URL": "", "PORT": ""}) as process:
         lines = await end_of(process)

@@ -1,4 +1,4 @@
-"""Ticks on their way to a real server that may be slow, away or back."""
+"""Ticks that wait to be published on a real server, which may be slow, away or back again."""
 
 import asyncio
 import random
@@ -102,7 +102,7 @@ async def test_what_waits_at_the_end_is_still_sent(server: RedisServer) -> None:
 
 
 async def test_ticks_that_come_faster_than_they_go_are_sent_together() -> None:
-    """What comes in the next turns of the loop goes along with what came while others were on their way."""
+    """Ticks of the next turns of the loop are sent together with those that came while others were being sent."""
     batches: list[list[float]] = []
 
     async def publish(ticks: Iterable[Tick]) -> None:

@@ -1,4 +1,4 @@
-"""No log line of any part, in either form, and no traceback has a password or a key in it, whatever breaks."""
+"""No log line of any part, in either format, and no traceback contains a password or a key, whatever breaks."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ PARTS = {
 }
 WAYS = ["structlog", "uvicorn.error", "asyncio", "websockets.client", "aiohttp.server", "httpx", "somebody.else",
         "task", "callback", "thread", "collected", "uncaught"]  # fmt: skip
-# Which secrets a part was told: the others are in the tests' exceptions, not in its settings.
+# The secrets in each part's settings. The others are only in the tests' exceptions.
 TOLD = {"aggregator": {BUS}, "gateway": {BUS, KEY}, "simulator": set(), "cli": {KEY, FEED}}
 
 
@@ -82,7 +82,7 @@ async def test_what_breaks_is_told_without_secrets(part: str, form: str) -> None
 
 
 async def test_a_key_is_not_logged_where_a_request_breaks() -> None:
-    """The layer that compares keys breaks while it holds the one that a client brought."""
+    """The layer that compares keys breaks while it holds a client's key."""
     port = free_port()
     script = (
         "import hmac, runpy\n"
@@ -110,7 +110,7 @@ async def test_a_key_is_not_logged_where_a_request_breaks() -> None:
 
 
 async def answer_of(port: int, path: str, headers: str) -> bytes:
-    """Return the head of a request's answer, once somebody listens."""
+    """Wait until the port is open, send a request and return the head of its response."""
     async with asyncio.timeout(40):
         while True:
             try:

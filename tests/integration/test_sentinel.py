@@ -1,4 +1,4 @@
-"""Failover: who publishes and who listens follow the master, also away from one that is alive and no longer it."""
+"""Failover: publishers and subscribers follow the master, also away from a server that lives but is master no longer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def group(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guard
 
 
 async def reaches(publisher: WholeBus, ear: Ear, seq: int) -> bool:
-    """Publish the ticker after `seq`, and return whether one so new has been heard."""
+    """Publish the ticker after `seq`, and return whether the subscriber has received one as new as that."""
     try:
         await publisher.publish_tickers([replace(TICKER, seq=seq)])
     except BusError:
@@ -33,7 +33,7 @@ async def reaches(publisher: WholeBus, ear: Ear, seq: int) -> bool:
 
 
 async def test_a_killed_master_is_replaced(group: Guarded) -> None:
-    """With a Sentinel that does not answer, too. Numbers go on from what the publisher knows, whatever was replicated."""
+    """It is so even if a Sentinel does not answer. Numbers continue from the publisher's, even if replication lacked them."""
     async with WholeBus.open(group.url) as bus, listening(bus, kinds.TICKER.channel(BTC)) as ear:
         await until(lambda: reaches(bus, ear, 41))
         group.freeze_a_sentinel()
@@ -45,7 +45,7 @@ async def test_a_killed_master_is_replaced(group: Guarded) -> None:
 
 
 async def test_nobody_stays_with_a_master_that_comes_back(group: Guarded) -> None:
-    """It answers and believes to be the master until the Sentinels tell it: seconds in which all on it would be cut off."""
+    """It acts as the master until the Sentinels demote it. For these seconds its clients would be cut off from the others."""
     async with (
         WholeBus.open(group.url) as bus,
         WholeBus.open(group.url) as other,

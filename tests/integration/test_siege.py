@@ -1,6 +1,6 @@
-"""A gateway under attack, without an edge before it: it grows by little and lives, and streams of others miss no second.
+"""A gateway under attack without an edge: it needs little more memory and survives, and other streams miss no second.
 
-All kinds at once and shortly among all tests; `make siege` has each by itself for five minutes.
+Among the other tests all attacks run at once and briefly. `make siege` runs each alone for five minutes.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ pytestmark = [
 
 
 class Watch:
-    """Streams of an address that attacks nobody, and the prices that each has seen. A price is the number of its second."""
+    """Streams of an address without attacks, and the prices that each has received. A price is the number of its second."""
 
     def __init__(self) -> None:
         self.seen: list[set[int]] = [set() for _ in range(STREAMS)]
         self.worst_gap_s = 0.0
-        self.missed = 0  # seconds, by the stream that missed most
+        self.missed = 0  # the seconds that the worst stream missed
 
     async def read(self, port: int, number: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(WATCHES_FROM, 0))
@@ -76,7 +76,7 @@ async def watched(port: int) -> AsyncIterator[tuple[Watch, list[asyncio.Task[Non
 
 @contextlib.asynccontextmanager
 async def attacked(kind: str, port: int, seconds: float, connections: int) -> AsyncIterator[asyncio.Task[bytes]]:
-    """Attack in a process of its own, whose time is not the streams'; yield a task that ends with it."""
+    """Attack from another process, which takes no time from the streams' loop; yield a task that ends with it."""
     command = ("-m", "support.attacks", kind, "127.0.0.1", str(port), "--seconds", str(seconds), "--addresses", "13")
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, "--connections", str(connections), stdout=asyncio.subprocess.PIPE,
@@ -108,16 +108,17 @@ async def besieged(server: RedisServer) -> AsyncIterator[tuple[GatewayProcess, M
         await market.list_symbols(BTC)
         async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_S) as http:
             for path in (BIG, "/openapi.json", "/metrics", "/docs", "/api/status", "/api/symbols"):
-                assert (await http.get(path)).status_code == 200, path  # what each takes once is no growth
+                # So that memory needed once for each file does not count as growth.
+                assert (await http.get(path)).status_code == 200, path
         yield gateway, market
 
 
 async def hold_out(
     gateway: GatewayProcess, market: Market, attacks: dict[str, int], seconds: float, *, strictly: bool
 ) -> tuple[int, Watch]:
-    """Attack in so many ways, a price a second meanwhile; return the gateway's growth in bytes, and the streams' watch.
+    """Run several attacks while a price is published each second; return the gateway's growth in bytes, and the watch.
 
-    Where not `strictly`, the next second waits until all streams have had the one before: on a busy machine it may be late.
+    Unless `strictly`, the next price waits until all streams have received the one before, since a busy machine may be late.
     """
     async with watched(gateway.port) as (watch, streams), contextlib.AsyncExitStack() as stack:
         await market.publish(BTC, 1.0)
@@ -145,7 +146,7 @@ async def hold_out(
 
 
 async def is_at_rest(http: httpx.AsyncClient) -> bool:
-    """Return whether this question's own connection is the only one left."""
+    """Return whether the connection of this request is the only one left."""
     text = (await http.get("/metrics")).text
     left = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("market_pulse_gateway_"))
     return float(left["market_pulse_gateway_answers"]) <= 1 and float(left["market_pulse_gateway_connections"]) <= 1

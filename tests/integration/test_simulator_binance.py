@@ -1,4 +1,4 @@
-"""The simulator's Binance on real sockets: answers, envelopes, limits, keep-alive and endings."""
+"""The simulator's Binance on real sockets: answers, envelopes, limits, keep-alive and closes."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ async def receive(socket: ClientConnection) -> Any:
 
 
 async def ask(socket: ClientConnection, **request: Any) -> Any:
-    """Send a request and return what answers it, over any data in between."""
+    """Send a request and return its answer. Data messages in between are skipped."""
     await socket.send(json.dumps(request))
     while True:
         message = await receive(socket)
@@ -41,7 +41,7 @@ async def ask(socket: ClientConnection, **request: Any) -> Any:
 
 
 async def closing(socket: ClientConnection) -> ConnectionClosed:
-    """Read until the connection ends, and return how."""
+    """Read until the connection ends, and return the exception of its end."""
     async with asyncio.timeout(WITHIN_S):
         try:
             while True:

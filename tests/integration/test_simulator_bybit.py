@@ -33,7 +33,7 @@ async def receive(socket: ClientConnection) -> Any:
 
 
 async def ask(socket: ClientConnection, **request: Any) -> Any:
-    """Send a request and return its answer without the connection's id, over any data in between."""
+    """Send a request and return its answer without the connection's id. Data messages in between are skipped."""
     await socket.send(json.dumps(request))
     while True:
         message = await receive(socket)

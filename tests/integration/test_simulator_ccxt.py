@@ -1,4 +1,4 @@
-"""ccxt, an independent exchange client, takes the simulator for the exchanges that it plays."""
+"""ccxt, an independent exchange client, works with the simulator as with the real exchanges."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ async def simulator() -> AsyncIterator[Running]:
 
 
 def aimed_at(running: Running, name: str) -> Any:
-    """Return ccxt's client of an exchange with every URL that it needs replaced by the simulator's."""
+    """Return ccxt's client of an exchange, with the simulator's URLs in the place of all URLs that it needs."""
     rest, ws = f"http://127.0.0.1:{running.port}", f"ws://127.0.0.1:{running.port}"
     client = getattr(pro, name)({"newUpdates": True, "enableRateLimit": False})
     match name:
@@ -51,7 +51,7 @@ def assert_sane(ticker: dict[str, Any], symbol: str) -> None:
 
 @pytest.mark.parametrize("name", ["binance", "bybit", "okx"])
 async def test_ccxt_reads_an_exchange(simulator: Running, name: str) -> None:
-    """Markets, tickers, trades and best quotes arrive, over REST and WebSocket, and mean what they should."""
+    """Markets, tickers, trades and best quotes arrive over REST and WebSocket with the right values."""
     client = aimed_at(simulator, name)
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -78,7 +78,7 @@ async def test_ccxt_reads_an_exchange(simulator: Running, name: str) -> None:
 
 @pytest.mark.parametrize(("name", "levels"), [("bybit", 1), ("okx", 1), ("okx", 5)])
 async def test_ccxt_follows_an_order_book(simulator: Running, name: str, levels: int) -> None:
-    """A book of so many levels arrives, sorted, with bids below asks."""
+    """A book with this number of levels arrives, sorted, with bids below asks."""
     client = aimed_at(simulator, name)
     try:
         async with asyncio.timeout(WITHIN_S):

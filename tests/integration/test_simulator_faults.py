@@ -1,4 +1,4 @@
-"""Faults on real sockets: each does what its name says, where it was asked for, and ends."""
+"""Faults on real sockets: each has its documented effect, only where it was requested, and ends."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ async def http(simulator: Running) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def following(running: Running, exchange: str) -> AsyncIterator[ClientConnection]:
-    """Open a socket that gets BTC and ETH, unpaced, and has got something already."""
+    """Open a socket with BTC and ETH, without pacing, that has already received data."""
     pacing = {"exchange": exchange, "pacing": False}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=WITHIN_S) as http:
         (await http.post("/control/pacing", json=pacing)).raise_for_status()
@@ -78,7 +78,7 @@ async def fault(http: httpx.AsyncClient, **body: Any) -> None:
 
 
 async def assert_silent(socket: ClientConnection) -> None:
-    """Drain what was on its way, then expect nothing for a while; fail if there is no end to it."""
+    """Read the messages that were on their way, then expect silence for a while. Fail if messages keep coming."""
     async with asyncio.timeout(WITHIN_S):
         while True:
             try:
@@ -88,7 +88,7 @@ async def assert_silent(socket: ClientConnection) -> None:
 
 
 async def closing(socket: ClientConnection) -> ConnectionClosed:
-    """Read until the connection ends, and return how."""
+    """Read until the connection ends, and return the exception of its end."""
     async with asyncio.timeout(WITHIN_S):
         try:
             while True:

@@ -1,4 +1,4 @@
-"""The simulator's OKX on real sockets: one answer per argument, snapshots, text pings, limits, notices and closings."""
+"""The simulator's OKX on real sockets: one answer per argument, snapshots, text pings, limits, notices and closes."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def receive(socket: ClientConnection) -> Any:
 
 
 async def answers(socket: ClientConnection, count: int, **request: Any) -> list[Any]:
-    """Send a request and return so many answers without the connection's id, over any data in between."""
+    """Send a request and return `count` answers without the connection's id. Data messages in between are skipped."""
     await socket.send(json.dumps(request))
     found: list[Any] = []
     while len(found) < count:

@@ -1,4 +1,4 @@
-"""The simulator as a process: it says what it is, and ends promptly with sockets open."""
+"""The simulator as a process: it logs that its prices are made up, and ends promptly with sockets open."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ WITHIN_S = 20.0
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_with_sockets_open(number: signal.Signals) -> None:
-    """Neither a reading client, nor one that never answers, nor a frozen one keeps it."""
+    """Clients that read, that never answer or that are frozen do not delay its end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "simulator"),
@@ -39,4 +39,4 @@ async def test_it_ends_with_sockets_open(number: signal.Signals) -> None:
                 process.send_signal(number)
                 assert await process.wait() == 0
             mute.transport.abort()
-        assert await process.stdout.read() == b""  # one line at the start, and no more
+        assert await process.stdout.read() == b""  # only one line, at the start

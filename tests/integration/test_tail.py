@@ -1,4 +1,4 @@
-"""Listening to a bus that does not let everybody."""
+"""`tail` on a bus that requires a user."""
 
 import asyncio
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""A recording of a bus on which others publish, too."""
+"""Recordings of a bus on which other programs publish, too."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ async def test_neither_what_others_publish_nor_a_lost_connection_spoils_a_record
         recording = asyncio.create_task(record(server.url, tape, Output(json=True), 0))
 
         async def until_longer() -> None:
-            """Wait until a buffer is full, so that all that came before is in the file."""
+            """Wait until a buffer is full, so that all messages before are in the file."""
             length = tape.stat().st_size if tape.exists() else 0
 
             async def is_longer() -> bool:
@@ -50,7 +50,7 @@ async def test_neither_what_others_publish_nor_a_lost_connection_spoils_a_record
         assert await replay(server.url, tape, 1000, Output(json=True))
     recorded, replayed = map(orjson.loads, capsysbinary.readouterr().out.splitlines())
     assert recorded["skipped"] == len(others) - 1
-    assert (recorded["missed"], recorded["gaps"]) == (0, 1), "nobody knows how many were missed"
+    assert (recorded["missed"], recorded["gaps"]) == (0, 1), "the number of missed messages is unknown"
     assert replayed["messages"] == recorded["messages"]
     assert b'"message":{"v": 2}' in tape.read_bytes()
 
@@ -67,7 +67,7 @@ async def test_a_recording_that_was_told_to_end_is_whole(tmp_path: Path) -> None
 
             async def is_written() -> bool:
                 await bus.publish_status(STATUS)
-                return tape.stat().st_size > 0  # a buffer is full, and most likely ends within a line
+                return tape.stat().st_size > 0  # a full buffer has been written, which most likely ends within a line
 
             await until(is_written)
             process.send_signal(signal.SIGTERM)
@@ -98,7 +98,7 @@ async def test_a_last_line_that_was_cut_off_is_passed_over(tmp_path: Path, capsy
 
 
 async def test_a_listing_that_is_published_later_is_recorded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ingest that was away when the recording began may come back, and a silent Redis does not end the recording."""
+    """An ingest that was away at the start may come back, and a Redis that does not answer does not end the recording."""
     monkeypatch.setattr("cli.tape.LISTINGS_AGAIN_S", 0.0)
     tape = tmp_path / "tape.jsonl"
     async with redis_server() as server, WholeBus.open(server.url) as bus:

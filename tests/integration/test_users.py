@@ -1,4 +1,4 @@
-"""Each part's user on the bus: what it needs is granted, and whatever else a part in wrong hands might try is refused."""
+"""Each part's Redis user: it has the rights that the part needs, and is refused all else that an attacker might try."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ LUA = "return redis.call('{}')"
 
 @pytest.fixture
 async def url(redis_url: str) -> AsyncIterator[str]:
-    """A server that has the users, each with `secret` for a password; with USER@ to be replaced."""
+    """The URL of a server with all users, each with the password `secret`. `USER@` in it is to be replaced."""
     async with Redis.from_url(redis_url) as redis:
         for name, rules in USERS:
             await ask(redis, "ACL", "SETUSER", name, "reset", "on", ">secret", *rules.split())
@@ -52,9 +52,9 @@ CLASSES: dict[str, type[Bus]] = {
     "gateway": Reader,
     "reader": ExaminedBus,
 }
-# By commands that a user needs for something else: a script of the aggregator reads the history that it adds to.
+# Abilities that a user has because it needs their commands for another: the aggregator's script reads the history it adds to.
 BESIDES = {"aggregator": {"history"}, "gateway": {"listing_size"}, "reader": {"listing_size", "has_listing"}}
-FORGOTTEN = {"ingest-okx": "ticks:okx:BTC-USDT"}  # others drop last tickers, if any
+FORGOTTEN = {"ingest-okx": "ticks:okx:BTC-USDT"}  # other users drop last tickers, if they have that right
 POINTS = {BTC: Point(time_ms=2000, price=64000.5, sources={"okx": 64000.5})}
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish_ticks": ([TICK],),
@@ -75,7 +75,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 
 def abilities(kind: type[Bus]) -> set[str]:
-    """Return the names of all that a class can ask of Redis."""
+    """Return the names of all requests to Redis that a class offers."""
     asks = {name for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction) if not name.startswith("_")}
     return asks | ({"subscriber"} if hasattr(kind, "subscriber") else set())
 
@@ -215,19 +215,19 @@ REFUSED = {
 async def test_what_is_not_ones_work_is_refused(url: str, user: str) -> None:
     async with Redis.from_url(as_user(url, user)) as redis:
         for command in REFUSED[user]:
-            # Within a script the refusal is the script's error.
+            # Within a script, Redis reports a refusal as the script's error.
             with pytest.raises((NoPermissionError, ResponseError), match=r"(?i)permission|ACL failure"):
                 pytest.fail(f"{command} is granted: {await ask(redis, *command)}")
 
 
 async def test_a_script_that_does_not_end_is_killed(url: str) -> None:
-    """What an ingest in wrong hands can do to all: nobody is answered, until the operator ends it."""
+    """A compromised ingest can block Redis for all clients until the operator ends its script."""
     async with (
         Redis.from_url(as_user(url, "ingest-okx")) as ingest,
         Redis.from_url(as_user(url, "admin")) as admin,
         Reader.open(as_user(url, "gateway")) as gateway,
     ):
-        await ask(admin, "CONFIG", "SET", "busy-reply-threshold", "50")  # after how many ms others are told
+        await ask(admin, "CONFIG", "SET", "busy-reply-threshold", "50")  # the time in ms after which other clients get an error
         endless = asyncio.create_task(ask(ingest, "EVAL", "while true do end", "0"))
         try:
             await until(lambda: is_busy(gateway))
@@ -249,7 +249,7 @@ async def is_busy(bus: Bus) -> bool:
 
 
 def test_the_rules_of_the_three_ingests_are_alike() -> None:
-    """So what one of them is refused, the others are."""
+    """So a right refused to one of them is refused to the others."""
     rules = {name.removeprefix("ingest-"): rule for name, rule in USERS if name.startswith("ingest-")}
     assert rules.keys() == {"binance", "bybit", "okx"}
     assert len({rule.replace(exchange, "*") for exchange, rule in rules.items()}) == 1
@@ -266,7 +266,7 @@ def test_an_exchange_s_kinds_are_in_its_ingest_s_rules(kind: kinds.Kind) -> None
 
 
 async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
-    """On a server as it is started: with the users that are made for it, of whom each has a password of its own."""
+    """The server runs as deployed, with the users that are made for it, each with a password of its own."""
     port = free_port()
     urls = make_users(tmp_path, f"redis://127.0.0.1:{port}/0")
     again = make_users(tmp_path, f"redis://127.0.0.1:{port}/0")

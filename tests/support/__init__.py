@@ -1,1 +1,1 @@
-"""What several kinds of tests stand on: a real server for the bus, a simulator, processes, patience."""
+"""Shared by several kinds of tests: a real Redis for the bus, the parts as processes, Docker, and bounded waits."""

@@ -1,6 +1,6 @@
-"""Attacks on a server's memory and its places. Each kind is bounded in number and in time, and ends by itself.
+"""Attacks on a server's memory and connection slots. Each kind is bounded in number and time, and ends by itself.
 
-By itself: `PYTHONPATH=tests python -m support.attacks unread 127.0.0.1 8000 --seconds 60 --addresses 10`.
+On the command line: `PYTHONPATH=tests python -m support.attacks unread 127.0.0.1 8000 --seconds 60 --addresses 10`.
 """
 
 import argparse
@@ -27,9 +27,9 @@ HEADERS = "Host: x\r\nAccept-Encoding: identity\r\n"
 
 
 class Attack:
-    """One attack on a server for so many seconds, from so many addresses, with so many connections of each.
+    """One attack on a server: for how many seconds, from how many addresses, with how many connections each.
 
-    `happened` counts what became of its connections: opened, refused, ended by the other side.
+    `happened` counts its connections that were opened, refused, or ended by the server.
     """
 
     def __init__(self, host: str, port: int, seconds: float, addresses: int = 1, connections: int = 100) -> None:
@@ -39,7 +39,7 @@ class Attack:
         self.ends_at = 0.0
 
     async def run(self, kind: str) -> None:
-        """Keep all connections up, each replaced once it is ended, until the time is over."""
+        """Keep all connections open until the time is over. A connection that has ended is replaced."""
         self.ends_at = time.monotonic() + self.seconds
         waiting = max(1.0, self.seconds)
         workers = [
@@ -84,7 +84,11 @@ async def _send(connection: socket.socket, data: bytes) -> None:
 
 
 async def _receive(connection: socket.socket, size: int) -> bytes:
-    """Return what comes; an OSError where it has ended."""
+    """Receive some bytes.
+
+    Raises:
+        OSError: the connection has ended.
+    """
     data = await asyncio.get_running_loop().sock_recv(connection, size)
     if not data:
         raise ConnectionAbortedError
@@ -92,7 +96,11 @@ async def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 async def _is_there(connection: socket.socket) -> None:
-    """Read nothing for as long as the connection stands, which its end is seen by."""
+    """Wait for the end of a connection without reading from it.
+
+    Raises:
+        OSError: the connection has ended.
+    """
     while True:
         await asyncio.sleep(TRICKLE_S)
         if failed := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -100,13 +108,13 @@ async def _is_there(connection: socket.socket) -> None:
 
 
 async def unread(attack: Attack, connection: socket.socket) -> None:
-    """Ask for a large file, and read nothing of it."""
+    """Request a large file, and read nothing of it."""
     await _send(connection, f"GET {BIG} HTTP/1.1\r\n{HEADERS}\r\n".encode())
     await _is_there(connection)
 
 
 async def trickle(attack: Attack, connection: socket.socket) -> None:
-    """Ask for a large file, and read a byte a second of it."""
+    """Request a large file, and read a byte of it each second."""
     await _send(connection, f"GET {BIG} HTTP/1.1\r\n{HEADERS}\r\n".encode())
     while True:
         await _receive(connection, 1)
@@ -114,14 +122,14 @@ async def trickle(attack: Attack, connection: socket.socket) -> None:
 
 
 async def pipeline(attack: Attack, connection: socket.socket) -> None:
-    """Send thousands of requests at once, and read no answer."""
+    """Send thousands of requests at once, and read no response."""
     request = f"GET /api/status HTTP/1.1\r\n{HEADERS}\r\n".encode()
     await _send(connection, request * 5000)
     await _is_there(connection)
 
 
 async def answers(attack: Attack, connection: socket.socket) -> None:
-    """Ask again and again for answers that are made anew each time, and read none."""
+    """Keep requesting resources that the server computes for each request, and read no response."""
     for number in itertools.count():
         path = ("/openapi.json", "/api/symbols?q=USDT", "/api/history/BTC", "/metrics", "/docs")[number % 5]
         await _send(connection, f"GET {path} HTTP/1.1\r\n{HEADERS}\r\n".encode())
@@ -136,7 +144,7 @@ async def crawl(attack: Attack, connection: socket.socket) -> None:
 
 
 async def head(attack: Attack, connection: socket.socket) -> None:
-    """Send a head that has no end, as fast as it is taken."""
+    """Send an endless head, as fast as the server takes it."""
     await _send(connection, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ")
     while True:
         await _send(connection, b"x" * 65_536)
@@ -144,7 +152,7 @@ async def head(attack: Attack, connection: socket.socket) -> None:
 
 
 async def body(attack: Attack, connection: socket.socket) -> None:
-    """Send a body that has no end, slowly, with a request that needs none."""
+    """Send an endless body slowly, with a request that needs no body."""
     await _send(connection, f"GET /api/status HTTP/1.1\r\n{HEADERS}Transfer-Encoding: chunked\r\n\r\n".encode())
     while True:
         await _send(connection, b"400\r\n" + b"x" * 0x400 + b"\r\n")
@@ -152,24 +160,24 @@ async def body(attack: Attack, connection: socket.socket) -> None:
 
 
 async def idle(attack: Attack, connection: socket.socket) -> None:
-    """Connect, and say nothing."""
+    """Connect, and send nothing."""
     await _receive(connection, 1)
 
 
 async def half(attack: Attack, connection: socket.socket) -> None:
-    """Ask once and read the answer, then send half of another request."""
+    """Send a request and read the response, then send half of another request."""
     await _send(connection, f"GET /livez HTTP/1.1\r\n{HEADERS}\r\nGET /li".encode())
     while True:
         await _receive(connection, 4096)
 
 
 async def h2_unread(attack: Attack, connection: socket.socket) -> None:
-    """Ask for a large file a hundred times over one connection of HTTP/2, with no room for a byte of any answer."""
+    """Request a large file a hundred times over one HTTP/2 connection, with a flow control window of 0 for each response."""
     await _h2(connection, BIG, ends=True)
 
 
 async def h2_body(attack: Attack, connection: socket.socket) -> None:
-    """Send a hundred requests over one connection of HTTP/2 whose bodies never end, and say nowhere that they have any."""
+    """Send a hundred requests with endless bodies over one HTTP/2 connection, without announcing any body."""
     await _h2(connection, "/api/status", ends=False)
 
 
@@ -190,7 +198,7 @@ async def _h2(connection: socket.socket, path: str, *, ends: bool, requests: int
             if reading.done():
                 break
         await reading
-    except h2.exceptions.ProtocolError:  # more streams at a time than the other side wants, or its end
+    except h2.exceptions.ProtocolError:  # more streams than the server allows at a time, or the connection's end
         raise ConnectionAbortedError from None
     finally:
         reading.cancel()

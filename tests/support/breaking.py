@@ -1,6 +1,6 @@
-"""Run a part as users do, and have it break in every way it can once its logs are set up: `breaking.py MODULE [ARGUMENT...]`.
+"""Run a part as users do, and make it break in every way once its logging is set up: `breaking.py MODULE [ARGUMENT...]`.
 
-Each way has a secret in a local variable and another in the text of the exception. The last one is caught by nobody.
+Each way has one secret in a local variable and another in the text of the exception. The last exception is not caught.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ SECRETS = [text for name, text in os.environ.items() if name.startswith("TEST_SE
 
 
 def fail(way: str) -> None:
-    """Break with all secrets in scope."""
-    marker = "-".join(("seen", "in", "a", "frame"))  # no line of the source spells it out
+    """Raise an exception with the secrets in its text and in local variables."""
+    marker = "-".join(("seen", "in", "a", "frame"))  # joined here, so that no source line contains it
     in_scope = {
         "headers": [(b"x-api-key", secret.encode()) for secret in SECRETS],
         "secrets": list(SECRETS),
@@ -47,7 +47,7 @@ def caught(way: str, log: Any) -> None:
 
 
 async def left_alone() -> None:
-    """Leave a task's exception to the event loop, and raise in a callback that was given secrets."""
+    """Leave a task's exception to the event loop, and raise in a callback that has secrets as arguments."""
     task = asyncio.create_task(asyncio.to_thread(fail, "task"))
     await asyncio.wait({task})
     del task
@@ -72,7 +72,7 @@ def break_in_every_way() -> None:
 
 def configure_then_break(*arguments: Any, **options: Any) -> None:
     configure(*arguments, **options)
-    if arguments[0] == "market-pulse":  # whose own output is elsewhere
+    if arguments[0] == "market-pulse":  # standard output is the command's own
         for handler in logging.getLogger().handlers:
             with contextlib.suppress(AttributeError):
                 handler.setStream(sys.stderr)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The demo in containers, as users start it: a Compose project with a name and ports of its own."""
+"""Runs the demo in containers as users start it, as a Compose project with its own name and ports."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ DEPLOYMENT_LIMIT_S = BUILD_LIMIT_S + UP_LIMIT_S + DOWN_LIMIT_S
 
 
 def on_containers(further_s: float = 0) -> list[pytest.MarkDecorator]:
-    """Return the marks of tests on a deployment, which the first of them has to wait for; `further_s` is for what takes longer."""
+    """Return the marks for tests on a deployment. `further_s` is additional time; the first test also waits for the start."""
     return [
         pytest.mark.docker,
         pytest.mark.skipif(no_docker() is not None, reason=str(no_docker())),
@@ -32,13 +32,13 @@ def on_containers(further_s: float = 0) -> list[pytest.MarkDecorator]:
 
 
 class Deployment:
-    """One Compose project. `environment` is what its variables are set to."""
+    """One Compose project. `environment` has the values of its variables."""
 
     def __init__(self, purpose: str, **environment: str) -> None:
         self.project = f"market-pulse-{purpose}-{os.getpid()}"
         self.page_port, self.redis_port = free_port(), free_port()
         self.page = f"http://127.0.0.1:{self.page_port}"
-        self.host = ""  # of a container that is one more
+        self.host = ""  # the host name of the container that `one_more` started
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
             "PORT": str(self.page_port),
@@ -49,9 +49,9 @@ class Deployment:
 
     @contextlib.contextmanager
     def one_more(self, service: str, *overlays: str, **environment: str) -> Iterator["Deployment"]:
-        """Start one container more of a service, as overlays and variables want it, on a port of its own; remove it at the end.
+        """Run one more container of a service, with overlays and variables, on a port of its own, while the context lasts.
 
-        Others find it by the service's name, beside those that were there.
+        Others find it by the service's name, like the containers that were there before.
         """
         other = copy(self)
         other.page_port = free_port()
@@ -76,11 +76,11 @@ class Deployment:
 
     @cached_property
     def redis_url(self) -> str:
-        """The bus, as somebody on this machine who subscribes directly is told to reach it."""
+        """The URL of the bus that the documentation gives to direct subscribers on this machine."""
         return self.compose("run", "--rm", "users", "reader").strip()
 
     def containers(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what the engine knows of each service's containers, but for those that do their work once and end."""
+        """Return the engine's facts about each service's containers, without those that do their work once and end."""
         ids = self.compose("ps", "--all", "--quiet").split()
         known = json.loads(subprocess.run(["docker", "inspect", *ids], capture_output=True, check=True, timeout=30).stdout)
         found: dict[str, list[dict[str, Any]]] = {}
@@ -91,7 +91,7 @@ class Deployment:
 
 
 def _until_healthy(container: str) -> None:
-    """Wait until the engine finds a container healthy: what it publishes may be reset before."""
+    """Wait until the engine finds a container healthy. Before that, connections to its published ports may be reset."""
     until_s = time.monotonic() + UP_LIMIT_S
     health = ["docker", "inspect", "--format", "{{.State.Health.Status}}", container]
     while subprocess.run(health, capture_output=True, check=True, timeout=60, text=True).stdout.strip() != "healthy":
@@ -101,7 +101,7 @@ def _until_healthy(container: str) -> None:
 
 @contextlib.contextmanager
 def deployed(deployment: Deployment) -> Iterator[Deployment]:
-    """Build the images, which costs little after the first time, start all of it, and leave nothing of it behind."""
+    """Build the images, which is fast after the first time, and run the deployment while the context lasts."""
     try:
         deployment.compose("build", within_s=BUILD_LIMIT_S)
         deployment.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_LIMIT_S), within_s=UP_LIMIT_S + 10)

@@ -1,4 +1,4 @@
-"""The bus's messages as docs/asyncapi.yaml promises them."""
+"""Checks messages of the bus against docs/asyncapi.yaml."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ def _validator(schema: str) -> Draft7Validator:
 
 
 def problems_of(channel: str, message: bytes) -> list[str]:
-    """Say in what a message is not what its channel promises; a field that nobody documented counts too."""
+    """Return how a message breaks the contract of its channel. An undocumented field is also an error."""
     schema = SCHEMAS[channel.partition(":")[0] + ":"]
     content = orjson.loads(message)
     found = [f"{channel}: {error.json_path}: {error.message}" for error in _validator(schema).iter_errors(content)]
@@ -41,7 +41,7 @@ def problems_of(channel: str, message: bytes) -> list[str]:
 
 
 class Contract:
-    """What was heard so far: how many messages of each kind and quality or state, and what was wrong with them."""
+    """Counts the received messages of each kind by quality or state, and collects their errors."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -56,7 +56,7 @@ class Contract:
 
 @contextlib.asynccontextmanager
 async def held_against_contract(bus: WholeBus) -> AsyncIterator[Contract]:
-    """Hold everything that is published against the contract, for as long as the context lasts."""
+    """Check all published messages against the contract while the context lasts."""
     contract = Contract()
 
     async def subscribed(_: bool) -> None:

@@ -1,4 +1,4 @@
-"""The demo in containers that all tests of containers share, and what a test can do to it."""
+"""The demo in containers that all tests with containers share: a test can break parts of it and repair them."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ except urllib.error.HTTPError as refused:
 
 
 class Demo(Deployment):
-    """The system behind its edge, with shorter times, on exchanges that fail when told to."""
+    """The system behind its edge, with shorter times, on simulated exchanges with faults on demand."""
 
     def __init__(self) -> None:
         super().__init__("test", **ENVIRONMENT)
@@ -33,7 +33,7 @@ class Demo(Deployment):
         self._disturbed = False
 
     async def fault(self, exchange: str, kind: str, **parameters: Any) -> None:
-        """Have an exchange, or with `*` all of them, fail in one of the simulator's ways until healed."""
+        """Turn on one of the simulator's faults, at one exchange or with `*` at all, until `heal`."""
         await self.control("POST", "/control/faults", {"exchange": exchange, "kind": kind, **parameters})
 
     async def heal(self) -> None:
@@ -41,7 +41,7 @@ class Demo(Deployment):
         await self.control("DELETE", "/control/faults")
 
     async def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask the simulator, whose control API is reachable from inside only."""
+        """Send a request to the simulator's control API, which can be reached only from inside the network."""
         self._disturbed = True
         text = json.dumps(body) if body else ""
         answer: dict[str, Any] = json.loads(
@@ -50,12 +50,12 @@ class Demo(Deployment):
         return answer
 
     async def kill(self, service: str) -> None:
-        """End a service without notice."""
+        """Kill a service with SIGKILL."""
         self._down.add(service)
         await self._compose("kill", service)
 
     async def stop(self, service: str) -> None:
-        """Ask a service to end, and wait until it has."""
+        """Stop a service with SIGTERM, and wait for its end."""
         self._down.add(service)
         await self._compose("stop", service)
 
@@ -66,7 +66,7 @@ class Demo(Deployment):
         self._down -= set(services)
 
     async def recover(self) -> None:
-        """Undo what a test has done, and wait until every featured symbol has its full price again."""
+        """Undo a test's changes, and wait until all exchanges contribute to the price of every featured symbol again."""
         if self._down:
             await self.start(*self._down)
         if self._disturbed:

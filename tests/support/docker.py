@@ -1,4 +1,4 @@
-"""Whether containers can be run here, and why not."""
+"""Checks whether containers can run here."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from functools import cache
 
 @cache
 def no_docker() -> str | None:
-    """Return why containers cannot be run here, or None when they can."""
+    """Return the reason why containers cannot run here, or None if they can."""
     if shutil.which("docker") is None:
         return "no docker on the PATH"
     for command in (["docker", "info"], ["docker", "compose", "version"]):

@@ -1,4 +1,4 @@
-"""A feed that is well."""
+"""The facts of a healthy feed."""
 
 from market_pulse.exchange.status import Facts
 

@@ -1,4 +1,4 @@
-"""One request of HTTP/2, as nobody's client would send it, and the answer."""
+"""Sends one HTTP/2 request, also a malformed one that no HTTP library would send, and reads the response."""
 
 import socket
 import ssl
@@ -13,7 +13,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass
 class Answered:
-    """What came: the status, the headers and the body, and whether the stream was reset instead or after."""
+    """The response: status, headers and body, and whether the stream was reset before or after it."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -34,9 +34,9 @@ def ask(
     trust: ssl.SSLContext | None = None,
     within_s: float = 20,
 ) -> Answered:
-    """Send one request, over TLS where somebody is trusted, and return all that comes of its answer.
+    """Send one request, over TLS if a certificate is given to trust, and return the response.
 
-    `ends`: whether the request ends with its head; otherwise it ends with the body, or without one never.
+    `ends`: the request ends with its head. Otherwise it ends with the body, or never if there is no body.
     """
     with socket.create_connection(("127.0.0.1", port), within_s) as plain:
         if trust is None:

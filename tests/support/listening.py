@@ -1,4 +1,4 @@
-"""Somebody who listens to the bus."""
+"""A subscriber of the bus for tests."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from .waiting import until
 
 
 class Ear:
-    """Listens to the bus and keeps what it hears."""
+    """Subscribes to channels of the bus and keeps the messages."""
 
     def __init__(self, bus: Follower) -> None:
         self.heard: list[tuple[str, bytes]] = []

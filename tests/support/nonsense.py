@@ -1,4 +1,4 @@
-"""Texts that somebody may set a variable to, by mistake or to see what happens."""
+"""Wrong values to which an operator may set a variable, by mistake or as an experiment."""
 
 NONSENSE = [
     "", " ", "\t", "\n", "inf", "-inf", "nan", "-1", "0", "-0.0", "1e400", "1e-400", "1e9", "9" * 30, "9" * 5000, "0x10", "1_0", "+1",

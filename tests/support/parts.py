@@ -1,4 +1,4 @@
-"""The parts that are deployed, and what each reads from its environment."""
+"""The deployed parts, and the environment variables that each reads."""
 
 import re
 import tomllib
@@ -22,11 +22,11 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 
 
 def variables(kind: type[Settings]) -> set[str]:
-    """Return the names of the environment variables that settings are read from."""
+    """Return the names of the environment variables that a Settings class reads."""
     return {name.upper() for name in kind.model_fields}
 
 
 def image_version(image: str, part: str) -> str | None:
-    """Return the version of a part's image, or None where it is another part's."""
+    """Return the version of an image of this part, or None if the image is another part's."""
     named = re.fullmatch(rf"(?:.*/)?{re.escape(part)}:([^:/]+)", image)
     return named[1] if named else None

@@ -1,4 +1,4 @@
-"""Debian's Prometheus on the project's own configuration, as a process; and what its files ask for."""
+"""Runs Debian's Prometheus as a process on the project's configuration, and reads the queries in the project's files."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from .waiting import PATIENCE_S, free_port, until
 
 FOLDER = Path(__file__).parents[2] / "deploy/monitoring"
 DASHBOARD = FOLDER / "grafana/dashboards/market-pulse.json"
-RATE_INTERVAL = "10s"  # what Grafana would put in for $__rate_interval, with so quick scrapes
+RATE_INTERVAL = "10s"  # Grafana's value of $__rate_interval when scrapes are this frequent
 
 no_prometheus = None if shutil.which("prometheus") else "no Prometheus here: Debian's package prometheus has it"
 
@@ -32,34 +32,34 @@ def panels() -> list[dict[str, Any]]:
 
 
 def panel_expressions() -> Iterator[tuple[str, str]]:
-    """Return each panel's title and each of its expressions."""
+    """Yield each panel's title with each of its expressions."""
     for panel in panels():
         for target in panel.get("targets", ()):
             yield panel["title"], target["expr"].replace("$__rate_interval", RATE_INTERVAL)
 
 
 def names_in(expression: str) -> set[str]:
-    """Return the metrics that an expression asks for."""
+    """Return the names of the metrics in an expression."""
     without_labels = re.sub(r"\{[^}]*\}|(?:by|on|group_left) ?\([^)]*\)|\[[^]]*\]|\"[^\"]*\"", " ", expression)
     return set(re.findall(r"\b(?:market_pulse_|hop:|haproxy_|process_)[\w:]+", without_labels))
 
 
 class Prometheus:
-    """A running server, asked by its HTTP API."""
+    """A running server, queried over its HTTP API."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
     async def ask(self, expression: str) -> list[dict[str, Any]]:
-        """Return an expression's series at this moment; it must be valid."""
+        """Return the present series of an expression. An invalid expression fails the test."""
         return list((await self._get("query", query=expression))["result"])
 
     async def names(self) -> set[str]:
-        """Return the names of all that was ever scraped or recorded."""
+        """Return the names of all metrics that were ever scraped or recorded."""
         return set(await self._get("label/__name__/values"))
 
     async def alerts(self) -> set[tuple[str, str]]:
-        """Return the alerts whose condition holds, for long enough or not, and what each is about."""
+        """Return the alerts that are pending or firing, each with its subject."""
         active = [alert["labels"] for alert in (await self._get("alerts"))["alerts"]]
         return {(one["alertname"], one.get("part") or one.get("symbol") or one.get("exchange") or "") for one in active}
 
@@ -71,7 +71,7 @@ class Prometheus:
 
 @contextlib.asynccontextmanager
 async def prometheus(folder: Path, targets: Mapping[str, list[str]]) -> AsyncIterator[Prometheus]:
-    """Run it on the project's files, but on these targets by part, since no DNS knows them, and asking each second."""
+    """Run Prometheus on the project's files, but with the given targets instead of DNS names, and scraping each second."""
     configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     configuration["global"] = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "1s")
     for job in configuration["scrape_configs"]:

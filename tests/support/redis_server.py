@@ -1,4 +1,4 @@
-"""A server for the bus, as a process of its own: it can be killed, started again and frozen."""
+"""Runs a Redis-compatible server for the bus as a process, which a test can kill, restart and freeze."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ from .waiting import free_port, until
 
 
 class RedisServer:
-    """A server without persistence, on a port of its own; what it knew dies with it.
+    """A server without persistence, on a port of its own. A restart loses all data.
 
-    `options` are the server's own, `url` how the test reaches it, where not everybody may.
+    `options` are passed to the server. `url` is the test's own way to it, if that needs a user or a password.
     """
 
     def __init__(self, port: int | None = None, *options: str, url: str | None = None) -> None:
@@ -40,7 +40,7 @@ class RedisServer:
             "--dir",
             tempfile.gettempdir(),
             "--dbfilename",
-            f"{uuid.uuid4().hex}.rdb",  # never one that another server has left there
+            f"{uuid.uuid4().hex}.rdb",  # so that it never loads a file that another server has left there
             *self._options,
         ]
         self._process = await asyncio.create_subprocess_exec(get_binary_path(), *arguments, stdout=asyncio.subprocess.DEVNULL)
@@ -59,7 +59,7 @@ class RedisServer:
             self._process = None
 
     def freeze(self) -> None:
-        """Stop the process as it is: connections stay open, nothing is answered."""
+        """Suspend the process: its connections stay open, but it answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -72,7 +72,7 @@ MAKE_USERS = Path(__file__).parents[2] / "deploy/redis/make-users"
 
 
 def make_users(folder: Path, at: str = "") -> dict[str, str]:
-    """Make the users of a deployment, for a server at this URL. Return the URL of each; the rules are in redis/users.acl."""
+    """Make the users of a deployment with the rules in redis/users.acl, for a server at this URL. Return the URL of each."""
     subprocess.run([MAKE_USERS, folder], check=True, timeout=30, env=os.environ | {"REDIS_AT": at})
     return {url.parent.name: url.read_text() for url in folder.glob("*/redis_url")}
 

@@ -1,4 +1,4 @@
-"""Tickers and statuses as the bus carries them, written by the real encoder."""
+"""Sample tickers and statuses, encoded by the real encoder as on the bus."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ NOW_MS = 1_700_000_000_000
 def ticker(
     symbol: str = "BTC-USDT", seq: int = 1, *, price: float | None = 64000.0, time_ms: int = NOW_MS, quality: Quality = "ok"
 ) -> Ticker:
-    """Return a complete ticker of two sources, one of them 58 s old."""
+    """Return a complete ticker with two sources, of which one is 58 s old."""
     sources = tuple(
         Source(exchange=exchange, price=64000.0, used_price=64000.0, weight=0.5, age_ms=age_ms, state="used", reason=None)
         for exchange, age_ms in (("binance", 100), ("okx", 58_000))
@@ -55,7 +55,7 @@ def ticker_bytes(
     time_ms: int = NOW_MS,
     publisher: str | None = "aggregator:1",
 ) -> bytes:
-    """Return the same as a message."""
+    """Return that ticker as a message."""
     return encode(replace(ticker(symbol, seq, price=price, time_ms=time_ms), publisher=publisher))
 
 

@@ -1,4 +1,4 @@
-"""A master, its replica and three Sentinels, as processes: a failover that can be watched, on loopback, within a second or two."""
+"""Runs a master, its replica and three Sentinels as processes on loopback, for a failover within a second or two."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ sentinel failover-timeout {service} 3000
 
 
 class Guarded:
-    """Two servers, the first of which is the master, until the Sentinels make it the other one."""
+    """Two servers with their Sentinels. The first is the master until the Sentinels promote the other."""
 
     def __init__(self, first: RedisServer, second: RedisServer, sentinels: dict[int, asyncio.subprocess.Process]) -> None:
         self.first, self.second = first, second
@@ -34,7 +34,7 @@ class Guarded:
         self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in sentinels)}/{SERVICE}/0"
 
     def freeze_a_sentinel(self) -> None:
-        """Stop the one that is asked first; the two others still agree."""
+        """Suspend the Sentinel that clients ask first. The two others still are a majority."""
         self._sentinels[self._answering.pop(0)].send_signal(signal.SIGSTOP)
 
     async def kill_sentinels(self) -> None:
@@ -42,11 +42,11 @@ class Guarded:
             await _kill(process)
 
     async def names(self, server: RedisServer) -> bool:
-        """Return whether a server is the master, and all Sentinels that answer say so."""
+        """Return whether a server is the master according to itself and to all Sentinels that answer."""
         return await role(server) == "master" and all([await self._master(port) == server.port for port in self._answering])
 
     async def replicated(self) -> bool:
-        """Return whether each Sentinel knows the replica and the other Sentinels: a failover is possible."""
+        """Return whether each Sentinel knows the replica and the other Sentinels, so that a failover is possible."""
         for port in self._answering:
             async with Redis(port=port, decode_responses=True) as sentinel:
                 masters: dict[str, Any] = await sentinel.sentinel_masters()  # type: ignore[assignment]
@@ -62,7 +62,7 @@ class Guarded:
 
 
 async def role(server: RedisServer) -> str:
-    """Return what a server takes itself for: `master` or `slave`."""
+    """Return the role that a server reports for itself: `master` or `slave`."""
     async with Redis(port=server.port) as redis:
         answer: list[bytes] = await redis.role()
     return answer[0].decode()
@@ -70,9 +70,9 @@ async def role(server: RedisServer) -> str:
 
 @contextlib.asynccontextmanager
 async def guarded(folder: Path) -> AsyncIterator[Guarded]:
-    """Start all five, wait until a failover is possible, and leave nothing behind."""
+    """Start all five processes, wait until a failover is possible, and end them with the context."""
     async with contextlib.AsyncExitStack() as running:
-        own = ("--dir", str(folder))  # a replica leaves a file where it works, which any server there would begin with
+        own = ("--dir", str(folder))  # a replica writes a file to its folder, which another server in that folder would load
         first = await running.enter_async_context(redis_server(None, *own))
         replicates = (*own, "--replicaof", f"127.0.0.1 {first.port}", "--repl-diskless-sync-delay", "0")
         second = await running.enter_async_context(redis_server(None, *replicates))
@@ -80,7 +80,7 @@ async def guarded(folder: Path) -> AsyncIterator[Guarded]:
         for port in (free_port() for _ in range(3)):
             home = folder / str(port)
             home.mkdir()
-            configuration = home / "sentinel.conf"  # which it writes to
+            configuration = home / "sentinel.conf"  # a Sentinel rewrites this file
             configuration.write_text(CONFIGURATION.format(port=port, service=SERVICE, master=first.port))
             sentinels[port] = await asyncio.create_subprocess_exec(
                 get_binary_path(), str(configuration), "--sentinel", stdout=asyncio.subprocess.DEVNULL, cwd=home

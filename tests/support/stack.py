@@ -1,4 +1,4 @@
-"""The whole system as processes, as users run it: one command each, configured by the environment, on the simulator."""
+"""Runs the whole system as processes on the simulator: one command each, configured by the environment, as users do."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from support.waiting import PATIENCE_S, free_port, until
 from .whole_bus import WholeBus
 
 EXCHANGES = ("binance", "bybit", "okx")
-HASTE = {  # the same rules with shorter times, so that a test need not wait for minutes
+HASTE = {  # shorter times, so that a test need not wait for minutes
     "SOFT_AGE_S": "2",
     "HARD_AGE_S": "6",
     "HOLD_S": "4",
@@ -31,7 +31,7 @@ STOP_LIMIT_S = 10.0
 
 
 class Part:
-    """One process, its log, and where its probes are."""
+    """One process, with its log and the port of its probes."""
 
     def __init__(self, name: str, module: str, folder: Path, environment: dict[str, str], health_port: int) -> None:
         self.name = name
@@ -58,13 +58,13 @@ class Part:
         return self.process.pid
 
     async def kill(self) -> None:
-        """End it without a word, as a crash does."""
+        """Kill the process with SIGKILL, like a crash."""
         assert self.process is not None
         self.process.kill()
         await self.process.wait()
 
     def freeze(self) -> None:
-        """Stop it as it is: its sockets stay open, and what comes in waits there."""
+        """Suspend the process: its sockets stay open, and incoming data waits in them."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -73,7 +73,7 @@ class Part:
         self.process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> int:
-        """Ask it to end, as an operator does, and return its exit code."""
+        """Stop the process with SIGTERM, as an operator does, and return its exit code."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
@@ -85,18 +85,18 @@ class Part:
             return -9
 
     def complaints(self) -> list[str]:
-        """Return the log lines that speak of something nobody expected."""
+        """Return the log lines about unexpected errors."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [line[:500] for line in lines if is_complaint(line)]
 
 
 def is_complaint(line: str) -> bool:
-    """Tell whether a log line speaks of something nobody expected."""
+    """Return whether a log line reports an unexpected error."""
     return "Traceback" in line or '"level": "error"' in line or "Exception" in line
 
 
 class Stack:
-    """All parts, and what a test does with them."""
+    """All parts of the system, with methods to change and query them."""
 
     def __init__(
         self, server: RedisServer, bus: WholeBus, reader_url: str, parts: dict[str, Part], gateway: str, simulator: str
@@ -109,7 +109,7 @@ class Stack:
         self.control = httpx.AsyncClient(base_url=simulator, timeout=PATIENCE_S)
 
     def another(self, name: str, as_name: str) -> Part:
-        """Return another copy of a part, not started yet; it is stopped with the others."""
+        """Return another copy of a part. The caller starts it; it is stopped with the others."""
         copied = self.parts[as_name] = self.parts[name].copy(as_name, free_port())
         return copied
 
@@ -125,7 +125,7 @@ class Stack:
         (await self.control.delete("/control/faults")).raise_for_status()
 
     async def limit_market(self, symbols: list[str], events_per_s: float, *, evenly: bool = False) -> None:
-        """Let only these symbols move, so many times a second in all."""
+        """Make market events only for these symbols, at this total rate."""
         change = {"events_per_s": events_per_s, "symbols": symbols, "evenly": evenly}
         (await self.control.post("/control/rate", json=change)).raise_for_status()
 
@@ -144,7 +144,7 @@ class Stack:
 
 
 async def is_complete(http: httpx.AsyncClient) -> bool:
-    """Return whether every featured symbol has a fresh price of all three exchanges."""
+    """Return whether every featured symbol has a fresh price from all three exchanges."""
     with contextlib.suppress(httpx.TransportError):
         answer = await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
         if answer.status_code == 200:
@@ -154,7 +154,7 @@ async def is_complete(http: httpx.AsyncClient) -> bool:
 
 
 class Events:
-    """One stream, read by a public client."""
+    """One stream of the gateway, read by httpx-sse, an independent client."""
 
     def __init__(self, events: AsyncIterator[Any]) -> None:
         self._events = events
@@ -181,7 +181,7 @@ class Events:
 
 
 class Asking(Protocol):
-    """Has a client that asks the gateway."""
+    """An object with an HTTP client for the gateway."""
 
     http: httpx.AsyncClient
 
@@ -204,7 +204,7 @@ def source_of(ticker: dict[str, Any], exchange: str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack]:
-    """Start a server with its users, and every part on it; wait until prices are complete, and stop all of them at the end."""
+    """Run a Redis server with its users and every part on it while the context lasts. Prices are complete at the start."""
     port = free_port()
     urls = make_users(folder, f"redis://127.0.0.1:{port}/0")
     rules = ("--aclfile", str(folder / "redis/users.acl"))
@@ -220,7 +220,7 @@ async def running_stack(folder: Path, **environment: str) -> AsyncIterator[Stack
 async def running_parts(
     folder: Path, server: RedisServer, bus: WholeBus, urls: Mapping[str, str], **environment: str
 ) -> AsyncIterator[Stack]:
-    """Start every part on a bus that is there, with the URL of its user; wait for prices, and stop all of them at the end."""
+    """Run every part on an existing bus, each as its own user, while the context lasts. Prices are complete at the start."""
     ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
     simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
     parts = {"simulator": Part("simulator", "simulator", folder, {"PORT": str(ports["simulator"])}, ports["simulator"])}
@@ -243,7 +243,7 @@ async def running_parts(
         await until(stack.ready, 90)
         yield stack
         codes = {name: await part.stop() for name, part in reversed(parts.items())}
-        assert codes == dict.fromkeys(codes, 0), f"a part did not end well when asked to: {codes}"
+        assert codes == dict.fromkeys(codes, 0), f"a part did not stop cleanly: {codes}"
         complaints = {part.name: part.complaints() for part in parts.values()}
         assert not any(complaints.values()), complaints
     finally:

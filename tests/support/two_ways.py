@@ -1,4 +1,4 @@
-"""An adapter reads each frame in one of two ways, and both must agree."""
+"""Checks that the two ways in which an adapter can read a frame agree."""
 
 import orjson
 
@@ -7,7 +7,7 @@ from market_pulse.exchange.fields import MISFITS
 
 
 def is_as_declared(endpoint: Endpoint, frame: bytes) -> bool:
-    """Return whether a frame has the shape that is declared. If it has, reading it member by member gives the same."""
+    """Return whether a frame has the declared shape. If so, assert that reading it member by member gives the same events."""
     try:
         events = endpoint.declared(frame)
     except MISFITS:
@@ -15,7 +15,7 @@ def is_as_declared(endpoint: Endpoint, frame: bytes) -> bool:
     try:
         orjson.loads(frame)
     except orjson.JSONDecodeError:
-        return True  # broken where nobody reads
+        return True  # the frame is broken in a part that the adapter does not read
     others = endpoint.lenient(frame)
     # As text, because 0.0 equals -0.0.
     assert repr(list(events)) == repr(list(others)), frame

@@ -1,19 +1,19 @@
-"""Bounded waits: a test says what must come to hold, never how long that takes."""
+"""Bounded waits: a test states the condition it waits for, never a duration."""
 
 import asyncio
 import inspect
 import socket
 from collections.abc import Awaitable, Callable
 
-PATIENCE_S = 60.0  # far more than an idle machine needs, so that a busy one is not taken for a fault
+PATIENCE_S = 60.0  # far more than an idle machine needs, so that a test does not fail on a busy one
 
 
 async def until(
     condition: Callable[[], Awaitable[object] | object], within_s: float = PATIENCE_S, every_s: float = 0.02
 ) -> None:
-    """Wait until a condition, plain or awaitable, holds; look that often."""
+    """Wait until a condition holds, plain or awaitable. Check it at this interval."""
     async with asyncio.timeout(within_s) as limit:
-        while not limit.expired():  # a condition may have swallowed the cancellation: redis-py does, now and then
+        while not limit.expired():  # a condition may swallow the cancellation, as redis-py sometimes does
             holds = condition()
             if inspect.isawaitable(holds):
                 holds = await holds

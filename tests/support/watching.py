@@ -1,4 +1,4 @@
-"""Many browsers at once, as far as their streams go: each reconnects by EventSource's rules and notes what its user would see."""
+"""Simulates the streams of many browsers: each client reconnects like an EventSource and records what its user would see."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LIVE = tuple(b'"quality":"%b"' % quality for quality in (b"ok", b"single", b"disputed"))
-DEFAULT_RETRY_S = 3.0  # a browser's own, until the server has named one
+DEFAULT_RETRY_S = 3.0  # a browser's default, until the server sets another
 IDLE_LIMIT_S = 45.0
 END_LIMIT_S = 10.0
 
 
 @dataclass
 class Watcher:
-    """One client. Times are in seconds; a gap is the time from one live ticker to the next, whatever lay between."""
+    """One client. Times are in seconds. A gap is the time between two successive live tickers, reconnects included."""
 
     instance: str = ""
     moved_from: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Watcher:
     lost_at_s: float = 0.0
 
     def take(self, line: bytes) -> None:
-        """Take one `data:` line."""
+        """Take in one `data:` line."""
         now_s = time.monotonic()
         if line.startswith(b'data: {"type":"ticker"'):
             if self.lost_at_s:
@@ -55,7 +55,7 @@ class Watcher:
             self.byes += 1
 
     def begin(self) -> None:
-        """Count anew from here."""
+        """Reset the figures."""
         self.resyncs = self.byes = self.losses = 0
         self.not_live.clear()
         self.errors.clear()
@@ -75,15 +75,15 @@ class Crowd:
             watcher.begin()
 
     def live(self, within_s: float = 3.0) -> bool:
-        """Return whether each has had a live ticker lately."""
+        """Return whether each client received a live ticker within this time."""
         return all(time.monotonic() - watcher.live_at_s < within_s for watcher in self.watchers)
 
     def spread(self) -> Counter[str]:
-        """Return how many are on each gateway."""
+        """Return how many clients are on each gateway."""
         return Counter(watcher.instance for watcher in self.watchers)
 
     def seen(self) -> dict[str, Any]:
-        """Return what all of them have seen since `begin`, the worst of each."""
+        """Return the figures of all clients since `begin`: the worst of each kind."""
         now_s = time.monotonic()
         return {
             "gap_s": round(max(max(one.longest_gap_s, now_s - one.live_at_s) for one in self.watchers), 2),
@@ -96,7 +96,7 @@ class Crowd:
         }
 
     async def watch(self, watcher: Watcher) -> None:
-        """Stream until cancelled, or until an answer that an EventSource would give up at."""
+        """Stream until cancelled, or until a response at which an EventSource would give up."""
         retry_s = DEFAULT_RETRY_S
         while True:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
@@ -109,7 +109,11 @@ class Crowd:
                     if b" 200 " not in head.split(b"\r\n", 1)[0]:
                         watcher.errors.append(head.split(b"\r\n", 1)[0].decode())
                         return
-                    while (line := await reader.readline()) not in {b"", b"0\r\n"}:  # the last chunk; the connection may stay
+                    # The last chunk; the connection may stay open.
+                    while (line := await reader.readline()) not in {
+                        b"",
+                        b"0\r\n",
+                    }:
                         if line.startswith(b"data: "):
                             watcher.take(line)
                         elif line.startswith(b"retry: "):
@@ -123,7 +127,7 @@ class Crowd:
 
 @contextlib.asynccontextmanager
 async def crowd(url: str, count: int) -> AsyncIterator[Crowd]:
-    """Let so many clients watch a stream, started fifty at a time."""
+    """Run `count` clients on a stream while the context lasts. Fifty start at a time."""
     watching = Crowd(url, count)
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -140,7 +144,7 @@ async def crowd(url: str, count: int) -> AsyncIterator[Crowd]:
 
 
 async def main(url: str, count: str) -> None:
-    """Watch until interrupted; each line on stdin prints what was seen and begins anew."""
+    """Watch until interrupted. Each line on stdin prints the figures and resets them."""
     loop = asyncio.get_running_loop()
     async with crowd(url, int(count)) as watching:
         while await loop.run_in_executor(None, sys.stdin.readline):

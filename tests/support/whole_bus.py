@@ -1,4 +1,4 @@
-"""The bus for a test that stands for several parts at once."""
+"""The bus for a test that plays several parts at once."""
 
 import redis.asyncio as redis
 
@@ -6,7 +6,7 @@ from market_pulse.bus import AggregatorBus, IngestBus, Reader
 
 
 class WholeBus(IngestBus, AggregatorBus, Reader):
-    """All parts' methods, and the client for commands that no part uses."""
+    """The bus methods of all parts, and the Redis client for commands that no part uses."""
 
     @property
     def client(self) -> "redis.Redis":

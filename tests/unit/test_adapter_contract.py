@@ -1,6 +1,6 @@
-"""The contract of every adapter: run against each ingest in the workspace, and against the toy exchange.
+"""The contract of every adapter, tested on each ingest in the workspace and on the toy exchange.
 
-An adapter brings its own evidence: `frames/*.json` beside its sources, real frames with the tick that they must become.
+An adapter comes with its own samples: `frames/*.json` beside its sources has real frames, with the ticks they must become.
 """
 
 import contextlib
@@ -121,12 +121,12 @@ def test_listing(adapter: Adapter, sample: dict[str, Any]) -> None:
 @given(data=st.binary(max_size=64) | ANY_JSON.map(json.dumps).map(str.encode))
 def test_any_bytes_become_events_or_a_frame_error(adapter: Adapter, data: bytes) -> None:
     for parse in (adapter.parse, adapter.parse_ticker, adapter.parse_listing):
-        with contextlib.suppress(FrameError):  # anything else would end the feed
+        with contextlib.suppress(FrameError):  # any other exception would end the feed
             read(parse, data)
 
 
 def as_sent(message: Any) -> bytes:
-    """Write a message without blanks, as the exchanges do."""
+    """Encode a message as JSON without blanks, as the exchanges do."""
     return json.dumps(message, separators=(",", ":")).encode()
 
 
@@ -163,7 +163,7 @@ def _reads(declared: Any, frame: Any) -> bool:
 
 
 def mutations(value: Any, put: Any) -> list[Any]:
-    """Return copies of a JSON value, each with one member at any depth replaced (or left out, where `put` is `del`)."""
+    """Return copies of a JSON value, each with one member at any depth replaced or, if `put` is `del`, left out."""
     members = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
     deeper = [_with(value, key, copy) for key, inner in members for copy in mutations(inner, put)]
     return deeper + [_without(value, key) if put == "del" else _with(value, key, put) for key, _ in members]
@@ -184,7 +184,7 @@ def _with(value: Any, key: Any, new: Any) -> Any:
 BAD: list[Any] = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, 2**62, "1e400", "nonsense"]
 
 
-# Spellings of numbers that two parsers may take differently.
+# Spellings of numbers that two parsers may read differently.
 NUMBERS: list[Any] = [
     "1e5", 1e5, 1.0, "1.0", " 1", "1 ", "1_0", "+5", ".5", "5.", "007", "inf", "nan", "Infinity", "-0", -0.0, "0.0", 5e-324, "5e-324",
     "1e-400", "\u0661\u0662", "0x10", "true", False, 2**53, 2**53 - 1, "9007199254740993", 4_100_000_000_000, 1.7976931348623157e308,
@@ -209,7 +209,7 @@ def test_a_frame_with_one_bad_member_never_makes_a_bad_tick(adapter: Adapter, sa
                 assert_sane(tick)
 
 
-# Where an answer or a frame holds several elements of one kind, by adapter and sample.
+# The path to several elements of one kind in an answer or a frame, by adapter and sample.
 BATCHES = {
     ("ingest-binance", "listing"): ("answer", "symbols"),
     ("ingest-bybit", "listing"): ("answer", "result", "list"),
@@ -222,7 +222,7 @@ BATCHES = {
 
 
 def batches() -> list[Any]:
-    """Return each batch: the parser that reads it, its good elements, and a function that puts elements into their envelope."""
+    """Return each batch: its parser, its good elements, and a function that puts elements into their envelope."""
     found = []
     for (folder, stem), (member, *path) in BATCHES.items():
         adapter = ADAPTERS[folder]
@@ -264,7 +264,7 @@ def test_an_odd_element_leaves_the_others_of_its_batch(parse: Any, envelope: Any
             assert len(batch) + len(getattr(batch, "skipped", ())) <= 2
     for element in (None, "", 7, True, [], {}, [None], {"a": 1}):
         batch = read(parse, in_envelope(envelope, path, [good, element, element]))
-        assert (list(batch), len(batch.skipped)) == ([expected], 2), f"what was left out is counted: {element!r}"
+        assert (list(batch), len(batch.skipped)) == ([expected], 2), f"skipped elements are counted: {element!r}"
 
 
 BYBIT_BOOK = (
@@ -287,7 +287,7 @@ OKX_GOOD = '{"instId":"BTC-USDT","last":"64028.6","ts":"1786538789464"}'
         pytest.param("[]", None, True, 0, id="nothing is said"),
         pytest.param('[["x","1"],["27991.70","1"]]', 27991.7, False, 1, id="an odd level beside a good one"),
         pytest.param('[["x","1"]]', None, True, 1, id="an odd level alone"),
-        pytest.param('[["27991.70"],null,7,"ab",["1","NaN"]]', None, True, 5, id="levels that are none"),
+        pytest.param('[["27991.70"],null,7,"ab",["1","NaN"]]', None, True, 5, id="malformed levels"),
     ],
 )
 def test_bybit_levels(levels: str, best: float | None, kept: bool, odd: int) -> None:
@@ -350,7 +350,7 @@ def test_times_in_another_unit_are_no_times(exchange: str, frame: str, factor: i
 
 
 def assert_sane(tick: Tick) -> None:
-    assert decode_tick(encode_tick(tick, 1)).price == tick.price, "and others on the bus can read it"
+    assert decode_tick(encode_tick(tick, 1)).price == tick.price, "and other parts can decode it"
     assert math.isfinite(tick.price)
     assert tick.price > 0
     for figure in (tick.bid, tick.ask, tick.open24h, tick.high24h, tick.low24h, tick.volume24h, tick.quote_volume24h):

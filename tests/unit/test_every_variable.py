@@ -1,4 +1,4 @@
-"""Each variable of .env.example, and each that libraries read, with nonsense: it works, or is refused in a line with its name."""
+"""Nonsense in each variable of .env.example, and in those that libraries read, works or is refused by name in one line."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ KINDS: dict[str, type[Settings]] = {
     "key": Access,
     "way out": OutwardSettings,
 }
-# Not read by a part: make up, below, make-users, Compose, and the edge.
+# Variables that no part reads, but `make up` (tested below), make-users, Compose or the edge.
 ELSEWHERE = {"BIND", "REDIS_PORT", "REDIS_READER_PASSWORD", "PROMETHEUS_PORT", "GRAFANA_PORT", "TLS_CERTIFICATE", "TLS_PORT",
              "EDGE_TRUSTED_PROXIES", "EDGE_MAX_CONNECTIONS_PER_IP", "EDGE_MAX_REQUESTS_PER_IP", "EDGE_MAX_REQUESTS_PER_S"}  # fmt: skip
 
@@ -55,8 +55,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.upper() in LIBRARIES:
             monkeypatch.delenv(name)
-    monkeypatch.setattr("market_pulse.process.logs._hidden", set())  # other tests may well speak of 127.0.0.1
-    monkeypatch.chdir(tmp_path)  # a name of a file that is to be written lands there
+    monkeypatch.setattr("market_pulse.process.logs._hidden", set())  # other tests may log 127.0.0.1
+    monkeypatch.chdir(tmp_path)  # a file named by a value is written there
 
 
 def documented() -> set[str]:
@@ -93,7 +93,7 @@ async def test_it_works_or_is_refused(
 
 
 def read(kind: type[Settings]) -> object:
-    """Return the settings, or the code that the process would end with."""
+    """Return the settings, or the exit code with which the process would end."""
     try:
         return load_settings(kind)
     except SystemExit as ended:
@@ -101,18 +101,18 @@ def read(kind: type[Settings]) -> object:
 
 
 async def works(variable: str, settings: Settings) -> None:
-    """Build of the settings what the part would."""
+    """Build the same objects from the settings as the part does."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, float):
             assert math.isfinite(value), name
             assert 0 <= value <= 1_000_000, name
-            assert 1000 * value < 2**31, name  # a time in milliseconds fits where the kernel takes one
+            assert 1000 * value < 2**31, name  # as milliseconds it fits the kernel's type
     match settings:
         case GatewaySettings():
             async with Reader.open(settings.redis_url.get_secret_value()) as bus:
                 gateway = Gateway(settings, bus)
-            if variable in {"CORS_ORIGINS", "API_KEYS", "TRUSTED_PROXIES"}:  # to build it takes a while
+            if variable in {"CORS_ORIGINS", "API_KEYS", "TRUSTED_PROXIES"}:  # building it takes a while
                 Server(build_app(gateway), gateway)
             assert settings.heartbeat_s < 30
         case IngestSettings():
@@ -198,7 +198,7 @@ def test_origins_are_kept_as_browsers_send_them(given: str, sent: str, monkeypat
     assert load_settings(GatewaySettings).cors_origins == tuple(sent.split())
 
 
-# Options that redis-py's own reading of a URL understands, and arguments of its connections.
+# Options that redis-py accepts in a URL, and arguments of its connections.
 REDIS_PY = [
     "decode_responses",
     "protocol",
@@ -332,7 +332,7 @@ def secret(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: by
 def test_a_secret_that_is_there_is_read_or_refused(
     name: str, content: bytes | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Going on without it would be another server, or data for everybody."""
+    """Without the secret a part would use another server, or serve data to everybody."""
     with secret(tmp_path, monkeypatch, name, content), pytest.raises(SystemExit) as ended:
         load_settings(GatewaySettings)
     assert ended.value.code == EXIT_BAD_CONFIGURATION
@@ -352,7 +352,7 @@ def test_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (
         secret(tmp_path, monkeypatch, "redis_url", b"redis://of-the-file\n"),
         secret(tmp_path, monkeypatch, "api_keys", b"a" * 16 + b"\n" + b"b" * 16 + b"\n"),
-        secret(tmp_path, monkeypatch, "port", b"1"),  # which nobody has said would be read
+        secret(tmp_path, monkeypatch, "port", b"1"),  # a secret that no part reads
     ):
         settings = load_settings(GatewaySettings)
         assert settings.redis_url == SecretStr("redis://of-the-file")
@@ -379,7 +379,7 @@ for text in texts:
 
 @pytest.mark.parametrize("variable", ["PORT", "REDIS_PORT"])
 def test_ports_of_make_up(variable: str) -> None:
-    """The rest is left to the parts."""
+    """Only ports are checked here; the parts check all other variables."""
     done = subprocess.run(
         [sys.executable, "-c", PLAN],
         input=json.dumps([variable, *NONSENSE]),
@@ -404,7 +404,7 @@ def test_the_command_line(variable: str, code: int, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(variable, text)
         ended = CliRunner().invoke(app, ["status"], env={"COLUMNS": "300"})
         if not text and ended.exit_code == 0:
-            continue  # as if it were not set, and a gateway runs on this machine where one is by default
+            continue  # an empty value counts as unset, and this machine may have a gateway on the default port
         assert ended.exit_code in {1, code}, (text, ended.output)
         assert isinstance(ended.exception, SystemExit), (text, ended.exception)
         if ended.exit_code == code:

@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana are told fits together, and fits what the parts expose. `make check` has promtool read it."""
+"""The files of Prometheus and Grafana agree with each other and with the parts' metrics. `make check` runs promtool on them."""
 
 import json
 import re
@@ -22,13 +22,13 @@ from support.prometheus import DASHBOARD, FOLDER, names_in, panel_expressions, p
 
 ROOT = Path(__file__).parents[2]
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
-OTHERS_OWN = ("haproxy_", "process_", "hop:")  # HAProxy's, the client library's, and ours but recorded
+OTHERS_OWN = ("haproxy_", "process_", "hop:")  # HAProxy's metrics, the client library's, and our recorded ones
 
 assert aggregator.metrics.PREFIX
 
 
 def exposed(text: str) -> set[str]:
-    """Return the names that a scrape brings, from what it says of each family."""
+    """Return the names of a scrape's series, derived from the type of each metric family."""
     found: set[str] = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         found |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}
@@ -110,7 +110,7 @@ def test_the_dashboard_reads_the_datasource_that_is_provisioned() -> None:
 
 
 def datasources(part: Any) -> set[tuple[str, str]]:
-    """Return all that a dashboard reads from, whatever names it."""
+    """Return all data sources that occur anywhere in a dashboard."""
     if isinstance(part, list):
         return set().union(*map(datasources, part)) if part else set()
     if not isinstance(part, dict):

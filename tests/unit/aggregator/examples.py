@@ -1,4 +1,4 @@
-"""Ticks and parameters as the methodology's worked examples write them."""
+"""Ticks and parameters in the notation of the methodology's worked examples."""
 
 from collections.abc import Container, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ B, Y, O = "binance", "bybit", "okx"  # noqa: E741 - the examples' own letters
 
 
 def tick(exchange: str, price: float, *, age_s: float = 0.0, lag_s: float | None = 0.0, **figures: Any) -> Tick:
-    """A tick received `age_s` ago, whose exchange's clock was `lag_s` behind ours then; None: no exchange time."""
+    """Return a tick received `age_s` ago, when its exchange's clock was `lag_s` behind ours. None: no exchange time."""
     received_time_ms = NOW_MS - round(age_s * 1000)
     figures.setdefault("quote_volume24h", TURNOVERS.get(exchange))
     return Tick(
@@ -36,11 +36,11 @@ def by_exchange(*ticks: Tick) -> dict[str, Tick]:
 
 
 NOTHING = SymbolState(BTC).last
-"""The memory before there was any ticker."""
+"""The memory before the first ticker."""
 
 
 def last_ticker(price: float, *, age_s: float = 0.0, agreed: float | None = None, **figures: Any) -> Ticker:
-    """The ticker that was published last: a price of `age_s` ago, and an agreed price, its own if it is not said."""
+    """Return the last published ticker: its price is `age_s` old, and its agreed price is its own unless given."""
     time_ms = NOW_MS - round(age_s * 1000)
     agreed_price = price if agreed is None else agreed
     others: dict[str, Any] = {"quality": "ok", "sources_used": 1, "aggregated_time_ms": time_ms, "priced_time_ms": time_ms}
@@ -53,7 +53,7 @@ def result_of(
     last: Ticker = NOTHING,
     parameters: Parameters = Parameters(),  # noqa: B008 - frozen
 ) -> Ticker:
-    """Make a ticker of these ticks, not yet rounded."""
+    """Make a ticker of these ticks, before rounding."""
     return aggregate(NOW_MS, by_exchange(*ticks), away, last, parameters)[0]
 
 
@@ -72,5 +72,5 @@ def states(result: Ticker) -> dict[str, str]:
 
 
 def recomputed(ticker: Ticker) -> float:
-    """The price as a reader recomputes it from `sources` alone."""
+    """Return the price as a reader recomputes it from `sources` alone."""
     return sum(source.weight * source.used_price for source in ticker.sources if source.used_price is not None)

@@ -1,4 +1,4 @@
-"""Which clock an aggregator goes by: its machine's, Redis's, or neither's leap."""
+"""The clock that an aggregator uses: its machine's or Redis's, without leaps when one of them is set."""
 
 import pytest
 
@@ -9,7 +9,7 @@ TEN_MINUTES_MS = 600_000
 
 
 class World:
-    """True time, Redis's clock, and a machine's clock that is ahead of it by so much."""
+    """The true time, Redis's clock, and a machine's clock with a skew."""
 
     def __init__(self, ahead_ms: int = 0, redis_ahead_ms: int = 0) -> None:
         self.true_ms = NOW_MS
@@ -60,7 +60,7 @@ def test_where_the_ingests_have_our_time_redis_is_wrong(redis_ahead_ms: int) -> 
 
 
 def test_witnesses_that_come_late_are_heard() -> None:
-    """At first there is Redis's word alone."""
+    """At first Redis's clock is the only witness."""
     world = World(redis_ahead_ms=TEN_MINUTES_MS)
     world.compare()
     assert world.error_ms == TEN_MINUTES_MS
@@ -71,14 +71,14 @@ def test_witnesses_that_come_late_are_heard() -> None:
 
 @pytest.mark.parametrize("step_ms", [TEN_MINUTES_MS, -TEN_MINUTES_MS])
 def test_time_goes_on_while_the_machine_s_clock_is_set(step_ms: int) -> None:
-    """Set wrong, right, and wrong the other way: the time that the clock tells does not leap."""
+    """The clock is set wrong, then right, then wrong in the other direction. The aggregator's time does not leap."""
     world = World()
     world.hear(0, 0)
     world.compare()
     for ahead_ms in (step_ms, 0, -step_ms):
         world.ahead_ms = ahead_ms
         world.pass_time()
-        assert world.error_ms == 0, "before anybody was asked"
+        assert world.error_ms == 0, "before any witness was asked"
         world.compare()
         assert (world.error_ms, world.clock.is_off) == (0, ahead_ms != 0)
         world.hear(0, 0)

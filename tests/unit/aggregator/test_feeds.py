@@ -1,4 +1,4 @@
-"""Which exchanges nobody hears: by the words of their ingests' copies, and by their silence while we listened."""
+"""Which exchanges count as away: by the statuses of their ingests' copies, and by their silence while we were connected."""
 
 from collections.abc import Iterable
 from math import inf
@@ -14,7 +14,7 @@ from .examples import NOW_MS, B, O, Y, by_exchange, tick
 
 
 class Listening:
-    """Feeds and their clock: a second a step, in which Redis answers."""
+    """Feeds and their clock. Each step is a second in which Redis answers."""
 
     def __init__(self) -> None:
         self.feeds = Feeds()
@@ -22,7 +22,7 @@ class Listening:
         self.feeds.look(self.now_s, 0.0)
 
     def say(self, *states: FeedState, exchange: str = B, age_s: float = 0.0) -> None:
-        """Let each copy say how its feed is."""
+        """Publish a status for each copy."""
         for copy, state in zip("abc", states, strict=False):
             self.feeds.take(status(exchange, state, copy), age_s)
 
@@ -88,7 +88,7 @@ def test_exchanges_are_told_apart() -> None:
 
 
 def test_a_copy_that_has_fallen_silent_counts_for_fifteen_seconds() -> None:
-    """Of two copies, one was killed while the other is blocked; then that one dies too."""
+    """One of two copies is killed while the other is blocked; then the other dies too."""
     listening = Listening()
     listening.say("connected", "blocked")
     for _ in range(14):
@@ -98,7 +98,7 @@ def test_a_copy_that_has_fallen_silent_counts_for_fifteen_seconds() -> None:
     listening.pass_s(1)
     assert listening.away() == {B}
     listening.pass_s(60)
-    assert listening.away() == {B}, "and stays away when nobody says anything"
+    assert listening.away() == {B}, "and stays away without further statuses"
     listening.say("connected")
     assert listening.away() == set()
 
@@ -114,7 +114,7 @@ def test_one_that_was_never_heard_is_away_once_we_have_listened_for_long_enough(
 
 
 def test_one_that_was_never_heard_is_away_at_once_if_its_tick_is_old() -> None:
-    """At the start Redis has kept no status of the last fifteen seconds, but a tick of before: its ingest has died."""
+    """At the start Redis has no status from the last fifteen seconds, but an older tick, so the ingest has died."""
     assert Listening().away(age_s=15) == {B}
     assert Listening().away(age_s=14.9) == set()
 
@@ -136,7 +136,7 @@ def test_what_was_kept_is_as_old_as_it_is() -> None:
 
 @pytest.mark.parametrize("silent_s", [REDIS_SILENT_AFTER_S + 0.1, inf])
 def test_time_without_redis_does_not_count(silent_s: float) -> None:
-    """Neither for those that were heard before nor for those that never were; what is known of all is kept."""
+    """This holds for exchanges with and without a known status. All known states are kept."""
     listening = Listening()
     listening.say("connected")
     listening.say("blocked", exchange=O)
@@ -158,7 +158,7 @@ def test_one_that_was_away_is_not_taken_for_open_after_a_gap() -> None:
 
 
 def test_time_asleep_does_not_count() -> None:
-    """Statuses of that time wait to be read."""
+    """Statuses from the time of the sleep are still waiting to be read."""
     listening = Listening()
     listening.say("connected")
     listening.pass_s(3600, step_s=3600)
@@ -168,7 +168,7 @@ def test_time_asleep_does_not_count() -> None:
 
 
 def test_a_short_silence_of_redis_is_none() -> None:
-    """Between two pings nothing need be said."""
+    """Between two pings no message has to come."""
     listening = Listening()
     listening.pass_s(15.2, 5.1)
     assert listening.away() == {B}

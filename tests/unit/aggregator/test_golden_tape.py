@@ -1,4 +1,4 @@
-"""Two hours and a half of a market with faults, recorded: the same ticks must make the same tickers."""
+"""A recording of two and a half hours of a market with faults: the same ticks must make the same tickers."""
 
 from itertools import islice
 
@@ -11,7 +11,7 @@ from golden.tape import TAPE, TICK, read_tape
 
 @pytest.mark.timeout(600)
 def test_the_tape_makes_the_tickers_that_were_recorded() -> None:
-    """Should a rule be changed on purpose: CONTRIBUTING.md says how to see what that changes, and how to record it anew."""
+    """After a deliberate change of a rule, see CONTRIBUTING.md for how to compare and record the tickers."""
     expected = Expected.read()
     assert list(islice(expected.differences(messages()), 3)) == []
     assert len(expected) > 200_000

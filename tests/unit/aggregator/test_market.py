@@ -1,4 +1,4 @@
-"""Which ticks are kept and which are refused, and how an earlier run is taken up."""
+"""Which ticks are accepted and which are refused, and how the state of an earlier run is continued."""
 
 import orjson
 import pytest
@@ -18,20 +18,20 @@ def market(max_symbols: int = 10) -> Market:
 
 
 def at(exchange_ms: int | None, received_ms: int) -> Tick:
-    """A tick by its two times, relative to now."""
+    """Return a tick with these two times, relative to now."""
     exchange_time_ms = None if exchange_ms is None else NOW_MS + exchange_ms
     return replace(tick(B, 64000.0), exchange_time_ms=exchange_time_ms, received_time_ms=NOW_MS + received_ms)
 
 
 def ended(exchange_ms: int | None, received_ms: int) -> Tick:
-    """The same, as its exchange's last word."""
+    """Return the same tick, marked as the last one of its exchange."""
     return replace(at(exchange_ms, received_ms), ended="delisted")
 
 
 def ticker_of(market: Market, now_ms: int = NOW_MS) -> Ticker:
     state = market.get(BTC)
     assert state is not None
-    state.last = state.make_ticker(now_ms, market.parameters)  # as when it is published
+    state.last = state.make_ticker(now_ms, market.parameters)  # as the publisher does
     return state.last
 
 
@@ -53,9 +53,9 @@ def ticker_of(market: Market, now_ms: int = NOW_MS) -> Ticker:
         pytest.param(at(0, 0), at(-1, 10_000), "older", id="older, received T_soft later"),
         pytest.param(at(0, 0), at(-1, 10_001), None, id="nothing came for longer than T_soft: no yardstick"),
         pytest.param(at(0, 0), at(-3_600_000, 10_001), None, id="an exchange's clock that was set back"),
-        pytest.param(at(0, 0), ended(-5000, 1), None, id="the end, whatever its exchange time"),
+        pytest.param(at(0, 0), ended(-5000, 1), None, id="the end, at any exchange time"),
         pytest.param(at(0, 0), ended(-5000, -30), None, id="the end, by a clock that is behind"),
-        pytest.param(ended(0, 0), at(-5000, 1), None, id="it begins anew, whatever its exchange time"),
+        pytest.param(ended(0, 0), at(-5000, 1), None, id="a new start, at any exchange time"),
         pytest.param(ended(0, 0), at(5000, -1), "older", id="received before the end"),
         pytest.param(ended(0, 0), ended(0, 0), None, id="the end again"),
     ],
@@ -109,12 +109,12 @@ def test_what_nobody_wants_yields_to_what_is_wanted_the_longest_unwanted_first()
     assert subject.yielding({names[0], names[1]}) == []
     assert subject.yielding({names[0]}) == []
     assert subject.take(ticks[names[3]]) == "full"
-    assert subject.yielding({names[0], names[3]}) == [names[2]], "that nobody wants for the longest time"
+    assert subject.yielding({names[0], names[3]}) == [names[2]], "the symbol that no client wants for the longest time"
     subject.drop(names[2])
-    assert subject.take(ticks[names[2]]) == "full", "what nobody wants takes no room that was made for another"
+    assert subject.take(ticks[names[2]]) == "full", "an unwanted symbol takes no room that was made for another"
     assert subject.take(ticks[names[3]]) is None
     assert subject.take(ticks[names[4]]) == "full"
-    assert subject.yielding({names[0], names[1], names[3], names[4]}) == [], "what is wanted stays"
+    assert subject.yielding({names[0], names[1], names[3], names[4]}) == [], "wanted symbols stay"
 
 
 def test_once_there_is_room_again_everything_is_followed() -> None:
@@ -124,7 +124,7 @@ def test_once_there_is_room_again_everything_is_followed() -> None:
     subject.yielding(set())
     subject.drop(BTC)
     assert subject.take(tick(B, 1.0)) == "full"
-    assert subject.is_full, "one was refused since"
+    assert subject.is_full, "a symbol was refused since then"
     subject.yielding(set())
     assert subject.take(tick(B, 1.0)) is None
 
@@ -143,7 +143,7 @@ def test_the_latest_time_that_is_taken() -> None:
 
 
 def test_the_last_price_is_held_in_silence() -> None:
-    """For H from the last ticker that had a source, whatever was published since."""
+    """It is held for H after the last ticker with a source, regardless of the tickers since."""
     subject = market()
     for one in (tick(B, 64000.0), tick(O, 64000.0)):
         subject.take(one)
@@ -155,7 +155,7 @@ def test_the_last_price_is_held_in_silence() -> None:
 
 
 def test_an_exchange_that_repeats_itself_outvotes_nobody() -> None:
-    """Two others moved, one after the other: their price counts, in the running process and after a restart alike."""
+    """Two others moved, one after the other. Their price counts, both in the running process and after a restart."""
     subject, restarted = market(), market()
     for prices in ((100.0, 100.0), (96.0, 100.0), (96.0, 96.0)):
         for name, price in ((B, prices[0]), (Y, prices[1]), (O, 100.0)):
@@ -168,7 +168,7 @@ def test_an_exchange_that_repeats_itself_outvotes_nobody() -> None:
 
 
 def test_what_was_agreed_decides_between_two_sides_until_it_is_too_old() -> None:
-    """In the running process, and in one that takes it over, by the published fields alone."""
+    """It does so in the running process, and in one that continues from the published fields alone."""
     subject = market()
     for one in (tick(B, 64000.0), tick(Y, 64010.0)):
         subject.take(one)
@@ -227,7 +227,7 @@ def test_an_earlier_run_is_taken_up() -> None:
 
 
 def test_an_earlier_release_s_ticker_is_taken_up() -> None:
-    """It has none of the fields that rules 7 and 8 remember by."""
+    """It lacks the fields that rules 7 and 8 use as memory."""
     message = orjson.loads(encode(replace(ticker_of(earlier_run()), seq=41)))
     for name in ("agreedPrice", "agreedTime", "pricedTime", "publisher"):
         del message[name]
@@ -251,7 +251,7 @@ def test_the_last_price_survives_without_any_tick() -> None:
 
 
 def test_a_held_price_is_not_held_anew_after_a_restart() -> None:
-    """It counts from when it had a source: a restart never prolongs it."""
+    """The time of holding starts with the last source, so a restart never prolongs it."""
     before = earlier_run()
     ticker_of(before)
     stale = ticker_of(before, NOW_MS + 60_000)

@@ -1,4 +1,4 @@
-"""Gauges of the market's state, and bad messages as counts."""
+"""The gauges of the market's state, and the counters of bad messages."""
 
 import pytest
 from msgspec.structs import replace
@@ -31,12 +31,12 @@ def test_observer_counts_states_and_tells_clock_skew() -> None:
     assert value("market_pulse_aggregator_sources", state="stale") == 1
     assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1
     assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (1, 1)
-    for name in ("ETH-USDT", "SOL-USDT"):  # if it were our clock, they would be off too
+    for name in ("ETH-USDT", "SOL-USDT"):  # if our own clock were wrong, these would differ too
         market.take(replace(tick(B, 100.0), symbol=Symbol(name)))
     for state in market:
         state.last = state.make_ticker(NOW_MS, market.parameters)
     observer.observe(market, lambda symbol: symbol == BTC)
-    assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1, "of two copies, each counts its own"
+    assert value("market_pulse_aggregator_symbols_by_quality", quality="ok") == 1, "each of two copies counts its own symbols"
     assert value("market_pulse_aggregator_clock_skew") == 1
     observer.observe(market, lambda _: True)
     assert (value("market_pulse_aggregator_symbols"), value("market_pulse_aggregator_clock_skew")) == (3, 0)
@@ -77,7 +77,7 @@ def test_each_message_is_counted_once(channel: str, data: bytes, name: str, labe
     changed: list[Symbol] = []
     intake = Intake(Market(Parameters(), 10), Feeds(), changed.append)
     before = REGISTRY.get_sample_value(name, labels)
-    assert before is not None, "an increase from nothing is none to Prometheus"
+    assert before is not None, "Prometheus sees no increase when a series first appears"
     intake.take_message(channel, data)
     for _ in range(2):
         intake.count()

@@ -1,4 +1,4 @@
-"""Who owns what: by rule, without Redis. The cases are the failures of docs/decisions/0011, single and double."""
+"""The ownership of symbols as a pure rule, without Redis. The cases are the single and double failures of decision 11."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -43,14 +43,14 @@ def test_without_members_there_is_no_owner() -> None:
 
 ME, OTHER, THIRD = "me", "other", "third"
 MINE = next(symbol for symbol in SYMBOLS if owner_of(symbol, [ME, OTHER, THIRD]) == ME)
-"""Ours in any group."""
+"""A symbol that is ours in any group."""
 OTHERS = next(symbol for symbol in SYMBOLS if owner_of(symbol, [ME, OTHER]) == OTHER)
-"""The other's while it is there, else ours."""
+"""A symbol that the other copy owns while it is there, and we otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beat:
-    """One beat: when it was sent and answered, in seconds, and the answer; None if the beat failed."""
+    """One beat: the times of sending and of the answer, in seconds, and the answer, None if the beat failed."""
 
     at_s: float
     answer: Membership | None = None
@@ -63,7 +63,7 @@ def answer(epoch: int, *members: str, age_ms: int, joined: bool = False) -> Memb
 
 
 def play(beats: list[Beat]) -> tuple[State, Actions]:
-    """Do as the shell does with these beats. Return the state after the last one, and the last answer's actions."""
+    """Apply these beats as the I/O shell does. Return the state after the last one, and the actions of the last answer."""
     state, actions = State(heard_s=0.0), Actions()
     for beat in beats:
         state = state.asking(beat.at_s)
@@ -82,9 +82,9 @@ PAIR = [
 ]
 """We were alone, then another copy joined. The server has known the group for a minute."""
 FORGOTTEN = [*PAIR, Beat(at_s=0.8), Beat(at_s=1.2, answer=answer(9, ME, age_ms=0, joined=True))]
-"""The server was restarted without its memory, and we are the first who are back."""
+"""The server was restarted without its data, and we are the first copy to return."""
 BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_000, joined=True))]
-"""A replica has become the master. It knows the group, but not what was written last."""
+"""A replica has become the master. It knows the group, but lacks the latest writes."""
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_0
     [
         pytest.param(PAIR[:1], {MINE, OTHERS}, id="alone"),
         pytest.param(PAIR, {MINE}, id="another joins"),
-        pytest.param([*PAIR, Beat(at_s=0.8)], {MINE}, id="the bus is silent: what is ours stays ours"),
+        pytest.param([*PAIR, Beat(at_s=0.8)], {MINE}, id="the bus is silent: our symbols stay ours"),
         pytest.param([*PAIR, Beat(at_s=0.8, answer=answer(3, ME, age_ms=60_800))], {MINE, OTHERS}, id="the other is gone"),
         pytest.param(
             [*PAIR, Beat(at_s=0.8, answer=answer(4, OTHER, ME, age_ms=60_800))], {MINE}, id="the other is gone and back"
@@ -113,7 +113,7 @@ BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_0
                 Beat(at_s=2.4, answer=answer(1, ME, age_ms=2_000)),
             ],
             {MINE, OTHERS},
-            id="started before the server, and nobody else came",
+            id="started before the server, and no other copy came",
         ),
         pytest.param(FORGOTTEN, {MINE}, id="lost memory: the other's are left to it"),
         pytest.param(
@@ -129,12 +129,12 @@ BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_0
         pytest.param(
             [*FORGOTTEN, Beat(at_s=1.6, answer=answer(10, ME, THIRD, age_ms=400))],
             {MINE},
-            id="lost memory and a new copy: it changes nothing in what was the other's",
+            id="lost memory and a new copy: the other's symbols stay the other's",
         ),
         pytest.param(
             [*PAIR, Beat(at_s=0.8), Beat(at_s=1.2, answer=answer(9, ME, age_ms=-3_600_000, joined=True))],
             {MINE, OTHERS},
-            id="lost time: a clock that was set back keeps nobody waiting",
+            id="lost time: a clock that was set back delays no copy",
         ),
         pytest.param(BEHIND, {MINE}, id="a replica that knows less: the other's are left to it"),
         pytest.param(
@@ -143,7 +143,7 @@ BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_0
         pytest.param(
             [*PAIR, Beat(at_s=0.8, answer=answer(3, ME, age_ms=60_800), is_read_up=False)],
             {MINE},
-            id="what we gain cannot be read: it is not ours",
+            id="gained symbols cannot be read: they are not ours",
         ),
         pytest.param(
             [
@@ -152,7 +152,7 @@ BEHIND = [*PAIR, Beat(at_s=0.8), Beat(at_s=2.0, answer=answer(9, ME, age_ms=61_0
                 Beat(at_s=1.2, answer=answer(3, ME, age_ms=61_200)),
             ],
             {MINE, OTHERS},
-            id="what we gain is read by the next beat",
+            id="gained symbols are read by the next beat",
         ),
     ],
 )
@@ -177,12 +177,12 @@ def test_what_is_owned_after(beats: list[Beat], owned: set[Symbol]) -> None:
             False,
             id="frozen, and the first beat failed",
         ),
-        pytest.param(FORGOTTEN, False, False, id="lost memory: nobody knows better than we do"),
+        pytest.param(FORGOTTEN, False, False, id="lost memory: no copy knows better than we do"),
         pytest.param(
             [*PAIR, Beat(at_s=3.0, answer=answer(9, ME, age_ms=0, joined=True))],
             False,
             True,
-            id="frozen and lost memory: others counted on, and nobody can say how far",
+            id="frozen and lost memory: others counted on, to unknown numbers",
         ),
         pytest.param(
             [*PAIR, Beat(at_s=3.0), Beat(at_s=9.0, answer=answer(9, ME, age_ms=500, joined=True))],
@@ -200,7 +200,7 @@ def test_what_is_owned_after(beats: list[Beat], owned: set[Symbol]) -> None:
             [*PAIR, Beat(at_s=0.8), Beat(at_s=9.0), Beat(at_s=9.4, answer=answer(9, ME, age_ms=0, joined=True))],
             False,
             False,
-            id="the bus was silent for long, and lost its memory: nobody else could publish either",
+            id="the bus was silent for long, and lost its memory: no copy could publish",
         ),
         pytest.param(
             [

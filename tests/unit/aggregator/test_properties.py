@@ -1,4 +1,4 @@
-"""What holds of every price, whatever the exchanges say."""
+"""Properties of every price, for any ticks of the exchanges."""
 
 import math
 import statistics
@@ -24,7 +24,7 @@ PARAMETERS = Parameters()
 
 @st.composite
 def wild_ticks(draw: st.DrawFn) -> dict[str, Tick]:
-    """Ticks that no exchange would send."""
+    """Draw ticks that no exchange would send."""
     names = draw(st.lists(st.sampled_from(EXCHANGES), unique=True))
     figures: dict[str, Any] = dict.fromkeys(
         ("bid", "ask", "open24h", "high24h", "low24h", "volume24h", "quote_volume24h"), ANY_FIGURE
@@ -47,7 +47,7 @@ def wild_ticks(draw: st.DrawFn) -> dict[str, Tick]:
 
 @st.composite
 def market_ticks(draw: st.DrawFn) -> dict[str, Tick]:
-    """Ticks around one price, some off, some old, as exchanges send them: with few decimals."""
+    """Draw ticks as exchanges send them: around one price, with few decimals, some of them wrong or old."""
     middle = draw(SENSIBLE)
     names = draw(st.lists(st.sampled_from(EXCHANGES), min_size=1, unique=True))
     places = draw(st.integers(0, 12))
@@ -114,7 +114,7 @@ def test_the_price_lies_within_the_used_prices_and_near_the_median_or_at_a_sourc
 
 @given(moments)
 def test_states_say_what_counts(moment: Moment) -> None:
-    """Those that count are used or fading, and add up to all of the weight; all others say why they do not."""
+    """Sources that count are used or fading, and their weights add up to 1. All others state a reason."""
     result = at(moment)
     for source in result.sources:
         assert (source.weight > 0) == (source.used_price is not None) == (source.state in {"used", "fading"})
@@ -127,7 +127,7 @@ def test_states_say_what_counts(moment: Moment) -> None:
 
 @given(moments, st.randoms(use_true_random=False))
 def test_order_of_sources_does_not_matter(moment: Moment, random: Any) -> None:
-    """Bit for bit."""
+    """The results are equal bit for bit."""
     shuffled = list(moment[0].items())
     random.shuffle(shuffled)
     assert repr(at((dict(shuffled), *moment[1:]))) == repr(at(moment))
@@ -135,7 +135,7 @@ def test_order_of_sources_does_not_matter(moment: Moment, random: Any) -> None:
 
 @given(market_ticks(), st.lists(market_ticks(), max_size=3))
 def test_history_does_not_matter(ticks: dict[str, Tick], earlier: list[dict[str, Tick]]) -> None:
-    """But for an agreed price, where there are two sides, and for a held one, where there is no source."""
+    """Exceptions are an agreed price, which decides between two sides, and a held price, which needs no source."""
     last = NOTHING
     for before in earlier:
         last = published(at((before, frozenset(), last)))
@@ -151,7 +151,7 @@ turnovers = st.none() | st.floats() | st.floats(0, 1e12)
 
 @given(st.lists(st.floats(0.995, 1.0), min_size=2, max_size=6), st.lists(bad_prices, max_size=5), st.data())
 def test_a_majority_keeps_the_price_in_its_own_range(honest: list[float], bad: list[float], data: st.DataObject) -> None:
-    """Three or more votes, more than half within c of each other: within their range widened by c, whatever the others say."""
+    """If more than half of three or more votes lie within c of each other, the price is in their range widened by c."""
     prices = [100 * one for one in honest] + [100 * one for one in bad[: len(honest) - 1] if is_figure(100 * one)]
     assume(len(prices) >= 3 and 1.005 * min(honest) >= max(honest))
     ticks = [
@@ -170,7 +170,7 @@ def test_a_majority_keeps_the_price_in_its_own_range(honest: list[float], bad: l
 def test_one_bad_source_moves_the_price_by_less_than_the_clamp(
     honest: list[float], bad: float, turnover: float | None, age_s: float, data: st.DataObject | None
 ) -> None:
-    """And the others' own spread, from where the others alone would put it, if they lie within c of each other."""
+    """The bound is the clamp plus the others' own spread, from the price of the others alone, if these lie within c."""
     assume(1.005 * min(honest) >= max(honest) and is_figure(100 * bad))
     ticks = [
         tick(f"x{n}", 100 * price, quote_volume24h=data.draw(st.floats(1, 1e12)) if data else 1e6)
@@ -205,7 +205,7 @@ def test_a_price_that_changes_by_a_hair_changes_the_price_by_a_hair(ticks: dict[
 
 @given(market_ticks(), st.sampled_from(EXCHANGES))
 def test_a_freshness_that_changes_by_a_hair_changes_the_price_by_a_hair(ticks: dict[str, Tick], name: str) -> None:
-    """A clock counts milliseconds: one of them is a hair for a source that fades over so long a time."""
+    """The hair is one millisecond, the step of a clock, which is tiny in the time over which a source fades."""
     parameters = Parameters(hard_age_s=10_000.0, soft_age_s=0.0)
     assume(name in ticks)
     older = ticks | {name: replace(ticks[name], received_time_ms=ticks[name].received_time_ms - 1)}
@@ -219,7 +219,7 @@ def test_a_freshness_that_changes_by_a_hair_changes_the_price_by_a_hair(ticks: d
 
 @given(st.lists(st.floats(0.9975, 1.0025), min_size=2, max_size=6), st.data())
 def test_no_cliff_where_a_source_fades_out_or_joins(prices: list[float], data: st.DataObject) -> None:
-    """At f near 0, where all lie within c of each other and all turnovers are known and above 0."""
+    """It holds for f near 0, if all prices lie within c of each other and all turnovers are known and above 0."""
     ticks = [tick(f"x{n}", 64000.0 * price, quote_volume24h=data.draw(st.floats(1e3, 1e6))) for n, price in enumerate(prices)]
     barely = Parameters(soft_age_s=0.0, hard_age_s=100_000.0)
     gone = replace(ticks[0], received_time_ms=NOW_MS - 100_000_000, exchange_time_ms=None)
@@ -234,7 +234,7 @@ def test_no_cliff_where_a_source_fades_out_or_joins(prices: list[float], data: s
 
 @given(market_ticks(), last_tickers)
 def test_published_sources_recompute_the_published_price(ticks: dict[str, Tick], last: Ticker) -> None:
-    """The promise: from what goes over the bus alone, anybody gets the price, to its last decimal."""
+    """This is the documented promise: the messages on the bus are enough to recompute the price to its last decimal."""
     dp = max([decimals(source_price(one)) for one in ticks.values()], default=0)
     ticker = decode_ticker(encode(published(at((ticks, frozenset(), replace(last, agreed_price=None))), dp)))
     if ticker.sources_used:
@@ -245,7 +245,7 @@ def test_published_sources_recompute_the_published_price(ticks: dict[str, Tick],
 
 @given(st.integers(0, 80_000), st.integers(0, 80_000))
 def test_freshness_falls_with_age(first_ms: int, second_ms: int) -> None:
-    """Seen through the weight of one source beside a fresh one."""
+    """The test observes it by the weight of one source beside a fresh one."""
     younger, older = sorted((first_ms, second_ms))
 
     def weight(age_ms: int) -> float:
@@ -257,7 +257,7 @@ def test_freshness_falls_with_age(first_ms: int, second_ms: int) -> None:
 
 @given(moments)
 def test_no_fresh_time_on_an_old_price(moment: Moment) -> None:
-    """The times are those of a used tick, or of the held price, or there are none."""
+    """The times are those of a used tick or of the held price, or they are missing."""
     ticks, _, last = moment
     result = at(moment)
     used = [ticks[source.exchange] for source in result.sources if source.used_price is not None]
@@ -273,7 +273,7 @@ def test_no_fresh_time_on_an_old_price(moment: Moment) -> None:
 
 @given(market_ticks(), last_tickers)
 def test_an_equal_moment_repeats_itself(ticks: dict[str, Tick], last: Ticker) -> None:
-    """Aggregating again at once changes nothing, once the agreed price is that of this moment: no flapping."""
+    """If the agreed price is of this moment, aggregating again at once changes nothing, so results do not flap."""
     first = at((ticks, frozenset(), last))
     second = at((ticks, frozenset(), first))
     assert second == at((ticks, frozenset(), second))

@@ -1,4 +1,4 @@
-"""The publisher without Redis: what it does when the bus fails or is slow."""
+"""The publisher without Redis: its behaviour when the bus fails or is slow."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from .examples import BTC, B, tick
 
 
 class BusInMemory:
-    """Stands for the bus where a real one cannot be made to misbehave on cue."""
+    """Replaces the bus, because a real one cannot be made to fail at a chosen moment."""
 
     def __init__(self) -> None:
         self.tickers: list[Ticker] = []
@@ -43,7 +43,7 @@ class BusInMemory:
 
 
 class Place:
-    """Stands for this process's place among the others."""
+    """Replaces this process's membership in the group of aggregators."""
 
     def __init__(self, bus: BusInMemory, symbols: Container[Symbol] = (BTC,)) -> None:
         self.me = "aggregator:1"

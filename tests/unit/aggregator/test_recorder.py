@@ -1,4 +1,4 @@
-"""The recorder without Redis: whose history it writes, in what portions, and what it does when the bus fails."""
+"""The recorder without Redis: the symbols it writes, the size of its batches, and its behaviour when the bus fails."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ MINUTE_MS = Resolution.MINUTE.step_of(NOW_MS)
 
 
 class BusInMemory:
-    """Stands for the bus where a real one cannot be made to misbehave on cue."""
+    """Replaces the bus, because a real one cannot be made to fail at a chosen moment."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Resolution, Mapping[Symbol, Point]]] = []
@@ -81,7 +81,7 @@ async def test_many_symbols_go_in_bounded_commands() -> None:
 
 @pytest.mark.parametrize("failed_calls", [1, 2, 3, 4])
 async def test_a_failure_costs_seconds_but_not_the_minute(failed_calls: int) -> None:
-    """What could not be written is not kept for later; the minute's point is the first that can be written."""
+    """Points that could not be written are dropped. The minute's point is the first that can be written."""
     bus, followed = BusInMemory(), market(BTC)
     bus.failures = failed_calls
     subject = recorder(bus, followed)
@@ -97,7 +97,7 @@ async def test_a_failure_costs_seconds_but_not_the_minute(failed_calls: int) -> 
 
 
 async def test_a_failing_bus_does_not_end_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each turn is at a new second; a failed one is followed by another."""
+    """Each turn is at a new second, and another follows after a failed one."""
     clock_ms = NOW_MS
     bus, followed = BusInMemory(), market(BTC)
     bus.failures = 1

@@ -1,4 +1,4 @@
-"""Decimals of prices, and figures as they are published."""
+"""The decimals of prices, and the rounding of published figures."""
 
 import pytest
 from msgspec.structs import replace
@@ -48,7 +48,7 @@ def test_a_clamped_price_is_published_without_float_noise() -> None:
 
 
 def test_a_price_is_never_rounded_to_nothing() -> None:
-    """Should an exchange state a tick size coarser than its prices."""
+    """This matters if an exchange states a tick size that is coarser than its prices."""
     ticker = published(result_of(tick(B, 0.00001234, open24h=0.00001, high24h=0.0001)), dp=2)
     assert (ticker.price, ticker.open24h, ticker.high24h) == (0.00001234, 0.00001, 0.0001)
     assert ticker.sources[0].used_price == 0.00001234

@@ -1,4 +1,4 @@
-"""The methodology's rules where the worked examples do not reach, and every boundary."""
+"""The methodology's rules beyond the worked examples, and all their boundaries."""
 
 import math
 from typing import Any
@@ -44,7 +44,7 @@ def test_a_tick_without_a_sensible_price_is_no_tick(price: float) -> None:
 
 @pytest.mark.parametrize("price", [1e-30, 1e30])
 def test_the_outermost_figures_count(price: float) -> None:
-    """Rule 1: only outside of them is a figure missing."""
+    """Rule 1: a figure counts as missing only outside these bounds."""
     figures = dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h", "volume24h"), price)
     result = result_of(tick(B, price, quote_volume24h=price, **figures), tick(Y, price, quote_volume24h=price))
     assert (result.price, result.quality, result.high24h, result.bid) == (price, "ok", price, price)
@@ -88,7 +88,7 @@ def test_lag(lag_s: float | None, state: str) -> None:
 
 @pytest.mark.parametrize("lag_s", [7.0, -7.0, 86_400.0])
 def test_a_lag_that_is_unknown_is_not_judged(lag_s: float) -> None:
-    """Rule 2: an answer to a subscription may carry an old trade. It tells nothing about our clock either."""
+    """Rule 2: an answer to a subscription may contain an old trade, so it also proves nothing about our clock."""
     result, clock_skew = aggregate(
         NOW_MS,
         by_exchange(tick(B, 64000.0, lag_s=lag_s, lag_unknown=True), tick(Y, 64001.0, lag_s=lag_s)),
@@ -111,14 +111,14 @@ def test_a_lag_that_is_unknown_is_not_judged(lag_s: float) -> None:
     ],
 )
 def test_clock_skew(ticks: tuple[Tick, ...], clock_skew: bool, expected: list[str]) -> None:
-    """Rule 2: all fresh sources off the same way is our own clock's fault, and they count."""
+    """Rule 2: if all fresh sources are off in the same direction, our own clock is wrong, and they count."""
     result, is_skewed = aggregate(NOW_MS, by_exchange(*ticks), (), NOTHING, Parameters())
     assert is_skewed == clock_skew
     assert list(states(result).values()) == expected
 
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 0.01, 1e-8, 641.0, 1e9])
-"""Whatever floats make of a bound that is written in decimals."""
+"""Scales of prices, at which the float arithmetic rounds decimal bounds differently."""
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ SCALES = pytest.mark.parametrize("scale", [1.0, 0.01, 1e-8, 641.0, 1e9])
 )
 @SCALES
 def test_weight_falls_with_the_distance_from_the_median(price: float, factor: float, scale: float) -> None:
-    """Rules 6 and 15: in full up to c, not at all from e on, in a straight line between, whatever its turnover."""
+    """Rules 6 and 15: the factor is 1 up to c, 0 from e on, and linear between, for any turnover."""
     result = result_of(*(tick(name, one * scale, quote_volume24h=1.0) for name, one in ((B, price), (Y, 100.0), (O, 100.0))))
     assert sources(result)[B].weight == pytest.approx(factor / (2 + factor), abs=1e-12)
     assert states(result)[B] == ("used" if factor else "excluded")
@@ -149,7 +149,7 @@ def test_weight_falls_with_the_distance_from_the_median(price: float, factor: fl
 
 
 def test_the_order_of_moves_does_not_matter() -> None:
-    """Two exchanges that agree are never outvoted by a third that repeats itself, whoever moved first."""
+    """Two exchanges that agree are never outvoted by a third that repeats itself, in any order of their moves."""
     for first, second in ((B, Y), (Y, B)):
         last = NOTHING
         prices = {B: 100.0, Y: 100.0, O: 100.0}
@@ -160,7 +160,7 @@ def test_the_order_of_moves_does_not_matter() -> None:
 
 
 def test_no_majority_among_four() -> None:
-    """Rules 7 and 9: an even number of votes whose middle is nobody's price is made by one of the two beside it."""
+    """Rules 7 and 9: with an even number of votes far apart in the middle, one of the middle two makes the price."""
     result = result_of(
         *(tick(name, price, quote_volume24h=1.0) for name, price in zip("abcd", (100.0, 101.0, 110.0, 120.0), strict=True))
     )
@@ -184,7 +184,7 @@ def test_majority_of_five_outvotes_two() -> None:
 )
 @pytest.mark.parametrize("price", [102.0, 200.0])
 def test_most_of_the_turnover_may_contradict(turnover: float, quality: str, price: float) -> None:
-    """Rules 9 and 15: two small ones that agree do not make a large one wrong without a word."""
+    """Rules 9 and 15: if a source with over half of the turnover contradicts two small ones, the quality is `disputed`."""
     result = result_of(
         tick(B, price, quote_volume24h=turnover), tick(Y, 100.0, quote_volume24h=1.0), tick(O, 100.0, quote_volume24h=1.0)
     )
@@ -192,14 +192,14 @@ def test_most_of_the_turnover_may_contradict(turnover: float, quality: str, pric
 
 
 def test_most_of_the_turnover_is_weighed_by_freshness() -> None:
-    """Rule 9 asks for Q times f: what fades contradicts less and less."""
+    """Rule 9 uses Q times f, so a fading source contradicts less and less."""
     others = tick(Y, 100.0, quote_volume24h=1.0), tick(O, 100.0, quote_volume24h=1.0)
     assert result_of(tick(B, 102.0, quote_volume24h=3.0), *others).quality == "disputed"
     assert result_of(tick(B, 102.0, quote_volume24h=3.0, age_s=35), *others).quality == "ok"
 
 
 def test_clamp_bounds_the_pull_of_a_heavy_source() -> None:
-    """Rule 6: a source within e pulls from no further than c."""
+    """Rule 6: a source within e pulls as if it were no further away than c."""
     result = result_of(tick(B, 102.0, quote_volume24h=1e12), tick(Y, 100.0), tick(O, 100.0))
     assert sources(result)[B].used_price == pytest.approx(100.5)
     assert result.price is not None
@@ -209,7 +209,7 @@ def test_clamp_bounds_the_pull_of_a_heavy_source() -> None:
 
 @pytest.mark.parametrize("turnover", [None, -5.0, math.nan, math.inf, 1e31, 1e-31])
 def test_an_unknown_turnover_is_the_median_of_the_known(turnover: float | None) -> None:
-    """Rule 6: also of those that are stale or lagging, if they were heard within T_vol; an ended one is not heard."""
+    """Rule 6: stale and lagging sources are included if they were received within T_vol; ended ones are not."""
     result = result_of(
         tick("a", 100.0, quote_volume24h=turnover),
         tick("b", 100.0, quote_volume24h=2.0),
@@ -222,7 +222,7 @@ def test_an_unknown_turnover_is_the_median_of_the_known(turnover: float | None) 
 
 
 def test_no_turnover_beside_others_with_some() -> None:
-    """Rule 6: a known 0 is 0. Such a source does not count, and says so, but has its vote."""
+    """Rule 6: a known turnover of 0 is 0. The source has no weight, and states that as its reason, but has its vote."""
     result = result_of(tick(B, 100.0, quote_volume24h=0.0), tick(Y, 100.1), tick(O, 100.2))
     assert (sources(result)[B].weight, states(result)[B], result.sources_used) == (0, "excluded", 2)
     assert sources(result)[B].reason == "no turnover in 24 h"
@@ -230,7 +230,7 @@ def test_no_turnover_beside_others_with_some() -> None:
 
 
 def test_all_weights_zero_leaves_freshness_and_distance() -> None:
-    """Rule 6: where those with turnover are excluded, those without any make the price."""
+    """Rule 6: if the sources with turnover are excluded, the sources without turnover make the price."""
     ticks = [
         tick(name, price, quote_volume24h=turnover)
         for name, price, turnover in (("a", 90.0, 5.0), ("b", 100.0, 0.0), ("c", 100.2, 0.0))
@@ -246,10 +246,10 @@ def test_all_weights_zero_leaves_freshness_and_distance() -> None:
     [pytest.param(1.005, "ok", id="exactly 2c"), pytest.param(1.0051, "disputed", id="over 2c")],
 )
 def test_two_sources_apart(other: float, quality: str) -> None:
-    """Rule 7: more than twice the clamp apart, neither is to be believed alone. Mid is 1, so the shares are exact."""
+    """Rule 7: two sources more than twice the clamp apart are `disputed`. The middle is 1, so the shares are exact."""
     result = result_of(tick(B, 2 - other), tick(Y, other))
     assert result.quality == quality
-    assert result.price != 1.0  # by turnover
+    assert result.price != 1.0  # the larger turnover decided
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ def test_two_sources_apart(other: float, quality: str) -> None:
         pytest.param(57000.0, 0.0, 57600.0, id="nearer to the lower"),
         pytest.param(60805.0, 0.0, 57600.0, id="a tie goes by name"),
         pytest.param(math.nan, 0.0, 57600.0, id="no figure: by turnover"),
-        pytest.param(None, 0.0, 57600.0, id="none: by turnover"),
+        pytest.param(None, 0.0, 57600.0, id="no agreed price: by turnover"),
     ],
 )
 def test_two_sides(agreed: float | None, age_s: float, price: float) -> None:
-    """Rule 7: the nearer to the last agreed price, else the larger turnover."""
+    """Rule 7: the side nearer to the last agreed price makes the price; without one, the side of larger turnover."""
     last = replace(last_ticker(1.0, age_s=age_s), agreed_price=agreed)
     result = result_of(tick(B, 57600.0), tick(Y, 64010.0), last=last)
     assert (result.price, result.quality, result.sources_used, result.confidence) == (price, "disputed", 1, None)
@@ -285,13 +285,13 @@ def test_two_sides(agreed: float | None, age_s: float, price: float) -> None:
     ],
 )
 def test_of_two_sides_the_younger(ages_s: tuple[float, float], agreed: float, price: float) -> None:
-    """Rule 7: what is more than half faded out is not asked, beside what is not."""
+    """Rule 7: a source that has more than half faded does not decide beside one that has not."""
     ticks = tick(B, 57600.0, age_s=ages_s[0]), tick(Y, 64010.0, age_s=ages_s[1])
     assert result_of(*ticks, last=last_ticker(agreed)).price == price
 
 
 def test_sides_are_compared_in_all_their_turnover() -> None:
-    """Rule 7: by all votes below, and above, each by its freshness; ties go by name."""
+    """Rule 7: the turnover of a side is that of all its votes, each weighted by freshness. Ties go by name."""
 
     def price_of(*turnovers: float, age_s: float = 0.0) -> float | None:
         prices = (100.0, 101.0, 110.0, 111.0)
@@ -307,8 +307,8 @@ def test_sides_are_compared_in_all_their_turnover() -> None:
     assert price_of(5.0, 1.0, 3.0, 2.0) == 101.0
     assert price_of(4.0, 1.0, 4.0, 2.0) == 110.0
     assert price_of(6.0, 1.0, 4.0, 2.0, age_s=35) == 110.0
-    assert price_of(0.1, 0.2, 0.3, 0.0) == 110.0, "a tie but for floats: a is before c"
-    assert price_of(0.0, 0.0, 0.0, 0.0) == 110.0, "nobody's turnover: a tie"
+    assert price_of(0.1, 0.2, 0.3, 0.0) == 110.0, "a tie within float precision, so a comes before c"
+    assert price_of(0.0, 0.0, 0.0, 0.0) == 110.0, "no turnover on either side: a tie"
 
 
 def test_the_middle_two_of_equal_prices_go_by_name() -> None:
@@ -341,7 +341,7 @@ def test_exactly_e_apart_is_still_averaged(scale: float) -> None:
     ],
 )
 def test_agreed(prices: tuple[float, ...], agrees: bool) -> None:
-    """Rule 9: made while more than half of the votes lay within c of the median; else the last one stays."""
+    """Rule 9: the agreed price is set if more than half of the votes lie within c of the median; else the last one stays."""
     before = last_ticker(77.0, age_s=3)
     result = result_of(*(tick(f"x{n}", price, quote_volume24h=1.0) for n, price in enumerate(prices)), last=before)
     own, kept = (result.price, NOW_MS), (before.agreed_price, before.agreed_time_ms)
@@ -360,7 +360,7 @@ def test_agreed(prices: tuple[float, ...], agrees: bool) -> None:
     ],
 )
 def test_more_than_half_of_the_votes_lie_within_e(prices: tuple[float, ...], quality: str) -> None:
-    """Rule 9. The outer ones trade little, so that their turnover does not contradict."""
+    """Rule 9. The outer sources have little turnover, so that it does not contradict."""
     middle = sorted(prices)[len(prices) // 2]
     ticks = [tick(f"x{n}", price, quote_volume24h=1.0 if price == middle else 0.01) for n, price in enumerate(prices)]
     assert result_of(*ticks).quality == quality
@@ -376,7 +376,7 @@ def test_more_than_half_of_the_votes_lie_within_e(prices: tuple[float, ...], qua
     ],
 )
 def test_a_market_that_nobody_hears_is_stale(away: set[str], quality: str) -> None:
-    """Rule 9: whatever the ages. The price is still made of the newest ticks, and adds up."""
+    """Rule 9 applies at any age. The price is still made of the newest ticks, and adds up."""
     ticks = tick(B, 64000.0), tick(Y, 64010.0, age_s=8), tick(O, 90000.0)
     result = result_of(*ticks, away=away)
     assert result.quality == quality
@@ -392,7 +392,7 @@ def test_stale_outranks_all(prices: tuple[float, ...]) -> None:
 
 
 def test_a_delisted_source_leaves_at_once() -> None:
-    """It has no vote and no volume any more, and says why."""
+    """It has no vote and no volume any more, and states the reason."""
     figures: dict[str, Any] = {"volume24h": 3.0, "quote_volume24h": 5.0, "high24h": 70000.0}
     result = result_of(tick(B, 60000.0, ended="delisted", **figures), tick(Y, 64010.0, volume24h=1.0))
     assert (result.price, result.quality, result.sources_total) == (64010.0, "single", 2)
@@ -434,12 +434,12 @@ def test_hold(age_s: float, quality: str) -> None:
 
 
 def test_a_price_of_unknown_time_is_not_held() -> None:
-    """A ticker of an earlier release does not say when its price was made."""
+    """A ticker of an earlier release does not state when its price was made."""
     assert result_of(last=replace(last_ticker(100.0), priced_time_ms=None)).quality == "down"
 
 
 def test_held_price_keeps_its_figures() -> None:
-    """Rule 8: unchanged, with all that belongs to it and with its own times."""
+    """Rule 8: the held price keeps its related figures and its own times."""
     good = result_of(tick(B, 64000.0, bid=63999.0, ask=64001.0, **FIGURES))
     later = result_of(tick(B, 64000.0, age_s=61, **FIGURES), last=good)
     for name in (
@@ -456,7 +456,7 @@ def test_nothing_known() -> None:
 
 
 def test_open_is_compared_with_the_same_sources() -> None:
-    """Rule 11: the percentage is that of the sources that have an open; the change is from the price."""
+    """Rule 11: the percentage comes from the sources that have an open. The change is computed back from the price."""
     result = result_of(
         tick(B, 100.0, open24h=50.0, quote_volume24h=1.0), tick(Y, 100.4, quote_volume24h=1.0), tick(O, 100.0, age_s=61)
     )
@@ -473,13 +473,13 @@ def test_no_open(open24h: float | None) -> None:
 
 
 def test_open_of_the_source_that_carries_the_price() -> None:
-    """Rules 7 and 11: price and open are the same source's."""
+    """Rules 7 and 11: price and open come from the same source."""
     result = result_of(tick(B, 50.0, open24h=40.0), tick(Y, 100.0, open24h=200.0), last=last_ticker(101.0))
     assert (result.price, result.open24h, result.change_percent24h) == (100.0, 200.0, -50.0)
 
 
 def test_high_and_low_are_clamped_around_their_medians() -> None:
-    """Rule 12: one exchange's spike does not make the day."""
+    """Rule 12: the spike of one exchange does not become the high or low of the day."""
     result = result_of(
         tick(B, 100.0, high24h=150.0, low24h=10.0), tick(Y, 100.0, high24h=110.0, low24h=90.0), tick(O, 100.0, high24h=109.0)
     )
@@ -500,7 +500,7 @@ def test_no_high_and_no_low_where_no_used_source_has_one() -> None:
 
 
 def test_volumes_of_all_that_were_heard_lately() -> None:
-    """Rule 13: excluded, stale and lagging ones count; exactly T_vol still does; no trade at all is a known zero."""
+    """Rule 13: excluded, stale and lagging sources count, at an age of exactly T_vol too. No trades are a known zero."""
     result = result_of(
         tick("a", 100.0, volume24h=0.0, quote_volume24h=1.0),
         tick("b", 100.0, volume24h=2.0, quote_volume24h=None),
@@ -563,7 +563,7 @@ def test_short_ages_are_told_with_a_decimal() -> None:
 
 
 def test_no_cliff_when_a_source_fades_out() -> None:
-    """The last step of fading moves the price by next to nothing."""
+    """The last step of fading moves the price by almost nothing."""
     others = (tick(Y, 64010.0), tick(O, 64020.0))
     before = result_of(tick(B, 64000.0, age_s=59.999), *others)
     parameters = Parameters(hard_age_s=59.999)

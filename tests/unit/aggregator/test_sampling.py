@@ -1,4 +1,4 @@
-"""What is added to a symbol's history, and when. Times are milliseconds after a full minute."""
+"""The points that are added to a symbol's history, and their times, in milliseconds after a full minute."""
 
 import pytest
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ def ticker_at(time_ms: int) -> Ticker:
     ],
 )
 def test_steps(recorded_ms: int | None, now_ms: int, expected: dict[Resolution, int]) -> None:
-    """A point is due once in a step, and carries the time at which the step began."""
+    """A point is due once in each step, and has the time at which the step began."""
     points = points_due(ticker_at(now_ms), None if recorded_ms is None else MINUTE_MS + recorded_ms, MINUTE_MS + now_ms)
     assert {resolution: point.time_ms - MINUTE_MS for resolution, point in points.items()} == expected
 
@@ -57,7 +57,7 @@ def test_nothing_was_published_yet() -> None:
 
 
 def test_a_point_is_the_price_as_published_and_what_each_source_said() -> None:
-    """A fading source and an excluded one were heard, a silent or a lagging one was not."""
+    """The point has the prices of fading and excluded sources, but not of stale and lagging ones."""
     ticks = tick(B, 64000.11), tick(Y, 64000.22, age_s=30), tick("kraken", 64000.33), tick(O, 70000.0)
     ticker = published(result_of(*ticks, tick("late", 63000.0, lag_s=9.0), tick("silent", 63000.0, age_s=99)))
     assert {source.state for source in ticker.sources} == {"used", "fading", "excluded", "lagging", "stale"}

@@ -1,4 +1,4 @@
-"""When tickers are due: 50 of a symbol in any second, a heartbeat each second. Times are seconds of no particular clock."""
+"""When tickers are due: at most 50 of a symbol in any second, and a heartbeat each second. Times are in seconds."""
 
 import math
 from itertools import pairwise
@@ -19,7 +19,7 @@ def schedule() -> Schedule:
 
 
 def publish_times(subject: Schedule, changes_s: list[float]) -> list[float]:
-    """Return when A goes out if it changes then and each look comes just in time."""
+    """Return when A is published if it changes at these times and each poll comes exactly when A is due."""
     published_s: list[float] = []
     for index, change_s in enumerate(changes_s):
         subject.touch(A, change_s)
@@ -51,7 +51,7 @@ def test_a_few_changes_in_a_row_go_at_once_and_the_next_waits() -> None:
         assert subject.touch(A, 5.0)
         assert subject.due(5.0, ALL) == [A]
     assert subject.touch(A, 5.001)
-    assert not subject.touch(A, 5.002), "further ones are the same"
+    assert not subject.touch(A, 5.002), "a further change is already pending"
     assert subject.due(5.01, ALL) == []
     assert subject.next_s() == pytest.approx(5 + 1 / 45)
     assert subject.changed() == [A]
@@ -131,7 +131,7 @@ steps = st.lists(st.tuples(st.floats(0, 0.5), st.sampled_from([A, B]), st.sample
 
 @given(steps)
 def test_no_change_is_lost_and_the_rate_holds(events: list[tuple[float, Symbol, str]]) -> None:
-    """Whatever happens when: what changed goes out, not too often, and what is due next is never missed."""
+    """For any events, each change is published, the rate limit holds, and no due ticker is missed."""
     subject = schedule()
     now_s = 0.0
     published_s: dict[Symbol, list[float]] = {}

@@ -1,4 +1,4 @@
-"""The worked examples of docs/methodology.md, as published."""
+"""The worked examples of docs/methodology.md, with the figures printed there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -256,7 +256,7 @@ def test_worked_example(example: Example) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_history_makes_no_difference(example: Example) -> None:
-    """Earlier exclusions do not matter: only an agreed price, and a held one, are remembered."""
+    """Earlier exclusions do not matter, since only an agreed price and a held price are remembered."""
     before = published(result_of(tick(B, 60000.0), tick(Y, 50000.0), tick(O, 60001.0)))
     remembered = {name: getattr(example.last, name) for name in ("price", "agreed_price", "agreed_time_ms", "priced_time_ms")}
     for name, value in remembered.items():

@@ -1,4 +1,4 @@
-"""A gateway that wants a key gets it, and one that does not is told none."""
+"""Requests carry the key of MARKET_PULSE_API_KEY, and no key if that is not set."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How far a clock may be off before the doctor says so."""
+"""The skew from which on the doctor reports a clock."""
 
 import pytest
 

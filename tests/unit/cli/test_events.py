@@ -1,4 +1,4 @@
-"""A stream as the command line reads it, on a real socket, with what proxies and mistakes put between events."""
+"""The command line's reading of a stream, on a real socket, with the insertions of proxies and errors between events."""
 
 import asyncio
 import contextlib
@@ -79,7 +79,7 @@ async def test_who_was_reached_once_is_waited_for() -> None:
 
 @contextlib.asynccontextmanager
 async def answering(*texts: bytes) -> AsyncIterator[str]:
-    """Answer one request after another so, all further ones as the last, and close each."""
+    """Answer each request with the next text, all further ones with the last, and close after each."""
     answers = list(texts)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

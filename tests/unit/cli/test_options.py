@@ -1,4 +1,4 @@
-"""Wrong options are told from wrong worlds by their exit code, and no password is in what is said."""
+"""Wrong options have an exit code of their own, and no error text contains a password."""
 
 import pytest
 from typer.testing import CliRunner

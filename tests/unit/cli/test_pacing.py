@@ -1,4 +1,4 @@
-"""How a stream's events came, and what that says about the way between."""
+"""Judgments of a stream by the arrival times of its events."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,13 @@ def jittery(made_s: float) -> float:
 
 
 def arrivals(came: Callable[[float], float], events_per_s: int, clock_s: float = 0.0) -> list[Arrival]:
-    """Return a snapshot that is minutes old, then events made at an even pace, by a clock that may be another one."""
+    """Return a snapshot that is minutes old, then events made at an even pace. The publisher's clock is `clock_s` ahead."""
     made = [n / events_per_s for n in range(int(LISTENED_S * events_per_s))]
     return [Arrival(0.001, clock_s - 300), *(Arrival(came(made_s), made_s + clock_s) for made_s in made)]
 
 
 def handed_over(events: list[Arrival], by_s: float) -> list[Arrival]:
-    """Return events of which every second run of eight is another aggregator's, whose clock is so far ahead."""
+    """Return the events with every second run of eight from another aggregator, whose clock is `by_s` ahead."""
     return [
         event._replace(made_s=event.made_s + by_s, publisher="b") if number // 8 % 2 else event
         for number, event in enumerate(events)
@@ -41,8 +41,8 @@ def handed_over(events: list[Arrival], by_s: float) -> list[Arrival]:
         pytest.param(arrivals(as_made, 20), "ok", "160 events", id="as they are made"),
         pytest.param(arrivals(as_made, 1), "ok", "8 events", id="a quiet symbol"),
         pytest.param(arrivals(jittery, 20), "ok", "at most", id="a jittery line"),
-        pytest.param(arrivals(as_made, 20, clock_s=1.7e9), "ok", "held back by 0 ms", id="two clocks that differ"),
-        pytest.param(handed_over(arrivals(as_made, 20), 600), "ok", "held back by 0 ms", id="aggregators' clocks that differ"),
+        pytest.param(arrivals(as_made, 20, clock_s=1.7e9), "ok", "delayed by 0 ms", id="two clocks that differ"),
+        pytest.param(handed_over(arrivals(as_made, 20), 600), "ok", "delayed by 0 ms", id="aggregators' clocks that differ"),
         pytest.param(handed_over(arrivals(every_two_seconds, 20), -600), "wrong", "buffers", id="and a buffer on the way"),
         pytest.param(arrivals(every_two_seconds, 20), "wrong", "in 4 pieces", id="a buffer on the way"),
         pytest.param(arrivals(every_two_seconds, 1), "wrong", "buffers", id="a buffer, a quiet symbol"),

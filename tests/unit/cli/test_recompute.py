@@ -1,4 +1,4 @@
-"""A ticker is held against its own sources: the aggregator's tickers pass, and every change of one is found."""
+"""The check of a ticker against its own sources: the aggregator's tickers pass, and every change of one is found."""
 
 from collections import defaultdict
 from itertools import islice
@@ -20,7 +20,7 @@ BOUNDS = Bounds()
 
 
 def ticker_of(*prices: float, turnovers: tuple[float, ...] = (), away: frozenset[str] = frozenset()) -> Ticker:
-    """Return the aggregator's ticker of exchanges a, b, c …, of equal turnover unless turnovers are given."""
+    """Return the aggregator's ticker of exchanges a, b, c …, with equal turnovers unless others are given."""
     state = SymbolState(BTC)
     for name, price, turnover in zip("abcdef", prices, turnovers or (1.0,) * len(prices), strict=False):
         tick = Tick(
@@ -43,7 +43,7 @@ def changed(ticker: Ticker, nth: int, **changes: Any) -> Ticker:
 
 
 def test_what_the_aggregator_makes_is_right() -> None:
-    """Twenty thousand tickers of a market with faults, two restarts among them."""
+    """It holds for twenty thousand tickers of a market with faults, over two restarts."""
     memories: dict[Symbol, Memory] = defaultdict(Memory)
     found: list[str] = []
     for ticker in islice(Replay().tickers(read_tape()), 20_000):
@@ -72,13 +72,13 @@ def test_it_passes(ticker: Ticker) -> None:
     [
         pytest.param(replace(AGREE, price=100.5), "the price is 100.5, but its sources make 100.1", id="price"),
         pytest.param(replace(AGREE, price=None), "the price is None", id="no price"),
-        pytest.param(replace(AGREE, quality="disputed"), "is disputed, but its sources make ok", id="nobody disputes it"),
+        pytest.param(replace(AGREE, quality="disputed"), "is disputed, but its sources make ok", id="no source disputes it"),
         pytest.param(replace(AGREE, quality="stale"), "is stale, but its sources make ok", id="it is heard"),
         pytest.param(replace(TWO_SIDES, quality="ok"), "is ok, but its sources make disputed", id="two sides"),
         pytest.param(replace(ALONE, quality="ok"), "is ok, but its sources make single", id="one alone"),
-        pytest.param(replace(AWAY, quality="ok"), "is ok, but its sources make stale", id="nobody hears it"),
+        pytest.param(replace(AWAY, quality="ok"), "is ok, but its sources make stale", id="all feeds are away"),
         pytest.param(changed(AGREE, 0, weight=0.5), "the weights add up to", id="weights"),
-        pytest.param(changed(LESS, 2, used_price=101.0), "c is used at 101.0, and not at 100.4", id="not clamped"),
+        pytest.param(changed(LESS, 2, used_price=101.0), "c is used at 101.0, not at 100.4", id="not clamped"),
         pytest.param(
             replace(ticker_of(100.0, 100.0, 102.9, turnovers=(1.0, 1.0, 3.0)), quality="ok"),
             "is ok, but its sources make disputed",
@@ -86,8 +86,8 @@ def test_it_passes(ticker: Ticker) -> None:
         ),
         pytest.param(
             replace(AGREE, sources=tuple(replace(one, state="excluded", weight=0, used_price=None) for one in AGREE.sources)),
-            "sources are fresh, and none of them is used",
-            id="nobody is used",
+            "there are fresh sources, but none of them is used",
+            id="no source is used",
         ),
         pytest.param(
             replace(ticker_of(), quality="ok", price=5.0),
@@ -106,7 +106,7 @@ def test_the_outer_one_of_two_sides_is_found() -> None:
     outer = replace(ticker.sources[0], state="used", used_price=99.9, weight=1.0)
     inner = replace(ticker.sources[1], state="excluded", used_price=None, weight=0.0)
     wrong = replace(ticker, price=99.9, sources=(outer, inner, *ticker.sources[2:]))
-    assert list(wrongs_of(wrong, BOUNDS)) == ["a makes the price, and is none of the middle two"]
+    assert list(wrongs_of(wrong, BOUNDS)) == ["a makes the price, but is not one of the middle two"]
 
 
 def test_other_bounds_make_another_quality() -> None:
@@ -124,16 +124,16 @@ def test_what_is_remembered_was_said() -> None:
     second = replace(TWO_SIDES, publisher="x", agreed_price=first.price, agreed_time_ms=NOW_MS, **later)
     assert remembered(first, second) == []
     wrong = replace(second, agreed_price=109.0)
-    assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker said"]
-    assert remembered(wrong) == [], "it may have been said before we listened"
-    assert remembered(first, wrong, missed=True) == [], "or in one that was missed"
-    assert remembered(first, replace(wrong, publisher="y")) == [], "or by another clock"
+    assert remembered(first, wrong) == [f"the agreed price is 109.0 of {NOW_MS}, which no ticker had"]
+    assert remembered(wrong) == [], "an earlier ticker may have had it"
+    assert remembered(first, wrong, missed=True) == [], "or one that was missed"
+    assert remembered(first, replace(wrong, publisher="y")) == [], "or its time may come from another clock"
     assert remembered(first, replace(second, priced_time_ms=NOW_MS)) != []
     held = replace(
         ticker_of(), price=first.price, quality="stale", priced_time_ms=NOW_MS, publisher="x", aggregated_time_ms=NOW_MS + 9
     )
     assert remembered(first, held) == []
-    assert remembered(first, replace(held, price=99.0)) == [f"the last price is 99.0 of {NOW_MS}, which no ticker said"]
+    assert remembered(first, replace(held, price=99.0)) == [f"the last price is 99.0 of {NOW_MS}, which no ticker had"]
 
 
 def test_a_ticker_of_an_earlier_release_remembers_nothing() -> None:

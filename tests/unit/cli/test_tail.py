@@ -1,4 +1,4 @@
-"""What `tail --json` prints: one object a line, whatever others publish, and what was missed."""
+"""The output of `tail --json`: one object a line, for any published bytes, with the number of missed messages."""
 
 import orjson
 import pytest
@@ -24,7 +24,7 @@ from cli.bus_tail import Message, Waiting, objects_of
         pytest.param(Message("a", b"1"), [b'{"channel":"a","text":"1"}'], id="no object"),
         pytest.param(Message("a", b"{}", 3), [b'{"missed":3}', b'{"channel":"a","message":{}}'], id="after three others"),
         pytest.param(
-            Message("a", b"{}", -1), [b'{"missed":null}', b'{"channel":"a","message":{}}'], id="after nobody knows how many"
+            Message("a", b"{}", -1), [b'{"missed":null}', b'{"channel":"a","message":{}}'], id="after an unknown number"
         ),
     ],
 )
@@ -40,14 +40,14 @@ def test_objects_of(message: Message, lines: list[bytes]) -> None:
         pytest.param("a!b", [("a", 0), ("b", -1)], id="a gap is told where it is"),
         pytest.param("!abcd", [("b", -1), ("c", 0), ("d", 0)], id="a gap before the oldest, which goes"),
         pytest.param("abc!d", [("b", 1), ("c", 0), ("d", -1)], id="a gap after the oldest, which goes"),
-        pytest.param("!abcdefg", [("e", -1), ("f", 0), ("g", 0)], id="nobody knows how many, and four more"),
-        pytest.param("ab!cdefg", [("e", -1), ("f", 0), ("g", 0)], id="two, nobody knows how many, and two more"),
+        pytest.param("!abcdefg", [("e", -1), ("f", 0), ("g", 0)], id="an unknown number, and four more"),
+        pytest.param("ab!cdefg", [("e", -1), ("f", 0), ("g", 0)], id="two, an unknown number, and two more"),
     ],
 )
 async def test_what_a_slow_reader_missed_is_told(
     monkeypatch: pytest.MonkeyPatch, events: str, read: list[tuple[str, int]]
 ) -> None:
-    """Of messages a, b, … and lost connections, in a queue for three."""
+    """Put messages a, b, … and lost connections into a queue for three messages."""
     monkeypatch.setattr(bus_tail, "MAX_WAITING", 3)
     waiting = Waiting()
     for event in events:

@@ -1,4 +1,4 @@
-"""What adds up, and what does not."""
+"""The verifier accepts right tickers and reports wrong ones."""
 
 from typing import Any
 
@@ -48,7 +48,9 @@ def heard(*messages: Tick | Ticker, missed: int = 0) -> Verifier:
         pytest.param(
             {"sources": (source("okx", 100.0, 0.75),), "price": 75.0, "quality": "single"}, "add up to 0.75", id="weights"
         ),
-        pytest.param({"quality": "stale", "price": 5.0, "sources": (), "sources_used": 0}, None, id="a held price has none"),
+        pytest.param(
+            {"quality": "stale", "price": 5.0, "sources": (), "sources_used": 0}, None, id="a held price has no sources"
+        ),
     ],
 )
 def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str | None) -> None:
@@ -58,11 +60,13 @@ def test_a_price_is_the_sum_of_its_sources(changes: dict[str, Any], problem: str
 
 def test_a_source_says_what_its_exchange_said() -> None:
     assert not heard(TICK, TICKER).verdict.wrong
-    assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, "an earlier tick of it will do"
+    assert not heard(TICK, replace(TICK, price=200.0, bid=None), TICKER).verdict.wrong, (
+        "an earlier tick of the same source suffices"
+    )
     unseen = replace(TICK, price=99.5, received_time_ms=1_000 - TICKER.sources[0].age_ms)
-    assert not heard(unseen, TICKER).verdict.wrong, "it may be made of a tick from before those that were heard"
+    assert not heard(unseen, TICKER).verdict.wrong, "it may use a tick older than those received"
     (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong
-    assert problem == "BTC-USDT 7: okx is said to be at 100.0, which none of its last 1 ticks says"
+    assert problem == "BTC-USDT 7: okx is listed at 100.0, but none of its last 1 ticks has that price"
 
 
 def test_numbers_go_up_and_what_was_not_seen_is_counted() -> None:
@@ -80,7 +84,7 @@ def test_after_a_gap_nothing_is_expected_of_what_came_before() -> None:
 def test_nothing_checked_is_not_well() -> None:
     assert not heard().verdict.well
     assert not heard(TICK).verdict.well
-    assert not heard(TICKER).verdict.well, "its sources were held against nothing"
+    assert not heard(TICKER).verdict.well, "its sources were compared with no ticks"
     assert not heard(replace(TICKER, quality="down", price=None, sources=(), sources_used=0)).verdict.well
 
 
@@ -94,9 +98,9 @@ def test_what_cannot_be_read_is_counted() -> None:
 @pytest.mark.parametrize(
     ("channel", "message", "problem"),
     [
-        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, exchange="binance"), 1), "it speaks of binance's BTC-USDT"),
-        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, symbol=Symbol("ETH-USDT")), 1), "it speaks of okx's ETH-USDT"),
-        ("ticker:BTC-USDT", encode(replace(TICKER, symbol=Symbol("ETH-USDT"))), "it speaks of ETH-USDT"),
+        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, exchange="binance"), 1), "the message is about binance's BTC-USDT"),
+        ("ticks:okx:BTC-USDT", encode_tick(replace(TICK, symbol=Symbol("ETH-USDT")), 1), "the message is about okx's ETH-USDT"),
+        ("ticker:BTC-USDT", encode(replace(TICKER, symbol=Symbol("ETH-USDT"))), "the message is about ETH-USDT"),
     ],
 )
 def test_what_is_not_its_channel_s_is_told_and_not_believed(channel: str, message: bytes, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""The board of `watch`: what is live, and what only was."""
+"""The board of `watch`: which prices it shows as live and which as stale."""
 
 from typing import Any
 

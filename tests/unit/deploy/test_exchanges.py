@@ -1,4 +1,4 @@
-"""Each file of the deployment names every exchange, and a new one costs no more than its folder."""
+"""Each file of the deployment names every exchange, and a new exchange needs only its folder."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""What deploy/kubernetes makes, built as a cluster would get it: valid, confined, and true to the parts' own code."""
+"""The objects that deploy/kubernetes builds for a cluster: valid, with least rights, and consistent with the parts' code."""
 
 import base64
 import hashlib
@@ -35,8 +35,8 @@ from support.redis_server import make_users
 Object = dict[str, Any]
 
 KUSTOMIZATIONS = ("base", "overlays/live", "overlays/demo")
-VERSIONS = ("1.30", "1.37")  # the oldest that has all we use, and the newest that is known
-EXTENSIONS = ("gateway.networking.k8s.io/v1",)  # no part of Kubernetes itself, so there is no schema to hold these against
+VERSIONS = ("1.30", "1.37")  # the oldest version with all features that we use, and the newest with a known schema
+EXTENSIONS = ("gateway.networking.k8s.io/v1",)  # not part of Kubernetes itself, so there is no schema to check these with
 BUILD = next((command for command in (("kustomize", "build"), ("kubectl", "kustomize")) if shutil.which(command[0])), None)
 
 pytestmark = pytest.mark.skipif(BUILD is None, reason="neither kustomize nor kubectl on the PATH")
@@ -45,7 +45,7 @@ each_kustomization = pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
 
 @cache
 def build(kustomization: str) -> list[Object]:
-    """Return all objects of a kustomization, once the users of Redis are made, as the documentation has it."""
+    """Make the users of Redis as the documentation says, and return all objects of a kustomization."""
     assert BUILD is not None
     with tempfile.TemporaryDirectory() as folder:
         copied = shutil.copytree(ROOT / "deploy/kubernetes", folder, dirs_exist_ok=True)
@@ -66,7 +66,7 @@ def only(kustomization: str, kind: str) -> Object:
 
 
 def pods(kustomization: str) -> dict[str, Object]:
-    """Return each Deployment's pod, by the Deployment's name."""
+    """Return each Deployment's pod template, by the Deployment's name."""
     return {name: found["spec"]["template"] for name, found in named(kustomization, "Deployment").items()}
 
 
@@ -76,7 +76,7 @@ def container(pod: Object) -> Object:
 
 
 def parts(kustomization: str) -> dict[str, Object]:
-    """Return the container of each part of ours."""
+    """Return the container of each of our parts."""
     return {name: container(pod) for name, pod in pods(kustomization).items() if name in SETTINGS}
 
 
@@ -95,7 +95,7 @@ def chosen(selector: Object, kustomization: str) -> set[str]:
 
 
 def environment(kustomization: str, content: Object) -> dict[str, str]:
-    """Return what a container would find in its environment, but for what only the cluster's own Secret knows."""
+    """Return a container's environment variables, without those from the cluster's own Secret."""
     found: dict[str, str] = {}
     for source in content.get("envFrom", []):
         found |= named(kustomization, "ConfigMap")[source["configMapRef"]["name"]]["data"]
@@ -108,7 +108,7 @@ def environment(kustomization: str, content: Object) -> dict[str, str]:
 
 
 def settings(kustomization: str, part: str) -> Settings:
-    """Return what a part makes of its environment; a value that it would refuse at start is refused here."""
+    """Return a part's settings from its environment. A value that the part would refuse at start raises here."""
     kind, told = SETTINGS[part], environment(kustomization, parts(kustomization)[part])
     values: dict[str, Any] = {name.lower(): value for name, value in told.items() if name in variables(kind)}
     return kind(**values)
@@ -148,7 +148,7 @@ def test_containers_may_do_little(kustomization: str) -> None:
 
 @each_kustomization
 def test_every_variable_is_a_setting(kustomization: str) -> None:
-    """A setting that is renamed is renamed here too."""
+    """A renamed setting must be renamed here, too."""
     unknown = {
         f"{part}: {variable['name']}"
         for part, content in parts(kustomization).items()
@@ -216,7 +216,7 @@ async def test_probes_ask_what_is_answered(kustomization: str) -> None:
             async with httpx.AsyncClient(transport=transport, base_url="http://part") as client:
                 assert {path: (await client.get(path)).status_code for path in paths}.items() <= {
                     "/livez": 200,
-                    "/readyz": 503 if part == "gateway" else 200,  # it has no bus here
+                    "/readyz": 503 if part == "gateway" else 200,  # the gateway has no bus here
                 }.items(), part
 
 
@@ -256,7 +256,7 @@ def test_parts_are_who_they_say(kustomization: str) -> None:
 
 @each_kustomization
 def test_policies_are_about_somebody(kustomization: str) -> None:
-    """A policy whose selector is wrong protects nobody, silently."""
+    """A policy with a wrong selector would silently protect no pod."""
     policies = named(kustomization, "NetworkPolicy")
     assert policies["nothing-else"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     bus = {*INGESTS, "aggregator", "gateway"}

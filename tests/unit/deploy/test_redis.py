@@ -1,4 +1,4 @@
-"""The servers of all ways to deploy: each has the bounds without which one subscriber's trouble would be everybody's."""
+"""The Redis servers of all ways to deploy have bounds, so that one slow subscriber does not harm the others."""
 
 import re
 from typing import Any
@@ -33,7 +33,7 @@ def test_a_server_has_its_bounds(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["docker-compose.yml", "deploy/compose/sentinel.yml", "deploy/swarm/stack.yml"])
 def test_nothing_of_a_server_is_left_behind(path: str) -> None:
-    """The image declares a volume at /data, which every container leaves behind that has nothing else there."""
+    """The image declares a volume at /data. A container that mounts nothing there leaves an anonymous volume behind."""
     services: dict[str, Any] = yaml.safe_load((ROOT / path).read_text())["services"]
     of_redis = {name: service for name, service in services.items() if service.get("image") == "redis:8"}
     assert of_redis

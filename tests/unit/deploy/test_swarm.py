@@ -1,4 +1,4 @@
-"""deploy/swarm as `docker stack deploy` would read it: confined, complete, and true to the parts' own code."""
+"""deploy/swarm as `docker stack deploy` reads it: with least rights, complete, and consistent with the parts' code."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
 def services(file: str) -> dict[str, Any]:
-    """Return a file's services, with the defaults of variables in their places."""
+    """Return a file's services, with each variable replaced by its default."""
     content: dict[str, Any] = yaml.safe_load(DEFAULT.sub(r"\1", (SWARM / file).read_text()))
     return dict(content["services"])
 
@@ -65,7 +65,7 @@ def test_the_page_s_port_is_chosen_as_elsewhere() -> None:
 
 
 def test_every_setting_reaches_the_edge() -> None:
-    """But for HTTPS, which is the business of what stands before the edges."""
+    """Except those for HTTPS, which the load balancer in front of the edges handles."""
     read = set(re.findall(r"\$\{(EDGE_\w+)", (ROOT / "deploy/edge/haproxy.cfg").read_text()))
     assert set(STACK["edge"]["environment"]) == read
 

@@ -1,4 +1,4 @@
-"""When Redis is believed about what is asked for."""
+"""When an ingest trusts Redis's list of requested symbols."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which symbols are carried, for how long, and which are turned away."""
+"""The choice of symbols that an ingest carries, how long it carries them, and which it turns away."""
 
 from collections.abc import Iterable
 
@@ -124,7 +124,7 @@ def test_a_place_in_the_queue_is_lost_by_leaving_it() -> None:
 def test_of_symbols_first_wanted_together_chance_decides_and_not_the_alphabet() -> None:
     crowd = names(20)
     served = [Demand([], 1, 60).update(0, crowd, set(crowd))[0] for _ in range(400)]
-    assert set(served) == set(crowd), "each comes first now and then: (19/20)**400 is one in a billion"
+    assert set(served) == set(crowd), "each is preferred at times: the chance of never is (19/20)**400, one in a billion"
 
 
 def test_copies_with_one_secret_choose_alike_and_others_do_not() -> None:
@@ -134,7 +134,7 @@ def test_copies_with_one_secret_choose_alike_and_others_do_not() -> None:
     assert same.update(100, reversed(crowd), set(crowd)) == chosen
     assert other.update(0, crowd, set(crowd)) != chosen
     later = Demand([], 5, 60, Lots(b"secret", lambda: 8.1).draw)
-    assert later.update(0, crowd, set(crowd)) != chosen, "no name is lucky for ever"
+    assert later.update(0, crowd, set(crowd)) != chosen, "no name is preferred for ever"
 
 
 def test_a_copy_without_a_secret_in_its_redis_url_has_one_of_its_own() -> None:
@@ -165,7 +165,7 @@ def test_a_featured_symbol_that_becomes_listed_has_its_room_even_where_all_are_w
     demand.update(1, {PEPE, DOGE}, LISTED - {BTC})
     assert demand.update(2, {PEPE, DOGE}, LISTED) == (BTC, PEPE)
     assert demand.turned_away == (DOGE,)
-    assert demand.update(3, {PEPE}, LISTED) == (BTC, PEPE), "what found no room does not linger"
+    assert demand.update(3, {PEPE}, LISTED) == (BTC, PEPE), "a symbol that found no room does not linger"
 
 
 POOL = names(8)
@@ -203,14 +203,14 @@ def test_whatever_is_wanted_room_is_shared_fairly(
         assert demand.lingering == len(lingering)
         assert set(demand.turned_away) == wanted - set(carried)
         if demand.turned_away:
-            assert not lingering, "what only lingers yields to what is wanted"
-            assert len(carried) == max_symbols, "nothing is turned away while there is room"
-        assert before & wanted & wanted_before <= set(carried), "what is carried and wanted stays"
+            assert not lingering, "a symbol that only lingers yields to a wanted one"
+            assert len(carried) == max_symbols, "no symbol is turned away while there is room"
+        assert before & wanted & wanted_before <= set(carried), "a symbol that is carried and wanted stays"
         waited = [symbol for symbol in waiting_before if symbol in wanted]
         admitted = [symbol for symbol in waited if symbol in carried]
         assert admitted == waited[: len(admitted)], "the longest waiting first"
         if set(waited) - set(carried):
-            assert not (set(carried) - before) - set(waited) - set(featured), "and none that came later before them"
+            assert not (set(carried) - before) - set(waited) - set(featured), "and no later symbol gets in before them"
         assert all(now_s - last_wanted_s[symbol] <= 10 for symbol in lingering)
         gone = before - set(carried) - set(featured)
         if lingering and any(now_s - last_wanted_s[symbol] <= 10 for symbol in gone):

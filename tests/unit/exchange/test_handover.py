@@ -1,4 +1,4 @@
-"""How long a feed waits until it tries once more to hand over."""
+"""The delay before a feed tries again to hand over to a new socket."""
 
 import pytest
 
@@ -22,5 +22,5 @@ from market_pulse.exchange.feed import handover_delay_s
     ],
 )
 def test_handover_delay(failed: FeedLost, failures: int, least_s: float, most_s: float) -> None:
-    """An exchange that refuses is left alone, for its bans grow with each attempt."""
+    """After a refusal the feed waits long, because an exchange's bans grow with each attempt."""
     assert all(least_s <= handover_delay_s(failed, failures) <= most_s for _ in range(50))

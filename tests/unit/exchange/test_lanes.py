@@ -1,4 +1,4 @@
-"""Messages that wait for the bus: of a state the newest message of each channel, of events each one, up to a bound."""
+"""Messages that wait for the bus: the newest of each channel for a state, all up to a bound for events."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -24,7 +24,7 @@ async def publish_until(done: Callable[[], bool], outbox: Outbox[Any]) -> None:
 
 
 def keeping(published: list[list[Any]], *, failing: int = 0) -> Callable[[Collection[Any]], Awaitable[None]]:
-    """Return what keeps each command's messages, but for the first ones, which fail."""
+    """Return a function that keeps each command's messages, after `failing` calls that raise."""
     left = failing
 
     async def publish(messages: Collection[Any]) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_discarded_before_it_goes_is_not_missed() -> None:
 
 @given(st.lists(st.integers(1, MOST_EVENTS), min_size=1, max_size=6))
 def test_every_event_is_there_or_counted(sizes: list[int]) -> None:
-    """However they come, the newest are left, and the number of those before them is told."""
+    """For any sizes of batches, the newest events are left, and the number of dropped ones before them is reported."""
     joined, count = Events(events=()), 0
     for size in sizes:
         joined = all_events(joined, burst(*range(count, count + size)))

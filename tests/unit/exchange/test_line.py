@@ -1,4 +1,4 @@
-"""On each channel the newest real message wins, soon after numbers or clocks begin anew too, and no old one ever comes back."""
+"""On each channel the newest real message wins, also soon after numbers or clocks restart, and no old one ever returns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NOW = 1_786_538_729_776
 
 
 def verdicts(*messages: tuple[int, int, int]) -> list[str]:
-    """Return the verdicts on messages: number, time and when it came, the latter two in ms after NOW."""
+    """Return the verdicts on messages, given as (number, time, arrival), of which the latter two are in ms after NOW."""
     line = Line()
     return [line.take((number, NOW + time_ms), NOW + came_ms).value for number, time_ms, came_ms in messages]
 
@@ -42,7 +42,7 @@ def test_verdicts(messages: list[tuple[int, int, int]], expected: list[str]) -> 
 
 
 def run(of: Iterable[int], step_ms: int, number: int = 10**6) -> list[str]:
-    """Return the verdicts on numbers without times that come after a high one."""
+    """Return the verdicts on messages without times whose numbers follow a high number."""
     line = Line()
     line.take((number, 0), NOW)
     return [line.take((one, 0), NOW + (at + 1) * step_ms).value for at, one in enumerate(of)]
@@ -88,7 +88,7 @@ def test_the_published_order_rises_with_each_message_and_each_tie() -> None:
 
 @dataclass(frozen=True)
 class Said:
-    """One message: which of all that the exchange said, and when it reaches us."""
+    """One message: its index among all messages of the exchange, and the time of its arrival here."""
 
     index: int
     number: int
@@ -101,10 +101,10 @@ STEPS = st.lists(st.tuples(st.integers(1, 3000), KINDS, st.integers(0, 2000), st
 
 
 def said(steps: list[tuple[int, str, int, bool]], *, numbered: bool, timed: bool, faults: bool) -> list[Said]:
-    """Let an exchange say something in each step, and bring it to us late and out of order, some of it twice."""
+    """Make one message of an exchange in each step, and deliver the messages late and out of order, some of them twice."""
     found: list[Said] = []
     now_ms, number = NOW, 10**9
-    # In the end it goes on for long enough, in order.
+    # At the end, enough messages follow in order.
     for index, (gap_ms, kind, late_ms, twice) in enumerate([*steps, *[(2500, "plain", 0, False)] * 40]):
         now_ms += gap_ms
         number += 1
@@ -112,7 +112,7 @@ def said(steps: list[tuple[int, str, int, bool]], *, numbered: bool, timed: bool
         if faults and kind == "restart":
             number = told = min(number, index + 1)
         elif faults and kind == "leap":
-            told = 2**50  # this one message alone, and in time
+            told = 2**50  # only this message has a wild number, and it arrives in time
         came_ms = now_ms + (0 if kind == "leap" else late_ms)
         message = Said(index, told if numbered else 0, now_ms if timed else 0, came_ms)
         found += [message, Said(index, message.number, message.time_ms, message.came_ms + 700)][: 1 + twice]
@@ -141,7 +141,7 @@ def test_disorder_and_duplicates_bring_no_old_message_back(
     newest = -1
     for one in messages:
         newest = max(newest, one.index)
-        assert newest in indexes, "and what is newest when it comes is always taken"
+        assert newest in indexes, "a message that is the newest at its arrival is always taken"
 
 
 @ways
@@ -157,4 +157,4 @@ def test_after_restarts_and_leaps_the_newest_message_wins(
     first_right = next(one for one in messages if one.index in indexes and one.came_ms > last_fault_ms)
     assert first_right.came_ms <= last_fault_ms + bound_ms
     if timed:
-        assert indexes == sorted(set(indexes)), "times tell what is old, whatever the numbers say"
+        assert indexes == sorted(set(indexes)), "times show which messages are old, even against the numbers"

@@ -1,4 +1,4 @@
-"""A market is gone when two good answers lack it: one odd answer, or an odd entry, takes nothing away."""
+"""A market counts as delisted when two good listings lack it. One odd listing, or an odd entry, removes no market."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ NAMES = [one.symbol for one in MANY]
         pytest.param(MANY[1:], NAMES[:1], 0, False, id="a small listing"),
         pytest.param(None, NAMES[:1], 0, False, id="the first there ever was"),
         pytest.param(None, NAMES[:1], LARGE_LISTING, True, id="those before had more"),
-        pytest.param(MANY, NAMES, 10 * LARGE_LISTING, False, id="what others published counts only at the start"),
+        pytest.param(MANY, NAMES, 10 * LARGE_LISTING, False, id="others' listings count only at the start"),
     ],
 )
 def test_doubt(known: list[Listed] | None, answer: list[Symbol], published: int, is_doubtful: bool) -> None:
@@ -70,4 +70,6 @@ def test_an_answer_that_lasts_is_believed_in_the_end(known: list[Listed] | None,
     doubts = [listing.why_doubtful(NAMES[:1], LARGE_LISTING, at_s) for at_s in (5.0, 5.0 + limit_s - 1, 5.0 + limit_s)]
     assert [doubt is not None for doubt in doubts] == [True, True, False]
     assert listing.why_doubtful(NAMES, LARGE_LISTING, 10_000.0) is None
-    assert listing.why_doubtful(NAMES[:1], LARGE_LISTING, 10_001.0) is not None, "a good answer in between ends it"
+    assert listing.why_doubtful(NAMES[:1], LARGE_LISTING, 10_001.0) is not None, (
+        "a good answer in between ends the series of odd ones"
+    )

@@ -1,4 +1,4 @@
-"""Ticks are complete, newest wins per channel, and nothing goes back in time."""
+"""Ticks are complete, the newest message of each channel wins, and the state never goes back in time."""
 
 import pytest
 from msgspec.structs import replace
@@ -66,7 +66,7 @@ def test_quotes_of_the_day_count_only_where_there_are_no_others(merge: Merge) ->
     ("bid", "ask", "bound_ms"),
     [
         pytest.param(64009.0, 64011.0, merging.SETTLED_MS, id="the day has quotes"),
-        pytest.param(None, None, merging.QUIET_QUOTE_MS, id="the day has none"),
+        pytest.param(None, None, merging.QUIET_QUOTE_MS, id="the day has no quote"),
     ],
 )
 def test_a_quote_of_a_channel_gone_deaf_is_dropped(merge: Merge, bid: float | None, ask: float | None, bound_ms: int) -> None:
@@ -77,10 +77,10 @@ def test_a_quote_of_a_channel_gone_deaf_is_dropped(merge: Merge, bid: float | No
         return tick.bid, tick.ask
 
     merge.apply(QUOTE, 0)
-    merge.apply(QUOTE, 1000)  # a repetition is a sign of life
+    merge.apply(QUOTE, 1000)  # a repeated message shows that the feed is alive
     assert quotes_after(bound_ms) == (QUOTE.bid, QUOTE.ask)
     assert quotes_after(bound_ms + 1) == (bid, ask)
-    assert merge.apply(replace(QUOTE, order=(6, 9)), 1001 + bound_ms) is Change.OUTDATED, "it lies before what was dropped"
+    assert merge.apply(replace(QUOTE, order=(6, 9)), 1001 + bound_ms) is Change.OUTDATED, "it is older than the dropped message"
     assert merge.apply(replace(QUOTE, order=(8, 0)), 1002 + bound_ms) is Change.NEW
     assert quotes_after(bound_ms + 3) == (QUOTE.bid, QUOTE.ask)
 
@@ -158,7 +158,7 @@ def test_the_pace_of_several_symbols_adds_up_and_outlives_the_merge() -> None:
         for native in ("BTCUSDT", "ETHUSDT"):
             merge.apply(replace(DAY, native=native, order=(0, 1000 + second)), 1000 + second * 1000)
     assert merge.silence_limit_s() == pytest.approx(10.0), (
-        "each is silent for 2 s, ten times as long is suspicious, both: half of it"
+        "each channel pauses for 2 s; a silence of ten times that is suspicious, of both channels half of that"
     )
     after = Merge("binance", paces)
     assert after.silence_limit_s() is None
@@ -241,4 +241,4 @@ def test_two_merges_that_hear_the_same_agree_on_its_order(merge: Merge) -> None:
 
 def test_a_time_far_ahead_of_our_clock_is_no_yardstick(merge: Merge) -> None:
     assert order_after(merge, replace(DAY, order=(0, 10**12), exchange_time_ms=10**12)) == (5, -1, -1, 0, 10**12)
-    assert order_after(merge, DAY) == (5, -1, -1, 0, 1000, 2000), "and the bus is told since when it is right"
+    assert order_after(merge, DAY) == (5, -1, -1, 0, 1000, 2000), "and the order tells the bus since when the numbers are right"

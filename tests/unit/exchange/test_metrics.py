@@ -1,4 +1,4 @@
-"""An ingest's metrics, as Prometheus reads them."""
+"""An ingest's metrics, in the form that Prometheus scrapes."""
 
 from collections.abc import Mapping
 from dataclasses import replace

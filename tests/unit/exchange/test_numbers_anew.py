@@ -1,4 +1,4 @@
-"""Raw frames of each exchange whose numbers, times or trade ids begin anew, or leap ahead once: the newest real price wins."""
+"""Raw frames of each exchange in which numbers, times or trade ids restart, or leap ahead once: the newest real price wins."""
 
 from collections.abc import Callable
 from itertools import count
@@ -15,7 +15,7 @@ from market_pulse.exchange.merge import Merge
 from market_pulse.messages import Symbol
 
 NOW = 1_786_538_729_776
-BOUND_S = 65  # and the bus needs a moment more
+BOUND_S = 65  # the feed's bound of a minute, and a moment more for the bus
 WILD = 2**52
 Frame = dict[str, Any]
 
@@ -53,7 +53,7 @@ def binance_quote(number: int, time_ms: int, price: float) -> Frame:
 
 
 class Played:
-    """One symbol of an exchange, told by frames of one or more channels, each second."""
+    """One symbol of an exchange, with frames of one or more channels each second."""
 
     def __init__(self, adapter: Adapter, *channels: Callable[[int, int, float], Frame]) -> None:
         self.adapter = adapter
@@ -64,7 +64,7 @@ class Played:
         self.now_ms = NOW
 
     def says(self, number: int, price: float, *, off_ms: int = 0, wild: int | None = None) -> tuple[float, float | None]:
-        """Let a second pass, let it say a price on each channel, and return what is the price and the bid then."""
+        """Let a second pass, send a price on each channel, and return the resulting price and bid."""
         self.now_ms += 1000
         for channel in self.channels:
             frame = channel(number if wild is None else wild, self.now_ms + off_ms, price)

@@ -1,4 +1,4 @@
-"""Silence is suspicious by a symbol's own past, whatever it costs and in whatever currency."""
+"""The length of a suspicious silence depends on the symbol's own past, not on its price or quote currency."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How a feed is doing, by the facts of one moment and the status of the moment before."""
+"""A feed's status as a function of the facts of one moment and of the status before."""
 
 from dataclasses import replace
 
@@ -72,4 +72,4 @@ def test_the_rest_of_a_status() -> None:
     assert (status.symbols, status.reconnects, status.last_tick_time_ms) == (2, 2, None)
     assert status.turned_away == tuple(turned_away[:-1])
     assert status.turned_away_count == MOST_TURNED_AWAY + 1
-    assert status_of(replace(LOST, delivered={"A"})).symbols == 0, "what a lost socket had delivered"
+    assert status_of(replace(LOST, delivered={"A"})).symbols == 0, "symbols that a lost socket delivered do not count"

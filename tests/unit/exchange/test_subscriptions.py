@@ -1,4 +1,4 @@
-"""The ledger asks for what is missing, in allowed portions, and survives every answer an exchange gives."""
+"""The ledger requests missing topics in allowed portions, and copes with every answer of an exchange."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -70,7 +70,7 @@ def test_a_bad_argument_leaves_the_rest_of_its_request_alone() -> None:
 
 
 def test_what_stays_unknown_is_asked_for_ever_more_rarely() -> None:
-    """An exchange that has just started may know it in seconds; one that has taken it off the list never will."""
+    """An exchange that has just started may know the symbol in seconds. One that has delisted it never will."""
     ledger, asked = wanting(BYBIT, "NOPE"), []
     for now_s in range(2000):
         request = ledger.next_request(now_s)
@@ -150,7 +150,7 @@ def test_a_deaf_symbol_is_ended_and_begun_anew() -> None:
     assert (goodbye.kind, sorted(goodbye.topics)) == ("unsubscribe", ["orderbook.1.A", "tickers.A"])
     assert (welcome.kind, sorted(welcome.topics)) == ("subscribe", ["orderbook.1.A", "tickers.A"])
     ledger.acknowledged(Acknowledged(str(goodbye.request_id)))
-    assert ledger.live == {"B"}  # the end is acknowledged, not the beginning
+    assert ledger.live == {"B"}  # the unsubscription is acknowledged, not the subscription
 
 
 def test_what_may_be_live_without_an_answer_is_ended_when_nobody_wants_it() -> None:
@@ -179,7 +179,7 @@ ANSWERS = st.one_of(
 
 @given(st.lists(ANSWERS, max_size=30))
 def test_whatever_an_exchange_answers_the_ledger_settles(answers: list[Acknowledged | Refused | list[str]]) -> None:
-    """Any answers in any order, then an exchange that behaves: in the end exactly what is wanted is live."""
+    """After any answers in any order, followed by correct ones, exactly the wanted topics are live in the end."""
     ledger = wanting(SMALL, "A", "B", "C")
     wanted: set[str] = {"A", "B", "C"}
     now_s = 0.0

@@ -1,4 +1,4 @@
-"""Open answers are bounded in number and in bytes, and the address with most of them yields."""
+"""Open responses are bounded in number and in bytes, and the address with most of them gives way."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ ONE, TWO, THREE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
 
 class Cut:
-    """Notes which answers were cut."""
+    """Records which responses were cut."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -40,7 +40,7 @@ def test_one_ipv6_host_has_a_whole_64() -> None:
 
 
 def test_who_has_most_yields_to_a_newcomer() -> None:
-    """Its oldest answer that is there to be read, and none that is still being made."""
+    """Its oldest complete response is cut, never one that is still being made."""
     answers, cut = OpenAnswers(most=4, most_per_address=3), Cut()
     cut.take(answers, TWO, "another's")
     cut.take(answers, ONE, "being made")

@@ -1,4 +1,4 @@
-"""Events of which each counts: all are sent, or dropped and counted."""
+"""Events that must not be conflated: each is sent, or dropped and counted."""
 
 from itertools import count, islice
 
@@ -15,7 +15,7 @@ def event(number: int) -> bytes:
 
 
 def told(text: bytes) -> list[tuple[int, int]]:
-    """Return of each event how many were dropped before it, and its number."""
+    """Return each event's number, with the number of events dropped before it."""
     data = [orjson.loads(line.removeprefix(b"data: ")) for line in text.split(b"\n\n") if line]
     return [(one.get("dropped", 0), one["data"]) for one in data]
 
@@ -37,7 +37,7 @@ def test_beyond_the_bound_the_oldest_are_dropped_and_counted() -> None:
 
 @given(st.lists(st.integers(0, 3 * MOST_WAITING), min_size=1, max_size=4))
 def test_each_event_is_either_sent_or_counted(sizes: list[int]) -> None:
-    """However they were put together: here by several flushes that a client did not take."""
+    """This holds for any grouping, here of several flushes that a client did not read."""
     numbers = count()
     backlog = Backlog()
     for size in sizes:

@@ -1,4 +1,4 @@
-"""A gateway believes a trusted proxy alone that the client's next request will be held."""
+"""Only a trusted proxy may state that it will hold the client's next request."""
 
 import pytest
 
@@ -17,7 +17,7 @@ SAYS = (b"x-market-pulse-edge", b"holds")
         pytest.param(["172.16.0.0/12"], "172.18.0.3", [], False, id="another proxy"),
         pytest.param(["172.16.0.0/12"], "172.18.0.3", [(SAYS[0], b"no")], False, id="it says something else"),
         pytest.param(["172.16.0.0/12"], "192.0.2.1", [SAYS], False, id="a client that says so"),
-        pytest.param([], "127.0.0.1", [SAYS], False, id="nobody is trusted"),
+        pytest.param([], "127.0.0.1", [SAYS], False, id="no proxy is trusted"),
         pytest.param(["172.16.0.0/12"], "", [SAYS], False, id="no address"),
     ],
 )

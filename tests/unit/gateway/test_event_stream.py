@@ -1,4 +1,4 @@
-"""How the query of a stream is read."""
+"""The parsing of a stream's query."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from gateway.api.problems import ProblemError
         pytest.param("symbols=BTC%2CETH&max_hz=1", ["BTC,ETH"], 1.0, None, id="escaped"),
         pytest.param("symbols=SOL&max_hz=2.5&symbols=BTC,sol&symbols=", ["SOL", "BTC,sol", ""], 2.5, None, id="all of several"),
         pytest.param("symbols=BTC&last_event_id=BTC-USDT:7", ["BTC"], None, "BTC-USDT:7", id="resumed"),
-        pytest.param("symbols=BTC&nobody=knows&nobody=x", ["BTC"], None, None, id="others are passed over"),
+        pytest.param("symbols=BTC&nobody=knows&nobody=x", ["BTC"], None, None, id="unknown parameters are ignored"),
         pytest.param("symbols=", [""], None, None, id="empty"),
         pytest.param("symbols=%FF", ["\ufffd"], None, None, id="no text"),
     ],

@@ -1,4 +1,4 @@
-"""The flush clock: time is an argument, so nothing here waits."""
+"""The flush clock. Time is an argument, so no test waits."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ def test_the_first_flush_is_due_at_once() -> None:
 
 
 def test_a_flush_is_followed_by_a_pause_as_long_as_its_work() -> None:
-    """However long that took because others had the core."""
+    """The pause is as long as the work itself, without the time for which other processes had the core."""
     clock = FlushClock()
     clock.flushed(10.0, 10.5, 0.03)
     assert clock.wait_s(10.51) == pytest.approx(0.02)
@@ -39,7 +39,7 @@ def test_short_pauses_are_taken_together() -> None:
     st.none() | st.floats(0.1, 1000),
 )
 def test_writing_takes_at_most_half_the_time(flushes: list[tuple[float, float]], max_hz: float | None) -> None:
-    """But for the one that is under way, and for a pause that is too short to be taken."""
+    """Exceptions are the flush that is under way, and pauses that are too short to make."""
     clock, now_s, worked_s = FlushClock(max_hz), 100.0, 0.0
     for pause_s, took_s in flushes:
         start_s = now_s + pause_s

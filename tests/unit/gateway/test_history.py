@@ -1,4 +1,4 @@
-"""Histories as charts get them: thinned without jitter, in columns, and read once for many."""
+"""Histories for charts: thinned without jitter, in columns, and read once for many clients."""
 
 import asyncio
 from typing import cast
@@ -36,7 +36,7 @@ def at(second: int, price: float = 1.0, **sources: float) -> Point:
     ],
 )
 def test_thinned(seconds: list[int], max_points: int, expected: list[int], step_ms: int) -> None:
-    """NOW_MS is a multiple of each step here, so that second 0 is."""
+    """NOW_MS is a multiple of every step here, so second 0 is too."""
     times = [NOW_MS + second * 1000 for second in seconds]
     kept, step = thinned(times, 1000, max_points, times[-1] if times else NOW_MS)
     assert ([(times[one] - NOW_MS) // 1000 for one in kept], step) == (expected, step_ms)
@@ -52,7 +52,7 @@ def test_thinned(seconds: list[int], max_points: int, expected: list[int], step_
 def test_a_full_history_is_thinned_alike_at_any_moment(
     resolution: Resolution, max_points: int, moment_ms: int, clock_off_ms: int, later_ms: int
 ) -> None:
-    """Whatever the phase and the other clock's offset: within bounds, at one step, and later calls choose the same points."""
+    """At any phase and clock offset the points are within bounds, one step apart, and the same in later calls."""
 
     def chosen(read_ms: int) -> tuple[list[int], int]:
         newest = resolution.step_of(read_ms + clock_off_ms)
@@ -71,7 +71,7 @@ def test_a_full_history_is_thinned_alike_at_any_moment(
 
 
 def test_columns() -> None:
-    """Where an exchange was not heard there is None; what a wrong clock wrote into the future is left out."""
+    """A value is None where the exchange had no price. Points that a wrong clock wrote into the future are left out."""
     points = [at(0, 1.5, okx=1.4), at(1, 1.6, okx=1.5, binance=1.7), at(2, 1.7), at(3 + AHEAD_MS // 1000, 9.9)]
     assert orjson.loads(in_columns(BTC, SECOND, points, NOW_MS + 2000).json(10)) == {
         "symbol": "BTC-USDT",
@@ -91,7 +91,7 @@ def test_the_number_of_columns_is_bounded() -> None:
 
 
 class BusInMemory:
-    """Stands for the bus where a real one cannot be made to misbehave on cue."""
+    """Replaces the bus, because a real one cannot be made to fail at a chosen moment."""
 
     def __init__(self) -> None:
         self.reads: list[tuple[Resolution, Symbol, int]] = []
@@ -161,7 +161,7 @@ async def test_a_failure_is_shared_too_and_then_forgotten() -> None:
 
 
 async def test_what_is_kept_and_what_is_under_way_is_bounded() -> None:
-    """The oldest makes room; while all are under way one more is refused."""
+    """The oldest result makes room. While all reads are under way, a further one is refused."""
     bus, clock = BusInMemory(), Clock()
     subject = histories(bus, clock)
     symbols = [Symbol(f"A{number}-USDT") for number in range(MOST_SHARED + 1)]
@@ -198,5 +198,5 @@ async def test_one_address_leaves_room_for_the_reads_of_others() -> None:
     refused = [answer for answer in answers if isinstance(answer, ProblemError)]
     assert [(one.status, one.code) for one in refused] == [(429, "busy")] * (MOST_SHARED - MOST_SHARED // 4)
     assert isinstance(others, History)
-    assert isinstance(shared, History), "one that is under way already costs nothing"
+    assert isinstance(shared, History), "sharing a read that is under way is not limited"
     assert await subject.get(SECOND, symbols[-1], "a")

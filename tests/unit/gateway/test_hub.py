@@ -1,4 +1,4 @@
-"""The hub with streams that are lists of bytes: who gets what, and what it costs whom."""
+"""The hub with fake streams that collect bytes: which stream gets which events, and the effect on other streams."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ BTC, ETH, SOL, DOGE = (Symbol(f"{base}-USDT") for base in ("BTC", "ETH", "SOL", 
 
 
 class FakeSink:
-    """Keeps what is written; `unsent` is what a slow client has not taken."""
+    """Keeps the written bytes. `unsent` is the number of bytes that a slow client has not read."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -57,7 +57,7 @@ class FakeSink:
         return [orjson.loads(line.removeprefix(b"data: ")) for line in lines]
 
     def summary(self) -> list[str]:
-        """Return the same in short: `ticker BTC-USDT 3`."""
+        """Return the same events in short: `ticker BTC-USDT 3`."""
         return [short(event) for event in self.take()]
 
 
@@ -82,7 +82,7 @@ def short(event: dict[str, Any]) -> str:
 
 
 class World:
-    """A hub, its two clocks, and a bus that only it hears."""
+    """A hub with its two clocks, and a bus to which only the hub is subscribed."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 1000.0
@@ -104,7 +104,7 @@ class World:
         self.hub.leave(next(stream for stream in self.hub.streams if stream.sink is sink), "client")
 
     def turn_away(self, *symbols: str, exchange: str = "okx", count: int | None = None) -> None:
-        """Have an exchange's ingest say that it has no room for these, and perhaps more than it names."""
+        """Publish an ingest's report that it has no room for these symbols, and for `count` in all."""
         message = status_bytes(exchange, turned_away=symbols, turned_away_count=count)
         self.hub.on_message(kinds.STATUS.channel(exchange), message)
 
@@ -119,7 +119,7 @@ async def world() -> World:
 
 
 async def turn() -> None:
-    """Let the loop run what is due, flushes that had to wait for their millisecond included."""
+    """Let the loop run all due callbacks, flushes that wait for their millisecond included."""
     await asyncio.sleep(0.005)
 
 
@@ -206,8 +206,8 @@ async def test_a_laggard_gets_the_newest_when_it_can_take_it(world: World) -> No
     for seq in range(1, 4):
         world.publish(BTC, seq)
         await turn()
-    assert sink.written == [], "nothing is piled up for it"
-    assert len(quick.take()) == 3, "and it costs nobody else anything"
+    assert sink.written == [], "no events pile up for it"
+    assert len(quick.take()) == 3, "and other streams are not affected"
     sink.unsent = 0
     world.hub.writable(stream)
     assert sink.summary() == ["ticker BTC-USDT 3 ok"]
@@ -264,7 +264,7 @@ async def test_an_unrenewed_price_is_called_stale_then_down_once_each(world: Wor
 
 async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
     world.publish(BTC, 1)
-    world.now += STALE_AFTER_MS / 1000  # no sweep has come by yet
+    world.now += STALE_AFTER_MS / 1000  # no sweep has run yet
     assert world.open(BTC).summary() == ["connected", "ticker BTC-USDT 1 stale"]
     world.now += DOWN_AFTER_MS / 1000
     assert b'"down"' in (world.hub.newest(kinds.TICKER.channel(BTC)) or b"")
@@ -330,12 +330,12 @@ async def test_a_laggard_hears_of_the_resync_first(world: World) -> None:
 
 
 async def test_what_a_socket_does_not_take_goes_to_its_transport(world: World) -> None:
-    """Nothing of it twice, nothing left out, and nothing to a descriptor that is another connection's by now."""
+    """No byte is repeated or left out, and none goes to a descriptor that now belongs to another connection."""
     near, far = socket.socketpair()
     with near, far:
         for end in (near, far):
             end.setblocking(False)
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # as little as there is
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the smallest buffer
         sink = FakeSink()
         world.hub.open(sink, (BTC,), None, near.fileno())
         sink.written.clear()
@@ -344,7 +344,7 @@ async def test_what_a_socket_does_not_take_goes_to_its_transport(world: World) -
             await turn()
         at_once = all_of(far)
         assert at_once
-        assert sink.written, "it was full in the end"
+        assert sink.written, "the socket was full in the end"
         told = [short(event) for event in events_in(at_once + b"".join(sink.written))]
         assert told == [f"ticker BTC-USDT {seq} ok" for seq in range(1, 50)]
         sink.close()
@@ -354,7 +354,7 @@ async def test_what_a_socket_does_not_take_goes_to_its_transport(world: World) -
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Read all that has come."""
+    """Read all data that has arrived."""
     told = b""
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -385,7 +385,7 @@ async def test_demand_lingers_and_goes(world: World) -> None:
     world.pass_time(LINGER_S - 1)
     assert world.hub.topics.symbols == {BTC, ETH}
     world.pass_time(2)
-    assert world.hub.topics.symbols == {BTC}, "featured symbols are wanted always"
+    assert world.hub.topics.symbols == {BTC}, "featured symbols are always wanted"
 
 
 async def test_max_hz_holds_updates_back_and_sends_the_newest() -> None:
@@ -403,7 +403,7 @@ async def test_max_hz_holds_updates_back_and_sends_the_newest() -> None:
 
 
 async def test_what_waited_while_the_process_slept_is_told_as_it_is_by_now(world: World) -> None:
-    """An update that a slow stream's rate held back may be the last for a while: the bus may have gone meanwhile."""
+    """An update delayed by a stream's rate limit may be the last for a while, since the bus may be away by then."""
     sink = world.open(BTC, max_hz=10)
     world.publish(BTC, 1)
     await turn()
@@ -440,7 +440,7 @@ async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
         world.publish(BTC, number)
     for stream in list(world.hub.streams):
         world.hub.leave(stream, "client")
-        world.hub.leave(stream, "client")  # a second time does nothing
+        world.hub.leave(stream, "client")  # leaving again has no effect
     await turn()
     world.pass_time(LINGER_S + 1)
     assert world.hub.stats.closed == {"client": 200}
@@ -449,7 +449,7 @@ async def test_nothing_is_left_of_streams_that_left(world: World) -> None:
 
 
 TEN_MINUTES_MS = 600_000
-"""How far the clocks of two aggregators are apart."""
+"""Differences between the clocks of two aggregators."""
 
 
 def qualities(world: World, symbol: Symbol = BTC) -> str:
@@ -460,7 +460,7 @@ def qualities(world: World, symbol: Symbol = BTC) -> str:
 
 @pytest.mark.parametrize("skews_ms", [(TEN_MINUTES_MS, 0), (-TEN_MINUTES_MS, 0), (TEN_MINUTES_MS, -TEN_MINUTES_MS)])
 async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(skews_ms: tuple[int, int]) -> None:
-    """Each has some of the symbols, then they swap, again and again. What each says is as live as before."""
+    """Each has some of the symbols, and they swap again and again. Prices stay live all the time."""
     world = World()
     world.hub.topics.hold([kinds.TICKER.channel(BTC), kinds.TICKER.channel(ETH)], "a")
     seq = 0
@@ -477,7 +477,7 @@ async def test_aggregators_whose_clocks_differ_hand_over_without_a_stale_price(s
                 assert qualities(world, symbol) == "ok", (turn, symbol)
     world.now += STALE_AFTER_MS / 1000
     assert (qualities(world), qualities(world, ETH)) == ("stale", "stale"), (
-        "and neither is live for longer than it says something"
+        "and prices of both become stale once they publish no more"
     )
 
 
@@ -494,7 +494,7 @@ async def test_a_publisher_s_wrong_clock_is_no_delay_of_ours(skew_ms: int) -> No
 
 @pytest.fixture
 async def small() -> World:
-    """A world in which one address gets one symbol once room is short, and OKX lists all but SOL."""
+    """Return a world in which one address gets one symbol once room is short, and OKX lists all symbols but SOL."""
     return World(featured=(BTC,), share=1, listed_at=lambda symbol: () if symbol == SOL else ("okx",))
 
 
@@ -517,12 +517,12 @@ async def test_a_symbol_that_is_turned_away_says_so_until_it_has_room(small: Wor
         },
     ]
     assert small.open(ETH, BTC).summary() == ["connected", f"room {ETH} full", "status okx connected"], (
-        "whoever comes later hears it"
+        "later streams get the event, too"
     )
     small.turn_away(ETH)
     small.pass_time(1)
     await turn()
-    assert sink.summary() == [], "that it lasts is no news"
+    assert sink.summary() == [], "an unchanged state is not repeated"
     small.turn_away()
     await turn()
     assert sink.take() == [
@@ -554,7 +554,7 @@ async def test_a_symbol_beyond_its_addresses_share_says_so_until_somebody_has_it
     other = small.open(SOL, owner="b")
     await turn()
     assert other.summary() == ["connected", "status okx connected"]
-    assert mine.summary() == [f"room {SOL} None"], "what another address has within its share is everybody's"
+    assert mine.summary() == [f"room {SOL} None"], "a symbol within another address's share is open to all"
     small.publish(SOL, 1)
     await turn()
     assert mine.summary() == [f"ticker {SOL} 1 ok"]
@@ -583,11 +583,11 @@ async def test_an_exchange_that_turns_away_more_than_it_names_is_full_for_what_i
     small.turn_away(DOGE, count=500)
     small.pass_time(NAMED_WITHIN_S - 1)
     await turn()
-    assert "room" not in "".join(one.summary()), "it may be about to come"
+    assert "room" not in "".join(one.summary()), "its ticker may still come"
     small.pass_time(1)
     await turn()
     assert f"room {ETH} full" in one.summary()
-    assert "room" not in "".join(other.summary()), "it is not listed there"
+    assert "room" not in "".join(other.summary()), "that exchange does not list it"
 
 
 async def test_a_laggard_and_a_resync_lose_nothing_about_room(small: World) -> None:

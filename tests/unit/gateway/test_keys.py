@@ -1,4 +1,4 @@
-"""Who is let at the data where keys are needed, and that a key goes no further than to where it is compared."""
+"""Which requests pass when keys are required. A key is never passed on beyond the comparison."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ KEY, OTHER = "k" * 16, "another-key.of~16"
 
 
 async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-    """What keys are before: tells what it was asked."""
+    """The application behind the check of keys: it returns the request that it received."""
     await JSONResponse(scope["query_string"].decode())(scope, receive, send)
 
 
@@ -68,7 +68,7 @@ async def test_who_is_let_in(target: str, headers: dict[str, str]) -> None:
         ("/api/realtime/BTC?api_key=", {}),
         (f"/api/realtime/BTC?api_key={KEY.upper()}", {}),
         (f"/api/realtime/BTC?xapi_key={KEY}", {}),
-        (f"/api/ticker/BTC?api_key={KEY}", {}),  # a parameter is written down by whoever is on the way: for streams alone
+        (f"/api/ticker/BTC?api_key={KEY}", {}),  # proxies log the URL, so a key in a parameter is accepted only for streams
     ],
 )
 async def test_who_is_not(target: str, headers: dict[str, str], method: str) -> None:

@@ -1,4 +1,4 @@
-"""A kind is a row: a hub carries a kind that it has never heard of."""
+"""A kind is one row in a table: the hub carries a new kind without other changes."""
 
 import asyncio
 
@@ -58,7 +58,7 @@ async def test_a_client_that_does_not_read_is_told_how_many_events_it_has_missed
         hub.on_message("trades:okx:ETH-USDT", b"%d" % number)
         await turn()
     assert [event["data"] for event in quick.take()] == list(range(MOST_WAITING + 3))
-    assert sink.written == [], "nothing is piled up in its connection"
+    assert sink.written == [], "no events pile up in its connection"
     sink.unsent = 0
     hub.writable(stream)
     first, *others = sink.take()

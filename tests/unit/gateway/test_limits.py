@@ -1,4 +1,4 @@
-"""Limits refuse the new and spare the old."""
+"""Limits refuse new streams and keep the existing ones."""
 
 import pytest
 

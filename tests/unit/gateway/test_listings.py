@@ -1,4 +1,4 @@
-"""What a wrong symbol was probably meant to be."""
+"""Suggestions of the symbol that the user of a wrong one probably meant."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_near_matches(wrong: str, expected: list[str]) -> None:
     ("asked", "meant"),
     [
         ("BTCUSDT", "BTC-USDT"),
-        ("BTCUSDT-USDT", "BTC-USDT"),  # as the one above is read
+        ("BTCUSDT-USDT", "BTC-USDT"),  # the symbol that the line above is read as
         ("BTC/USDT", "BTC-USDT"),
         ("BTC_USDT", "BTC-USDT"),
         ("BTC.USDT", "BTC-USDT"),

@@ -1,4 +1,4 @@
-"""Which form of an answer a client takes, by its headers."""
+"""The form of a response that a client accepts, by its headers."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the browser client's types are made of is what the code describes."""
+"""The committed openapi.json, from which the browser client's types are generated, matches the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settings are refused at start, by the variable's name."""
+"""Wrong settings are refused at start, with the variable's name."""
 
 import pytest
 

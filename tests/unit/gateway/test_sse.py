@@ -1,4 +1,4 @@
-"""What goes over the wire, byte by byte, and as the public client reads it."""
+"""The bytes of a stream, and the events that httpx-sse, an independent client, reads from them."""
 
 import httpx
 import orjson
@@ -14,7 +14,7 @@ def events_of(text: bytes) -> list[tuple[str, str, str, int | None]]:
 
 
 def test_a_ticker_is_embedded_unchanged() -> None:
-    """The bytes of the bus are the bytes of the event."""
+    """The event contains the message's bytes from the bus, unchanged."""
     ticker = b'{"v":1,"symbol":"BTC-USDT","seq":7,"price":1e-7}'
     text = sse.state_event("ticker", "BTC-USDT", 7, ticker)
     assert text == b'id: BTC-USDT:7\ndata: {"type":"ticker","data":' + ticker + b"}\n\n"
@@ -22,7 +22,7 @@ def test_a_ticker_is_embedded_unchanged() -> None:
 
 
 def test_events_are_told_apart_by_type() -> None:
-    """All but the heartbeat are `message` events; the heartbeat leaves the last id alone."""
+    """All but the heartbeat are `message` events. The heartbeat does not change the last id."""
     text = (
         sse.event("connected", {"symbols": ["BTC-USDT"]}, retry_ms=1500)
         + sse.message_event("status", b'{"v":1}')
@@ -40,7 +40,7 @@ def test_events_are_told_apart_by_type() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [(b"x" * 18, b"12\r\n" + b"x" * 18 + b"\r\n"), (b"", b"")])
 def test_chunk(text: bytes, expected: bytes) -> None:
-    """An empty chunk would end the body, so nothing stays nothing."""
+    """An empty chunk would end the body, so empty input makes no chunk."""
     assert sse.chunk(text) == expected
 
 
@@ -49,5 +49,5 @@ def test_chunk(text: bytes, expected: bytes) -> None:
     [("BTC-USDT:42", True), ("42", False), ("BTC-USDT:", False), ("BTC-USDT:x", False), ("BTC:1", False), ("A-B:²", False)],
 )
 def test_event_id(text: str, expected: bool) -> None:
-    """Only what ticker events carry counts as an id."""
+    """Only the ids of ticker events are accepted."""
     assert sse.is_event_id(text) is expected

@@ -1,4 +1,4 @@
-"""What is said of an exchange: what it last said, as long as it keeps saying it."""
+"""The reported status of an exchange: the last one of its ingest, as long as the ingest repeats it."""
 
 import orjson
 import pytest
@@ -25,7 +25,7 @@ def test_a_silent_exchange_is_down_and_comes_back() -> None:
     later = NOW_MS + SILENT_AFTER_MS + 2000
     [news] = [status.feed for status in statuses.changed(later)]
     assert (news.state, news.reason, news.since_ms, news.symbols) == ("down", "no status for 17 s", NOW_MS, 0)
-    assert statuses.changed(later + 1000) == [], "that the silence lasts is no news"
+    assert statuses.changed(later + 1000) == [], "a silence that goes on is not reported again"
     assert statuses.current(later + 1000)["okx"].feed.reason == "no status for 18 s"
     statuses.take("okx", status_bytes(), later + 2000)
     assert [status.feed.state for status in statuses.changed(later + 2000)] == ["connected"]
@@ -46,9 +46,9 @@ def test_copies_are_counted_while_they_live() -> None:
         statuses.take("okx", status_bytes(instance=instance), NOW_MS)
     assert instances(statuses, NOW_MS) == ["a", "b"]
     statuses.take("okx", status_bytes(instance="b", state="down"), NOW_MS + 1)
-    assert instances(statuses, NOW_MS + 1) == ["a"], "stopped: gone at once"
+    assert instances(statuses, NOW_MS + 1) == ["a"], "a copy that reports its stop is dropped at once"
     statuses.take("okx", status_bytes(instance="c"), NOW_MS + 2)
-    assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == ["c"], "silent: gone after a while"
+    assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == ["c"], "a silent copy is dropped after a while"
     statuses.take("okx", status_bytes(instance="c", state="down"), NOW_MS + SILENT_AFTER_MS)
     assert instances(statuses, NOW_MS + SILENT_AFTER_MS) == []
     assert statuses.current(NOW_MS + SILENT_AFTER_MS)["okx"].feed.state == "down"
@@ -121,7 +121,7 @@ def test_a_copy_that_has_stopped_yields_to_one_that_lives() -> None:
     ("copies", "turned_away", "count"),
     [
         pytest.param([(["A-USDT", "B-USDT"], 2)], ["A-USDT", "B-USDT"], 2, id="one copy"),
-        pytest.param([(["A-USDT", "B-USDT"], 2), (["B-USDT", "C-USDT"], 2)], ["B-USDT"], 1, id="what each turns away"),
+        pytest.param([(["A-USDT", "B-USDT"], 2), (["B-USDT", "C-USDT"], 2)], ["B-USDT"], 1, id="symbols turned away by each"),
         pytest.param([(["A-USDT"], 1), ([], 0)], [], 0, id="another copy has room"),
         pytest.param([(["A-USDT"], 40), (["A-USDT"], 30)], ["A-USDT"], 30, id="more than they name"),
         pytest.param([(["A-USDT"], 40), ([], 0)], [], 0, id="more than it names, and another copy has room"),
@@ -141,7 +141,7 @@ def test_a_symbol_is_turned_away_where_no_copy_has_room(
     exchanges, overfull = statuses.without_room(NOW_MS)
     assert exchanges == {name: ("bybit", "okx") if name in turned_away[:1] else ("okx",) for name in turned_away}
     assert overfull == ({"okx"} if count > len(turned_away) else set())
-    assert not any(statuses.without_room(NOW_MS + SILENT_AFTER_MS)), "an exchange that is silent turns nothing away"
+    assert not any(statuses.without_room(NOW_MS + SILENT_AFTER_MS)), "a silent exchange turns no symbol away"
 
 
 def test_that_room_is_short_is_no_news_for_every_stream() -> None:
@@ -163,7 +163,7 @@ def test_what_is_no_status_is_refused() -> None:
 
 
 def test_while_the_bus_is_away_nobody_is_called_silent() -> None:
-    """Not to hear is no word of theirs: each stays what it was, and is said to be that of then."""
+    """Without the bus their silence means nothing: each status stays, and its reason states its age."""
     statuses = Statuses()
     statuses.take("okx", status_bytes(), NOW_MS)
     statuses.take("bybit", status_bytes("bybit", "reconnecting", reason="cut"), NOW_MS)
@@ -173,7 +173,7 @@ def test_while_the_bus_is_away_nobody_is_called_silent() -> None:
     assert told == [("bybit", "reconnecting"), ("okx", "connected")]
     for later_ms in (2_000, 20_000, 600_000):
         statuses.listen(NOW_MS + later_ms, hears=False)
-        assert statuses.changed(NOW_MS + later_ms) == [], "that it lasts is no news"
+        assert statuses.changed(NOW_MS + later_ms) == [], "an unchanged state is not reported again"
     late = {name: one.feed for name, one in statuses.current(NOW_MS + 601_000).items()}
     assert {name: feed.state for name, feed in late.items()} == {"okx": "connected", "bybit": "reconnecting"}
     assert {feed.reason for feed in late.values()} == {"as of 600 s ago: this gateway does not hear the bus"}
@@ -185,7 +185,7 @@ def test_while_the_bus_is_away_nobody_is_called_silent() -> None:
 
 
 def test_what_comes_is_heard() -> None:
-    """Also before anybody has looked whether the subscription stands."""
+    """It counts even before the first check of the subscription."""
     statuses = Statuses()
     statuses.listen(NOW_MS, hears=False)
     statuses.take("okx", status_bytes(), NOW_MS + 60_000)
@@ -195,7 +195,7 @@ def test_what_comes_is_heard() -> None:
 
 
 def test_an_ingest_that_has_not_reached_its_exchange_yet_does_not_know_whether_it_is_simulated() -> None:
-    """It was, when somebody last knew; it is what the next one that is connected says."""
+    """The last known value stays until a connected ingest reports another."""
     statuses = Statuses()
     statuses.take("okx", status_bytes(instance="a", simulated=True), NOW_MS)
     statuses.take("okx", status_bytes(instance="a", state="down", simulated=True), NOW_MS + 1)

@@ -1,4 +1,4 @@
-"""Which symbols the bus is asked for while there is room, and while there is not."""
+"""The symbols to which the gateway subscribes on the bus, with room for all and without."""
 
 from collections import Counter
 
@@ -128,5 +128,5 @@ async def test_whatever_is_held_and_released(steps: list[tuple[str, bool, set[Sy
         assert wanted - {BTC} <= set().union(*mine.values())
         for names in mine.values():
             assert len(names & wanted) >= min(len(names), SHARE), "each address has its share"
-        assert len(wanted) - 1 <= sum(min(len(names), SHARE) for names in mine.values()), "and none has more"
+        assert len(wanted) - 1 <= sum(min(len(names), SHARE) for names in mine.values()), "and no address has more"
         assert topics.beyond_share == len(set().union(*mine.values()) - wanted)

@@ -1,4 +1,4 @@
-"""Delays grow, are capped, and never make a storm."""
+"""Delays grow up to a cap, and are random, so that clients do not all retry at once."""
 
 from hypothesis import given
 from hypothesis import strategies as st

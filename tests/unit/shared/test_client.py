@@ -1,4 +1,4 @@
-"""What waits for a reader, and what the reader is told: in order, bounded, and never an old price as a live one."""
+"""The client's inbox: tickers wait in order and bounded, gaps are reported, and an old price is never handed out as live."""
 
 import pytest
 from hypothesis import given
@@ -13,18 +13,18 @@ BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 
 
 class Reader:
-    """An inbox, and what its reader was told: numbers and qualities handed out, and gaps."""
+    """An inbox, with the numbers and qualities of the tickers that its reader received, and the reported gaps."""
 
     def __init__(self, *symbols: Symbol) -> None:
         self.gaps: list[tuple[Symbol, int | None]] = []
         self.inbox = Inbox(symbols or (BTC,), lambda symbol, missed: self.gaps.append((symbol, missed)))
 
     def take(self, seq: int, at_ms: int = 0, symbol: Symbol = BTC, *, live: bool = True) -> None:
-        """Take in a ticker made and received so long after NOW_MS."""
+        """Take in a ticker that was made and received `at_ms` after NOW_MS."""
         self.inbox.take(symbol, ticker_bytes(symbol, seq, time_ms=NOW_MS + at_ms), NOW_MS + at_ms, live=live)
 
     def read(self, at_ms: int = 0) -> list[tuple[Symbol, int, str]]:
-        """Read all that waits, so long after NOW_MS."""
+        """Read all waiting tickers, `at_ms` after NOW_MS."""
         self.inbox.age(NOW_MS + at_ms)
         read: list[tuple[Symbol, int, str]] = []
         while ticker := self.inbox.next(NOW_MS + at_ms):
@@ -61,7 +61,7 @@ def test_what_was_lost_is_told_before_what_follows() -> None:
     assert reader.inbox.next(NOW_MS + 10)
     assert reader.gaps == [(BTC, 3)]
     assert reader.read(10) == [(ETH, 6, "ok")]
-    assert reader.gaps == [(BTC, 3)], "nothing of ETH was lost"
+    assert reader.gaps == [(BTC, 3)], "no ticker of ETH was lost"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_is_no_ticker_leaves_no_trace(data: bytes) -> None:
     )
 )
 def test_every_number_is_handed_out_or_told_as_missed(steps: list[tuple[Symbol, int, int, int]]) -> None:
-    """However much is lost and however slow the reader: numbers rise, none is unaccounted for, and the last one is known."""
+    """For any losses and any slow reader, numbers rise, each is handed out or counted as missed, and the last one is read."""
     reader, now_ms = Reader(BTC, ETH), 0
     published: dict[Symbol, int] = {BTC: 0, ETH: 0}
     told: dict[Symbol, list[int]] = {BTC: [], ETH: []}
@@ -183,7 +183,7 @@ def test_every_number_is_handed_out_or_told_as_missed(steps: list[tuple[Symbol, 
             assert distinct[-1] - distinct[0] + 1 == len(distinct) + missed
 
 
-@pytest.mark.parametrize("symbols", [pytest.param((), id="none"), pytest.param(("BTC", "B!C"), id="nonsense")])
+@pytest.mark.parametrize("symbols", [pytest.param((), id="no symbol"), pytest.param(("BTC", "B!C"), id="nonsense")])
 def test_symbols_that_are_none_are_refused_at_once(symbols: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="BTC"):
         subscribe(*symbols)
@@ -191,7 +191,7 @@ def test_symbols_that_are_none_are_refused_at_once(symbols: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("skew_ms", [-600_000, 600_000])
 def test_a_hand_over_between_clocks_that_differ_is_no_gap(skew_ms: int) -> None:
-    """One number follows the other, and all that waits is handed out."""
+    """The numbers are consecutive, and all waiting tickers are handed out."""
     reader = Reader()
     for seq in range(1, 8):
         at_ms, other = seq * 100, seq in (3, 4, 6)

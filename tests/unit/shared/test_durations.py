@@ -1,4 +1,4 @@
-"""Durations in plain numbers are the same histogram as the library's own."""
+"""Durations, kept as plain numbers, make the same histogram as the Prometheus library's own."""
 
 from hypothesis import given
 from hypothesis import strategies as st

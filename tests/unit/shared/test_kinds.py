@@ -1,13 +1,12 @@
-"""The table of kinds: channels are named by it, and read back letter for letter."""
+"""The table of kinds: it names channels, and a name read from a channel equals the written one exactly."""
 
 import pytest
 
 from market_pulse.kinds import KINDS, STATUS, TICK, TICKER, Kind, Shape, kind_of, read_channel, symbols_of
 from market_pulse.messages import FeedStatus, Symbol
 
-CANDLE = Kind(
-    name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60
-)  # a fixed word among the names, as no kind has so far
+# A fixed word among the names, which no kind has so far.
+CANDLE = Kind(name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_symbols_are_those_of_one_kind() -> None:
 
 def test_rows_do_not_contradict_each_other() -> None:
     assert len({kind.prefix for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS)
-    assert all((kind.shape is Shape.STATE) == (kind.expiry_s > 0) for kind in KINDS), "the last one of a state alone is kept"
+    assert all((kind.shape is Shape.STATE) == (kind.expiry_s > 0) for kind in KINDS), "only a state has a last value"
 
 
 def test_a_wish_is_one_channel_or_one_for_each_exchange() -> None:

@@ -1,4 +1,4 @@
-"""What a service's own run reports, and what it does not."""
+"""The errors that a service's run reports, and those that it ignores."""
 
 import asyncio
 import logging

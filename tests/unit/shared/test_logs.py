@@ -1,4 +1,4 @@
-"""Lines that repeat are few, and nothing that is held back goes uncounted."""
+"""Repeated log lines are limited, and suppressed lines are counted."""
 
 import pytest
 import structlog
@@ -7,7 +7,7 @@ from market_pulse.process.logs import REPEAT_INTERVAL_S, REPEATS, RepeatLimit, h
 
 
 class World:
-    """A limit, its clock, and what it let through."""
+    """A limit with its clock, and the lines that passed it."""
 
     def __init__(self) -> None:
         self.now_s = 0.0

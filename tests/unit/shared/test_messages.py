@@ -1,4 +1,4 @@
-"""Messages survive the way over the bus, and foreign bytes are refused, never half read."""
+"""Messages survive encoding and decoding, and malformed bytes are refused as a whole."""
 
 import re
 from collections.abc import Callable
@@ -123,7 +123,7 @@ def test_status_round_trip(status: FeedStatus) -> None:
 
 @given(POINTS)
 def test_point_round_trip(point: Point) -> None:
-    """Through the bytes that a stream hands out."""
+    """The way leads through the bytes that a Redis stream returns."""
     [[entry_id, *fields]] = orjson.loads(messages.encode_points([point]))
     data = [field.encode() for field in fields]
     assert messages.decode_point(entry_id.encode(), dict(zip(data[::2], data[1::2], strict=True))) == point
@@ -154,7 +154,7 @@ ODD = st.sampled_from([*NUMBERS, *TEXTS, *OTHERS])
 
 @st.composite
 def broken(draw: st.DrawFn, kind: str) -> bytes:
-    """A message of a kind with some of its members replaced, missing, added or there twice."""
+    """Draw a message of a kind with some of its members replaced, missing, added or repeated."""
     members = [[name, orjson.dumps(value).decode()] for name, value in orjson.loads(draw(WRITTEN[kind])).items()]
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(members) - 1))
@@ -174,7 +174,7 @@ def broken(draw: st.DrawFn, kind: str) -> bytes:
 @pytest.mark.parametrize("kind", READERS)
 @given(data=st.data())
 def test_foreign_bytes_are_refused_or_read(kind: str, data: st.DataObject) -> None:
-    """What is read can be written, and is the same again: nothing in it is infinite, no number or of another type."""
+    """A decoded message encodes and decodes to itself, so it has no infinite number, no NaN and no wrong type."""
     decode, encode = READERS[kind]
     try:
         value = decode(data.draw(st.binary(max_size=64) | broken(kind)))
@@ -187,7 +187,7 @@ def test_foreign_bytes_are_refused_or_read(kind: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("kind", READERS)
 @given(data=st.data())
 def test_others_may_write_whole_floats_and_nulls(kind: str, data: st.DataObject) -> None:
-    """JSON has one type of number, and a member that is null is as good as missing."""
+    """JSON has only one type of number, and a member that is null counts as missing."""
     written = data.draw(WRITTEN[kind])
     floats = {
         name: float(value) if type(value) is int and name != "v" else value for name, value in orjson.loads(written).items()

@@ -1,4 +1,4 @@
-"""How users write symbols."""
+"""The spellings of symbols that users may write."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Wrong values are refused at start, with the variable's name, and without a password in the message."""
+"""Wrong values are refused at start. The message names the variable and contains no password."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a ticker is worth when time has passed: never more than it was."""
+"""The quality of a ticker as time passes: it never improves."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ def after(elapsed_ms: int, data: bytes | None = None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("elapsed_ms", [-3000, 0, STALE_AFTER_MS - 1])
 def test_a_live_ticker_stays_as_it_is(elapsed_ms: int) -> None:
-    """Up to the bound not a byte changes, also when the aggregator's clock is ahead of ours."""
+    """Up to the bound its bytes stay the same, also if the aggregator's clock is ahead of ours."""
     assert as_of(read_ticker("BTC-USDT", ticker_bytes(), NOW_MS, live=True), NOW_MS + elapsed_ms) == ticker_bytes()
 
 
 def test_a_stale_ticker_keeps_numbers_and_times() -> None:
-    """Only quality and the sources' ages and states change, and the result is a ticker still."""
+    """Only the quality and the sources' ages and states change, and the result is still a valid ticker."""
     before, stale = after(0), after(STALE_AFTER_MS)
     assert stale["quality"] == "stale"
     assert [(source["ageMs"], source["state"]) for source in stale["sources"]] == [(5100, "used"), (63_000, "stale")]
@@ -39,7 +39,7 @@ def test_a_stale_ticker_keeps_numbers_and_times() -> None:
 
 
 def test_a_ticker_long_dead_has_no_price() -> None:
-    """After a further minute nothing is claimed any more."""
+    """After a further minute it has no price any more."""
     before, down = after(0), after(DOWN_AFTER_MS)
     assert down["quality"] == "down"
     assert {key for key in before if down[key] is None} == GONE_WHEN_DOWN
@@ -50,21 +50,21 @@ def test_a_ticker_long_dead_has_no_price() -> None:
 
 
 def test_a_ticker_that_was_down_does_not_become_stale() -> None:
-    """Age never makes a ticker better."""
+    """Age never improves a ticker's quality."""
     was_down = orjson.dumps(orjson.loads(ticker_bytes(price=None)) | {"quality": "down"})
     assert after(STALE_AFTER_MS, was_down)["quality"] == "down"
 
 
 @pytest.mark.parametrize("skew_ms", [-600_000, 0, 600_000])
 def test_the_age_of_what_came_live_is_measured_by_our_own_clock(skew_ms: int) -> None:
-    """Another machine's clock, ahead or behind, makes no live price stale and no dead one live."""
+    """Another machine's clock, ahead or behind, makes no live price stale and no old price live."""
     ticker = read_ticker("BTC-USDT", ticker_bytes(), NOW_MS + skew_ms, live=True)
     assert ticker.staleness(NOW_MS + skew_ms) == 0
     assert ticker.staleness(NOW_MS + skew_ms + STALE_AFTER_MS) == 1
 
 
 def arrivals(*times: tuple[int, int]) -> list[LatestTicker]:
-    """Read one ticker after another: when each was made, by the aggregator's clock, and when it came, by ours."""
+    """Read tickers in turn. Each is given by the time it was made on the aggregator's clock and its arrival on ours."""
     read: list[LatestTicker] = []
     clocks = Clocks()
     for made_ms, came_ms in times:
@@ -76,7 +76,7 @@ def arrivals(*times: tuple[int, int]) -> list[LatestTicker]:
 @pytest.mark.parametrize("skew_ms", [-600_000, 0, 600_000])
 @pytest.mark.parametrize("held_up_ms", [7_000, 60_000, 3_600_000])
 def test_a_backlog_is_as_old_as_it_is(skew_ms: int, held_up_ms: int) -> None:
-    """A frozen server, or this process when it was asleep: nothing of what comes at once afterwards is news."""
+    """After a freeze of the server or of this process, tickers arrive all at once, and each counts with its true age."""
     thawed_ms = 200 + held_up_ms
     made = (0, 100, 200, 300, 400, 1000)
     came = (0, 100, 200, thawed_ms, thawed_ms + 1, thawed_ms + 20)
@@ -90,7 +90,7 @@ SKEWS_MS = [-600_000, 0, 600_000]
 
 
 def hear(clocks: Clocks, publisher: str | None, seq: int, at_ms: int, skew_ms: int, held_up_ms: int = 0) -> LatestTicker:
-    """Read a ticker that comes so long after NOW_MS, from a publisher with a clock of its own."""
+    """Read a ticker that arrives `at_ms` after NOW_MS from a publisher whose clock has a skew."""
     data = ticker_bytes(seq=seq, time_ms=NOW_MS + at_ms - held_up_ms + skew_ms, publisher=publisher)
     return read_ticker("BTC-USDT", data, NOW_MS + at_ms, clocks, live=True)
 
@@ -98,7 +98,7 @@ def hear(clocks: Clocks, publisher: str | None, seq: int, at_ms: int, skew_ms: i
 @pytest.mark.parametrize("second_ms", SKEWS_MS)
 @pytest.mark.parametrize("first_ms", SKEWS_MS)
 def test_each_publisher_has_a_clock_of_its_own(first_ms: int, second_ms: int) -> None:
-    """Two take turns, one dies, one that is older than the field joins: nothing of it makes a price old or keeps one young."""
+    """Two publishers take turns, one dies, and one without the field `publisher` joins. Ages stay right all the time."""
     clocks, known = Clocks(), None
     for turn in range(40):
         publisher, skew_ms = (("a", first_ms), ("b", second_ms), (None, 0))[turn % 3 if turn < 20 else 1]
@@ -107,11 +107,11 @@ def test_each_publisher_has_a_clock_of_its_own(first_ms: int, second_ms: int) ->
         assert ticker.current_ms == NOW_MS + turn * 1000
         known = ticker
     held_up = hear(clocks, "b", 40, 60_000, second_ms, held_up_ms=20_000)
-    assert held_up.staleness(NOW_MS + 60_000) == 1, "that it was held up is still noticed"
+    assert held_up.staleness(NOW_MS + 60_000) == 1, "the delay is still noticed"
 
 
 def test_a_publisher_is_forgotten_a_minute_after_its_last_ticker() -> None:
-    """It may have been away to set its clock. A long sleep of our own is not such a minute."""
+    """It may have been away to set its clock. A long sleep of our own process does not count as its absence."""
     clocks = Clocks()
     hear(clocks, "a", 1, 0, 600_000)
     for second in range(1, 62):
@@ -133,7 +133,7 @@ def test_publishers_are_bounded_in_number() -> None:
 
 @pytest.mark.parametrize("step_ms", [3_000, 20_000, 3_600_000])
 def test_a_clock_that_is_set_makes_prices_stale_for_minutes_at_most(step_ms: int) -> None:
-    """Of either machine; what comes each second is believed again in the end. A small step is not noticed at all."""
+    """Either machine's clock may be set. Tickers that keep coming are trusted again in the end; a small step has no effect."""
     before = [(second * 1000, second * 1000) for second in range(10)]
     after = [(second * 1000, second * 1000 + step_ms) for second in range(10, 610)]
     times = [*before, *after]
@@ -143,7 +143,7 @@ def test_a_clock_that_is_set_makes_prices_stale_for_minutes_at_most(step_ms: int
 
 
 def test_clocks_that_drift_apart_are_not_noticed() -> None:
-    """A tenth of a second each second is more than any clock does."""
+    """The tested drift, a tenth of a second each second, is more than any real clock has."""
     times = [(second * 1000, second * 1100) for second in range(600)]
     assert not any(ticker.staleness(NOW_MS + came_ms) for ticker, (_, came_ms) in zip(arrivals(*times), times, strict=True))
 
@@ -151,7 +151,7 @@ def test_clocks_that_drift_apart_are_not_noticed() -> None:
 @pytest.mark.parametrize("skew_ms", SKEWS_MS)
 @pytest.mark.parametrize(("age_ms", "expected"), [(0, 0), (STALE_AFTER_MS, 1), (DOWN_AFTER_MS, 2)])
 def test_a_last_value_whose_age_is_known_is_that_old(skew_ms: int, age_ms: int, expected: int) -> None:
-    """The clock of its publisher may say anything. Where only that clock is known, its distance from ours tells the age."""
+    """Its publisher's clock does not matter. If the age is unknown, the difference between the two clocks gives it."""
     ticker = read_ticker("BTC-USDT", ticker_bytes(time_ms=NOW_MS + skew_ms), NOW_MS, live=False, age_ms=age_ms)
     assert ticker.staleness(NOW_MS) == expected
     clocks = Clocks()
@@ -168,13 +168,13 @@ def test_a_last_value_is_as_old_as_it_says(behind_ms: int, expected: int) -> Non
 def test_a_price_that_was_held_already_is_not_held_twice_as_long() -> None:
     held = orjson.loads(ticker_bytes()) | {"quality": "stale", "receivedTime": NOW_MS - 59_000}
     ticker = read_ticker("BTC-USDT", orjson.dumps(held), NOW_MS, live=True)
-    assert ticker.staleness(NOW_MS) == 0  # the aggregator lives, and says itself what the price is worth
+    assert ticker.staleness(NOW_MS) == 0  # the aggregator is alive, and states the quality itself
     assert ticker.staleness(NOW_MS + STALE_AFTER_MS + 1000) == 2
 
 
 @given(st.integers(0, 200_000), st.integers(0, 200_000))
 def test_age_never_makes_it_better(one_ms: int, other_ms: int) -> None:
-    """Staleness only grows."""
+    """Staleness never decreases with time."""
     earlier, later = sorted((one_ms, other_ms))
     known = LatestTicker(1, NOW_MS, b"", NOW_MS)
     assert known.staleness(NOW_MS + earlier) <= known.staleness(NOW_MS + later)
@@ -191,7 +191,7 @@ def test_age_never_makes_it_better(one_ms: int, other_ms: int) -> None:
     ],
 )
 def test_supersedes(seq: int, time_ms: int, expected: bool) -> None:
-    """What is older never replaces what is newer, and nothing blocks for ever."""
+    """An older ticker never replaces a newer one, and no ticker blocks all others for ever."""
     known = LatestTicker(10, NOW_MS, b"", NOW_MS)
     assert LatestTicker(seq, NOW_MS + time_ms, b"", NOW_MS).supersedes(known) is expected
     assert LatestTicker(seq, NOW_MS + time_ms, b"", NOW_MS).supersedes(None)
@@ -208,7 +208,7 @@ def test_supersedes(seq: int, time_ms: int, expected: bool) -> None:
     ],
 )
 def test_supersedes_what_another_publisher_made(seq: int, skew_ms: int, sent_ms: int, expected: bool) -> None:
-    """By the number, or by when it was sent, never by two clocks that have nothing to do with each other."""
+    """The order follows from the number or the time of sending, never from the clocks of two publishers."""
     known = LatestTicker(10, NOW_MS, b"", NOW_MS, publisher="a")
     ticker = LatestTicker(seq, NOW_MS + sent_ms + skew_ms, b"", NOW_MS + sent_ms, publisher="b")
     assert ticker.supersedes(known) is expected
@@ -244,7 +244,7 @@ def test_line_breaks_are_taken_out() -> None:
 
 @pytest.mark.parametrize("age_ms", [0, STALE_AFTER_MS, DOWN_AFTER_MS])
 def test_the_fields_of_a_later_release_live_on(age_ms: int) -> None:
-    """As the bytes that came: nobody here knows what their numbers mean."""
+    """They are kept as the received bytes, since this release does not know their meaning."""
     later = b'"later":{"b":[1.50,10000000000000000000001]}'
     data = ticker_bytes()[:-1].replace(b'"ageMs":100', b'"ageMs":100,' + later) + b"," + later + b"}"
     handed_on = as_of(read_ticker("BTC-USDT", data, NOW_MS, live=True), NOW_MS + age_ms)
@@ -259,7 +259,7 @@ def test_a_ticker_of_another_version_is_refused(version: bytes) -> None:
 
 @pytest.mark.parametrize("age_ms", [0, LARGEST_INTEGER])
 def test_what_was_readable_stays_readable(age_ms: int) -> None:
-    """However old a source calls itself: what cannot be read cannot tell anybody that it is stale."""
+    """It stays readable for any age of a source, since an unreadable ticker could not report that it is stale."""
     data = ticker_bytes().replace(b'"ageMs":100', b'"ageMs":%d' % age_ms)
     assert decode_ticker(data)
     aged = decode_ticker(as_of(read_ticker("BTC-USDT", data, NOW_MS, live=True), NOW_MS + STALE_AFTER_MS))

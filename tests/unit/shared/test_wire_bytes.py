@@ -1,6 +1,6 @@
-"""The bytes of every message in every state, as they were recorded. Who reads them was written elsewhere, by others.
+"""The recorded bytes of every message in every state. They must not change, since other people's programs read them.
 
-`python -m unit.shared.test_wire_bytes`, in `tests`, records them anew, after a change that is meant.
+`python -m unit.shared.test_wire_bytes`, in `tests`, records them again after a deliberate change.
 """
 
 from collections.abc import Iterator

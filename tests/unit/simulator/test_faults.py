@@ -1,4 +1,4 @@
-"""Faults: what is on, where, for how long, and what is refused."""
+"""The fault board: which faults are on, where and for how long, and which requests for faults are refused."""
 
 import json
 from typing import Any

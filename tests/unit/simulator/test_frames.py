@@ -1,4 +1,4 @@
-"""Every message against a recorded one of the real exchange: the same keys in the same order, the same types and spelling."""
+"""Compares every message with a recorded one of the real exchange: same keys in the same order, same types and spelling."""
 
 import json
 import re
@@ -39,7 +39,7 @@ OKX_BEST = """{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[
 
 
 def shape(value: Any) -> Any:
-    """Return what a message is made of: keys in order, types, and for numbers in strings their spelling."""
+    """Return the shape of a message: keys in order, types, and the spelling of numbers in strings."""
     match value:
         case dict():
             return [(key, shape(inner)) for key, inner in value.items()]

@@ -1,4 +1,4 @@
-"""The simulated market: sane prices at any time and seed, and the same ones for the same seed."""
+"""The simulated market: plausible prices at any time and seed, and the same prices for the same seed."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ def state(market: Market) -> list[tuple[float, ...]]:
 
 
 def walk(market: Market, elapsed_ms: list[int], per_step: int = 5) -> int:
-    """Let events happen at these times after each other, and return the last one's."""
+    """Make events after each of these intervals, and return the time of the last."""
     now_ms = NOW_MS
     for elapsed in elapsed_ms:
         now_ms += elapsed

@@ -1,4 +1,4 @@
-"""Frames, numbers, garbage and Binance's requests: pure functions, by table and by property."""
+"""The pure functions for frames, numbers, garbage and Binance's requests, tested by table and by property."""
 
 import json
 import random
@@ -48,7 +48,7 @@ def test_garbage_is_garbage(variety: Variety, seed: int) -> None:
             json.loads(payload)
     elif variety != "binary":
         assert json.loads(payload) != MESSAGE
-    assert MESSAGE["data"][0]["px"] == "1.5"  # the original is left alone
+    assert MESSAGE["data"][0]["px"] == "1.5"  # the original is unchanged
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

@@ -1,3 +1,3 @@
-"""Market Pulse on the command line. Talks to a gateway by HTTP and to the bus, like any other client."""
+"""Market Pulse on the command line: a client of a gateway, over HTTP, and of the bus."""
 
-import market_pulse.process.unasked  # noqa: F401 - before a library is imported that reads it
+import market_pulse.process.unasked  # noqa: F401 - must run before a library reads the environment

@@ -6,15 +6,15 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    log_uncaught()  # before typer is imported, which keeps what it finds as the last resort
+    log_uncaught()  # before typer is imported: typer keeps the exception hook that it finds
     try:
-        from .app import app  # noqa: PLC0415 - takes a while, in which Ctrl-C shall be no error
+        from .app import app  # noqa: PLC0415 - slow to import; Ctrl-C meanwhile must not print a traceback
 
-        app(prog_name="market-pulse")  # in a container, too, where it is run as a module
+        app(prog_name="market-pulse")  # so named also in a container, where it runs as a module
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output, `head` for example, has had enough
-        sys.stderr.close()  # nothing may be flushed to the closed pipe at exit
+    except BrokenPipeError:  # the reader of our output, for example `head`, has closed it
+        sys.stderr.close()  # so that nothing is flushed to the closed pipe at exit
         sys.exit(0)
 
 

@@ -1,6 +1,7 @@
 """The commands, their options and their exit codes.
 
-0 done, 1 something is wrong, 2 a wrong option, 78 a wrong variable, 130 stopped by Ctrl-C, 143 by SIGTERM.
+0: done. 1: the command failed, or `verify` or `doctor` found an error. 2: a wrong option. 78: a wrong environment variable.
+130: stopped by Ctrl-C. 143: stopped by SIGTERM.
 """
 
 import asyncio
@@ -46,12 +47,13 @@ def _gateway_url(given: str) -> str:
         url = read_url(given, "http", "https")
         read_node(url.hosts, 443)
         if url.query:
-            raise ValueError("it has no ? in it")
+            raise ValueError("it must not contain a ?")
     except ValueError as wrong:
         told = f"not the URL of a gateway: {wrong} (--url, or else MARKET_PULSE_URL)"
         raise typer.BadParameter(told, param_hint="--url") from None
     hide_secrets(given)
-    load_settings(gateway.Access)  # what is wrong with them is said before anything is tried
+    # A wrong variable is reported before the command connects to anything.
+    load_settings(gateway.Access)
     load_settings(OutwardSettings)
     return given
 
@@ -59,7 +61,10 @@ def _gateway_url(given: str) -> str:
 Url = Annotated[
     str,
     typer.Option(
-        "--url", envvar="MARKET_PULSE_URL", callback=_gateway_url, help="Where the gateway, or the proxy before it, is."
+        "--url",
+        envvar="MARKET_PULSE_URL",
+        callback=_gateway_url,
+        help="The URL of the gateway, or of the proxy in front of it.",
     ),
 ]
 
@@ -79,21 +84,24 @@ def _bus_url(given: str) -> str:
 
 
 RedisUrl = Annotated[
-    str, typer.Option("--redis", callback=_redis_url, help="Where the bus is; else as REDIS_URL says, else on this machine.")
+    str,
+    typer.Option("--redis", callback=_redis_url, help="The URL of the bus; by default REDIS_URL, else Redis on this machine."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for other programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for other programs.")]
 
 
 def _finite(given: float) -> float:
     if not isfinite(given):
-        raise typer.BadParameter("not a number that one can wait for")
+        raise typer.BadParameter("not a finite number")
     return given
 
 
-Seconds = Annotated[float, typer.Option("--seconds", min=0, callback=_finite, help="End after so long; 0: not before Ctrl-C.")]
+Seconds = Annotated[
+    float, typer.Option("--seconds", min=0, callback=_finite, help="Stop after this many seconds; 0: run until Ctrl-C.")
+]
 
 DEFAULTS = Bounds()
-SAME = "What the aggregator has."
+SAME = "The value that the aggregator uses."
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -104,7 +112,9 @@ def _symbol(text: str) -> str:
         raise typer.BadParameter(str(wrong)) from wrong
 
 
-Symbols = Annotated[list[str], typer.Argument(parser=_symbol, metavar="SYMBOL...", help="BTC is BTC-USDT.")]
+Symbols = Annotated[
+    list[str], typer.Argument(parser=_symbol, metavar="SYMBOL...", help="One or more symbols; BTC means BTC-USDT.")
+]
 
 
 @app.command("watch")
@@ -130,13 +140,13 @@ def tail_command(
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
-    """Print what is published on the bus. A full channel name asks for its symbol, a pattern only listens."""
+    """Print messages from the bus. A full channel name makes the ingests deliver its symbol; a pattern only listens."""
     _run(bus_tail.tail(redis_url, patterns, Output(json)), seconds)
 
 
 @app.command("status")
 def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Say how the exchanges and the gateway are doing. Fails when no exchange delivers."""
+    """Show the state of the exchanges and of the gateway. Fails when no exchange delivers prices."""
     _run(gateway.show_status(url, Output(json)))
 
 
@@ -148,7 +158,7 @@ def verify_command(
     clamp: Annotated[float, typer.Option(envvar="CLAMP", min=0, max=0.5, help=SAME)] = DEFAULTS.clamp,
     exclusion: Annotated[float, typer.Option(envvar="EXCLUSION", min=0, max=0.5, help=SAME)] = DEFAULTS.exclusion,
 ) -> None:
-    """Recompute every price and quality on the bus from the sources published with it, and its sources from the ticks."""
+    """Recompute each published price and quality from the ticker's sources, and compare the sources with the ticks."""
     _run(verify.verify(redis_url, Output(json), seconds, Bounds(clamp, exclusion)))
 
 
@@ -159,7 +169,7 @@ def record_command(
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
-    """Record every exchange's ticks and states, and what each lists, until Ctrl-C or SIGTERM."""
+    """Record the ticks, states and listings of every exchange, until Ctrl-C or SIGTERM."""
     _run(tape.record(redis_url, file, Output(json), seconds))
 
 
@@ -167,14 +177,15 @@ def record_command(
 def replay_command(
     file: Annotated[Path, typer.Argument(help="A recording.", exists=True, dir_okay=False)],
     redis_url: Annotated[
-        str, typer.Option("--into", callback=_bus_url, help="The bus to publish on: one without ingests of its own.")
+        str, typer.Option("--into", callback=_bus_url, help="The bus to publish on. It must have no ingests of its own.")
     ],
     speed: Annotated[
-        float, typer.Option("--speed", min=0.01, max=1000, callback=_finite, help="2: twice as fast as it was.")
+        float,
+        typer.Option("--speed", min=0.01, max=1000, callback=_finite, help="How fast to play; 2: twice as fast as recorded."),
     ] = 1,
     json: Json = False,
 ) -> None:
-    """Publish a recording again, as if it happened now."""
+    """Publish a recording again, with its times moved to now."""
     _run(tape.replay(redis_url, file, speed, Output(json)))
 
 
@@ -182,13 +193,13 @@ def replay_command(
 def doctor_command(
     url: Url = DEFAULT_URL,
     redis_url: Annotated[
-        str, typer.Option("--redis", help="Where the bus is; else as REDIS_URL says, else on this machine, if there is one.")
+        str, typer.Option("--redis", help="The URL of the bus; by default REDIS_URL, else Redis on this machine, if it runs.")
     ] = "",
-    symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="Whose stream to time.")] = "BTC-USDT",
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the exchanges.")] = False,
+    symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="The symbol whose stream is timed.")] = "BTC-USDT",
+    offline: Annotated[bool, typer.Option("--offline", help="Do not contact the exchanges.")] = False,
     json: Json = False,
 ) -> None:
-    """Look for what is wrong: names, exchanges, clocks, the bus, and a proxy that holds events back."""
+    """Look for faults: in DNS, at the exchanges, in clocks, on the bus, and a proxy that holds events back."""
     settings = load_settings(BusSettings)
     bus_named = bool(redis_url) or "redis_url" in settings.model_fields_set
     where = redis_url or settings.redis_url.get_secret_value()
@@ -196,11 +207,11 @@ def doctor_command(
 
 
 def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
-    """Run a command to its end, or for so long, and end the process with its exit code."""
-    configure_logs("market-pulse", "warning", "console", uncaught=False)  # the main sees to that
+    """Run a command until it ends, or for `seconds` if that is not 0, then end the process with its exit code."""
+    configure_logs("market-pulse", "warning", "console", uncaught=False)  # __main__ logs uncaught exceptions
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)  # standard output is the command's own
+            handler.setStream(sys.stderr)  # standard output is for the command's results
 
     async def bounded() -> bool:
         if command_task := asyncio.current_task():
@@ -223,7 +234,7 @@ def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:
     except httpx.InvalidURL as wrong:
         raise typer.BadParameter(f"not the URL of a gateway: {scrub(str(wrong))}") from None
     except httpx.HTTPError as failed:
-        where = getattr(failed, "_request", None)  # `request` raises where there is none
+        where = getattr(failed, "_request", None)  # the property `request` raises if it is unset
         typer.echo(scrub(f"market-pulse: {f'{where.url}: ' if where else ''}{str(failed) or type(failed).__name__}"), err=True)
         raise typer.Exit(1) from failed
     except (BusError, UnlistedError, OSError) as failed:

@@ -1,4 +1,4 @@
-"""What is published on the bus, as it comes."""
+"""Read channels of the bus and print their messages as they arrive."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -13,11 +13,11 @@ from market_pulse.bus import BusError, Reader
 from .output import Output
 
 MAX_WAITING = 20_000
-"""Messages that may wait for a slow reader; beyond that the oldest are dropped, and the reader is told how many."""
+"""How many messages may wait for a slow reader. Beyond it the oldest are dropped, and the reader is told how many."""
 
 
 class Message(NamedTuple):
-    """One message of a channel; before it, `missed` others were lost, or -1: perhaps some, and nobody knows how many."""
+    """One message of a channel. `missed` others were lost before it; -1 means that an unknown number may have been lost."""
 
     channel: str
     data: bytes
@@ -25,15 +25,15 @@ class Message(NamedTuple):
 
 
 class Waiting:
-    """Messages that wait for their reader, and what was lost between them."""
+    """A bounded queue between the subscription and its reader, which also counts the messages lost between two others."""
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
-        self._missed = 0  # before the first that waits
-        self._gap = 0  # before the next that is added
+        self._missed = 0  # messages dropped before the oldest one that waits
+        self._gap = 0  # messages lost before the next one that is put
 
     def put(self, channel: str, data: bytes) -> None:
-        """Add a message. Where there is no room the oldest goes."""
+        """Add a message. If the queue is full, drop the oldest."""
         if self._messages.full():
             gone = self._messages.get_nowait()
             self._missed = -1 if -1 in (self._missed, gone.missed) else self._missed + 1
@@ -41,23 +41,23 @@ class Waiting:
         self._gap = 0
 
     def mark_gap(self) -> None:
-        """Note that nobody knows how many were lost before the next that is added."""
+        """Note that an unknown number of messages was lost before the next one that is put."""
         self._gap = -1
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop all waiting messages."""
         while not self._messages.empty():
             self._messages.get_nowait()
 
     async def get(self) -> Message:
-        """Return the next message, once there is one."""
+        """Wait for the next message and return it."""
         message = await self._messages.get()
         lost, self._missed = self._missed, 0
         return message._replace(missed=message.missed or lost)
 
 
 async def messages(redis_url: str, patterns: Sequence[str]) -> AsyncGenerator[Message]:
-    """Yield messages of channels and patterns, over as many connections as it takes.
+    """Yield the messages of channels and patterns. Reconnects whenever the connection is lost.
 
     Raises:
         BusError: Redis cannot be reached at the start, or refuses these subscriptions.
@@ -74,7 +74,9 @@ async def messages(redis_url: str, patterns: Sequence[str]) -> AsyncGenerator[Me
         await subscriber.subscribe(*(pattern for pattern in patterns if not _is_pattern(pattern)))
         await subscriber.subscribe_patterns(*filter(_is_pattern, patterns))
         await subscriber.attempt()
-        waiting.clear()  # between this and the subscription that lasts something may be missed
+        # That connection only proved that Redis accepts the subscriptions. The one below lasts; messages in between may be
+        # missed, so those of the first attempt are dropped too.
+        waiting.clear()
         reading = asyncio.create_task(subscriber.run())
         try:
             while True:
@@ -99,7 +101,7 @@ async def tail(redis_url: str, patterns: Sequence[str], output: Output) -> bool:
 
 
 def objects_of(message: Message) -> Iterator[dict[str, Any]]:
-    """Return a message for other programs: a gap before it, if there was one, then itself."""
+    """Yield a message as JSON objects: first one about the gap before it, if there was a gap, then the message."""
     if message.missed:
         yield {"missed": None if message.missed < 0 else message.missed}
     content = json_object(message.data)
@@ -110,10 +112,10 @@ def objects_of(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def json_object(data: bytes) -> orjson.Fragment | None:
-    """Return a JSON object as it was written, but on one line, or None where it is none."""
+    """Return the bytes of a JSON object, unchanged but on one line. Return None if `data` is no JSON object."""
     try:
         if isinstance(orjson.loads(data), dict):
-            return orjson.Fragment(b" ".join(data.splitlines()))  # no string has an end of line in it
+            return orjson.Fragment(b" ".join(data.splitlines()))  # JSON escapes a line end within a string
     except orjson.JSONDecodeError:
         pass
     return None

@@ -1,4 +1,4 @@
-"""What is wrong here? Each check looks at one thing and says what it saw and, where it is wrong, what to do."""
+"""Diagnose an installation. Each check examines one thing, reports the result and, if that is wrong, how to repair it."""
 
 import asyncio
 import socket
@@ -30,23 +30,23 @@ Result = Literal["ok", "note", "wrong"]
 
 MAX_SKEW_MS = 1_000
 LISTEN_S = 8.0
-"""For so long a stream is timed: a living aggregator repeats a ticker every second."""
+"""How long to time a stream. A running aggregator repeats each ticker every second, so about eight events must arrive."""
 BLOCKED = {403, 451}
 NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-"""What DNS answers of a name that is not there; its other errors are no answers."""
+"""The DNS errors which mean that a name does not exist. Its other errors mean that DNS did not answer."""
 
 EXCHANGES = "market_pulse.exchanges"
-"""The entry points by which each ingest that is installed here names its adapter."""
+"""The entry point group in which each installed ingest registers its adapter."""
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "wrong": "[red]✗[/]"}
 
 
 class ExaminedBus(Reader, DemandBus):
-    """The bus as the user `reader` may use it: a reader who may also see what is asked for."""
+    """The bus with the rights of the Redis user `reader`: to read, and to see which symbols are requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check saw. `note`: worth knowing, not wrong in itself."""
+    """The result of one check. A `note` is worth knowing, but not an error by itself."""
 
     check: str
     result: Result
@@ -54,9 +54,10 @@ class Finding:
 
 
 async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, bus_named: bool, ask_exchanges: bool) -> bool:
-    """Run all checks and print what each saw. Returns whether nothing is wrong.
+    """Run all checks and print their findings. Returns whether no finding is wrong.
 
-    `bus_named` says whether somebody has said where the bus is: from outside there is none, and that is as it should be.
+    `bus_named` says whether the user gave the address of the bus. If not, then a bus that is not found is only a note,
+    because the bus cannot be reached from outside the installation.
     """
     checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, symbol, bus_named)]
     if ask_exchanges:
@@ -74,9 +75,10 @@ async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, b
 
 
 async def _gateway(url: str) -> Sequence[Finding]:
-    """Look at the gateway's readiness, at what it says of the exchanges, and at its clock.
+    """Check the gateway's readiness, the states of the exchanges that it reports, and its clock.
 
-    A gateway that does not hear the bus only repeats the exchanges' last states, so nothing is concluded from them.
+    A gateway that is not connected to the bus only repeats the last states of the exchanges. Then no conclusion is drawn
+    from them.
     """
     try:
         async with asking(url) as http:
@@ -95,27 +97,27 @@ async def _gateway(url: str) -> Sequence[Finding]:
         saw = f"{feed['state']}{reason}, {feed['symbols']} symbols"
         findings.append(Finding(f"feed {name}", "ok" if delivers else "note", saw))
         if feed.get("turnedAwayCount"):
-            lacking = f"{feed['turnedAwayCount']} symbols find no room (MAX_SYMBOLS)"
+            lacking = f"{feed['turnedAwayCount']} requested symbols have no room (MAX_SYMBOLS)"
             findings.append(Finding(f"room at {name}", "note", lacking))
     if not status["gateway"]["busConnected"]:
-        findings.append(Finding("feeds", "wrong", "not known: the gateway does not hear the bus"))
+        findings.append(Finding("feeds", "wrong", "not known: the gateway is not connected to the bus"))
     elif not any(feed["state"] in DELIVERS for feed in status["exchanges"].values()):
-        findings.append(Finding("feeds", "wrong", "no exchange delivers: there can be no price"))
+        findings.append(Finding("feeds", "wrong", "no exchange delivers, so there are no live prices"))
     return findings
 
 
 def _readiness(url: str, ready: httpx.Response, asked_ms: int) -> tuple[Result, str]:
-    """Read the answer of /readyz. Other than 200 and 503 it is somebody else's, and says nothing of the gateway."""
+    """Judge the answer of /readyz. A status other than 200 and 503 comes from another server, not from a gateway."""
     if ready.is_success:
         return "ok", f"{url} answers in {asked_ms} ms"
     said = ready.text.strip()[:200]
     if ready.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         return "wrong", f"not ready: {said}"
-    return "wrong", f"{url} answers, but whether it is ready is not known: HTTP {ready.status_code} {said}"
+    return "wrong", f"{url} answers, but its readiness is unknown: HTTP {ready.status_code} {said}"
 
 
 async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
-    """Time a stream's events: a proxy that holds them back delivers them in bursts."""
+    """Time the events of a stream, because a proxy that holds them back delivers them in bursts."""
     arrivals: list[pacing.Arrival] = []
     opened_s = monotonic()
     try:
@@ -138,24 +140,24 @@ async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
                     case {"type": str(kind)} if kind != "ticker":
                         pass
                     case _:
-                        return [Finding("stream", "wrong", f"an event is no message of a gateway: {event.data[:80]}")]
+                        return [Finding("stream", "wrong", f"an event is not a gateway's message: {event.data[:80]}")]
     except TimeoutError:
         pass
     except (httpx.HTTPError, httpx.InvalidURL, SSEError) as failed:
-        return [Finding("stream", "wrong", f"broke off: {str(failed) or type(failed).__name__}")]
+        return [Finding("stream", "wrong", f"the stream broke: {str(failed) or type(failed).__name__}")]
     findings = [Finding("stream", *pacing.judge(arrivals, LISTEN_S))]
     if encoding:
-        saw = f"a proxy compresses the stream ({encoding}), and collects events to do so"
+        saw = f"a proxy compresses the stream ({encoding}) and delays events to do so"
         findings.append(Finding("compression", "wrong", saw))
     return findings
 
 
 async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Finding]:
-    """Look at Redis: whether it answers, what its clock says, and what this user may do."""
+    """Check whether Redis answers, its clock, and the rights of this user."""
     try:
         where = read_redis_url(redis_url).place
         async with ExaminedBus.open(redis_url) as bus:
-            await bus.ping()  # connects
+            await bus.ping()  # connects, which must not count in the time of the next one
             started_s = monotonic()
             await bus.ping()
             answered_ms = (monotonic() - started_s) * 1000
@@ -166,16 +168,16 @@ async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Findi
             findings.append(_clock("bus's clock", time_ms - sent_ms - asked_ms // 2, asked_ms))
             findings += [await _right(name, attempt) for name, attempt in _rights(bus, symbol)]
     except ValueError as wrong:
-        return [Finding("bus", "wrong", f"REDIS_URL is no URL of a bus: {wrong}")]
+        return [Finding("bus", "wrong", f"REDIS_URL is not the URL of a bus: {wrong}")]
     except BusError as failed:
         if not is_named and _is_nobody(failed):
-            return [Finding("bus", "note", f"none at {where}; --redis or REDIS_URL says where another one is")]
+            return [Finding("bus", "note", f"no bus at {where}; give its address with --redis or REDIS_URL")]
         return [Finding("bus", "wrong", f"{where}: {failed}")]
     return findings
 
 
 def _is_nobody(failed: BusError) -> bool:
-    """Tell whether nobody listens there. A server that refuses or does not answer is one."""
+    """Tell whether no server listens at the address. A server that refuses the user or does not answer does listen."""
     cause: BaseException | None = failed
     while cause is not None and not isinstance(cause, ConnectionRefusedError | FileNotFoundError):
         cause = cause.__cause__ or cause.__context__
@@ -203,12 +205,12 @@ async def _right(name: str, attempt: Callable[[], Awaitable[Any]]) -> Finding:
     except RefusedError as refused:
         return Finding(f"right to {name}", "wrong", str(refused))
     except BusError as failed:
-        return Finding(f"right to {name}", "wrong", f"not known: {failed}")
+        return Finding(f"right to {name}", "wrong", f"could not be checked: {failed}")
     return Finding(f"right to {name}", "ok", "granted")
 
 
 async def _exchange(adapter: Adapter) -> Sequence[Finding]:
-    """Look whether an exchange's names resolve, whether it serves this place, and at its clock."""
+    """Check whether an exchange's host names resolve, whether it serves this country, and its clock."""
     name, clock_url = adapter.exchange, adapter.rest_urls[0] + adapter.clock_path
     loop = asyncio.get_running_loop()
     for host in (urlsplit(clock_url).hostname, urlsplit(adapter.ws_urls[0]).hostname):
@@ -216,10 +218,10 @@ async def _exchange(adapter: Adapter) -> Sequence[Finding]:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 await loop.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
         except TimeoutError:
-            return [Finding(name, "note", f"DNS does not answer, so the address of {host} is not known")]
+            return [Finding(name, "note", f"DNS does not answer for {host}")]
         except OSError as failed:
             unknown = isinstance(failed, socket.gaierror) and failed.errno in NO_SUCH_NAME
-            saw = f"DNS does not know {host}" if unknown else f"DNS does not answer about {host}"
+            saw = f"DNS does not know {host}" if unknown else f"DNS does not answer for {host}"
             return [Finding(name, "note", f"{saw}: {failed.strerror or failed}")]
     try:
         async with way_out().http_client(timeout=ANSWER_LIMIT_S) as http:
@@ -229,7 +231,11 @@ async def _exchange(adapter: Adapter) -> Sequence[Finding]:
     except httpx.HTTPError as failed:
         return [Finding(name, "note", f"cannot be reached: {str(failed) or type(failed).__name__}")]
     if answer.status_code in BLOCKED:
-        return [Finding(name, "note", f"does not serve this place (HTTP {answer.status_code}); prices go on without it")]
+        return [
+            Finding(
+                name, "note", f"does not serve this country or address (HTTP {answer.status_code}); prices are made without it"
+            )
+        ]
     findings = [Finding(name, "ok" if answer.is_success else "note", f"HTTP {answer.status_code} in {asked_ms} ms")]
     if (time_ms := _time_in(answer.content)) is not None:
         findings.append(_clock(f"{name}'s clock", time_ms - sent_ms - asked_ms // 2, asked_ms))
@@ -237,7 +243,7 @@ async def _exchange(adapter: Adapter) -> Sequence[Finding]:
 
 
 def _time_in(answer: bytes) -> int | None:
-    """Read the server's time in Unix milliseconds out of an exchange's answer, whichever of the three it is."""
+    """Read the server's time, in Unix milliseconds, from the answer of any of the three exchanges."""
     try:
         match orjson.loads(answer):
             case {"serverTime": int(time_ms)} | {"time": int(time_ms)}:
@@ -250,7 +256,7 @@ def _time_in(answer: bytes) -> int | None:
 
 
 def _clock(check: str, skew_ms: int, asked_ms: int) -> Finding:
-    """Judge a clock that was read during a request of `asked_ms`, so that it is known to half of that."""
+    """Judge a clock that was read during a request of `asked_ms`. Its skew is known only to within half of that time."""
     if abs(skew_ms) - asked_ms // 2 <= MAX_SKEW_MS:
         return Finding(check, "ok", f"{skew_ms:+d} ms against this machine's")
     return Finding(check, "wrong", f"{skew_ms / 1000:+.1f} s against this machine's: one of the two needs NTP")

@@ -1,4 +1,4 @@
-"""A gateway, over HTTP: its status, and a stream that comes back by itself."""
+"""A client of a gateway over HTTP: its status, and a stream that reconnects by itself."""
 
 import asyncio
 import re
@@ -22,16 +22,16 @@ from market_pulse.process.way_out import OutwardSettings, WayOut
 from .output import Output
 
 ANSWER_LIMIT_S = 10.0
-LONGEST_WAIT_S = 300.0  # however long a gateway asks for
-SILENCE_LIMIT_S = 40.0  # two heartbeats of 15 s and some
+LONGEST_WAIT_S = 300.0  # the longest wait before a retry, even if the gateway asks for a longer one
+SILENCE_LIMIT_S = 40.0  # two heartbeats, which come every 15 s, and a margin
 DELIVERS = {"connected", "degraded"}
 LATER = {408, 425, 429}
-"""Refusals below 500 that say nothing of the request itself: it was late, early or one too many."""
+"""HTTP statuses below 500 for a request that may succeed later: it timed out, came too early, or was one too many."""
 STATE_STYLES = {"connected": "green", "degraded": "yellow", "connecting": "yellow", "reconnecting": "yellow"}
 
 
 class RefusedError(httpx.HTTPError):
-    """The gateway has no stream to give for now: it says why, and after how many seconds to ask again."""
+    """The gateway refuses a stream for now. The message gives its reason, `wait_s` when to ask again."""
 
     def __init__(self, event: ServerSentEvent) -> None:
         self.wait_s = min((event.retry or 0) / 1000, LONGEST_WAIT_S)
@@ -44,33 +44,33 @@ class RefusedError(httpx.HTTPError):
 
 def _check_key(key: SecretStr) -> SecretStr:
     if not re.fullmatch("[A-Za-z0-9._~-]+", key.get_secret_value()):
-        raise ValueError("a key is letters, digits or any of - . _ ~")
+        raise ValueError("a key consists of letters, digits and - . _ ~")
     return key
 
 
 class Access(Settings):
-    """The key for a gateway that wants one."""
+    """The API key, for a gateway that requires one."""
 
     market_pulse_api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
 
 
 def asking(url: str, timeout: httpx.Timeout | float = ANSWER_LIMIT_S) -> httpx.AsyncClient:
-    """Return a client of a gateway, with the key in MARKET_PULSE_API_KEY for one that wants it."""
+    """Return an HTTP client for a gateway. It sends the key in MARKET_PULSE_API_KEY, if that is set."""
     key = load_settings(Access).market_pulse_api_key
     headers = {} if key is None else {"X-API-Key": key.get_secret_value()}
     return way_out().http_client(base_url=url, timeout=timeout, headers=headers)
 
 
 def way_out() -> WayOut:
-    """Return how servers elsewhere are reached, as the environment says."""
+    """Return the way to servers elsewhere (proxy, certificates), as the environment sets it."""
     return WayOut(load_settings(OutwardSettings))
 
 
 async def show_status(url: str, output: Output) -> bool:
-    """Print what `/api/status` says. Returns whether any exchange delivers.
+    """Print the answer of `/api/status`. Returns whether any exchange delivers.
 
     Raises:
-        httpx.HTTPError: the gateway cannot be reached or does not answer as one.
+        httpx.HTTPError: the gateway cannot be reached, or the answer is not a gateway's.
     """
     async with asking(url) as http:
         status = await get_status(http)
@@ -82,10 +82,10 @@ async def show_status(url: str, output: Output) -> bool:
 
 
 async def get_status(http: httpx.AsyncClient) -> dict[str, Any]:
-    """Ask how the exchanges and the gateway are doing; what is read here of the answer is there.
+    """Request the state of the exchanges and of the gateway. Every field that this module reads is present in the result.
 
     Raises:
-        httpx.HTTPError: no answer, an error, or not what a gateway answers.
+        httpx.HTTPError: no answer came, or an error, or the answer is not a gateway's.
     """
     answer = await http.get("/api/status")
     answer.raise_for_status()
@@ -103,7 +103,7 @@ async def get_status(http: httpx.AsyncClient) -> dict[str, Any]:
                 },
             } if all(map(_is_feed, feeds.values())):
                 return dict(status)
-    raise httpx.DecodingError("not what a Market Pulse gateway answers", request=answer.request)
+    raise httpx.DecodingError("not the answer of a Market Pulse gateway", request=answer.request)
 
 
 def _is_feed(feed: Any) -> bool:
@@ -122,14 +122,14 @@ def _is_feed(feed: Any) -> bool:
 
 
 async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str, Any]]:
-    """Yield a stream's messages, `{"type": …, "data": …}`, over as many connections as it takes.
+    """Yield a stream's messages, `{"type": …, "data": …}`. Reconnects whenever the connection is lost.
 
-    Between two connections comes `{"type": "lost", "data": {"reason": …}}`: what was shown so far is not live any more.
+    Between two connections it yields `{"type": "lost", "data": {"reason": …}}`: the prices shown so far are no longer live.
 
     Raises:
-        RefusedError: the gateway had no stream to give at the start.
-        httpx.HTTPError: it could not be reached at the start, or it refuses the request itself (4xx), so that asking
-            again is of no use.
+        RefusedError: the gateway refused a stream at the start.
+        httpx.HTTPError: the gateway could not be reached at the start, or it refuses the request itself (4xx), so that a
+            retry is useless.
     """
     failures = 0
     reached = False
@@ -167,7 +167,7 @@ def _is_final(failed: httpx.HTTPError) -> bool:
 
 
 def message_of(event: ServerSentEvent) -> dict[str, Any] | None:
-    """Read one event, None where it is no message: heartbeats have a name of their own, and proxies add what they like."""
+    """Read the message in an event. Return None for a heartbeat, whose event has another name, and for a proxy's events."""
     if event.event != "message":
         return None
     match message := _object_in(event):

@@ -1,4 +1,4 @@
-"""Whether a stream's events come when they are made, or in bursts because something on the way holds them back. Pure."""
+"""Judges whether a stream's events arrive when they are made, or in bursts because a proxy holds them back. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,12 +6,12 @@ from math import inf
 from statistics import median
 from typing import Literal, NamedTuple
 
-BURST_S = 0.02  # events that arrive closer together than this came in one piece
-HELD_BACK_S = 0.75  # between two tickers made a second apart at most, more than this is no jitter
+BURST_S = 0.02  # events that arrive closer together than this belong to one burst
+HELD_BACK_S = 0.75  # tickers are made at most a second apart, so a longer delay is not jitter
 
 
 class Arrival(NamedTuple):
-    """One event: when it came, and when its publisher made it; each by its own clock, which need not agree."""
+    """The arrival of one event: `came_s` on our clock, `made_s` on its publisher's. The two clocks need not agree."""
 
     came_s: float
     made_s: float
@@ -19,16 +19,16 @@ class Arrival(NamedTuple):
 
 
 def judge(arrivals: Sequence[Arrival], listened_s: float) -> tuple[Literal["ok", "wrong"], str]:
-    """Say how a stream's events came.
+    """Judge a stream by its events, and return the result with an explanation.
 
-    The first event is a last value and as old as it may be, so it does not count. Delays are measured against the
-    quickest event of the same publisher, so that clocks which differ do not matter.
+    The first event does not count: it is the last known ticker and may have any age. A delay is measured against the
+    quickest event of the same publisher, so that a difference between the clocks cancels out.
     """
     events = arrivals[1:]
     if not arrivals:
-        return "wrong", f"no price in {listened_s:.0f} s: nobody publishes this symbol, or a proxy holds the stream back"
+        return "wrong", f"no price in {listened_s:.0f} s: no aggregator publishes this symbol, or a proxy holds the stream back"
     if not events:
-        return "wrong", f"one price in {listened_s:.0f} s and nothing after it, where one comes each second"
+        return "wrong", f"one price in {listened_s:.0f} s and nothing after it; an aggregator publishes one every second"
     quickest_s: dict[str | None, float] = {}
     for event in events:
         quickest_s[event.publisher] = min(event.came_s - event.made_s, quickest_s.get(event.publisher, inf))
@@ -37,8 +37,8 @@ def judge(arrivals: Sequence[Arrival], listened_s: float) -> tuple[Literal["ok",
     held_back = sum(delay > HELD_BACK_S for delay in late)
     if held_back > len(events) * 0.2:
         return "wrong", (
-            f"{len(events)} events came in {pieces} pieces, the latest {max(late):.1f} s after it could have: a proxy on the "
-            "way buffers. Turn buffering and compression off for /api/realtime (nginx: proxy_buffering off)"
+            f"{len(events)} events came in {pieces} pieces, delayed by up to {max(late):.1f} s: a proxy on the way buffers. "
+            "Turn off buffering and compression for /api/realtime (nginx: proxy_buffering off)"
         )
     middle_ms, most_ms = median(late) * 1000, max(late) * 1000
-    return "ok", f"{len(events)} events, held back by {middle_ms:.0f} ms in the middle, {most_ms:.0f} ms at most"
+    return "ok", f"{len(events)} events, delayed by {middle_ms:.0f} ms (median), {most_ms:.0f} ms at most"

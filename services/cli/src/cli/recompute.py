@@ -1,6 +1,7 @@
-"""Is a ticker what its own sources make it? Its price and its quality are made anew of them alone. Pure.
+"""Recomputes a ticker's price and quality from the sources in it, and reports each difference. Pure.
 
-This knows docs/methodology.md, whose rule numbers stand beside the code, and not the aggregator: twice written is checked.
+It is written from docs/methodology.md, whose rule numbers stand beside the code, and shares no code with the aggregator:
+a mistake in one of the two shows as a difference.
 """
 
 from collections import deque
@@ -18,14 +19,14 @@ AWAY = "its feed is away"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far from the median a price counts in full, and from where on not at all (CLAMP and EXCLUSION)."""
+    """Distances from the median, as shares of it: up to `clamp` a price counts in full, from `exclusion` on not at all."""
 
     clamp: float = 0.005
     exclusion: float = 0.03
 
 
 def wrongs_of(ticker: Ticker, bounds: Bounds) -> Iterator[str]:
-    """Say what is wrong with a ticker by itself."""
+    """Find each error in a ticker that the ticker alone shows."""
     votes = sorted(
         (source for source in ticker.sources if source.state in {"used", "fading", "excluded"}),
         key=lambda source: (source.price, source.exchange),
@@ -39,7 +40,7 @@ def wrongs_of(ticker: Ticker, bounds: Bounds) -> Iterator[str]:
     gap = 0.0 if len(votes) % 2 else (votes[half].price - votes[half - 1].price) / middle
     yield from _sum_of(ticker, used)
     if gap > bounds.exclusion + NOISE and used[0] not in votes[half - 1 : half + 1]:
-        yield f"{used[0].exchange} makes the price, and is none of the middle two"
+        yield f"{used[0].exchange} makes the price, but is not one of the middle two"
     elif gap <= bounds.exclusion - NOISE:
         yield from _clamped(used, middle, bounds)
     expected = _qualities(votes, middle, gap, bounds)
@@ -50,16 +51,16 @@ def wrongs_of(ticker: Ticker, bounds: Bounds) -> Iterator[str]:
 
 
 def _without_source(ticker: Ticker, votes: list[Source]) -> Iterator[str]:
-    """Rule 8: a price that is held, or none."""
+    """Check a ticker without a used source: it holds its last price or has no price (rule 8)."""
     if votes:
-        yield "sources are fresh, and none of them is used"
+        yield "there are fresh sources, but none of them is used"
     expected = "down" if ticker.price is None else "stale"
     if ticker.quality != expected:
         yield f"the quality is {ticker.quality}, but without a source it is {expected}"
 
 
 def _sum_of(ticker: Ticker, used: list[Source]) -> Iterator[str]:
-    """Rule 6: the price is the sum of weight times used price."""
+    """Check that the price is the sum of weight times used price (rule 6)."""
     weight = fsum(source.weight for source in used)
     if not isclose(weight, 1, rel_tol=NOISE):
         yield f"the weights add up to {weight!r}"
@@ -70,16 +71,20 @@ def _sum_of(ticker: Ticker, used: list[Source]) -> Iterator[str]:
 
 
 def _clamped(used: list[Source], middle: float, bounds: Bounds) -> Iterator[str]:
-    """Rule 6: no source is used further from the median than c."""
+    """Check that no source is used at a price further from the median than c (rule 6)."""
     low, high = middle * (1 - bounds.clamp), middle * (1 + bounds.clamp)
     for source in used:
         expected = min(max(source.price, low), high)
         if not isclose(source.used_price or 0, expected, rel_tol=NOISE):
-            yield f"{source.exchange} is used at {source.used_price!r}, and not at {expected!r}"
+            yield f"{source.exchange} is used at {source.used_price!r}, not at {expected!r}"
 
 
 def _qualities(votes: list[Source], middle: float, gap: float, bounds: Bounds) -> set[str]:
-    """Return what the quality may be (rules 7 to 9): one word, unless it takes the turnover of one that does not count."""
+    """Return the qualities that are right (rules 7 to 9).
+
+    Only one is right, unless the decision depends on the turnover of a source whose weight is 0. The ticker does not state that
+    turnover, so two qualities are possible.
+    """
     if len(votes) == 1:
         return {"single"}
     distances = [abs(source.price / middle - 1) for source in votes]
@@ -93,7 +98,10 @@ def _qualities(votes: list[Source], middle: float, gap: float, bounds: Bounds) -
 
 
 def _far_share(votes: list[Source], distances: list[float], bounds: Bounds) -> tuple[float, float]:
-    """Return between what shares of the turnover lie further than c from the median. Weights are turnovers, times a factor."""
+    """Return bounds of the share of the turnover that lies further than c from the median.
+
+    A weight is a turnover times a factor that depends on the distance.
+    """
     near = far = 0.0
     is_known = True
     for source, distance in zip(votes, distances, strict=True):
@@ -101,7 +109,7 @@ def _far_share(votes: list[Source], distances: list[float], bounds: Bounds) -> t
             near += source.weight
         elif source.weight > 0:
             far += source.weight * (bounds.exclusion - bounds.clamp) / (bounds.exclusion - distance)
-        else:  # it may have had any turnover, or none
+        else:  # without a weight its turnover is unknown
             is_known = False
     if near + far == 0:
         return 0.0, 1.0
@@ -109,20 +117,20 @@ def _far_share(votes: list[Source], distances: list[float], bounds: Bounds) -> t
 
 
 class Memory:
-    """One symbol's tickers as they came, without a gap: what a later one remembers must have been said in one of them."""
+    """One symbol's tickers since the last gap. A price that a later ticker quotes from the past must be in one of them."""
 
     def __init__(self) -> None:
         self._prices: deque[tuple[int, float | None]] = deque(maxlen=REMEMBERED_TICKERS)
         self._publisher: str | None = None
 
     def wrongs_of(self, ticker: Ticker, *, missed: bool) -> Iterator[str]:
-        """Take the next ticker, and name each price that it remembers though no ticker had it."""
-        if missed or ticker.publisher != self._publisher:  # the times of two publishers say nothing of each other
+        """Take the next ticker, and report each past price in it that no ticker before it had."""
+        if missed or ticker.publisher != self._publisher:  # times of two publishers cannot be compared
             self._prices.clear()
         self._publisher = ticker.publisher
         self._prices.append((ticker.aggregated_time_ms, ticker.price))
         if ticker.sources_used and ticker.priced_time_ms not in {None, ticker.aggregated_time_ms}:
-            yield f"pricedTime is {ticker.priced_time_ms}, but it is priced itself"
+            yield f"pricedTime is {ticker.priced_time_ms}, but the ticker has a new price of its own"
         for name, time_ms, price in (
             ("agreed", ticker.agreed_time_ms, ticker.agreed_price),
             ("last", ticker.priced_time_ms, ticker.price),
@@ -130,4 +138,4 @@ class Memory:
             if time_ms is None or price is None or time_ms < self._prices[0][0]:
                 continue
             if (time_ms, price) not in self._prices:
-                yield f"the {name} price is {price!r} of {time_ms}, which no ticker said"
+                yield f"the {name} price is {price!r} of {time_ms}, which no ticker had"

@@ -1,7 +1,8 @@
-"""Recording what the ingests published, and publishing it again as if it happened now.
+"""Records the messages of the ingests, and publishes a recording again with its times moved to now.
 
-A recording has one JSON object a line. The first says what it is; `{"listing": exchange, "symbols": […]}` what an exchange
-lists; `{"at": milliseconds since the start, "channel": …, "message": …}` what was published when.
+A recording has one JSON object a line. The first has the format, its version and the start time. Each other line is a
+listing, `{"listing": exchange, "symbols": […]}`, or a published message,
+`{"at": milliseconds since the start, "channel": …, "message": …}`.
 """
 
 import asyncio
@@ -25,20 +26,20 @@ from .output import Output
 FORMAT = "market-pulse recording"
 VERSION = 1
 LISTINGS_AGAIN_S = 10.0
-"""How often it is looked for new listings: an ingest may have been away when the recording began."""
+"""How often to look for new listings, since an ingest may have been away when the recording began."""
 BATCH_MS = 5
-"""Messages that lie this close together go out in one command."""
+"""Messages that lie within this time are published in one command."""
 _TIMES = ("exchangeTime", "receivedTime", "publishedTime", "since", "lastTickTime")
 
 log = get_logger()
 
 
 class RecordingError(OSError):
-    """A file is no recording, or a line of it cannot be read; the message says which."""
+    """The file is not a recording, or a line of it cannot be read. The message names the file and the line."""
 
 
 async def record(redis_url: str, file: Path, output: Output, seconds: float) -> bool:
-    """Write what is published until cancelled, or for so long. Returns whether anything was.
+    """Write the published messages to a new file, for `seconds` or, if 0, until cancelled. Returns whether there were any.
 
     Raises:
         BusError: Redis cannot be reached.
@@ -58,16 +59,16 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
                     async for channel, data, lost in incoming:
                         if monotonic() - looked_s >= LISTINGS_AGAIN_S:
                             looked_s = monotonic()
-                            with suppress(BusError):  # silence is no news: what is known stands
+                            with suppress(BusError):  # then the known listings stay
                                 found = await bus.listings()
                                 _write_listings(
                                     tape, {name: found[name] for name in found if found[name] != listings.get(name)}
                                 )
                                 listings = {**listings, **found}
                         missed += max(lost, 0)
-                        gaps += lost < 0  # nobody knows how many
+                        gaps += lost < 0  # an unknown number was lost
                         message = json_object(data)
-                        if message is None:  # no message of ours, and no line that could be read again
+                        if message is None:  # not a JSON object: `replay` could not read such a line
                             skipped += 1
                             continue
                         line = {"at": now_ms() - started_ms, "channel": channel, "message": message}
@@ -81,11 +82,11 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
 
 
 async def replay(redis_url: str, file: Path, speed: float, output: Output) -> bool:
-    """Publish a recording at its own pace, or `speed` times as fast. Times in messages move along with it.
+    """Publish a recording, `speed` times as fast as it was recorded. The times in its messages are moved to now.
 
     Raises:
         BusError: Redis cannot be reached.
-        RecordingError: the file cannot be read as a recording.
+        RecordingError: the file is not a recording, or one of its lines cannot be read.
     """
     published = 0
     async with IngestBus.open(redis_url) as bus:
@@ -102,7 +103,7 @@ async def replay(redis_url: str, file: Path, speed: float, output: Output) -> bo
                 case {"at": int() | float() as at, "channel": str(channel), "message": dict(message)}:
                     pass
                 case _:
-                    raise RecordingError(f"{file}: not a line of a recording: {str(line)[:80]}")
+                    raise RecordingError(f"{file}: this line does not belong in a recording: {str(line)[:80]}")
             if batch and at - batch_at > BATCH_MS:
                 published += await _publish(bus, batch)
             if not batch:
@@ -125,12 +126,12 @@ def _lines(file: Path) -> Iterator[Any]:
             try:
                 content = orjson.loads(line)
             except orjson.JSONDecodeError as wrong:
-                if number > 1 and not line.endswith(b"\n"):  # whoever recorded was killed
-                    log.warning("the last line is cut off, and passed over", file=str(file), line=number)
+                if number > 1 and not line.endswith(b"\n"):  # the recording process was killed
+                    log.warning("the last line is cut off and was skipped", file=str(file), line=number)
                     return
                 raise RecordingError(f"{file}, line {number}: {wrong}") from wrong
             if number == 1 and not _is_beginning(content):
-                raise RecordingError(f"{file} is no recording of version {VERSION}")
+                raise RecordingError(f"{file} is not a recording of version {VERSION}")
             yield content
 
 
@@ -146,7 +147,7 @@ async def _publish(bus: IngestBus, batch: list[tuple[str, bytes]]) -> int:
 
 
 def _moved(message: dict[str, Any], from_ms: float, to_ms: float) -> dict[str, Any]:
-    """Return a message with its times moved from the moment at which it was recorded to another."""
+    """Return a message with each of its times shifted by `to_ms - from_ms`."""
     shift = round(to_ms - from_ms)
     moved = {name: message[name] + shift for name in _TIMES if isinstance(message.get(name), int)}
     return message | moved

@@ -1,4 +1,4 @@
-"""Does the bus say the truth? Every ticker's price is recomputed from its sources, and its sources from the ticks."""
+"""Verifies the bus: recomputes each ticker's price from its sources, and compares its sources with the exchanges' ticks."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -17,18 +17,18 @@ from .output import Output
 from .recompute import Bounds, Memory, wrongs_of
 
 KEPT_TICKS = 500
-"""Own prices remembered of each exchange and symbol: a ticker may be made of a tick that newer ones have followed since."""
+"""How many prices of each exchange and symbol are kept. A ticker may use a tick that newer ticks have followed since."""
 CLOCKS_APART_MS = 100
-"""How far the clocks of an ingest and of the aggregator, by which a source's age is told, may be apart."""
+"""How far the clocks of an ingest and of the aggregator may differ. A source's age is computed from both."""
 NOISE = 1e-12
 MAX_SHOWN = 20
 
 
 @dataclass(slots=True)
 class Verdict:
-    """The figures so far. `wrong` has one line for each ticker that does not add up.
+    """The figures so far. `wrong` has one line for each error found in a ticker.
 
-    `missed` are the tickers whose number was passed over; what the `gaps` in the subscription cost comes on top.
+    `missed` counts the tickers that are missing by their numbers. Those lost in the `gaps` of the subscription come on top.
     """
 
     ticks: int = 0
@@ -42,12 +42,12 @@ class Verdict:
 
     @property
     def well(self) -> bool:
-        """Whether something was checked, sources against ticks too, and nothing was found."""
+        """Whether prices were checked, ticks were there to compare sources with, and no error was found."""
         return self.tickers > self.held and self.ticks > 0 and not (self.wrong or self.unreadable or self.misplaced)
 
 
 class Verifier:
-    """Takes the bus's messages in their order and holds tickers against ticks. Pure: time and Redis are elsewhere."""
+    """Takes the bus's messages in their order and compares tickers with ticks. Pure: it uses neither a clock nor Redis."""
 
     def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 - frozen
         self.verdict = Verdict()
@@ -57,8 +57,9 @@ class Verifier:
         self._seq: dict[Symbol, int] = {}
 
     def take(self, message: Message) -> list[str]:
-        """Take a message in; return what is wrong with it."""
-        if message.missed:  # numbers jump, and the ticks of what comes next may not have been seen
+        """Take in a message; return the errors in it."""
+        # After a gap the numbers jump, and the next tickers may use ticks that were lost.
+        if message.missed:
             self.verdict.gaps += 1
             self._seq.clear()
             self._heard.clear()
@@ -72,7 +73,7 @@ class Verifier:
             return [f"{message.channel}: {wrong}"]
 
     def _take_tick(self, channel: str, tick: Tick) -> list[str]:
-        """Remember what an exchange said itself. Who may publish is told by the channel alone."""
+        """Remember an exchange's own price. Only the channel proves the exchange: Redis lets no other user publish on it."""
         if channel != TICK.channel(tick.exchange, tick.symbol):
             return self._misplaced(channel, f"{tick.exchange}'s {tick.symbol}")
         self.verdict.ticks += 1
@@ -88,7 +89,7 @@ class Verifier:
 
     def _misplaced(self, channel: str, subject: str) -> list[str]:
         self.verdict.misplaced += 1
-        return [f"{channel}: it speaks of {subject}"]
+        return [f"{channel}: the message is about {subject}"]
 
     def _check(self, ticker: Ticker) -> list[str]:
         self.verdict.tickers += 1
@@ -106,17 +107,17 @@ class Verifier:
         return [f"{ticker.symbol} {ticker.seq}: {problem}" for problem in found]
 
     def _origin_of(self, source: Source, ticker: Ticker) -> list[str]:
-        """Say whether no tick that was seen has a source's price. Of a tick older than those nothing can be said."""
+        """Report a source whose price is in no tick that was seen, unless its tick is older than those."""
         seen = self._heard.get((source.exchange, ticker.symbol))
         if not seen or ticker.aggregated_time_ms - source.age_ms <= seen[0][0] + CLOCKS_APART_MS:
             return []
         if any(isclose(source.price, price, rel_tol=NOISE) for _, price in seen):
             return []
-        return [f"{source.exchange} is said to be at {source.price!r}, which none of its last {len(seen)} ticks says"]
+        return [f"{source.exchange} is listed at {source.price!r}, but none of its last {len(seen)} ticks has that price"]
 
 
 def own_price(tick: Tick) -> float:
-    """Return what a tick says its exchange's price is: the median of last trade, bid and ask where the book is whole.
+    """Return the exchange's price in a tick: the median of last trade, bid and ask, if both sides are there and not crossed.
 
     Source: docs/methodology.md, rule 1.
     """
@@ -126,7 +127,7 @@ def own_price(tick: Tick) -> float:
 
 
 async def verify(redis_url: str, output: Output, seconds: float, bounds: Bounds) -> bool:
-    """Check what comes for so many seconds (0: until cancelled), then print a summary. Returns whether all was well.
+    """Check messages for `seconds` (0: until cancelled), then print a summary. Returns whether all was well.
 
     Raises:
         BusError: Redis cannot be reached.
@@ -167,11 +168,11 @@ def _sum_up(output: Output, verdict: Verdict) -> None:
         mark = "[green]all prices add up[/]"
     else:
         is_wrong = verdict.wrong or verdict.unreadable or verdict.misplaced
-        missing = "price was published" if verdict.tickers <= verdict.held else "tick was heard to hold a source against"
+        missing = "price was published" if verdict.tickers <= verdict.held else "tick came to compare a source with"
         mark = "[red]wrong[/]" if is_wrong else f"[yellow]no {missing}[/]"
     output.console.print(
         f"{mark}: {verdict.tickers} tickers recomputed ({verdict.held} of them held or without a price), "
         f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, "
-        f"{verdict.misplaced} on a channel that is not theirs, {verdict.missed} not seen"
+        f"{verdict.misplaced} on the wrong channel, {verdict.missed} missed"
         + (f", more of them in {verdict.gaps} gaps" if verdict.gaps else "")
     )

@@ -32,7 +32,7 @@ Event = dict[str, Any]
 
 
 class Board:
-    """What is known of each symbol. A ticker that has not been renewed for STALE_AFTER_MS is shown as stale."""
+    """The last ticker of each symbol. One that was not renewed for STALE_AFTER_MS is shown as stale."""
 
     def __init__(self, symbols: Sequence[Symbol]) -> None:
         self.tickers: dict[str, Event | None] = dict.fromkeys(symbols)
@@ -55,7 +55,7 @@ class Board:
                 self.note = f"{event['type']}: {data.get('reason', '')}"
 
     def quality(self, symbol: str, time_ms: int) -> str:
-        """Return a symbol's quality as it must be read now."""
+        """Return the quality to show now, which is stale if the ticker was not renewed in time."""
         ticker = self.tickers[symbol]
         if ticker is None:
             return "waiting"
@@ -105,7 +105,7 @@ def from_gateway(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[Event]:
 
 
 async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[Event]:
-    """Yield the same messages, read from the bus itself.
+    """Yield the same messages as `from_gateway`, but read from the bus.
 
     Raises:
         BusError: Redis cannot be reached at the start.
@@ -126,7 +126,7 @@ async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[
 
 
 async def show(events: AsyncGenerator[Event], symbols: Sequence[Symbol], output: Output) -> bool:
-    """Keep a table up to date until cancelled; for other programs, print each message."""
+    """Show a table and update it until cancelled. With `--json`, print each message instead."""
     if output.json:
         async with aclosing(events):
             async for event in events:

@@ -11,7 +11,7 @@ from .settings import Settings
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until a signal."""
+    """Serve until SIGTERM or SIGINT."""
     async with serving(settings) as running:
         get_logger().info(
             "simulator listening: all its prices are made up",

@@ -1,4 +1,4 @@
-"""The simulator as one HTTP server: three exchanges and the control API on one port."""
+"""The simulator's HTTP server: the three exchanges and the control API on one port."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A simulator that serves now."""
+    """A simulator that is serving."""
 
     host: str
     port: int
@@ -37,7 +37,7 @@ class Running:
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Running]:
-    """Serve the simulator while the context lasts; port 0 takes a free one."""
+    """Serve the simulator while the context lasts. Port 0 takes any free port."""
     engine = build_engine(settings)
     runner = web.AppRunner(build_app(engine), access_log=None, handle_signals=False, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
@@ -53,7 +53,7 @@ async def serving(settings: Settings) -> AsyncIterator[Running]:
 
 
 def build_engine(settings: Settings) -> Engine:
-    """Return a market with its three exchanges, not yet moving."""
+    """Build a market with its three exchanges. No event happens until `Engine.run`."""
     market, faults = Market(settings.seed, wall_ms()), FaultBoard()
     timing = Timing(settings.binance_ping_every_s, settings.binance_pong_within_s, settings.binance_max_age_s)
     exchanges: dict[ExchangeName, Exchange] = {
@@ -81,7 +81,7 @@ def build_app(engine: Engine) -> web.Application:
 
 
 def _refusable(engine: Engine, exchange: Exchange, route: web.RouteDef) -> web.RouteDef:
-    """Return a route that obeys the refuse fault."""
+    """Wrap a route so that it answers with an error while a `refuse` fault is on."""
     is_rest = route.path.startswith(("/api/", "/v5/market/"))
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -96,6 +96,6 @@ def _refusable(engine: Engine, exchange: Exchange, route: web.RouteDef) -> web.R
 
 
 async def _name_the_server(request: web.Request, response: web.StreamResponse) -> None:
-    """Say in each answer, handshakes included, that these prices are simulated."""
+    """Mark each answer, handshakes included, as the simulator's, by its Server header."""
     del request
     response.headers["Server"] = SERVER

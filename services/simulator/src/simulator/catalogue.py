@@ -1,4 +1,4 @@
-"""What the simulated exchanges list: coins with their usual price, and which exchange lists which market how."""
+"""The coins of the simulated exchanges with their usual prices, and the markets that each exchange lists."""
 
 import math
 import zlib
@@ -75,7 +75,7 @@ class Coin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One symbol as one exchange lists it. Prices step by 10**-price_decimals, sizes by 10**-size_decimals."""
+    """One market in one exchange's listing. Prices are multiples of 10**-price_decimals, sizes of 10**-size_decimals."""
 
     exchange: ExchangeName
     base: str
@@ -97,7 +97,7 @@ class Entry:
 
 
 def coins() -> dict[str, Coin]:
-    """Return every coin by name, the most traded first; USDT, the unit, is one of them."""
+    """Return every coin by name, the most traded first. USDT, in which prices are given, is the last."""
     words = _PRICED.split()
     known = {name: Coin(name, float(price)) for name, price in zip(words[::2], words[1::2], strict=True)}
     others = {name: Coin(name, _invented_price(name)) for name in _OTHERS.split()}
@@ -105,7 +105,7 @@ def coins() -> dict[str, Coin]:
 
 
 def entries() -> list[Entry]:
-    """Return every entry of every exchange's list, the same list each time."""
+    """Return all entries of all exchanges' listings. The result is the same on every call."""
     known = coins()
     pairs = [(name, "USDT") for name in known if name != "USDT"] + list(_CROSSES)
     rank = {name: number for number, name in enumerate(known, start=1)}
@@ -130,7 +130,7 @@ def entries() -> list[Entry]:
 
 
 def _invented_price(name: str) -> float:
-    """Return a price between 0.005 and 30 that depends on the name alone."""
+    """Return a price between 0.005 and 30 USDT that depends only on the name."""
     share = zlib.crc32(name.encode()) / 2**32
     return float(f"{0.005 * 6000**share:.4g}")
 

@@ -1,8 +1,8 @@
-"""Our clock."""
+"""The simulator's own clock. A faulty exchange clock is an offset to it."""
 
 import time
 
 
 def wall_ms() -> int:
-    """Return Unix milliseconds."""
+    """Return the current time in Unix milliseconds."""
     return time.time_ns() // 1_000_000

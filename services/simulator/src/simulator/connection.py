@@ -1,4 +1,4 @@
-"""One client's WebSocket: bounded output, and every way in which it can end."""
+"""One client's WebSocket: bounded output, and the ways to end it."""
 
 import asyncio
 import secrets
@@ -19,9 +19,10 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Connection:
-    """An open WebSocket as its exchange sees it.
+    """The exchange's side of an open WebSocket.
 
-    Frames are written without waiting: a reader that leaves more than MAX_BACKLOG_BYTES unread is handed to `overflow`.
+    Frames are written without waiting. If more than MAX_BACKLOG_BYTES are unsent because the client does not read, the next
+    write calls `overflow` instead. `wrapped`: the client gets each message in its exchange's envelope.
     """
 
     def __init__(
@@ -34,22 +35,22 @@ class Connection:
     ) -> None:
         self.id = secrets.token_hex(4)
         self.wrapped = wrapped
-        self.topics: dict[str, None] = {}  # names on the wire, in the order of subscription; some may mean nothing
+        self.topics: dict[str, None] = {}  # names on the wire, in the order of subscription, unknown names included
         self.opened_s = self.active_s = self.pinged_s = time.monotonic()
-        self.unanswered: dict[bytes, float] = {}  # pings: payload -> when it was sent
-        self.recent_frames: deque[float] = deque()
-        self.control_messages = 0
-        self.frames_received = 0
-        self.sent = 0
-        self.sent_before = 0
-        self.frozen = False
-        self.ending = False
+        self.unanswered: dict[bytes, float] = {}  # payloads of unanswered pings, with the monotonic time of each
+        self.recent_frames: deque[float] = deque()  # the monotonic times of frames that count against a rate limit
+        self.control_messages = 0  # text frames from the client
+        self.frames_received = 0  # all frames from the client
+        self.sent = 0  # frames written
+        self.sent_before = 0  # `sent` at the last upkeep
+        self.frozen = False  # neither read nor written
+        self.ending = False  # closing has begun
         self.close_at_s: float | None = None
         self._websocket, self._transport, self._overflow = websocket, transport, overflow
         self._ends: set[asyncio.Task[None]] = set()
 
     def write(self, framed: bytes) -> None:
-        """Send one whole frame, unless the socket is frozen or on its way out."""
+        """Send one whole frame, unless the socket is frozen or closing."""
         if self.frozen or self.ending or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > MAX_BACKLOG_BYTES:
@@ -63,25 +64,25 @@ class Connection:
         self.write(frame(encode(message)))
 
     def send_text(self, text: str) -> None:
-        """Send a text that is no JSON."""
+        """Send a text that is not JSON."""
         self.write(frame(text.encode()))
 
     def ping(self, payload: bytes, now_s: float) -> None:
-        """Send a ping frame, and remember it until it is answered."""
+        """Send a ping frame, and remember its payload until a pong answers it."""
         self.pinged_s = self.unanswered[payload] = now_s
         self.write(frame(payload, PING))
 
     def ponged(self, payload: bytes) -> None:
-        """Take an answer to a ping, which answers the earlier ones too; one that nothing asked for does not count."""
+        """Take a pong. It answers all pings so far; an unsolicited pong is ignored."""
         if payload in self.unanswered:
             self.unanswered.clear()
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping frame."""
+        """Send the pong that answers a client's ping."""
         self.write(frame(payload, PONG))
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close with a code; a client that does not answer in time is cut."""
+        """Close with a code. If the client has not answered within CLOSE_WITHIN_S, cut the connection."""
         if self.ending:
             return
         self.ending = True
@@ -99,7 +100,7 @@ class Connection:
         self._transport.abort()
 
     def freeze(self) -> None:
-        """Stop reading and writing, and let the client wait."""
+        """Stop reading and writing, but keep the connection open."""
         if not self.frozen and not self._transport.is_closing():
             self.frozen = True
             self._transport.pause_reading()

@@ -1,4 +1,4 @@
-"""The control API: what is simulated, and what goes wrong with it, changed while it runs. JSON under /control."""
+"""The control API, JSON under /control: it changes the simulation and its faults while they run."""
 
 import time
 from collections import Counter
@@ -21,9 +21,9 @@ class _Body(BaseModel):
 
 
 class RateChange(_Body):
-    """How many market events per second; on these symbols alone, or (absent or null) on all.
+    """The market events per second, on the given symbols or, if absent or null, on all symbols.
 
-    Each has its share by how much it is traded, or evenly.
+    Events are distributed by turnover, or evenly.
     """
 
     events_per_s: float = Field(ge=0, le=200_000)
@@ -32,14 +32,14 @@ class RateChange(_Body):
 
 
 class MarketMove(_Body):
-    """Where to put a symbol's price, on all exchanges."""
+    """A new price of a symbol on all exchanges."""
 
     symbol: str
     price: float = Field(gt=0, le=1e12)
 
 
 class PacingChange(_Body):
-    """Whether an exchange keeps its intervals between messages of one topic, or sends each event at once."""
+    """Whether an exchange keeps its interval between messages of one topic, or sends every event at once."""
 
     exchange: ExchangeName | Literal["*"] = "*"
     pacing: bool
@@ -173,7 +173,7 @@ async def _read(kind: type[BodyType], request: web.Request) -> BodyType:
 
 
 def _reasons(wrong: ValidationError) -> list[str]:
-    """Say what is wrong, each with the field it is in."""
+    """Return the validation errors, each with its field."""
     return [
         f"{'.'.join(str(part) for part in error['loc']) or 'body'}: {error['msg']}" for error in wrong.errors(include_url=False)
     ]

@@ -1,4 +1,4 @@
-"""The clockwork: lets market events happen at a rate, hands them to the exchanges, and ends faults that have lasted."""
+"""The clockwork: makes market events at a rate, passes them to the exchanges, and ends faults whose time is over."""
 
 import asyncio
 import time
@@ -12,20 +12,20 @@ from .faults import Action, FaultBoard, HalfOpen, StandingFault
 from .market import Event, Market
 
 SHORTEST_SLEEP_S, LONGEST_SLEEP_S = 0.001, 0.05
-MOST_AT_ONCE = 256  # events between two turns of the event loop, so that sockets are read in between
-LONGEST_DEBT_S = 0.1  # events that could not be made for lack of time are given up after this
+MOST_AT_ONCE = 256  # events in one turn of the event loop, so that sockets are read in between
+LONGEST_DEBT_S = 0.1  # if event making falls further behind than this, the older events are dropped
 UPKEEP_EVERY_S = 0.1
 
 
 class Engine:
-    """The running simulation. `rate`: market events per second, over all symbols and exchanges."""
+    """The running simulation. `rate` is in market events per second, over all symbols and exchanges."""
 
     def __init__(self, market: Market, exchanges: Mapping[ExchangeName, Exchange], faults: FaultBoard, rate: float) -> None:
         self.market, self.exchanges, self.faults, self.rate = market, exchanges, faults, rate
         self.events = 0
 
     async def run(self) -> NoReturn:
-        """Let the market happen, until cancelled."""
+        """Make market events at the rate and publish them, until cancelled."""
         owed, before_s = 0.0, time.monotonic()
         while True:
             wanted_s = 1 / self.rate if self.rate > 0 else LONGEST_SLEEP_S
@@ -39,7 +39,7 @@ class Engine:
                 self._publish(self.market.step(listing, wall_ms()))
 
     async def keep_up(self) -> NoReturn:
-        """Do what is due on connections, and end faults, until cancelled."""
+        """Maintain the connections and end faults whose time is over, until cancelled."""
         while True:
             await asyncio.sleep(UPKEEP_EVERY_S)
             if self.faults.expire(wall_ms()):
@@ -48,7 +48,7 @@ class Engine:
                 exchange.upkeep()
 
     def move(self, symbol: str, price: float) -> None:
-        """Put a symbol's price elsewhere on all exchanges, with a trade on each.
+        """Set a symbol's price on all exchanges, with a trade on each.
 
         Raises:
             KeyError: no exchange lists the symbol.
@@ -57,7 +57,7 @@ class Engine:
             self._publish(event)
 
     def inject(self, fault: StandingFault | Action) -> None:
-        """Let something go wrong, from now on or once."""
+        """Turn a standing fault on, or carry out an action once."""
         exchanges = [self.exchanges[name] for name in fault.exchanges()]
         if isinstance(fault, Action):
             for exchange in exchanges:
@@ -69,7 +69,7 @@ class Engine:
                 exchange.freeze()
 
     def thaw(self) -> None:
-        """Read and write sockets again where no half_open fault is on (any more)."""
+        """Resume reading and writing the sockets of each exchange that has no half_open fault now."""
         for name, exchange in self.exchanges.items():
             if self.faults.half_open(name) is None:
                 exchange.thaw()

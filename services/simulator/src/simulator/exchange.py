@@ -1,4 +1,4 @@
-"""What the three exchanges have in common: who is connected, what they may ask, and faults of the whole exchange."""
+"""The common base of the three exchanges: connections, subscriptions, and faults of a whole exchange."""
 
 import random
 import time
@@ -20,7 +20,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 
 
 class Exchange(ABC):
-    """One exchange's public WebSocket API. A subclass knows the wire: channels, answers to clients, keep-alive."""
+    """One exchange's public WebSocket API. A subclass defines its wire format: channels, answers to clients, keep-alive."""
 
     name: ClassVar[ExchangeName]
 
@@ -33,35 +33,35 @@ class Exchange(ABC):
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]:
-        """Return the paths that this exchange serves."""
+        """Return the exchange's WebSocket and REST routes."""
 
     @abstractmethod
     def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
-        """Return the channel and listing of a topic's name on the wire, or None where it names nothing."""
+        """Return the channel and listing that a topic's name on the wire stands for, or None if it is unknown."""
 
     @abstractmethod
     def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
-        """Let a fault happen that only this exchange knows."""
+        """Carry out an action that exists only at this exchange."""
 
     @abstractmethod
     def answer(self, connection: Connection, text: str) -> None:
-        """Answer a client's text frame."""
+        """Answer a text frame from a client: a request, or a ping written as text."""
 
     @abstractmethod
     def keep_alive(self, connection: Connection, now_s: float) -> None:
-        """Do what is due on a connection at a monotonic time: pings, closings."""
+        """Send the pings or the close that are due on a connection at `now_s`, a monotonic time."""
 
     @property
     def messages_sent(self) -> int:
-        """Frames written since the start."""
+        """The frames written since the start, those on closed connections included."""
         return self._sent_on_closed + sum(connection.sent for connection in self.connections)
 
     def now_ms(self) -> int:
-        """Return the exchange's clock, right or wrong, Unix milliseconds."""
+        """Return the time in Unix milliseconds on the exchange's clock, which a fault may shift."""
         return wall_ms() + self.faults.clock_ms(self.name)
 
     def find(self, native: str) -> Listing | None:
-        """Return a listing by its native symbol, or None where it is not listed (any more)."""
+        """Return a listing by its native symbol, or None if it is unknown or delisted."""
         listing = self.listings.get(native)
         return None if listing is None or self.publisher.effects(listing).delist else listing
 
@@ -70,11 +70,11 @@ class Exchange(ABC):
         return [listing for native, listing in self.listings.items() if self.find(native) is not None]
 
     def seen(self, listing: Listing) -> Listing:
-        """Return a listing with the prices that this exchange gives, right or wrong."""
+        """Return a listing with the prices that this exchange states, which a fault may distort."""
         return self.publisher.effects(listing).distort(listing)
 
     async def serve(self, request: web.Request, *, wrapped: bool = False, topics: Iterable[str] = ()) -> web.StreamResponse:
-        """Serve one client's WebSocket until it ends; it listens to these topics from the start."""
+        """Serve one client's WebSocket until it ends. The client is subscribed to `topics` from the start."""
         websocket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MAX_MESSAGE_BYTES, timeout=1.0)
         await websocket.prepare(request)
         transport = request.transport
@@ -99,34 +99,34 @@ class Exchange(ABC):
         return websocket
 
     def subscribe(self, connection: Connection, name: str) -> None:
-        """Let a connection listen to a topic; a name that means nothing is only remembered."""
+        """Subscribe a connection to a topic. An unknown name is remembered, but brings no messages."""
         meant = self.meaning(name)
         connection.topics[name] = None
         if meant is not None:
             self.publisher.add(connection, name, *meant)
 
     def unsubscribe(self, connection: Connection, name: str) -> None:
-        """Let a connection listen to a topic no more."""
+        """Unsubscribe a connection from a topic."""
         connection.topics.pop(name, None)
         self.publisher.remove(connection, name)
 
     def send_snapshot(self, connection: Connection, name: str) -> None:
-        """Send a connection the current state of a topic, where its channel begins with that."""
+        """Send a new subscriber the topic's current state, if the channel starts with a snapshot."""
         topic = self.publisher.topics.get(name)
         if topic is not None and connection in topic.subscribers and topic.channel.snapshot:
             self.publisher.push_to(connection, topic)
 
     def overflow(self, connection: Connection) -> None:
-        """End a connection whose client does not read what it is sent."""
+        """Close a connection whose client reads too slowly."""
         connection.close(1008, "slow reader")
 
     def count(self, connection: Connection, now_s: float) -> bool:
-        """Count a client's frame against the exchange's limit; return whether it is within."""
+        """Count a client's frame against the exchange's rate limit, if it has one; return whether the frame is allowed."""
         del connection, now_s
         return True
 
     def act(self, action: Action) -> None:
-        """Let a fault happen that happens once."""
+        """Carry out an action."""
         match action:
             case Cut():
                 for connection in list(self.connections):
@@ -141,12 +141,12 @@ class Exchange(ABC):
                 self.act_alone(action)
 
     def freeze(self) -> None:
-        """Leave the sockets that are open now unread and unwritten."""
+        """Stop reading and writing all sockets that are open now."""
         for connection in list(self.connections):
             connection.freeze()
 
     def thaw(self) -> None:
-        """Read and write all sockets again."""
+        """Resume reading and writing all sockets."""
         for connection in list(self.connections):
             connection.thaw()
 
@@ -156,7 +156,7 @@ class Exchange(ABC):
             connection.close(code)
 
     def upkeep(self) -> None:
-        """Do what is due on every connection."""
+        """Close, ping or note the activity of each connection, as is due now."""
         now_s = time.monotonic()
         for connection in list(self.connections):
             if connection.frozen or connection.ending:

@@ -1,4 +1,4 @@
-"""Faults: what can be made to go wrong, where, and which of it is on now.
+"""The faults that can be injected, where they apply, and the board of those that are on.
 
 Pure: times are passed in, in Unix milliseconds.
 """
@@ -16,7 +16,7 @@ from .market import Listing
 
 
 class _Fault(BaseModel):
-    """What every fault says: where it is. `for_s` ends it by itself."""
+    """The fields of every fault: the exchange ("*" is all of them), and the time after which the fault ends by itself."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -24,25 +24,25 @@ class _Fault(BaseModel):
     for_s: float | None = Field(default=None, gt=0)
 
     def exchanges(self) -> tuple[ExchangeName, ...]:
-        """Return the exchanges it is on."""
+        """Return the exchanges on which the fault is."""
         return EXCHANGES if self.exchange == "*" else (self.exchange,)
 
 
 class _SymbolFault(_Fault):
-    """A fault on one symbol, or on all of an exchange's symbols where it is None."""
+    """A fault on one symbol or, if `symbol` is None, on all symbols of the exchange."""
 
     symbol: str | None = None
 
 
 class Mute(_SymbolFault):
-    """The socket stays open and answers, but no data comes, or none of one channel, by its name on the wire."""
+    """The socket stays open and answers, but data stops: all of it, or that of `channel`, given by its name on the wire."""
 
     kind: Literal["mute"]
     channel: str | None = None
 
 
 class Refuse(_Fault):
-    """Handshakes, and REST requests unless `rest` is false, are answered with an error status."""
+    """Handshakes are answered with an error status. So are REST requests, unless `rest` is false."""
 
     kind: Literal["refuse"]
     status: Literal[400, 403, 418, 429, 451, 503] = 503
@@ -51,21 +51,21 @@ class Refuse(_Fault):
 
 
 class HalfOpen(_Fault):
-    """Sockets that are open now are neither read nor written any more. With `also_new`, later ones too."""
+    """Sockets that are open now are no longer read or written. With `also_new`, sockets opened later are not either."""
 
     kind: Literal["half_open"]
     also_new: bool = False
 
 
 class Clock(_Fault):
-    """The exchange's clock is off: its times are `ms` later (or, below zero, earlier) than ours."""
+    """The exchange's clock is wrong: it is `ms` ahead of ours or, if negative, behind."""
 
     kind: Literal["clock"]
     ms: int
 
 
 class Late(_SymbolFault):
-    """A share of the messages is delayed, and so comes with an older time and after newer ones."""
+    """A share of the messages is delayed, so these arrive with an old time, after newer messages."""
 
     kind: Literal["late"]
     ms: int = Field(gt=0, le=60_000)
@@ -73,14 +73,14 @@ class Late(_SymbolFault):
 
 
 class Spike(_SymbolFault):
-    """All prices are multiplied."""
+    """All prices are multiplied by `factor`."""
 
     kind: Literal["spike"]
     factor: float = Field(gt=0, le=1e6)
 
 
 class Garbage(_SymbolFault):
-    """A share of the messages is replaced by what no exchange should send."""
+    """A share of the messages is replaced by messages that no exchange should send."""
 
     kind: Literal["garbage"]
     share: float = Field(default=1.0, gt=0, le=1)
@@ -94,13 +94,13 @@ class Empty(_SymbolFault):
 
 
 class Duplicate(_SymbolFault):
-    """Each message comes twice, and its predecessor once more."""
+    """Each message is sent twice, then its predecessor once more."""
 
     kind: Literal["duplicate"]
 
 
 class Delist(_SymbolFault):
-    """The symbol leaves the listing and goes silent."""
+    """The symbol leaves the listing, and its messages stop."""
 
     kind: Literal["delist"]
     symbol: str
@@ -113,7 +113,7 @@ class NoOpen(_SymbolFault):
 
 
 class NestedErrors(_Fault):
-    """Binance answers wrong requests with a nested error object (as it starts) or with the flat one of its documents."""
+    """Binance answers wrong requests with a nested error object (the default) or with the flat one in its documents."""
 
     kind: Literal["nested_errors"]
     exchange: Literal["binance"] = "binance"
@@ -160,14 +160,14 @@ class BybitRestart(_Action):
 
 
 class BeginAnew(_Action):
-    """All numbers of the symbol, or of all symbols, begin anew: trade ids, update ids, sequences. Times go on."""
+    """Trade ids, update ids and sequences start again at 1, of one symbol or of all. Times go on."""
 
     kind: Literal["begin_anew"]
     symbol: str | None = None
 
 
 class Burst(_Action):
-    """Data stalls; then `n` messages come at once: what was held back, and new ones up to that number."""
+    """Data stalls; then `n` messages come at once: the messages held back, filled up with new ones."""
 
     kind: Literal["burst"]
     n: int = Field(default=500, ge=1, le=20_000)
@@ -184,14 +184,14 @@ def read_fault(body: bytes) -> StandingFault | Action:
     """Read a fault from JSON.
 
     Raises:
-        pydantic.ValidationError: what is wrong with it.
+        pydantic.ValidationError: the JSON is not a known fault.
     """
     return _KNOWN.validate_json(body)
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """Everything that is wrong with one symbol on one exchange now."""
+    """The combined effects of all faults on one symbol of one exchange."""
 
     mute: bool = False
     mute_channel: str | None = None
@@ -207,11 +207,11 @@ class Effects:
     varieties: tuple[Variety, ...] | None = None
 
     def silence(self, channel: str) -> bool:
-        """Return whether nothing comes of a channel."""
+        """Return whether the faults stop the messages of a channel."""
         return self.mute or self.delist or self.mute_channel == channel
 
     def distort(self, listing: Listing) -> Listing:
-        """Return the listing as the faulty exchange sees it."""
+        """Return the listing with its prices multiplied by `factor`."""
         if self.factor == 1.0:
             return listing
         seen = copy.copy(listing)
@@ -228,7 +228,7 @@ NO_EFFECTS: Final = Effects()
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A fault that is on, and when it ends (never: infinity)."""
+    """A fault that is on, and its end in Unix milliseconds, infinity if it has none."""
 
     fault: StandingFault
     ends_ms: float
@@ -244,18 +244,18 @@ class FaultBoard:
 
     @property
     def standing(self) -> tuple[Standing, ...]:
-        """What is on now, the oldest first."""
+        """The faults that are on now, the oldest first."""
         return tuple(self._standing)
 
     def add(self, fault: StandingFault, now_ms: int) -> None:
-        """Turn a fault on. One of the same kind at the same place gives way to it."""
+        """Turn a fault on. It replaces a fault of the same kind on the same exchange and symbol."""
         same = (fault.kind, fault.exchange, getattr(fault, "symbol", None))
         kept = [it for it in self._standing if _place(it.fault) != same]
         ends_ms = math.inf if fault.for_s is None else now_ms + fault.for_s * 1000
         self._set([*kept, Standing(fault, ends_ms)])
 
     def clear(self, exchange: str | None = None, kind: str | None = None) -> int:
-        """Turn faults off, all or those of an exchange or kind; return how many. A fault on "*" belongs to every exchange."""
+        """Turn faults off: all, or those of an exchange or kind. Return how many. A fault on "*" belongs to every exchange."""
         kept = [
             it
             for it in self._standing
@@ -266,14 +266,14 @@ class FaultBoard:
         return cleared
 
     def expire(self, now_ms: int) -> bool:
-        """Turn off what has lasted its time; return whether anything was."""
+        """Turn off the faults whose time is over; return whether there were any."""
         if now_ms < self.next_end_ms:
             return False
         self._set([it for it in self._standing if it.ends_ms > now_ms])
         return True
 
     def of(self, exchange: ExchangeName, symbol: str) -> Effects:
-        """Return what is wrong with a symbol on an exchange; NO_EFFECTS itself where nothing is."""
+        """Return the effects on a symbol of an exchange. Without any it is the object NO_EFFECTS itself."""
         if not self._standing:
             return NO_EFFECTS
         key = (exchange, symbol)
@@ -283,19 +283,19 @@ class FaultBoard:
         return found
 
     def refusal(self, exchange: ExchangeName) -> Refuse | None:
-        """Return how an exchange refuses connections, or None where it accepts them."""
+        """Return the newest `refuse` fault of an exchange, or None if the exchange accepts connections."""
         return next((fault for fault in self._on(exchange) if isinstance(fault, Refuse)), None)
 
     def half_open(self, exchange: ExchangeName) -> HalfOpen | None:
-        """Return the fault that freezes an exchange's sockets, or None."""
+        """Return the newest fault that freezes an exchange's sockets, or None."""
         return next((fault for fault in self._on(exchange) if isinstance(fault, HalfOpen)), None)
 
     def clock_ms(self, exchange: ExchangeName) -> int:
-        """Return how much an exchange's clock is ahead."""
+        """Return how many milliseconds an exchange's clock is ahead of ours."""
         return next((fault.ms for fault in self._on(exchange) if isinstance(fault, Clock)), 0)
 
     def nested_errors(self) -> bool:
-        """Return whether Binance nests its errors."""
+        """Return whether Binance answers with nested error objects."""
         return next((fault.on for fault in self._on("binance") if isinstance(fault, NestedErrors)), True)
 
     def _on(self, exchange: ExchangeName) -> list[StandingFault]:

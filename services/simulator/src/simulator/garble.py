@@ -1,4 +1,4 @@
-"""Messages that no exchange should send, made from one that it did send."""
+"""Makes messages that no exchange should send from messages that an exchange does send."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ _STRANGE: Final[tuple[Any, ...]] = (None, True, 0, "pong", [], [[]], {}, {"data"
 
 
 def row_of(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a message that holds its figures, itself where it has no envelope."""
+    """Return the object with the figures inside a message's envelope. Without an envelope it is the message itself."""
     data = message.get("data", message)
     row: dict[str, Any] = data[0] if isinstance(data, list) else data
     return row
 
 
 def garble(message: dict[str, Any], price_fields: Sequence[str], variety: Variety, rng: random.Random) -> tuple[bytes, int]:
-    """Return the text (or bytes) of a spoilt message, and the WebSocket opcode it is to be sent with."""
+    """Return the payload of a spoilt message, and the WebSocket opcode to send it with."""
     whole = encode(message)
     match variety:
         case "truncated":
@@ -50,12 +50,12 @@ def _changed(message: dict[str, Any], change: Callable[[dict[str, Any]], None]) 
 
 
 def _retyped(message: dict[str, Any], price_fields: Sequence[str]) -> dict[str, Any]:
-    """Return the message with its prices as lists."""
+    """Return the message with each price in a list."""
     return _changed(message, lambda row: row.update({name: [row[name]] for name in price_fields if name in row}))
 
 
 def _put(row: dict[str, Any], price_fields: Sequence[str], price: str) -> None:
-    """Replace every price, in fields and in book levels."""
+    """Replace every price in a row, in plain fields and in book levels."""
     for name in price_fields:
         value = row.get(name)
         if isinstance(value, list):

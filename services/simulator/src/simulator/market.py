@@ -1,6 +1,6 @@
-"""The simulated prices: one random walk per coin, from which every exchange's book, trades and 24 h figures follow.
+"""The simulated prices: one random walk per coin. Every exchange's book, trades and 24 h figures follow from these.
 
-Pure: time and the seed are passed in, so the same calls give the same market. Times are Unix milliseconds.
+Pure: the time and the seed are passed in, so the same calls give the same market. Times are Unix milliseconds.
 """
 
 import math
@@ -16,10 +16,10 @@ from .catalogue import ExchangeName
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-REVERSION_PER_S = 1 / 21_600  # a shock is forgotten over hours, so that prices stay sane over days
+REVERSION_PER_S = 1 / 21_600  # a shock fades over hours, so that prices stay plausible over days
 MAX_PREMIUM = 0.0003
 PREMIUM_PERIOD_MS = 1_200_000
-ACTIVITY_EXPONENT = 0.75  # how strongly events go to what is traded most
+ACTIVITY_EXPONENT = 0.75  # 1: events are distributed by turnover; 0: evenly
 TRADE_SHARE = 0.5
 LONGEST_TRADELESS_S = 60.0
 STILL_COINS = frozenset({"USDT", "USDC", "EUR", "TUSD"})
@@ -48,7 +48,7 @@ class Coin:
         return math.exp(self.log_price)
 
     def step(self, now_ms: int, rng: random.Random) -> None:
-        """Walk from the last step to now."""
+        """Walk from the last step to `now_ms`."""
         elapsed_s = (now_ms - self.stepped_ms) / 1000
         if elapsed_s <= 0:
             return
@@ -58,12 +58,12 @@ class Coin:
         self.log_price = self.anchor + (self.log_price - self.anchor) * kept + rng.gauss(0.0, spread)
 
     def move(self, price: float) -> None:
-        """Put the price, and the anchor it reverts to, somewhere else."""
+        """Set the price, and the anchor to which it reverts."""
         self.anchor = self.log_price = math.log(price)
 
 
 class Hour:
-    """What was traded in one hour on one market."""
+    """One market's trades in one hour, summed up."""
 
     __slots__ = ("count", "high", "low", "open", "start_ms", "turnover", "volume")
 
@@ -83,7 +83,7 @@ class Turnover(NamedTuple):
 
 
 class Listing:
-    """One market on one exchange at this moment: best bid and ask, last trade, and the rolling day behind it."""
+    """One market on one exchange at this moment: best bid and ask, last trade, and the rolling day until now."""
 
     __slots__ = (
         "_rest",
@@ -117,13 +117,13 @@ class Listing:
     )
 
     def __init__(self, entry: catalogue.Entry, prices: Sequence[float], now_ms: int, rng: random.Random) -> None:
-        """Make up a listing with a day of trading behind it.
+        """Make a listing with an invented day of trading before now.
 
         Args:
-            entry: what it is.
-            prices: the price at each full hour, 25 hours ago first, now last.
-            now_ms: now.
-            rng: the source of chance.
+            entry: the market in its exchange's listing.
+            prices: the price at each full hour; the first was 25 hours ago, the last is now.
+            now_ms: the time of the last price.
+            rng: the source of randomness.
         """
         self.exchange, self.base, self.quote = entry.exchange, entry.base, entry.quote
         self.symbol, self.native, self.state = entry.symbol, entry.native, entry.state
@@ -152,7 +152,7 @@ class Listing:
         return self.hours[0].open
 
     def price_at(self, time_ms: int) -> float:
-        """Return the price at a time within the rolling day: the open of its hour."""
+        """Return the price at a time within the rolling day, which is the opening price of that hour."""
         number = (time_ms - self.hours[0].start_ms) // HOUR_MS
         return self.hours[min(max(number, 0), len(self.hours) - 1)].open
 
@@ -165,11 +165,11 @@ class Listing:
         return max(round(size * self.size_scale), 1) / self.size_scale
 
     def begin_anew(self) -> None:
-        """Count trades, updates and events from 1 again, as after a restart of the exchange."""
+        """Number trades, updates and events from 1 again, as after a restart of the exchange."""
         self.trade_id = self.update_id = self.sequence = 1
 
     def volume(self, now_ms: int) -> Turnover:
-        """Return the rolling day's volume: what the oldest hour loses as time passes is already taken off."""
+        """Return the rolling day's volume. The oldest hour counts in part: only its minutes within the last 24 hours."""
         oldest, rest = self.hours[0], self._rest
         kept = 1 - min(max((now_ms - self.hours[-1].start_ms) / HOUR_MS, 0.0), 1.0)
         return Turnover(
@@ -179,7 +179,7 @@ class Listing:
         )
 
     def requote(self, fair: float, rng: random.Random) -> None:
-        """Put new orders around a fair price: the best bid and ask, a step or more apart."""
+        """Set the best bid and ask around a fair price, at least one price step apart, with new sizes."""
         half = fair * self.spread / 2
         bid = max(math.floor((fair - half) * self.scale), 1)
         ask = max(math.ceil((fair + half) * self.scale), bid + 1)
@@ -191,7 +191,7 @@ class Listing:
         self.sequence += 1 + int(rng.random() * 4)
 
     def trade(self, now_ms: int, rng: random.Random) -> None:
-        """Let someone hit the best bid or lift the best ask, with a size that keeps up the usual turnover."""
+        """Trade at the best bid or ask, with a size that on average keeps the usual turnover."""
         self._roll(now_ms)
         self.last_side = "buy" if rng.random() < 0.5 else "sell"
         self.last = self.ask if self.last_side == "buy" else self.bid
@@ -217,7 +217,7 @@ class Listing:
         self.hours.append(hour)
 
     def _roll(self, now_ms: int) -> None:
-        """Begin the hours that have begun since the last trade, and forget those that left the day."""
+        """Start the hours that have begun since the last trade. Hours older than a day drop out."""
         begun = False
         while now_ms - self.hours[-1].start_ms >= HOUR_MS:
             self.hours.append(Hour(self.hours[-1].start_ms + HOUR_MS, self.last))
@@ -226,7 +226,7 @@ class Listing:
             self._read_hours()
 
     def _read_hours(self) -> None:
-        """Find the day's extremes, and what was traded since its first hour."""
+        """Recompute the day's high and low, and the sums over all hours but the first."""
         hours = list(self.hours)
         self.high24h, self.low24h = max(hour.high for hour in hours), min(hour.low for hour in hours)
         self._rest = Hour(hours[0].start_ms, hours[0].open)
@@ -236,14 +236,14 @@ class Listing:
 
 
 class Event(NamedTuple):
-    """Something happened to a listing: its best bid and ask changed, and where `traded`, a trade too."""
+    """A change of a listing's best bid and ask and, if `traded`, also a trade."""
 
     listing: Listing
     traded: bool
 
 
 class Market:
-    """All listings of all exchanges, and the chance that moves them."""
+    """All listings of all exchanges, and the random generator that moves them."""
 
     def __init__(self, seed: int, now_ms: int) -> None:
         self._rng = random.Random(seed)
@@ -260,9 +260,9 @@ class Market:
         return {listing.symbol for listing in self.listings}
 
     def focus(self, symbols: Iterable[str] | None, *, evenly: bool = False) -> None:
-        """Let events happen to these symbols alone; None gives all of them their share again.
+        """Make events only for these symbols; None means all symbols again.
 
-        Each has its share by how much it is traded, or as much as any other.
+        Events are distributed by turnover or, with `evenly`, in equal shares.
         """
         chosen = None if symbols is None else set(symbols)
         self._active = [
@@ -274,13 +274,13 @@ class Market:
         self._cumulated = list(accumulate(weights))
 
     def draw(self, count: int) -> list[Listing]:
-        """Choose where the next events happen: the more a market is traded, the more often."""
+        """Choose the listings of the next events at random, with the shares set by `focus`."""
         if not self._active:
             return []
         return self._rng.choices(self._active, cum_weights=self._cumulated, k=count)
 
     def step(self, listing: Listing, now_ms: int, *, traded: bool | None = None) -> Event:
-        """Let one event happen to a listing: a book change or, where `traded` (None: by chance), a trade too."""
+        """Make one event on a listing: a book change and, if `traded`, a trade too. None decides that at random."""
         rng = self._rng
         self._coins[listing.base].step(now_ms, rng)
         listing.requote(self.fair(listing, now_ms), rng)
@@ -290,7 +290,7 @@ class Market:
         return Event(listing, happened)
 
     def move(self, symbol: str, price: float, now_ms: int) -> list[Event]:
-        """Put a symbol's price elsewhere on all exchanges at once, by moving its base coin.
+        """Set a symbol's price on all exchanges at once, by moving its base coin.
 
         Raises:
             KeyError: no exchange lists the symbol.
@@ -304,7 +304,7 @@ class Market:
         return [self.step(listing, now_ms, traded=True) for listing in moved if listing.state == "trading"]
 
     def fair(self, listing: Listing, now_ms: int) -> float:
-        """Return what a listing is worth: its coins' ratio, with the exchange's own slowly moving premium."""
+        """Return a listing's fair price: the ratio of its two coins, plus the slowly moving premium of its exchange."""
         premium = MAX_PREMIUM * math.sin(now_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + listing.phase)
         return self._coins[listing.base].price / self._coins[listing.quote].price * (1 + premium)
 

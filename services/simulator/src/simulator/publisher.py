@@ -1,4 +1,4 @@
-"""From a listing's event to its subscribers' sockets: built once for all of them, paced, and with the faults that are on."""
+"""Turns a listing's event into messages to its subscribers: built once for all of them, paced, with the faults applied."""
 
 import asyncio
 import random
@@ -15,14 +15,14 @@ from .market import Event, Listing, Market
 from .topic import Channel, Topic
 from .wire import TEXT, encode, frame
 
-MAX_BURST_TRIES = 3  # events per wanted message: a channel of trades alone skips every book change
+MAX_BURST_TRIES = 3  # events tried per wanted message, since a channel that sends only trades skips every book change
 
 Wrap = Callable[[Topic, bytes], bytes]
-"""Puts a message into the envelope that connections with `wrapped` get."""
+"""Puts a message into the envelope for connections with `wrapped`."""
 
 
 class Publisher:
-    """An exchange's topics that somebody listens to."""
+    """Publishes an exchange's topics, as long as they have subscribers."""
 
     def __init__(
         self, exchange: ExchangeName, market: Market, faults: FaultBoard, rng: random.Random, wrap: Wrap | None = None
@@ -31,11 +31,11 @@ class Publisher:
         self.pacing = True
         self.topics: dict[str, Topic] = {}
         self._market, self._faults, self._rng, self._wrap = market, faults, rng, wrap
-        self._of_listing: dict[str, list[Topic]] = {}
-        self._held: deque[tuple[Topic, bytes, int]] | None = None
+        self._of_listing: dict[str, list[Topic]] = {}  # by native symbol
+        self._held: deque[tuple[Topic, bytes, int]] | None = None  # during a stall: the messages to send after it
 
     def add(self, connection: Connection, name: str, channel: Channel, listing: Listing) -> None:
-        """Let a connection listen to a topic."""
+        """Subscribe a connection to a topic."""
         topic = self.topics.get(name)
         if topic is None:
             topic = self.topics[name] = Topic(name, channel, listing)
@@ -43,7 +43,7 @@ class Publisher:
         topic.subscribers.add(connection)
 
     def remove(self, connection: Connection, name: str) -> None:
-        """Let a connection listen no more, and forget a topic that nobody listens to."""
+        """Unsubscribe a connection, and drop the topic if that was its last subscriber."""
         topic = self.topics.get(name)
         if topic is None:
             return
@@ -54,11 +54,11 @@ class Publisher:
             self._of_listing[topic.listing.native].remove(topic)
 
     def effects(self, listing: Listing) -> Effects:
-        """Return what is wrong with a listing now."""
+        """Return the effects of the faults that are on a listing now."""
         return self._faults.of(self.exchange, listing.symbol)
 
     def on_event(self, event: Event) -> None:
-        """Send what an event makes due."""
+        """Send the event on each of its listing's topics, now or when the topic's interval is over."""
         for topic in self._of_listing.get(event.listing.native, ()):
             if event.traded or topic.channel.on == "book":
                 self._offer(topic)
@@ -87,14 +87,14 @@ class Publisher:
             self._deliver(topic, payload, opcode, effects, (connection,))
 
     def resend(self, channel: Channel, after_s: float) -> None:
-        """Send the topics of a channel once more that have been quiet for so long."""
+        """Send the current state of each topic of a channel that has sent nothing for `after_s`."""
         oldest_s = time.monotonic() - after_s
         for topic in list(self.topics.values()):
             if topic.channel is channel and topic.sent_s <= oldest_s and topic.due is None:
                 self.push(topic)
 
     def stall(self, stall_s: float, n: int) -> None:
-        """Hold all messages back for a while, then send `n` at once: the newest held ones, and new ones up to `n`."""
+        """Hold all messages back for `stall_s`, then send `n` at once: the newest of those held, filled up with new ones."""
         self._held = deque(self._held or (), maxlen=n)
         asyncio.get_running_loop().call_later(stall_s, self._burst, n)
 
@@ -122,7 +122,7 @@ class Publisher:
                 sent += 1
 
     def _spoil(self, topic: Topic, effects: Effects) -> tuple[bytes, int]:
-        """Return a topic's message with what is wrong with it now, and its opcode."""
+        """Return a topic's message with the faults applied, and its WebSocket opcode."""
         channel = topic.channel
         message = channel.build(effects.distort(topic.listing), wall_ms() + effects.clock_ms)
         row = row_of(message)
@@ -136,7 +136,7 @@ class Publisher:
         return encode(message), TEXT
 
     def _deliver(self, topic: Topic, payload: bytes, opcode: int, effects: Effects, to: Iterable[Connection]) -> None:
-        """Write a message once, or twice with its predecessor after it, now or late."""
+        """Write a message, now or late. With the `duplicate` fault, write it twice, then its predecessor."""
         payloads = [payload, payload, topic.previous or payload] if effects.duplicate else [payload]
         topic.previous = payload if effects.duplicate else None
         late = effects.late_ms and self._rng.random() < effects.late_share

@@ -7,7 +7,7 @@ from market_pulse.process.settings import Settings as CommonSettings
 
 
 class Settings(CommonSettings):
-    """Where it listens, how much happens, and the exchanges' own times."""
+    """The address to listen on, the rate and seed of the market, and the exchanges' own time limits."""
 
     host: Host = "127.0.0.1"
     port: Port = 9000

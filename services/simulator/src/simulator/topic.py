@@ -1,4 +1,4 @@
-"""What can be subscribed to: channels, and topics, which are one channel of one listing."""
+"""Channels and topics. A client subscribes to a topic, which is one channel of one listing."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,12 +16,12 @@ class Channel:
     """A kind of message that an exchange pushes.
 
     Attributes:
-        name: as it is written on the wire.
-        build: makes the message of a listing at a time (Unix milliseconds, the exchange's clock).
-        on: what makes it due: a change of the book (each event is one) or only a trade.
-        interval_ms: messages of one topic are at least this far apart; the newest state is sent when it is over.
-        snapshot: whether the current state is sent as soon as it is subscribed to.
-        prices: the fields that hold prices, or a book's sides.
+        name: its name on the wire.
+        build: makes the message about a listing at a time (Unix milliseconds on the exchange's clock).
+        on: the events on which a message is sent: every change of the book, which each event is, or only a trade.
+        interval_ms: the shortest time between two messages of one topic. Then the newest state is sent.
+        snapshot: whether the current state is sent at once to a new subscriber.
+        prices: the fields that hold prices, or the sides of a book.
         optional: the fields that an exchange may leave empty.
         open24h: the field that holds the price of 24 h ago.
     """
@@ -37,7 +37,7 @@ class Channel:
 
 
 class Topic:
-    """One channel of one listing, and who listens."""
+    """One channel of one listing, with its subscribers."""
 
     __slots__ = ("channel", "due", "listing", "name", "previous", "sent_s", "subscribers")
 
@@ -46,12 +46,12 @@ class Topic:
         self.channel = channel
         self.listing = listing
         self.subscribers: set[Connection] = set()
-        self.sent_s = 0.0
-        self.due: asyncio.TimerHandle | None = None
-        self.previous: bytes | None = None
+        self.sent_s = 0.0  # the monotonic time of the last message
+        self.due: asyncio.TimerHandle | None = None  # sends the next message when the interval is over
+        self.previous: bytes | None = None  # the last message, kept only while a `duplicate` fault is on
 
     def forget(self) -> None:
-        """Send no message that is still due."""
+        """Cancel the message that is due."""
         if self.due is not None:
             self.due.cancel()
             self.due = None

@@ -1,4 +1,4 @@
-"""How values look on the wire: WebSocket frames, and numbers as the exchanges write them."""
+"""Encodes WebSocket frames, JSON, and numbers in the exchanges' notations."""
 
 import struct
 from typing import Any, Final
@@ -12,7 +12,7 @@ PONG: Final = 0xA
 
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
-    """Return one whole, unmasked WebSocket frame (RFC 6455, section 5.2), ready to be written to any number of sockets."""
+    """Return one whole, unmasked WebSocket frame (RFC 6455, section 5.2), which can be written to any number of sockets."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload

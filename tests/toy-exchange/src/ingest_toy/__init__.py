@@ -1,1 +1,1 @@
-"""A made-up exchange, added the way a real one is: the adapter contract tests run against it."""
+"""An invented exchange, added like a real one. The adapter contract tests run on it."""

@@ -1,4 +1,4 @@
-"""Toy exchange: its addresses and limits, the requests to a socket and their answers, and the REST listing."""
+"""The toy exchange's adapter: addresses and limits, WebSocket requests and their answers, and the REST listing."""
 
 from collections.abc import Sequence
 
@@ -28,22 +28,22 @@ FRAMES = frames_of(CHANNELS)
 
 
 def native(symbol: Symbol) -> str:
-    """BTC-USDT is BTC/USDT."""
+    """Return a symbol in the exchange's spelling: BTC-USDT is BTC/USDT."""
     return symbol.replace("-", "/")
 
 
 def subscribe(names: Sequence[str], request_id: int) -> str:
-    """Write a subscription."""
+    """Return the request that subscribes to topics."""
     return orjson.dumps({"do": "sub", "what": names, "no": request_id}).decode()
 
 
 def unsubscribe(names: Sequence[str], request_id: int) -> str:
-    """Write the end of a subscription."""
+    """Return the request that unsubscribes from topics."""
     return orjson.dumps({"do": "unsub", "what": names, "no": request_id}).decode()
 
 
 def lenient(frame: bytes) -> Sequence[Event]:
-    """Read any frame: of a channel, or the answer to a request."""
+    """Read any frame: a channel's message, or the answer to a request."""
     match orjson.loads(frame):
         case {"ok": int(number)}:
             return [Acknowledged(request_id=str(number))]
@@ -64,12 +64,12 @@ def _market(entry: dict[str, object]) -> list[Listed]:
 
 
 def ticker_path(native_symbol: str) -> str:
-    """Where REST has a symbol's ticker."""
+    """Return the REST path of a symbol's ticker."""
     return f"/ticker?symbol={native_symbol}"
 
 
 def parse_ticker(answer: bytes) -> Sequence[Event]:
-    """Read the ticker."""
+    """Read a REST ticker."""
     return [day(by_member(Ticker, orjson.loads(answer)))]
 
 

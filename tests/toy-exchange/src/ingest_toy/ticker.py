@@ -1,4 +1,4 @@
-"""The toy exchange's ticker: one channel `t:<symbol>` with everything in it."""
+"""The toy exchange's ticker: the channel `t:<symbol>`, which has all figures."""
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ class Ticker(Struct):
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's one channel."""
+    """Return the topic of a symbol's only channel."""
     return (f"t:{native_symbol}",)
 
 

@@ -1,4 +1,4 @@
-"""Binance's messages: streams, and rows of its REST API."""
+"""Binance's messages on streams, and the rows of its REST API."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ STATUS = {"trading": "TRADING", "suspended": "BREAK", "preopen": "HALT"}
 
 
 def ticker(listing: Listing, now_ms: int) -> Message:
-    """Build a `@ticker` event: the rolling day, the last trade, the best bid and ask."""
+    """Build a `@ticker` event: 24 h figures, last trade, best bid and ask."""
     opened, last, volume = listing.open24h, listing.last, listing.volume(now_ms)
     closed_ms = now_ms - CLOSES_BEFORE_EVENT_MS
     return {
@@ -42,7 +42,7 @@ def ticker(listing: Listing, now_ms: int) -> Message:
 
 
 def mini_ticker(listing: Listing, now_ms: int) -> Message:
-    """Build a `@miniTicker` event: the rolling day without bid and ask."""
+    """Build a `@miniTicker` event: 24 h figures without bid and ask."""
     volume = listing.volume(now_ms)
     return {
         "e": "24hrMiniTicker",
@@ -58,7 +58,7 @@ def mini_ticker(listing: Listing, now_ms: int) -> Message:
 
 
 def book_ticker(listing: Listing, now_ms: int) -> Message:
-    """Build a `@bookTicker` message: it names no event and no time."""
+    """Build a `@bookTicker` message, which has no event type and no time."""
     del now_ms
     return {
         "u": listing.update_id,
@@ -103,7 +103,7 @@ def agg_trade(listing: Listing, now_ms: int) -> Message:
 
 
 def partial_depth(listing: Listing, now_ms: int) -> Message:
-    """Build a `@depth20` message: a book's best levels, naming no event, no symbol and no time."""
+    """Build a `@depth20` message: a book's best levels, without event type, symbol and time."""
     del now_ms
     return {"lastUpdateId": listing.update_id, **_sides(listing, 20)}
 

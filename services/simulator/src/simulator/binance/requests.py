@@ -1,4 +1,4 @@
-"""What a client of Binance's streams may ask, read strictly."""
+"""Reads the control messages of Binance's clients, as strictly as Binance does."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _TEXT_ID = re.compile(r"[A-Za-z0-9]{1,36}")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A control message."""
+    """A control message that has been read."""
 
     method: str
     params: list[Any]
@@ -20,7 +20,7 @@ class Request:
 
 
 class RequestError(Exception):
-    """A control message that Binance refuses, with its code and the id to answer to, if there is one."""
+    """A control message that Binance refuses, with the error code and, if it could be read, the request's id."""
 
     def __init__(self, code: int, reason: str, request_id: int | str | None = None) -> None:
         super().__init__(reason)
@@ -28,10 +28,10 @@ class RequestError(Exception):
 
 
 def read_request(text: str) -> Request:
-    """Read a control message.
+    """Read a control message from its JSON text.
 
     Raises:
-        RequestError: it is no JSON, or not of the right shape.
+        RequestError: the text is not JSON, or not a control message.
     """
     try:
         message = orjson.loads(text)
@@ -57,7 +57,7 @@ def stream_names(request: Request) -> list[str]:
     """Return the streams that a request names.
 
     Raises:
-        RequestError: it names none, or something that is no name.
+        RequestError: the request names no stream, or one of its names is not a text.
     """
     if not request.params:
         raise RequestError(2, "Invalid request: missing field `params`", request.id)

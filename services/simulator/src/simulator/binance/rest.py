@@ -25,7 +25,7 @@ class ApiError(Exception):
 
 
 def routes(binance: Exchange) -> list[web.RouteDef]:
-    """Return the REST API's paths."""
+    """Return the REST API's routes."""
 
     def serve(answer: Callable[[Exchange, web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
@@ -48,7 +48,7 @@ def routes(binance: Exchange) -> list[web.RouteDef]:
 
 
 def exchange_info(binance: Exchange, request: web.Request) -> dict[str, Any]:
-    """Answer with what is listed; any unknown symbol voids the whole call."""
+    """Answer with the listed symbols. One unknown symbol fails the whole request."""
     named = _named(binance, request)
     listings = binance.listed() if named is None else named
     status, permissions = request.query.get("symbolStatus"), request.query.get("permissions", "SPOT")
@@ -69,7 +69,7 @@ def exchange_info(binance: Exchange, request: web.Request) -> dict[str, Any]:
 
 
 def day_ticker(binance: Exchange, request: web.Request) -> Any:
-    """Answer with rolling days: an object for `symbol`, else an array."""
+    """Answer with 24 h tickers: one object for `symbol`, otherwise an array."""
     kind = request.query.get("type", "FULL")
     if kind not in {"FULL", "MINI"}:
         raise ApiError(-1140, "Invalid type.")
@@ -79,7 +79,7 @@ def day_ticker(binance: Exchange, request: web.Request) -> Any:
 
 
 def book_ticker(binance: Exchange, request: web.Request) -> Any:
-    """Answer with best bids and asks: an object for `symbol`, else an array."""
+    """Answer with best bids and asks: one object for `symbol`, otherwise an array."""
     return _one_or_many(binance, request, frames.book_row)
 
 
@@ -101,7 +101,7 @@ def _one_or_many(binance: Exchange, request: web.Request, row: Callable[[Listing
 
 
 def _named(binance: Exchange, request: web.Request) -> list[Listing] | None:
-    """Return the listings that `symbol` or `symbols` name; None where neither is given.
+    """Return the listings that `symbol` or `symbols` name, or None if neither is given.
 
     Raises:
         ApiError: one of them is unknown, or `symbols` is no JSON array of names.

@@ -22,7 +22,7 @@ MAX_FRAMES_PER_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Binance's times, in seconds."""
+    """Binance's time limits, in seconds."""
 
     ping_every_s: float = 20.0
     pong_within_s: float = 60.0
@@ -30,7 +30,7 @@ class Timing:
 
 
 class Binance(Exchange):
-    """Binance spot."""
+    """Binance spot: its WebSocket streams and its REST API."""
 
     name = "binance"
     channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
@@ -41,7 +41,7 @@ class Binance(Exchange):
         self._streams = {native.lower(): listing for native, listing in self.listings.items()}
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the paths of streams, raw and combined, and of the REST API."""
+        """Return the routes of raw streams, of combined streams and of the REST API."""
         return [
             web.get("/stream", self._combined),
             web.get("/ws", self._raw),
@@ -50,13 +50,13 @@ class Binance(Exchange):
         ]
 
     def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
-        """Read `btcusdt@ticker`; names in upper case mean nothing."""
+        """Read a topic such as `btcusdt@ticker`. As at Binance, upper case names are unknown."""
         symbol, _, channel_name = topic.partition("@")
         channel, listing = self.channels.get(channel_name), self._streams.get(symbol)
         return None if channel is None or listing is None else (channel, listing)
 
     def count(self, connection: Connection, now_s: float) -> bool:
-        """Close a connection that sends more than five frames of any kind in any second."""
+        """Close a connection that sends more than MAX_FRAMES_PER_S frames of any kind within a second."""
         frames = connection.recent_frames
         frames.append(now_s)
         while frames[0] <= now_s - 1:
@@ -67,7 +67,7 @@ class Binance(Exchange):
         return True
 
     def answer(self, connection: Connection, text: str) -> None:
-        """Answer a control message: a result, or an error, nested or flat."""
+        """Answer a control message with a result or an error; the error is nested or flat."""
         try:
             request = read_request(text)
             connection.send({"result": self._result(connection, request), "id": request.id})
@@ -79,7 +79,7 @@ class Binance(Exchange):
                 connection.send(error if refused.request_id is None else error | {"id": refused.request_id})
 
     def keep_alive(self, connection: Connection, now_s: float) -> None:
-        """Ping, miss pongs, and end what is too old."""
+        """Ping the client, and close a connection whose pong is overdue or that is too old."""
         if now_s - connection.opened_s >= self._timing.max_age_s:
             connection.close(1001, "connection reached its maximum age")
         elif now_s - min(connection.unanswered.values(), default=now_s) >= self._timing.pong_within_s:
@@ -88,7 +88,7 @@ class Binance(Exchange):
             connection.ping(str(self.now_ms()).encode(), now_s)
 
     def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
-        """Announce a shutdown, and close a moment later."""
+        """Announce a shutdown, and close all connections a moment later."""
         if not isinstance(action, ServerShutdown):
             return
         event = {"e": "serverShutdown", "E": self.now_ms()}

@@ -1,4 +1,4 @@
-"""Bybit's messages: topics, and rows of its REST API."""
+"""Bybit's messages on topics, and the rows of its REST API."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ STATUS = {"trading": "Trading", "suspended": "Closed", "preopen": "PreLaunch"}
 
 
 def price(listing: Listing, value: float) -> str:
-    """Write a price."""
+    """Write a price in the market's decimals, without trailing zeros."""
     return trimmed(value, listing.price_decimals)
 
 
 def size(listing: Listing, value: float) -> str:
-    """Write a size."""
+    """Write a size in the market's decimals, without trailing zeros."""
     return trimmed(value, listing.size_decimals)
 
 
 def ticker(listing: Listing, now_ms: int) -> Message:
-    """Build a `tickers` message: always whole, and without bid and ask."""
+    """Build a `tickers` message: always complete, and without bid and ask."""
     return {
         "topic": f"tickers.{listing.native}",
         "ts": now_ms,
@@ -32,7 +32,7 @@ def ticker(listing: Listing, now_ms: int) -> Message:
 
 
 def level1(listing: Listing, now_ms: int) -> Message:
-    """Build an `orderbook.1` message: the best bid and ask, always whole."""
+    """Build an `orderbook.1` message: the best bid and ask, always complete."""
     return {
         "topic": f"orderbook.1.{listing.native}",
         "ts": now_ms,
@@ -49,7 +49,7 @@ def level1(listing: Listing, now_ms: int) -> Message:
 
 
 def level50(listing: Listing, now_ms: int) -> Message:
-    """Build an `orderbook.50` message: fifty levels a side, always whole."""
+    """Build an `orderbook.50` message: fifty levels a side, always complete."""
     return {
         "topic": f"orderbook.50.{listing.native}",
         "ts": now_ms,

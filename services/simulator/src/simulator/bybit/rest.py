@@ -16,7 +16,7 @@ MAX_LEVELS = 200
 
 
 class ApiError(Exception):
-    """A request that Bybit refuses with a retCode, in an answer of HTTP status 200."""
+    """A request that Bybit refuses with a retCode, in an answer with HTTP status 200."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class ApiError(Exception):
 
 
 def routes(bybit: Exchange) -> list[web.RouteDef]:
-    """Return the REST API's paths."""
+    """Return the REST API's routes."""
 
     def serve(answer: Callable[[Exchange, web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
@@ -49,7 +49,7 @@ def instruments(bybit: Exchange, request: web.Request) -> dict[str, Any]:
 
 
 def tickers(bybit: Exchange, request: web.Request) -> dict[str, Any]:
-    """Answer with rolling days and best bids and asks."""
+    """Answer with the tickers: 24 h figures, best bid and ask."""
     now_ms = bybit.now_ms()
     rows = [frames.ticker_row(bybit.seen(listing), now_ms) for listing in _named(bybit, request)]
     return {"category": "spot", "list": rows}

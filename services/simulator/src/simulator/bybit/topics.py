@@ -1,4 +1,4 @@
-"""Bybit's public topics: requests, answered once each and refused whole, and the level 1 book's heartbeat."""
+"""Bybit's public topics: requests, each answered once and refused as a whole, and repeats of unchanged level 1 books."""
 
 from typing import Any, ClassVar
 
@@ -19,23 +19,23 @@ RESEND_AFTER_S = 3.0
 
 
 class Bybit(Exchange):
-    """Bybit v5 spot."""
+    """Bybit v5 spot: its WebSocket topics and its REST API."""
 
     name = "bybit"
     channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the paths of the public spot topics and of the REST API."""
+        """Return the routes of the public spot topics and of the REST API."""
         return [web.get("/v5/public/spot", self.serve), *rest.routes(self)]
 
     def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
-        """Read `tickers.BTCUSDT` or `orderbook.1.BTCUSDT`."""
+        """Read a topic such as `tickers.BTCUSDT` or `orderbook.1.BTCUSDT`."""
         channel_name, _, native = topic.rpartition(".")
         channel, listing = self.channels.get(channel_name), self.find(native)
         return None if channel is None or listing is None else (channel, listing)
 
     def answer(self, connection: Connection, text: str) -> None:
-        """Answer a request once: it succeeds or fails as a whole."""
+        """Answer a request once. It succeeds or fails as a whole."""
         try:
             request = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -53,15 +53,15 @@ class Bybit(Exchange):
                 self._reply(connection, request, str(op), refused=f"error:unknown op:{op}")
 
     def keep_alive(self, connection: Connection, now_s: float) -> None:
-        """Nothing is documented that would end an idle public connection."""
+        """Do nothing: Bybit does not document that it closes idle public connections."""
 
     def upkeep(self) -> None:
-        """Send level 1 books again that have not changed for a while, with the same `u`."""
+        """Repeat each level 1 book that has not changed for RESEND_AFTER_S, with the same `u`."""
         super().upkeep()
         self.publisher.resend(self.channels["orderbook.1"], RESEND_AFTER_S)
 
     def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
-        """Let the books of a symbol, or of all, start again at u=1."""
+        """Start the order books of one symbol or of all symbols again at u=1."""
         if not isinstance(action, BybitRestart):
             return
         for listing in self.listings.values():
@@ -87,7 +87,7 @@ class Bybit(Exchange):
                 self.send_snapshot(connection, topic)
 
     def _refusal(self, connection: Connection, op: str, args: Any) -> str | None:
-        """Return why a request is refused, naming the first offender, or None where it is not."""
+        """Return the reason to refuse a request, which names the first wrong topic, or None to accept the request."""
         if not isinstance(args, list) or not args or not all(isinstance(topic, str) for topic in args):
             return "error:args is not a list of topics"
         if len(args) > MAX_ARGS:

@@ -1,4 +1,4 @@
-"""OKX's public channels: requests, answered per argument, limits, keep-alive and notices."""
+"""OKX's public channels: requests, which are answered once per argument, limits, keep-alive and notices."""
 
 import time
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ SERVICE_UPGRADE = "The connection will soon be closed for a service upgrade. Ple
 
 
 class Okx(Exchange):
-    """OKX v5 spot. `idle_s`: a connection without traffic for so long is closed."""
+    """OKX v5 spot. A connection without traffic for `idle_s` is closed."""
 
     name = "okx"
     channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
@@ -31,21 +31,21 @@ class Okx(Exchange):
         self._idle_s = idle_s
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the paths of the public channels and of the REST API."""
+        """Return the routes of the public channels and of the REST API."""
         return [web.get("/ws/v5/public", self.serve), *rest.routes(self)]
 
     def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
-        """Read `tickers:BTC-USDT`, our short form of an argument."""
+        """Read a topic such as `tickers:BTC-USDT`, our short form of a request's argument."""
         channel_name, _, native = topic.partition(":")
         channel, listing = self.channels.get(channel_name), self.find(native)
         return None if channel is None or listing is None else (channel, listing)
 
     def overflow(self, connection: Connection) -> None:
-        """End a connection whose client does not read what it is sent."""
+        """Close a connection whose client reads too slowly, with OKX's own code."""
         connection.close(4005, "Buffer is full, unable to write data")
 
     def answer(self, connection: Connection, text: str) -> None:
-        """Answer a request: once per argument, or with one error where it has no right shape."""
+        """Answer a request once per argument, or with one error if it is malformed."""
         if text == "ping":
             connection.send_text("pong")
             return
@@ -67,12 +67,12 @@ class Okx(Exchange):
                 self._change(connection, request, arg)
 
     def keep_alive(self, connection: Connection, now_s: float) -> None:
-        """Close a connection on which nothing has come or gone for a while."""
+        """Close a connection without traffic in either direction for `idle_s`."""
         if now_s - connection.active_s >= self._idle_s:
             connection.close(4004, "No data received in 30s")
 
     def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
-        """Announce a service upgrade, and close later."""
+        """Announce a service upgrade, and close all connections later."""
         if not isinstance(action, Notice64008):
             return
         for connection in list(self.connections):
@@ -112,7 +112,7 @@ class Okx(Exchange):
 
     @staticmethod
     def _within_limit(connection: Connection) -> bool:
-        """Count a request; return whether there were not too many of them in the last hour."""
+        """Count a request; return whether the last hour's requests are within MAX_REQUESTS_PER_HOUR."""
         now_s, requests = time.monotonic(), connection.recent_frames
         while requests and requests[0] <= now_s - HOUR_S:
             requests.popleft()
@@ -123,7 +123,7 @@ class Okx(Exchange):
 
 
 def _read(text: str) -> dict[str, Any] | None:
-    """Return a request, or None where it is no JSON object with an operation."""
+    """Return a request, or None if the text is not a JSON object with an operation."""
     try:
         request = orjson.loads(text)
     except orjson.JSONDecodeError:

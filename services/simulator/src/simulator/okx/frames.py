@@ -1,4 +1,4 @@
-"""OKX's messages: channels, and rows of its REST API. Nearly all values are strings, times included."""
+"""OKX's messages on channels, and the rows of its REST API. Nearly all values are strings, times included."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +12,17 @@ LISTED_MS = 1_611_907_686_000
 
 
 def price(listing: Listing, value: float) -> str:
-    """Write a price."""
+    """Write a price in the market's decimals, without trailing zeros."""
     return trimmed(value, listing.price_decimals)
 
 
 def size(listing: Listing, value: float) -> str:
-    """Write a size."""
+    """Write a size in the market's decimals, without trailing zeros."""
     return trimmed(value, listing.size_decimals)
 
 
 def ticker_row(listing: Listing, now_ms: int) -> dict[str, Any]:
-    """Build a ticker, as the channel and the REST API give it."""
+    """Build a ticker, which is the same on the channel and in the REST API."""
     volume = listing.volume(now_ms)
     return {
         "instType": "SPOT",
@@ -115,7 +115,7 @@ def sides(listing: Listing, limit: int) -> dict[str, list[list[str]]]:
 
 
 def pushed(channel: str, row: Callable[[Listing, int], dict[str, Any]]) -> Callable[[Listing, int], Message]:
-    """Return what builds a channel's message around one row."""
+    """Return the function that builds a channel's message around one row."""
 
     def build(listing: Listing, now_ms: int) -> Message:
         return {"arg": {"channel": channel, "instId": listing.native}, "data": [row(listing, now_ms)]}

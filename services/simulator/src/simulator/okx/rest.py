@@ -16,7 +16,7 @@ EMPTY_PARAMETER, WRONG_PARAMETER, UNKNOWN_INSTRUMENT = "50014", "51000", "51001"
 
 
 class ApiError(Exception):
-    """A request that OKX refuses with a code, with HTTP status 400 where the request itself is wrong."""
+    """A request that OKX refuses with a code. The HTTP status is 400 if the request itself is wrong."""
 
     def __init__(self, code: str, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class ApiError(Exception):
 
 
 def routes(okx: Exchange) -> list[web.RouteDef]:
-    """Return the REST API's paths."""
+    """Return the REST API's routes."""
 
     def serve(answer: Callable[[Exchange, web.Request], list[Any]]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
@@ -49,7 +49,7 @@ def routes(okx: Exchange) -> list[web.RouteDef]:
 
 
 def instruments(okx: Exchange, request: web.Request) -> list[Any]:
-    """Answer with what is listed."""
+    """Answer with all instruments that are listed."""
     _require_spot(request)
     listings = [_named(okx, request)] if "instId" in request.query else okx.listed()
     return [frames.instrument_row(listing) for listing in listings]
