@@ -2,18 +2,18 @@
  *
  *     readers PORT[/news] NAME:COUNT:BYTES_PER_S:PATH...
  *
- * Each argument after the port is a group of streams: how many, how fast each is read (-1: as it comes, 0: never), and what is
- * asked for. 100 streams share a source address. A command is a line on stdin, its answer a line of JSON on stdout:
+ * Each argument after the port is a group of streams: how many, how fast each is read (-1: as it comes, 0: never), and the
+ * path of the request. 100 streams share a source address. A command is a line on stdin, its answer a line of JSON on stdout:
  *
  *     open      connect every stream; answered when each has its head, or has failed
  *     window    count anew from here
- *     report    what was read since, in all and by group; times in milliseconds
+ *     report    the figures since then, in all and by group; times in milliseconds
  *     churn N   open N more streams of the first group's path and reset each at some moment of its life
  *
  * A tick is an event whose data has a member "quoteVolume24h", which is when it was published: Unix seconds with six decimals.
  * With /news it is one whose "exchangeTime", Unix milliseconds, is later than any before of that stream and that symbol (up to 8
  * of them), and not the first.
- * Whatever is not HTTP/1.1 with a chunked or unbounded body of well-formed events ends its stream and counts as an error.
+ * An answer that is not HTTP/1.1 with a chunked or unbounded body of well-formed events ends its stream and counts as an error.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
-/* The limit of what one core can do, one write per tick and client: Redis in, a loop of send() out, and nothing else.
+/* The most that one core can do with one write per tick and client: Redis in, a loop of send() out, and nothing else.
  *
  *     send_loop PORT REDIS_PORT
  *
  * GET /stream?symbols=BTC-USDT,ETH-USDT streams each message of ticker:<symbol>. A client that cannot take a tick goes
- * without it. No limits, no snapshot, no heartbeat: it is what the others are measured against, not what one would run.
+ * without it. It has no limits, no snapshot and no heartbeat: the servers are compared with it, and nobody would run it.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -47,7 +47,7 @@ def main(page_url: str, simulator_url: str) -> None:
 
 
 def film(page: Page, count: int) -> list[Image.Image]:
-    """Take pictures of what is in sight, FRAME_MS apart."""
+    """Take pictures of the visible part of the page, FRAME_MS apart."""
     frames = []
     for _ in range(count):
         page.wait_for_timeout(FRAME_MS)

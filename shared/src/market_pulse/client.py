@@ -67,7 +67,7 @@ def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap |
     Raises:
         ValueError: no symbol is given, or a text is not a symbol. At the first step: the URL is not valid.
         RefusedError: at the first step, if Redis rejects the user or password, or this user may not subscribe.
-        UnlistedError: at the first step, if by then all exchanges' listings are known and none has one of the symbols.
+        UnlistedError: at the first step, if by then all exchanges' listings are known and one of the symbols is in no listing.
     """
     wanted = unique(map(parse_symbol, symbols))
     if not wanted:

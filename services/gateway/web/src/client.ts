@@ -272,7 +272,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     else wake();
   }
 
-  // These events only say when to check. The messages that arrive decide, not what the platform reports of its network.
+  // These events only say when to check. The messages that arrive decide, not the platform's view of its network.
   const reactions: readonly (readonly [EventTarget | undefined, string, () => unknown])[] = [
     [page, "visibilitychange", onVisibility],
     [globalThis, "pageshow", look], // the page is back from the back/forward cache, or has only loaded

@@ -70,7 +70,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let delivered = ""; // the symbols in the current stream's URL
   let retry: ReturnType<typeof setTimeout> | undefined; // until the next attempt
 
-  // What the gateway reported.
+  // The gateway's reports.
   let lastEventId = ""; // sent with the next stream, so that the gateway knows that it is a resumed one
   let simulated = false; // whether the prices are simulated
   let beatMs = BEAT_MS; // the heartbeat interval

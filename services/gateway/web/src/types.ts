@@ -119,7 +119,7 @@ export interface RealtimeClientOptions {
 }
 
 /**
- * What a feed reports to the client, whether from this tab's own stream or from another tab's.
+ * A feed's reports to the client, from this tab's own stream or from another tab's.
  * - `ticker`: a message from the stream or by REST, and a time (`Date.now()`) at which it was surely the newest
  * - `status`: the status of one exchange's feed
  * - `link`: whether the stream is open, and the error if there is one

@@ -134,10 +134,7 @@ class GoingAway:
 
 
 class Told(msgspec.Struct):
-    """A message of another kind than the ticker, complete but for its exchange, its symbol and when it was received.
-
-    Whoever passes it on fills these in.
-    """
+    """A message of another kind than the ticker. The connection fills in its exchange, its symbol and when it was received."""
 
     kind: Kind
     native: str

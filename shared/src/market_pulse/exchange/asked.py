@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from market_pulse.messages import Symbol
 
 SETTLE_S = 10.0
-"""How long subscribers may take to come back after Redis did not answer, or answered that there are none any more."""
+"""How long subscribers may take to come back after Redis did not answer, or answered that there were no subscribers left."""
 
 
 class Asked:

@@ -148,8 +148,8 @@ class DemandFollower:
     """Asks Redis once a second which symbols are wanted, and makes the feed carry them.
 
     A subscriber to `ticker:B-Q` needs ticks of B-Q. A subscriber to a channel of another kind, such as `books:okx:B-Q`, needs
-    that channel of that exchange. `release` is called with the kind and symbol of what is no longer carried although the
-    exchange still lists the symbol.
+    that channel of that exchange. If a kind of a symbol is no longer carried although the exchange still lists the symbol,
+    `release` is called with both.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class DemandFollower:
                 released=",".join(sorted(released)[:10]),
             )
 
-        # What is still listed has only lost its subscribers: delete its last value.
+        # A symbol that is still listed has only lost its subscribers: delete its last value.
         for kind, listed in (one for key, one in released.items() if key not in ended):
             try:
                 await self._release(kind, listed.symbol)
