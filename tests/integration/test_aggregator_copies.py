@@ -299,7 +299,7 @@ async def test_tickers_of_another_epoch_are_refused(bus: WholeBus, server: Redis
 
 async def test_an_epoch_ends_with_the_first_lease_that_does(bus: WholeBus) -> None:
     """Writes that waited at a frozen server are older than their publisher's lease. None of them is published, in any order."""
-    membership = await bus.beat("a", 100)
+    membership = await bus.beat("a", 2_000)
 
     async def refused() -> bool:
         try:
