@@ -17,11 +17,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from market_pulse.messages import LARGEST_INTEGER
+
 from .errors import FrameError
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
-WHOLE_LIMIT: Final = 2**53
-"""A JSON number below it is exact; no tick may carry a larger one."""
 LATEST_TIME_MS: Final = 4_100_000_000_000
 """In the year 2099. A later time is in another unit than milliseconds."""
 LARGEST: Final = sys.float_info.max
@@ -85,7 +85,7 @@ def whole(value: object) -> int:
         number = int(value)
     else:
         number = -1
-    if 0 <= number < WHOLE_LIMIT:
+    if 0 <= number < LARGEST_INTEGER:
         return number
     raise FrameError("bad_number", repr(value)[:40])
 
