@@ -210,7 +210,7 @@ export interface components {
         ExchangeStatus: {
             /** @example okx */
             exchange: string;
-            /** @description The process that says so. */
+            /** @description The process that reports this status. */
             instance: string;
             /** @description How many copies of its ingest live; each has a socket of its own. */
             instances: number;
@@ -218,21 +218,21 @@ export interface components {
             lastTickTime: number | null;
             /** @description The other living copies, best first. */
             others: components["schemas"]["OtherCopy"][];
-            /** @description Why, in words. */
+            /** @description Why the feed is in this state, in words. */
             reason: string | null;
-            /** @description Sockets lost since the start. */
+            /** @description How many sockets were lost since the process started. */
             reconnects: number;
-            /** @description Whether the other end is the simulator. */
+            /** @description Whether the feed's data comes from the simulator. */
             simulated: boolean;
-            /** @description Since when it is in this state. */
+            /** @description Since when the feed is in this state. */
             since: number;
             /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
-            /** @description How many symbols deliver. */
+            /** @description How many symbols the feed has delivered data for. */
             symbols: number;
-            /** @description Symbols that are wanted and found no room below MAX_SYMBOLS, the longest waiting first. */
+            /** @description Wanted symbols that are not carried because MAX_SYMBOLS is reached, the longest waiting first. */
             turnedAway: string[];
-            /** @description How many they are; turnedAway names 100 at most. */
+            /** @description The number of all these symbols. turnedAway names at most 100 of them. */
             turnedAwayCount: number;
             /** @enum {unknown} */
             v: 1;
@@ -241,7 +241,7 @@ export interface components {
         FeedStatus: {
             /** @example okx */
             exchange: string;
-            /** @description The process that says so. */
+            /** @description The process that reports this status. */
             instance: string;
             /** @description How many copies of its ingest live; each has a socket of its own. */
             instances: number;
@@ -249,17 +249,17 @@ export interface components {
             lastTickTime: number | null;
             /** @description The other living copies, best first. */
             others: components["schemas"]["OtherCopy"][];
-            /** @description Why, in words. */
+            /** @description Why the feed is in this state, in words. */
             reason: string | null;
-            /** @description Sockets lost since the start. */
+            /** @description How many sockets were lost since the process started. */
             reconnects: number;
-            /** @description Whether the other end is the simulator. */
+            /** @description Whether the feed's data comes from the simulator. */
             simulated: boolean;
-            /** @description Since when it is in this state. */
+            /** @description Since when the feed is in this state. */
             since: number;
             /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
-            /** @description How many symbols deliver. */
+            /** @description How many symbols the feed has delivered data for. */
             symbols: number;
             /** @enum {unknown} */
             v: 1;
@@ -451,7 +451,7 @@ export interface components {
         };
         /**
          * Resolution
-         * @description How finely a history is kept: a point each second for ten minutes, and a point each minute for a day.
+         * @description The resolution of a history: a point each second for ten minutes, or a point each minute for a day.
          * @enum {string}
          */
         Resolution: "1s" | "1m";
@@ -504,15 +504,15 @@ export interface components {
              */
             type: "room";
         };
-        /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice; the weights of the used ones add up to 1. */
+        /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1. */
         Source: {
-            /** @description Since its newest tick was received. */
+            /** @description The time since its newest tick was received. */
             ageMs: number;
             /** @example okx */
             exchange: string;
-            /** @description What the exchange itself says. */
+            /** @description The exchange's own price. */
             price: number;
-            /** @description Why it does not count, or not in full. Never null where the weight is 0. */
+            /** @description Why the source counts less or not at all. Never null if the weight is 0. */
             reason: string | null;
             /** @enum {string} */
             state: "used" | "fading" | "excluded" | "lagging" | "stale";
@@ -569,9 +569,9 @@ export interface components {
         Ticker: {
             /** @description By the clock of the publisher. */
             aggregatedTime: number;
-            /** @description The last price that was made while more than half of the fresh sources lay close to their median; null until there was one. */
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
             agreedPrice: number | null;
-            /** @description aggregatedTime of the ticker with that price. */
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
             agreedTime: number | null;
             ask: number | null;
             bid: number | null;
@@ -579,18 +579,18 @@ export interface components {
             changePercent24h: number | null;
             /** @description The largest distance of a used source from the price, in quote units. */
             confidence: number | null;
-            /** @description Decimals worth showing. */
+            /** @description How many decimals of the prices are worth showing. */
             dp: number;
-            /** @description Of the newest tick that the price was made of. */
+            /** @description Of the newest tick that the price was made from. */
             exchangeTime: number | null;
             high24h: number | null;
             low24h: number | null;
             open24h: number | null;
             /** @description Null only when quality is down. */
             price: number | null;
-            /** @description aggregatedTime of the last ticker that had a used source; null until there was one. */
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
             pricedTime: number | null;
-            /** @description The process that made this ticker. Each has a clock of its own: never compare the aggregatedTime of two. */
+            /** @description The process that made this ticker. Its aggregatedTime cannot be compared with another process's clock. */
             publisher: string | null;
             /** @enum {string} */
             quality: "ok" | "single" | "disputed" | "stale" | "down";
@@ -598,12 +598,12 @@ export interface components {
             quoteVolume24h: number | null;
             /** @description Of the same tick. */
             receivedTime: number | null;
-            /** @description One more with each message of this symbol: a gap means that messages were missed. */
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
             seq: number;
             sources: components["schemas"]["Source"][];
             sourcesTotal: number;
             sourcesUsed: number;
-            /** @description The distance of the outermost sources in basis points. */
+            /** @description The distance between the lowest and the highest source, in basis points. */
             spreadBps: number | null;
             /** @example BTC-USDT */
             symbol: string;
