@@ -1,4 +1,4 @@
-"""The ticker of OKX: `tickers`, the whole state with each trade or change of the best quote."""
+"""The ticker of OKX: `tickers`, which sends the whole state after each trade or change of the best quote."""
 
 from msgspec import Struct, field
 
@@ -7,7 +7,7 @@ from market_pulse.exchange.fields import Amount, Figure, Price, Text, Time, time
 
 
 class Ticker(Struct, rename="camel", kw_only=True):
-    """One row of `tickers`, which REST has too."""
+    """One row of `tickers`, from a socket or from REST."""
 
     inst_id: Text
     last: Price
@@ -22,7 +22,7 @@ class Ticker(Struct, rename="camel", kw_only=True):
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's one subscription: its instrument on the tickers channel."""
+    """Return a symbol's only topic: its instrument, on the channel `tickers`."""
     return (native_symbol,)
 
 
