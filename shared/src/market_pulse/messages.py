@@ -143,7 +143,7 @@ class Tick(Message, kw_only=True):
     low24h: Figure | None = None
     volume24h: Annotated[Amount | None, described("In base units.")] = None
     quote_volume24h: Annotated[Amount | None, described("In quote units.")] = None
-    dp: Annotated[Count | None, described("Decimals of the exchange's tick size.")] = None
+    dp: Annotated[Count | None, described("How many decimals the exchange's tick size has.")] = None
     lag_unknown: Annotated[
         bool,
         described(
@@ -151,7 +151,7 @@ class Tick(Message, kw_only=True):
             "trade, so the difference between exchangeTime and receivedTime does not measure a lag."
         ),
     ] = False
-    exchange_time_ms: Annotated[TimeMs | None, described("By the exchange's clock.")] = None
+    exchange_time_ms: Annotated[TimeMs | None, described("The newest time of its parts, by the exchange's clock.")] = None
     received_time_ms: Annotated[TimeMs, described("When the frame arrived, by our clock.")]
     published_time_ms: Annotated[TimeMs | None, described("When the tick was published to the bus.")] = None
 
@@ -163,7 +163,7 @@ class Source(Struct, kw_only=True, gc=False, rename=_on_the_bus):
     price: Annotated[float, promised(exclusiveMinimum=0), described("The exchange's own price.")]
     used_price: Figure | None = None
     weight: Annotated[float, promised(minimum=0, maximum=1)]
-    age_ms: Annotated[Whole, described("The time since its newest tick was received.")] = field(name="ageMs")
+    age_ms: Annotated[Whole, described("Milliseconds since its newest tick was received.")] = field(name="ageMs")
     state: Annotated[Text, promised(enum=get_args(SourceState))]
     reason: Annotated[str | None, described("Why the source counts less or not at all. Never null if the weight is 0.")] = None
 
@@ -201,12 +201,15 @@ class Ticker(Message, kw_only=True):
     sources_used: Count
     sources_total: Count
     sources: tuple[Source, ...]
-    exchange_time_ms: Annotated[TimeMs | None, described("Of the newest tick that the price was made from.")] = None
-    received_time_ms: Annotated[TimeMs | None, described("Of the same tick.")] = None
-    aggregated_time_ms: Annotated[TimeMs, described("By the clock of the publisher.")]
+    exchange_time_ms: Annotated[TimeMs | None, described("That of the newest tick that the price was made from.")] = None
+    received_time_ms: Annotated[TimeMs | None, described("That of the same tick.")] = None
+    aggregated_time_ms: Annotated[TimeMs, described("When this ticker was made, by the publisher's clock.")]
     publisher: Annotated[
         Text | None,
-        described("The process that made this ticker. Its aggregatedTime cannot be compared with another process's clock."),
+        described(
+            "The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers "
+            "from two processes."
+        ),
     ] = None
     agreed_price: Annotated[
         Figure | None,
@@ -379,7 +382,7 @@ def decode_status(data: bytes) -> FeedStatus:
     """
     status = _decode_status(data)
     if len(data) - sum(len(f'"{symbol}",'.encode()) for symbol in status.turned_away) > LONGEST_STATUS:
-        raise CodecError(f"a status of {len(data)} bytes")
+        raise CodecError(f"a status of {len(data)} bytes is too long")
     return status
 
 
@@ -403,7 +406,7 @@ def decode_point(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Point:
     """
     time, _, nth = entry_id.partition(b"-")
     if nth != b"0":
-        raise CodecError("a point needs a time of its own")
+        raise CodecError("a point's id must end with -0")
     try:
         prices = {name.decode(): float(value) for name, value in fields.items()}
         return msgspec.convert({"time_ms": int(time), "price": prices.pop("price", None), "sources": prices}, Point)

@@ -31,7 +31,7 @@ def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
-        raise ValueError("names no origin; * is any")
+        raise ValueError("names no origin: give at least one, or * for any")
     return tuple(map(_origin, values))
 
 

@@ -207,7 +207,7 @@ export interface components {
              */
             type: "connected";
         };
-        /** @description A FeedStatus that also names the symbols that no copy carries for want of room (MAX_SYMBOLS). */
+        /** @description A FeedStatus that also names the symbols for which no copy has room (MAX_SYMBOLS). */
         ExchangeStatus: {
             /** @example okx */
             exchange: string;
@@ -509,7 +509,7 @@ export interface components {
         };
         /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1. */
         Source: {
-            /** @description The time since its newest tick was received. */
+            /** @description Milliseconds since its newest tick was received. */
             ageMs: number;
             /** @example okx */
             exchange: string;
@@ -570,7 +570,7 @@ export interface components {
          *     If a ticker has not been renewed for 5 s, it is sent again as `stale`, with the numbers and times of its last renewal. After another 60 s it is sent as `down`, and its price is null. Both have the seq of the last renewal.
          */
         Ticker: {
-            /** @description By the clock of the publisher. */
+            /** @description When this ticker was made, by the publisher's clock. */
             aggregatedTime: number;
             /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
             agreedPrice: number | null;
@@ -584,7 +584,7 @@ export interface components {
             confidence: number | null;
             /** @description How many decimals of the prices are worth showing. */
             dp: number;
-            /** @description Of the newest tick that the price was made from. */
+            /** @description That of the newest tick that the price was made from. */
             exchangeTime: number | null;
             high24h: number | null;
             low24h: number | null;
@@ -593,13 +593,13 @@ export interface components {
             price: number | null;
             /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
             pricedTime: number | null;
-            /** @description The process that made this ticker. Its aggregatedTime cannot be compared with another process's clock. */
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
             publisher: string | null;
             /** @enum {string} */
             quality: "ok" | "single" | "disputed" | "stale" | "down";
             /** @description In quote units. */
             quoteVolume24h: number | null;
-            /** @description Of the same tick. */
+            /** @description That of the same tick. */
             receivedTime: number | null;
             /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
             seq: number;
@@ -729,7 +729,7 @@ export interface operations {
             query: {
                 /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
-                /** @description The most updates per second */
+                /** @description The largest number of updates per second */
                 max_hz?: number | null;
                 /** @description The same as the header Last-Event-ID. The stream starts with a new snapshot anyway */
                 last_event_id?: string | null;
@@ -801,7 +801,7 @@ export interface operations {
     stream_symbol_api_realtime__symbol__get: {
         parameters: {
             query?: {
-                /** @description The most updates per second */
+                /** @description The largest number of updates per second */
                 max_hz?: number | null;
                 /** @description The same as the header Last-Event-ID. The stream starts with a new snapshot anyway */
                 last_event_id?: string | null;

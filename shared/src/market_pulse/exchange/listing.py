@@ -74,7 +74,9 @@ class Listing:
             self._doubted_since_s = now_s
         if now_s - self._doubted_since_s >= doubt_s:
             return None
-        return f"only {left} of {known} symbols are in the listing; the one before holds until this has lasted"
+        return (
+            f"only {left} of {known} symbols are in the listing; the last one is kept until this has lasted for {doubt_s:.0f} s"
+        )
 
 
 class ListingKeeper:

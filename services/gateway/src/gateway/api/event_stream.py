@@ -35,7 +35,7 @@ class StreamQuery(BaseModel):
         description=f"Up to {MOST_SYMBOLS} symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter",
         examples=[["BTC,ETH"], ["BTC", "ETH"]],
     )
-    max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="The most updates per second")
+    max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="The largest number of updates per second")
     last_event_id: str | None = Field(
         default=None, description="The same as the header Last-Event-ID. The stream starts with a new snapshot anyway"
     )

@@ -57,7 +57,7 @@ def message_schemas() -> dict[str, Any]:
         (
             "ExchangeStatus",
             whole,
-            "A FeedStatus that also names the symbols that no copy carries for want of room (MAX_SYMBOLS).",
+            "A FeedStatus that also names the symbols for which no copy has room (MAX_SYMBOLS).",
         ),
     ):
         found[name] = {"type": "object", "description": text, "properties": properties, "required": list(properties)}
