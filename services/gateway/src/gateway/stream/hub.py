@@ -59,7 +59,7 @@ class Hub:
         slow_client_s: float = 30.0,
         share: int = 50,
         listed_at: Callable[[Symbol], Collection[str]] = lambda _: (),
-        clock: Callable[[], float] = time.monotonic,  # not the loop's, which stands still while a callback runs
+        clock: Callable[[], float] = time.monotonic,  # not the event loop's clock, which stands still while a callback runs
         wall_clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self.instance = instance
