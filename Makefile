@@ -66,6 +66,7 @@ check: setup $(MODULES) $(CONTRACT)/node_modules/.package-lock.json ## lint and 
 	$(UV) lock --check
 	$(RUN)/python -m deploy.checks.asyncapi | diff docs/asyncapi.yaml -
 	$(RUN)/python -m deploy.exchanges --check
+	$(RUN)/python -m deploy.checks.prose
 	$(RUN)/python -m gateway.api.openapi | diff $(WEB)/openapi.json -
 	$(NPM) run --silent check
 	$(or $(NODE),node) $(CONTRACT)/parse.js docs/asyncapi.yaml

@@ -1,8 +1,8 @@
-"""Repeats for every exchange what the files of the deployment say of one: `python -m deploy.exchanges [--check]`.
+"""Write the deployment's files so that they name every exchange: `python -m deploy.exchanges [--check]`.
 
-An exchange is a folder `services/ingest-<name>`. These files name all of them, in paragraphs, lines or items of a list that
-are equal but for the name. Wherever at least two stand in a row, the first is the pattern, and the row is written anew with
-one for each folder. A paragraph or line that names a single exchange stays as it is.
+An exchange is a folder `services/ingest-<name>`. The deployment's files name all exchanges, in paragraphs, lines or list items
+that differ only in the name. If at least two of these follow each other, the first is used as the pattern, and the row is
+written again with one for each folder. A paragraph or line about a single exchange is not changed.
 """
 
 import re
@@ -36,12 +36,12 @@ def exchanges(root: Path) -> list[str]:
 
 
 def renamed(text: str, name: str, new: str) -> str:
-    """Return what is said of one exchange as it is said of another."""
+    """Return a text about one exchange with another exchange's name in it."""
     return re.sub(rf"(?<![a-z0-9]){name}(?![a-z0-9])", new, text)
 
 
 def repeated(text: str, names: list[str]) -> str:
-    """Return a file's text with each row of units written anew, one unit for each name."""
+    """Return a file's text with one unit for each name in each row of units."""
     for unit in UNITS:
         rows: list[list[re.Match[str]]] = []
         for found in unit.finditer(text):
@@ -60,7 +60,7 @@ def repeated(text: str, names: list[str]) -> str:
 
 
 def written(root: Path) -> dict[Path, str]:
-    """Return what each file should contain."""
+    """Return the text that each file should have."""
     names = exchanges(root)
     texts = {root / file: repeated((root / file).read_text(), names) for file in FILES}
     pattern = next(root / FOLDERS.format(name) for name in names if (root / FOLDERS.format(name)).exists())
@@ -69,7 +69,7 @@ def written(root: Path) -> dict[Path, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the files, or with `--check` only name those that are not as they should be."""
+    """Write the files. With `--check`, write none, and end with an error that names the first outdated one."""
     for file, text in written(ROOT).items():
         if file.exists() and file.read_text() == text:
             continue

@@ -17,8 +17,7 @@ from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.exchange import feed as runner
-from market_pulse.exchange import merge as book
-from market_pulse.exchange import pace
+from market_pulse.exchange import merge, pace
 from market_pulse.exchange import socket as connection
 from market_pulse.exchange.adapter import MARKET_EVENTS, Adapter, Listed, Rate
 from market_pulse.exchange.feed import Feed
@@ -198,7 +197,7 @@ async def test_a_silent_socket_is_given_up_and_data_comes_back(
 ) -> None:
     monkeypatch.setattr(pace, "SPAN_TO_KNOW_MS", 1_000)
     async with exchange_feed(hasty(exchange), "BTC-USDT") as played:
-        await until(played.feed.book.silence_limit_s)
+        await until(played.feed.merge.silence_limit_s)
         await played.fault(kind)
         await until(lambda: played.state() == "reconnecting")
         assert played.status().reason
@@ -211,8 +210,8 @@ async def test_a_silent_socket_is_given_up_and_data_comes_back(
 async def test_a_deaf_quote_channel_does_not_hold_the_price(
     monkeypatch: pytest.MonkeyPatch, exchange: str, channel: str
 ) -> None:
-    monkeypatch.setattr(book, "SETTLED_MS", 500)
-    monkeypatch.setattr(book, "QUIET_QUOTE_MS", 1_000)
+    monkeypatch.setattr(merge, "SETTLED_MS", 500)
+    monkeypatch.setattr(merge, "QUIET_QUOTE_MS", 1_000)
     async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
         before = played.ticks[-1].price
         await played.fault("mute", channel=channel)
@@ -280,7 +279,7 @@ async def test_an_answer_to_a_subscription_and_a_price_from_rest_say_nothing_abo
     listed = Listed(Symbol("ETH-USDT"), "ETHUSDT", 2)
     ticks, feed = await played_by(handle, BYBIT, listed, 4)
     assert [tick.lag_unknown for tick in ticks] == [True, True, False, False]
-    feed.book.forget("ETHUSDT")
+    feed.merge.forget("ETHUSDT")
     (event,) = BYBIT.parse_ticker(
         b'{"retCode":0,"time":1786538729776,"result":{"list":[{"symbol":"ETHUSDT","lastPrice":"1901"}]}}'
     )

@@ -85,7 +85,7 @@ async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[
 
 
 def refusals(logs: list[EventDict]) -> list[str]:
-    return [str(one["cause"]) for one in logs if one["event"] == "listing not had"]
+    return [str(one["cause"]) for one in logs if one["event"] == "listing not updated"]
 
 
 @pytest.mark.parametrize("left", [0, 3])

@@ -1,15 +1,15 @@
 """The project's words: what a symbol, a tick, a ticker and a feed's status are, as values and as the bytes on the bus.
 
-Each message is one class. The JSON (one object, camelCase, version 1), the checks of a reader, and the schemas in
-docs/asyncapi.yaml, in the gateway's OpenAPI description and of the browser's types all come from it. Those show the
-docstrings and descriptions of this file.
+Each message is one class. Its JSON (one object, camelCase, version 1) and the checks of a reader come from that class. So do
+the schemas in docs/asyncapi.yaml, in the gateway's OpenAPI description and in the browser's types. These show the docstrings
+and descriptions of this file.
 
-Times are Unix milliseconds and say whose clock they were read from. Prices are quote units per base unit, volumes are in
-base units, quote volumes (turnover) in quote units. None means: not known.
+Times are Unix milliseconds, and each field says whose clock its time comes from. Prices are quote units per base unit, volumes
+are base units, and quote volumes (turnover) are quote units. None means that a value is not known.
 
-A message is written with all of its fields, in their order here. A reader passes over unknown fields, and a field with a
-default may be missing or null. `promised` bounds hold for our own messages; no reader checks them.
-The code that makes or reads a value may still complete it. Once it is handed on, nobody changes it.
+A message is written with all of its fields, in their order here. A reader ignores unknown fields. A field with a default may be
+missing or null. Our own messages keep the `promised` bounds, but no reader checks them.
+The code that creates or decodes a value may still set its fields. Once the value is passed on, it is never changed.
 """
 
 import re
@@ -50,7 +50,7 @@ def is_symbol(text: str) -> bool:
 
 
 def parse_symbols(text: str) -> tuple[Symbol, ...]:
-    """Read a comma-separated list of symbols, in order, each once; empty entries do not count.
+    """Read a comma-separated list of symbols, in order and without repetitions. Empty entries are ignored.
 
     Raises:
         ValueError: an entry is no symbol.
@@ -59,32 +59,32 @@ def parse_symbols(text: str) -> tuple[Symbol, ...]:
 
 
 def unique(symbols: Iterable[Symbol]) -> tuple[Symbol, ...]:
-    """Return the symbols in order, each once."""
+    """Return the symbols in order, without repetitions."""
     return tuple(dict.fromkeys(symbols))
 
 
 VERSION: Final = 1
 LARGEST_INTEGER: Final = 2**53
-"""Up to here a JSON number carries every integer exactly."""
+"""A JSON number carries every integer up to this one exactly."""
 MOST_TURNED_AWAY: Final = 100
-"""How many of the symbols that found no room a feed's status names."""
+"""A feed's status names at most this many of the symbols for which there is no room."""
 LONGEST_STATUS: Final = 2_000
-"""How many bytes of a status are read, beside the symbols that it names: it is shown to everybody."""
+"""The longest accepted status, in bytes, not counting the symbols that it names. It is bounded because every client gets it."""
 
 Quality = Literal["ok", "single", "disputed", "stale", "down"]
 LIVE: Final = frozenset[Quality]({"ok", "single", "disputed"})
-"""The qualities of a price of now. `stale` is an earlier one, `down` is none."""
+"""The qualities of a current price. With `stale` the price is an earlier one, and with `down` there is no price."""
 SourceState = Literal["used", "fading", "excluded", "lagging", "stale"]
 FeedState = Literal["connecting", "connected", "degraded", "reconnecting", "blocked", "down"]
 
 
 def promised(**schema: Any) -> Meta:
-    """Add to the JSON Schema of a field what our own messages hold to. No reader checks it."""
+    """Add bounds to the JSON Schema of a field. Our own messages keep them, and no reader checks them."""
     return Meta(extra_json_schema={"promised": schema})
 
 
 def described(text: str) -> Meta:
-    """Add a text to the JSON Schema of a field."""
+    """Add a description to the JSON Schema of a field."""
     return Meta(description=text)
 
 
@@ -105,21 +105,21 @@ def _on_the_bus(name: str) -> str:
 
 
 class Message(Struct, gc=False, rename=_on_the_bus, tag_field="v", tag=VERSION):
-    """A message on the bus. One of another version is refused; one that names none counts as of this one."""
+    """A message on the bus. A reader rejects a message of another version. A message without a version counts as this one."""
 
 
 class Tick(Message, kw_only=True):
-    """One exchange's state of one symbol at one moment, complete: never a change, always the whole.
+    """One exchange's state of one symbol at one moment. It is always complete, never a change to an earlier tick.
 
     Prices are quote units per base unit, times Unix milliseconds.
     """
 
-    # publish_ticks.lua searches for these two, so they stand at the front.
+    # publish_ticks.lua searches each tick for these two fields, so they come first.
     ended: Annotated[
         Annotated[Text, promised(enum=["delisted"])] | None,
         described(
-            "Why this is the last tick of the symbol at that exchange; null while it goes on. Its figures and times are the "
-            "last that were known. A later tick without it begins anew."
+            "Why this is the exchange's last tick of the symbol; null while the exchange trades the symbol. A last tick "
+            "repeats the last known figures and times. If a later tick has null here, the exchange trades the symbol again."
         ),
     ] = None
     order: Annotated[
@@ -127,14 +127,15 @@ class Tick(Message, kw_only=True):
         promised(maxItems=6),
         described(
             "The exchange's own numbers of the tick's parts: its newest trade, its quote (number and time) and its 24 h "
-            "figures (number and time); -1 for a part that is not known, 0 where the exchange gives no number or time. A sixth "
-            "number, our clock's time, follows once the exchange's numbers began anew. Within a channel no number falls, "
-            "except where the sixth rises, a time is more than five seconds later, or nothing was published for five seconds."
+            "figures (number and time). -1 stands for an unknown part, and 0 for a number or time that the exchange does not "
+            "give. If the exchange's numbers have started again, a sixth number says when, by our clock. Within a channel no "
+            "number falls, except when the sixth rises, when a time is more than five seconds later, or when nothing was "
+            "published for five seconds."
         ),
     ] = ()
     exchange: Exchange
     symbol: SymbolText
-    price: Annotated[float, Meta(gt=0), described("The newest trade known.")]
+    price: Annotated[float, Meta(gt=0), described("The price of the newest known trade.")]
     bid: Figure | None = None
     ask: Figure | None = None
     open24h: Figure | None = None
@@ -142,29 +143,29 @@ class Tick(Message, kw_only=True):
     low24h: Figure | None = None
     volume24h: Annotated[Amount | None, described("In base units.")] = None
     quote_volume24h: Annotated[Amount | None, described("In quote units.")] = None
-    dp: Annotated[Count | None, described("Decimals of the exchange's tick size.")] = None
+    dp: Annotated[Count | None, described("How many decimals the exchange's tick size has.")] = None
     lag_unknown: Annotated[
         bool,
         described(
-            "The tick was made from an answer to a subscription or to a REST request, which may carry an old trade: the "
-            "distance of exchangeTime from receivedTime says nothing about a lag."
+            "True if the tick was made from the answer to a subscription or to a REST request. The answer may carry an old "
+            "trade, so the difference between exchangeTime and receivedTime does not measure a lag."
         ),
     ] = False
-    exchange_time_ms: Annotated[TimeMs | None, described("By the exchange's clock.")] = None
-    received_time_ms: Annotated[TimeMs, described("When the frame came in, by our clock.")]
-    published_time_ms: Annotated[TimeMs | None, described("When the tick was handed to the bus.")] = None
+    exchange_time_ms: Annotated[TimeMs | None, described("The newest time of its parts, by the exchange's clock.")] = None
+    received_time_ms: Annotated[TimeMs, described("When the frame arrived, by our clock.")]
+    published_time_ms: Annotated[TimeMs | None, described("When the tick was published to the bus.")] = None
 
 
 class Source(Struct, kw_only=True, gc=False, rename=_on_the_bus):
-    """One exchange's part in a ticker. The price is the sum of weight * usedPrice; the weights of the used ones add up to 1."""
+    """One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1."""
 
     exchange: Exchange
-    price: Annotated[float, promised(exclusiveMinimum=0), described("What the exchange itself says.")]
+    price: Annotated[float, promised(exclusiveMinimum=0), described("The exchange's own price.")]
     used_price: Figure | None = None
     weight: Annotated[float, promised(minimum=0, maximum=1)]
-    age_ms: Annotated[Whole, described("Since its newest tick was received.")] = field(name="ageMs")
+    age_ms: Annotated[Whole, described("Milliseconds since its newest tick was received.")] = field(name="ageMs")
     state: Annotated[Text, promised(enum=get_args(SourceState))]
-    reason: Annotated[str | None, described("Why it does not count, or not in full. Never null where the weight is 0.")] = None
+    reason: Annotated[str | None, described("Why the source counts less or not at all. Never null if the weight is 0.")] = None
 
 
 class Ticker(Message, kw_only=True):
@@ -177,10 +178,10 @@ class Ticker(Message, kw_only=True):
     seq: Annotated[
         Whole,
         promised(minimum=1),
-        described("One more with each message of this symbol: a gap means that messages were missed."),
+        described("Rises by one with each message of this symbol. A gap means that messages were missed."),
     ]
     price: Annotated[Figure | None, described("Null only when quality is down.")] = None
-    dp: Annotated[Count, described("Decimals worth showing.")]
+    dp: Annotated[Count, described("How many decimals of the prices are worth showing.")]
     bid: Figure | None = None
     ask: Figure | None = None
     change24h: float | None = None
@@ -194,63 +195,70 @@ class Ticker(Message, kw_only=True):
     confidence: Annotated[Amount | None, described("The largest distance of a used source from the price, in quote units.")] = (
         None
     )
-    spread_bps: Annotated[Amount | None, described("The distance of the outermost sources in basis points.")] = None
+    spread_bps: Annotated[
+        Amount | None, described("The distance between the lowest and the highest source, in basis points.")
+    ] = None
     sources_used: Count
     sources_total: Count
     sources: tuple[Source, ...]
-    exchange_time_ms: Annotated[TimeMs | None, described("Of the newest tick that the price was made of.")] = None
-    received_time_ms: Annotated[TimeMs | None, described("Of the same tick.")] = None
-    aggregated_time_ms: Annotated[TimeMs, described("By the clock of the publisher.")]
+    exchange_time_ms: Annotated[TimeMs | None, described("That of the newest tick that the price was made from.")] = None
+    received_time_ms: Annotated[TimeMs | None, described("That of the same tick.")] = None
+    aggregated_time_ms: Annotated[TimeMs, described("When this ticker was made, by the publisher's clock.")]
     publisher: Annotated[
         Text | None,
-        described("The process that made this ticker. Each has a clock of its own: never compare the aggregatedTime of two."),
+        described(
+            "The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers "
+            "from two processes."
+        ),
     ] = None
     agreed_price: Annotated[
         Figure | None,
         described(
-            "The last price that was made while more than half of the fresh sources lay close to their median; null until "
-            "there was one."
+            "The last price that was made while more than half of the fresh sources lay close to their median. Null before "
+            "the first one."
         ),
     ] = None
-    agreed_time_ms: Annotated[TimeMs | None, described("aggregatedTime of the ticker with that price.")] = None
+    agreed_time_ms: Annotated[TimeMs | None, described("The aggregatedTime of the ticker with agreedPrice.")] = None
     priced_time_ms: Annotated[
-        TimeMs | None, described("aggregatedTime of the last ticker that had a used source; null until there was one.")
+        TimeMs | None, described("The aggregatedTime of the last ticker with a used source. Null before the first one.")
     ] = None
 
 
 State = Annotated[Text, promised(enum=get_args(FeedState))]
 OF_ROOM: Final = frozenset({"turnedAway", "turnedAwayCount"})
-"""What a status says of symbols that found no room. It changes each second."""
+"""The fields of a status about symbols for which there is no room. They change each second."""
 
 
 class FeedStatus(Message, kw_only=True):
-    """How one feed of an exchange is doing, since when and why. Times are Unix milliseconds."""
+    """The state of one feed of an exchange, since when, and why. Times are Unix milliseconds."""
 
     exchange: Exchange
     state: State
-    reason: Annotated[str | None, described("Why, in words.")] = None
-    since_ms: Annotated[TimeMs, described("Since when it is in this state.")]
-    symbols: Annotated[Count, described("How many symbols deliver.")]
+    reason: Annotated[str | None, described("Why the feed is in this state, in words.")] = None
+    since_ms: Annotated[TimeMs, described("Since when the feed is in this state.")]
+    symbols: Annotated[Count, described("How many symbols the feed has delivered data for.")]
     last_tick_time_ms: TimeMs | None = None
-    reconnects: Annotated[Count, described("Sockets lost since the start.")]
-    instance: Annotated[Text, described("The process that says so.")]
-    simulated: Annotated[bool, described("Whether the other end is the simulator.")] = False
+    reconnects: Annotated[Count, described("How many sockets were lost since the process started.")]
+    instance: Annotated[Text, described("The process that reports this status.")]
+    simulated: Annotated[bool, described("Whether the feed's data comes from the simulator.")] = False
     turned_away: Annotated[
         tuple[SymbolText, ...],
         Meta(max_length=MOST_TURNED_AWAY),
-        described("Symbols that are wanted and found no room below MAX_SYMBOLS, the longest waiting first."),
+        described("Wanted symbols that are not carried because MAX_SYMBOLS is reached, the longest waiting first."),
     ] = ()
-    turned_away_count: Annotated[Count, described(f"How many they are; turnedAway names {MOST_TURNED_AWAY} at most.")] = 0
+    turned_away_count: Annotated[
+        Count, described(f"The number of all these symbols. turnedAway names at most {MOST_TURNED_AWAY} of them.")
+    ] = 0
 
     def __post_init__(self) -> None:
-        """Refuse names that are no symbols. A status of an older ingest has none and counts none."""
+        """Reject names that are not symbols. A status from an older ingest has no names, and its count is 0."""
         if not all(map(is_symbol, self.turned_away)):
             raise ValueError("turnedAway must name symbols, as BASE-QUOTE")
         self.turned_away_count = max(self.turned_away_count, len(self.turned_away))
 
 
 class Resolution(StrEnum):
-    """How finely a history is kept: a point each second for ten minutes, and a point each minute for a day."""
+    """The resolution of a history: a point each second for ten minutes, or a point each minute for a day."""
 
     SECOND = "1s"
     MINUTE = "1m"
@@ -271,15 +279,15 @@ class Resolution(StrEnum):
         return self.step_ms * self.points
 
     def step_of(self, time_ms: int) -> int:
-        """Return when the step (the second, the minute) began that a moment lies in."""
+        """Return the time at which the step (a second or a minute) that contains a moment began."""
         return time_ms - time_ms % self.step_ms
 
 
 class Point(Struct, frozen=True, kw_only=True, gc=False):
-    """One point of a symbol's history: the first price known in a step, and what each exchange heard of then said itself.
+    """One point of a symbol's history: the first known price of a step, and each known exchange's own price at that moment.
 
-    `time_ms` is when the step began. Steps in which no price was known have no point. It is an entry of a stream: its id, then
-    fields and values, the first of which is `price`; every other one is named after an exchange.
+    `time_ms` is when the step began. A step in which no price was known has no point. In Redis a point is an entry of a stream,
+    and the time is its id. The entry's first field is `price`, and each other field is named after an exchange.
     """
 
     time_ms: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
@@ -288,7 +296,7 @@ class Point(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CodecError(ValueError):
-    """A message is not what its channel carries. The message is skipped and counted; nothing else is affected."""
+    """A message does not have the type that its channel carries. Readers skip and count the message, and go on."""
 
 
 T = TypeVar("T")
@@ -305,17 +313,17 @@ class Decoder(Generic[T]):
         """Read a message.
 
         Raises:
-            CodecError: not JSON, or not what the type says, and where.
+            CodecError: the data is not JSON, or does not fit the type. The text says where.
         """
         try:
-            return self._decode(data.decode())  # as text: bytes that are no UTF-8 are refused wherever they stand
+            return self._decode(data.decode())  # as text, so that invalid UTF-8 is rejected in unknown fields too
         except msgspec.ValidationError:
             return self._decode_anew(data)
         except (ValueError, RecursionError) as wrong:
             raise CodecError(f"not JSON: {wrong}") from wrong
 
     def _decode_anew(self, data: bytes) -> T:
-        """Read a message as others may write it: 1.0 for an integer, null for a missing member, a name twice."""
+        """Read a message in the forms that other programs may write: 1.0 for 1, null for a missing member, a repeated name."""
         try:
             return msgspec.convert(_plain(orjson.loads(data)), self._type)
         except (ValueError, RecursionError) as wrong:
@@ -323,7 +331,7 @@ class Decoder(Generic[T]):
 
 
 def _plain(value: Any) -> Any:
-    """Return JSON's values with integers for floats that are whole, and without members that are null."""
+    """Return a JSON value with integers in place of whole floats, and without the members that are null."""
     if type(value) is float and value.is_integer() and abs(value) <= LARGEST_INTEGER:
         return int(value)
     if type(value) is dict:
@@ -340,12 +348,12 @@ _decode_status = Decoder(FeedStatus).decode
 
 
 def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
-    """Write a tick as it goes over the bus, stamped with the moment at which it does."""
+    """Write a tick as JSON for the bus, with the time at which it is published."""
     return _encode(replace(tick, published_time_ms=published_time_ms))
 
 
 def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
-    """Write a ticker in two parts, between which its sequence number belongs: Redis counts it when it publishes."""
+    """Return the JSON before and after a ticker's sequence number. Redis counts that number when it publishes the ticker."""
     data = _encode(ticker)
     start = data.index(b',"seq":') + 7
     return data[:start], data[data.index(b",", start) :]
@@ -357,7 +365,7 @@ def encode(message: Message) -> bytes:
 
 
 def state_of(status: FeedStatus) -> dict[str, Any]:
-    """Return a status's fields as they are written, without those OF_ROOM."""
+    """Return a status's fields by their names in JSON, without those in OF_ROOM."""
     return {name: value for name, value in msgspec.to_builtins(status).items() if name not in OF_ROOM}
 
 
@@ -365,16 +373,16 @@ def decode_status(data: bytes) -> FeedStatus:
     """Read a feed's status from the bus.
 
     Raises:
-        CodecError: not a status, or longer than LONGEST_STATUS.
+        CodecError: the data is not a status, or is longer than LONGEST_STATUS.
     """
     status = _decode_status(data)
     if len(data) - sum(len(f'"{symbol}",'.encode()) for symbol in status.turned_away) > LONGEST_STATUS:
-        raise CodecError(f"a status of {len(data)} bytes")
+        raise CodecError(f"a status of {len(data)} bytes is too long")
     return status
 
 
 def encode_points(points: Iterable[Point]) -> bytes:
-    """Write points as the entries of their streams, in a JSON array: of each its id, then its fields, each with its value."""
+    """Write points as a JSON array of stream entries. An entry is an array: its id, then each field followed by its value."""
     return _encode([_entry(point) for point in points])
 
 
@@ -389,11 +397,11 @@ def decode_point(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Point:
     """Read a point from a stream's entry.
 
     Raises:
-        CodecError: the id is no whole millisecond, `price` is missing, or a value is not finite or not above zero.
+        CodecError: the id is not a whole millisecond, `price` is missing, or a value is not finite or not above zero.
     """
     time, _, nth = entry_id.partition(b"-")
     if nth != b"0":
-        raise CodecError("a point needs a time of its own")
+        raise CodecError("a point's id must end with -0")
     try:
         prices = {name.decode(): float(value) for name, value in fields.items()}
         return msgspec.convert({"time_ms": int(time), "price": prices.pop("price", None), "sources": prices}, Point)
@@ -411,11 +419,11 @@ _PRICED_UNLESS_DOWN = {
 def schemas(ref_template: str, *others: type[Struct]) -> dict[str, dict[str, Any]]:
     """Return the JSON Schemas of the messages on the bus and of their parts, by name.
 
-    All fields are required: within a version they are only added, so a reader may rely on all of them.
+    All fields are marked as required: within a version fields are only added, so a reader may rely on each of them.
 
     Args:
         ref_template: how one schema refers to another, for example `#/components/schemas/{name}`.
-        others: what else to describe with them.
+        others: further types to describe.
     """
     _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus, *others), ref_template=ref_template)
     shown = {name: _shown(schema) | {"required": list(schema["properties"])} for name, schema in found.items()}
@@ -424,7 +432,7 @@ def schemas(ref_template: str, *others: type[Struct]) -> dict[str, dict[str, Any
 
 
 def _shown(schema: Any) -> Any:
-    """Return a schema with the promises in their place, and without defaults: those are for readers of older messages."""
+    """Return a schema with its promised bounds merged in, and without defaults, which serve only readers of older messages."""
     if isinstance(schema, list):
         return [_shown(part) for part in schema]
     if not isinstance(schema, dict):

@@ -16,8 +16,6 @@ are off, all of them publish, because a price with a known fault is better than 
 
 import asyncio
 import contextlib
-import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +27,7 @@ from market_pulse.bus import AggregatorBus, BusError, Membership
 from market_pulse.bus.redis_clock import ahead_of_redis_ms
 from market_pulse.kinds import TICK, TICKER
 from market_pulse.messages import CodecError, Symbol, decode_ticker
+from market_pulse.process import instance
 from market_pulse.process.logs import get_logger
 
 from .clock import Clock
@@ -57,7 +56,7 @@ log = get_logger()
 
 def instance_name() -> str:
     """Return a new name, which no other process has and this one will not have again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+    return f"{instance.instance_name()}:{token_hex(4)}"
 
 
 def owner_of(symbol: Symbol, members: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from .settings import GatewaySettings
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Serve until a signal, then drain. If a job fails the process ends with its error."""
+    """Serve until SIGTERM or SIGINT, then drain. If one of the gateway's jobs fails, its error is raised."""
     async with Reader.open(settings.redis_url.get_secret_value()) as bus:
         gateway = Gateway(settings, bus)
         async with asyncio.TaskGroup() as tasks:

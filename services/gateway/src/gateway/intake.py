@@ -1,4 +1,4 @@
-"""Keeps the hub fed: asks the bus for what the hub wants, by name, and reads last values so that no gap is left."""
+"""Feeds the hub from the bus: subscribes to the channels that the hub wants, and reads their last values."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ log = get_logger()
 
 
 class Intake:
-    """This process's one subscription. To be subscribed to `ticker:<symbol>` is what makes a symbol stream."""
+    """This process's one subscriber. A subscription to `ticker:<symbol>` makes the other parts carry that symbol."""
 
     def __init__(self, bus: Reader, hub: Hub) -> None:
         self._bus = bus
         self._hub = hub
         self._subscribed: set[str] = set()  # channels
-        self._unread: set[str] = set()  # channels whose subscription has come to stand, and whose last value is not read yet
+        self._unread: set[str] = set()  # channels that are subscribed, and whose last value has not been read yet
         self._work = hub.topics.changed
         self._subscriber = bus.subscriber(hub.on_message, self._on_subscribed, self._on_standing)
 
     @property
     def connected(self) -> bool:
-        """Whether the subscription stands right now."""
+        """Whether the subscriber is connected to the bus right now."""
         return self._subscriber.connected
 
     async def run(self) -> NoReturn:
@@ -40,7 +40,7 @@ class Intake:
         raise AssertionError("neither task ends by itself")
 
     async def _follow_demand(self) -> NoReturn:
-        """Subscribe to what has become wanted, unsubscribe from what has not, read what has come to stand."""
+        """Subscribe to channels that became wanted, unsubscribe from unwanted ones, and read the last values of new ones."""
         while True:
             await self._work.wait()
             self._work.clear()
@@ -52,7 +52,7 @@ class Intake:
             unread, self._unread = self._unread, set()
             try:
                 await self._read(unread)
-            except BusError as failed:  # perhaps no aggregator lives, and no other message comes
+            except BusError as failed:  # try again: without an aggregator no other message would come
                 log.debug("last values not read; they are asked for again", cause=str(failed))
                 self._unread |= unread & self._subscribed
                 asyncio.get_running_loop().call_later(READ_AGAIN_S, self._work.set)

@@ -11,7 +11,7 @@ from market_pulse.messages import parse_symbols
 from market_pulse.process.addresses import read_node, read_url
 from market_pulse.process.settings import BusSettings, Host, Port, Seconds, SymbolList
 
-_KEY = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # means itself in a header and in a query
+_KEY = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # characters that need no escaping in a header or in a query
 
 
 def _split(value: Any) -> Any:
@@ -31,12 +31,12 @@ def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
-        raise ValueError("names no origin; * is any")
+        raise ValueError("names no origin: give at least one, or * for any")
     return tuple(map(_origin, values))
 
 
 def _origin(text: str) -> str:
-    """Return an origin as browsers send it: in small letters, without a path, a default port or a slash at the end."""
+    """Return an origin as browsers send it: in lower case, without a path, a default port or a slash at the end."""
     if text in {"*", "null"}:
         return text
     scheme, found, _ = text.lower().partition("://")
@@ -59,25 +59,27 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class GatewaySettings(BusSettings):
-    """What the gateway reads. Times are in seconds."""
+    """The variables that the gateway reads. Times are in seconds."""
 
-    symbols: SymbolList = parse_symbols("BTC,ETH,SOL,BNB")  # featured: always subscribed, first on the page
+    symbols: SymbolList = parse_symbols("BTC,ETH,SOL,BNB")  # the featured symbols: always subscribed, and first on the page
     host: Host = "127.0.0.1"
     port: Port = 8000
     cors_origins: Annotated[CommaList, AfterValidator(_origins)] = ("*",)
-    # What opens the data, if anything: none is needed where there are none. Never in a log line.
+    # Without keys anybody may read prices. With keys a client must send one of them. Never write them to a log line.
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_keys), AfterValidator(_check_keys)] = ()
-    trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # whose X-Forwarded-For is believed
-    # What each ingest carries: one address gets a quarter of it once room is short.
+    trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # the proxies whose X-Forwarded-For is believed
+    # How many symbols each ingest carries. Once room is short, one address gets at most a quarter of them.
     max_symbols: int = Field(default=200, ge=1, le=10_000)
     max_streams: int = Field(default=10_000, ge=1, le=1_000_000)
     max_streams_per_ip: int = Field(default=100, ge=1, le=1_000_000)
-    max_answers: int = Field(default=1000, ge=1, le=1_000_000)  # open at a time; streams are none
+    max_answers: int = Field(default=1000, ge=1, le=1_000_000)  # open at the same time; streams do not count
     max_answers_per_ip: int = Field(default=100, ge=1, le=1_000_000)
-    heartbeat_s: float = Field(default=15.0, ge=0.1, lt=30)  # the edge ends what is silent for 60 s: two must fit into that
+    # The edge closes a stream that is silent for 60 s, so that two heartbeats must fit into this time.
+    heartbeat_s: float = Field(default=15.0, ge=0.1, lt=30)
     stream_max_age_s: Seconds = 1800.0
-    # None: as often as flushes are cheap. Below one a second, prices that are renewed each second would look stale.
+    # If None, the cost of the flushes limits them. With less than one a second, prices renewed each second would look stale.
     max_flush_hz: Annotated[float, Field(ge=1, le=1000)] | None = None
-    # A client that takes nothing of its stream for so long, or not all of another answer, is cut.
+    # A client is disconnected if it reads nothing of its stream for this time, or not all of another answer.
     slow_client_s: float = Field(default=30.0, ge=0.1, le=3600)
-    drain_s: float = Field(default=3.0, ge=0, le=60)  # twice at a stop: unready first, then the goodbyes spread over it
+    # A stop takes twice this time: first the gateway is not ready, then it says goodbye to one stream after another.
+    drain_s: float = Field(default=3.0, ge=0, le=60)

@@ -15,7 +15,8 @@ export interface paths {
          * History
          * @description Return a symbol's past prices: each second of the last ten minutes, or each minute of the last day.
          *
-         *     To ask is no demand: the history of a symbol that does not stream is what is left of it, perhaps nothing.
+         *     This request does not make the gateway subscribe to the symbol. If no client has asked for its prices lately, the history
+         *     may be old or empty.
          */
         get: operations["history_api_history__symbol__get"];
         put?: never;
@@ -55,7 +56,7 @@ export interface paths {
         };
         /**
          * Stream Symbol
-         * @description Stream one symbol: a snapshot, then every change.
+         * @description Stream one symbol: first a snapshot, then every change.
          */
         get: operations["stream_symbol_api_realtime__symbol__get"];
         put?: never;
@@ -75,7 +76,7 @@ export interface paths {
         };
         /**
          * Status
-         * @description Return how each exchange's feed and this gateway are doing.
+         * @description Return the state of each exchange's feed and of this gateway.
          */
         get: operations["status_api_status_get"];
         put?: never;
@@ -95,7 +96,7 @@ export interface paths {
         };
         /**
          * Symbols
-         * @description Return what can be asked for.
+         * @description Return the symbols that a client can ask for, and the exchanges that list each.
          */
         get: operations["symbols_api_symbols_get"];
         put?: never;
@@ -115,7 +116,7 @@ export interface paths {
         };
         /**
          * Tickers
-         * @description Return many symbols' last tickers.
+         * @description Return the last tickers of several symbols.
          */
         get: operations["tickers_api_ticker_get"];
         put?: never;
@@ -135,7 +136,7 @@ export interface paths {
         };
         /**
          * Ticker
-         * @description Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there.
+         * @description Return a symbol's last ticker. If the gateway does not follow the symbol yet, it waits up to 3 s for the first one.
          */
         get: operations["ticker_api_ticker__symbol__get"];
         put?: never;
@@ -152,10 +153,10 @@ export interface components {
     schemas: {
         /**
          * Bye
-         * @description The server ends this stream. Reconnect after `retryMs`, and again after a failure.
+         * @description The server ends this stream. Reconnect after `retryMs`. If that fails, try again.
          *
-         *     The stream's `retry:` is longer where a gateway stops and nothing holds a request meanwhile: an EventSource may give up
-         *     for good when nobody answers it.
+         *     If a gateway stops and no proxy holds requests meanwhile, the stream's `retry:` is longer than `retryMs`, because an
+         *     EventSource may give up for good if no server answers it.
          */
         Bye: {
             /**
@@ -168,7 +169,7 @@ export interface components {
         };
         /**
          * ByeEvent
-         * @description The last event.
+         * @description The last event of a stream that the server ends.
          */
         ByeEvent: {
             data: components["schemas"]["Bye"];
@@ -180,7 +181,7 @@ export interface components {
         };
         /**
          * Connected
-         * @description What the stream will carry. `resumed` says that a valid Last-Event-ID came; the answer is a fresh snapshot anyway.
+         * @description The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
          */
         Connected: {
             /** Heartbeatms */
@@ -196,7 +197,7 @@ export interface components {
         };
         /**
          * ConnectedEvent
-         * @description The first event.
+         * @description The first event of a stream.
          */
         ConnectedEvent: {
             data: components["schemas"]["Connected"];
@@ -206,72 +207,72 @@ export interface components {
              */
             type: "connected";
         };
-        /** @description The same, with the symbols for which no copy has room below MAX_SYMBOLS. */
+        /** @description A FeedStatus that also names the symbols for which no copy has room (MAX_SYMBOLS). */
         ExchangeStatus: {
             /** @example okx */
             exchange: string;
-            /** @description The process that says so. */
+            /** @description The process that reports this status. */
             instance: string;
-            /** @description How many copies of its ingest live; each has a socket of its own. */
+            /** @description How many copies of its ingest run. Each has its own socket. */
             instances: number;
             /** @description Unix milliseconds. */
             lastTickTime: number | null;
-            /** @description The other living copies, best first. */
+            /** @description The other running copies, best first. */
             others: components["schemas"]["OtherCopy"][];
-            /** @description Why, in words. */
+            /** @description Why the feed is in this state, in words. */
             reason: string | null;
-            /** @description Sockets lost since the start. */
+            /** @description How many sockets were lost since the process started. */
             reconnects: number;
-            /** @description Whether the other end is the simulator. */
+            /** @description Whether the feed's data comes from the simulator. */
             simulated: boolean;
-            /** @description Since when it is in this state. */
+            /** @description Since when the feed is in this state. */
             since: number;
             /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
-            /** @description How many symbols deliver. */
+            /** @description How many symbols the feed has delivered data for. */
             symbols: number;
-            /** @description Symbols that are wanted and found no room below MAX_SYMBOLS, the longest waiting first. */
+            /** @description Wanted symbols that are not carried because MAX_SYMBOLS is reached, the longest waiting first. */
             turnedAway: string[];
-            /** @description How many they are; turnedAway names 100 at most. */
+            /** @description The number of all these symbols. turnedAway names at most 100 of them. */
             turnedAwayCount: number;
             /** @enum {unknown} */
             v: 1;
         };
-        /** @description How one exchange's feed is doing: of several copies of its ingest, the best one's. */
+        /** @description The state of one exchange's feed. If several copies of its ingest run, it is the best copy's. */
         FeedStatus: {
             /** @example okx */
             exchange: string;
-            /** @description The process that says so. */
+            /** @description The process that reports this status. */
             instance: string;
-            /** @description How many copies of its ingest live; each has a socket of its own. */
+            /** @description How many copies of its ingest run. Each has its own socket. */
             instances: number;
             /** @description Unix milliseconds. */
             lastTickTime: number | null;
-            /** @description The other living copies, best first. */
+            /** @description The other running copies, best first. */
             others: components["schemas"]["OtherCopy"][];
-            /** @description Why, in words. */
+            /** @description Why the feed is in this state, in words. */
             reason: string | null;
-            /** @description Sockets lost since the start. */
+            /** @description How many sockets were lost since the process started. */
             reconnects: number;
-            /** @description Whether the other end is the simulator. */
+            /** @description Whether the feed's data comes from the simulator. */
             simulated: boolean;
-            /** @description Since when it is in this state. */
+            /** @description Since when the feed is in this state. */
             since: number;
             /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
-            /** @description How many symbols deliver. */
+            /** @description How many symbols the feed has delivered data for. */
             symbols: number;
             /** @enum {unknown} */
             v: 1;
         };
         /**
          * GatewayStatus
-         * @description How this gateway process is doing.
+         * @description The state of the gateway process that answers.
          */
         GatewayStatus: {
             /**
              * Beyondshare
-             * @description Symbols that are not subscribed: the addresses that want them have their share
+             * @description How many wanted symbols are not subscribed to: the addresses that want them have used up their share
              */
             beyondShare: number;
             /** Busconnected */
@@ -284,19 +285,19 @@ export interface components {
             resyncs: number;
             /**
              * Roomisshort
-             * @description An exchange turned symbols away within the last minute
+             * @description Whether an exchange has turned symbols away within the last minute
              */
             roomIsShort: boolean;
             /** Streams */
             streams: number;
             /**
              * Symbols
-             * @description Subscribed on the bus right now
+             * @description The symbols that the gateway is subscribed to on the bus right now
              */
             symbols: string[];
             /**
              * Time
-             * @description When this was answered, in Unix milliseconds by this gateway's clock
+             * @description The time of this answer, in Unix milliseconds by this gateway's clock
              */
             time: number;
             /** Uptimes */
@@ -306,8 +307,8 @@ export interface components {
          * History
          * @description A symbol's past prices in columns, oldest first: the n-th entry of each list belongs to the n-th time.
          *
-         *     A point is the first price known in its second or minute. Neighbours more than `stepMs` apart have a gap between them, in
-         *     which no price was known.
+         *     A point is the first known price of its second or minute. If two neighbours are more than `stepMs` apart, no price was known
+         *     between them.
          */
         History: {
             /** Prices */
@@ -315,21 +316,21 @@ export interface components {
             resolution: components["schemas"]["Resolution"];
             /**
              * Sources
-             * @description Each exchange's own price; null where it was not heard
+             * @description Each exchange's own prices; null if its price was not known then
              */
             sources: {
                 [key: string]: (number | null)[];
             };
             /**
              * Stepms
-             * @description From one point to the next, thinned where there are more than asked for
+             * @description The time from one point to the next. It is longer if the history was thinned to max_points
              */
             stepMs: number;
             /** Symbol */
             symbol: string;
             /**
              * Times
-             * @description Unix milliseconds, ascending: whole multiples of stepMs, and the newest point's
+             * @description Unix milliseconds, ascending: whole multiples of stepMs, and the newest point's time
              */
             times: number[];
         };
@@ -343,7 +344,7 @@ export interface components {
             /** Symbol */
             symbol: string;
         };
-        /** @description How another copy of an exchange's ingest is doing, since when and why. */
+        /** @description The state of another copy of an exchange's ingest, since when, and why. */
         OtherCopy: {
             instance: string;
             reason: string | null;
@@ -354,9 +355,10 @@ export interface components {
         };
         /**
          * Problem
-         * @description RFC 9457.
+         * @description A problem as in RFC 9457.
          *
-         *     An unknown or malformed symbol comes with `suggestions`, invalid parameters with `errors`, `no_room` with a `reason`.
+         *     If a symbol is unknown or malformed, there are `suggestions`. If parameters are invalid, there are `errors`. A problem with
+         *     the code `no_room` has a `reason`.
          */
         Problem: {
             /** Code */
@@ -401,7 +403,7 @@ export interface components {
         };
         /**
          * Refused
-         * @description The data of the event `refused`: the problem that is the answer to any other request, and when to come back.
+         * @description The data of the event `refused`: the problem that other clients get as the answer, and when to try again.
          */
         Refused: {
             /** Code */
@@ -427,7 +429,7 @@ export interface components {
             reason: ("full" | "share") | null;
             /**
              * Retryms
-             * @description As the stream's `retry:`, by which an EventSource comes back by itself
+             * @description The same as the stream's `retry:`, after which an EventSource reconnects by itself
              */
             retryMs: number;
             /** Status */
@@ -451,13 +453,13 @@ export interface components {
         };
         /**
          * Resolution
-         * @description How finely a history is kept: a point each second for ten minutes, and a point each minute for a day.
+         * @description The resolution of a history: a point each second for ten minutes, or a point each minute for a day.
          * @enum {string}
          */
         Resolution: "1s" | "1m";
         /**
          * Resync
-         * @description Messages may have been missed. Fresh snapshots follow.
+         * @description Messages may have been missed. A new snapshot follows.
          */
         Resync: {
             /** Reason */
@@ -465,7 +467,7 @@ export interface components {
         };
         /**
          * ResyncEvent
-         * @description Messages may have been missed.
+         * @description Messages may have been missed. A new snapshot follows.
          */
         ResyncEvent: {
             data: components["schemas"]["Resync"];
@@ -477,8 +479,9 @@ export interface components {
         };
         /**
          * Room
-         * @description Whether a symbol has room, and if not, why: `full` names the exchanges that can carry no more; `share` says that each
-         *     address that wants it has as many symbols as one address gets while room is short. Once there is room it streams by itself.
+         * @description Whether there is room for a symbol, and if not, why. With `full`, `exchanges` names the exchanges that can carry no more
+         *     symbols. With `share`, each address that wants the symbol already has as many symbols as one address gets while room is
+         *     short. Once there is room, the symbol's tickers arrive without a new request.
          */
         Room: {
             /** Detail */
@@ -494,7 +497,7 @@ export interface components {
         };
         /**
          * RoomEvent
-         * @description Part of the snapshot of a symbol that has no room, and sent whenever that changes.
+         * @description Whether there is room for a symbol. It is part of the snapshot if there is no room, and is sent whenever that changes.
          */
         RoomEvent: {
             data: components["schemas"]["Room"];
@@ -504,15 +507,15 @@ export interface components {
              */
             type: "room";
         };
-        /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice; the weights of the used ones add up to 1. */
+        /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1. */
         Source: {
-            /** @description Since its newest tick was received. */
+            /** @description Milliseconds since its newest tick was received. */
             ageMs: number;
             /** @example okx */
             exchange: string;
-            /** @description What the exchange itself says. */
+            /** @description The exchange's own price. */
             price: number;
-            /** @description Why it does not count, or not in full. Never null where the weight is 0. */
+            /** @description Why the source counts less or not at all. Never null if the weight is 0. */
             reason: string | null;
             /** @enum {string} */
             state: "used" | "fading" | "excluded" | "lagging" | "stale";
@@ -521,7 +524,7 @@ export interface components {
         };
         /**
          * Status
-         * @description Each exchange's feed and this gateway. `simulated` is true when any exchange's prices are made up by the simulator.
+         * @description Each exchange's feed, and this gateway. `simulated` is true if any exchange's prices come from the simulator.
          */
         Status: {
             /** Exchanges */
@@ -534,7 +537,7 @@ export interface components {
         };
         /**
          * StatusEvent
-         * @description An exchange's state, at the start and whenever it changes.
+         * @description An exchange's state. It is sent at the start of a stream, and whenever it changes.
          */
         StatusEvent: {
             data: components["schemas"]["FeedStatus"];
@@ -551,7 +554,7 @@ export interface components {
         StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["RoomEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
         /**
          * SymbolListing
-         * @description What can be asked for. The featured symbols stream always, others as soon as somebody asks.
+         * @description The symbols that a client can ask for. The gateway always subscribes to featured ones, to others when a client asks.
          */
         SymbolListing: {
             /** Featured */
@@ -564,14 +567,14 @@ export interface components {
          *
          *     Prices are quote units per base unit, times Unix milliseconds.
          *
-         *     A ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After another 60 s it is `down`, and the price is null. Either comes with the seq of the last renewal.
+         *     If a ticker has not been renewed for 5 s, it is sent again as `stale`, with the numbers and times of its last renewal. After another 60 s it is sent as `down`, and its price is null. Both have the seq of the last renewal.
          */
         Ticker: {
-            /** @description By the clock of the publisher. */
+            /** @description When this ticker was made, by the publisher's clock. */
             aggregatedTime: number;
-            /** @description The last price that was made while more than half of the fresh sources lay close to their median; null until there was one. */
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
             agreedPrice: number | null;
-            /** @description aggregatedTime of the ticker with that price. */
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
             agreedTime: number | null;
             ask: number | null;
             bid: number | null;
@@ -579,31 +582,31 @@ export interface components {
             changePercent24h: number | null;
             /** @description The largest distance of a used source from the price, in quote units. */
             confidence: number | null;
-            /** @description Decimals worth showing. */
+            /** @description How many decimals of the prices are worth showing. */
             dp: number;
-            /** @description Of the newest tick that the price was made of. */
+            /** @description That of the newest tick that the price was made from. */
             exchangeTime: number | null;
             high24h: number | null;
             low24h: number | null;
             open24h: number | null;
             /** @description Null only when quality is down. */
             price: number | null;
-            /** @description aggregatedTime of the last ticker that had a used source; null until there was one. */
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
             pricedTime: number | null;
-            /** @description The process that made this ticker. Each has a clock of its own: never compare the aggregatedTime of two. */
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
             publisher: string | null;
             /** @enum {string} */
             quality: "ok" | "single" | "disputed" | "stale" | "down";
             /** @description In quote units. */
             quoteVolume24h: number | null;
-            /** @description Of the same tick. */
+            /** @description That of the same tick. */
             receivedTime: number | null;
-            /** @description One more with each message of this symbol: a gap means that messages were missed. */
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
             seq: number;
             sources: components["schemas"]["Source"][];
             sourcesTotal: number;
             sourcesUsed: number;
-            /** @description The distance of the outermost sources in basis points. */
+            /** @description The distance between the lowest and the highest source, in basis points. */
             spreadBps: number | null;
             /** @example BTC-USDT */
             symbol: string;
@@ -614,7 +617,7 @@ export interface components {
         };
         /**
          * TickerEvent
-         * @description A symbol's newest state: a snapshot first, then each change. Its `id:` is `<symbol>:<seq>`.
+         * @description A symbol's newest state: first a snapshot, then each change. Its `id:` is `<symbol>:<seq>`.
          */
         TickerEvent: {
             data: components["schemas"]["Ticker"];
@@ -626,14 +629,14 @@ export interface components {
         };
         /**
          * Tickers
-         * @description The tickers known of the symbols asked for, in that order, and the symbols of which none is known yet.
+         * @description The known tickers of the requested symbols, in the order of the request, and the symbols without a known ticker.
          */
         Tickers: {
             /** Missing */
             missing: string[];
             /**
              * Noroom
-             * @description The missing symbols that have no room, and why
+             * @description The missing symbols for which there is no room, and why
              */
             noRoom: {
                 [key: string]: "full" | "share";
@@ -654,7 +657,7 @@ export interface operations {
         parameters: {
             query?: {
                 resolution?: components["schemas"]["Resolution"];
-                /** @description Thin the history to at most so many points */
+                /** @description The most points to return. A longer history is thinned */
                 max_points?: number;
             };
             header?: never;
@@ -674,7 +677,7 @@ export interface operations {
                     "application/json": components["schemas"]["History"];
                 };
             };
-            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -683,7 +686,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody lists this symbol; `suggestions` names near matches */
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -724,11 +727,11 @@ export interface operations {
     stream_symbols_api_realtime_get: {
         parameters: {
             query: {
-                /** @description Up to 100 symbols: BTC, ETH-USDT. Between commas, or the parameter again for each */
+                /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
-                /** @description At most so many updates a second */
+                /** @description The largest number of updates per second */
                 max_hz?: number | null;
-                /** @description As the header Last-Event-ID; the answer is a fresh snapshot */
+                /** @description The same as the header Last-Event-ID. The stream starts with a new snapshot anyway */
                 last_event_id?: string | null;
             };
             header?: {
@@ -739,7 +742,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end */
+            /** @description Events of these types, and a heartbeat event named `hb`. If `Accept` names text/event-stream, as an EventSource's does, a refusal with 429 or 503 also has this status: the stream then has one event named `refused`, and ends */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -748,7 +751,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -757,7 +760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody lists this symbol; `suggestions` names near matches */
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -798,9 +801,9 @@ export interface operations {
     stream_symbol_api_realtime__symbol__get: {
         parameters: {
             query?: {
-                /** @description At most so many updates a second */
+                /** @description The largest number of updates per second */
                 max_hz?: number | null;
-                /** @description As the header Last-Event-ID; the answer is a fresh snapshot */
+                /** @description The same as the header Last-Event-ID. The stream starts with a new snapshot anyway */
                 last_event_id?: string | null;
             };
             header?: {
@@ -813,7 +816,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end */
+            /** @description Events of these types, and a heartbeat event named `hb`. If `Accept` names text/event-stream, as an EventSource's does, a refusal with 429 or 503 also has this status: the stream then has one event named `refused`, and ends */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -822,7 +825,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -831,7 +834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody lists this symbol; `suggestions` names near matches */
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -912,7 +915,7 @@ export interface operations {
                     "application/json": components["schemas"]["SymbolListing"];
                 };
             };
-            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -935,7 +938,7 @@ export interface operations {
     tickers_api_ticker_get: {
         parameters: {
             query: {
-                /** @description Up to 100 symbols: BTC, ETH-USDT. Between commas, or the parameter again for each */
+                /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
             };
             header?: never;
@@ -953,7 +956,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tickers"];
                 };
             };
-            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -962,7 +965,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody lists this symbol; `suggestions` names near matches */
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1011,7 +1014,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ticker"];
                 };
             };
-            /** @description Not a symbol (`suggestions` names what it may mean), too many, or said twice */
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1020,7 +1023,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody lists this symbol; `suggestions` names near matches */
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1038,7 +1041,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Room is short, and this address has its share of symbols; see Retry-After */
+            /** @description Room is short, and this address has used up its share of symbols; see Retry-After */
             429: {
                 headers: {
                     [name: string]: unknown;

@@ -22,7 +22,7 @@ class _Ticker(Struct):
 
 
 class RestTicker(_Ticker, rename="camel"):
-    """The same under longer names: an answer of `ticker/24hr`."""
+    """The answer of `ticker/24hr`: the same figures under longer names."""
 
     event_time: Time = field(name="closeTime")
     symbol: Text
@@ -52,13 +52,13 @@ class _Quote(Struct):
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's streams; they are lower case, payloads are upper case."""
+    """Return a symbol's streams. Streams spell the symbol in lower case, payloads in upper case."""
     name = native_symbol.lower()
     return f"{name}@ticker", f"{name}@trade", f"{name}@bookTicker"
 
 
 def day(ticker: _Ticker) -> Day:
-    """Return the 24 h figures."""
+    """Return the 24 h figures, with the last price, and the best bid and ask."""
     time_ms = time(ticker.event_time)
     return Day(
         native=ticker.symbol,
@@ -77,7 +77,7 @@ def day(ticker: _Ticker) -> Day:
 
 
 def _trade_id(number: object) -> int | None:
-    """Read the last trade of the 24 h; -1 where nothing was traded, None where the message does not tell."""
+    """Read the number of the last trade of the 24 h: -1 if nothing was traded, None if the message does not have it."""
     if number == -1:
         return -1
     try:

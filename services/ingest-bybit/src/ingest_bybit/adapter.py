@@ -33,22 +33,22 @@ _NAMED_TOPIC = re.compile(r"((?:tickers|orderbook\.1)\.[^\s\],]+)")
 
 
 def native(symbol: Symbol) -> str:
-    """BTC-USDT is BTCUSDT."""
+    """Return Bybit's spelling of a symbol: BTCUSDT for BTC-USDT."""
     return symbol.replace("-", "")
 
 
 def subscribe(names: Sequence[str], request_id: int) -> str:
-    """Write a subscription."""
+    """Write a request to subscribe to topics."""
     return orjson.dumps({"req_id": str(request_id), "op": "subscribe", "args": names}).decode()
 
 
 def unsubscribe(names: Sequence[str], request_id: int) -> str:
-    """Write the end of a subscription."""
+    """Write a request to unsubscribe from topics."""
     return orjson.dumps({"req_id": str(request_id), "op": "unsubscribe", "args": names}).decode()
 
 
 def lenient(frame: bytes) -> Sequence[Event]:
-    """Read any frame: of a channel, or the answer to a request."""
+    """Read any frame: a channel's frame, or the answer to a request."""
     message = orjson.loads(frame)
     topic = message.get("topic")
     if topic is None:
@@ -60,7 +60,7 @@ def lenient(frame: bytes) -> Sequence[Event]:
 
 
 def _answer(message: dict[str, Any]) -> Event:
-    """Read the answer to a request: one for the whole request, named only by its number."""
+    """Read the answer to a request. There is one answer for the whole request, and it names the request by its number."""
     if message.get("op") in {"ping", "pong"} or message.get("ret_msg") == "pong":
         return Pong()
     request_id = message.get("req_id")
@@ -85,12 +85,12 @@ def _market(entry: dict[str, Any]) -> list[Listed]:
 
 
 def ticker_path(native_symbol: str) -> str:
-    """Where REST has a symbol's 24 h ticker."""
+    """Return the REST path of a symbol's 24 h ticker."""
     return f"/v5/market/tickers?category=spot&symbol={native_symbol}"
 
 
 def parse_ticker(answer: bytes) -> Sequence[Event]:
-    """Read the 24 h ticker; nothing where the symbol is unknown."""
+    """Read the 24 h ticker. Return no events if the symbol is unknown."""
     message = orjson.loads(answer)
     if message["retCode"] != 0:
         return []
@@ -123,11 +123,11 @@ ADAPTER = Adapter(
     declared=by_beginning(FRAMES, '{"topic":"%s.'),
     lenient=lenient,
     topics_per_request=10,
-    topics_per_connection=800,  # all names together must stay under 21,000 characters
+    topics_per_connection=800,  # because Bybit allows 21,000 characters for all names together
     rates=(Rate(10, 1.0),),
     ping='{"op":"ping"}',
     ping_interval_s=18.0,
-    silence_s=10.0,  # level 1 of the book is sent again after 3 s without a change
+    silence_s=10.0,  # Bybit sends level 1 of the order book again after 3 s without a change
     refusal_voids_request=True,
     answers_with_state=True,
 )

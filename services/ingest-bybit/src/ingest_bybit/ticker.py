@@ -1,4 +1,4 @@
-"""The ticker of Bybit: `tickers` for price and 24 h figures, `orderbook.1` for bid and ask, which spot tickers lack."""
+"""The ticker of Bybit: `tickers` for price and 24 h figures, and `orderbook.1` for bid and ask, which spot tickers lack."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ Level = tuple[Price, Size]
 
 
 class Ticker(Struct, rename="camel"):
-    """The figures of `tickers`, which REST has too, with the quote."""
+    """The figures of `tickers`. REST's ticker has them too, and also the best bid and ask."""
 
     symbol: Text
     last_price: Price
@@ -78,12 +78,12 @@ _book_frame = Decoder(_BookFrame, strict=False).decode
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's topics."""
+    """Return a symbol's topics."""
     return f"tickers.{native_symbol}", f"orderbook.1.{native_symbol}"
 
 
 def day(ticker: Ticker, time_ms: int, number: int = 0) -> Day:
-    """Return the 24 h figures with the last price. `number` is the message's, 0 where it has none."""
+    """Return the 24 h figures with the last price. `number` is the message's number, or 0 if it has none."""
     return Day(
         native=ticker.symbol,
         price=ticker.last_price,
@@ -104,9 +104,9 @@ def _day(frame: _TickerFrame) -> Sequence[Event]:
 
 
 def _quote(frame: _BookFrame, *, odd_bids: bool = False, odd_asks: bool = False) -> Quote:
-    """Return the quote. A side that is not mentioned, or not readable, stays as it was."""
+    """Return the quote. A side that the frame does not mention, or that cannot be read, stays as it was."""
     book, time_ms, is_delta = frame.data, time(frame.ts), frame.type == "delta"
-    # A level of size 0 was deleted, and may stand before its successor.
+    # A level of size 0 was deleted. It may come before its successor in the same frame.
     bids = [price for price, size in book.bids if size]
     asks = [price for price, size in book.asks if size]
     update = whole(book.update)
@@ -114,7 +114,7 @@ def _quote(frame: _BookFrame, *, odd_bids: bool = False, odd_asks: bool = False)
         native=book.symbol,
         bid=max(bids, default=None),
         ask=min(asks, default=None),
-        # `u` begins anew when their service does, `seq` goes on.
+        # Prefer `seq`: `u` starts again at 1 when Bybit's service restarts, and `seq` does not.
         order=(whole_or(book.seq, update), time_ms),
         exchange_time_ms=time_ms,
         restarted=update == 1,

@@ -36,7 +36,7 @@ TRY_LATER = {"60014", "64007", "50011"}
 
 
 def native(symbol: Symbol) -> str:
-    """BTC-USDT is BTC-USDT here too."""
+    """Return OKX's spelling of a symbol, which is ours: BTC-USDT."""
     return symbol
 
 
@@ -56,7 +56,7 @@ def _request(op: str, topics: Sequence[str], request_id: int) -> str:
 
 
 def lenient(frame: bytes) -> Sequence[Event]:
-    """Read any frame: of a channel, an answer for each argument of a request, or a notice."""
+    """Read any frame: a channel's frame, an answer to one argument of a request, or a notice."""
     if frame == b"pong":
         return [Pong()]
     message = orjson.loads(frame)
@@ -104,12 +104,12 @@ def _market(entry: dict[str, Any]) -> list[Listed]:
 
 
 def ticker_path(native_symbol: str) -> str:
-    """Where REST has a symbol's ticker."""
+    """Return the REST path of a symbol's ticker."""
     return f"/api/v5/market/ticker?instId={native_symbol}"
 
 
 def parse_ticker(answer: bytes) -> Sequence[Event]:
-    """Read the ticker, a row as a socket has it; nothing where the instrument is unknown."""
+    """Read the ticker, which has the same rows as a socket's frame. Return no events if the instrument is unknown."""
     message = orjson.loads(answer)
     return TICKER.frames["tickers"].lenient(message) if message["code"] == "0" else []
 
@@ -140,9 +140,9 @@ ADAPTER = Adapter(
     lenient=lenient,
     topics_per_request=100,
     topics_per_connection=1000,
-    rates=(Rate(2, 1.0), Rate(450, 3600.0, pings_count=False)),  # 480 requests an hour are allowed
+    rates=(Rate(2, 1.0), Rate(450, 3600.0, pings_count=False)),  # OKX allows 480 requests an hour
     ping="ping",
-    ping_interval_s=15.0,  # closed after 30 s without traffic
+    ping_interval_s=15.0,  # OKX closes a connection after 30 s without traffic
     silence_s=30.0,
     answers_with_state=True,
 )

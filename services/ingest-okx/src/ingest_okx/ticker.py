@@ -1,4 +1,4 @@
-"""The ticker of OKX: `tickers`, the whole state with each trade or change of the best quote."""
+"""The ticker of OKX: `tickers`, which sends the whole state after each trade or change of the best quote."""
 
 from msgspec import Struct, field
 
@@ -7,7 +7,7 @@ from market_pulse.exchange.fields import Amount, Figure, Price, Text, Time, time
 
 
 class Ticker(Struct, rename="camel", kw_only=True):
-    """One row of `tickers`, which REST has too."""
+    """One row of `tickers`, from a socket or from REST."""
 
     inst_id: Text
     last: Price

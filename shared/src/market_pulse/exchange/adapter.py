@@ -1,7 +1,7 @@
-"""An exchange as a value: its addresses, limits and rhythms, and pure functions from its frames to events.
+"""An exchange as a value: its addresses, limits and intervals, and the pure functions that read its frames into events.
 
-An adapter has no socket, no clock, no logger and no state: the same frame always gives the same events. It leaves out
-a figure that a frame does not have; the runner does the rest. Nobody changes an event.
+An adapter has no socket, no clock, no logger and no state, so the same frame always gives the same events. `feed.py` and
+`socket.py` do the rest. A figure that a frame does not have is None in the event. An event is never changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ Element = TypeVar("Element")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One market that an exchange lists and trades: our symbol, its own spelling, decimals of its tick size."""
+    """One market that an exchange trades: our symbol, the exchange's spelling of it, and the decimals of the tick size."""
 
     symbol: Symbol
     native: str
@@ -33,7 +33,7 @@ class Listed:
 
 
 class Trade(msgspec.Struct, gc=False):
-    """The newest trade of a native symbol. `trade_id` rises with time and is comparable with `Day.trade_id`."""
+    """The newest trade of a native symbol. `trade_id` rises with time, and can be compared with `Day.trade_id`."""
 
     native: str
     price: float
@@ -42,11 +42,11 @@ class Trade(msgspec.Struct, gc=False):
 
 
 class Quote(msgspec.Struct, gc=False):
-    """The best bid and ask of a native symbol; None: that side is empty.
+    """The best bid and ask of a native symbol. None means that there are no orders on that side.
 
-    `order` is the exchange's number of the message and its time in Unix milliseconds, each of which rises; 0 where it gives
-    none. `restarted`: the exchange says that its numbers begin anew with this one. `bid_kept`, `ask_kept`: this message says
-    nothing about that side, so it stays as it was.
+    `order` is the exchange's number of the message, and its time in Unix milliseconds. Both rise, and each is 0 if the exchange
+    does not give it. `restarted` is true if the exchange says that its numbers start again with this message. `bid_kept` or
+    `ask_kept` is true if the message does not mention that side, so that the side's last price still holds.
     """
 
     native: str
@@ -60,10 +60,10 @@ class Quote(msgspec.Struct, gc=False):
 
 
 class Day(msgspec.Struct, gc=False):
-    """The 24 h figures of a native symbol with its last price; None: not given.
+    """The 24 h figures of a native symbol and its last price. None means that the message does not give the figure.
 
-    `order` is the exchange's number of the message and its time, as with a quote. `bid` and `ask` count only where no quote
-    came lately.
+    `order` is the exchange's number of the message and its time, as in a quote. `bid` and `ask` are used only while no recent
+    quote is known.
     """
 
     native: str
@@ -82,7 +82,7 @@ class Day(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """One element of a frame or answer that cannot be used, and why. `native`: whose it is, where that can be read."""
+    """One element of a frame or answer that cannot be used, and why. `native` is its native symbol, if that is readable."""
 
     kind: str
     detail: str
@@ -90,7 +90,7 @@ class Skipped:
 
 
 class Batch(list[Element]):
-    """The elements of a frame or answer that can be used. `skipped` are the others."""
+    """The elements of a frame or answer that can be used. `skipped` has the other elements."""
 
     def __init__(self, elements: Iterable[Element] = (), skipped: Sequence[Skipped] = ()) -> None:
         super().__init__(elements)
@@ -99,7 +99,7 @@ class Batch(list[Element]):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The exchange accepted a request: this topic of it, or all of it (None)."""
+    """The exchange accepted one topic of a request, or the whole request if `topic` is None."""
 
     request_id: str | None
     topic: str | None = None
@@ -110,9 +110,10 @@ RefusalKind = Literal["unknown", "already", "later"]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The exchange refused a request: this topic of it, or all of it (None).
+    """The exchange refused one topic of a request, or the whole request if `topic` is None.
 
-    `unknown`: it does not have that topic. `already`: the topic is live already. `later`: too many or too fast; try again.
+    The kind is `unknown` if the exchange does not have the topic, `already` if the topic is subscribed to already, and `later`
+    if there were too many topics or too many requests in a short time, so that a later request may succeed.
     """
 
     request_id: str | None
@@ -128,7 +129,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class GoingAway:
-    """The exchange is about to close this socket: another one must take over."""
+    """The exchange is about to close this socket, so another one must take over."""
 
     reason: str
 
@@ -153,7 +154,7 @@ def key_of(kind: Kind, native: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `messages` in any window of `window_s` seconds; pings count, or they do not."""
+    """A limit: at most `messages` in any window of `window_s` seconds. `pings_count` says whether pings count as messages."""
 
     messages: int
     window_s: float
@@ -162,10 +163,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """How the frames of one of an exchange's channels are read.
+    """The two functions that read the frames of one of an exchange's channels.
 
-    `declared` reads a frame by the shape that is declared for it, and raises one of MISFITS where that does not hold.
-    `lenient` then reads what orjson made of the frame, member by member. Where both read a frame, they give the same events.
+    `declared` decodes a frame as the declared Struct. If the frame does not fit, it raises one of MISFITS. `lenient` then reads
+    the JSON value of the frame, member by member. For a frame that both can read, they return the same events.
     """
 
     declared: Callable[[bytes], Sequence[Event]]
@@ -173,13 +174,13 @@ class Frames:
 
 
 class Data(msgspec.Struct, Generic[Content]):
-    """The envelope of a frame that tells something of the market."""
+    """The envelope of a frame with market data."""
 
     data: Content
 
 
 def frames_of_one(shape: type[Shape], event: Callable[[Shape], Event]) -> Frames:
-    """Read frames whose `data` is one object of a shape. `event` makes an event of it."""
+    """Return the functions for frames whose `data` is one object of a shape. `event` turns the object into an event."""
     decode = Decoder(Data[shape], strict=False).decode  # type: ignore[valid-type]
     return Frames(
         declared=lambda frame: [event(decode(frame).data)],
@@ -188,9 +189,9 @@ def frames_of_one(shape: type[Shape], event: Callable[[Shape], Event]) -> Frames
 
 
 def frames_of_rows(shape: type[Shape], event: Callable[[Shape], Event], name: str) -> Frames:
-    """Read frames whose `data` is an array of objects of a shape, whose member `name` has the native symbol.
+    """Return the functions for frames whose `data` is an array of objects of a shape, with the native symbol in member `name`.
 
-    One is declared, as nearly all frames have. More than one are read member by member.
+    Nearly all frames have one object, so `declared` reads an array of one. `lenient` reads the frames with more.
     """
     decode = Decoder(Data[tuple[shape]], strict=False).decode  # type: ignore[valid-type]
     return Frames(
@@ -201,10 +202,10 @@ def frames_of_rows(shape: type[Shape], event: Callable[[Shape], Event], name: st
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One kind of data as an exchange gives it.
+    """How an exchange publishes one kind of data.
 
-    `topics` names what must be subscribed to for a native symbol. `frames` says how what comes then is read, by the exchange's
-    own name of each channel.
+    `topics` returns the topics to subscribe to for a native symbol. `frames` has the functions that read the frames of these
+    topics, by the exchange's own name of each channel.
     """
 
     topics: Callable[[str], tuple[str, ...]]
@@ -213,16 +214,19 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One WebSocket address of an exchange: what it gives, how that is asked for and read, and how a socket to it lives.
+    """One WebSocket endpoint of an exchange: its data, its requests, its frames, and the limits of a connection to it.
 
-    `channels` has what it gives, by kind. `subscribe` and `unsubscribe` write one request for up to `topics_per_request`
-    topics; a connection carries at most `topics_per_connection`.
-    `declared` and `lenient` read any frame, each by the `Frames` of its channel; `lenient` reads answers and notices, too.
-    Where a frame holds several elements, an odd one is skipped (`each`) and the others count.
-    `answers_with_state`: a subscription is answered with the channel's last message, which may be old.
-    `ping`: the text sent each `ping_interval_s`; None: WebSocket pings. `silence_s`: a connection without market data for that
-    long is dead. `max_age_s`: the exchange cuts older connections, so they are replaced before.
-    `refusal_voids_request`: one bad topic and the whole request counts for nothing.
+    `ws_urls` are tried in turn. `ws_path` is added to a configured URL that has no path.
+    `channels` has the data that the endpoint gives, by kind. `subscribe` and `unsubscribe` write one request for up to
+    `topics_per_request` topics, with a number that the answer repeats. A connection carries at most `topics_per_connection`
+    topics, and sends no faster than `rates` allow.
+    `declared` and `lenient` read any frame with the `Frames` of its channel. `lenient` also reads answers and notices.
+    If one of several elements of a frame is malformed, `each` skips it and the others are used.
+    `answers_with_state` is true if the exchange answers a subscription with the channel's last message, which may be old.
+    `ping` is the text that is sent each `ping_interval_s`. If it is None, WebSocket pings are sent. A connection counts as dead
+    if a ping is not answered within `pong_timeout_s`, or if no market data comes for `silence_s`. The exchange closes
+    connections older than `max_age_s`, so they are replaced before that.
+    `refusal_voids_request` is true if the exchange ignores all topics of a request when it refuses one of them.
     """
 
     exchange: str
@@ -250,7 +254,7 @@ class Endpoint:
         return self.channels[kind or TICKER.name].topics(native)
 
     def parse(self, frame: bytes) -> Sequence[Event]:
-        """Read one frame: as its shape is declared, else member by member."""
+        """Read one frame as declared, or member by member if it does not fit."""
         try:
             return self.declared(frame)
         except MISFITS:
@@ -259,10 +263,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter(Endpoint):
-    """Everything particular to one exchange. It is the endpoint that gives the ticker; `further` are the exchange's others.
+    """Everything that is particular to one exchange: the endpoint that gives the ticker, and the REST API.
 
-    `native` spells a symbol as the exchange does. `parse_listing` reads the answer to `listing_path`, `parse_ticker` the answer
-    to `ticker_path`. `clock_path` is where REST tells the exchange's time, the cheapest thing to ask it.
+    `native` returns the exchange's spelling of a symbol. `parse_listing` reads the answer to `listing_path`, and `parse_ticker`
+    the answer to `ticker_path`. `clock_path` is the REST path that returns the exchange's time, the cheapest request there is.
+    `further` has the exchange's other endpoints.
     """
 
     rest_urls: tuple[str, ...]
@@ -276,16 +281,16 @@ class Adapter(Endpoint):
 
 
 def frames_of(channels: Mapping[str, Channel]) -> dict[str, Frames]:
-    """Return how all frames of an endpoint are read, by the exchange's own name of their channel."""
+    """Return the functions that read an endpoint's frames, by the exchange's own name of each channel."""
     return {name: frames for channel in channels.values() for name, frames in channel.frames.items()}
 
 
 def by_beginning(frames: Mapping[str, Frames], beginning: str) -> Callable[[bytes], Sequence[Event]]:
-    """Return an endpoint's `declared`, where the exchange begins each frame with the name of its channel.
+    """Return an endpoint's `declared` for an exchange that names the channel at the beginning of each frame.
 
     Args:
-        frames: how the frames of each channel are read.
-        beginning: how each frame begins, with %s where the name stands.
+        frames: the functions that read the frames of each channel.
+        beginning: the text at the beginning of each frame, with %s in place of the channel's name.
     """
     beginnings = [((beginning % name).encode(), read_as.declared) for name, read_as in frames.items()]
 
@@ -299,10 +304,10 @@ def by_beginning(frames: Mapping[str, Frames], beginning: str) -> Callable[[byte
 
 
 def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
-    """Read a frame or answer with an adapter's function; whatever foreign bytes do to it becomes a FrameError.
+    """Read a frame or answer with an adapter's function, and turn the errors that malformed bytes cause into a FrameError.
 
     Raises:
-        FrameError: the bytes cannot be used, with the kind to count it under.
+        FrameError: the bytes cannot be used. Its kind says under which label the error is counted.
     """
     try:
         return parse(frame)
@@ -315,12 +320,12 @@ def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
 
 
 def each(parse: Callable[[Any], Iterable[Element]], elements: Iterable[object], name: str | None = None) -> Batch[Element]:
-    """Read the elements of a batch one by one. One that cannot be read is left out, and the others count.
+    """Read the elements of a batch one by one. An element that cannot be read is added to `skipped`.
 
     Args:
         parse: reads one element.
         elements: the batch.
-        name: the member that has an element's native symbol.
+        name: the member of an element that has its native symbol.
     """
     found: list[Element] = []
     skipped: list[Skipped] = []
@@ -340,10 +345,10 @@ def _name(element: object, member: str | None) -> str | None:
 
 
 def listed(base: object, quote: object, native: object, tick_size: object) -> list[Listed]:
-    """Return a market of a listing, or nothing where its name is not one that we can spell.
+    """Return a market of a listing, or an empty list if base and quote do not form a symbol in our spelling.
 
     Raises:
-        FrameError: a name is no text.
+        FrameError: a name is not a text.
     """
     name, spelled = text(native), f"{text(base)}-{text(quote)}"
     try:

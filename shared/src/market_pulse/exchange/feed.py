@@ -41,7 +41,7 @@ class Feed:
 
     It reconnects as needed, and reports the facts for the feed's status.
 
-    `book` merges the socket's messages into ticks, and is replaced with each new connection after a loss.
+    `merge` combines the socket's messages into ticks, and is replaced with each new connection after a loss.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Feed:
         self._connections: list[Connection] = []  # the socket in use, and during a hand-over its successor
         # Wanted symbols for which there is no room, the longest waiting first. The status reports them.
         self.turned_away: Sequence[Symbol] = ()
-        self.book = self._new_book()
+        self.merge = self._new_merge()
         # The phase of the feed's socket, since when, and the reason. `status` also considers whether symbols are missing.
         self._phase: FeedState = "connecting"
         self._phase_reason: str | None = None
@@ -95,7 +95,7 @@ class Feed:
             self._anything_wanted.set()
         else:
             self._anything_wanted.clear()
-        self.book.keep(listed)
+        self.merge.keep(listed)
         symbols = {one.symbol for one in listed.values()}
         self._last_ticks = {symbol: tick for symbol, tick in self._last_ticks.items() if symbol in symbols}
         self._anew_s = {native: at_s for native, at_s in self._anew_s.items() if native in listed}
@@ -110,7 +110,7 @@ class Feed:
 
     def ask_again(self, native: str) -> None:
         """Subscribe to a symbol again on the socket in use, and forget the data received of it so far."""
-        self.book.forget(native)
+        self.merge.forget(native)
         if self._connections:
             self._connections[0].ask_again(native)
 
@@ -128,9 +128,9 @@ class Feed:
         """Apply REST's data of a symbol of which the socket has sent nothing yet. The socket's own messages count as newer."""
         for event in events:
             listed = self._listed.get(event.native)
-            if listed is None or self.book.apply(event, now_ms(), seed=True) is not Change.NEW:
+            if listed is None or self.merge.apply(event, now_ms(), seed=True) is not Change.NEW:
                 continue
-            if tick := self.book.tick(listed, lag_unknown=True):
+            if tick := self.merge.tick(listed, lag_unknown=True):
                 self._pass_on(tick)
 
     def facts(self) -> Facts:
@@ -151,7 +151,7 @@ class Feed:
             delivered=current.delivered if current else (),
             refused=current.refused if current else (),
             overdue=current.overdue(OVERDUE_S) if current else (),
-            held_back=self.book.held_back(now_ms()),
+            held_back=self.merge.held_back(now_ms()),
             anew=[native for native, at_s in self._anew_s.items() if at_s > anew_since_s],
             turned_away=self.turned_away,
         )
@@ -170,7 +170,7 @@ class Feed:
         self.stats.anew += 1
         log.warning("the exchange's numbers started again", exchange=self.adapter.exchange, native=native)
 
-    def _new_book(self) -> Merge:
+    def _new_merge(self) -> Merge:
         return Merge(self.adapter.exchange, self._paces, self._begin_anew)
 
     async def run(self) -> NoReturn:
@@ -183,7 +183,7 @@ class Feed:
                     await self._anything_wanted.wait()
 
                 # Data from before the loss may be outdated, so it must not be merged with later data.
-                self.book = self._new_book()
+                self.merge = self._new_merge()
                 connection, task = self._start()
                 if self._phase != "blocked":
                     log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
@@ -211,7 +211,7 @@ class Feed:
         connection = Connection(
             self.adapter,
             self._url,
-            self.book,
+            self.merge,
             self._pass_on,
             max_age_s,
             self.stats,

@@ -1,11 +1,12 @@
-"""The members of an exchange's messages: the type that each is declared with, and the function that reads it by itself.
+"""The types of the members of an exchange's messages, and for each type the function that reads such a member by itself.
 
-A message is declared as a msgspec Struct of just the members that are read. A decoder with `strict=False` reads it in one go,
-numbers in texts included. Where a member is not as declared, `by_member` reads the whole message again, member by member: a
-figure that makes no sense is left out, and a message without a price, a name or a time is refused.
+A message is declared as a msgspec Struct of only the members that we read. A decoder with `strict=False` decodes it in one
+step, including numbers that are sent as texts. If a member does not fit its type, `by_member` reads the whole message again,
+member by member: it leaves out an invalid figure, and rejects a message without a price, a name or a time.
 
-Both ways make the same values. Only what is broken inside a member that nobody reads escapes the decoder: such a frame counts.
-Whole numbers are declared as `object`, because the decoder would take 1.0 and "1e3" for one: read them by `whole` or `time`.
+Both ways give the same values, with one exception: the decoder does not notice errors inside members that we do not read, and
+accepts the frame. Whole numbers are declared as `object`, because the decoder would accept 1.0 and "1e3" for them. Read them
+with `whole` or `time`.
 """
 
 import sys
@@ -17,23 +18,23 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from market_pulse.messages import LARGEST_INTEGER
+
 from .errors import FrameError
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
-WHOLE_LIMIT: Final = 2**53
-"""A JSON number below it is exact; no tick may carry a larger one."""
 LATEST_TIME_MS: Final = 4_100_000_000_000
-"""In the year 2099. A later time is in another unit than milliseconds."""
+"""A time in the year 2099. A later one must be in another unit than milliseconds."""
 LARGEST: Final = sys.float_info.max
 FOREIGN_FAULTS: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""The errors that odd JSON causes in a parser."""
+"""The errors that unexpected JSON causes in a parser."""
 MISFITS: Final = (msgspec.DecodeError, RecursionError, FrameError, *FOREIGN_FAULTS)
-"""The errors by which a message shows that it is not as declared."""
+"""The errors that decoding raises if a message does not fit its declaration."""
 
 
 def positive(figure: object) -> float | None:
-    """Read a figure that must be above zero; None for anything else: missing, empty, NaN, infinite, negative, zero."""
-    kind = type(figure)  # a bool is no figure
+    """Read a figure that must be above zero. Return None for anything else: missing, empty, NaN, infinite, negative or zero."""
+    kind = type(figure)  # not isinstance, because a bool is not a figure
     if kind is str or kind is float or kind is int:
         try:
             number = float(figure)  # type: ignore[arg-type]
@@ -45,16 +46,16 @@ def positive(figure: object) -> float | None:
 
 
 def amount(figure: object) -> float | None:
-    """Read a figure that must not be negative, such as a volume; None for anything else."""
+    """Read a figure that must not be negative, for example a volume. Return None for anything else."""
     number = positive(figure)
     return 0.0 if number is None and _is_zero(figure) else number
 
 
 def price(figure: object) -> float:
-    """Read the price without which there is no tick.
+    """Read the price that a message must have.
 
     Raises:
-        FrameError: it is missing, empty, not finite or not above zero.
+        FrameError: the price is missing, empty, not finite or not above zero.
     """
     number = positive(figure)
     if number is None:
@@ -66,7 +67,7 @@ def text(value: object) -> str:
     """Read a name.
 
     Raises:
-        FrameError: it is no text.
+        FrameError: the value is not a text.
     """
     if type(value) is not str:
         raise FrameError("bad_name", repr(value)[:40])
@@ -74,10 +75,10 @@ def text(value: object) -> str:
 
 
 def whole(value: object) -> int:
-    """Read a count or an identifier: a whole number, as JSON number or text, that a JSON number carries exactly.
+    """Read a count or an identifier: a whole number from 0 to below LARGEST_INTEGER, sent as a JSON number or as a text.
 
     Raises:
-        FrameError: it is none.
+        FrameError: the value is anything else.
     """
     if type(value) is int:
         number = value
@@ -85,7 +86,7 @@ def whole(value: object) -> int:
         number = int(value)
     else:
         number = -1
-    if 0 <= number < WHOLE_LIMIT:
+    if 0 <= number < LARGEST_INTEGER:
         return number
     raise FrameError("bad_number", repr(value)[:40])
 
@@ -94,7 +95,7 @@ def time(value: object) -> int:
     """Read a time in Unix milliseconds.
 
     Raises:
-        FrameError: the value is no time, or one so late that it must be in another unit.
+        FrameError: the value is not a time, or so large that it must be in another unit.
     """
     if type(value) is int:
         time_ms = value
@@ -108,7 +109,7 @@ def time(value: object) -> int:
 
 
 def whole_or(value: object, otherwise: int) -> int:
-    """Read a whole number that need not be there."""
+    """Read a whole number, or return `otherwise` if the value is not one."""
     try:
         return whole(value)
     except FrameError:
@@ -120,23 +121,23 @@ Positive = Annotated[float, msgspec.Meta(gt=0.0, le=LARGEST)]
 Size = Annotated[float, msgspec.Meta(ge=0.0, le=LARGEST)]
 """A figure that may be zero."""
 Price = Annotated[Positive, price]
-"""The price without which there is no tick."""
+"""The price that a message must have."""
 Figure = Annotated[Positive | None, positive]
-"""A figure above zero, or None: the exchange gives none, or one that makes no sense."""
+"""A figure above zero, or None if the exchange sends no figure or an invalid one."""
 Amount = Annotated[Positive | None, amount]
-"""A figure such as a volume, or None. Zero is left to `amount`, since the decoder would let -0.0 pass."""
+"""A figure that may be zero, for example a volume, or None. `amount` reads a zero, because the decoder would accept -0.0."""
 Text = Annotated[str, text]
 Time = Annotated[object, time]
-"""A time in Unix milliseconds, as it was sent: read it by `time`."""
+"""A time in Unix milliseconds, still as it was sent. Read it with `time`."""
 Whole = Annotated[object, whole]
-"""A count or an identifier, as it was sent: read it by `whole`."""
+"""A count or an identifier, still as it was sent. Read it with `whole`."""
 
 
 def by_member(shape: type[Shape], message: Any) -> Shape:
-    """Read what orjson made of a message as a declared shape, each member by the function that its type names.
+    """Read a message's JSON value as a declared shape. Each member is read by the function in its type's annotation.
 
     Raises:
-        FrameError: a member does not make sense, and the message cannot do without.
+        FrameError: a member that the message must have is invalid.
         LookupError, TypeError, AttributeError: the message is not an object, or lacks a member that has no default.
     """
     values = {}
@@ -149,7 +150,7 @@ def by_member(shape: type[Shape], message: Any) -> Shape:
 
 @cache
 def _members(shape: type[msgspec.Struct]) -> list[tuple[str, str, Callable[[object], object] | None, bool]]:
-    """Return each member's name in Python and as it is sent, the function that reads it, and whether it must be there."""
+    """Return of each member: its name in Python, its name in JSON, the function that reads it, and whether it is required."""
     members = []
     for field in msgspec.structs.fields(shape):
         read = next((one for one in getattr(field.type, "__metadata__", ()) if callable(one)), None)
@@ -160,14 +161,14 @@ def _members(shape: type[msgspec.Struct]) -> list[tuple[str, str, Callable[[obje
 
 
 def member(value: object, *path: str) -> object:
-    """Return a member of nested JSON objects; None where it is missing."""
+    """Return a member of nested JSON objects, or None if it is missing."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def decimals(tick_size: object) -> int | None:
-    """Return how many decimals a tick size has: "0.01000000" has 2, "10" has 0; None if it is no such thing."""
+    """Return how many decimals a tick size has: "0.01000000" has 2 and "10" has 0. Return None if it is not a tick size."""
     try:
         size = Decimal(str(tick_size)).normalize()
     except InvalidOperation:

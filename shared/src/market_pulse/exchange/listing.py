@@ -1,4 +1,4 @@
-"""The markets that an exchange lists: judged by its answers so far, kept up to date, and published."""
+"""The markets that an exchange lists. This asks the exchange for them, decides which answers to believe, and publishes them."""
 
 import asyncio
 import contextlib
@@ -16,39 +16,39 @@ from .errors import FeedError, FeedRefused
 from .rest import RestClient
 from .settings import IngestSettings
 
-LARGE_LISTING = 20  # symbols; of a smaller listing one half may go at once
-DOUBT_S = 600.0  # a listing that has lost more than half of its symbols is believed when it has lasted for so long
-FIRST_DOUBT_S = 60.0  # the same for the first answer: until it is believed, only the featured symbols are carried
-FIRST_LIMIT_S = 5.0  # the feed waits no longer for the first listing
-LEAST_PAUSE_S = 10.0  # the exchange is asked no faster than this, whatever happens
-CONFIRM_S = 5.0  # until the next request, after an answer that lacks a market for the first time
-ENDED_S = 30.0  # the same, after a symbol has ended: perhaps it was only halted
-HALT_S = 3600.0  # for so long a symbol that has ended is looked for
-REPUBLISH_S = 10.0  # a Redis that lost its memory knows the listing again after this
+LARGE_LISTING = 20  # symbols; a smaller listing may lose more than half of them at once
+DOUBT_S = 600.0  # if answers lack more than half of the known symbols, they are believed after this time
+FIRST_DOUBT_S = 60.0  # the same before any answer was believed; until then only the featured symbols are carried
+FIRST_LIMIT_S = 5.0  # how long the feed waits for the first listing
+LEAST_PAUSE_S = 10.0  # the shortest pause between two requests
+CONFIRM_S = 5.0  # the pause after an answer that lacks a market for the first time
+ENDED_S = 30.0  # the pause after a carried symbol has ended, because it may only be halted
+HALT_S = 3600.0  # for how long after that the pause stays so short
+REPUBLISH_S = 10.0  # how often Redis is checked for the listing, in case it lost its data
 
 log = get_logger()
 
 
 class Listing:
-    """The markets of one exchange. A market is gone when two answers in a row lack it, each read well where it would stand.
+    """The markets of one exchange. A market is removed when two answers in a row lack it and have no unreadable entry for it.
 
-    Pure: time is passed in, in seconds of a monotonic clock. `markets` is None while no answer has come.
+    Pure: time is passed in, in seconds of a monotonic clock. `markets` is None before the first answer.
     """
 
     def __init__(self) -> None:
         self.markets: dict[Symbol, Listed] | None = None
-        # The symbols that the newest answer lacked, and the one before it did not.
+        # The symbols that the newest answer lacked for the first time.
         self._missing: frozenset[Symbol] = frozenset()
-        # Since when the answers have been too small to be believed.
+        # Since when the answers have been too small to be believed. None if the last one was not.
         self._doubted_since_s: float | None = None
 
     def update(self, answer: Batch[Listed]) -> bool:
-        """Learn from an answer. Return whether it lacks a market for the first time, so that it should soon be confirmed."""
+        """Apply an answer. Return whether it lacks a market for the first time, so that another answer is needed soon."""
         known = self.markets or {}
         listed = {one.symbol: one for one in answer}
         unreadable = {skipped.native for skipped in answer.skipped}
         lacking = known.keys() - listed.keys()
-        # An entry that could not be read says nothing about its market; one without a name might be anyone's.
+        # A market whose entry could not be read may still be listed. An unreadable entry without a name may be any market's.
         in_doubt = {symbol for symbol in lacking if None in unreadable or known[symbol].native in unreadable}
         gone = (lacking - in_doubt) & self._missing
         self.markets = listed | {symbol: known[symbol] for symbol in lacking - gone}
@@ -56,11 +56,11 @@ class Listing:
         return bool(self._missing)
 
     def why_doubtful(self, answer: Collection[Symbol], published: int, now_s: float) -> str | None:
-        """Say why an answer is not believed yet: an exchange in trouble may leave out most of its markets.
+        """Return why an answer is not believed yet, or None. An exchange in trouble may leave out most of its markets.
 
         Args:
-            answer: the symbols in it.
-            published: how many symbols the listing has that another copy or an earlier run published.
+            answer: the symbols in the answer.
+            published: how many symbols the published listing has. Another copy or an earlier run may have published it.
             now_s: the time.
         """
         if self.markets is None:
@@ -74,7 +74,9 @@ class Listing:
             self._doubted_since_s = now_s
         if now_s - self._doubted_since_s >= doubt_s:
             return None
-        return f"only {left} of {known} symbols are in the listing; the one before holds until this has lasted"
+        return (
+            f"only {left} of {known} symbols are in the listing; the last one is kept until this has lasted for {doubt_s:.0f} s"
+        )
 
 
 class ListingKeeper:
@@ -86,27 +88,27 @@ class ListingKeeper:
         self._bus = bus
         self._rest = rest
         self._listing = Listing()
-        self._is_news = False  # whether there is a newer listing than the one that this process published
-        self._in_doubt = asyncio.Event()  # set: ask again before it is due
-        self._tried = asyncio.Event()  # set once the first request has been answered, or has failed
-        self._ended_s = -inf  # when a carried symbol was last found to be gone
+        self._is_news = False  # whether the listing is newer than the one that this process published
+        self._in_doubt = asyncio.Event()  # set to ask again before the next request is due
+        self._tried = asyncio.Event()  # set once the first request has been answered or has failed
+        self._ended_s = -inf  # when a carried symbol was last found to be gone, by the event loop's clock
 
     @property
     def markets(self) -> dict[Symbol, Listed] | None:
-        """The markets that the exchange lists; None: not known yet."""
+        """The markets that the exchange lists, or None if they are not known yet."""
         return self._listing.markets
 
     def doubt(self) -> None:
-        """Ask again soon: the exchange does not know a symbol that it is said to list."""
+        """Ask again soon, because the exchange did not know a symbol that is in the listing."""
         self._in_doubt.set()
 
     def note_end(self) -> None:
-        """Ask again soon, and more often for a while: a carried symbol is gone, and may have been halted only."""
+        """Ask again soon, and more often for a while, because a carried symbol is gone but may only be halted."""
         self._ended_s = asyncio.get_running_loop().time()
         self._in_doubt.set()
 
     async def tried(self) -> None:
-        """Wait until the first request has been answered or has failed, for a bounded time."""
+        """Wait until the first request has been answered or has failed, at most FIRST_LIMIT_S."""
         try:
             async with asyncio.timeout(FIRST_LIMIT_S):
                 await self._tried.wait()
@@ -129,7 +131,7 @@ class ListingKeeper:
             except FeedError as failed:
                 failures += 1
                 delay_s = self._retry_s(failed, failures)
-                log.warning("listing not had", exchange=self._exchange, cause=str(failed), retry_in_s=round(delay_s, 1))
+                log.warning("listing not updated", exchange=self._exchange, cause=str(failed), retry_in_s=round(delay_s, 1))
             else:
                 failures = 0
                 delay_s = self._settings.listing_refresh_s
@@ -145,10 +147,10 @@ class ListingKeeper:
                     await self._in_doubt.wait()
 
     async def _ask(self) -> Batch[Listed]:
-        """Return the exchange's answer, if it can be believed.
+        """Ask the exchange, and return its answer if that can be believed.
 
         Raises:
-            FeedError: there is no answer, or it is too bad to be true.
+            FeedError: there is no answer, it is empty, or it lacks too many markets to be believed.
         """
         answer = await self._rest.listing()
         if not answer:
@@ -160,7 +162,7 @@ class ListingKeeper:
         return answer
 
     async def _published_size(self) -> int:
-        """Return how many symbols are in the published listing, as far as that is known."""
+        """Return how many symbols the published listing has, or 0 if Redis cannot be asked."""
         try:
             return await self._bus.listing_size(self._exchange)
         except BusError:
@@ -173,7 +175,7 @@ class ListingKeeper:
         return delay_s
 
     def _learn(self, answer: Batch[Listed]) -> bool:
-        """Learn from an answer that is believed. Return whether it should soon be confirmed."""
+        """Apply an answer that is believed. Return whether another answer is needed soon to confirm it."""
         before = self._listing.markets
         is_doubtful = self._listing.update(answer)
         markets = self._listing.markets or {}
@@ -191,7 +193,7 @@ class ListingKeeper:
             await self._publish()
 
     async def _publish(self) -> None:
-        """Publish a listing once, and again where Redis lost it: one that another copy has read since is newer than ours."""
+        """Publish a new listing once, and again only if Redis has lost it: another copy may have published a newer one."""
         markets = self._listing.markets
         if markets is None:
             return

@@ -1,6 +1,6 @@
 """The newest known state of each symbol of one feed, merged from an exchange's several channels.
 
-A tick is complete or not at all: it appears once the 24 h figures are known, and from then on with each change.
+There is no tick of a symbol before its 24 h figures are known. From then on each change makes a complete tick.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,37 +16,37 @@ from .line import AHEAD, ANEW, BEHIND, FAR_MS, Line, Verdict
 from .line import SAME as SAME_NUMBER
 from .pace import Pace
 
-NEWER_BY_MS: Final = 5_000  # REST and sockets are served by different machines: a little newer proves nothing
-SETTLED_MS: Final = 3_000  # a trade or quote older than this is in the 24 h figures, which come each second
-QUIET_QUOTE_MS: Final = 10_000  # where the 24 h figures have no quote: the exchange sends an unchanged one again after 3 s
-REORDERED_MS: Final = 2_000  # a message that comes so much too late is nothing to speak of
+NEWER_BY_MS: Final = 5_000  # different machines serve REST and sockets, so a smaller difference in time proves nothing
+SETTLED_MS: Final = 3_000  # the 24 h figures come each second, so they include a trade or quote that is older than this
+QUIET_QUOTE_MS: Final = 10_000  # if the 24 h figures have no quote: the exchange repeats an unchanged quote after 3 s
+REORDERED_MS: Final = 2_000  # messages that are outdated for no longer than this are not reported
 
 
 class Change(Enum):
     """The effect of an event on the merged state."""
 
-    NEW = "new"  # the event told something new
-    SAME = "same"  # it repeats the newest one, as a second socket does
-    OUTDATED = "outdated"  # a newer one of its channel came before
+    NEW = "new"  # the event changed the state
+    SAME = "same"  # the event repeats the newest one of its channel, as the events of a second socket do
+    OUTDATED = "outdated"  # a newer event of its channel came before, so this one is ignored
 
 
-NEW, SAME, OUTDATED = Change  # an Enum's member costs a look-up in its class each time
+NEW, SAME, OUTDATED = Change  # as module variables, because each access through the Enum class is a look-up
 
 
 class _Trades:
-    """The newest price of a symbol. Trades are ordered by their number, which the 24 h figures may tell, too."""
+    """The newest price of a symbol. Trades are ordered by their number, which the 24 h figures may also contain."""
 
     __slots__ = ("line", "price", "received_ms")
 
     def __init__(self) -> None:
         self.line = Line()
-        # The price of the newest trade, or of the 24 h figures where these are ahead of the trades.
+        # The price of the newest trade, or of the 24 h figures if these are newer.
         self.price = 0.0
-        # When the newest trade came, by our clock.
+        # When the newest trade was received, by our clock.
         self.received_ms = 0
 
     def apply(self, trade: Trade, received_ms: int) -> tuple[Change, Verdict]:
-        # The 24 h figures may have told of this trade already.
+        # The 24 h figures may have included this trade already.
         if trade.trade_id == self.line.number:
             return SAME, SAME_NUMBER
         verdict = self.line.take((trade.trade_id, trade.exchange_time_ms), received_ms)
@@ -56,8 +56,8 @@ class _Trades:
         return NEW, verdict
 
     def follow(self, day: Day, received_ms: int) -> bool:
-        """Take the price of new 24 h figures, unless a trade is ahead of them. Return whether trade numbers began anew."""
-        # Without a trade, or long after the newest one by both clocks, the figures are ahead whatever they say of trades.
+        """Use the price of new 24 h figures, unless a trade is newer. Return whether the trade numbers started again."""
+        # Without a trade, or long after the newest trade by both clocks, the figures are newer whatever their trade number is.
         is_ahead = self.line.number < 0 or (
             received_ms - self.received_ms > SETTLED_MS and day.exchange_time_ms > self.line.time_ms + SETTLED_MS
         )
@@ -74,21 +74,24 @@ class _Quotes:
 
     def __init__(self) -> None:
         self.line = Line()
-        # None until the first quote, and again after the channel has gone deaf.
+        # None before the first quote, and again once the channel has stopped sending.
         self.newest: Quote | None = None
-        # When a quote last came, by our clock, be it a repetition.
+        # When a quote or a repetition of it was last received, by our clock.
         self.received_ms = 0
 
     def apply(self, quote: Quote, received_ms: int, anew_ms: int, *, seed: bool) -> tuple[Change, Verdict]:
-        """Take a quote in. `anew_ms`: when numbers of another channel of this symbol last began anew."""
-        # Numbers of one symbol begin anew together: where another channel shows it, quotes that wait for proof have it.
+        """Apply a quote. `anew_ms` is when the numbers of any channel of this symbol last started again.
+
+        All numbers of a symbol start again together. So if another channel has proved that they did, outdated quotes are
+        accepted without further proof.
+        """
         is_proved = 0 < self.line.behind_since_ms <= anew_ms
-        # A seed says nothing about the order of those that follow.
+        # A seed's number and time say nothing about the quotes that follow.
         verdict = AHEAD if seed else self.line.take(quote.order, received_ms, restarted=quote.restarted or is_proved)
         if verdict is BEHIND:
             return OUTDATED, verdict
         known = self.newest
-        # A side of which the message says nothing stays as it was.
+        # A side that the message does not mention stays as it was.
         if known is not None and (quote.bid_kept or quote.ask_kept):
             bid = known.bid if quote.bid_kept else quote.bid
             ask = known.ask if quote.ask_kept else quote.ask
@@ -102,7 +105,7 @@ class _Quotes:
         return NEW, verdict
 
     def drop_if_deaf(self, day: Day, received_ms: int) -> None:
-        """Drop the quote where 24 h figures go on without the channel. Its line stays, so that no older quote comes back."""
+        """Drop the quote if 24 h figures still come but no quotes do. `line` stays, so that older quotes are still outdated."""
         if received_ms - self.received_ms > (QUIET_QUOTE_MS if day.bid is None else SETTLED_MS):
             self.newest = None
 
@@ -115,11 +118,11 @@ class _Days:
     def __init__(self) -> None:
         self.line = Line()
         self.newest: Day | None = None
-        # When figures last came, by our clock, be it a repetition.
+        # When figures or a repetition of them were last received, by our clock.
         self.received_ms = 0
 
     def apply(self, day: Day, received_ms: int, *, seed: bool) -> tuple[Change, Verdict]:
-        # A seed says nothing about the order of those that follow.
+        # A seed's number and time say nothing about the figures that follow.
         verdict = AHEAD if seed else self.line.take(day.order, received_ms)
         if verdict is BEHIND:
             return OUTDATED, verdict
@@ -133,7 +136,7 @@ class _Days:
 
 
 class _Symbol:
-    """One native symbol: the newest of each channel, and the times that all channels share."""
+    """One native symbol: the newest state of each channel, and the times that all channels share."""
 
     __slots__ = ("anew_ms", "days", "exchange_time_ms", "pace", "quotes", "received_time_ms", "trades")
 
@@ -142,20 +145,20 @@ class _Symbol:
         self.trades = _Trades()
         self.quotes = _Quotes()
         self.days = _Days()
-        # When the numbers of some channel last began anew, by our clock; 0: never.
+        # When the numbers of any channel last started again, by our clock. 0 if they never did.
         self.anew_ms = 0
-        # The newest time that any channel's messages bear.
+        # The newest time in any channel's messages, by the exchange's clock.
         self.exchange_time_ms: int | None = None
-        # When a message last was news or a repetition, by our clock.
+        # When a message that was not outdated was last received, by our clock.
         self.received_time_ms = 0
 
     def apply(self, event: MarketEvent, received_ms: int, *, seed: bool) -> tuple[Change, Verdict]:
-        """Take an event in on its channel."""
+        """Apply an event to the state of its channel."""
         if type(event) is Quote:
             return self.quotes.apply(event, received_ms, self.anew_ms, seed=seed)
         if type(event) is Trade:
             return self.trades.apply(event, received_ms)
-        assert type(event) is Day  # noqa: S101 - the third of three kinds
+        assert type(event) is Day  # noqa: S101 - the only type that is left
         change, verdict = self.days.apply(event, received_ms, seed=seed)
         if change is NEW:
             self.quotes.drop_if_deaf(event, received_ms)
@@ -164,16 +167,16 @@ class _Symbol:
         return change, verdict
 
     def behind_since_ms(self) -> int:
-        """Return since when messages of some channel are refused, by our clock; 0: they are not."""
+        """Return since when a channel's messages have been outdated, by our clock. Return 0 if no channel's messages are."""
         lines = self.trades.line, self.quotes.line, self.days.line
         return min((line.behind_since_ms for line in lines if line.behind_since_ms), default=0)
 
 
 class Merge:
-    """All symbols of one feed. Shared by a socket and the one that takes over from it, so that nothing goes back in time.
+    """All symbols of one feed. A socket and its successor share a merge, so that no symbol goes back in time.
 
-    `on_anew` is called with the native symbol of which an exchange's numbers began anew. `paces` outlives the merge: how fast
-    each symbol is can be known before the next socket has shown it.
+    `on_anew` is called with a native symbol when the exchange's numbers of it start again. `paces` has the usual pauses of each
+    symbol. It outlives the merge, so that they are known before the next socket has shown them.
     """
 
     def __init__(
@@ -183,16 +186,16 @@ class Merge:
         self._symbols: dict[str, _Symbol] = {}
         self._paces = {} if paces is None else paces
         self._on_anew = on_anew
-        # Native symbols whose last message was refused.
+        # Native symbols with a channel whose last message may still be an outdated one.
         self._behind: set[str] = set()
 
     def apply(self, event: MarketEvent, received_time_ms: int, *, seed: bool = False) -> Change:
-        """Take one event in. A `seed` was read elsewhere, so its number and time say nothing about those that follow."""
+        """Apply one event. A `seed` comes from REST, so its number and time say nothing about the events that follow."""
         native = event.native
         symbol = self._symbols.get(native)
         if symbol is None:
             symbol = self._symbols[native] = _Symbol(self._paces.setdefault(native, Pace()))
-            # Anything may have been missed since the last socket.
+            # Messages may have been missed since the last socket, so this pause does not count.
             symbol.pace.pause()
         change, verdict = symbol.apply(event, received_time_ms, seed=seed)
         if change is OUTDATED:
@@ -200,7 +203,7 @@ class Merge:
             return change
         symbol.pace.heard(received_time_ms)
         symbol.received_time_ms = received_time_ms
-        # The exchange's time only rises, unless the known one has turned out to be no yardstick.
+        # The exchange's time only rises, unless the known time turns out to be wrong.
         time_ms = event.exchange_time_ms
         if time_ms is not None:
             known_ms = symbol.exchange_time_ms
@@ -212,17 +215,18 @@ class Merge:
         return change
 
     def tick(self, listed: Listed, *, lag_unknown: bool = False) -> Tick | None:
-        """Return a symbol's state as a tick, or None while it is not complete.
+        """Return a symbol's state as a tick, or None if its 24 h figures are not known yet.
 
-        Its order is that of the newest trade, of the quote and of the 24 h figures, in the exchange's numbers and times, and
-        when these last began anew, if they did. It tells whose tick is news where several copies of this ingest run.
+        The tick's `order` has the exchange's numbers and times of the newest trade, of the quote and of the 24 h figures, and
+        the time at which these numbers last started again, if they did. If several copies of this ingest run, `order` shows
+        whose tick is newer.
         """
         symbol = self._symbols.get(listed.native)
         if symbol is None or symbol.days.newest is None:
             return None
         day, quote = symbol.days.newest, symbol.quotes.newest
         order = (symbol.trades.line.number, *symbol.quotes.line.order, *symbol.days.line.order)
-        # Python passes up to 14 arguments by name as they are, and more in a dict, which takes three times as long.
+        # `lag_unknown` is set below, because Python passes more than 14 arguments by name in a dict, which is slower.
         tick = Tick(
             exchange=self._exchange,
             symbol=listed.symbol,
@@ -244,28 +248,28 @@ class Merge:
         return tick
 
     def heard(self, native: str) -> int | None:
-        """Return when a symbol's 24 h figures last came, in Unix milliseconds of our clock; None: never.
+        """Return when a symbol's 24 h figures were last received, in Unix milliseconds of our clock. None means never.
 
-        They are the channel without which there is no tick; quotes alone do not show that it lives.
+        Quotes do not count here: without 24 h figures there is no tick, and quotes do not show that the figures still come.
         """
         symbol = self._symbols.get(native)
         return symbol.days.received_ms if symbol and symbol.days.newest else None
 
     def is_behind(self, day: Day) -> bool:
-        """Return whether the 24 h figures, read elsewhere, show that some were missed here; other channels may live."""
+        """Return whether 24 h figures from REST show that this feed missed some. The symbol's other channels may still work."""
         symbol = self._symbols.get(day.native)
         known = symbol.days.newest if symbol else None
         if known is None:
             return True
         is_newer = day.exchange_time_ms > known.exchange_time_ms + NEWER_BY_MS
         if day.trade_id is not None and known.trade_id is not None:
-            # A lower number at a later time: the exchange counts its trades anew.
+            # A lower number at a later time means that the exchange has started its trade numbers again.
             return day.trade_id > known.trade_id or (is_newer and day.trade_id < known.trade_id)
-        # The time of an answer is not that of a trade.
+        # The answer's time is not the time of a trade, so a later time alone proves nothing.
         return is_newer and day.price != known.price
 
     def held_back(self, now_ms: int) -> list[str]:
-        """Return the native symbols of which messages have come for a while that are all numbered below the newest one."""
+        """Return the native symbols with a channel that has sent only outdated messages for longer than REORDERED_MS."""
         found = []
         for native in list(self._behind):
             symbol = self._symbols.get(native)
@@ -277,7 +281,7 @@ class Merge:
         return sorted(found)
 
     def silence_limit_s(self) -> float | None:
-        """Return how long all symbols together may be silent, by their own past; None: too little is known of it."""
+        """Return how long all symbols together may be silent, judged by their usual pauses; None if too few are known."""
         share = 0.0
         for symbol in self._symbols.values():
             limit_s = symbol.pace.limit_s()
@@ -286,11 +290,11 @@ class Merge:
         return 1 / share if share else None
 
     def forget(self, native: str) -> None:
-        """Forget a symbol: what comes next of it is the first."""
+        """Forget a symbol's state, so that its next event counts as its first."""
         self._symbols.pop(native, None)
 
     def keep(self, natives: Mapping[str, object]) -> None:
-        """Forget all symbols but these."""
+        """Forget all symbols except these."""
         for native in self._symbols.keys() - natives.keys():
             del self._symbols[native]
         for native in self._paces.keys() - natives.keys():
@@ -298,5 +302,5 @@ class Merge:
 
 
 def _is_ahead(known_ms: int, time_ms: int, received_ms: int) -> bool:
-    """Return whether a known time lies ahead of our clock, and another one does not: so it is no yardstick."""
+    """Return whether a known time lies far ahead of our clock and another time does not, so that the known one is wrong."""
     return known_ms > received_ms + FAR_MS >= time_ms

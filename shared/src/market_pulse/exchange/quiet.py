@@ -34,7 +34,7 @@ class QuietSymbols:
         self._doubt = doubt
         # (native symbol, since when it is carried) -> the earliest time to ask REST about it again, in Unix milliseconds.
         self._not_before_ms: dict[tuple[str, int], int] = {}
-        self._book = feed.book  # the book to which the prices from REST were applied so far
+        self._merge = feed.merge  # the merge to which the prices from REST were applied so far
         # The earliest time to ask REST about any symbol after the exchange refused, by the event loop's clock.
         self._not_before_s = 0.0
 
@@ -58,15 +58,15 @@ class QuietSymbols:
         """Return a symbol that has been silent for too long on an open socket and was not asked about lately, or None."""
         if self._feed.age_s < FIRST_PRICE_S or asyncio.get_running_loop().time() < self._not_before_s:
             return None
-        if self._feed.book is not self._book:  # after a reconnection the book is empty, also of the prices from REST
-            self._book = self._feed.book
+        if self._feed.merge is not self._merge:  # the merge of a new connection lacks the prices from REST
+            self._merge = self._feed.merge
             self._not_before_ms.clear()
         carried = self._feed.carried_since_ms.items()
         self._not_before_ms = {one: at_ms for one, at_ms in self._not_before_ms.items() if one in carried}
         now = now_ms()
         for one in carried:
             native, since_ms = one
-            heard_ms = self._book.heard(native)
+            heard_ms = self._merge.heard(native)
             silent_ms = now - (heard_ms or since_ms)
             bound_ms = self._quiet_ms if heard_ms else FIRST_PRICE_S * 1000
             if silent_ms > bound_ms and now > self._not_before_ms.get(one, 0):
@@ -89,9 +89,9 @@ class QuietSymbols:
         day = next((event for event in events if isinstance(event, Day)), None)
         if day is None:
             self._doubt()
-        elif self._feed.book.heard(native) is None:
+        elif self._feed.merge.heard(native) is None:
             log.info("first price taken from REST", exchange=self._exchange, native=native)
             self._feed.seed([event for event in events if isinstance(event, MARKET_EVENTS)])
-        elif self._feed.book.is_behind(day):
+        elif self._feed.merge.is_behind(day):
             log.warning("socket misses a symbol's data; subscribing again", exchange=self._exchange, native=native)
             self._feed.ask_again(native)

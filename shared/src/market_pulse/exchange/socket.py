@@ -63,7 +63,7 @@ class Connection:
         self,
         adapter: Adapter,
         url: str,
-        book: Merge,
+        merge: Merge,
         on_tick: Callable[[Tick], None],
         max_age_s: float | None,
         stats: Stats,
@@ -75,7 +75,7 @@ class Connection:
         self._adapter = adapter
         self._parse = adapter.parse
         self._url = url
-        self._book = book
+        self._merge = merge
         self._on_tick = on_tick
         self._on_message = on_message
         self._max_age_s = max_age_s
@@ -224,7 +224,7 @@ class Connection:
         listed = self._listed.get(native)
         if listed is None:
             return  # the symbol was released while its data was on the way
-        change = self._book.apply(event, received_time_ms)
+        change = self._merge.apply(event, received_time_ms)
         if change is OUTDATED:
             self._stats.outdated += 1
             return
@@ -236,7 +236,7 @@ class Connection:
         if is_answer:
             self._answered[type(event)].add(native)
         if change is NEW:
-            tick = self._book.tick(listed, lag_unknown=is_answer)
+            tick = self._merge.tick(listed, lag_unknown=is_answer)
             if tick is not None:
                 self._on_tick(tick)
 
@@ -325,7 +325,7 @@ class Connection:
         """Return how many seconds this socket may be silent, from the usual pauses of its symbols."""
         if not self.delivered:
             return max(self._adapter.silence_s, SILENT_FROM_THE_START_LIMIT_S)
-        usual_s = self._book.silence_limit_s()
+        usual_s = self._merge.silence_limit_s()
         limit_s = QUIET_LIMIT_S if usual_s is None else min(max(usual_s, self._patience_s), QUIET_LIMIT_S)
         return max(self._adapter.silence_s, limit_s)
 

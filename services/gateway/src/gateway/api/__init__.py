@@ -1,1 +1,1 @@
-"""What is answered over HTTP."""
+"""The HTTP application: the API, the page's files, and the layers around them."""

@@ -1,6 +1,6 @@
-"""How many answers may be open at a time, and how many bytes of them unread, in all and per client address.
+"""Bounds on the answers that are open at the same time, and on their unread bytes, in total and per client address.
 
-An answer is open from its request until the kernel has taken all of it. Streams are none: they have limits of their own.
+An answer is open from its request until the kernel has taken all of it. Streams do not count: they have limits of their own.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from .problems import RETRY_AFTER_S, ProblemError, problem_response
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # a hundred bytes each
 MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS = 8 << 20, 2 << 20
-SHARED = "market_pulse.shared"  # in the start of an answer whose bytes all readers share, so that one more costs none
+SHARED = "market_pulse.shared"  # marks an answer whose bytes all clients share, so that they do not count as its own
 
 
 class SharedResponse(Response):
-    """A response whose body is in memory anyway, and is sent from there."""
+    """A response whose body is kept in memory for all clients."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the response."""
@@ -31,7 +31,7 @@ class SharedResponse(Response):
 
 
 class TooManyAnswersError(Exception):
-    """There is no room for one more answer. `by_address` tells whether this client has too many, or all together."""
+    """There is no room for another answer. `by_address` is true if this address has too many, false if all together do."""
 
     def __init__(self, *, by_address: bool) -> None:
         super().__init__("too many requests from this address" if by_address else "too many requests right now")
@@ -39,7 +39,7 @@ class TooManyAnswersError(Exception):
 
 
 class Answer:
-    """One open answer. `cut` ends its connection; `begun` is set when there is something of it to read."""
+    """One open answer. `cut` ends its connection. `begun` is true once the answer is being written."""
 
     __slots__ = ("begun", "cut", "owner", "size")
 
@@ -50,10 +50,10 @@ class Answer:
 
 
 class OpenAnswers:
-    """Counts open answers and their bytes, and how many were cut for others.
+    """Counts open answers and their bytes, and how many of them were cut to make room for others.
 
-    An address over its own bound is refused. Over a bound of all together the address with most loses its oldest unread answer,
-    so that a client that does not read keeps nobody else away.
+    If an address reaches its own bound, its new answer is refused. If all addresses together reach a bound, the address with
+    the most loses its oldest unread answer, so that a client that does not read cannot keep others away.
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:
@@ -63,10 +63,10 @@ class OpenAnswers:
         self.count = self.bytes = self.cut = 0
 
     def take(self, address: str, cut: Callable[[], None]) -> Answer:
-        """Count one more answer; `give_back` has to be told when it is gone.
+        """Count one more answer. Its caller passes it to `give_back` when it is no longer open.
 
         Raises:
-            TooManyAnswersError: there is no room.
+            TooManyAnswersError: there is no room for it.
         """
         answer = Answer(owner_of(address), cut)
         of_owner = self._open.get(answer.owner, {})
@@ -82,7 +82,7 @@ class OpenAnswers:
         """Count the bytes of an answer that is about to be written.
 
         Raises:
-            TooManyAnswersError: there is no room for them.
+            TooManyAnswersError: there is no room for its bytes.
         """
         if size and self._bytes.get(answer.owner, 0) + size > MOST_UNREAD_BYTES_PER_ADDRESS:
             raise TooManyAnswersError(by_address=True)
@@ -95,7 +95,7 @@ class OpenAnswers:
         self._bytes[answer.owner] = self._bytes.get(answer.owner, 0) + size
 
     def give_back(self, answer: Answer) -> None:
-        """Count one answer less; a second time does nothing."""
+        """Stop counting an answer. Calling it again does nothing."""
         of_owner = self._open.get(answer.owner, {})
         if answer not in of_owner:
             return
@@ -109,7 +109,7 @@ class OpenAnswers:
             self._bytes.pop(answer.owner, None)
 
     def _cut_one(self, owner: str) -> bool:
-        """Cut an address's oldest unread answer; return whether there was one."""
+        """Cut an address's oldest unread answer. Return whether there was one."""
         oldest = next((answer for answer in self._open[owner] if answer.begun), None)
         if oldest is not None:
             self.give_back(oldest)
@@ -119,9 +119,9 @@ class OpenAnswers:
 
 
 class BoundAnswers:
-    """Answers no more than there is room for, and refuses bodies.
+    """An ASGI layer that refuses requests for which there is no room, and requests with a body.
 
-    Probes are answered always: a proxy that hears nothing takes this process for dead, and cuts its streams.
+    Probes are always answered: without an answer a proxy takes this process for dead, and cuts its streams.
     """
 
     def __init__(self, app: ASGIApp, answers: OpenAnswers, stats: Stats) -> None:
@@ -144,7 +144,7 @@ class BoundAnswers:
             await self._refuse(full, scope, receive, send)
             return
         when_taken(partial(self._answers.give_back, answer))
-        instead = False  # whether another answer was sent
+        instead = False  # whether a refusal was sent in place of the application's answer
 
         async def send_counted(message: Message) -> None:
             nonlocal instead
@@ -167,12 +167,12 @@ class BoundAnswers:
 
 
 def _has_body(scope: Scope) -> bool:
-    """Return whether more belongs to a request than its head."""
+    """Return whether a request has a body."""
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in scope["headers"]
     )
 
 
 def _length(message: Message) -> int:
-    """Return how many bytes an answer will have, 0 for a stream's."""
+    """Return an answer's Content-Length, or 0 for a stream, which has none."""
     return next((int(value) for name, value in message["headers"] if name.lower() == b"content-length"), 0)

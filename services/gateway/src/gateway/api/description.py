@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI): FastAPI's, with the streams, which are no routes of FastAPI's."""
+"""The API's description (OpenAPI): FastAPI's own, and the streams, which are not routes of FastAPI."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from .problems import STREAMS
 from .routes import PROBLEMS
 
 _EVENTS_TOLD = (
-    "Events of these types, and a heartbeat event named `hb`. Where `Accept` names text/event-stream, as an "
-    "EventSource's does, 429 and 503 are told so, too: by one event named `refused`, and then the end"
+    "Events of these types, and a heartbeat event named `hb`. If `Accept` names text/event-stream, as an EventSource's does, "
+    "a refusal with 429 or 503 also has this status: the stream then has one event named `refused`, and ends"
 )
 
 
 class GatewayApp(FastAPI):
-    """FastAPI, whose OpenAPI also describes the streams, and defines what routes only refer to: their events and problems."""
+    """FastAPI with an OpenAPI document that also has the streams, and the schemas of events and problems."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the API's description, which speaks of keys only where they are needed."""
+        """Return the API's description. It mentions API keys only if this gateway needs them."""
         if self.openapi_schema is None:
             template = "#/components/schemas/{model}"
             shown = StreamEvent, Refused, Problem
@@ -35,7 +35,7 @@ class GatewayApp(FastAPI):
 
 
 def _streams() -> dict[str, Any]:
-    """Describe the two paths of a stream, their query as `StreamQuery` reads it."""
+    """Return the descriptions of a stream's two paths. Their parameters are those of `StreamQuery`."""
     symbols, *others = [
         _parameter("query", name, schema) for name, schema in StreamQuery.model_json_schema()["properties"].items()
     ]
@@ -61,7 +61,7 @@ def _streams() -> dict[str, Any]:
 
     return {
         f"{STREAMS}/{{symbol}}": described(
-            "stream_symbol", "Stream one symbol: a snapshot, then every change.", "api_realtime__symbol_", one
+            "stream_symbol", "Stream one symbol: first a snapshot, then every change.", "api_realtime__symbol_", one
         ),
         STREAMS: described("stream_symbols", "Stream many symbols over one connection.", "api_realtime", symbols),
     }

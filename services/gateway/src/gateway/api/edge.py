@@ -1,4 +1,4 @@
-"""Whether a request came by an edge that holds the requests of streams for a while when no gateway is there."""
+"""Whether a request came through an edge that holds requests for streams for a while if no gateway can take them."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,10 +12,12 @@ HEADER, HOLDS = b"x-market-pulse-edge", b"holds"
 
 
 class Edge:
-    """Knows by a header that a request came by such an edge. Only a trusted proxy is believed: the edge removes a client's own.
+    """Recognises requests from such an edge by a header.
+
+    The header counts only if a trusted proxy sent it. The edge removes the header from its clients' own requests.
 
     Args:
-        trusted: the networks of the proxies, as TRUSTED_PROXIES names them.
+        trusted: the networks of the trusted proxies, from TRUSTED_PROXIES.
     """
 
     def __init__(self, trusted: Iterable[str]) -> None:
@@ -34,5 +36,5 @@ class Edge:
         self._is_trusted = is_trusted
 
     def holds(self, scope: Scope) -> bool:
-        """Tell whether the client's next request will be held if this gateway is away by then."""
+        """Return whether a proxy will hold the client's next request if no gateway can take it then."""
         return (HEADER, HOLDS) in scope["headers"] and self._is_trusted(peer(scope))

@@ -1,4 +1,4 @@
-"""The one door to a stream: reads the request, refuses it or gives its connection to the hub, and bounds how many are open."""
+"""The entrance to a stream: reads the request, refuses it or passes its connection to the hub, and limits open streams."""
 
 import re
 from collections import Counter
@@ -29,22 +29,24 @@ HEADERS = (
 
 
 class StreamQuery(BaseModel):
-    """The parameters of a stream's query. Where the path names the symbol, `symbols` is that one alone."""
+    """The parameters of a stream's query. If the path names the symbol, `symbols` has only that one."""
 
     symbols: list[str] = Field(
-        description=f"Up to {MOST_SYMBOLS} symbols: BTC, ETH-USDT. Between commas, or the parameter again for each",
+        description=f"Up to {MOST_SYMBOLS} symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter",
         examples=[["BTC,ETH"], ["BTC", "ETH"]],
     )
-    max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="At most so many updates a second")
-    last_event_id: str | None = Field(default=None, description="As the header Last-Event-ID; the answer is a fresh snapshot")
+    max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="The largest number of updates per second")
+    last_event_id: str | None = Field(
+        default=None, description="The same as the header Last-Event-ID. The stream starts with a new snapshot anyway"
+    )
 
 
 def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
-    """Read what a request for a stream asks for.
+    """Read the parameters of a request for a stream.
 
     Args:
-        query_string: as it came, without the question mark.
-        in_path: the symbol that the path names, if it names one.
+        query_string: the query as it was sent, without the question mark.
+        in_path: the symbol in the path, or None if it has none.
 
     Raises:
         ProblemError: a parameter is missing, out of range, or given twice.
@@ -69,20 +71,20 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
 
 
 class Limits:
-    """Counts open streams. Over a limit the new one is refused; an open one is never cut for it."""
+    """Counts open streams. At a limit a new stream is refused. An open stream is never cut for a new one."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
-        self.refused: Counter[str] = Counter()  # by whose limit was reached: address, total
+        self.refused: Counter[str] = Counter()  # by the limit that was reached: address, total
         self._most = most
         self._most_per_address = most_per_address
         self._open: Counter[str] = Counter()
-        self._total = 0  # of all in `_open`, which may be ten thousand addresses
+        self._total = 0  # the sum of `_open`, kept because there may be ten thousand addresses to add up
 
     def take(self, address: str) -> str:
-        """Count one more stream and return what `give_back` has to be told when it is gone.
+        """Count one more stream. Return its owner, which is passed to `give_back` when the stream is gone.
 
         Raises:
-            ProblemError: there is no room.
+            ProblemError: a limit is reached.
         """
         owner = owner_of(address)
         if self._open[owner] >= self._most_per_address:
@@ -96,7 +98,7 @@ class Limits:
         return owner
 
     def give_back(self, owner: str) -> None:
-        """Count one stream less."""
+        """Count one stream less for its owner."""
         self._open[owner] -= 1
         self._total -= 1
         if not self._open[owner]:
@@ -108,7 +110,7 @@ def _too_many(status: int, detail: str) -> ProblemError:
 
 
 class Client:
-    """The reader of a stream, for as long as its connection lasts. There is one of these per stream, so it holds little."""
+    """The client of a stream, for as long as its connection lasts. There is one object per stream, so it is kept small."""
 
     __slots__ = ("_hub", "_limits", "_owner", "stream")
 
@@ -117,29 +119,29 @@ class Client:
         self.stream: Stream | None = None
 
     def on_writable(self) -> None:
-        """Send the client the newest of all that it missed while it did not read."""
+        """Send the client what it missed while it did not read."""
         if self.stream is not None:
             self._hub.writable(self.stream)
 
     def on_lost(self, *, timed_out: bool = False) -> None:
-        """Forget the stream and make room for another."""
+        """Forget the stream, and make room for another one."""
         if self.stream is not None:
             self._hub.leave(self.stream, "slow" if timed_out else "client")
         self._limits.give_back(self._owner)
 
 
 class EventStreams:
-    """Answers `/api/realtime` and `/api/realtime/{symbol}`. ASGI sends a stream's head, the hub writes its body.
+    """Answers `/api/realtime` and `/api/realtime/{symbol}`. ASGI sends a stream's head, and the hub writes its body.
 
-    It is an ASGI layer before all that FastAPI adds to a request, because streams come by the thousand when a gateway has
-    stopped or a network was away.
+    It is an ASGI layer in front of FastAPI, to save the work that FastAPI does for each request: thousands of streams are
+    opened at once after a gateway has stopped or a network has failed.
 
     Args:
-        app: answers everything else.
+        app: answers all other requests.
         hub: writes the events.
-        listings: knows which symbols can be had.
-        limits: bounds how many streams are open.
-        edge: knows whether a proxy holds the client's next request where no gateway is there to take it.
+        listings: knows which symbols exist.
+        limits: limits the number of open streams.
+        edge: knows whether a proxy holds the client's next request while no gateway can take it.
     """
 
     def __init__(self, app: ASGIApp, hub: Hub, listings: Listings, limits: Limits, edge: Edge) -> None:
@@ -147,7 +149,7 @@ class EventStreams:
         self._hub, self._listings, self._limits, self._edge = hub, listings, limits, edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request: with a stream, or with a refusal that says why it gets no stream."""
+        """Answer a request with a stream, or with a problem that says why there is no stream."""
         path = _PATH.match(scope["path"]) if scope["type"] == "http" else None
         if path is None:
             await self._app(scope, receive, send)
@@ -158,12 +160,12 @@ class EventStreams:
             await problem_response(Request(scope), refusal)(scope, receive, send)
 
     async def _open(self, in_path: str | None, scope: Scope, send: Send) -> None:
-        """Open a stream, which goes on when this has returned, until either side has enough."""
+        """Open a stream. It goes on after this method has returned, until the client leaves or the hub ends it."""
         if scope["method"] != "GET":
             refusal = ProblemError(405, "method_not_allowed", "Method Not Allowed")
             refusal.headers["Allow"] = "GET"
             raise refusal
-        # Read the request, and check that its symbols can be had.
+        # Read the request, and check that its symbols exist.
         query = read_query(scope["query_string"], in_path)
         symbols = self._listings.named(query.symbols) if in_path is None else (self._listings.one_named(in_path),)
         lend = lender(scope)

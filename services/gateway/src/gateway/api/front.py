@@ -1,6 +1,6 @@
-"""The built page: its files, read once at the start, each with the headers that suit it.
+"""The built page: its files, which are read once at the start, and the HTTP headers of each.
 
-`make web` builds them. Where nobody did, this answers what to do, and the API works all the same.
+`make web` builds the page. If it was not built, the page's URLs answer with that command, and the API works all the same.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from .negotiation import takes_gzip
 from .problems import ProblemError
 
 FRONT = Path(__file__).parents[1] / "static"
-ENTRANCES = ("/", "/embed", "/market-pulse.js")  # what a person asks for; the rest is loaded by these
+ENTRANCES = ("/", "/embed", "/market-pulse.js")  # the URLs that people use; these files load the other files
 _URLS = {"index.html": "/", "embed.html": "/embed"}
 
 _MEDIA_TYPES = {
@@ -41,7 +41,7 @@ _POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file as it is sent: plain, and compressed where that is shorter."""
+    """One file as it is sent: plain, and also compressed if that is shorter."""
 
     body: bytes
     compressed: bytes | None
@@ -49,7 +49,7 @@ class File:
     headers: Mapping[str, str]
 
     async def answer(self, request: Request) -> Response:
-        """Return the file, or nothing but its headers to a browser that has this version."""
+        """Return the file, or only its headers if the browser has this version already."""
         if any(self.headers["ETag"] in known for known in request.headers.getlist("If-None-Match")):
             return Response(status_code=304, headers=self.headers)
         if self.compressed is not None and takes_gzip(request.headers.getlist("Accept-Encoding")):
@@ -60,7 +60,7 @@ class File:
 
 
 def add_front(app: FastAPI, folder: Path = FRONT) -> None:
-    """Serve every file of a built page; where there is none, say so at the entrances."""
+    """Serve every file of a built page. An entrance without a file answers that the page has not been built."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     files = {_URLS.get(name, f"/{name}"): path for name, path in files.items()}
     add_files(app, files)
@@ -70,7 +70,7 @@ def add_front(app: FastAPI, folder: Path = FRONT) -> None:
 
 
 def add_files(app: FastAPI, files: Mapping[str, Path]) -> None:
-    """Serve each of some files at its path."""
+    """Serve files. `files` has each file's path on disk by its path in the URL."""
     for url, path in files.items():
         body = path.read_bytes()
         compressed = gzip.compress(body, mtime=0)

@@ -1,4 +1,4 @@
-"""The gateway as a whole: its parts, its jobs, and how it is doing."""
+"""The gateway as a whole: its parts, its background jobs, and its health."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ SWEEP_INTERVAL_S = 1.0
 
 
 class Gateway:
-    """What the routes serve from. `draining` is set when the process is about to stop, `closing` when streams are ended."""
+    """The parts that the routes use. `draining` is true once the process is about to stop, `closing` once streams are ended."""
 
     def __init__(self, settings: GatewaySettings, bus: Reader) -> None:
         self.settings = settings
@@ -66,14 +66,14 @@ class Gateway:
 
     @property
     def ready_checks(self) -> Mapping[str, Check]:
-        """What must be well for new clients to be sent here."""
+        """The conditions for new clients to be sent to this process. A failing one returns its reason."""
         return {
             "draining": lambda: "this process is about to stop" if self.draining else None,
             "bus": lambda: None if self.intake.connected else "the subscription on the bus does not stand",
         }
 
     async def run(self) -> NoReturn:
-        """Do all that goes on beside requests, until cancelled."""
+        """Run the background jobs until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.intake.run())
             tasks.create_task(self.listings.run())

@@ -1,4 +1,4 @@
-"""Past prices for a chart: in columns, thinned to what it can show, and read once for all who ask at about the same time."""
+"""Past prices for a chart, in columns, with at most as many points as it asks for. Requests at the same time share one read."""
 
 import asyncio
 import time
@@ -16,15 +16,15 @@ from market_pulse.process.clock import now_ms
 from .problems import ProblemError
 
 SHARED_FOR_S = 1.0
-MOST_SHARED = 128  # some 30 MB if all are whole days
-MOST_OF_ONE = MOST_SHARED // 4  # under way for one address, so that it leaves room for others
+MOST_SHARED = 128  # histories in memory; some 30 MB if all are whole days
+MOST_OF_ONE = MOST_SHARED // 4  # reads under way for one address, so that there is room for others
 MOST_SOURCES = 32
-AHEAD_MS = 5_000  # how far another machine's clock may be ahead of ours; what is later yet, a wrong clock has written
+AHEAD_MS = 5_000  # another machine's clock may be ahead of ours by this; points further ahead come from a wrong clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A symbol's points as they were known at `read_ms`, in columns, oldest first. None: an exchange was not heard then."""
+    """A symbol's points as they were at `read_ms`, in columns, oldest first. None means that an exchange had no price then."""
 
     symbol: Symbol
     resolution: Resolution
@@ -34,7 +34,7 @@ class History:
     sources: dict[str, list[float | None]]
 
     def json(self, max_points: int) -> bytes:
-        """Return the history as JSON, thinned to at most so many points."""
+        """Return the history as JSON, thinned to at most `max_points` points."""
         kept, step_ms = thinned(self.times, self.resolution.step_ms, max_points, self.read_ms)
 
         def take(column: Sequence[Any]) -> list[Any]:
@@ -53,7 +53,7 @@ class History:
 
 
 def in_columns(symbol: Symbol, resolution: Resolution, points: Sequence[Point], read_ms: int) -> History:
-    """Put the points of a symbol, oldest first, into columns; those from the future are left out."""
+    """Return a symbol's points, oldest first, as columns. Points from more than AHEAD_MS in the future are left out."""
     points = [point for point in points if point.time_ms <= read_ms + AHEAD_MS]
     exchanges = sorted({exchange for point in points for exchange in point.sources})[:MOST_SOURCES]
     return History(
@@ -67,16 +67,18 @@ def in_columns(symbol: Symbol, resolution: Resolution, points: Sequence[Point], 
 
 
 def thinned(times: Sequence[int], step_ms: int, max_points: int, now_ms: int) -> tuple[Sequence[int], int]:
-    """Choose which points to show: the newest, and those at whole multiples of a step, so that later calls choose the same.
+    """Choose which points to show: the newest one, and those at whole multiples of a step, so that later calls choose the same.
+
+    The step is long enough for at most `max_points` points from the first time until now.
 
     Args:
-        times: the points' times in Unix milliseconds, ascending, by which the step is that of the time from the first to now.
+        times: the points' times in Unix milliseconds, ascending.
         step_ms: the time from one point to the next.
-        max_points: how many may be shown, at least two.
-        now_ms: now.
+        max_points: how many points may be shown, at least two.
+        now_ms: the current time.
 
     Returns:
-        The indices of the points, and the step that was chosen.
+        The indices of the chosen points, and the chosen step.
     """
     if len(times) <= max_points:
         return range(len(times)), step_ms
@@ -94,10 +96,10 @@ class _Read:
 
 
 class Histories:
-    """Histories from the bus. Who asks for the same one within a second shares a read, also one that fails.
+    """Histories from the bus. Requests for the same history within SHARED_FOR_S share one read, even if that fails.
 
     Args:
-        bus: has them.
+        bus: the bus to read from.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
     """
@@ -111,18 +113,18 @@ class Histories:
         self._reads: dict[tuple[Resolution, Symbol], _Read] = {}
 
     async def get(self, resolution: Resolution, symbol: Symbol, owner: str = "local") -> History:
-        """Return a symbol's history within the resolution's span, at most SHARED_FOR_S old, to an address.
+        """Return a symbol's history within the resolution's span, at most SHARED_FOR_S old. `owner` is the client's address.
 
         Raises:
-            BusError: it could not be read.
-            ProblemError: too many are being read already, for this address or for all.
+            BusError: the history could not be read.
+            ProblemError: too many histories are being read already, for this address or in total.
         """
         read = self._reads.get((resolution, symbol))
         if read is None or self._is_over(read):
             self._make_room(owner)
             read = _Read(owner, self._clock(), asyncio.create_task(self._read(resolution, symbol)))
             self._reads[resolution, symbol] = read
-        return await asyncio.shield(read.task)  # who gives up must not end it for the others
+        return await asyncio.shield(read.task)  # a cancelled request must not end the read for others
 
     async def _read(self, resolution: Resolution, symbol: Symbol) -> History:
         read_ms = self._now_ms()

@@ -1,4 +1,4 @@
-"""API keys: an ASGI layer that gives data to nobody who does not bring one. It is there only where API_KEYS is set."""
+"""API keys: an ASGI layer that refuses requests for data without a key. It is used only if API_KEYS is set."""
 
 import hmac
 from collections.abc import Iterable, Iterator
@@ -13,11 +13,11 @@ from .models import PROBLEM
 from .problems import STREAMS, ProblemError, problem_response
 
 HEADER = "X-API-Key"
-PARAMETER = "api_key"  # of streams: a browser's EventSource sends no headers of one's own
+PARAMETER = "api_key"  # for streams only, because a browser's EventSource cannot send headers of a page's own
 
 
 class ApiKeys:
-    """Answers 401 to requests under `/api` that bring no key: the page's own files, probes and the description stay open."""
+    """Answers 401 to requests under `/api` without a known key. The page's files, probes and the description need no key."""
 
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
         self._app = app
@@ -36,13 +36,13 @@ class ApiKeys:
         await self._app(scope, receive, send)
 
     def _is_known(self, key: bytes) -> bool:
-        """Compare with every key, each in the same time whatever is in it."""
+        """Return whether a key is one of ours, in a time that does not depend on its content."""
         digest = _digest(key)
         return any([hmac.compare_digest(digest, known) for known in self._digests])  # noqa: C419 - all of them, always
 
 
 def describe_keys(document: dict[str, Any]) -> None:
-    """Add to an OpenAPI document where a key is brought, and what is answered without one."""
+    """Add to an OpenAPI document how a client sends a key, and the answer to a request without one."""
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": HEADER},
@@ -74,7 +74,7 @@ def _in_headers(scope: Scope) -> Iterator[bytes]:
 
 
 def _without_parameter(scope: Scope) -> tuple[Scope, list[bytes]]:
-    """Return a request without the keys in its query, where nothing after this shall see them, and these keys."""
+    """Return a request's scope without the keys in its query, so that no later layer sees them, and these keys."""
     name = f"{PARAMETER}=".encode()
     parts: list[bytes] = scope["query_string"].split(b"&")
     rest = b"&".join(part for part in parts if not part.startswith(name))
@@ -82,5 +82,5 @@ def _without_parameter(scope: Scope) -> tuple[Scope, list[bytes]]:
 
 
 def _digest(key: bytes) -> bytes:
-    """Return what is compared: as long for any key, so that not even its length can be told."""
+    """Return a key's hash. All hashes have the same length, so comparing them does not reveal a key's length."""
     return sha256(key).digest()

@@ -1,6 +1,6 @@
-"""Which symbols exist: what the exchanges list, what a wrong one was probably meant to be, and the listing as JSON.
+"""The symbols that exist: the exchanges' listings, the listing as JSON, and suggestions for a misspelled symbol.
 
-A request's symbols are read here, and those that cannot be had refused, with suggestions.
+The symbols of a request are read and checked here. Symbols that do not exist are refused, with suggestions.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from market_pulse.process.logs import get_logger
 
 from .problems import RETRY_AFTER_S, ProblemError
 
-MOST_SYMBOLS = 100  # that one request may name
-MOST_EXPLAINED = 10  # unknown symbols of a request for which near matches are looked for
+MOST_SYMBOLS = 100  # in one request
+MOST_EXPLAINED = 10  # unknown symbols of one request that get suggestions
 LONGEST_TOLD = 40  # characters of a malformed symbol that a refusal repeats
 REFRESH_INTERVAL_S = 30.0
-SHORTEST_INTERVAL_S = 1.0  # between two reads, however often a symbol is missed
+SHORTEST_INTERVAL_S = 1.0  # between two reads, however many requests name unknown symbols
 MOST_SUGGESTIONS = 5
 FARTHEST_EDITS = 2
 
@@ -33,12 +33,12 @@ log = get_logger()
 
 
 class Listings:
-    """The symbols that each exchange lists, read from the bus again and again.
+    """The symbols that each exchange lists, read from the bus each REFRESH_INTERVAL_S.
 
     Args:
-        bus: has the listings.
-        featured: symbols that can be had whether they are listed or not.
-        serving: the exchanges that serve now. Each of them has to have said what it lists before a symbol is called unknown.
+        bus: the bus to read from.
+        featured: symbols that clients may ask for even if no exchange lists them.
+        serving: returns the exchanges that serve now. A symbol is unknown only if the listing of each of them is known.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Listings:
         self._exchanges: dict[Symbol, list[str]] = {}
         self._reading = asyncio.Lock()
         self._read_at = -REFRESH_INTERVAL_S
-        self.read = False  # whether the last attempt to read them succeeded
+        self.read = False  # whether the last attempt to read the listings succeeded
         self.json = b""
         self.etag = ""
         self._index({})
 
     @property
     def known(self) -> bool:
-        """Whether any exchange has said yet what it lists."""
+        """Whether the listing of any exchange is known."""
         return bool(self._by_exchange)
 
     def __contains__(self, symbol: Symbol) -> bool:
@@ -72,16 +72,16 @@ class Listings:
         """Return the symbol that a text names.
 
         Raises:
-            ProblemError: it is not a symbol.
+            ProblemError: the text is not a symbol.
         """
         [name] = self._parsed([text])
         return name
 
     def named(self, texts: Iterable[str]) -> tuple[Symbol, ...]:
-        """Return the symbols that texts name, between commas, each once.
+        """Return the symbols in comma-separated texts, without repetitions.
 
         Raises:
-            ProblemError: a text names no symbol, or there are no symbols, or more than MOST_SYMBOLS.
+            ProblemError: a part of a text is not a symbol, or there are no symbols, or more than MOST_SYMBOLS.
         """
         names = unique(self._parsed([part for text in texts for part in text.split(",") if part.strip()]))
         if not 1 <= len(names) <= MOST_SYMBOLS:
@@ -89,10 +89,10 @@ class Listings:
         return names
 
     async def check(self, symbols: Collection[Symbol]) -> None:
-        """Refuse symbols that nobody lists, having looked again if there seem to be any.
+        """Refuse symbols that no exchange lists. If one seems unlisted, the listings are read again first.
 
         Raises:
-            ProblemError: one is listed by nobody, or whether it is listed is not known.
+            ProblemError: no exchange lists a symbol, or it is not known whether one does.
         """
         if all(symbol in self for symbol in symbols):
             return
@@ -108,12 +108,12 @@ class Listings:
         raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
 
     def suggestions(self, asked: str) -> list[Symbol]:
-        """Return what was probably meant by a text that is no listed symbol, best first."""
+        """Return the symbols that a text that is not a listed symbol probably means, best first."""
         featured: dict[Symbol, list[str]] = {symbol: [] for symbol in self._featured}
         return near_matches(asked, featured | self._exchanges)
 
     def matching(self, text: str) -> bytes:
-        """Return the listing's JSON, reduced to the symbols that contain a text, in whatever case."""
+        """Return the listing's JSON with only the symbols that contain a text. Upper and lower case are the same."""
         wanted = text.strip().upper()
         return self._json(symbol for symbol in self._exchanges if wanted in symbol)
 
@@ -124,7 +124,7 @@ class Listings:
             await asyncio.sleep(REFRESH_INTERVAL_S if self.known else SHORTEST_INTERVAL_S)
 
     async def refresh(self) -> None:
-        """Read the listings, unless that was done just now. What an exchange listed holds until it says otherwise."""
+        """Read the listings, unless that was done just now. If an exchange has no listing now, its last one still holds."""
         clock = asyncio.get_running_loop().time
         async with self._reading:
             if clock() - self._read_at < SHORTEST_INTERVAL_S:
@@ -152,7 +152,7 @@ class Listings:
         return names
 
     def _why_unknown(self) -> str | None:
-        """Say why a symbol that is in no known listing may be listed all the same, or None where nobody lists it."""
+        """Return why a symbol that is in no known listing may be listed all the same. None means that no exchange lists it."""
         if not self.known:
             return "no exchange has said yet what it lists; only featured symbols can be had"
         if not self.read:
@@ -180,11 +180,11 @@ class Listings:
 
 
 def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]]) -> list[Symbol]:
-    """Return up to MOST_SUGGESTIONS listed symbols that a text may have meant, best first.
+    """Return up to MOST_SUGGESTIONS listed symbols that a text may mean, best first.
 
-    One that is spelled so elsewhere is meant: BTCUSDT, BTC/USDT and BINANCE:BTCUSDT are BTC-USDT. Else those within
-    FARTHEST_EDITS single-letter edits may be, nearest first. Among equally near ones those with the same quote come first, then
-    those that more exchanges list.
+    If the text is another system's spelling of listed symbols, these are returned: BTCUSDT, BTC/USDT and BINANCE:BTCUSDT all
+    mean BTC-USDT. Otherwise the symbols within FARTHEST_EDITS single-letter edits are returned, the nearest first. Among
+    equally near symbols those with the same quote come first, then those that more exchanges list.
     """
     parts = _PART.findall(asked.upper())
     wanted = _spellings(parts)
@@ -203,9 +203,10 @@ def _hint(suggestions: Mapping[Any, list[Symbol]]) -> str:
 
 
 def _spellings(parts: Sequence[str]) -> set[str]:
-    """Return the names, without their dash, that letters and digits in so many parts may stand for.
+    """Return the symbols, without their dash, that a text with these parts may mean.
 
-    Others write the parts together or apart, an exchange before them, the kind of contract behind them, or a base alone.
+    Other systems write base and quote together or apart, put an exchange before them or the kind of contract behind them, or
+    write only the base.
     """
     alone = [base + DEFAULT_QUOTE for base in parts if len(parts) == 1]
     return {"".join(parts), "".join(parts[:2]), "".join(parts[-2:]), *parts[:1], *parts[-1:], *alone}

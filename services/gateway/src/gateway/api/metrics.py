@@ -1,4 +1,4 @@
-"""The gateway's metrics, read from its plain numbers when Prometheus asks."""
+"""The gateway's metrics. They are read from its plain counters at each scrape."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
@@ -36,13 +36,13 @@ _COUNTS = {
 
 
 class GatewayCollector(Collector):
-    """Presents a gateway's numbers. No label is made of what a client sends: the only symbols are the featured ones."""
+    """Presents a gateway's numbers. No label comes from a client's input: the only symbols in labels are the featured ones."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric as it stands now."""
+        """Yield each metric with its present value."""
         hub, stats, limits = self._gateway.hub, self._gateway.hub.stats, self._gateway.limits
         answers, connections = self._gateway.answers, self._gateway.connections
         yield GaugeMetricFamily(PREFIX + "streams", "Streams open now", len(hub.streams))
@@ -77,7 +77,7 @@ class GatewayCollector(Collector):
         yield from self._prices()
 
     def _prices(self) -> Iterator[Metric]:
-        """Tell of each featured symbol what a client is told who asks now."""
+        """Report each featured symbol's price as a client would get it now."""
         quality = GaugeMetricFamily(
             PREFIX + "price_quality", "1 for the quality of a featured symbol's price", labels=["symbol", "quality"]
         )
@@ -98,7 +98,7 @@ class GatewayCollector(Collector):
 
 
 def _counts(name: str, text: str, labels: Iterable[str], counts: Mapping[str, int]) -> CounterMetricFamily:
-    """Return counts by reason, also of what has not happened yet: an increase from nothing is none to Prometheus."""
+    """Return counts by reason, with a 0 for each reason that has not occurred: Prometheus sees no increase in a new series."""
     family = CounterMetricFamily(PREFIX + name, text, labels=["reason"])
     for label in labels:
         family.add_metric([label], counts.get(label, 0))
@@ -112,7 +112,7 @@ def _histogram(name: str, text: str, durations: Durations) -> HistogramMetricFam
 
 
 def gateway_registry(gateway: Gateway) -> CollectorRegistry:
-    """Return the registry of a gateway's own metrics and its process's."""
+    """Return the registry with the metrics of a gateway and of its process."""
     registry = CollectorRegistry()
     own = PartCollector(gateway.ready_checks), GatewayCollector(gateway)
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, AHEAD_S, *own):

@@ -1,4 +1,4 @@
-"""Small ASGI layers. Neither buffers nor wraps a body, so streams pass through them untouched."""
+"""Small ASGI layers. None of them buffers or wraps a body, so streams pass through them unchanged."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,12 +16,12 @@ from .edge import Edge
 from .problems import PROBLEM, ProblemError, problem_object, problem_response
 
 SIMULATED_HEADER = "X-Market-Pulse-Simulated"
-BACK_AFTER_S = 15  # a gateway that stops may be the only one: by then it has started again
+BACK_AFTER_S = 15  # after this time a gateway that is the only one has started again
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
 
 class SimulatedHeader:
-    """Says on every response when the prices are simulated."""
+    """Adds SIMULATED_HEADER to every response while prices are simulated."""
 
     def __init__(self, app: ASGIApp, simulated: Callable[[], bool]) -> None:
         self._app = app
@@ -42,7 +42,7 @@ class SimulatedHeader:
 
 
 class HeadAsGet:
-    """Lets HEAD work wherever GET does, streams excepted. The server leaves out the body."""
+    """Answers HEAD like GET, except for streams. The server leaves out the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,7 +55,7 @@ class HeadAsGet:
 
 
 class TrailingSlash:
-    """Serves a path with a slash at its end as the path without. A redirect would name the host that the request claims."""
+    """Serves a path that ends with a slash like the path without it. A redirect would repeat the host that a client claims."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -68,10 +68,10 @@ class TrailingSlash:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, whose refusals are problems like all others."""
+    """Starlette's CORS layer, with refusals that are problems (RFC 9457) like all others."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Answer what a browser asks before it sends a request with headers of the page's own."""
+        """Answer the preflight request that a browser sends before a request with a page's own headers."""
         answer = super().preflight_response(request_headers)
         if answer.status_code == HTTPStatus.OK:
             return answer
@@ -82,10 +82,11 @@ class Cors(CORSMiddleware):
 
 
 class Closing:
-    """Refuses whoever comes while streams are told goodbye, but for probes.
+    """Refuses new requests while the streams are ended, except probes.
 
-    By an edge that holds requests the client is cut instead: the edge tries another copy, which it does not after an answer.
-    Probes go on to be answered: a proxy that takes this process for dead cuts the streams that have not been told goodbye yet.
+    If a request comes through an edge that holds requests, its connection is cut instead: the edge then tries another copy of
+    the gateway, which it does not do after an answer. Probes are still answered: a proxy that takes this process for dead would
+    cut the streams that have not been sent their goodbye.
     """
 
     def __init__(self, app: ASGIApp, is_closing: Callable[[], bool], edge: Edge) -> None:

@@ -1,4 +1,4 @@
-"""The API's objects as OpenAPI shows them. Hot answers are bytes from the bus and never pass through these."""
+"""The API's objects as OpenAPI shows them. Answers with prices are bytes from the bus and never pass through these models."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,19 +11,19 @@ from market_pulse.messages import Resolution
 
 
 class Ticker(RootModel[dict[str, Any]]):
-    """A message of the bus; `message_schemas` describes it."""
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
 class FeedStatus(RootModel[dict[str, Any]]):
-    """Made of a message of the bus; `message_schemas` describes it."""
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
 class ExchangeStatus(RootModel[dict[str, Any]]):
-    """Made of a message of the bus; `message_schemas` describes it."""
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
 class OtherCopy(Struct):
-    """How another copy of an exchange's ingest is doing, since when and why."""
+    """The state of another copy of an exchange's ingest, since when, and why."""
 
     instance: str
     state: messages.State
@@ -34,27 +34,31 @@ class OtherCopy(Struct):
 class _Copies(Struct):
     """Fields that the gateway adds to a feed's status."""
 
-    instances: Annotated[int, Meta(description="How many copies of its ingest live; each has a socket of its own.")]
-    others: Annotated[list[OtherCopy], Meta(description="The other living copies, best first.")]
+    instances: Annotated[int, Meta(description="How many copies of its ingest run. Each has its own socket.")]
+    others: Annotated[list[OtherCopy], Meta(description="The other running copies, best first.")]
 
 
 def message_schemas() -> dict[str, Any]:
-    """Return the schemas of the bus's messages as a client gets them.
+    """Return the schemas of the bus's messages in the form that a client gets.
 
-    A ticker is the same message. A feed's status says more of the copies of its ingest, and only /api/status names the symbols
-    that found no room.
+    A client gets a ticker unchanged. The gateway adds the copies of the ingest to a feed's status. Only /api/status has the
+    fields about symbols for which there is no room.
     """
     found = messages.schemas("#/components/schemas/{name}", _Copies)
     del found["Tick"]
     found["Ticker"]["description"] += (
-        "\n\nA ticker that has not been renewed for 5 s is `stale`: numbers and times are those of its last renewal. After "
-        "another 60 s it is `down`, and the price is null. Either comes with the seq of the last renewal."
+        "\n\nIf a ticker has not been renewed for 5 s, it is sent again as `stale`, with the numbers and times of its last "
+        "renewal. After another 60 s it is sent as `down`, and its price is null. Both have the seq of the last renewal."
     )
     whole = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
     status = {name: schema for name, schema in whole.items() if name not in messages.OF_ROOM}
     for name, properties, text in (
-        ("FeedStatus", status, "How one exchange's feed is doing: of several copies of its ingest, the best one's."),
-        ("ExchangeStatus", whole, "The same, with the symbols for which no copy has room below MAX_SYMBOLS."),
+        ("FeedStatus", status, "The state of one exchange's feed. If several copies of its ingest run, it is the best copy's."),
+        (
+            "ExchangeStatus",
+            whole,
+            "A FeedStatus that also names the symbols for which no copy has room (MAX_SYMBOLS).",
+        ),
     ):
         found[name] = {"type": "object", "description": text, "properties": properties, "required": list(properties)}
     return found
@@ -65,26 +69,30 @@ class _Model(BaseModel):
 
 
 class Tickers(_Model):
-    """The tickers known of the symbols asked for, in that order, and the symbols of which none is known yet."""
+    """The known tickers of the requested symbols, in the order of the request, and the symbols without a known ticker."""
 
     tickers: list[Ticker]
     missing: list[str]
-    no_room: dict[str, Literal["full", "share"]] = Field(description="The missing symbols that have no room, and why")
+    no_room: dict[str, Literal["full", "share"]] = Field(description="The missing symbols for which there is no room, and why")
 
 
 class History(_Model):
     """A symbol's past prices in columns, oldest first: the n-th entry of each list belongs to the n-th time.
 
-    A point is the first price known in its second or minute. Neighbours more than `stepMs` apart have a gap between them, in
-    which no price was known.
+    A point is the first known price of its second or minute. If two neighbours are more than `stepMs` apart, no price was known
+    between them.
     """
 
     symbol: str
     resolution: Resolution
-    step_ms: int = Field(description="From one point to the next, thinned where there are more than asked for")
-    times: list[int] = Field(description="Unix milliseconds, ascending: whole multiples of stepMs, and the newest point's")
+    step_ms: int = Field(
+        description="The time from one point to the next. It is longer if the history was thinned to max_points"
+    )
+    times: list[int] = Field(description="Unix milliseconds, ascending: whole multiples of stepMs, and the newest point's time")
     prices: list[float]
-    sources: dict[str, list[float | None]] = Field(description="Each exchange's own price; null where it was not heard")
+    sources: dict[str, list[float | None]] = Field(
+        description="Each exchange's own prices; null if its price was not known then"
+    )
 
 
 class ListedSymbol(_Model):
@@ -95,29 +103,31 @@ class ListedSymbol(_Model):
 
 
 class SymbolListing(_Model):
-    """What can be asked for. The featured symbols stream always, others as soon as somebody asks."""
+    """The symbols that a client can ask for. The gateway always subscribes to featured ones, to others when a client asks."""
 
     featured: list[str]
     symbols: list[ListedSymbol]
 
 
 class GatewayStatus(_Model):
-    """How this gateway process is doing."""
+    """The state of the gateway process that answers."""
 
     instance: str
-    time: int = Field(description="When this was answered, in Unix milliseconds by this gateway's clock")
+    time: int = Field(description="The time of this answer, in Unix milliseconds by this gateway's clock")
     uptime_s: float
     streams: int
-    symbols: list[str] = Field(description="Subscribed on the bus right now")
-    room_is_short: bool = Field(description="An exchange turned symbols away within the last minute")
-    beyond_share: int = Field(description="Symbols that are not subscribed: the addresses that want them have their share")
+    symbols: list[str] = Field(description="The symbols that the gateway is subscribed to on the bus right now")
+    room_is_short: bool = Field(description="Whether an exchange has turned symbols away within the last minute")
+    beyond_share: int = Field(
+        description="How many wanted symbols are not subscribed to: the addresses that want them have used up their share"
+    )
     bus_connected: bool
     resyncs: int
     draining: bool
 
 
 class Status(_Model):
-    """Each exchange's feed and this gateway. `simulated` is true when any exchange's prices are made up by the simulator."""
+    """Each exchange's feed, and this gateway. `simulated` is true if any exchange's prices come from the simulator."""
 
     simulated: bool
     exchanges: dict[str, ExchangeStatus]
@@ -125,9 +135,10 @@ class Status(_Model):
 
 
 class Problem(BaseModel):
-    """RFC 9457.
+    """A problem as in RFC 9457.
 
-    An unknown or malformed symbol comes with `suggestions`, invalid parameters with `errors`, `no_room` with a `reason`.
+    If a symbol is unknown or malformed, there are `suggestions`. If parameters are invalid, there are `errors`. A problem with
+    the code `no_room` has a `reason`.
     """
 
     type: str
@@ -143,13 +154,15 @@ class Problem(BaseModel):
 
 
 class Refused(Problem):
-    """The data of the event `refused`: the problem that is the answer to any other request, and when to come back."""
+    """The data of the event `refused`: the problem that other clients get as the answer, and when to try again."""
 
-    retry_ms: int = Field(alias="retryMs", description="As the stream's `retry:`, by which an EventSource comes back by itself")
+    retry_ms: int = Field(
+        alias="retryMs", description="The same as the stream's `retry:`, after which an EventSource reconnects by itself"
+    )
 
 
 class Connected(_Model):
-    """What the stream will carry. `resumed` says that a valid Last-Event-ID came; the answer is a fresh snapshot anyway."""
+    """The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway."""
 
     symbols: list[str]
     instance: str
@@ -159,14 +172,15 @@ class Connected(_Model):
 
 
 class Resync(_Model):
-    """Messages may have been missed. Fresh snapshots follow."""
+    """Messages may have been missed. A new snapshot follows."""
 
     reason: str
 
 
 class Room(_Model):
-    """Whether a symbol has room, and if not, why: `full` names the exchanges that can carry no more; `share` says that each
-    address that wants it has as many symbols as one address gets while room is short. Once there is room it streams by itself.
+    """Whether there is room for a symbol, and if not, why. With `full`, `exchanges` names the exchanges that can carry no more
+    symbols. With `share`, each address that wants the symbol already has as many symbols as one address gets while room is
+    short. Once there is room, the symbol's tickers arrive without a new request.
     """
 
     symbol: str
@@ -177,10 +191,10 @@ class Room(_Model):
 
 
 class Bye(_Model):
-    """The server ends this stream. Reconnect after `retryMs`, and again after a failure.
+    """The server ends this stream. Reconnect after `retryMs`. If that fails, try again.
 
-    The stream's `retry:` is longer where a gateway stops and nothing holds a request meanwhile: an EventSource may give up
-    for good when nobody answers it.
+    If a gateway stops and no proxy holds requests meanwhile, the stream's `retry:` is longer than `retryMs`, because an
+    EventSource may give up for good if no server answers it.
     """
 
     reason: Literal["shutdown", "max_age"]
@@ -188,42 +202,42 @@ class Bye(_Model):
 
 
 class ConnectedEvent(BaseModel):
-    """The first event."""
+    """The first event of a stream."""
 
     type: Literal["connected"]
     data: Connected
 
 
 class TickerEvent(BaseModel):
-    """A symbol's newest state: a snapshot first, then each change. Its `id:` is `<symbol>:<seq>`."""
+    """A symbol's newest state: first a snapshot, then each change. Its `id:` is `<symbol>:<seq>`."""
 
     type: Literal["ticker"]
     data: Ticker
 
 
 class StatusEvent(BaseModel):
-    """An exchange's state, at the start and whenever it changes."""
+    """An exchange's state. It is sent at the start of a stream, and whenever it changes."""
 
     type: Literal["status"]
     data: FeedStatus
 
 
 class RoomEvent(BaseModel):
-    """Part of the snapshot of a symbol that has no room, and sent whenever that changes."""
+    """Whether there is room for a symbol. It is part of the snapshot if there is no room, and is sent whenever that changes."""
 
     type: Literal["room"]
     data: Room
 
 
 class ResyncEvent(BaseModel):
-    """Messages may have been missed."""
+    """Messages may have been missed. A new snapshot follows."""
 
     type: Literal["resync"]
     data: Resync
 
 
 class ByeEvent(BaseModel):
-    """The last event."""
+    """The last event of a stream that the server ends."""
 
     type: Literal["bye"]
     data: Bye

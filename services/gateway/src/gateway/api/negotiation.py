@@ -1,4 +1,4 @@
-"""Which form of an answer a client prefers, by the weights in its `Accept…` headers (RFC 9110, section 12.4). Pure."""
+"""The form of an answer that a client prefers, by the weights in its `Accept…` headers (RFC 9110, section 12.4). Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 def weights(values: Iterable[str]) -> dict[str, float]:
     """Return each named alternative, in lower case, with its weight from 0 (refused) to 1.
 
-    An entry whose weight is malformed counts as refused. Where one alternative has several weights the lowest counts, so that a
+    An entry with a malformed weight counts as refused. If an alternative has several weights, the lowest counts, so that a
     client is never sent a form that it refused.
     """
     found: dict[str, float] = {}
@@ -23,7 +23,7 @@ def weights(values: Iterable[str]) -> dict[str, float]:
 
 
 def takes_gzip(accept_encoding: Iterable[str]) -> bool:
-    """Tell whether a client takes gzip, at least as gladly as the plain bytes. One that names nothing gets these."""
+    """Return whether a client accepts gzip with at least the weight of plain bytes. Without the header it gets plain bytes."""
     named = weights(accept_encoding)
     others = named.get("*", 0.0)
     gzip = min((named[name] for name in ("gzip", "x-gzip") if name in named), default=others)
@@ -31,7 +31,7 @@ def takes_gzip(accept_encoding: Iterable[str]) -> bool:
 
 
 def takes_events(accept: Iterable[str]) -> bool:
-    """Tell whether a client asks by name for server-sent events, as each EventSource does."""
+    """Return whether a client names the type of server-sent events, as every EventSource does."""
     return weights(accept).get(EVENTS, 0.0) > 0
 
 

@@ -13,9 +13,9 @@ from .gateway import Gateway
 
 
 async def description() -> bytes:
-    """Return the OpenAPI document as JSON, keys sorted, so that a change shows as the change it is."""
+    """Return the OpenAPI document as JSON. Its keys are sorted, so that a diff shows only the changes."""
     settings = GatewaySettings()
-    async with Reader.open(settings.redis_url.get_secret_value()) as bus:  # connects only when used
+    async with Reader.open(settings.redis_url.get_secret_value()) as bus:  # it does not connect until it is used
         document = build_app(Gateway(settings, bus)).openapi()
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 

@@ -1,4 +1,4 @@
-"""What people read about the API, and what machines probe: documentation, health and metrics."""
+"""The API's documentation for people, and the health and metrics paths for machines."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from .answers import SharedResponse
 from .front import add_files
 from .metrics import gateway_registry
 
-# Swagger UI starts itself by a script within the page, and writes styles.
+# Swagger UI needs a script and styles within the page.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -28,7 +28,7 @@ pages = APIRouter(include_in_schema=False)
 
 @pages.get("/docs")
 async def docs(request: Request) -> Response:
-    """Return Swagger UI, all of it from this server."""
+    """Return Swagger UI. All of its files come from this server."""
     app: FastAPI = request.app
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
@@ -53,26 +53,26 @@ async def description(request: Request) -> Response:
 @pages.get("/livez")
 @pages.get("/healthz")
 async def livez() -> Response:
-    """Answer that this process runs; whether Redis does is none of this probe's business."""
+    """Answer that this process runs. The connection to Redis is a matter of `/readyz`."""
     return _probe({})
 
 
 @pages.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Answer whether new clients should be sent here, naming what fails."""
+    """Answer whether new clients should be sent to this process, with the conditions that fail."""
     return _probe(request.app.state.gateway.ready_checks)
 
 
 @pages.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Answer a Prometheus scrape, by its plain name alone: a proxy that keeps this path to itself may compare it undecoded."""
+    """Answer a Prometheus scrape. The path must not be percent-encoded, because a proxy that blocks it may not decode it."""
     if request.scope["raw_path"] != b"/metrics":
         raise HTTPException(404)
     return metrics_response(request.app.state.registry)
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add all of these, and the files they load."""
+    """Add the routes of this module, and the files that the documentation loads."""
     app.state.registry = gateway_registry(app.state.gateway)
     app.include_router(pages)
     add_files(app, {f"/docs-assets/{name}": SWAGGER / name for name in ("swagger-ui-bundle.js", "swagger-ui.css")})

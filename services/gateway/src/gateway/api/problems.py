@@ -21,19 +21,19 @@ from .negotiation import EVENTS, takes_events
 PROBLEM = "application/problem+json"
 RETRY_AFTER_S = 5
 LATER_BY = 1.5
-"""Clients that are refused together come back one after another: up to so many times later than at the soonest."""
+"""The longest retry delay, as a multiple of the shortest. A random delay keeps refused clients from returning all at once."""
 STREAMS = "/api/realtime"
 
 
 class ProblemError(Exception):
-    """What is wrong with a request, or why it cannot be answered now.
+    """A request is wrong, or cannot be answered now. It becomes the answer to the request.
 
     Args:
         status: the HTTP status.
-        code: a stable word for programs.
-        detail: a sentence for people: who, what and what to do.
-        retry_after_s: when asking again makes sense, if it does.
-        facts: more members of the problem object.
+        code: a stable identifier for programs.
+        detail: a sentence for people, with the cause and the remedy.
+        retry_after_s: after how many seconds another try makes sense; None if it makes none.
+        facts: further members of the problem object.
     """
 
     def __init__(self, status: int, code: str, detail: str, *, retry_after_s: int | None = None, **facts: Any) -> None:
@@ -43,7 +43,7 @@ class ProblemError(Exception):
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Have every error of the application answered as a problem."""
+    """Make the application answer every error with a problem."""
 
     @app.exception_handler(ProblemError)
     async def on_problem(request: Request, problem: ProblemError) -> Response:
@@ -65,20 +65,20 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def invalid_request(errors: Iterable[Mapping[str, Any]]) -> ProblemError:
-    """Return the problem of a request whose parameters pydantic refuses, from its errors."""
+    """Return the problem for a request with invalid parameters, made from pydantic's errors."""
     told = [{"where": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in errors]
     detail = "; ".join(f"{one['where']}: {one['message']}" for one in told)
     return ProblemError(422, "invalid_request", detail, errors=told)
 
 
 class Failures:
-    """An ASGI layer that answers for an application that failed, so that the layers around it see an answer like any other."""
+    """An ASGI layer that answers with a problem if the application raises, so that the layers around it get a normal answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. The exception goes on to the server, which logs it."""
+        """Answer a request. An exception is raised again after the answer, so that the server logs it."""
         answering = False
 
         async def send_noting(message: Message) -> None:
@@ -97,10 +97,10 @@ class Failures:
 
 
 def problem_response(request: Request, problem: ProblemError) -> Response:
-    """Return the answer that says what a problem is.
+    """Return the answer for a problem.
 
-    An EventSource gives up for good after any status but 200. So its answer to a temporary problem is a stream: one event, and
-    when to come back.
+    An EventSource gives up for good after any status except 200. So for a temporary problem it gets a stream with one event and
+    the time after which to try again.
     """
     return _response(request, problem.status, problem.code, problem.detail, problem.headers, problem.facts)
 
@@ -112,7 +112,7 @@ def problem_object(status: int, code: str, detail: str, **facts: Any) -> dict[st
 
 
 def is_temporary(status: int) -> bool:
-    """Tell whether the same request may be answered later."""
+    """Return whether the same request may succeed later."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or (
         status >= HTTPStatus.INTERNAL_SERVER_ERROR
         and status not in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED}
@@ -120,7 +120,7 @@ def is_temporary(status: int) -> bool:
 
 
 def opens_events(scope: Scope) -> bool:
-    """Tell whether a request is an EventSource's, or asks for a stream as one does."""
+    """Return whether a request asks for a stream in the way an EventSource does."""
     path: str = scope["path"]
     is_stream = scope["method"] == "GET" and (path == STREAMS or path.startswith(f"{STREAMS}/"))
     return is_stream and takes_events(Headers(scope=scope).getlist("Accept"))

@@ -1,4 +1,4 @@
-"""The API's routes: read the request, refuse what is wrong with it, and hand out bytes that lie ready."""
+"""The API's routes. They read and check the request, and return bytes that are already encoded where possible."""
 
 from typing import Annotated, Any
 
@@ -26,16 +26,20 @@ MOST_POINTS = max(resolution.points for resolution in Resolution)
 
 _SYMBOLS = StreamQuery.model_fields["symbols"]
 Symbols = Annotated[list[str], Query(description=_SYMBOLS.description, examples=_SYMBOLS.examples)]
-MaxPoints = Annotated[int, Query(ge=2, le=MOST_POINTS, description="Thin the history to at most so many points")]
+MaxPoints = Annotated[int, Query(ge=2, le=MOST_POINTS, description="The most points to return. A longer history is thinned")]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "Not a symbol (`suggestions` names what it may mean), too many, or said twice", **models.PROBLEM},
-    404: {"description": "Nobody lists this symbol; `suggestions` names near matches", **models.PROBLEM},
+    400: {
+        "description": "A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many "
+        "symbols, or a parameter is repeated",
+        **models.PROBLEM,
+    },
+    404: {"description": "No exchange lists this symbol; `suggestions` has near matches", **models.PROBLEM},
     422: {"description": "A parameter is missing or out of range", **models.PROBLEM},
     503: {"description": "Not possible right now; see Retry-After", **models.PROBLEM},
 }
 _NO_ROOM: dict[int | str, dict[str, Any]] = {
-    429: {"description": "Room is short, and this address has its share of symbols; see Retry-After", **models.PROBLEM},
+    429: {"description": "Room is short, and this address has used up its share of symbols; see Retry-After", **models.PROBLEM},
     **PROBLEMS,
 }
 _BUSY: dict[int | str, dict[str, Any]] = {
@@ -45,7 +49,7 @@ _BUSY: dict[int | str, dict[str, Any]] = {
 
 
 def one_of_each(request: Request) -> None:
-    """Refuse a request that says something twice, where one of the two would be passed over without a word."""
+    """Refuse a request that gives a parameter twice. Otherwise one of the two values would be ignored silently."""
     given = request.query_params
     for field in request.scope["route"].dependant.query_params:
         if field.alias != "symbols" and len(given.getlist(field.alias)) > 1:
@@ -59,7 +63,7 @@ api = APIRouter(prefix="/api", dependencies=[Depends(one_of_each)])
 
 @api.get("/ticker/{symbol:path}", response_model=models.Ticker, responses=_NO_ROOM, tags=["ticker"])
 async def ticker(request: Request, symbol: str) -> Response:
-    """Return a symbol's last ticker, at once if it streams, else as soon as its first tick is there."""
+    """Return a symbol's last ticker. If the gateway does not follow the symbol yet, it waits up to 3 s for the first one."""
     name = _gateway(request).listings.one_named(symbol)
     found, no_room = await _tickers(request, (name,))
     if name in no_room:
@@ -77,7 +81,7 @@ async def ticker(request: Request, symbol: str) -> Response:
 
 @api.get("/ticker", response_model=models.Tickers, responses=PROBLEMS, tags=["ticker"])
 async def tickers(request: Request, symbols: Symbols) -> Response:
-    """Return many symbols' last tickers."""
+    """Return the last tickers of several symbols."""
     found, no_room = await _tickers(request, _gateway(request).listings.named(symbols))
     known = b",".join(data for data in found.values() if data is not None)
     missing = orjson.dumps([symbol for symbol, data in found.items() if data is None])
@@ -91,7 +95,8 @@ async def history(
 ) -> Response:
     """Return a symbol's past prices: each second of the last ten minutes, or each minute of the last day.
 
-    To ask is no demand: the history of a symbol that does not stream is what is left of it, perhaps nothing.
+    This request does not make the gateway subscribe to the symbol. If no client has asked for its prices lately, the history
+    may be old or empty.
     """
     name = _gateway(request).listings.one_named(symbol)
     gateway = _gateway(request)
@@ -111,7 +116,7 @@ async def symbols(
     q: Annotated[str | None, Query(max_length=65, description="Only symbols that contain this text")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Return what can be asked for."""
+    """Return the symbols that a client can ask for, and the exchanges that list each."""
     gateway = _gateway(request)
     listings, caching = gateway.listings, _caching(gateway, LISTING_MAX_AGE_S)
     if q is not None:
@@ -124,7 +129,7 @@ async def symbols(
 
 @api.get("/status", response_model=models.Status, tags=["what there is"])
 async def status(request: Request) -> Response:
-    """Return how each exchange's feed and this gateway are doing."""
+    """Return the state of each exchange's feed and of this gateway."""
     gateway = _gateway(request)
     hub = gateway.hub
     time_ms = now_ms()
@@ -152,9 +157,10 @@ async def status(request: Request) -> Response:
 
 
 async def _tickers(request: Request, names: tuple[Symbol, ...]) -> tuple[dict[Symbol, bytes | None], dict[Symbol, NoRoom]]:
-    """Return each symbol's ticker as of now, having wanted, and where that is news waited for, those not streamed yet.
+    """Return each symbol's ticker as of now, and the symbols that have no price for want of room, with the reason.
 
-    Those without a price because they have no room have no ticker. They come a second time, with the reason.
+    The symbols are held meanwhile, so that the gateway subscribes to them. If that is new, their first tickers are awaited. A
+    symbol without a price for want of room has no ticker.
     """
     gateway = _gateway(request)
     await gateway.listings.check(names)
@@ -164,7 +170,7 @@ async def _tickers(request: Request, names: tuple[Symbol, ...]) -> tuple[dict[Sy
     hub.topics.hold(wished.values(), owner)
     try:
         if gateway.intake.connected:
-            wanted = hub.topics.wanted  # what lies beyond a share does not come, so it is not waited for
+            wanted = hub.topics.wanted  # do not wait for channels beyond the share: they are not subscribed to
             await hub.topics.wait_live([channel for channel in wished.values() if channel in wanted], FIRST_TICKER_WITHIN_S)
         found = {name: hub.newest(channel) for name, channel in wished.items()}
         unpriced = [name for name in names if not _has_price(found[name])]
@@ -179,7 +185,7 @@ def _has_price(ticker: bytes | None) -> bool:
 
 
 def _caching(gateway: Gateway, max_age_s: float) -> dict[str, str]:
-    """Let caches keep an answer; where keys are needed, no cache that others ask too."""
+    """Return headers that let caches keep an answer. If this gateway needs keys, shared caches must not keep it."""
     return {"Cache-Control": f"{'private' if gateway.settings.api_keys else 'public'}, max-age={max_age_s:.0f}"}
 
 

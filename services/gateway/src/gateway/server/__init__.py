@@ -1,1 +1,1 @@
-"""The connections, and how they end."""
+"""The HTTP server: its connections, and how it stops."""

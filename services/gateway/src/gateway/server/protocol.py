@@ -1,7 +1,7 @@
-"""The one coupling to uvicorn's inside: how a stream's response gets the connection it is sent over.
+"""The only code that depends on uvicorn's internals: it lends a stream's response the connection that it is sent over.
 
-Writing to the transport directly is what lets one encoded chunk serve every stream of a group at the cost of a `send()`;
-a task, a queue and an ASGI message per client and event cost some four times as much.
+The hub writes to that transport directly. So one encoded chunk serves every stream of a group, at the cost of one `send()` per
+stream. A task, a queue and an ASGI message per client and event would cost several times as much.
 """
 
 import asyncio
@@ -35,15 +35,15 @@ INVALID_ANSWER = (
 
 
 class Borrower(Protocol):
-    """Who a connection is lent to."""
+    """The object that a connection is lent to."""
 
     def on_writable(self) -> None:
-        """Called when all that was written has been taken by the kernel after some of it had not."""
+        """Called when the kernel has taken all written bytes, after some of them had to wait."""
 
     def on_lost(self, *, timed_out: bool) -> None:
         """Called once, when the connection is gone.
 
-        `timed_out`: the client took nothing for as long as agreed, because it does not read or is out of reach.
+        `timed_out` is true if the client read nothing for too long, because it does not read or cannot be reached.
         """
 
 
@@ -54,8 +54,8 @@ class StreamProtocol(BoundedProtocol):
     """An HTTP protocol that lends its transport to a response that asks for it.
 
     Args:
-        stats: where it counts requests that are not HTTP, and upgrades to other protocols that it does not make.
-        options: uvicorn's own.
+        stats: counts requests that are not HTTP, and ignored requests to upgrade to another protocol.
+        options: uvicorn's own arguments.
     """
 
     _borrower: Borrower | None = None
@@ -65,38 +65,41 @@ class StreamProtocol(BoundedProtocol):
         self._stats = stats
 
     def on_headers_complete(self) -> None:
-        """Put the connection within the response's reach. The cycle is this request's; `self.cycle` may be a later one's."""
+        """Add the functions that act on the connection to the request's scope.
+
+        They are bound to this request's cycle, because `self.cycle` may be a later request's by the time they are called.
+        """
         if self.parser.get_http_version() not in {"1.0", "1.1"}:
-            raise ValueError("another version")  # to the parser the request is malformed then
+            raise ValueError("another version")  # the parser then treats the request as malformed
         super().on_headers_complete()
         self.scope["extensions"] = {
             LEND: partial(self._lend, self.cycle),  # type: ignore[dict-item] # functions
             CUT: partial(self._cut, self.cycle),  # type: ignore[dict-item]
             UNCHUNK: partial(setattr, self.cycle, "chunked_encoding", False),  # type: ignore[dict-item]
-            PEER: self.client[0] if self.client else "",  # type: ignore[dict-item] # whoever connected, whatever a header claims
+            PEER: self.client[0] if self.client else "",  # type: ignore[dict-item] # from the socket, never from a header
             TAKEN: self.when_taken,  # type: ignore[dict-item]
         }
 
     def _lend(self, cycle: RequestResponseCycle, borrower: Borrower) -> asyncio.Transport | None:
-        """Give the transport away for the rest of the connection, the head having been sent; None if it is gone already.
+        """Lend the transport for the rest of the connection, after the head was sent. Return None if the connection is gone.
 
-        To uvicorn the response is complete, so that the application may return and the request's task ends. What the request
-        has left here goes too: parser, scope, headers and cycle are some 10 KiB, of no use to a stream. Whatever else
-        the client sends is not read as requests, which could not be answered any more.
+        For uvicorn the response is then complete, so the application may return and the request's task ends. The request's
+        parser, scope, headers and cycle are released, because a stream does not need them and they take some 10 KiB. Later data
+        from the client is discarded, because another request could not be answered.
         """
         cycle.response_complete = True
         if self.transport.is_closing():
             return None
         self._borrower = borrower
         self.forget_request()
-        self.parser = None  # type: ignore[assignment] # nothing asks for them now
+        self.parser = None  # type: ignore[assignment] # not used any more
         self.pipeline.clear()
         self.forgo_bounds()
-        self.flow.resume_reading()  # which a request that waited had paused; who does not read hears of no disconnect
+        self.flow.resume_reading()  # a waiting request had paused it, and without reading a disconnect goes unnoticed
         return self.transport
 
     def _cut(self, cycle: RequestResponseCycle) -> None:
-        """End the connection without an answer, or before all of it is read; to uvicorn it is as if the client had."""
+        """End the connection without an answer, or before the client has read all of one. To uvicorn it looks disconnected."""
         cycle.disconnected = True
         if cycle.response_started:
             reset(self.transport)
@@ -104,22 +107,22 @@ class StreamProtocol(BoundedProtocol):
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Called by the transport with what the client sends."""
+        """Called by the transport with data from the client."""
         if self._borrower is None:
             super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Called where a request is not HTTP: refuse it, as everything else is refused."""
+        """Called by uvicorn if a request is not HTTP. Answer with a problem, as for all other refusals."""
         self._stats.invalid_requests += 1
         self.transport.write(INVALID_ANSWER)
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Called where a client wants another protocol, WebSocket for example. HTTP allows to answer without: count it."""
+        """Called by uvicorn if a client asks for another protocol, for example WebSocket. HTTP lets a server ignore that."""
         self._stats.upgrades_ignored += 1
 
     def resume_writing(self) -> None:
-        """Called by the transport when nothing is unsent any more."""
+        """Called by the transport when all written bytes have been sent."""
         super().resume_writing()
         if self._borrower is not None:
             self._borrower.on_writable()
@@ -131,7 +134,7 @@ class StreamProtocol(BoundedProtocol):
             self._borrower.on_lost(timed_out=isinstance(exc, TimeoutError))
 
     def shutdown(self) -> None:
-        """Called by the server when it stops: streams have been ended before, so one that is left does not read."""
+        """Called by the server when it stops. Streams were ended before, so the client of one that is left does not read."""
         if self._borrower is not None:
             self.transport.abort()
         else:
@@ -139,36 +142,36 @@ class StreamProtocol(BoundedProtocol):
 
 
 def lender(scope: Scope) -> Lend | None:
-    """Return what lends a request's connection, or None where another server than ours runs the application."""
+    """Return the function that lends a request's connection, or None if another server than ours runs the application."""
     lend: Lend | None = scope.get("extensions", {}).get(LEND)
     return lend
 
 
 def unchunk(scope: Scope) -> None:
-    """Have the response of a request be sent without chunks, to end with the connection: HTTP/1.0 knows no chunks."""
+    """Send the response of a request without chunks, so that it ends with the connection: HTTP/1.0 has no chunks."""
     scope["extensions"][UNCHUNK]()
 
 
 def peer(scope: Scope) -> str:
-    """Return the address that a request's connection comes from, a proxy's for example; "" where it has none."""
+    """Return the address at the other end of a request's connection, for example a proxy's, or "" if it has none."""
     address: str = scope.get("extensions", {}).get(PEER, "")
     return address
 
 
 def cutter(scope: Scope) -> Callable[[], None] | None:
-    """Return what ends a request's connection without an answer, or None where another server runs the application."""
+    """Return the function that ends a request's connection without an answer, or None if another server is used."""
     cut: Callable[[], None] | None = scope.get("extensions", {}).get(CUT)
     return cut
 
 
 def taker(scope: Scope) -> Callable[[Callable[[], None]], None] | None:
-    """Return what tells when a request's answer is taken, or None where another server runs the application."""
+    """Return the function that registers a callback for when the kernel has taken an answer, or None with another server."""
     when_taken: Callable[[Callable[[], None]], None] | None = scope.get("extensions", {}).get(TAKEN)
     return when_taken
 
 
 def plain_descriptor(transport: asyncio.Transport) -> int:
-    """Return the descriptor of a connection's socket, or NO_DESCRIPTOR where what goes over it is encrypted."""
+    """Return the descriptor of a connection's socket, or NO_DESCRIPTOR if the connection is encrypted."""
     connection = transport.get_extra_info("socket")
     if connection is None or transport.get_extra_info("ssl_object") is not None:
         return NO_DESCRIPTOR

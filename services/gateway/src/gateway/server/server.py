@@ -1,4 +1,4 @@
-"""The HTTP server, which stops without a client noticing more than a reconnect."""
+"""The HTTP server. When it stops, its clients notice no more than a reconnect."""
 
 import asyncio
 import contextlib
@@ -18,27 +18,28 @@ from market_pulse.process.logs import get_logger
 
 from .protocol import StreamProtocol
 
-KEEP_ALIVE_S = 30  # longer than a proxy keeps an idle connection, so that none sends a request into a closing one
-CLOSE_LIMIT_S = 2  # for the answers still under way when all streams are gone
+KEEP_ALIVE_S = 30  # longer than a proxy keeps an idle connection, so that no proxy sends a request into a closing one
+CLOSE_LIMIT_S = 2  # how long unfinished answers may take after all streams are gone
 
 log = get_logger()
 
 
 class Served(Protocol):
-    """The parts of a gateway that its server needs."""
+    """The attributes of a gateway that its server needs."""
 
     settings: GatewaySettings
     hub: Hub
     connections: Connections
-    draining: bool  # the server sets it when the process is about to stop: not ready from now on
-    closing: bool  # and this when it begins to end the streams
+    draining: bool  # the server sets it when the process is about to stop: from then on it is not ready
+    closing: bool  # the server sets it when it begins to end the streams
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which by itself would wait for open streams for ever, or cut all at once.
+    """A uvicorn server that ends streams in order. uvicorn itself would wait for open streams for ever, or cut all at once.
 
-    At the first SIGTERM or SIGINT: not ready from now on, but still serving, since a proxy needs a moment to notice; then each
-    open stream gets its goodbye, spread over time, while all but probes are cut; then the end. A second signal ends at once.
+    At the first SIGTERM or SIGINT the gateway reports that it is not ready, but still serves, because a proxy needs a moment to
+    notice. Then it sends each open stream a goodbye, spread over time, and meanwhile refuses all new requests except probes.
+    Then it ends. At a second signal it ends at once.
     """
 
     def __init__(self, app: ASGIApp, gateway: Served) -> None:
@@ -65,24 +66,24 @@ class Server(uvicorn.Server):
 
     @property
     def port(self) -> int:
-        """The port that is listened on, once started."""
+        """The port that the server listens on. Valid after the start."""
         port: int = self.servers[0].sockets[0].getsockname()[1]
         return port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Begin to listen, with small receive buffers for new connections."""
         await super().startup(sockets)
         bound_buffers(self.servers)
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what the time demands; return whether to end."""
+        """Do the periodic work. Return whether to end."""
         if counter % SWEEPS_EVERY == 0:
             self._gateway.connections.sweep()
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listen to the stop signals. Unlike uvicorn's own, a stop that went well exits with 0."""
+        """Handle the stop signals. Unlike with uvicorn's own handler, the process exits with 0 after a stop without errors."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self.stop)
@@ -93,11 +94,11 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Stop, as a signal would."""
+        """Stop as at a signal."""
         self.stop()
 
     def stop(self) -> None:
-        """Begin to stop; when that has begun already, end at once."""
+        """Begin to stop. If the server is stopping already, end at once."""
         if self._draining is None:
             self._draining = asyncio.get_running_loop().create_task(self._drain())
         else:

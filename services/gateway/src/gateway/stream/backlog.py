@@ -1,4 +1,4 @@
-"""Events that wait to be sent, where each counts. Pure."""
+"""Events that wait to be sent and do not replace each other. Pure."""
 
 from collections import deque
 
@@ -8,16 +8,17 @@ MOST_WAITING = 200
 
 
 class Backlog:
-    """The events of one channel that wait to be sent, oldest first. None replaces another.
+    """The events of one channel that wait to be sent, oldest first.
 
-    At most MOST_WAITING are kept. When one more comes the oldest is dropped. The first event that is sent tells how many were.
+    At most MOST_WAITING are kept. When one more comes, the oldest is dropped. The first event that is sent says how many were
+    dropped before it.
     """
 
     __slots__ = ("dropped", "events")
 
     def __init__(self) -> None:
         self.events: deque[bytes] = deque()
-        self.dropped = 0  # how many were, before the first one that is kept
+        self.dropped = 0  # how many were dropped before the first event that is kept
 
     def put(self, event: bytes) -> None:
         """Add an event behind all others."""
@@ -27,13 +28,13 @@ class Backlog:
             self.dropped += 1
 
     def extend(self, later: "Backlog") -> None:
-        """Add what waits in another backlog of the same channel, which came later. The other one stays as it is."""
+        """Add the events of another backlog of the same channel, which are later ones. The other backlog does not change."""
         self.dropped += later.dropped
         for event in later.events:
             self.put(event)
 
     def text(self) -> bytes:
-        """Return the events as they are sent: the first says how many were dropped before it, if any were."""
+        """Return the events as they are sent. If events were dropped, the first one says how many."""
         if not self.dropped:
             return b"".join(self.events)
         first, *others = self.events

@@ -1,8 +1,8 @@
-"""One bus, fanned out to many streams. Holds the newest message of each wanted channel. Knows no HTTP, no Redis.
+"""The hub fans one bus out to many streams, and holds the newest message of each wanted channel. It knows no HTTP and no Redis.
 
-Messages come in through `on_message` and go to the groups of streams that want them. The outbox writes what is pending in
-each group as one shared chunk to every stream of the group that can take it. A stream that cannot gets the newest state, and
-the events that wait for it, as soon as it can.
+`on_message` receives each message and queues it for the groups of streams that want it. For each group the outbox writes the
+pending events as one shared chunk to every stream that has read everything before. A stream that has not gets the newest states
+and its waiting events once it has.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ from .statuses import Statuses
 from .topics import NoRoom, Topic, Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
-RETRY_MS = (500, 2000)  # when a gateway dies without a goodbye: its clients are back within three seconds
+RETRY_MS = (500, 2000)  # if a gateway dies without a goodbye, its clients are back within three seconds
 RETRY_AFTER_BYE_MS = (500, 3000)
-RETRY_AFTER_LAST_BYE_MS = 15_000  # of a gateway that may be the only one, by which time it has started again
-SHORT_FOR_S = 60.0  # after the last symbol was turned away; then what lies beyond shares is asked for again
-NAMED_WITHIN_S = 3.0  # so long after it is wanted, a symbol without a price is one that an exchange turned away without a name
+RETRY_AFTER_LAST_BYE_MS = 15_000  # after this time a gateway that is the only one has started again
+SHORT_FOR_S = 60.0  # room counts as short for this long after the last symbol was turned away
+NAMED_WITHIN_S = 3.0  # without a price after this time, a symbol may be one that a full exchange turned away without naming it
 
 
 class Hub:
-    """The streams, the channels they want, and the newest of each.
+    """The streams, the channels that they want, and the newest message of each channel.
 
     Args:
-        featured: symbols whose tickers are wanted always.
-        instance: this process's name, told to clients.
-        flush_clock: when flushes may happen.
+        featured: symbols whose tickers are always wanted.
+        instance: this process's name, which is sent to clients.
+        flush_clock: decides when flushes may happen.
         heartbeat_s: how often each stream gets a heartbeat.
-        max_age_s: when a stream is asked to reconnect, give or take 15 %, so that load levels out.
-        slow_client_s: how long a client may leave unread what it was sent.
+        max_age_s: the age at which a stream is asked to reconnect, give or take 15 %, so that gateways share the load.
+        slow_client_s: how long a client may leave data unread before it is disconnected.
         share: how many channels beside the featured ones an address gets once room is short.
-        listed_at: the exchanges that list a symbol.
+        listed_at: returns the exchanges that list a symbol.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
     """
@@ -59,7 +59,7 @@ class Hub:
         slow_client_s: float = 30.0,
         share: int = 50,
         listed_at: Callable[[Symbol], Collection[str]] = lambda _: (),
-        clock: Callable[[], float] = time.monotonic,  # not the loop's, which stands still while a callback runs
+        clock: Callable[[], float] = time.monotonic,  # not the event loop's clock, which stands still while a callback runs
         wall_clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self.instance = instance
@@ -69,35 +69,38 @@ class Hub:
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
-        self._clocks = Clocks()  # of those that publish
+        self._clocks = Clocks()  # of the processes that publish tickers, by which a ticker's age is judged
         self.slow_client_s = slow_client_s
         self._heartbeat_s, self._max_age_s = heartbeat_s, max_age_s
         self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, wall_clock_ms)
-        self._groups: dict[tuple[tuple[str, ...], float, bool], Group] = {}  # by their keys; those that have streams
-        self._status_slots: dict[str, Notice] = {}  # by exchange
+        self._groups: dict[tuple[tuple[str, ...], float, bool], Group] = {}  # the groups that have streams, by their keys
+        self._status_slots: dict[str, Notice] = {}  # exchange -> its status event
         self._listed_at = listed_at
-        self._turned_away: dict[Symbol, tuple[str, ...]] = {}  # the exchanges that have no room for a symbol
+        self._turned_away: dict[Symbol, tuple[str, ...]] = {}  # symbol -> the exchanges that have no room for it
         self._overfull: frozenset[str] = frozenset()  # the exchanges that turn away more symbols than they name
-        self._short_until = clock()  # until then channels beyond an address's share are not asked for
+        self._short_until = clock()  # until then room is short, so channels beyond an address's share are not subscribed to
 
     def newest(self, channel: str) -> bytes | None:
-        """Return a held channel's latest message as it must be read now, or None before the first one."""
+        """Return a held channel's latest message, marked stale or down if it is too old, or None before the first one."""
         return self.topics[channel].read(self._now_ms())
 
     # From the bus.
 
     def on_message(self, channel: str, data: bytes, *, live: bool = True, age_ms: int | None = None) -> None:
-        """Take a message, or, unless `live`, a channel's last one, so old. One that is malformed is counted and skipped."""
+        """Take a channel's new message, or its last value if not `live`. A malformed message is counted and skipped.
+
+        `age_ms` is the age of a last value.
+        """
         try:
             if channel.startswith("status:"):
-                self._take_status(channel.split(":")[1], data)  # its copies' last ones have their names behind that
-            elif topic := self.topics.find(channel):  # else it was unsubscribed a moment ago
+                self._take_status(channel.split(":")[1], data)  # the key of a copy's last status ends with the copy's name
+            elif topic := self.topics.find(channel):  # None if the channel was unsubscribed a moment ago
                 self._take(topic, data, live=live, age_ms=age_ms)
         except CodecError:
             self.stats.bad_messages += 1
 
     def take_last(self, lasts: Iterable[tuple[str, Last | None]], statuses: Iterable[tuple[str, bytes]] = ()) -> None:
-        """Take channels' last messages. A message older than the known one is passed over."""
+        """Take the last values of channels. A last value that is older than the known message is ignored."""
         for channel, data in statuses:
             self.on_message(channel, data, live=False)
         for channel, last in lasts:
@@ -105,11 +108,11 @@ class Hub:
                 self.on_message(channel, last.message, live=False, age_ms=last.age_ms)
 
     def listen(self, *, hears: bool) -> None:
-        """Note whether the bus is heard at this moment."""
+        """Record whether this process is connected to the bus at this moment."""
         self.statuses.listen(self._now_ms(), hears=hears)
 
     def resync(self, reason: str) -> None:
-        """Tell every stream that messages may have been missed, and send it all that it wants anew."""
+        """Send every stream a resync event, because messages may have been missed, and then a new snapshot."""
         self.stats.resyncs += 1
         event = sse.event("resync", {"reason": reason})
         for group in self._groups.values():
@@ -135,12 +138,12 @@ class Hub:
     def _take_status(self, exchange: str, data: bytes) -> None:
         self.statuses.take(exchange, data, self._now_ms())
         self._tell_statuses()
-        for name, status in self.statuses.current(self._now_ms()).items():  # for those who join later
+        for name, status in self.statuses.current(self._now_ms()).items():  # for the snapshots of later streams
             self._status_slots[name].event = sse.message_event("status", status.json())
         self._look_for_room()
 
     def _tell(self, topic: Topic, latest: LatestTicker) -> None:
-        """Have a topic's latest message, as it is to be read now, sent to all that want it."""
+        """Queue a topic's latest message, marked stale or down if it is too old, for all groups that want it."""
         event = topic.renew(latest, self._now_ms())
         for group in topic.groups:
             self._outbox.add(group, topic, event)
@@ -155,11 +158,11 @@ class Hub:
     # Room.
 
     def no_room(self, channel: str) -> NoRoom | None:
-        """Return why a held channel has no room, or None where it has some, as far as is known."""
+        """Return why a held channel has no room, or None if it has room as far as is known."""
         return self._no_room(self.topics[channel])
 
     def explain(self, no_room: NoRoom) -> str:
-        """Say in words why a channel has no room."""
+        """Return in words why a channel has no room."""
         if no_room.reason == "share":
             share = self.topics.share
             return f"room is short, and one address gets {share} symbol{'s'[: share != 1]} beside the featured ones"
@@ -174,7 +177,7 @@ class Hub:
         return NoRoom("full", exchanges) if exchanges and not topic.is_live(self._now_ms()) else None
 
     def _look_for_room(self) -> None:
-        """Learn whether room is short, and tell each channel's streams whether it has room where that has changed."""
+        """Find out whether room is short, and send a room event to the streams of each channel for which that has changed."""
         was_short = self.topics.room_is_short
         self._turned_away, self._overfull = self.statuses.without_room(self._now_ms())
         if self._turned_away or self._overfull:
@@ -211,20 +214,20 @@ class Hub:
         chunked: bool = True,
         held: bool = False,
     ) -> Stream:
-        """Start a stream: its snapshot goes out at once, and from then on every change, without a gap between.
+        """Start a stream. It is sent a snapshot at once and every later change, with no gap between them.
 
         Args:
-            sink: where its bytes go.
-            symbols: what it is about, each once.
-            max_hz: how often it is written to at most, or None.
-            descriptor: of the connection's socket, if bytes may be written there as they are.
-            kinds: what it brings of each symbol.
+            sink: where its bytes are written.
+            symbols: the symbols that it asks for, without repetitions.
+            max_hz: the most writes per second, or None for no limit.
+            descriptor: the descriptor of the connection's socket, if bytes may be written to it directly.
+            kinds: the kinds of messages that it gets for each symbol.
             owner: the address whose share its channels count towards.
             resumed: whether the client has had a stream before.
             chunked: whether its body is sent in chunks.
-            held: whether a proxy holds the client's next request where no gateway is there to take it.
+            held: whether a proxy holds the client's next request while no gateway can take it.
         """
-        # Hold the channels, and learn whether they have room.
+        # Hold the channels, and find out whether they have room.
         channels = [one for kind in kinds for symbol in symbols for one in kind.channels(symbol, self._listed_at)]
         self.topics.hold(channels, owner)
         group = self._group(channels, max_hz, chunked=chunked)
@@ -239,7 +242,7 @@ class Hub:
             descriptor,
             owner=owner,
             opened_at=now,
-            beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # so that not all beat at once
+            beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # random, so that heartbeats are spread over time
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
             held=held,
         )
@@ -255,7 +258,7 @@ class Hub:
             retry_ms=random.randint(*RETRY_MS),
         )
         self._outbox.write(stream, group.frame(b"".join((connected, *self._snapshot(group).values()))))
-        # Join the group. Pending events that are in the snapshot already will not be sent a second time.
+        # Join the group. The group's pending events that are in the snapshot will not be sent to this stream again.
         if group.pending:
             group.joiners[stream] = dict(group.pending)
         else:
@@ -265,7 +268,7 @@ class Hub:
         return stream
 
     def leave(self, stream: Stream, reason: str) -> None:
-        """Forget a stream, at once and completely; a second time does nothing."""
+        """Forget a stream, at once and completely. Calling it again does nothing."""
         if stream not in self.streams:
             return
         self.streams.remove(stream)
@@ -281,21 +284,21 @@ class Hub:
         self.stats.streams.observe(self._clock() - stream.opened_at)
 
     def writable(self, stream: Stream) -> None:
-        """Go on with a stream that has nothing unsent any more."""
+        """Go on with a stream whose client has read everything that was written."""
         if stream in self.streams:
             self._outbox.catch_up(stream)
 
     def sweep(self) -> None:
-        """Do what the time demands: call old tickers and silent exchanges by their name, beat, end and cut streams."""
+        """Do the periodic work: report old tickers as stale and silent exchanges as down; beat, end or cut each stream."""
         now, wall_ms = self._clock(), self._now_ms()
-        # Forget unwanted channels, and send messages that have grown old once more, as stale.
+        # Forget unwanted channels. Send messages that have grown old once more, as stale or down.
         self.topics.expire()
         for topic in self.topics:
             if topic.latest and topic.latest.staleness(wall_ms) > topic.level:
                 self._tell(topic, topic.latest)
         self._tell_statuses()
         self._look_for_room()
-        # Each stream gets at most one of these: it is cut, ended, or sent a heartbeat.
+        # Cut a slow stream, end an old one, or send a heartbeat.
         heartbeat = sse.heartbeat(wall_ms)
         beats = {True: sse.chunk(heartbeat), False: sse.unframed(heartbeat)}
         for stream in list(self.streams):
@@ -309,10 +312,10 @@ class Hub:
                 self._outbox.beat(stream, beats[stream.group.chunked])
 
     def end(self, stream: Stream, reason: str) -> None:
-        """Say goodbye to a stream: its client shall reconnect, at a time of its own.
+        """Send a stream its `bye` event, and close it. The client shall reconnect after a random delay.
 
-        The event's data names that time, for clients that go on when nobody answers them. A bare EventSource may not. So where
-        nothing holds its request it is told, by `retry:`, to wait until a gateway that stops has started again.
+        The event's data has that delay, for clients that try again if no server answers. A bare EventSource may give up then.
+        So at a shutdown, if no proxy holds its next request, `retry:` makes it wait until a stopped gateway has started again.
         """
         retry_ms = random.randint(*RETRY_AFTER_BYE_MS)
         waits = reason == "shutdown" and not stream.held
@@ -322,7 +325,7 @@ class Hub:
         self.leave(stream, reason)
 
     async def drain(self, over_s: float) -> None:
-        """End all streams, evenly spread over a time."""
+        """End all streams one after another, evenly spread over `over_s` seconds."""
         streams = list(self.streams)
         random.shuffle(streams)
         start = self._clock()
@@ -342,7 +345,7 @@ class Hub:
         return known
 
     def _snapshot(self, group: Group) -> dict[Slot, bytes]:
-        """Return the newest event of each channel of the group that has one, about missing room, and of each exchange."""
+        """Return the newest events: of each of the group's channels, of those channels' missing room, and of each exchange."""
         now_ms = self._now_ms()
         topics = [self.topics[channel] for channel in group.channels]
         known: dict[Slot, bytes] = {topic: topic.newest(now_ms) for topic in topics if topic.latest}

@@ -1,4 +1,4 @@
-"""How the hub reads each kind of state: one row for each. Events are passed on as they are."""
+"""The functions with which the hub reads each kind of state: one row per kind. Events are passed on unchanged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ from market_pulse.tickers import LatestTicker, as_of, read_ticker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How the messages of one kind of state are read: into what is kept, and out of it as they must be read later."""
+    """How the hub handles the messages of one kind of state.
+
+    `read` turns a message into the object that the hub keeps. `as_of` returns that object's JSON for a client that reads it
+    later. `is_live` returns whether a message's content is current.
+    """
 
     read: Callable[..., LatestTicker]
     as_of: Callable[[LatestTicker, int], bytes]
@@ -27,10 +31,10 @@ READINGS = {TICKER: Reading(read=read_ticker, as_of=as_of, is_live=_is_live_tick
 
 
 def one_line(message: bytes) -> bytes:
-    """Return a message's JSON as it may stand in an event.
+    """Return a message's JSON on a single line, as an event needs it.
 
     Raises:
-        CodecError: it is no JSON.
+        CodecError: the message is not JSON.
     """
     try:
         value = orjson.loads(message)

@@ -1,7 +1,7 @@
-"""Streams, the groups of streams that are sent the same bytes, and when and to whom bytes are written.
+"""Streams, the groups of streams that get the same bytes, and the outbox that writes to them.
 
-Each flush writes one shared chunk to all of a group. A stream that has not taken the last write is passed over. This knows
-nothing of HTTP but the chunks of a body.
+Each flush writes one shared chunk to all streams of a group. A stream whose client has not read the last write is skipped, and
+catches up later. Of HTTP this knows only the chunks of a body.
 """
 
 import asyncio
@@ -17,37 +17,37 @@ from .stats import Stats
 
 LATE_S = 1.0
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
-NO_DESCRIPTOR = -1  # the system refuses to write to it
+NO_DESCRIPTOR = -1  # writing to it fails with OSError
 
 
 class Sink(Protocol):
-    """Where a stream's bytes go: as much of asyncio's WriteTransport as is needed."""
+    """Where a stream's bytes are written: the methods of asyncio's WriteTransport that are needed here."""
 
     def is_closing(self) -> bool:
-        """Tell whether the connection is going or gone; then nothing may be written."""
+        """Return whether the connection is closing or closed. Nothing may be written to it then."""
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes the kernel has not taken yet."""
+        """Return how many written bytes the kernel has not taken yet."""
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
 
     def close(self) -> None:
-        """Close when everything written is sent."""
+        """Close once everything written is sent."""
 
     def abort(self) -> None:
         """Close at once."""
 
 
 class Slot(Protocol):
-    """A thing that clients are told of by events. Of its state the newest event replaces all before it."""
+    """The subject of events, for example a channel. An event about its state replaces the earlier ones."""
 
     def newest(self, now_ms: int) -> bytes:
-        """Return the event that tells its state as it is now, none being empty."""
+        """Return the event with its state as it is now, or an empty text if there is no event."""
 
 
 class Notice:
-    """A slot whose event stays as it is until another takes its place."""
+    """A slot with an event that stays the same until it is replaced."""
 
     __slots__ = ("event",)
 
@@ -60,7 +60,7 @@ class Notice:
 
 
 class Group:
-    """The streams that want the same channels at the same rate: what is pending is encoded and framed once for all of them."""
+    """The streams that want the same channels at the same rate. Pending events are encoded and framed once for all of them."""
 
     __slots__ = (
         "channels",
@@ -78,16 +78,16 @@ class Group:
 
     def __init__(self, channels: tuple[str, ...], max_hz: float | None, *, chunked: bool = True) -> None:
         self.channels = channels
-        self.chunked = chunked  # HTTP/1.0 knows no chunks
-        self.frame = chunk if chunked else unframed  # makes a text a part of the body
-        self.shortest_s = 1 / max_hz if max_hz else 0.0  # from one flush to the next
-        self.not_before = 0.0  # the next flush
-        self.queued = False  # for the next flush that may be
+        self.chunked = chunked  # HTTP/1.0 has no chunks
+        self.frame = chunk if chunked else unframed  # frames a text as part of the body
+        self.shortest_s = 1 / max_hz if max_hz else 0.0  # the shortest time from one flush to the next
+        self.not_before = 0.0  # the earliest time of the next flush
+        self.queued = False  # whether the group waits for a flush, and since when
         self.queued_at = 0.0
-        self.pending: dict[Slot, bytes] = {}  # the newest event of each slot that has changed since the last flush
-        self.events: dict[Slot, Backlog] = {}  # the events since then of each slot of which each counts
+        self.pending: dict[Slot, bytes] = {}  # the newest state event of each slot that has changed since the last flush
+        self.events: dict[Slot, Backlog] = {}  # since the last flush, the events that do not replace each other
         self.streams: set[Stream] = set()
-        self.joiners: dict[Stream, dict[Slot, bytes]] = {}  # new streams, with the pending events that their snapshot held
+        self.joiners: dict[Stream, dict[Slot, bytes]] = {}  # new streams, with the pending events that their snapshot has
 
     @property
     def key(self) -> tuple[tuple[str, ...], float, bool]:
@@ -96,17 +96,17 @@ class Group:
 
 
 class Stream:
-    """One client. It is written to only while nothing it was sent before is unsent, so at most one write is ever buffered.
+    """One client's stream. It is written to only if all earlier bytes were sent, so that at most one write is buffered.
 
     Args:
-        sink: where its bytes go.
-        group: the streams that want the same.
-        descriptor: of the connection's socket, if bytes may be written there as they are.
+        sink: where its bytes are written.
+        group: the streams that want the same channels at the same rate.
+        descriptor: the descriptor of the connection's socket, if bytes may be written to it directly.
         owner: the address whose share its channels count towards.
         opened_at: when it began; this and the next two are monotonic seconds.
         beat_at: when it gets its next heartbeat.
         expires_at: when its client is asked to reconnect.
-        held: whether a proxy holds the client's next request where no gateway is there to take it.
+        held: whether a proxy holds the client's next request while no gateway can take it.
     """
 
     __slots__ = (
@@ -142,22 +142,22 @@ class Stream:
         self.beat_at = beat_at
         self.expires_at = expires_at
         self.held = held
-        self.missed: dict[Slot, Backlog | None] = {}  # slots it was not told of: None means the newest state
-        self.lagging_since: float | None = None  # since when it has not taken what it was sent
+        self.missed: dict[Slot, Backlog | None] = {}  # slots with missed events; None: send the slot's newest state
+        self.lagging_since: float | None = None  # since when the client has not read everything; None if it has
 
     def end(self, goodbye: bytes) -> None:
-        """Send a last event, finish the body and close."""
+        """Send a last event, finish the body, and close the connection."""
         if not self.sink.is_closing():
             self.sink.write(self.group.frame(goodbye) + (LAST_CHUNK if self.group.chunked else b""))
             self.sink.close()
 
 
 class Outbox:
-    """Writes what is pending in groups to their streams.
+    """Writes the pending events of groups to their streams.
 
     Args:
-        stats: where it counts.
-        flush_clock: when flushes may happen.
+        stats: the counters to update.
+        flush_clock: decides when flushes may happen.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
     """
@@ -165,35 +165,35 @@ class Outbox:
     def __init__(
         self, stats: Stats, flush_clock: FlushClock, clock: Callable[[], float], wall_clock_ms: Callable[[], int]
     ) -> None:
-        self.resync = Notice()  # the one slot whose event comes before all others: fresh snapshots follow it
+        self.resync = Notice()  # the slot of resync events, which are sent before all others: a new snapshot follows them
         self._stats = stats
         self._flush_clock = flush_clock
         self._clock = clock
         self._now_ms = wall_clock_ms
         self._loop = asyncio.get_running_loop()
-        self._dirty: list[Group] = []  # what the next flush writes
-        self._armed = False  # whether the next flush is under way
+        self._dirty: list[Group] = []  # the groups that the next flush writes
+        self._armed = False  # whether the next flush is scheduled
         self._oldest_unwritten_ms: int | None = None  # when the oldest message of the next flush was published
 
     def add(self, group: Group, slot: Slot, event: bytes) -> None:
-        """Have a slot's newest event sent to a group, in the place of an earlier one that is still pending."""
+        """Queue a slot's newest state event for a group. It replaces an earlier one that is still pending."""
         self._stats.conflated += slot in group.pending
         group.pending[slot] = event
         self.queue(group)
 
     def add_event(self, group: Group, slot: Slot, event: bytes) -> None:
-        """Have one event of a slot of which each counts sent to a group, behind those that are still pending."""
+        """Queue an event for a group, behind the slot's pending events. It replaces none of them."""
         group.events.setdefault(slot, Backlog()).put(event)
         self.queue(group)
 
     def add_resync(self, group: Group, event: bytes, snapshot: Mapping[Slot, bytes]) -> None:
-        """Have a group told that messages may have been missed, and sent all that it wants anew."""
+        """Queue a resync event for a group, and a new snapshot behind it."""
         self.resync.event = event
         group.pending = {self.resync: event, **group.pending, **snapshot}
         self.queue(group)
 
     def queue(self, group: Group) -> None:
-        """Have a group flushed as soon as its own rate and the flush clock allow."""
+        """Schedule a group's flush for as soon as its own rate and the flush clock allow."""
         if group.queued:
             return
         group.queued, group.queued_at = True, self._clock()
@@ -204,12 +204,12 @@ class Outbox:
             self._enqueue(group)
 
     def date(self, published_ms: int) -> None:
-        """Note when a message that is now pending was published, for the latency of the next flush."""
+        """Record when a pending message was published, to measure the latency of the next flush."""
         if self._oldest_unwritten_ms is None:
             self._oldest_unwritten_ms = published_ms
 
     def write(self, stream: Stream, data: bytes) -> None:
-        """Write to one stream, unless its connection is going."""
+        """Write to one stream, unless its connection is closing."""
         if stream.sink.is_closing():
             return
         stream.sink.write(data)
@@ -217,14 +217,14 @@ class Outbox:
         self._stats.bytes += len(data)
 
     def beat(self, stream: Stream, data: bytes) -> None:
-        """Write a heartbeat to a stream that can take it; one that cannot is lagging."""
+        """Write a heartbeat to a stream whose client has read everything before. Any other stream counts as lagging."""
         if stream.sink.get_write_buffer_size():
             self._lag(stream, self._clock())
         else:
             self.write(stream, data)
 
     def catch_up(self, stream: Stream) -> None:
-        """Go on with a stream that has nothing unsent any more: send it the newest, and the events, of all that it missed."""
+        """Go on with a stream whose client has read everything: send the newest state and the events of each missed slot."""
         stream.lagging_since = None
         if not stream.missed:
             return
@@ -246,7 +246,7 @@ class Outbox:
         if wait_s > 0:
             self._loop.call_later(max(wait_s, SHORTEST_TIMER_S), self._flush)
         else:
-            self._loop.call_soon(self._flush)  # with all that the bus has for us in this turn of the loop
+            self._loop.call_soon(self._flush)  # after all messages from the bus in this round of the event loop
 
     def _flush(self) -> None:
         start, worked_s = self._clock(), time.thread_time()
@@ -270,13 +270,13 @@ class Outbox:
         joiners, group.joiners = group.joiners, {}
         if not pending and not events:
             return
-        # If this process has slept, the pending events are too old: make them anew.
+        # If this process was suspended, the pending events are outdated, so write them again.
         if now - group.queued_at > LATE_S:
             now_ms = self._now_ms()
             pending = {slot: slot.newest(now_ms) for slot in pending}
         tail = b"".join(backlog.text() for backlog in events.values())
         data = group.frame(b"".join(pending.values()) + tail)
-        # Most streams, most of the time, get the same bytes straight to the socket. The others have not taken the last ones.
+        # Usually nearly all streams have read everything before, so the same bytes are written directly to their sockets.
         written, size, send = 0, len(data), os.write
         for stream in list(group.streams):
             sink = stream.sink
@@ -286,13 +286,13 @@ class Outbox:
             written += 1
             try:
                 taken = send(stream.descriptor, data)
-            except OSError:  # there is no room, or no connection any more: the transport knows what to do
+            except OSError:  # the socket's buffer is full, or the connection is gone: leave both to the transport
                 taken = 0
             if taken < size:
                 sink.write(data[taken:])
         self._stats.frames += written
         self._stats.bytes += written * size
-        # New streams get the events that their snapshot did not hold, and are like the others from now on.
+        # New streams get the events that their snapshot did not have. From now on they are streams like the others.
         for stream, given in joiners.items():
             group.streams.add(stream)
             news = {slot: event for slot, event in pending.items() if given.get(slot) is not event}
@@ -302,7 +302,7 @@ class Outbox:
     def _offer(
         self, stream: Stream, data: bytes, pending: Mapping[Slot, bytes], events: Mapping[Slot, Backlog], now: float
     ) -> None:
-        """Write to a stream if it can take it, else note what it misses."""
+        """Write to a stream if its client has read everything before. Otherwise record what it misses."""
         unsent = stream.sink.get_write_buffer_size()
         if not unsent and not stream.missed:
             self.write(stream, data)

@@ -1,4 +1,4 @@
-"""What the hub counts while it works: plain numbers, because a metrics library's counters cost as much as a write."""
+"""The hub's counters. They are plain numbers, because a metrics library's counters would cost as much as a write."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ STREAM_BOUNDS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 
 @dataclass(slots=True)
 class Stats:
-    """Counts since the start.
+    """Counts since the start of the process.
 
-    `latency` runs from a ticker's aggregatedTime to the end of the flush that wrote it, `streams` from a stream's first byte to
-    its last.
+    `latency` measures the time from a ticker's aggregatedTime to the end of the flush that wrote it. `streams` measures how
+    long streams are open. `ticks` counts live messages from the bus.
     """
 
     opened: int = 0
     closed: Counter[str] = field(default_factory=Counter)  # by reason: client, slow, max_age, shutdown
-    answers_refused: Counter[str] = field(default_factory=Counter)  # by whose bound: address, total
+    answers_refused: Counter[str] = field(default_factory=Counter)  # by the bound that was reached: address, total
     ticks: int = 0
     conflated: int = 0
     bad_messages: int = 0

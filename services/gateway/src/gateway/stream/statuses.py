@@ -1,4 +1,4 @@
-"""How the exchanges' feeds are doing, from what they last said and how long ago that was. Pure: time is an argument."""
+"""The states of the exchanges' feeds, by the last status of each and its age. Pure: time is an argument."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from market_pulse.kinds import STATUS
 from market_pulse.messages import CodecError, FeedStatus, Symbol, decode_status, state_of
 
 SILENT_AFTER_MS = STATUS.expiry_s * 1000
-MOST_COPIES = 16  # of one exchange's ingest: all are told to each client
+MOST_COPIES = 16  # of one exchange's ingest; it is bounded because each client gets the states of all of them
 
 _REACHED = frozenset({"connected", "degraded"})
 _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked", "down")
@@ -18,10 +18,10 @@ _BEST_FIRST = ("connected", "degraded", "connecting", "reconnecting", "blocked",
 
 @dataclass(frozen=True, slots=True)
 class ExchangeStatus:
-    """How an exchange is doing: its `feed` is that of the best copy of its ingest, one of which is enough.
+    """The state of an exchange. `feed` is the status of the best copy of its ingest, because one working copy is enough.
 
-    `copies` are all that live, the best first: heard of lately, and not stopped. There may be none. A symbol is turned away
-    only where no copy has room for it.
+    `copies` are the statuses of all living copies, the best first. A copy lives if it has sent a status lately and has not
+    stopped, so the tuple may be empty. A symbol counts as turned away only if no copy has room for it.
     """
 
     feed: FeedStatus
@@ -35,15 +35,15 @@ class ExchangeStatus:
 
     @property
     def turned_away_count(self) -> int:
-        """How many symbols have no room here; where a copy names only some of its own, how many those are at most."""
+        """How many symbols have no room here. If a copy names only some of its own, this is an upper bound."""
         named_all = all(copy.turned_away_count == len(copy.turned_away) for copy in self.copies)
         return len(self.turned_away) if named_all else min(copy.turned_away_count for copy in self.copies)
 
     def json(self, *, with_room: bool = False) -> bytes:
-        """Write it for clients: a FeedStatus, with how many copies there are and what the others than the best say.
+        """Write the status for clients: a FeedStatus, the number of copies, and the states of the copies after the best.
 
         Args:
-            with_room: also which symbols have no room. A stream is told that of its own symbols alone, by `room` events.
+            with_room: whether to name the symbols without room. A stream gets `room` events about its own symbols instead.
         """
         others = [
             {"instance": copy.instance, "state": copy.state, "reason": copy.reason, "since": copy.since_ms}
@@ -56,20 +56,21 @@ class ExchangeStatus:
 
 
 class Statuses:
-    """Each exchange's status. `simulated` tells whether any exchange's prices come from the simulator.
+    """Each exchange's status. `simulated` is true if any exchange's prices come from the simulator.
 
-    While this process does not hear the bus, no exchange counts as silent: each stays what it was.
+    While this process is not connected to the bus, no exchange counts as silent, and each keeps its state.
     """
 
     def __init__(self) -> None:
         self.simulated = False
+        # Exchange -> copy -> its last status, and when it was received.
         self._heard: dict[str, dict[str, tuple[FeedStatus, int]]] = {}
-        self._simulated: dict[str, bool] = {}  # as an ingest knows it that has reached the other end
-        self._shown: dict[str, object] = {}
-        self._deaf_since_ms: int | None = None
+        self._simulated: dict[str, bool] = {}  # by exchange, as reported by copies that have a connection
+        self._shown: dict[str, object] = {}  # exchange -> the facts that `changed` compares
+        self._deaf_since_ms: int | None = None  # since when there is no connection to the bus; None while there is one
 
     def listen(self, now_ms: int, *, hears: bool) -> None:
-        """Note whether this process hears the bus now. The time in which it did not is no silence of the exchanges."""
+        """Record whether this process is connected to the bus. Time without a connection does not make an exchange silent."""
         if not hears and self._deaf_since_ms is None:
             self._deaf_since_ms = now_ms
         elif hears and self._deaf_since_ms is not None:
@@ -80,10 +81,10 @@ class Statuses:
                     copies[instance] = status, min(heard_ms + deaf_ms, now_ms)
 
     def take(self, exchange: str, data: bytes, now_ms: int) -> None:
-        """Note a status message that came on an exchange's channel.
+        """Take a message from an exchange's status channel.
 
         Raises:
-            CodecError: it is none, it is another exchange's, or from one copy too many.
+            CodecError: the message is not a status, is about another exchange, or comes from more than MOST_COPIES copies.
         """
         status = decode_status(data)
         if status.exchange != exchange:
@@ -97,19 +98,19 @@ class Statuses:
             stopped = next((instance for instance, (copy, _) in copies.items() if copy.state == "down"), None)
             if stopped is None:
                 raise CodecError(f"more than {MOST_COPIES} copies")
-            del copies[stopped]  # one that has said its last word yields to one that lives
+            del copies[stopped]  # a copy that has stopped makes room for a living one
         copies[status.instance] = status, now_ms
         reached = [one.simulated for one, _ in copies.values() if one.state in _REACHED]
-        if reached:  # an ingest on its way to the other end does not know yet who that is
+        if reached:  # an ingest that is still connecting does not know yet whether it reaches the simulator
             self._simulated[exchange] = any(reached)
             self.simulated = any(self._simulated.values())
 
     def current(self, now_ms: int) -> dict[str, ExchangeStatus]:
-        """Return each exchange's status; one not heard from for SILENT_AFTER_MS is down."""
+        """Return each exchange's status. An exchange whose copies have sent no status for SILENT_AFTER_MS is down."""
         return {exchange: self._of(exchange, now_ms) for exchange in sorted(self._heard)}
 
     def serving(self, now_ms: int) -> set[str]:
-        """Return the exchanges whose ingests live and are not refused by the exchange."""
+        """Return the exchanges that have a living ingest and do not block it."""
         return {name for name, one in self.current(now_ms).items() if one.copies and one.feed.state != "blocked"}
 
     def _of(self, exchange: str, now_ms: int) -> ExchangeStatus:
@@ -121,7 +122,7 @@ class Statuses:
         return ExchangeStatus(feed=feed, copies=status.copies)
 
     def without_room(self, now_ms: int) -> tuple[dict[Symbol, tuple[str, ...]], frozenset[str]]:
-        """Return which exchanges turn which symbols away, and the exchanges that turn away more than they name."""
+        """Return the exchanges that turn away each symbol, and the exchanges that turn away more symbols than they name."""
         exchanges: dict[Symbol, tuple[str, ...]] = {}
         overfull = []
         for exchange, status in self.current(now_ms).items():
@@ -133,7 +134,7 @@ class Statuses:
         return exchanges, frozenset(overfull)
 
     def changed(self, now_ms: int) -> list[ExchangeStatus]:
-        """Return the statuses that differ from what this method returned before."""
+        """Return the statuses that have changed since the last call."""
         news = []
         for exchange, status in self.current(now_ms).items():
             silent = self._is_silent(exchange, now_ms)
@@ -162,6 +163,6 @@ def _of(copies: Iterable[tuple[FeedStatus, int]], now_ms: int) -> ExchangeStatus
 
 
 def _badness(status: FeedStatus) -> tuple[int, int, str]:
-    """Return by what the best copy is the first: of those in the same state, the one that has been in it the longest."""
+    """Return a sort key that puts the best copy first. Of copies in the same state, the one in it for longest is the best."""
     rank = _BEST_FIRST.index(status.state) if status.state in _BEST_FIRST else len(_BEST_FIRST)
     return rank, status.since_ms, status.instance

@@ -1,4 +1,4 @@
-"""The wanted channels: the demand for each, and its newest message."""
+"""The wanted channels: the demand for each one, and its newest message."""
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -12,19 +12,19 @@ from . import sse
 from .kinds import READINGS
 from .outbox import Group, Notice
 
-LINGER_S = 5.0  # how long a channel stays subscribed after the last one who wanted it, while there is room
-SHARE_OF_ROOM = 4  # one address gets one part in so many of MAX_SYMBOLS
+LINGER_S = 5.0  # while there is room, a channel stays subscribed for this long after its last client has left
+SHARE_OF_ROOM = 4  # one address gets MAX_SYMBOLS divided by this
 
 
 class NoRoom(NamedTuple):
-    """Why a symbol has no room: the exchanges that list it are full, or the addresses that want it have their share."""
+    """Why a symbol has no room: its exchanges are full, or all addresses that want it have used up their share."""
 
     reason: Literal["full", "share"]
     exchanges: tuple[str, ...] = ()
 
 
 class Topic:
-    """A channel that somebody wants: its newest message, the groups that get it, and since when nobody has wanted it."""
+    """A wanted channel: its newest message, the groups that get it, and the counts of its clients."""
 
     __slots__ = (
         "_aged_event",
@@ -48,45 +48,46 @@ class Topic:
     def __init__(self, channel: str, now: float) -> None:
         self.channel = channel
         self.kind, self.symbol = read_channel(channel)
-        self.wanted_since = now  # by anyone within whose share it is
-        self.holders = 0
-        self.sharers = 0  # addresses within whose share it is
-        self.idle_since = now
-        self.latest: LatestTicker | None = None  # of events there is no latest
-        self.level = 0  # the staleness of the latest message, as clients were told last
-        self._event = b""  # the newest event sent
+        self.wanted_since = now  # since when an address wants it within its share
+        self.holders = 0  # how many times it is held
+        self.sharers = 0  # how many addresses want it within their share
+        self.idle_since = now  # when it was last released
+        self.latest: LatestTicker | None = None  # the latest message of a state; always None for events
+        self.level = 0  # the staleness of the latest message that was last reported to clients
+        self._event = b""  # the newest event that was sent
         self._aged_event = b""  # the event for clients that come after the latest message has grown old
-        self._aged_for: tuple[LatestTicker, int, int] | None = None  # the message, staleness and second of that event
-        self.live = asyncio.Event()  # a live message has come
-        self.no_room: NoRoom | None = None  # as clients were told last
-        self.room = Notice()  # the event that told them; empty where there was always room
+        self._aged_for: tuple[LatestTicker, int, int] | None = None  # the message, staleness and second of _aged_event
+        self.live = asyncio.Event()  # set once a live message has come
+        self.no_room: NoRoom | None = None  # what was last reported to clients about room
+        self.room = Notice()  # the event that reported it; empty if there has always been room
         self.groups: set[Group] = set()
 
     def renew(self, latest: LatestTicker, now_ms: int) -> bytes:
-        """Note the latest message, and return its event as it is to be read now."""
+        """Keep the latest message, and return its event, marked stale or down if it is too old."""
         self.latest = latest
         self.level = latest.staleness(now_ms)
         self._event = self._written(latest, now_ms)
         return self._event
 
     def newest(self, now_ms: int) -> bytes:
-        """Return the event for a client that comes now; empty before the first message."""
+        """Return the event for a client that connects now, or an empty text before the first message."""
         if self.latest is None:
             return b""
         level = self.latest.staleness(now_ms)
         if self.level == level == 0:
             return self._event
         aged_for = self.latest, level, now_ms // 1000
-        if self._aged_for != aged_for:  # rewritten once a second, not for each of thousands who come back to a dead market
+        # Write the event once a second, not for each of thousands of clients that come back to a dead market.
+        if self._aged_for != aged_for:
             self._aged_for, self._aged_event = aged_for, self._written(self.latest, now_ms)
         return self._aged_event
 
     def read(self, now_ms: int) -> bytes | None:
-        """Return the latest message as it must be read now, or None before the first one."""
+        """Return the latest message, marked stale or down if it is too old, or None before the first one."""
         return None if self.latest is None else READINGS[self.kind].as_of(self.latest, now_ms)
 
     def is_live(self, now_ms: int) -> bool:
-        """Tell whether the latest message is live, by its age and by its content."""
+        """Return whether the latest message is live, judged by its age and its content."""
         if self.latest is None or self.latest.staleness(now_ms):
             return False
         return READINGS[self.kind].is_live(self.latest.data)
@@ -97,7 +98,7 @@ class Topic:
 
 
 class _Address:
-    """The channels that one address wants, and how often each: within its share, and beyond it in the order they came."""
+    """The channels that one address wants, and how often it holds each: within its share, and the later ones beyond it."""
 
     __slots__ = ("beyond", "within")
 
@@ -107,15 +108,15 @@ class _Address:
 
 
 class Topics:
-    """The wanted channels. `changed` is set whenever the bus has to be asked for more or less.
+    """The wanted channels. `changed` is set whenever the process has to subscribe to more or fewer of them.
 
-    While there is room the bus is asked for every wanted channel, and for each that was wanted until LINGER_S ago. When room
-    becomes short it is asked for the featured channels, and of each address for those that it asked for first, `share` at most.
-    So nobody can lock others out by holding names open.
+    While there is room, the process subscribes to every wanted channel, and to each that was wanted until LINGER_S ago. While
+    room is short, it subscribes to the featured channels, and for each address to the `share` channels that it asked for first.
+    So a client that asks for many symbols cannot keep other clients from theirs.
 
     Args:
         clock: monotonic seconds.
-        featured: channels that are wanted always and count towards no share.
+        featured: channels that are always wanted and count towards no share.
         share: how many other channels one address gets once room is short.
     """
 
@@ -124,7 +125,7 @@ class Topics:
         self.share = share
         self._clock = clock
         self._topics: dict[str, Topic] = {}
-        self._addresses: dict[str, _Address] = {}  # those that want something, but for the featured channels
+        self._addresses: dict[str, _Address] = {}  # the addresses that want channels beside the featured ones
         self._room_is_short = False
         self._featured: Container[str] = frozenset(featured)
         for channel in featured:
@@ -134,7 +135,7 @@ class Topics:
 
     @property
     def room_is_short(self) -> bool:
-        """Whether more is wanted than the exchanges' ingests carry."""
+        """Whether more symbols are wanted than the exchanges' ingests carry."""
         return self._room_is_short
 
     @room_is_short.setter
@@ -145,19 +146,19 @@ class Topics:
 
     @property
     def wanted(self) -> set[str]:
-        """The channels that the bus shall be asked for."""
+        """The channels to subscribe to."""
         if not self._room_is_short:
             return set(self._topics)
         return {channel for channel, topic in self._topics.items() if topic.sharers}
 
     @property
     def symbols(self) -> set[Symbol]:
-        """The symbols of these channels."""
+        """The symbols of the channels to subscribe to."""
         return {self._topics[channel].symbol for channel in self.wanted}
 
     @property
     def beyond_share(self) -> int:
-        """How many channels the bus is not asked for, because all who want them have their share."""
+        """How many wanted channels are not subscribed to, because all addresses that want them have used up their share."""
         return sum(topic.holders > 0 and not topic.sharers for topic in self._topics.values()) if self._room_is_short else 0
 
     def __getitem__(self, channel: str) -> Topic:
@@ -167,11 +168,11 @@ class Topics:
         return iter(self._topics.values())
 
     def find(self, channel: str) -> Topic | None:
-        """Return a channel's topic, or None where nobody wants it."""
+        """Return a channel's topic, or None if the channel is not wanted."""
         return self._topics.get(channel)
 
     def hold(self, channels: Iterable[str], owner: str) -> None:
-        """Want channels for an address, until `release` is called as often."""
+        """Hold channels for an address, until `release` has been called as often."""
         for channel in channels:
             topic = self._topics.get(channel)
             if topic is None:
@@ -182,7 +183,7 @@ class Topics:
                 self._count(self._addresses.setdefault(owner, _Address()), topic)
 
     def release(self, channels: Iterable[str], owner: str) -> None:
-        """Want channels no longer for an address. While there is room they stay subscribed for LINGER_S."""
+        """Release channels that an address held. While there is room, they stay subscribed for LINGER_S."""
         for channel in channels:
             topic = self._topics[channel]
             topic.holders -= 1
@@ -218,7 +219,7 @@ class Topics:
             self._fill_up(address)
 
     def _fill_up(self, address: _Address) -> None:
-        """Let the channel that has waited the longest beyond an address's share come into it."""
+        """Move the channel that has waited the longest beyond an address's share into the share."""
         if address.beyond:
             channel = next(iter(address.beyond))
             address.within[channel] = address.beyond.pop(channel)
@@ -227,13 +228,13 @@ class Topics:
     def _take_into_share(self, topic: Topic) -> None:
         if not topic.sharers:
             topic.wanted_since = self._clock()
-            if self._room_is_short:  # the bus was not asked for it, so what is known of it is old
+            if self._room_is_short:  # the channel was not subscribed to, so its latest message is old
                 topic.live.clear()
             self.changed.set()
         topic.sharers += 1
 
     def expire(self) -> None:
-        """Drop the channels that nobody has wanted for LINGER_S."""
+        """Drop the channels that have not been held for LINGER_S."""
         now = self._clock()
         for channel, topic in list(self._topics.items()):
             if topic.holders == 0 and now - topic.idle_since >= LINGER_S:
@@ -241,7 +242,7 @@ class Topics:
                 self.changed.set()
 
     async def wait_live(self, channels: Iterable[str], within_s: float) -> None:
-        """Wait until each of these held channels has had a live message, or has been wanted for `within_s` without one."""
+        """Wait until each of these held channels has had a live message, or has been wanted for `within_s` seconds."""
         now = self._clock()
         topics = [self._topics[channel] for channel in channels]
         waits = [
