@@ -67,8 +67,9 @@ def in_columns(symbol: Symbol, resolution: Resolution, points: Sequence[Point], 
 
 
 def thinned(times: Sequence[int], step_ms: int, max_points: int, now_ms: int) -> tuple[Sequence[int], int]:
-    """Choose which points to show: the newest one, and those at whole multiples of a step, so that later calls choose the same.
+    """Choose which points to show: the newest one, and those at whole multiples of a step.
 
+    So a later call chooses the same points, if the range has as many points then.
     The step is long enough for at most `max_points` points from the first time until now.
 
     Args:
