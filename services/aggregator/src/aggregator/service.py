@@ -27,7 +27,7 @@ from .settings import AggregatorSettings
 
 WATCH_INTERVAL_S = 1.0
 SETTLE_S = 10.0
-"""After Redis was away, ingests and subscribers need this long to come back. Until then no symbol is dropped."""
+"""After each subscription, ingests and subscribers may need this long to come back. Until then no symbol is dropped."""
 
 log = get_logger()
 
@@ -41,12 +41,12 @@ class Service:
         self.market = Market(settings.parameters, settings.max_aggregated_symbols)
         self._ownership = Ownership(bus, self.market, self._on_last_tick, self._on_moved, clock)
         self._feeds = Feeds()
-        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership, self._away, clock)
+        self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership, self._feeds_away, clock)
         self._recorder = Recorder(bus, self.market, self._ownership.owns, clock)
         self._intake = Intake(self.market, self._feeds, self._publisher.touch, clock)
         self._retention = Retention(bus, self.market, self._publisher, self._ownership.owns, clock)
         self._subscriber = bus.subscriber(self._on_message, self._on_subscribed)
-        # Set when the last ticks and tickers of an earlier run have been read.
+        # Set when the last ticks and tickers that Redis keeps have been read.
         self._warm = asyncio.Event()
         # When the subscription was last confirmed, by the monotonic clock.
         self._subscribed_s = 0.0
@@ -68,7 +68,7 @@ class Service:
     async def belong(self) -> NoReturn:
         """Be a member of the group of aggregators until cancelled.
 
-        This starts when the last ticks and tickers of an earlier run have been read, so that readers do not notice a restart.
+        This starts when the last ticks and tickers that Redis keeps have been read, so that readers do not notice a restart.
         """
         await self._warm.wait()
         await self._ownership.run()
@@ -97,7 +97,7 @@ class Service:
         return {"publishing": self._publisher.why_not_live}
 
     def ready(self) -> Mapping[str, Check]:
-        """Return the checks of /readyz. If one fails, this process does not publish its tickers."""
+        """Return the checks of /readyz. If one fails, this process's tickers may be missing or out of date."""
         return {
             "subscription": self._why_not_following,
             "membership": self._ownership.why_not_ready,
@@ -121,7 +121,7 @@ class Service:
     def _look_at_feeds(self) -> None:
         self._feeds.look(time.monotonic(), self._subscriber.silent_s)
 
-    def _away(self, ticks: Mapping[str, Tick], time_ms: int) -> frozenset[str]:
+    def _feeds_away(self, ticks: Mapping[str, Tick], time_ms: int) -> frozenset[str]:
         self._look_at_feeds()
         return self._feeds.away(ticks, time_ms)
 
@@ -132,7 +132,10 @@ class Service:
             self._publisher.touch(symbol)
 
     async def _on_subscribed(self, resync: bool) -> None:
-        """Read the last statuses and ticks from before the subscription. At the start, also read the last tickers."""
+        """Read the last statuses and ticks from before the subscription. At the start, also read the last tickers.
+
+        New messages are taken in meanwhile.
+        """
         self._subscribed_s = time.monotonic()
         # First compare the clocks, because the ages of ticks depend on our clock.
         await self._ownership.compare_clocks()
@@ -141,7 +144,7 @@ class Service:
         # Read the statuses before the ticks, so that no price is made from a feed that is away.
         self._feeds.note_gap()
         for channel, data, age_s in await self._bus.last_statuses():
-            # After a gap, a status counts as new: its age includes the gap, in which its ingest could not publish.
+            # After a gap, the age passed is 0. The real age includes the gap, and the ingest could not publish during it.
             self._intake.take_status(channel, data, 0.0 if self._warm.is_set() else age_s)
 
         for channel, data in await self._bus.last_matching(TICK.pattern):

@@ -16,18 +16,18 @@ class Ticker(Struct, rename="camel", kw_only=True):
     open24h: Figure = None
     high24h: Figure = None
     low24h: Figure = None
-    vol_ccy24h: Amount = field(name="volCcy24h", default=None)
+    vol_ccy24h: Amount = field(name="volCcy24h", default=None)  # `camel` would make it volCcy24H
     vol24h: Amount = None
     ts: Time
 
 
 def topics(native_symbol: str) -> tuple[str, ...]:
-    """Name a symbol's one subscription, as `channel:instrument`."""
+    """Return the one topic of a symbol, as `channel:instrument`."""
     return (f"tickers:{native_symbol}",)
 
 
 def day(ticker: Ticker) -> Day:
-    """Return the 24 h figures, with the last price and the quote."""
+    """Return the 24 h figures, with the last price and the quote, for which no other channel is subscribed to."""
     time_ms = time(ticker.ts)
     return Day(
         native=ticker.inst_id,

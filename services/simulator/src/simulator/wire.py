@@ -12,7 +12,7 @@ PONG: Final = 0xA
 
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
-    """Return one whole, unmasked WebSocket frame (RFC 6455, section 5.2), which can be written to any number of sockets."""
+    """Return one whole, unmasked WebSocket frame (RFC 6455, section 5.2), so the same bytes can be sent to every client."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload
@@ -27,11 +27,11 @@ def encode(message: Any) -> bytes:
 
 
 def trimmed(value: float, decimals: int) -> str:
-    """Write a number without trailing zeros: 64500, 0.1, 64000.7."""
+    """Return a number as text, rounded to so many decimals and without trailing zeros: 64500, 0.1, 64000.7."""
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def eight(value: float) -> str:
-    """Write a number with eight decimals: 64000.10000000."""
+    """Return a number as text with eight decimals, as Binance does: 64000.10000000."""
     return f"{value:.8f}"

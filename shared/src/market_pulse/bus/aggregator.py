@@ -17,14 +17,17 @@ HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # how long
 
 
 class MembersChangedError(BusError):
-    """The group of aggregators has changed, so nothing was published. Beat again, then decide again what to publish."""
+    """The epoch is another one, or a membership has expired. Nothing was published.
+
+    Beat again, then decide again what to publish.
+    """
 
 
 class Membership(NamedTuple):
     """The members of the group of aggregators. Within one epoch they never change.
 
-    `age_ms` is for how long this Redis server has known the group; it is 0 after the server lost its data. `joined` is whether
-    the caller has just become a member, for the first time or after its membership had expired.
+    `age_ms` is for how long this Redis server has known the group. It is 0 after the server lost its data, and negative
+    after the server's clock was set back. `joined` is whether this call made the caller a member.
     """
 
     epoch: int
@@ -52,6 +55,8 @@ class AggregatorBus(Follower, DemandBus):
     async def publish_tickers(self, tickers: Sequence[Ticker], epoch: int | None = None) -> list[Published]:
         """Publish tickers in one command. Redis numbers each: one above its own counter or `ticker.seq`, whichever is higher.
 
+        If neither Redis nor the ticker knows a number and an epoch is given, numbering starts at the Unix time in milliseconds.
+
         Args:
             tickers: the tickers to publish.
             epoch: the epoch in which the caller owns these symbols; None: publish in any epoch.
@@ -70,7 +75,7 @@ class AggregatorBus(Follower, DemandBus):
         async with bounded():
             answer = await self._publish_tickers(names, args)
         if answer is None:
-            raise MembersChangedError("other members by now")
+            raise MembersChangedError("the group of aggregators has changed")
         return list(map(Published, answer[::2], answer[1::2]))
 
     async def forget(self, *channels: str) -> None:
@@ -82,7 +87,7 @@ class AggregatorBus(Follower, DemandBus):
     async def beat(self, member: str, expiry_ms: int, yielding: str = "") -> Membership:
         """Become or stay a member of the group for `expiry_ms`, and return the group.
 
-        If `yielding` is given, it is a prefix: the caller is a member only while all other members' names begin with it, too.
+        `yielding` is a prefix of names. If the name of any member lacks it, the caller is not made a member.
         """
         async with bounded():
             epoch, age_ms, joined, members = await self._members([keys.MEMBERS, keys.EPOCH], [member, expiry_ms, yielding])
@@ -94,7 +99,10 @@ class AggregatorBus(Follower, DemandBus):
             await self._members([keys.MEMBERS, keys.EPOCH], [member, 0, ""])
 
     async def record(self, resolution: Resolution, points: Mapping[Symbol, Point]) -> int:
-        """Add a point to each symbol's history, all in one command. Return how many were added; the others existed already."""
+        """Add a point to each symbol's history, all in one command. Return how many were added.
+
+        A point is skipped if its history has one of that time or later, or if its key is not a stream.
+        """
         if not points:
             return 0
         names = [keys.history(resolution, symbol) for symbol in points]

@@ -1,6 +1,6 @@
-"""Connecting to a host name with several addresses: if the first does not answer soon, the next is tried beside it.
+"""Connects to a host name that has several addresses. If the first does not answer soon, the loop tries the next one too.
 
-An address behind a broken IPv6 route never answers, so each attempt would last until its timeout, ten seconds. RFC 8305 calls
+An address behind a broken IPv6 route never answers, so each attempt would last until the caller's timeout. RFC 8305 calls
 the cure "happy eyeballs". uvloop does not have it. asyncio's version loses an open socket if it is cancelled at the wrong
 moment. So our event loop uses a library for it. httpx does it by itself.
 """
@@ -17,7 +17,7 @@ NEXT_ADDRESS_S = 0.25
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a new event loop that tries addresses in this way, based on uvloop where it exists, else on asyncio's loop."""
+    """Return a new event loop that can do so, based on uvloop where it exists, else on asyncio's loop."""
     base: type[asyncio.AbstractEventLoop]
     if sys.platform == "win32":
         base = asyncio.ProactorEventLoop
@@ -31,7 +31,11 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def with_addresses(base: Any) -> Any:
-    """Return a subclass of an event loop class. Its `create_connection` tries the next address after a short delay."""
+    """Return a subclass of an event loop class.
+
+    If the caller passes `happy_eyeballs_delay` (see `dialling`), its `create_connection` tries the next address after that
+    delay.
+    """
 
     class Loop(base):  # type: ignore[misc] # uvloop's class or asyncio's
         tries_addresses = True
@@ -67,6 +71,6 @@ def with_addresses(base: Any) -> Any:
 
 
 def dialling() -> dict[str, Any]:
-    """Return options for `create_connection` so that it tries the next address soon; empty if the running loop cannot."""
+    """Return options with which `create_connection` tries the next address soon, or none if the running loop is not ours."""
     is_able = getattr(asyncio.get_running_loop(), "tries_addresses", False)
     return {"happy_eyeballs_delay": NEXT_ADDRESS_S} if is_able else {}

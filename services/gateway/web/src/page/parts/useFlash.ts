@@ -5,16 +5,16 @@ import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
 
 const FLASH_MS = 200;
-const SPACING_MS = 500; // at most two flashes a second: WCAG 2.3.1 allows three
+const SPACING_MS = 500; // each price flashes at most twice a second: WCAG 2.3.1 allows three
 
 export interface Flash {
   readonly id: number;
-  /** The index of the first character that changed. */
+  /** The index of the first character that changed, in the text at the start of the flash. */
   readonly from: number;
   readonly direction: "up" | "down";
 }
 
-/** Return the current flash of a price's text, or null. Pausing ends a flash at once. */
+/** Return the current flash of a price's text, or null. A flash is hidden while updates are paused. */
 export function useFlash(text: string, price: number | null): Flash | null {
   const isPaused = useValue(pausedAt) !== null;
   const shown = useRef({ text, price });

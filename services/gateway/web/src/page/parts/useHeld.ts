@@ -1,4 +1,7 @@
-/** The value to show of something that changes: the newest value or, while updates are paused, the value at the pause. */
+/**
+ * The value to show of something that changes. While updates are paused, it is the value at the pause, or at mounting if the component
+ * was mounted later.
+ */
 import { useState } from "react";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
@@ -6,7 +9,7 @@ import { useValue } from "../value.ts";
 export function useHeld<T>(now: T): T {
   const isPaused = useValue(pausedAt) !== null;
   const [held, setHeld] = useState<{ readonly value: T } | null>(null);
-  // State is set while rendering, so that not even one frame shows the wrong value: React renders again at once.
+  // State is set during rendering. React then renders again before it paints, so no frame shows the wrong value.
   if (isPaused && !held) setHeld({ value: now });
   if (!isPaused && held) setHeld(null);
   return isPaused && held ? held.value : now;
