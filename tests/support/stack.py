@@ -144,12 +144,13 @@ class Stack:
 
 
 async def is_complete(http: httpx.AsyncClient) -> bool:
-    """Return whether every featured symbol has a fresh price from all three exchanges."""
+    """Return whether every featured symbol has a fresh price from all three exchanges, and the gateway knows what they list."""
     with contextlib.suppress(httpx.TransportError):
         answer = await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
         if answer.status_code == 200:
             tickers = answer.json()["tickers"]
-            return len(tickers) == 4 and all(ticker["sourcesUsed"] == 3 and ticker["quality"] == "ok" for ticker in tickers)
+            has_prices = len(tickers) == 4 and all(one["sourcesUsed"] == 3 and one["quality"] == "ok" for one in tickers)
+            return has_prices and "DOGE-USDT" in (await http.get("/api/symbols")).text
     return False
 
 
@@ -164,6 +165,7 @@ class Events:
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 event = await anext(self._events)
+                assert event.event != "refused", event.data
                 if event.event == "message":
                     message: dict[str, Any] = orjson.loads(event.data)
                     if message["type"] == "ticker":
