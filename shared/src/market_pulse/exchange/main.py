@@ -102,6 +102,9 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
                 further.discard(channel)
             await bus.forget(channel)
 
+        def fails() -> bool:
+            return any(box.failing_since_s is not None for box in (outbox, further))
+
         reporter = StatusReporter(bus, feed)
         await run_until_stopped(
             carry(adapter, settings, bus, rest, feed, release),
@@ -114,7 +117,7 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
                 settings.health_port,
                 live={"status loop": reporter.stalled},
                 ready={
-                    "bus": lambda: "publishing fails" if outbox.failing_since_s is not None or not reporter.reached else None,
+                    "bus": lambda: None if reporter.reached and not fails() else "publishing fails",
                     "feed": lambda: None if feed.delivering else "{}: {}".format(*condition(feed.facts())),
                 },
                 collectors=(IngestCollector(stats, feed.facts),),

@@ -81,7 +81,8 @@ class Connection:
         self._max_age_s = max_age_s
         self._stats = stats
         self._way_out = way_out
-        self._patience_s = patience_s  # silence up to this is accepted, whatever the symbols' usual pauses are
+        # Silence up to this is accepted, whatever the symbols' usual pauses are.
+        self._patience_s = patience_s
         self._listed: Mapping[str, Listed] = {}  # what to carry, by key (`key_of`): for the ticker that is the native symbol
         self._wanted_s: dict[str, float] = {}  # key -> since when it is to be carried
         self._ledger = Subscriptions(adapter)
