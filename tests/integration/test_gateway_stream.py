@@ -380,6 +380,6 @@ async def test_a_parameter_that_nobody_knows_makes_no_difference(running: Runnin
             heads.append(sorted(header for header in reader.response.headers.multi_items() if header[0] != "date"))
             assert (await reader.next("connected"))["symbols"] == [BTC, ETH]
             [group] = running.gateway.hub._groups.values()
-            assert (group.channels, group.shortest_s) == ((kinds.TICKER.channel(BTC), kinds.TICKER.channel(ETH)), 0.2)
+            assert (group.wish.channels, group.shortest_s) == ((kinds.TICKER.channel(BTC), kinds.TICKER.channel(ETH)), 0.2)
         await until(lambda: not running.gateway.hub.streams)
     assert heads[0] == heads[1]

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import socket
+import zlib
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
@@ -10,6 +12,8 @@ from unittest.mock import ANY
 import orjson
 import pytest
 
+from gateway.stream import body
+from gateway.stream.fields import ALL, ALWAYS, Fields
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
 from gateway.stream.kinds import READINGS
 from gateway.stream.sse import LAST_CHUNK
@@ -95,9 +99,9 @@ class World:
     def publish(self, symbol: Symbol, seq: int) -> None:
         self.hub.on_message(kinds.TICKER.channel(symbol), ticker_bytes(symbol, seq, time_ms=self.wall_ms))
 
-    def open(self, *symbols: Symbol, max_hz: float | None = None, owner: str = "local") -> FakeSink:
+    def open(self, *symbols: Symbol, max_hz: float | None = None, **options: Any) -> FakeSink:
         sink = FakeSink()
-        self.hub.open(sink, symbols or (BTC,), max_hz, owner=owner)
+        self.hub.open(sink, symbols or (BTC,), max_hz, **options)
         return sink
 
     def close(self, sink: FakeSink) -> None:
@@ -235,6 +239,7 @@ async def test_who_does_not_even_take_heartbeats_is_cut(world: World) -> None:
     sink = world.open(BTC)
     sink.unsent = 1
     world.pass_time(16)
+    await turn()
     world.pass_time(31)
     assert sink.closed == "aborted"
 
@@ -273,7 +278,7 @@ async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
 async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     rewritten: list[int] = []
 
-    def counted(ticker: LatestTicker, now_ms: int) -> bytes:
+    def counted(ticker: LatestTicker, now_ms: int, _: Fields) -> bytes:
         rewritten.append(now_ms)
         return as_of(ticker, now_ms)
 
@@ -300,7 +305,7 @@ async def test_statuses_are_told_when_they_change(world: World) -> None:
     assert world.open(BTC).summary() == ["connected", "status okx connected"]
     world.pass_time(16)
     await turn()
-    assert sink.summary() == ["hb", "status okx down"]
+    assert sink.summary() == ["status okx down", "hb"]
 
 
 async def test_resync_is_followed_by_fresh_snapshots(world: World) -> None:
@@ -614,3 +619,93 @@ async def test_what_an_address_asked_for_first_stays(small: World) -> None:
     assert small.hub.topics.symbols == {BTC, SOL}
     small.close(first)
     assert small.hub.topics.symbols == {BTC, ETH}
+
+
+async def test_each_stream_gets_the_fields_that_it_asks_for(world: World) -> None:
+    world.publish(BTC, 1)
+    all_of_it, some, others = (world.open(BTC, fields=fields) for fields in (None, ALWAYS | {"price"}, ALWAYS | {"price"}))
+    world.publish(BTC, 2)
+    await turn()
+    assert some.written[1] is others.written[1], "one piece for both"
+    first, *tickers = some.take()
+    assert first["data"]["fields"] == sorted(ALWAYS | {"price"})
+    assert [set(ticker["data"]) for ticker in tickers] == [ALWAYS | {"price"}] * 2
+    assert [ticker["data"]["seq"] for ticker in tickers] == [1, 2]
+    first, *tickers = all_of_it.take()
+    assert first["data"]["fields"] is None
+    assert [set(ticker["data"]) for ticker in tickers] == [{*ALL, "v"}] * 2
+
+
+async def test_a_price_that_grows_old_says_so_with_few_fields(world: World) -> None:
+    world.publish(BTC, 1)
+    sink = world.open(BTC, fields=ALWAYS | {"price"})
+    sink.take()
+    world.pass_time(STALE_AFTER_MS / 1000)
+    await turn()
+    [old] = sink.take()
+    assert old["data"]["quality"] == "stale"
+    assert set(old["data"]) == ALWAYS | {"price"}
+
+
+class Inflated:
+    """A compressed stream's client, which reads on while the stream goes on."""
+
+    def __init__(self, world: World, **options: Any) -> None:
+        self.sink = FakeSink()
+        self.stream = world.hub.open(self.sink, (BTC,), compressed=True, **options)
+        self.decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def summary(self) -> list[str]:
+        text = b"".join(self.decoder.decompress(unchunked(data)) for data in self.sink.written)
+        self.sink.written.clear()
+        lines = [line for line in text.split(b"\n") if line.startswith(b"data: ")]
+        return [short(orjson.loads(line.removeprefix(b"data: "))) for line in lines]
+
+
+async def test_compressed_streams_share_pieces_whenever_they_began_and_however_slowly_they_read(world: World) -> None:
+    early = Inflated(world)
+    world.publish(BTC, 1)
+    await turn()
+    world.publish(BTC, 2)
+    joiner = Inflated(world)  # its snapshot has what the others are sent only with the next flush
+    await turn()
+    world.publish(BTC, 3)
+    await turn()
+    slow, late = Inflated(world), Inflated(world)
+    slow.sink.unsent = 1
+    for seq in (4, 5):
+        world.publish(BTC, seq)
+        await turn()
+    assert early.sink.written[-1] is late.sink.written[-1]
+    slow.sink.unsent = 0
+    world.hub.writable(slow.stream)
+    world.publish(BTC, 6)
+    await turn()
+    world.hub.end(early.stream, "max_age")
+    world.publish(BTC, 7)
+    await turn()
+    tickers = [f"ticker BTC-USDT {seq} ok" for seq in range(8)]
+    assert early.summary() == ["connected", *tickers[1:7], "bye"]
+    assert early.decoder.eof, "its checksum and length were right"
+    assert not early.decoder.unused_data
+    assert joiner.summary() == ["connected", *tickers[2:]]
+    assert slow.summary() == ["connected", *tickers[3:4], *tickers[5:]]
+    assert late.summary() == ["connected", *tickers[3:]]
+    assert joiner.sink.written == []
+
+
+async def test_a_group_that_only_adds_streams_compresses_each_piece_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [Inflated(world) for _ in range(5)]
+    made = Counter[bytes]()
+    compress = body._compress
+
+    def counted(compressor: Any, text: bytes) -> bytes:
+        made[text] += 1
+        return compress(compressor, text)
+
+    monkeypatch.setattr(body, "_compress", counted)
+    for seq in range(1, 4):
+        world.publish(BTC, seq)
+        await turn()
+    assert list(made.values()) == [1, 1, 1]
+    assert {stream.sink.written[-1] for stream in streams} == {streams[0].sink.written[-1]}
