@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import random
 import socket
+import zlib
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
@@ -10,8 +13,11 @@ from unittest.mock import ANY
 import orjson
 import pytest
 
+from gateway.stream import body
+from gateway.stream.fields import ALL, ALWAYS, Fields
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
 from gateway.stream.kinds import READINGS
+from gateway.stream.outbox import SETTLE_S
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
 from market_pulse import kinds
@@ -95,9 +101,9 @@ class World:
     def publish(self, symbol: Symbol, seq: int) -> None:
         self.hub.on_message(kinds.TICKER.channel(symbol), ticker_bytes(symbol, seq, time_ms=self.wall_ms))
 
-    def open(self, *symbols: Symbol, max_hz: float | None = None, owner: str = "local") -> FakeSink:
+    def open(self, *symbols: Symbol, max_hz: float | None = None, **options: Any) -> FakeSink:
         sink = FakeSink()
-        self.hub.open(sink, symbols or (BTC,), max_hz, owner=owner)
+        self.hub.open(sink, symbols or (BTC,), max_hz, **options)
         return sink
 
     def close(self, sink: FakeSink) -> None:
@@ -235,6 +241,7 @@ async def test_who_does_not_even_take_heartbeats_is_cut(world: World) -> None:
     sink = world.open(BTC)
     sink.unsent = 1
     world.pass_time(16)
+    await turn()
     world.pass_time(31)
     assert sink.closed == "aborted"
 
@@ -273,7 +280,7 @@ async def test_a_snapshot_is_never_better_than_the_truth(world: World) -> None:
 async def test_an_old_price_is_rewritten_once_a_second_however_many_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     rewritten: list[int] = []
 
-    def counted(ticker: LatestTicker, now_ms: int) -> bytes:
+    def counted(ticker: LatestTicker, now_ms: int, _: Fields) -> bytes:
         rewritten.append(now_ms)
         return as_of(ticker, now_ms)
 
@@ -300,7 +307,7 @@ async def test_statuses_are_told_when_they_change(world: World) -> None:
     assert world.open(BTC).summary() == ["connected", "status okx connected"]
     world.pass_time(16)
     await turn()
-    assert sink.summary() == ["hb", "status okx down"]
+    assert sink.summary() == ["status okx down", "hb"]
 
 
 async def test_resync_is_followed_by_fresh_snapshots(world: World) -> None:
@@ -614,3 +621,158 @@ async def test_what_an_address_asked_for_first_stays(small: World) -> None:
     assert small.hub.topics.symbols == {BTC, SOL}
     small.close(first)
     assert small.hub.topics.symbols == {BTC, ETH}
+
+
+async def test_each_stream_gets_the_fields_that_it_asks_for(world: World) -> None:
+    world.publish(BTC, 1)
+    all_of_it, some, others = (world.open(BTC, fields=fields) for fields in (None, ALWAYS | {"price"}, ALWAYS | {"price"}))
+    world.publish(BTC, 2)
+    await turn()
+    assert some.written[1] is others.written[1], "one piece for both"
+    first, *tickers = some.take()
+    assert first["data"]["fields"] == sorted(ALWAYS | {"price"})
+    assert [set(ticker["data"]) for ticker in tickers] == [ALWAYS | {"price"}] * 2
+    assert [ticker["data"]["seq"] for ticker in tickers] == [1, 2]
+    first, *tickers = all_of_it.take()
+    assert first["data"]["fields"] is None
+    assert [set(ticker["data"]) for ticker in tickers] == [{*ALL, "v"}] * 2
+
+
+async def test_a_price_that_grows_old_says_so_with_few_fields(world: World) -> None:
+    world.publish(BTC, 1)
+    sink = world.open(BTC, fields=ALWAYS | {"price"})
+    sink.take()
+    world.pass_time(STALE_AFTER_MS / 1000)
+    await turn()
+    [old] = sink.take()
+    assert old["data"]["quality"] == "stale"
+    assert set(old["data"]) == ALWAYS | {"price"}
+
+
+class Inflated:
+    """A compressed stream's client, which reads on while the stream goes on."""
+
+    def __init__(self, world: World, **options: Any) -> None:
+        self.sink = FakeSink()
+        self.stream = world.hub.open(self.sink, (BTC,), compressed=True, **options)
+        self.decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def summary(self) -> list[str]:
+        text = b"".join(self.decoder.decompress(unchunked(data)) for data in self.sink.written)
+        self.sink.written.clear()
+        lines = [line for line in text.split(b"\n") if line.startswith(b"data: ")]
+        return [short(orjson.loads(line.removeprefix(b"data: "))) for line in lines]
+
+
+async def test_compressed_streams_read_on_whenever_they_began_and_however_slowly_they_read(world: World) -> None:
+    early = Inflated(world)
+    world.publish(BTC, 1)
+    await turn()
+    world.publish(BTC, 2)
+    joiner = Inflated(world)  # its snapshot has what the others are sent only with the next flush
+    await turn()
+    world.publish(BTC, 3)
+    await turn()
+    slow, late = Inflated(world), Inflated(world)
+    slow.sink.unsent = 1
+    for seq in (4, 5):
+        world.publish(BTC, seq)
+        await turn()
+    slow.sink.unsent = 0
+    world.hub.writable(slow.stream)
+    for seq in (6, 7):
+        world.now += SETTLE_S
+        world.publish(BTC, seq)
+        await turn()
+    assert len({one.sink.written[-1] for one in (early, joiner, slow, late)}) == 1, "all share one piece again"
+    world.hub.end(early.stream, "max_age")
+    world.publish(BTC, 8)
+    await turn()
+    tickers = [f"ticker BTC-USDT {seq} ok" for seq in range(9)]
+    assert early.summary() == ["connected", *tickers[1:8], "bye"]
+    assert early.decoder.eof, "its checksum and length were right"
+    assert not early.decoder.unused_data
+    assert joiner.summary() == ["connected", *tickers[2:]]
+    assert slow.summary() == ["connected", *tickers[3:4], *tickers[5:]]
+    assert late.summary() == ["connected", *tickers[3:]]
+
+
+async def test_streams_that_come_all_the_time_do_not_make_the_others_pieces_start_anew(world: World) -> None:
+    settled = Inflated(world)
+    sizes = []
+    for seq in range(1, 12):
+        world.publish(BTC, seq)
+        Inflated(world)
+        await turn()
+        sizes.append(len(settled.sink.written[-1]))
+    assert max(sizes[1:]) < sizes[0] / 2
+    assert len(settled.summary()) == 12
+
+
+async def test_a_piece_is_compressed_once_for_all_streams(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [Inflated(world) for _ in range(5)]
+    made = Counter[bytes]()
+    compress = body._compress
+
+    def counted(compressor: Any, text: bytes) -> bytes:
+        made[text] += 1
+        return compress(compressor, text)
+
+    monkeypatch.setattr(body, "_compress", counted)
+    for seq in range(1, 4):
+        world.publish(BTC, seq)
+        await turn()
+    assert list(made.values()) == [1, 1, 1]
+    assert {stream.sink.written[-1] for stream in streams} == {streams[0].sink.written[-1]}
+
+
+async def test_the_window_of_streams_that_have_ended_is_free(world: World) -> None:
+    for _ in range(3):
+        streams = [Inflated(world) for _ in range(3)]
+        world.publish(BTC, 1)
+        await turn()
+        for one in streams:
+            world.hub.leave(one.stream, "client")
+    world.publish(BTC, 2)
+    await turn()
+    assert world.hub._outbox.windows.kept == 0
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_every_stream_reads_on_to_the_newest_whatever_happens(world: World, seed: int) -> None:
+    """Streams come, go, read slowly and ask for this or that. No number falls, and the last one is the newest."""
+    chance = random.Random(seed)
+    streams: list[Inflated] = []
+    told: dict[Inflated, list[int]] = {}
+    seq = 0
+    for _ in range(150):
+        match chance.choice(["publish", "publish", "turn", "open", "slow", "read", "leave", "time"]):
+            case "publish":
+                seq += 1
+                world.publish(BTC, seq)
+            case "turn":
+                await turn()
+            case "open":
+                streams.append(Inflated(world, fields=chance.choice([None, ALWAYS])))
+            case "slow" if streams:
+                chance.choice(streams).sink.unsent = 1
+            case "read" if streams:
+                one = chance.choice(streams)
+                one.sink.unsent = 0
+                world.hub.writable(one.stream)
+            case "leave" if streams:
+                world.hub.leave(streams.pop(chance.randrange(len(streams))).stream, "client")
+            case "time":
+                world.now += chance.uniform(0, SETTLE_S / 2)
+    streams.append(Inflated(world))
+    for one in streams:
+        one.sink.unsent = 0
+        world.hub.writable(one.stream)
+    for _ in range(2):
+        seq += 1
+        world.publish(BTC, seq)
+        await turn()
+    for one in streams:
+        told[one] = [int(line.split()[2]) for line in one.summary() if line.startswith("ticker")]
+        assert told[one] == sorted(told[one])  # a stream that catches up may get the newest once more with the next flush
+        assert told[one][-1] == seq

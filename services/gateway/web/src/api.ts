@@ -182,12 +182,18 @@ export interface components {
         /**
          * Connected
          * @description The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
+         *
+         *     `fields` are the members that each ticker has, or null for all of them. They may be more than the client asked for.
          */
         Connected: {
+            /** Fields */
+            fields: string[] | null;
             /** Heartbeatms */
             heartbeatMs: number;
             /** Instance */
             instance: string;
+            /** Maxhz */
+            maxHz: number | null;
             /** Resumed */
             resumed: boolean;
             /** Simulated */
@@ -729,6 +735,8 @@ export interface operations {
             query: {
                 /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
+                /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
+                fields?: string[] | null;
                 /** @description The largest number of updates per second */
                 max_hz?: number | null;
                 /** @description The same as the header Last-Event-ID. The stream starts with a new snapshot anyway */
@@ -801,6 +809,8 @@ export interface operations {
     stream_symbol_api_realtime__symbol__get: {
         parameters: {
             query?: {
+                /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
+                fields?: string[] | null;
                 /** @description The largest number of updates per second */
                 max_hz?: number | null;
                 /** @description The same as the header Last-Event-ID. The stream starts with a new snapshot anyway */
@@ -940,6 +950,8 @@ export interface operations {
             query: {
                 /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
+                /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
+                fields?: string[] | null;
             };
             header?: never;
             path?: never;
@@ -996,7 +1008,10 @@ export interface operations {
     };
     ticker_api_ticker__symbol__get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
+                fields?: string[] | null;
+            };
             header?: never;
             path: {
                 symbol: string;

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.server.protocol import lender, plain_descriptor, unchunk
+from gateway.stream.fields import Fields, wish_for
 from gateway.stream.hub import Hub
 from gateway.stream.outbox import Stream
 from gateway.stream.sse import is_event_id
@@ -17,6 +18,7 @@ from market_pulse.process.bounded_http import owner_of
 
 from .edge import Edge
 from .listings import MOST_SYMBOLS, Listings
+from .negotiation import takes_gzip
 from .problems import RETRY_AFTER_S, STREAMS, ProblemError, invalid_request, problem_response
 
 _PATH = re.compile(f"{STREAMS}(?:/(?P<symbol>.*))?$")
@@ -25,6 +27,14 @@ HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"vary", b"accept-encoding"),
+)
+COMPRESSED = (b"content-encoding", b"gzip")
+
+
+FIELDS = (
+    "The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas "
+    "or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come"
 )
 
 
@@ -35,6 +45,7 @@ class StreamQuery(BaseModel):
         description=f"Up to {MOST_SYMBOLS} symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter",
         examples=[["BTC,ETH"], ["BTC", "ETH"]],
     )
+    fields: list[str] | None = Field(default=None, description=FIELDS, examples=[["price,changePercent24h"]])
     max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="The largest number of updates per second")
     last_event_id: str | None = Field(
         default=None, description="The same as the header Last-Event-ID. The stream starts with a new snapshot anyway"
@@ -53,6 +64,8 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
     """
     given = parse_qs(query_string.decode("latin-1"), keep_blank_values=True) if query_string else {}
     wanted: dict[str, Any] = {}
+    if "fields" in given:
+        wanted["fields"] = given["fields"]
     for name in ("max_hz", "last_event_id"):
         if name in given:
             wanted[name], *others = given[name]
@@ -68,6 +81,20 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
         return StreamQuery.model_validate(wanted)
     except ValidationError as invalid:
         raise invalid_request([{**one, "loc": ("query", *one["loc"])} for one in invalid.errors()]) from invalid
+
+
+def read_fields(texts: list[str] | None) -> Fields:
+    """Return the members of a ticker that a client asks for, from comma-separated texts, or None for all of them.
+
+    Raises:
+        ProblemError: a ticker has no such member.
+    """
+    if texts is None:
+        return None
+    try:
+        return wish_for(name.strip() for text in texts for name in text.split(",") if name.strip())
+    except ValueError as unknown:
+        raise ProblemError(400, "unknown_field", str(unknown)) from unknown
 
 
 class Limits:
@@ -171,6 +198,7 @@ class EventStreams:
         lend = lender(scope)
         if lend is None:
             raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
+        fields = read_fields(query.fields)
         await self._listings.check(symbols)
         last_event_id = _header(scope, b"last-event-id") or query.last_event_id
         resumed, held = last_event_id is not None and is_event_id(last_event_id), self._edge.holds(scope)
@@ -179,10 +207,12 @@ class EventStreams:
         client = Client(self._hub, self._limits, owner)
         transport = None
         chunked = scope["http_version"] != "1.0"
+        compressed = takes_gzip(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-encoding")
         try:
             if not chunked:
                 unchunk(scope)
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            headers = (*HEADERS, COMPRESSED) if compressed else HEADERS
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             transport = lend(client)
         finally:
             if transport is None:  # the client left before its stream began
@@ -195,9 +225,11 @@ class EventStreams:
             symbols,
             query.max_hz,
             plain_descriptor(transport),
+            fields=fields,
             owner=owner,
             resumed=resumed,
             chunked=chunked,
+            compressed=compressed,
             held=held,
         )
 

@@ -162,13 +162,18 @@ class Refused(Problem):
 
 
 class Connected(_Model):
-    """The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway."""
+    """The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
+
+    `fields` are the members that each ticker has, or null for all of them. They may be more than the client asked for.
+    """
 
     symbols: list[str]
     instance: str
     simulated: bool
     resumed: bool
     heartbeat_ms: int
+    max_hz: float | None
+    fields: list[str] | None
 
 
 class Resync(_Model):

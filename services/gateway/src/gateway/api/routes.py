@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
+from gateway.stream.fields import cut_down
 from gateway.stream.topics import NoRoom
 from market_pulse.bus import BusError
 from market_pulse.kinds import TICKER
@@ -15,7 +16,7 @@ from market_pulse.process.clock import now_ms
 
 from . import models
 from .answers import SharedResponse
-from .event_stream import StreamQuery, client_of
+from .event_stream import FIELDS, StreamQuery, client_of, read_fields
 from .gateway import Gateway
 from .history import SHARED_FOR_S
 from .problems import RETRY_AFTER_S, ProblemError
@@ -26,6 +27,7 @@ MOST_POINTS = max(resolution.points for resolution in Resolution)
 
 _SYMBOLS = StreamQuery.model_fields["symbols"]
 Symbols = Annotated[list[str], Query(description=_SYMBOLS.description, examples=_SYMBOLS.examples)]
+Fields = Annotated[list[str] | None, Query(description=FIELDS, examples=[["price,changePercent24h"]])]
 MaxPoints = Annotated[int, Query(ge=2, le=MOST_POINTS, description="The most points to return. A longer history is thinned")]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -48,11 +50,14 @@ _BUSY: dict[int | str, dict[str, Any]] = {
 }
 
 
+_REPEATABLE = frozenset({"symbols", "fields"})
+
+
 def one_of_each(request: Request) -> None:
     """Refuse a request that gives a parameter twice. Otherwise one of the two values would be ignored silently."""
     given = request.query_params
     for field in request.scope["route"].dependant.query_params:
-        if field.alias != "symbols" and len(given.getlist(field.alias)) > 1:
+        if field.alias not in _REPEATABLE and len(given.getlist(field.alias)) > 1:
             raise ProblemError(400, "repeated_parameter", f"{field.alias} is given more than once: give it once")
     if "symbol" in request.path_params and "symbols" in given:
         raise ProblemError(400, "repeated_parameter", "name symbols in the path or in `symbols`, not in both")
@@ -62,8 +67,9 @@ api = APIRouter(prefix="/api", dependencies=[Depends(one_of_each)])
 
 
 @api.get("/ticker/{symbol:path}", response_model=models.Ticker, responses=_NO_ROOM, tags=["ticker"])
-async def ticker(request: Request, symbol: str) -> Response:
+async def ticker(request: Request, symbol: str, fields: Fields = None) -> Response:
     """Return a symbol's last ticker. If the gateway does not follow the symbol yet, it waits up to 3 s for the first one."""
+    wished = read_fields(fields)
     name = _gateway(request).listings.one_named(symbol)
     found, no_room = await _tickers(request, (name,))
     if name in no_room:
@@ -76,14 +82,15 @@ async def ticker(request: Request, symbol: str) -> Response:
         raise BusError("not connected")
     if known is None:
         raise ProblemError(503, "no_price_yet", f"no price of {name} has come yet", retry_after_s=RETRY_AFTER_S)
-    return _json(known)
+    return _json(cut_down(known, wished))
 
 
 @api.get("/ticker", response_model=models.Tickers, responses=PROBLEMS, tags=["ticker"])
-async def tickers(request: Request, symbols: Symbols) -> Response:
+async def tickers(request: Request, symbols: Symbols, fields: Fields = None) -> Response:
     """Return the last tickers of several symbols."""
+    wished = read_fields(fields)
     found, no_room = await _tickers(request, _gateway(request).listings.named(symbols))
-    known = b",".join(data for data in found.values() if data is not None)
+    known = b",".join(cut_down(data, wished) for data in found.values() if data is not None)
     missing = orjson.dumps([symbol for symbol, data in found.items() if data is None])
     reasons = orjson.dumps({symbol: why.reason for symbol, why in no_room.items()})
     return _json(b'{"tickers":[%b],"missing":%b,"noRoom":%b}' % (known, missing, reasons))

@@ -1,7 +1,7 @@
 """The hub fans one bus out to many streams, and holds the newest message of each wanted channel. It knows no HTTP and no Redis.
 
 `on_message` receives each message and queues it for the groups of streams that want it. For each group the outbox writes the
-pending events as one shared chunk to every stream that has read everything before. A stream that has not gets the newest states
+pending events as one shared piece to every stream that has read everything before. A stream that has not gets the newest states
 and its waiting events once it has.
 """
 
@@ -17,9 +17,10 @@ from market_pulse.process.clock import now_ms
 from market_pulse.tickers import Clocks, LatestTicker
 
 from . import sse
+from .fields import Fields, FieldSets
 from .flush import FlushClock
 from .kinds import READINGS, one_line
-from .outbox import NO_DESCRIPTOR, SHORTEST_TIMER_S, Group, Notice, Outbox, Sink, Slot, Stream
+from .outbox import NO_DESCRIPTOR, SHORTEST_TIMER_S, Group, Notice, Outbox, Sink, Slot, Stream, Wish
 from .stats import Stats
 from .statuses import Statuses
 from .topics import NoRoom, Topic, Topics
@@ -73,7 +74,9 @@ class Hub:
         self.slow_client_s = slow_client_s
         self._heartbeat_s, self._max_age_s = heartbeat_s, max_age_s
         self._outbox = Outbox(self.stats, flush_clock or FlushClock(), clock, wall_clock_ms)
-        self._groups: dict[tuple[tuple[str, ...], float, bool], Group] = {}  # the groups that have streams, by their keys
+        self._groups: dict[Wish, Group] = {}  # the groups that have streams
+        self.field_sets = FieldSets()  # those of the groups
+        self._heartbeat = Notice()
         self._status_slots: dict[str, Notice] = {}  # exchange -> its status event
         self._listed_at = listed_at
         self._turned_away: dict[Symbol, tuple[str, ...]] = {}  # symbol -> the exchanges that have no room for it
@@ -144,16 +147,16 @@ class Hub:
 
     def _tell(self, topic: Topic, latest: LatestTicker) -> None:
         """Queue a topic's latest message, marked stale or down if it is too old, for all groups that want it."""
-        event = topic.renew(latest, self._now_ms())
+        topic.renew(latest, self._now_ms())
         for group in topic.groups:
-            self._outbox.add(group, topic, event)
+            self._outbox.add(group, topic)
 
     def _tell_statuses(self) -> None:
         for status in self.statuses.changed(self._now_ms()):
             slot = self._status_slots.setdefault(status.feed.exchange, Notice())
             slot.event = sse.message_event("status", status.json())
             for group in self._groups.values():
-                self._outbox.add(group, slot, slot.event)
+                self._outbox.add(group, slot)
 
     # Room.
 
@@ -197,7 +200,7 @@ class Hub:
         else:
             topic.room.event = sse.room_event(topic.symbol, no_room.reason, no_room.exchanges, self.explain(no_room))
         for group in topic.groups:
-            self._outbox.add(group, topic.room, topic.room.event)
+            self._outbox.add(group, topic.room)
 
     # To the streams.
 
@@ -209,9 +212,11 @@ class Hub:
         descriptor: int = NO_DESCRIPTOR,
         *,
         kinds: Iterable[Kind] = (TICKER,),
+        fields: Fields = None,
         owner: str = "local",
         resumed: bool = False,
         chunked: bool = True,
+        compressed: bool = False,
         held: bool = False,
     ) -> Stream:
         """Start a stream. It is sent a snapshot at once and every later change, with no gap between them.
@@ -222,15 +227,18 @@ class Hub:
             max_hz: the most writes per second, or None for no limit.
             descriptor: the descriptor of the connection's socket, if bytes may be written to it directly.
             kinds: the kinds of messages that it gets for each symbol.
+            fields: the members of each ticker that it asks for. It may get more of them.
             owner: the address whose share its channels count towards.
             resumed: whether the client has had a stream before.
             chunked: whether its body is sent in chunks.
+            compressed: whether its body is compressed with gzip.
             held: whether a proxy holds the client's next request while no gateway can take it.
         """
         # Hold the channels, and find out whether they have room.
         channels = [one for kind in kinds for symbol in symbols for one in kind.channels(symbol, self._listed_at)]
         self.topics.hold(channels, owner)
-        group = self._group(channels, max_hz, chunked=chunked)
+        fields = self.field_sets.take(fields)
+        group = self._group(Wish(tuple(sorted(channels)), max_hz, fields, chunked, compressed))
         if self.topics.room_is_short:
             for channel in channels:
                 self._tell_room(self.topics[channel])
@@ -242,7 +250,6 @@ class Hub:
             descriptor,
             owner=owner,
             opened_at=now,
-            beat_at=now + self._heartbeat_s * random.uniform(0.5, 1.0),  # random, so that heartbeats are spread over time
             expires_at=now + self._max_age_s * random.uniform(0.85, 1.15),
             held=held,
         )
@@ -254,15 +261,18 @@ class Hub:
                 "simulated": self.statuses.simulated,
                 "resumed": resumed,
                 "heartbeatMs": round(self._heartbeat_s * 1000),
+                "maxHz": max_hz,
+                "fields": None if fields is None else sorted(fields),
             },
             retry_ms=random.randint(*RETRY_MS),
         )
-        self._outbox.write(stream, group.frame(b"".join((connected, *self._snapshot(group).values()))))
-        # Join the group. The group's pending events that are in the snapshot will not be sent to this stream again.
+        self._outbox.write(stream, b"".join((connected, *self._snapshot(group).values())), first=True)
+        # Join the group. Its pending events are in the snapshot, so this stream gets only those that change until the flush.
         if group.pending:
-            group.joiners[stream] = dict(group.pending)
+            now_ms = self._now_ms()
+            group.joiners[stream] = {slot: slot.newest(now_ms, fields) for slot in group.pending}
         else:
-            group.streams.add(stream)
+            group.admit(stream)
         self.streams.add(stream)
         self.stats.opened += 1
         return stream
@@ -273,13 +283,12 @@ class Hub:
             return
         self.streams.remove(stream)
         group = stream.group
-        group.streams.discard(stream)
-        group.joiners.pop(stream, None)
-        if not group.streams and not group.joiners:
-            del self._groups[group.key]
-            for channel in group.channels:
+        if group.remove(stream):
+            del self._groups[group.wish]
+            for channel in group.wish.channels:
                 self.topics[channel].groups.discard(group)
-        self.topics.release(group.channels, stream.owner)
+        self.field_sets.give_back(group.wish.fields)
+        self.topics.release(group.wish.channels, stream.owner)
         self.stats.closed[reason] += 1
         self.stats.streams.observe(self._clock() - stream.opened_at)
 
@@ -298,18 +307,18 @@ class Hub:
                 self._tell(topic, topic.latest)
         self._tell_statuses()
         self._look_for_room()
-        # Cut a slow stream, end an old one, or send a heartbeat.
-        heartbeat = sse.heartbeat(wall_ms)
-        beats = {True: sse.chunk(heartbeat), False: sse.unframed(heartbeat)}
+        # Send heartbeats. Cut a slow stream, or end an old one.
+        self._heartbeat.event = sse.heartbeat(wall_ms)
+        for group in self._groups.values():
+            if now >= group.beat_at:
+                group.beat_at = now + self._heartbeat_s
+                self._outbox.add(group, self._heartbeat)
         for stream in list(self.streams):
             if stream.lagging_since is not None and now - stream.lagging_since >= self.slow_client_s:
                 stream.sink.abort()
                 self.leave(stream, "slow")
             elif now >= stream.expires_at:
                 self.end(stream, "max_age")
-            elif now >= stream.beat_at:
-                stream.beat_at = now + self._heartbeat_s
-                self._outbox.beat(stream, beats[stream.group.chunked])
 
     def end(self, stream: Stream, reason: str) -> None:
         """Send a stream its `bye` event, and close it. The client shall reconnect after a random delay.
@@ -336,19 +345,21 @@ class Hub:
             if stream in self.streams:
                 self.end(stream, "shutdown")
 
-    def _group(self, channels: Iterable[str], max_hz: float | None, *, chunked: bool) -> Group:
-        group = Group(tuple(sorted(channels)), max_hz, chunked=chunked)
-        known = self._groups.setdefault(group.key, group)
-        if known is group:
-            for channel in group.channels:
+    def _group(self, wish: Wish) -> Group:
+        """Return the group of the streams with this wish. A new one gets its heartbeats at times of its own."""
+        group = self._groups.get(wish)
+        if group is None:
+            beat_at = self._clock() + self._heartbeat_s * random.uniform(0.5, 1.0)
+            group = self._groups[wish] = Group(wish, self._outbox.windows, beat_at)
+            for channel in wish.channels:
                 self.topics[channel].groups.add(group)
-        return known
+        return group
 
     def _snapshot(self, group: Group) -> dict[Slot, bytes]:
         """Return the newest events: of each of the group's channels, of those channels' missing room, and of each exchange."""
-        now_ms = self._now_ms()
-        topics = [self.topics[channel] for channel in group.channels]
-        known: dict[Slot, bytes] = {topic: topic.newest(now_ms) for topic in topics if topic.latest}
+        now_ms, fields = self._now_ms(), group.wish.fields
+        topics = [self.topics[channel] for channel in group.wish.channels]
+        known: dict[Slot, bytes] = {topic: topic.newest(now_ms, fields) for topic in topics if topic.latest}
         if self.topics.room_is_short:
             known |= {topic.room: topic.room.event for topic in topics if topic.no_room}
         return known | {slot: slot.event for slot in self._status_slots.values()}

@@ -1,23 +1,25 @@
 """Streams, the groups of streams that get the same bytes, and the outbox that writes to them.
 
-Each flush writes one shared chunk to all streams of a group. A stream whose client has not read the last write is skipped, and
-catches up later. Of HTTP this knows only the chunks of a body.
+Each flush writes one shared piece to all streams of a group. A stream whose client has not read the last write is skipped, and
+catches up later.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+from zlib import crc32
 
 from .backlog import Backlog
+from .body import Body, Windows
+from .fields import Fields
 from .flush import FlushClock
-from .sse import LAST_CHUNK, chunk, unframed
 from .stats import Stats
 
-LATE_S = 1.0
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 NO_DESCRIPTOR = -1  # writing to it fails with OSError
+SETTLE_S = 5.0  # how often streams that were sent text of their own go back to the others of their group
 
 
 class Sink(Protocol):
@@ -42,8 +44,8 @@ class Sink(Protocol):
 class Slot(Protocol):
     """The subject of events, for example a channel. An event about its state replaces the earlier ones."""
 
-    def newest(self, now_ms: int) -> bytes:
-        """Return the event with its state as it is now, or an empty text if there is no event."""
+    def newest(self, now_ms: int, fields: Fields = None) -> bytes:
+        """Return the event with these fields of its state as it is now, or an empty text if there is no event."""
 
 
 class Notice:
@@ -54,45 +56,101 @@ class Notice:
     def __init__(self, event: bytes = b"") -> None:
         self.event = event
 
-    def newest(self, now_ms: int) -> bytes:  # noqa: ARG002 - a slot's signature
+    def newest(self, now_ms: int, fields: Fields = None) -> bytes:  # noqa: ARG002 - a slot's signature
         """Return the event."""
         return self.event
 
 
+class Wish(NamedTuple):
+    """What a stream's client wants to get, and how. Streams with equal wishes get the same bytes.
+
+    `channels` are in order. `max_hz` is the most writes per second, or None for no limit. `fields` are the members of a ticker
+    to send. `chunked` is whether the body is sent in chunks, and `compressed` whether it is compressed.
+    """
+
+    channels: tuple[str, ...]
+    max_hz: float | None = None
+    fields: Fields = None
+    chunked: bool = True
+    compressed: bool = False
+
+
 class Group:
-    """The streams that want the same channels at the same rate. Pending events are encoded and framed once for all of them."""
+    """The streams with one wish. Pending events are encoded once for all of them.
+
+    A compressed stream that was sent text of its own cannot share a piece that refers back to other text. That happens when it
+    begins, and when its client has read too slowly. It then is `apart`. The streams apart share pieces of their own, and go
+    back to the others each SETTLE_S. So streams that come all the time do not make every piece start anew.
+    """
 
     __slots__ = (
-        "channels",
-        "chunked",
+        "apart",
+        "apart_body",
+        "beat_at",
+        "body",
         "events",
-        "frame",
         "joiners",
         "not_before",
         "pending",
         "queued",
-        "queued_at",
+        "settle_at",
         "shortest_s",
         "streams",
+        "wish",
     )
 
-    def __init__(self, channels: tuple[str, ...], max_hz: float | None, *, chunked: bool = True) -> None:
-        self.channels = channels
-        self.chunked = chunked  # HTTP/1.0 has no chunks
-        self.frame = chunk if chunked else unframed  # frames a text as part of the body
-        self.shortest_s = 1 / max_hz if max_hz else 0.0  # the shortest time from one flush to the next
+    def __init__(self, wish: Wish, windows: Windows, beat_at: float = 0.0) -> None:
+        self.wish = wish
+        self.body, self.apart_body = (
+            Body(windows, chunked=wish.chunked, compressed=wish.compressed) for _ in range(2)
+        )  # of `streams`, and of `apart`
+        self.settle_at = 0.0  # when the streams apart go back
+        self.shortest_s = 1 / wish.max_hz if wish.max_hz else 0.0  # the shortest time from one flush to the next
         self.not_before = 0.0  # the earliest time of the next flush
-        self.queued = False  # whether the group waits for a flush, and since when
-        self.queued_at = 0.0
-        self.pending: dict[Slot, bytes] = {}  # the newest state event of each slot that has changed since the last flush
+        self.beat_at = beat_at  # when its streams get their next heartbeat
+        self.queued = False  # whether the group waits for a flush
+        self.pending: dict[Slot, None] = {}  # the slots whose state has changed since the last flush
         self.events: dict[Slot, Backlog] = {}  # since the last flush, the events that do not replace each other
         self.streams: set[Stream] = set()
-        self.joiners: dict[Stream, dict[Slot, bytes]] = {}  # new streams, with the pending events that their snapshot has
+        self.apart: set[Stream] = set()
+        self.joiners: dict[Stream, Mapping[Slot, bytes]] = {}  # new streams, with the pending events that they have
 
-    @property
-    def key(self) -> tuple[tuple[str, ...], float, bool]:
-        """The channels, rate and framing that all streams of this group share."""
-        return self.channels, self.shortest_s, self.chunked
+    def admit(self, stream: "Stream") -> None:
+        """Add a stream, which has had text of its own."""
+        if self.wish.compressed:
+            self.apart.add(stream)
+            self.apart_body.start_anew()
+        else:
+            self.streams.add(stream)
+
+    def set_apart(self, stream: "Stream") -> None:
+        """Note that one of the streams was sent text of its own, if that matters."""
+        if self.wish.compressed and (stream in self.streams or stream in self.apart):
+            self.streams.discard(stream)
+            self.admit(stream)
+
+    def settle(self, now: float) -> None:
+        """Let the streams apart share the pieces of the others again, if it is time."""
+        if self.apart and now >= self.settle_at:
+            self.settle_at = now + SETTLE_S
+            self.streams |= self.apart
+            self.apart.clear()
+            self.start_anew()
+
+    def start_anew(self) -> None:
+        """Let the next pieces refer back to nothing."""
+        self.body.start_anew()
+        self.apart_body.start_anew()
+
+    def remove(self, stream: "Stream") -> bool:
+        """Remove a stream. Return whether it was the last one."""
+        self.streams.discard(stream)
+        self.apart.discard(stream)
+        self.joiners.pop(stream, None)
+        if self.streams or self.apart or self.joiners:
+            return False
+        self.start_anew()
+        return True
 
 
 class Stream:
@@ -100,17 +158,16 @@ class Stream:
 
     Args:
         sink: where its bytes are written.
-        group: the streams that want the same channels at the same rate.
+        group: the streams that get the same bytes.
         descriptor: the descriptor of the connection's socket, if bytes may be written to it directly.
         owner: the address whose share its channels count towards.
-        opened_at: when it began; this and the next two are monotonic seconds.
-        beat_at: when it gets its next heartbeat.
+        opened_at: when it began; this and the next are monotonic seconds.
         expires_at: when its client is asked to reconnect.
         held: whether a proxy holds the client's next request while no gateway can take it.
     """
 
     __slots__ = (
-        "beat_at",
+        "check",
         "descriptor",
         "expires_at",
         "group",
@@ -120,6 +177,7 @@ class Stream:
         "opened_at",
         "owner",
         "sink",
+        "size",
     )
 
     def __init__(
@@ -130,7 +188,6 @@ class Stream:
         *,
         owner: str = "local",
         opened_at: float,
-        beat_at: float,
         expires_at: float,
         held: bool = False,
     ) -> None:
@@ -139,16 +196,22 @@ class Stream:
         self.descriptor = descriptor
         self.owner = owner
         self.opened_at = opened_at
-        self.beat_at = beat_at
         self.expires_at = expires_at
         self.held = held
         self.missed: dict[Slot, Backlog | None] = {}  # slots with missed events; None: send the slot's newest state
         self.lagging_since: float | None = None  # since when the client has not read everything; None if it has
+        self.check = 0  # of a compressed stream: the checksum and the length of all text that was written
+        self.size = 0
+
+    def sum_up(self, text: bytes) -> None:
+        """Add a text of a compressed stream to its checksum and length."""
+        self.check = crc32(text, self.check)
+        self.size += len(text)
 
     def end(self, goodbye: bytes) -> None:
         """Send a last event, finish the body, and close the connection."""
         if not self.sink.is_closing():
-            self.sink.write(self.group.frame(goodbye) + (LAST_CHUNK if self.group.chunked else b""))
+            self.sink.write(self.group.body.last(goodbye, self.check, self.size))
             self.sink.close()
 
 
@@ -173,12 +236,13 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._dirty: list[Group] = []  # the groups that the next flush writes
         self._armed = False  # whether the next flush is scheduled
+        self.windows = Windows()
         self._oldest_unwritten_ms: int | None = None  # when the oldest message of the next flush was published
 
-    def add(self, group: Group, slot: Slot, event: bytes) -> None:
-        """Queue a slot's newest state event for a group. It replaces an earlier one that is still pending."""
+    def add(self, group: Group, slot: Slot) -> None:
+        """Queue a slot's newest state for a group. It replaces an earlier one that is still pending."""
         self._stats.conflated += slot in group.pending
-        group.pending[slot] = event
+        group.pending[slot] = None
         self.queue(group)
 
     def add_event(self, group: Group, slot: Slot, event: bytes) -> None:
@@ -186,18 +250,18 @@ class Outbox:
         group.events.setdefault(slot, Backlog()).put(event)
         self.queue(group)
 
-    def add_resync(self, group: Group, event: bytes, snapshot: Mapping[Slot, bytes]) -> None:
-        """Queue a resync event for a group, and a new snapshot behind it."""
+    def add_resync(self, group: Group, event: bytes, snapshot: Iterable[Slot]) -> None:
+        """Queue a resync event for a group, and a new snapshot of these slots behind it."""
         self.resync.event = event
-        group.pending = {self.resync: event, **group.pending, **snapshot}
+        group.pending = {self.resync: None, **group.pending, **dict.fromkeys(snapshot)}
         self.queue(group)
 
     def queue(self, group: Group) -> None:
         """Schedule a group's flush for as soon as its own rate and the flush clock allow."""
         if group.queued:
             return
-        group.queued, group.queued_at = True, self._clock()
-        wait_s = group.not_before - group.queued_at if group.shortest_s else 0.0
+        group.queued = True
+        wait_s = group.not_before - self._clock() if group.shortest_s else 0.0
         if wait_s > 0:
             self._loop.call_later(wait_s, self._enqueue, group)
         else:
@@ -208,20 +272,17 @@ class Outbox:
         if self._oldest_unwritten_ms is None:
             self._oldest_unwritten_ms = published_ms
 
-    def write(self, stream: Stream, data: bytes) -> None:
-        """Write to one stream, unless its connection is closing."""
+    def write(self, stream: Stream, text: bytes, *, first: bool = False) -> None:
+        """Write a text to one stream alone, unless its connection is closing. `first` says that its body begins with it."""
         if stream.sink.is_closing():
             return
+        data = stream.group.body.own(text, first=first)
         stream.sink.write(data)
+        if stream.group.wish.compressed:
+            stream.sum_up(text)
+            stream.group.set_apart(stream)
         self._stats.frames += 1
         self._stats.bytes += len(data)
-
-    def beat(self, stream: Stream, data: bytes) -> None:
-        """Write a heartbeat to a stream whose client has read everything before. Any other stream counts as lagging."""
-        if stream.sink.get_write_buffer_size():
-            self._lag(stream, self._clock())
-        else:
-            self.write(stream, data)
 
     def catch_up(self, stream: Stream) -> None:
         """Go on with a stream whose client has read everything: send the newest state and the events of each missed slot."""
@@ -233,9 +294,9 @@ class Outbox:
             missed[self.resync] = None  # first, before the snapshots that it announces
         missed |= stream.missed
         stream.missed = {}
-        now_ms = self._now_ms()
-        texts = (slot.newest(now_ms) if events is None else events.text() for slot, events in missed.items())
-        self.write(stream, stream.group.frame(b"".join(texts)))
+        now_ms, fields = self._now_ms(), stream.group.wish.fields
+        texts = (slot.newest(now_ms, fields) if events is None else events.text() for slot, events in missed.items())
+        self.write(stream, b"".join(texts))
 
     def _enqueue(self, group: Group) -> None:
         self._dirty.append(group)
@@ -265,25 +326,51 @@ class Outbox:
             self._oldest_unwritten_ms = None
 
     def _flush_group(self, group: Group, now: float) -> None:
-        pending, group.pending = group.pending, {}
+        slots, group.pending = group.pending, {}
         events, group.events = group.events, {}
         joiners, group.joiners = group.joiners, {}
-        if not pending and not events:
+        if not slots and not events:
             return
-        # If this process was suspended, the pending events are outdated, so write them again.
-        if now - group.queued_at > LATE_S:
-            now_ms = self._now_ms()
-            pending = {slot: slot.newest(now_ms) for slot in pending}
+        now_ms, fields = self._now_ms(), group.wish.fields
+        pending = {slot: slot.newest(now_ms, fields) for slot in slots}
         tail = b"".join(backlog.text() for backlog in events.values())
-        data = group.frame(b"".join(pending.values()) + tail)
+        text = b"".join(pending.values()) + tail
+        group.settle(now)
+        # Make all pieces first, because streams that are sent text of their own below do not get these.
+        lots = [
+            (list(streams), body.shared(text))
+            for streams, body in ((group.streams, group.body), (group.apart, group.apart_body))
+            if streams
+        ]
+        for streams, data in lots:
+            self._write_all(streams, text, data, pending, events, now)
+        # New streams get the events that their snapshot did not have. From now on they are streams like the others.
+        for stream, given in joiners.items():
+            group.admit(stream)
+            news = {slot: event for slot, event in pending.items() if given.get(slot) is not event}
+            if news or events:
+                self._offer(stream, b"".join(news.values()) + tail, news, events, now)
+
+    def _write_all(
+        self,
+        streams: Iterable[Stream],
+        text: bytes,
+        data: bytes,
+        pending: Mapping[Slot, bytes],
+        events: Mapping[Slot, Backlog],
+        now: float,
+    ) -> None:
+        """Write a text to streams that share its piece `data`. `pending` and `events` are what the text consists of."""
         # Usually nearly all streams have read everything before, so the same bytes are written directly to their sockets.
         written, size, send = 0, len(data), os.write
-        for stream in list(group.streams):
+        for stream in streams:
             sink = stream.sink
             if stream.missed or sink.get_write_buffer_size() or sink.is_closing():
-                self._offer(stream, data, pending, events, now)
+                self._offer(stream, text, pending, events, now)
                 continue
             written += 1
+            if stream.group.wish.compressed:
+                stream.sum_up(text)
             try:
                 taken = send(stream.descriptor, data)
             except OSError:  # the socket's buffer is full, or the connection is gone: leave both to the transport
@@ -292,20 +379,14 @@ class Outbox:
                 sink.write(data[taken:])
         self._stats.frames += written
         self._stats.bytes += written * size
-        # New streams get the events that their snapshot did not have. From now on they are streams like the others.
-        for stream, given in joiners.items():
-            group.streams.add(stream)
-            news = {slot: event for slot, event in pending.items() if given.get(slot) is not event}
-            if news or events:
-                self._offer(stream, group.frame(b"".join(news.values()) + tail), news, events, now)
 
     def _offer(
-        self, stream: Stream, data: bytes, pending: Mapping[Slot, bytes], events: Mapping[Slot, Backlog], now: float
+        self, stream: Stream, text: bytes, pending: Mapping[Slot, bytes], events: Mapping[Slot, Backlog], now: float
     ) -> None:
-        """Write to a stream if its client has read everything before. Otherwise record what it misses."""
+        """Write to a stream alone if its client has read everything before. Otherwise record what it misses."""
         unsent = stream.sink.get_write_buffer_size()
         if not unsent and not stream.missed:
-            self.write(stream, data)
+            self.write(stream, text)
             return
         stream.missed.update(dict.fromkeys(pending))
         for slot, backlog in events.items():

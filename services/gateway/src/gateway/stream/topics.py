@@ -9,6 +9,7 @@ from market_pulse.messages import Symbol
 from market_pulse.tickers import LatestTicker
 
 from . import sse
+from .fields import Fields
 from .kinds import READINGS
 from .outbox import Group, Notice
 
@@ -27,9 +28,8 @@ class Topic:
     """A wanted channel: its newest message, the groups that get it, and the counts of its clients."""
 
     __slots__ = (
-        "_aged_event",
-        "_aged_for",
-        "_event",
+        "_events",
+        "_events_of",
         "channel",
         "groups",
         "holders",
@@ -54,47 +54,42 @@ class Topic:
         self.idle_since = now  # when it was last released
         self.latest: LatestTicker | None = None  # the latest message of a state; always None for events
         self.level = 0  # the staleness of the latest message that was last reported to clients
-        self._event = b""  # the newest event that was sent
-        self._aged_event = b""  # the event for clients that come after the latest message has grown old
-        self._aged_for: tuple[LatestTicker, int, int] | None = None  # the message, staleness and second of _aged_event
+        self._events: dict[Fields, bytes] = {}  # the newest event, cut down to each set of fields that was asked for
+        self._events_of: tuple[LatestTicker, int, int] | None = None  # the message, staleness and second of _events
         self.live = asyncio.Event()  # set once a live message has come
         self.no_room: NoRoom | None = None  # what was last reported to clients about room
         self.room = Notice()  # the event that reported it; empty if there has always been room
         self.groups: set[Group] = set()
 
-    def renew(self, latest: LatestTicker, now_ms: int) -> bytes:
-        """Keep the latest message, and return its event, marked stale or down if it is too old."""
+    def renew(self, latest: LatestTicker, now_ms: int) -> None:
+        """Keep the latest message, and how old it is."""
         self.latest = latest
         self.level = latest.staleness(now_ms)
-        self._event = self._written(latest, now_ms)
-        return self._event
 
-    def newest(self, now_ms: int) -> bytes:
-        """Return the event for a client that connects now, or an empty text before the first message."""
+    def newest(self, now_ms: int, fields: Fields = None) -> bytes:
+        """Return the latest message's event, marked stale or down if it is too old, or an empty text before the first one."""
         if self.latest is None:
             return b""
+        # Write an event once for all streams that get the same fields. One with an old message is renewed each second.
         level = self.latest.staleness(now_ms)
-        if self.level == level == 0:
-            return self._event
-        aged_for = self.latest, level, now_ms // 1000
-        # Write the event once a second, not for each of thousands of clients that come back to a dead market.
-        if self._aged_for != aged_for:
-            self._aged_for, self._aged_event = aged_for, self._written(self.latest, now_ms)
-        return self._aged_event
+        events_of = self.latest, level, now_ms // 1000 if level else 0
+        if self._events_of != events_of:
+            self._events_of, self._events = events_of, {}
+        event = self._events.get(fields)
+        if event is None:
+            message = READINGS[self.kind].as_of(self.latest, now_ms, fields)
+            event = self._events[fields] = sse.state_event(self.kind.name, self.symbol, self.latest.seq, message)
+        return event
 
     def read(self, now_ms: int) -> bytes | None:
         """Return the latest message, marked stale or down if it is too old, or None before the first one."""
-        return None if self.latest is None else READINGS[self.kind].as_of(self.latest, now_ms)
+        return None if self.latest is None else READINGS[self.kind].as_of(self.latest, now_ms, None)
 
     def is_live(self, now_ms: int) -> bool:
         """Return whether the latest message is live, judged by its age and its content."""
         if self.latest is None or self.latest.staleness(now_ms):
             return False
         return READINGS[self.kind].is_live(self.latest.data)
-
-    def _written(self, latest: LatestTicker, now_ms: int) -> bytes:
-        message = READINGS[self.kind].as_of(latest, now_ms)
-        return sse.state_event(self.kind.name, self.symbol, latest.seq, message)
 
 
 class _Address:
