@@ -62,7 +62,7 @@ class Notice:
 
 
 class Wish(NamedTuple):
-    """What a stream's client wants to get, and how. Streams with equal wishes get the same bytes.
+    """The content and the form of a stream, as its client asks for them. Streams with equal wishes get the same bytes.
 
     `channels` are in order. `max_hz` is the most writes per second, or None for no limit. `fields` are the members of a ticker
     to send. `chunked` is whether the body is sent in chunks, and `compressed` whether it is compressed.
@@ -360,7 +360,7 @@ class Outbox:
         events: Mapping[Slot, Backlog],
         now: float,
     ) -> None:
-        """Write a text to streams that share its piece `data`. `pending` and `events` are what the text consists of."""
+        """Write a text to streams that share its piece `data`. The text consists of `pending` and `events`."""
         # Usually nearly all streams have read everything before, so the same bytes are written directly to their sockets.
         written, size, send = 0, len(data), os.write
         for stream in streams:
