@@ -158,6 +158,7 @@ REFUSED = {
         ("PUBLISH", "ticks:binance:BTC-USDT", "{}"),
         ("PUBLISH", "status:bybit", "{}"),
         ("PUBLISH", "ticker:BTC-USDT", "{}"),
+        ("PUBLISH", "ticker:OKX-USDT", "{}"),
         ("PUBLISH", "members:aggregator", "1"),
         ("SET", "last:ticks:binance:BTC-USDT", "{}"),
         ("SET", "last:status:binance:a", "{}"),
@@ -258,11 +259,14 @@ def test_the_rules_of_the_three_ingests_are_alike() -> None:
 @pytest.mark.parametrize(
     "kind", [kind for kind in kinds.KINDS if "{exchange}" in kind.address], ids=lambda kind: str(kind.name)
 )
-def test_an_exchange_s_kinds_are_in_its_ingest_s_rules(kind: kinds.Kind) -> None:
-    rules = dict(USERS)
-    own = kind.address.replace("{exchange}", "okx").replace("{symbol}", "*")
-    assert f"&{own}" in rules["ingest-okx"].split()
-    assert f"~{keys.last(own)}" in rules["ingest-okx"].split() or not kind.expiry_s
+async def test_an_ingest_may_publish_and_keep_every_kind_of_its_exchange_alone(url: str, kind: kinds.Kind) -> None:
+    own, another = (kind.channel(*(exchange, "BTC-USDT")[: kind.address.count("{")]) for exchange in ("okx", "bybit"))
+    async with Redis.from_url(as_user(url, "ingest-okx")) as redis:
+        await ask(redis, "PUBLISH", own, "{}")
+        await ask(redis, "SET", f"last:{own}", "{}")
+        for command in (("PUBLISH", another, "{}"), ("SET", f"last:{another}", "{}")):
+            with pytest.raises(NoPermissionError):
+                await ask(redis, *command)
 
 
 async def test_who_says_no_name_gets_nothing(tmp_path: Path) -> None:
