@@ -14,6 +14,7 @@ from growth.clients import SYMBOLS_PER_PAGE, Heard, audience
 from growth.parts import ALL_CORES, Reading, feeder, listeners, running
 from market_pulse.messages import Symbol, parse_symbols
 from simulator import catalogue
+from simulator.app import VENUES
 
 WARM_S = 1.5
 BUSY = 0.95  # of a core, or of the machine
@@ -95,11 +96,12 @@ def fed_symbols(count: int) -> tuple[Symbol, ...]:
 
 
 def simulated_symbols(count: int) -> tuple[Symbol, ...]:
-    """Return `count` symbols that all simulated exchanges trade, the most traded first."""
+    """Return `count` symbols in USDT that all simulated exchanges with many such markets trade, the most traded first."""
+    venues = [venue for venue in VENUES if any(quote.currency == "USDT" and quote.coins is None for quote in venue.quotes)]
     places: dict[str, int] = {}
-    for entry in catalogue.entries():
+    for entry in catalogue.entries(venues):
         places[entry.symbol] = places.get(entry.symbol, 0) + (entry.state == "trading" and entry.quote == "USDT")
-    return parse_symbols(",".join([symbol for symbol, many in places.items() if many == len(catalogue.EXCHANGES)][:count]))
+    return parse_symbols(",".join([symbol for symbol, many in places.items() if many == len(venues)][:count]))
 
 
 async def run(sweep: Sweep, seconds: float, into: Windows) -> None:

@@ -175,6 +175,20 @@ async def test_spike_and_a_moved_market(http: httpx.AsyncClient) -> None:
     assert float(bybit["lastPrice"]) == pytest.approx(100_000, rel=0.01)
 
 
+async def test_a_depeg_at_one_exchange(http: httpx.AsyncClient) -> None:
+    depeg = {"currency": "USDT", "rate": 0.95, "exchange": "okx"}
+    state = (await http.post("/control/depeg", json=depeg)).json()
+    assert state["depegged"] == {"okx": {"USDT": pytest.approx(0.95, abs=0.001)}}
+    query = {"category": "spot", "symbol": "USDCUSDT"}
+    async with asyncio.timeout(WITHIN_S):
+        while float((await http.get("/api/v5/market/ticker", params={"instId": "USDC-USDT"})).json()["data"][0]["last"]) < 1.05:
+            await asyncio.sleep(0.01)
+    bybit = (await http.get("/v5/market/tickers", params=query)).json()["result"]["list"][0]
+    assert float(bybit["lastPrice"]) == pytest.approx(1, abs=0.002)
+    back = (await http.post("/control/depeg", json={"currency": "USDT"})).json()
+    assert back["depegged"] == {}
+
+
 @EXCHANGES
 @pytest.mark.parametrize("variety", ["truncated", "not_json", "wrong_type", "binary", "extra_fields", "nan", "zero"])
 async def test_garbage(simulator: Running, http: httpx.AsyncClient, exchange: str, variety: str) -> None:
@@ -285,13 +299,16 @@ async def test_a_reader_that_does_not_read_is_ended(simulator: Running, http: ht
     ("path", "body", "reason"),
     [
         pytest.param("faults", {"exchange": "okx", "kind": "nope"}, "kind", id="unknown kind"),
-        pytest.param("faults", {"exchange": "kraken", "kind": "mute"}, "exchange", id="unknown exchange"),
+        pytest.param("faults", {"exchange": "nobody", "kind": "mute"}, "exchange", id="unknown exchange"),
         pytest.param("faults", {"exchange": "okx", "kind": "late"}, "ms", id="missing parameter"),
         pytest.param("faults", {"exchange": "okx", "kind": "cut", "symbol": "BTC-USDT"}, "symbol", id="no such scope"),
         pytest.param("faults", {"exchange": "okx", "kind": "mute", "symbol": "NOPE-USDT"}, "NOPE-USDT", id="symbol"),
         pytest.param("faults", {"exchange": "okx", "kind": "server_shutdown"}, "binance", id="another exchange's"),
         pytest.param("rate", {"events_per_s": -1}, "events_per_s", id="negative rate"),
         pytest.param("market", {"symbol": "NOPE-USDT", "price": 1}, "NOPE-USDT", id="unlisted"),
+        pytest.param("depeg", {"currency": "USD", "rate": 0.9}, "USDT", id="USD has no rate"),
+        pytest.param("depeg", {"rate": 0}, "rate", id="rate zero"),
+        pytest.param("depeg", {"rate": 0.9, "exchange": "nobody"}, "exchange", id="depeg at an unknown exchange"),
         pytest.param("pacing", {"pacing": "sometimes"}, "pacing", id="no boolean"),
     ],
 )

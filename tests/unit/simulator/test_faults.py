@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from simulator.app import VENUES
 from simulator.faults import NO_EFFECTS, Action, Burst, Effects, FaultBoard, StandingFault, read_fault
 from simulator.market import Market
 
@@ -93,7 +94,7 @@ def test_nested_errors_are_as_seen_on_the_wire_unless_switched_off() -> None:
 
 
 def test_a_spike_keeps_the_day_consistent() -> None:
-    listing = Market(1, NOW_MS).of("okx")["BTC-USDT"]
+    listing = Market(1, NOW_MS, VENUES).of("okx")["BTC-USDT"]
     for factor in (0.01, 0.9, 1.1, 1000.0):
         seen = Effects(factor=factor).distort(listing)
         assert seen.last == pytest.approx(listing.last * factor, rel=1e-4)

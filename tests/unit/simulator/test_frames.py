@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from simulator.app import VENUES
 from simulator.binance import frames as binance
 from simulator.bybit import frames as bybit
 from simulator.market import Listing, Market
 from simulator.okx import frames as okx
 
 NOW_MS = 1_786_538_789_464
-MARKET = Market(1, NOW_MS)
+MARKET = Market(1, NOW_MS, VENUES)
 
 BINANCE_TICKER = """{"e":"24hrTicker","E":1653812650349,"s":"ETHUSDT","p":"28.23000000","P":"1.600","w":"1781.16275609",
 "x":"1764.61000000","c":"1792.84000000","Q":"0.55720000","b":"1792.83000000","B":"1.62740000","a":"1792.84000000",

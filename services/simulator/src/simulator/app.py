@@ -1,4 +1,4 @@
-"""The simulator's HTTP server: the three exchanges and the control API on one port."""
+"""The simulator's HTTP server: the exchanges and the control API on one port."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from . import control
+from .binance.markets import BINANCE
 from .binance.streams import Binance, Timing
+from .bybit.markets import BYBIT
 from .bybit.topics import Bybit
 from .catalogue import ExchangeName
 from .clock import wall_ms
@@ -17,8 +19,10 @@ from .exchange import Exchange
 from .faults import FaultBoard
 from .market import Market
 from .okx.channels import Okx
+from .okx.markets import OKX
 from .settings import Settings
 
+VENUES = (BINANCE, BYBIT, OKX)
 SERVER = "market-pulse-simulator"
 GOING_AWAY = 1001
 STOP_WITHIN_S = 0.5
@@ -53,8 +57,8 @@ async def serving(settings: Settings) -> AsyncIterator[Running]:
 
 
 def build_engine(settings: Settings) -> Engine:
-    """Build a market with its three exchanges. No event happens until `Engine.run`."""
-    market, faults = Market(settings.seed, wall_ms()), FaultBoard()
+    """Build a market with its exchanges. No event happens until `Engine.run`."""
+    market, faults = Market(settings.seed, wall_ms(), VENUES), FaultBoard()
     timing = Timing(settings.binance_ping_every_s, settings.binance_pong_within_s, settings.binance_max_age_s)
     exchanges: dict[ExchangeName, Exchange] = {
         "binance": Binance(market, faults, settings.seed, timing),

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .catalogue import EXCHANGES, ExchangeName
+from .catalogue import CURRENCIES, EXCHANGES, ExchangeName
 from .clock import wall_ms
 from .connection import Connection
 from .engine import Engine
@@ -38,6 +38,19 @@ class MarketMove(_Body):
     price: float = Field(gt=0, le=1e12)
 
 
+class Depeg(_Body):
+    """A new value of a currency, in USD, at one exchange or at all. Without `rate` the currency comes back to its usual value.
+
+    The currency is there after `within_s`, and comes back `hold_s` later in the same time. Without `hold_s` it stays there.
+    """
+
+    currency: str = "USDT"
+    rate: float | None = Field(default=None, gt=0, le=1e6)
+    exchange: ExchangeName | Literal["*"] = "*"
+    within_s: float = Field(default=0.0, ge=0, le=86_400)
+    hold_s: float | None = Field(default=None, ge=0, le=86_400)
+
+
 class PacingChange(_Body):
     """Whether an exchange keeps its interval between messages of one topic, or sends every event at once."""
 
@@ -58,6 +71,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.delete("/control/faults", control.clear),
         web.post("/control/rate", control.set_rate),
         web.post("/control/market", control.move),
+        web.post("/control/depeg", control.depeg),
         web.post("/control/pacing", control.set_pacing),
     ]
 
@@ -116,6 +130,17 @@ class _Control:
             raise _unprocessable([f"symbol: {change.symbol} is listed nowhere"]) from None
         return _json(self._state())
 
+    async def depeg(self, request: web.Request) -> web.Response:
+        change = await _read(Depeg, request)
+        pegged = CURRENCIES.keys() - {"USD"}
+        if change.currency not in pegged:
+            raise _unprocessable([f"currency: one of {', '.join(sorted(pegged))}"])
+        exchanges = EXCHANGES if change.exchange == "*" else (change.exchange,)
+        self._engine.market.depeg(
+            change.currency, change.rate, exchanges, wall_ms(), within_s=change.within_s, hold_s=change.hold_s
+        )
+        return _json(self._state())
+
     async def set_pacing(self, request: web.Request) -> web.Response:
         change = await _read(PacingChange, request)
         for exchange in self._engine.exchanges.values():
@@ -130,6 +155,7 @@ class _Control:
             "rate": engine.rate,
             "events": engine.events,
             "symbols": len(engine.market.symbols()),
+            "depegged": _depegged(engine),
             "faults": [_fault(standing) for standing in engine.faults.standing],
             "exchanges": {name: _exchange(exchange) for name, exchange in engine.exchanges.items()},
         }
@@ -138,6 +164,15 @@ class _Control:
 def _fault(standing: Standing) -> dict[str, Any]:
     left_s = None if standing.fault.for_s is None else max(standing.ends_ms - wall_ms(), 0) / 1000
     return standing.fault.model_dump() | {"left_s": left_s}
+
+
+def _depegged(engine: Engine) -> dict[str, dict[str, float]]:
+    """Return the currencies that are away from their usual value now, by exchange, each with its value in USD."""
+    values: dict[str, dict[str, float]] = {}
+    for (exchange, currency), value in engine.market.depegged(wall_ms()).items():
+        if exchange in engine.exchanges:
+            values.setdefault(exchange, {})[currency] = value
+    return values
 
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:

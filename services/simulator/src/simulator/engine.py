@@ -58,7 +58,8 @@ class Engine:
 
     def inject(self, fault: StandingFault | Action) -> None:
         """Turn a standing fault on, or carry out an action once."""
-        exchanges = [self.exchanges[name] for name in fault.exchanges()]
+        named = fault.exchanges()
+        exchanges = [exchange for name, exchange in self.exchanges.items() if name in named]
         if isinstance(fault, Action):
             for exchange in exchanges:
                 exchange.act(fault)

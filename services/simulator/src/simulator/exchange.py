@@ -1,4 +1,4 @@
-"""The common base of the three exchanges: connections, subscriptions, and faults of a whole exchange."""
+"""The common base of all exchanges: connections, subscriptions, and faults of a whole exchange."""
 
 import random
 import time

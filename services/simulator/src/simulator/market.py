@@ -1,4 +1,6 @@
-"""The simulated prices: one random walk per coin. Every exchange's book, trades and 24 h figures follow from these.
+"""The simulated prices: one random walk per coin, in USD. Every exchange's book, trades and 24 h figures follow from these.
+
+A market's price is the value of its base over the value of its quote, so BTC-USDT is BTC-USD over USDT-USD.
 
 Pure: the time and the seed are passed in, so the same calls give the same market. Times are Unix milliseconds.
 """
@@ -12,29 +14,31 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from . import catalogue
-from .catalogue import ExchangeName
+from .catalogue import CURRENCIES, ExchangeName
+from .peg import Peg
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 REVERSION_PER_S = 1 / 21_600  # a shock fades over hours, so that prices stay plausible over days
 MAX_PREMIUM = 0.0003
+MAX_CURRENCY_PREMIUM = 0.00002  # between two currencies
+CURRENCY_VOLATILITY = 2e-6  # keeps a currency within a few basis points of its usual value
 PREMIUM_PERIOD_MS = 1_200_000
 ACTIVITY_EXPONENT = 0.75  # 1: events are distributed by turnover; 0: evenly
 TRADE_SHARE = 0.5
 LONGEST_TRADELESS_S = 60.0
-STILL_COINS = frozenset({"USDT", "USDC", "EUR", "TUSD"})
 
 Side = Literal["buy", "sell"]
 
 
 class Coin:
-    """A coin's price in USDT: an Ornstein-Uhlenbeck walk of its logarithm around an anchor."""
+    """A coin's price in USD: an Ornstein-Uhlenbeck walk of its logarithm around an anchor. The price of USD is always 1."""
 
     __slots__ = ("anchor", "history", "log_price", "stepped_ms", "volatility")
 
     def __init__(self, name: str, usual_price: float, now_ms: int, rng: random.Random) -> None:
-        calm = name in STILL_COINS
-        self.volatility = 0.0 if name == "USDT" else 5e-6 if calm else rng.uniform(1.2e-4, 2.2e-4)
+        usual = CURRENCY_VOLATILITY if name in CURRENCIES else rng.uniform(1.2e-4, 2.2e-4)
+        self.volatility = 0.0 if name == "USD" else usual
         self.anchor = self.log_price = math.log(usual_price)
         self.stepped_ms = now_ms - 25 * HOUR_MS
         self.history: list[float] = [self.price]  # hourly, 25 hours ago first, now last
@@ -44,13 +48,13 @@ class Coin:
 
     @property
     def price(self) -> float:
-        """The price in USDT."""
+        """The price in USD."""
         return math.exp(self.log_price)
 
     def step(self, now_ms: int, rng: random.Random) -> None:
         """Walk from the last step to `now_ms`."""
         elapsed_s = (now_ms - self.stepped_ms) / 1000
-        if elapsed_s <= 0:
+        if elapsed_s <= 0 or not self.volatility:
             return
         self.stepped_ms = now_ms
         kept = math.exp(-REVERSION_PER_S * elapsed_s)
@@ -101,6 +105,7 @@ class Listing:
         "low24h",
         "native",
         "phase",
+        "premium",
         "price_decimals",
         "quote",
         "scale",
@@ -131,6 +136,7 @@ class Listing:
         self.scale, self.size_scale = float(10**entry.price_decimals), float(10**entry.size_decimals)
         self.turnover24h = entry.turnover24h
         self.spread = 0.0006 / (1 + entry.turnover24h / 2e6)
+        self.premium = MAX_CURRENCY_PREMIUM if {self.base, self.quote} <= CURRENCIES.keys() else MAX_PREMIUM
         self.phase = zlib.crc32(f"{entry.exchange}:{entry.symbol}".encode()) / 2**32 * math.tau
         self.trade_id = rng.randrange(10**8, 10**9)
         self.update_id = rng.randrange(10**10, 10**11)
@@ -243,12 +249,13 @@ class Event(NamedTuple):
 
 
 class Market:
-    """All listings of all exchanges, and the random generator that moves them."""
+    """All listings of these exchanges, and the random generator that moves them."""
 
-    def __init__(self, seed: int, now_ms: int) -> None:
+    def __init__(self, seed: int, now_ms: int, venues: Iterable[catalogue.Venue]) -> None:
         self._rng = random.Random(seed)
         self._coins = {coin.name: Coin(coin.name, coin.usual_price, now_ms, self._rng) for coin in catalogue.coins().values()}
-        self.listings = [self._list(entry, now_ms) for entry in catalogue.entries()]
+        self._pegs: dict[tuple[ExchangeName, str], Peg] = {}  # by exchange and currency; empty until a currency is moved
+        self.listings = [self._list(entry, now_ms) for entry in catalogue.entries(venues)]
         self.focus(None)
 
     def of(self, exchange: ExchangeName) -> dict[str, Listing]:
@@ -283,6 +290,7 @@ class Market:
         """Make one event on a listing: a book change and, if `traded`, a trade too. None decides that at random."""
         rng = self._rng
         self._coins[listing.base].step(now_ms, rng)
+        self._coins[listing.quote].step(now_ms, rng)
         listing.requote(self.fair(listing, now_ms), rng)
         happened = rng.random() < TRADE_SHARE if traded is None else traded
         if happened:
@@ -298,15 +306,53 @@ class Market:
         moved = [listing for listing in self.listings if listing.symbol == symbol]
         if not moved:
             raise KeyError(symbol)
-        base = self._coins[moved[0].base]
+        base, quote = self._coins[moved[0].base], self._coins[moved[0].quote]
         base.step(now_ms, self._rng)
-        base.move(price * self._coins[moved[0].quote].price)
+        base.move(price * quote.price / self._factor(moved[0], now_ms))
         return [self.step(listing, now_ms, traded=True) for listing in moved if listing.state == "trading"]
+
+    def depeg(
+        self,
+        currency: str,
+        rate: float | None,
+        exchanges: Iterable[ExchangeName],
+        now_ms: int,
+        *,
+        within_s: float = 0.0,
+        hold_s: float | None = None,
+    ) -> None:
+        """Move a currency's value at these exchanges. It keeps its small noise, and all its markets there follow.
+
+        Args:
+            currency: one of catalogue.CURRENCIES.
+            rate: the value to reach, in USD; None: back to the usual value.
+            exchanges: where it moves. At all other exchanges it keeps its value.
+            now_ms: the present time.
+            within_s: how long the way takes, in seconds.
+            hold_s: how long it stays there, in seconds, before it comes back in `within_s`; None: it stays there.
+        """
+        factor = 1.0 if rate is None else rate / math.exp(self._coins[currency].anchor)
+        for exchange in exchanges:
+            peg = self._pegs.get((exchange, currency), Peg())
+            self._pegs[exchange, currency] = peg.moved(factor, now_ms, within_s, hold_s)
+
+    def depegged(self, now_ms: int) -> dict[tuple[ExchangeName, str], float]:
+        """Return the values, in USD, of the currencies that are away from their usual value now, by exchange and currency."""
+        factors = {place: peg.at(now_ms) for place, peg in self._pegs.items()}
+        return {place: self._coins[place[1]].price * factor for place, factor in factors.items() if factor != 1.0}
 
     def fair(self, listing: Listing, now_ms: int) -> float:
         """Return a listing's fair price: the ratio of its two coins, plus the slowly moving premium of its exchange."""
-        premium = MAX_PREMIUM * math.sin(now_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + listing.phase)
-        return self._coins[listing.base].price / self._coins[listing.quote].price * (1 + premium)
+        premium = listing.premium * math.sin(now_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + listing.phase)
+        ratio = self._coins[listing.base].price / self._coins[listing.quote].price
+        return ratio * self._factor(listing, now_ms) * (1 + premium)
+
+    def _factor(self, listing: Listing, now_ms: int) -> float:
+        """Return the effect of depegs on a listing's price, as a factor. Without a depeg it is 1."""
+        if not self._pegs:
+            return 1.0
+        base, quote = (self._pegs.get((listing.exchange, name)) for name in (listing.base, listing.quote))
+        return (base.at(now_ms) if base else 1.0) / (quote.at(now_ms) if quote else 1.0)
 
     def _list(self, entry: catalogue.Entry, now_ms: int) -> Listing:
         base, quote = self._coins[entry.base].history, self._coins[entry.quote].history

@@ -1,0 +1,1 @@
+"""The Crypto.com Exchange."""
