@@ -281,7 +281,8 @@ async def test_an_answer_to_a_subscription_and_a_price_from_rest_say_nothing_abo
     assert [tick.lag_unknown for tick in ticks] == [True, True, False, False]
     feed.merge.forget("ETHUSDT")
     (event,) = BYBIT.parse_ticker(
-        b'{"retCode":0,"time":1786538729776,"result":{"list":[{"symbol":"ETHUSDT","lastPrice":"1901"}]}}'
+        "ETHUSDT",
+        [b'{"retCode":0,"time":1786538729776,"result":{"list":[{"symbol":"ETHUSDT","lastPrice":"1901"}]}}'],
     )
     assert isinstance(event, MARKET_EVENTS)
     feed.seed([event])

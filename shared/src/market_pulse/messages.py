@@ -7,8 +7,8 @@ and descriptions of this file.
 Times are Unix milliseconds, and each field says whose clock its time comes from. Prices are quote units per base unit, volumes
 are base units, and quote volumes (turnover) are quote units. None means that a value is not known.
 
-A message is written with all of its fields, in their order here. A reader ignores unknown fields. A field with a default may be
-missing or null. Our own messages keep the `promised` bounds, but no reader checks them.
+A message is written with all of its fields, in their order here; a field that is UNSET is left out. A reader ignores unknown
+fields. A field with a default may be missing or null. Our own messages keep the `promised` bounds, but no reader checks them.
 The code that creates or decodes a value may still set its fields. Once the value is passed on, it is never changed.
 """
 
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Generic, Literal, NewType, TypeVar, ge
 
 import msgspec
 import orjson
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import replace
 
 Symbol = NewType("Symbol", str)
@@ -95,6 +95,13 @@ TimeMs = Annotated[Whole, promised(minimum=0), described("Unix milliseconds.")]
 Figure = Annotated[float, promised(exclusiveMinimum=0)]
 Amount = Annotated[float, promised(minimum=0)]
 Exchange = Annotated[Text, promised(examples=["okx"])]
+Estimated = Annotated[
+    bool | UnsetType,
+    described(
+        "True if the exchange gives no quote volume, so that its quoteVolume24h is estimated from the base volume and a price. "
+        "Left out otherwise."
+    ),
+]
 SymbolText = Annotated[Symbol, Meta(min_length=1), promised(pattern=r"^[^\s-]{1,32}-[^\s-]{1,32}$", examples=["BTC-USDT"])]
 
 
@@ -143,12 +150,14 @@ class Tick(Message, kw_only=True):
     low24h: Figure | None = None
     volume24h: Annotated[Amount | None, described("In base units.")] = None
     quote_volume24h: Annotated[Amount | None, described("In quote units.")] = None
+    quote_volume_estimated: Estimated = UNSET
     dp: Annotated[Count | None, described("How many decimals the exchange's tick size has.")] = None
     lag_unknown: Annotated[
         bool,
         described(
-            "True if the tick was made from the answer to a subscription or to a REST request. The answer may carry an old "
-            "trade, so the difference between exchangeTime and receivedTime does not measure a lag."
+            "True if exchangeTime may be that of an old trade: the tick was made from the answer to a subscription or to a "
+            "REST request, the exchange sends only the times of trades, or it confirmed that no trade has followed. Then the "
+            "difference between exchangeTime and receivedTime does not measure a lag."
         ),
     ] = False
     exchange_time_ms: Annotated[TimeMs | None, described("The newest time of its parts, by the exchange's clock.")] = None
@@ -166,6 +175,7 @@ class Source(Struct, kw_only=True, gc=False, rename=_on_the_bus):
     age_ms: Annotated[Whole, described("Milliseconds since its newest tick was received.")] = field(name="ageMs")
     state: Annotated[Text, promised(enum=get_args(SourceState))]
     reason: Annotated[str | None, described("Why the source counts less or not at all. Never null if the weight is 0.")] = None
+    quote_volume_estimated: Estimated = UNSET
 
 
 class Ticker(Message, kw_only=True):
@@ -419,16 +429,23 @@ _PRICED_UNLESS_DOWN = {
 def schemas(ref_template: str, *others: type[Struct]) -> dict[str, dict[str, Any]]:
     """Return the JSON Schemas of the messages on the bus and of their parts, by name.
 
-    All fields are marked as required: within a version fields are only added, so a reader may rely on each of them.
+    All fields that are always written are marked as required: within a version fields are only added, so a reader may rely on
+    each of them.
 
     Args:
         ref_template: how one schema refers to another, for example `#/components/schemas/{name}`.
         others: further types to describe.
     """
     _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus, *others), ref_template=ref_template)
-    shown = {name: _shown(schema) | {"required": list(schema["properties"])} for name, schema in found.items()}
+    shown = {name: _shown(schema) | {"required": _always_written(schema)} for name, schema in found.items()}
     shown["Ticker"] |= _PRICED_UNLESS_DOWN
     return shown
+
+
+def _always_written(schema: dict[str, Any]) -> list[str]:
+    """Return the fields that are never left out: a field that may be UNSET is not required, and has no default."""
+    required = schema.get("required", ())
+    return [name for name, field in schema["properties"].items() if name in required or "default" in field]
 
 
 def _shown(schema: Any) -> Any:

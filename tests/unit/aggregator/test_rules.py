@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from aggregator.methodology import aggregate, source_price
@@ -219,6 +220,15 @@ def test_an_unknown_turnover_is_the_median_of_the_known(turnover: float | None) 
         tick("f", 100.0, quote_volume24h=1e9, ended="delisted"),
     )
     assert sources(result)["a"].weight == pytest.approx(7 / 9)
+
+
+@pytest.mark.parametrize("age_s", [0.0, 800.0], ids=["used", "stale"])
+def test_a_source_says_that_its_turnover_is_estimated(age_s: float) -> None:
+    """Rule 6: an estimated turnover counts like a known one."""
+    result = result_of(tick(B, 100.0), tick(Y, 100.1, quote_volume_estimated=True, age_s=age_s))
+    known = result_of(tick(B, 100.0), tick(Y, 100.1, age_s=age_s))
+    assert {name: source.quote_volume_estimated for name, source in sources(result).items()} == {B: UNSET, Y: True}
+    assert result.price == known.price
 
 
 def test_no_turnover_beside_others_with_some() -> None:

@@ -1,6 +1,7 @@
 """Ticks are complete, the newest message of each channel wins, and the state never goes back in time."""
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from market_pulse.exchange import merge as merging
@@ -168,13 +169,134 @@ def test_the_pace_of_several_symbols_adds_up_and_outlives_the_merge() -> None:
     assert not paces
 
 
+NAMELESS = replace(DAY, order=None, exchange_time_ms=None, trade_id=None)
+
+
+def test_figures_without_number_and_time_are_ordered_by_their_arrival(merge: Merge) -> None:
+    orders = []
+    for second, price in enumerate((1.0, 2.0, 3.0, 3.0, 2.0)):
+        assert merge.apply(replace(NAMELESS, price=price), 1000 * second) is Change.NEW
+        tick = merge.tick(BTC)
+        assert tick is not None
+        assert (tick.price, tick.exchange_time_ms) == (price, None)
+        orders.append(tick.order)
+    assert orders == sorted(set(orders))
+
+
+def test_figures_without_number_and_time_survive_a_clock_that_is_put_back(merge: Merge) -> None:
+    first = order_after(merge, NAMELESS, received_time_ms=3_600_000)
+    second = order_after(merge, replace(NAMELESS, price=1.0), received_time_ms=1000)
+    assert second > first
+    assert merge.tick(BTC).price == 1.0  # type: ignore[union-attr]
+    assert merge.apply(replace(NAMELESS, price=1.0), 1000) is Change.SAME
+
+
+def test_figures_without_a_time_follow_a_trade_by_our_clock(merge: Merge) -> None:
+    merge.apply(TRADE, 1000)
+    merge.apply(NAMELESS, 1000 + merging.SETTLED_MS)
+    assert merge.tick(BTC).price == TRADE.price  # type: ignore[union-attr]
+    merge.apply(NAMELESS, 1001 + merging.SETTLED_MS)
+    assert merge.tick(BTC).price == DAY.price  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("known", "answer"), [(NAMELESS, DAY), (DAY, NAMELESS), (NAMELESS, NAMELESS)])
+def test_is_behind_without_a_time(merge: Merge, known: Day, answer: Day) -> None:
+    merge.apply(replace(known, trade_id=None), 1000)
+    answer = replace(answer, trade_id=None, price=1.0)
+    assert not merge.is_behind(answer, 1000 + merging.NEWER_BY_MS)
+    assert merge.is_behind(answer, 1001 + merging.NEWER_BY_MS)
+    assert not merge.is_behind(replace(answer, price=DAY.price), 1001 + merging.NEWER_BY_MS)
+
+
+def test_the_time_of_sending_is_the_newest_time(merge: Merge) -> None:
+    merge.apply(replace(DAY, sent_time_ms=90_000), 90_100)
+    assert merge.tick(BTC).exchange_time_ms == 90_000  # type: ignore[union-attr]
+
+
+def test_an_estimated_quote_volume_is_marked(merge: Merge) -> None:
+    merge.apply(replace(DAY, quote_volume_estimated=True), 1)
+    assert merge.tick(BTC).quote_volume_estimated is True  # type: ignore[union-attr]
+    merge.apply(replace(DAY, order=(0, 1001)), 2)
+    assert merge.tick(BTC).quote_volume_estimated is UNSET  # type: ignore[union-attr]
+
+
+MATCH = replace(DAY, order=(5, 1000))
+
+
+def test_a_proof_that_the_price_is_the_last_one_renews_its_age(merge: Merge) -> None:
+    before = order_after(merge, MATCH, received_time_ms=1000)
+    assert merge.renew("BTCUSDT", 5, 4000)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert (tick.price, tick.received_time_ms, tick.exchange_time_ms, tick.bid) == (DAY.price, 4000, 1000, DAY.bid)
+    assert tick.order > before, "so that the bus takes it"
+    assert merge.heard("BTCUSDT") == 4000
+    assert not merge.renew("BTCUSDT", 4, 5000)
+    assert not merge.renew("BTCUSDT", 6, 5000)
+    assert not merge.renew("ETHUSDT", 5, 5000)
+    assert merge.tick(BTC) == tick
+
+
+@pytest.mark.parametrize("quotes", [[], [QUOTE]], ids=["quote of the figures", "quote of a channel"])
+def test_a_renewed_price_does_not_keep_an_old_quote(merge: Merge, quotes: list[Quote]) -> None:
+    merge.apply(MATCH, 1000)
+    for quote in quotes:
+        merge.apply(quote, 1000)
+    merge.renew("BTCUSDT", 5, 1000 + merging.QUIET_QUOTE_MS)
+    assert merge.tick(BTC).bid is not None  # type: ignore[union-attr]
+    merge.renew("BTCUSDT", 5, 1001 + merging.QUIET_QUOTE_MS)
+    tick = merge.tick(BTC)
+    assert tick is not None
+    assert (tick.bid, tick.ask) == (None, None)
+    merge.apply(replace(MATCH, order=(6, 12_000), trade_id=6, exchange_time_ms=12_000), 12_000)
+    assert merge.tick(BTC).bid == DAY.bid  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("order", [(5, 1000), (5, 0), (0, 1000), None], ids=str)
+def test_the_order_of_a_renewed_price_is_the_same_in_each_copy_and_below_the_next_match(order: tuple[int, int] | None) -> None:
+    one, other = Merge("binance"), Merge("binance")
+    match = replace(MATCH, order=order)
+    orders = [order_after(one, match, received_time_ms=1000)]
+    for second in range(1, 3000, 7):
+        one.renew("BTCUSDT", 5, 1000 + 1000 * second)
+        tick = one.tick(BTC)
+        assert tick is not None
+        orders.append(tick.order)
+    other.apply(match, 1000)
+    other.renew("BTCUSDT", 5, 1000 + 1000 * second)
+    assert other.tick(BTC) == one.tick(BTC)
+    following = replace(match, order=order and (order[0] and 6, order[1] and 3_001_000), trade_id=6, exchange_time_ms=3_001_000)
+    orders.append(order_after(one, following, received_time_ms=3_001_000))
+    assert orders == sorted(orders)
+    assert orders[0] < orders[1]
+    assert orders[-2] < orders[-1]
+
+
+def test_a_match_is_missed_if_a_later_proof_still_finds_it_lacking(merge: Merge) -> None:
+    merge.apply(MATCH, 1000)
+    assert not merge.misses("BTCUSDT", 6), "it may be on its way"
+    assert merge.misses("BTCUSDT", 6)
+    merge.apply(replace(MATCH, order=(8, 2000), trade_id=8), 2000)
+    assert not merge.misses("BTCUSDT", 9)
+    merge.apply(replace(MATCH, order=(9, 3000), trade_id=9), 3000)
+    assert not merge.misses("BTCUSDT", 10), "a lively symbol always has a match on its way"
+    assert not merge.misses("BTCUSDT", 4)
+    assert not merge.misses("ETHUSDT", 4)
+
+
+def test_without_trade_numbers_no_match_is_missed(merge: Merge) -> None:
+    merge.apply(replace(MATCH, trade_id=None), 1000)
+    assert not merge.misses("BTCUSDT", 6)
+    assert not merge.misses("BTCUSDT", 7)
+
+
 def test_is_behind(merge: Merge) -> None:
-    assert merge.is_behind(DAY)
+    assert merge.is_behind(DAY, 2)
     merge.apply(DAY, 1)
-    assert not merge.is_behind(DAY)
-    assert merge.is_behind(replace(DAY, trade_id=6))
-    assert merge.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000, price=1.0))
-    assert not merge.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000))
+    assert not merge.is_behind(DAY, 2)
+    assert merge.is_behind(replace(DAY, trade_id=6), 2)
+    assert merge.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000, price=1.0), 2)
+    assert not merge.is_behind(replace(DAY, trade_id=None, exchange_time_ms=9000), 2)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +316,8 @@ def test_figures_gone_deaf_are_noticed_while_other_channels_live(
 ) -> None:
     merge.apply(day, 1000)
     merge.apply(live, 90_000)
-    assert not merge.is_behind(day)
-    assert merge.is_behind(elsewhere)
+    assert not merge.is_behind(day, 90_000)
+    assert merge.is_behind(elsewhere, 90_000)
 
 
 def order_after(merge: Merge, *events: Day | Quote | Trade, received_time_ms: int = 2000) -> tuple[float, ...]:

@@ -160,5 +160,5 @@ def test_trade_ids_that_began_anew_show_what_was_missed() -> None:
     (late,) = BINANCE.parse(orjson.dumps(binance_ticker(10**9 - 1, played.now_ms + 1000, 1999.0)))
     assert isinstance(elsewhere, Day)
     assert isinstance(late, Day)
-    assert played.merge.is_behind(elsewhere)
-    assert not played.merge.is_behind(late)
+    assert played.merge.is_behind(elsewhere, played.now_ms)
+    assert not played.merge.is_behind(late, played.now_ms)

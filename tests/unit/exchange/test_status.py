@@ -36,6 +36,27 @@ LOST = replace(CONNECTED, phase="reconnecting", phase_reason="closed", since_ms=
         pytest.param(
             replace(CONNECTED, refused={"A"}, overdue={"B"}), "degraded", "1 of 6 symbols refused: A", id="refused comes first"
         ),
+        pytest.param(
+            replace(CONNECTED, halted={None: "maintenance"}, overdue={"A"}),
+            "degraded",
+            "closed by the exchange: maintenance",
+            id="closed",
+        ),
+        pytest.param(
+            replace(CONNECTED, halted={"B": "news", "A": "auction"}),
+            "degraded",
+            "2 of 6 symbols halted by the exchange: A, B (auction)",
+            id="halted",
+        ),
+        pytest.param(
+            replace(LOST, halted={None: "maintenance"}),
+            "degraded",
+            "closed by the exchange: maintenance",
+            id="closed from the start",
+        ),
+        pytest.param(
+            replace(LOST, phase="down", phase_reason="stopped", halted={None: "maintenance"}), "down", "stopped", id="stopped"
+        ),
         pytest.param(replace(LOST, refused={"A"}), "reconnecting", "closed", id="nothing is missing on no socket"),
         pytest.param(
             replace(LOST, phase_reason="x" * 1000), "reconnecting", "x" * LONGEST_REASON, id="an exchange's text of any length"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_okx.adapter import ADAPTER as OKX
-from market_pulse.exchange.adapter import Acknowledged, Adapter, Refused
+from market_pulse.exchange.adapter import Acknowledged, Adapter, Refused, Subscribed
 from market_pulse.exchange.subscriptions import ANSWER_LIMIT_S, RETRY_UNKNOWN_S, Request, Subscriptions
 
 SMALL = replace(BYBIT, topics_per_request=4)
@@ -161,6 +161,107 @@ def test_what_may_be_live_without_an_answer_is_ended_when_nobody_wants_it() -> N
     assert [one.kind for one in all_requests(ledger)] == ["unsubscribe"]
 
 
+def test_an_acknowledgement_without_a_number_is_booked_by_its_topic() -> None:
+    ledger = wanting(OKX, "A", "B")
+    all_requests(ledger)
+    ledger.acknowledged(Acknowledged(None, "tickers:A"))
+    assert ledger.live == {"A"}
+    ledger.acknowledged(Acknowledged(None, "tickers:B"))
+    ledger.expire(ANSWER_LIMIT_S + 1)
+    assert (ledger.live, ledger.unanswered) == ({"A", "B"}, 0)
+
+
+def test_without_numbers_the_end_of_a_subscription_is_acknowledged_before_the_new_one() -> None:
+    ledger = wanting(OKX, "A", "B")
+    all_requests(ledger)
+    ledger.acknowledged(Acknowledged(None, "tickers:A"))
+    ledger.acknowledged(Acknowledged(None, "tickers:B"))
+    ledger.again("A")
+    goodbye, welcome = all_requests(ledger)
+    assert (goodbye.kind, welcome.kind) == ("unsubscribe", "subscribe")
+    ledger.acknowledged(Acknowledged(None, "tickers:A"))
+    assert ledger.live == {"B"}
+    ledger.acknowledged(Acknowledged(None, "tickers:A"))
+    assert ledger.live == {"A", "B"}
+
+
+def test_a_refusal_without_a_number_releases_the_request_that_has_its_topic() -> None:
+    ledger = wanting(SMALL, "A", "NOPE", "C")
+    first, second = all_requests(ledger)
+    assert ledger.refused_by(Refused(None, "tickers.NOPE", "unknown", "no such product"), 0.0) == "NOPE"
+    assert ledger.refused == {"NOPE"}
+    assert [one.topics for one in all_requests(ledger)] == [("tickers.A", "orderbook.1.A")]
+    ledger.acknowledged(Acknowledged(str(second.request_id)))
+    assert ledger.live == {"C"}
+    assert first.request_id != second.request_id
+
+
+def test_an_answer_without_number_and_topic_belongs_to_the_only_request() -> None:
+    ledger = wanting(SMALL, "A")
+    all_requests(ledger)
+    ledger.refused_by(Refused(None, None, "later", "too many requests"), 0.0)
+    assert all_requests(ledger, 1.0) == []
+    assert len(all_requests(ledger, 6.0)) == 1
+    ledger.acknowledged(Acknowledged(None))
+    assert ledger.live == {"A"}
+
+
+def test_an_answer_that_could_be_about_either_of_two_requests_is_about_neither() -> None:
+    ledger = wanting(SMALL, "A", "B", "C")
+    all_requests(ledger)
+    ledger.acknowledged(Acknowledged(None))
+    ledger.refused_by(Refused(None, None, "unknown", "bad"), 0.0)
+    assert ledger.live == set()
+    assert all_requests(ledger, 1.0) == []
+
+
+def test_the_whole_state_of_the_socket_is_believed() -> None:
+    ledger = wanting(OKX, "A", "B")
+    all_requests(ledger)
+    ledger.subscribed(Subscribed(frozenset({"tickers:A"})))
+    assert ledger.live == {"A"}
+    assert all_requests(ledger) == [], "B is asked for already"
+    ledger.subscribed(Subscribed(frozenset({"tickers:A", "tickers:B"})))
+    ledger.expire(ANSWER_LIMIT_S + 1)
+    assert (ledger.live, ledger.unanswered) == ({"A", "B"}, 0)
+    ledger.subscribed(Subscribed(frozenset({"tickers:B"})))
+    assert [one.topics for one in all_requests(ledger)] == [("tickers:A",)]
+
+
+def test_a_topic_that_the_whole_state_lacks_is_asked_for_again_after_the_limit() -> None:
+    ledger = wanting(OKX, "A", "B")
+    all_requests(ledger)
+    ledger.subscribed(Subscribed(frozenset({"tickers:A"})))
+    ledger.expire(ANSWER_LIMIT_S + 1)
+    assert ledger.unanswered == 1
+    assert [one.topics for one in all_requests(ledger, ANSWER_LIMIT_S + 1)] == [("tickers:B",)]
+
+
+def test_a_state_from_before_a_topic_was_ended_does_not_revive_it() -> None:
+    ledger = wanting(OKX, "A", "B")
+    all_requests(ledger)
+    both = Subscribed(frozenset({"tickers:A", "tickers:B"}))
+    ledger.subscribed(both)
+    ledger.again("A")
+    assert [one.kind for one in all_requests(ledger)] == ["unsubscribe", "subscribe"]
+    ledger.subscribed(both)
+    assert ledger.live == {"B"}
+    ledger.subscribed(Subscribed(frozenset({"tickers:B"})))
+    assert ledger.live == {"B"}
+    ledger.subscribed(both)
+    assert ledger.live == {"A", "B"}
+    assert all_requests(ledger) == []
+
+
+def test_a_topic_that_nobody_wants_is_ended_if_the_socket_has_it() -> None:
+    ledger = wanting(OKX, "A")
+    ledger.subscribed(Subscribed(frozenset({"tickers:B"})))
+    goodbye, welcome = all_requests(ledger)
+    assert (goodbye.kind, goodbye.topics, welcome.topics) == ("unsubscribe", ("tickers:B",), ("tickers:A",))
+    ledger.subscribed(Subscribed(frozenset({"tickers:A", "tickers:B"})))
+    assert all_requests(ledger) == [], "an exchange that does not end it is not asked at each answer"
+
+
 NATIVES = st.sampled_from(["A", "B", "C", "D", "E"])
 ANSWERS = st.one_of(
     st.builds(
@@ -173,12 +274,15 @@ ANSWERS = st.one_of(
         st.sampled_from(["unknown", "already", "later"]),
         st.just("why"),
     ),
+    st.builds(Subscribed, st.frozensets(NATIVES.map("tickers.{}".format))),
     st.lists(NATIVES, unique=True),
 )
 
 
 @given(st.lists(ANSWERS, max_size=30))
-def test_whatever_an_exchange_answers_the_ledger_settles(answers: list[Acknowledged | Refused | list[str]]) -> None:
+def test_whatever_an_exchange_answers_the_ledger_settles(
+    answers: list[Acknowledged | Refused | Subscribed | list[str]],
+) -> None:
     """After any answers in any order, followed by correct ones, exactly the wanted topics are live in the end."""
     ledger = wanting(SMALL, "A", "B", "C")
     wanted: set[str] = {"A", "B", "C"}
@@ -190,6 +294,8 @@ def test_whatever_an_exchange_answers_the_ledger_settles(answers: list[Acknowled
             wanted = set(answer)
         elif isinstance(answer, Refused):
             ledger.refused_by(answer, now_s)
+        elif isinstance(answer, Subscribed):
+            ledger.subscribed(answer)
         else:
             ledger.acknowledged(answer)
         ledger.next_request(now_s)

@@ -75,6 +75,7 @@ def ticks() -> Iterator[tuple[str, bytes]]:
         "one side empty": replace(TICK, bid=None),
         "no turnover": replace(TICK, volume24h=0.0, quote_volume24h=0.0),
         "from an answer": replace(TICK, lag_unknown=True),
+        "an estimated turnover": replace(TICK, quote_volume_estimated=True),
         "ended": replace(TICK, ended="delisted"),
         "a name of other letters": replace(TICK, symbol=Symbol("ÄÖ€-USDT")),
     }
@@ -121,6 +122,10 @@ def tickers() -> Iterator[tuple[str, bytes]]:
             )
             for at, state in enumerate(get_args(SourceState))
         ),
+    )
+    states["of a source whose turnover is estimated"] = replace(
+        full,
+        sources=tuple(replace(source, quote_volume_estimated=True) for source in full.sources[:1]) + full.sources[1:],
     )
     for name, one in states.items():
         yield f"ticker, {name}", encode(one)

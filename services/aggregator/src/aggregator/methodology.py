@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from math import fsum
 from typing import Any, TypeGuard
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from market_pulse.messages import Quality, Source, Tick, Ticker
@@ -155,7 +156,8 @@ def _judge_freshness(
         if not SMALLEST <= tick.price <= LARGEST or (has_ended and is_late):
             continue
         price = source_price(tick)
-        source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used")
+        estimated = tick.quote_volume_estimated or UNSET
+        source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used", quote_volume_estimated=estimated)
         sources.append(source)
         if not (has_ended or is_late):
             # A volume of 0 is known: there was no trade in 24 h.

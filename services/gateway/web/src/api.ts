@@ -515,6 +515,8 @@ export interface components {
             exchange: string;
             /** @description The exchange's own price. */
             price: number;
+            /** @description True if the exchange gives no quote volume, so that its quoteVolume24h is estimated from the base volume and a price. Left out otherwise. */
+            quoteVolumeEstimated?: boolean;
             /** @description Why the source counts less or not at all. Never null if the weight is 0. */
             reason: string | null;
             /** @enum {string} */

@@ -109,14 +109,14 @@ def _tick_size(entry: dict[str, Any]) -> object:
     return next(sizes, None)
 
 
-def ticker_path(native_symbol: str) -> str:
+def ticker_paths(native_symbol: str) -> tuple[str, ...]:
     """Return the REST path of a symbol's 24 h ticker."""
-    return f"/api/v3/ticker/24hr?symbol={native_symbol}"
+    return (f"/api/v3/ticker/24hr?symbol={native_symbol}",)
 
 
-def parse_ticker(answer: bytes) -> Sequence[Event]:
+def parse_ticker(_: str, answers: Sequence[bytes]) -> Sequence[Event]:
     """Read the 24 h ticker. Return no events if the symbol is unknown."""
-    data = orjson.loads(answer)
+    data = orjson.loads(answers[0])
     return [] if "code" in data else [day(by_member(RestTicker, data))]
 
 
@@ -133,7 +133,7 @@ ADAPTER = Adapter(
     # Without the parameters the answer would have 7 MB instead of 1 MB.
     listing_path="/api/v3/exchangeInfo?permissions=SPOT&symbolStatus=TRADING&showPermissionSets=false",
     parse_listing=parse_listing,
-    ticker_path=ticker_path,
+    ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/api/v3/time",
     native=native,

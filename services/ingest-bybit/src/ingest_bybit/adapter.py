@@ -84,14 +84,14 @@ def _market(entry: dict[str, Any]) -> list[Listed]:
     return listed(entry["baseCoin"], entry["quoteCoin"], entry["symbol"], member(entry, "priceFilter", "tickSize"))
 
 
-def ticker_path(native_symbol: str) -> str:
+def ticker_paths(native_symbol: str) -> tuple[str, ...]:
     """Return the REST path of a symbol's 24 h ticker."""
-    return f"/v5/market/tickers?category=spot&symbol={native_symbol}"
+    return (f"/v5/market/tickers?category=spot&symbol={native_symbol}",)
 
 
-def parse_ticker(answer: bytes) -> Sequence[Event]:
+def parse_ticker(_: str, answers: Sequence[bytes]) -> Sequence[Event]:
     """Read the 24 h ticker. Return no events if the symbol is unknown."""
-    message = orjson.loads(answer)
+    message = orjson.loads(answers[0])
     if message["retCode"] != 0:
         return []
     time_ms = time(message["time"])
@@ -114,7 +114,7 @@ ADAPTER = Adapter(
     rest_urls=("https://api.bybit.com",),
     listing_path="/v5/market/instruments-info?category=spot",
     parse_listing=parse_listing,
-    ticker_path=ticker_path,
+    ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/v5/market/time",
     native=native,

@@ -103,14 +103,14 @@ def _market(entry: dict[str, Any]) -> list[Listed]:
     return listed(entry["baseCcy"], entry["quoteCcy"], entry["instId"], entry.get("tickSz"))
 
 
-def ticker_path(native_symbol: str) -> str:
+def ticker_paths(native_symbol: str) -> tuple[str, ...]:
     """Return the REST path of a symbol's ticker."""
-    return f"/api/v5/market/ticker?instId={native_symbol}"
+    return (f"/api/v5/market/ticker?instId={native_symbol}",)
 
 
-def parse_ticker(answer: bytes) -> Sequence[Event]:
+def parse_ticker(_: str, answers: Sequence[bytes]) -> Sequence[Event]:
     """Read the ticker, which has the same rows as a socket's frame. Return no events if the instrument is unknown."""
-    message = orjson.loads(answer)
+    message = orjson.loads(answers[0])
     return TICKER.frames["tickers"].lenient(message) if message["code"] == "0" else []
 
 
@@ -124,13 +124,18 @@ def _data(answer: bytes) -> list[dict[str, Any]]:
 
 ADAPTER = Adapter(
     exchange="okx",
-    ws_urls=("wss://ws.okx.com:8443/ws/v5/public",),
+    # OKX serves the US and the EEA from hosts of their own.
+    ws_urls=(
+        "wss://ws.okx.com:8443/ws/v5/public",
+        "wss://wsus.okx.com:8443/ws/v5/public",
+        "wss://wseea.okx.com:8443/ws/v5/public",
+    ),
     ws_path="/ws/v5/public",
     channels=CHANNELS,
-    rest_urls=("https://www.okx.com",),
+    rest_urls=("https://www.okx.com", "https://us.okx.com", "https://eea.okx.com"),
     listing_path="/api/v5/public/instruments?instType=SPOT",
     parse_listing=parse_listing,
-    ticker_path=ticker_path,
+    ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/api/v5/public/time",
     native=native,

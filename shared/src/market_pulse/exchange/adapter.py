@@ -19,6 +19,7 @@ from .errors import FrameError
 from .fields import FOREIGN_FAULTS, MISFITS, Shape, by_member, decimals, text
 
 Answer = TypeVar("Answer")
+Source = TypeVar("Source", bytes, Sequence[bytes])
 Content = TypeVar("Content")
 Element = TypeVar("Element")
 
@@ -33,12 +34,16 @@ class Listed:
 
 
 class Trade(msgspec.Struct, gc=False):
-    """The newest trade of a native symbol. `trade_id` rises with time, and can be compared with `Day.trade_id`."""
+    """The newest trade of a native symbol. `trade_id` rises with time, and can be compared with `Day.trade_id`.
+
+    `sent_time_ms` is when the exchange sent the message, if the message says that beside the time of the trade.
+    """
 
     native: str
     price: float
     trade_id: int
     exchange_time_ms: int
+    sent_time_ms: int | None = None
 
 
 class Quote(msgspec.Struct, gc=False):
@@ -57,13 +62,16 @@ class Quote(msgspec.Struct, gc=False):
     restarted: bool = False
     bid_kept: bool = False
     ask_kept: bool = False
+    sent_time_ms: int | None = None
 
 
 class Day(msgspec.Struct, gc=False):
     """The 24 h figures of a native symbol and its last price. None means that the message does not give the figure.
 
-    `order` is the exchange's number of the message and its time, as in a quote. `bid` and `ask` are used only while no recent
-    quote is known.
+    `order` is the exchange's number of the message and its time, as in a quote. It is None if the exchange gives neither.
+    Messages without an order are ordered by when they were received. `exchange_time_ms` is None if the message has no time.
+    `bid` and `ask` are used only while no recent quote is known. `quote_volume_estimated` is true if the exchange gives no
+    quote volume, so that the adapter estimates it from the base volume and a price.
     """
 
     native: str
@@ -73,11 +81,13 @@ class Day(msgspec.Struct, gc=False):
     low24h: float | None
     volume24h: float | None
     quote_volume24h: float | None
-    order: tuple[int, int]
-    exchange_time_ms: int
+    order: tuple[int, int] | None
+    exchange_time_ms: int | None
     trade_id: int | None = None
     bid: float | None = None
     ask: float | None = None
+    quote_volume_estimated: bool = False
+    sent_time_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,11 @@ class Batch(list[Element]):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The exchange accepted one topic of a request, or the whole request if `topic` is None."""
+    """The exchange accepted one topic of a request, or the whole request if `topic` is None.
+
+    `request_id` is None if the answer does not repeat the request's number. The answer then belongs to the oldest request that
+    waits for an answer about its topic. If it names no topic either, it belongs to the only request that waits.
+    """
 
     request_id: str | None
     topic: str | None = None
@@ -113,13 +127,48 @@ class Refused:
     """The exchange refused one topic of a request, or the whole request if `topic` is None.
 
     The kind is `unknown` if the exchange does not have the topic, `already` if the topic is subscribed to already, and `later`
-    if there were too many topics or too many requests in a short time, so that a later request may succeed.
+    if there were too many topics or too many requests in a short time, so that a later request may succeed. A refusal without
+    a number belongs to a request as in `Acknowledged`.
     """
 
     request_id: str | None
     topic: str | None
     kind: RefusalKind
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """An answer that names all topics that are live on the socket. It answers each request that it shows to be fulfilled."""
+
+    topics: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A proof of life without data, which the exchange sends at least once in `silence_s`. It feeds the silence watchdog.
+
+    It may name the newest trade of a native symbol. If that is the trade that we know, the last price is still the last one, so
+    it counts as received now. The quote does not. If the named trade is newer, a message was missed.
+    """
+
+    native: str | None = None
+    trade_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The exchange says that it is closed, or that a native symbol is halted. This holds until data comes again."""
+
+    reason: str
+    native: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A text to send at once, for example the answer to a ping that the exchange writes as text."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +193,8 @@ class Told(msgspec.Struct):
 
 MarketEvent = Trade | Quote | Day
 MARKET_EVENTS = (Trade, Quote, Day)
-Event = MarketEvent | Told | Acknowledged | Refused | Pong | GoingAway
+Notice = Acknowledged | Refused | Subscribed | Alive | Halted | Reply | Pong | GoingAway
+Event = MarketEvent | Told | Notice
 
 
 def key_of(kind: Kind, native: str) -> str:
@@ -188,6 +238,15 @@ def frames_of_one(shape: type[Shape], event: Callable[[Shape], Event]) -> Frames
     )
 
 
+def frames_of_whole(shape: type[Shape], event: Callable[[Shape], Event]) -> Frames:
+    """Return the functions for frames that are an object of a shape themselves, without an envelope."""
+    decode = Decoder(shape, strict=False).decode
+    return Frames(
+        declared=lambda frame: [event(decode(frame))],
+        lenient=lambda message: [event(by_member(shape, message))],
+    )
+
+
 def frames_of_rows(shape: type[Shape], event: Callable[[Shape], Event], name: str) -> Frames:
     """Return the functions for frames whose `data` is an array of objects of a shape, with the native symbol in member `name`.
 
@@ -223,9 +282,14 @@ class Endpoint:
     `declared` and `lenient` read any frame with the `Frames` of its channel. `lenient` also reads answers and notices.
     If one of several elements of a frame is malformed, `each` skips it and the others are used.
     `answers_with_state` is true if the exchange answers a subscription with the channel's last message, which may be old.
+    `echoes_request_id` is false if the answers do not repeat the number of a request. The request then need not contain it.
+    `times_of` says which times the messages have: when the exchange sent them, or when the event happened. An old trade may be
+    sent now, so the time of an event does not measure a lag.
+    `first_request_s` is how soon after its opening a socket must subscribe, or the exchange cuts it. No rate delays the first
+    request then. None means that there is no such limit.
     `ping` is the text that is sent each `ping_interval_s`. If it is None, WebSocket pings are sent. A connection counts as dead
-    if a ping is not answered within `pong_timeout_s`, or if no market data comes for `silence_s`. The exchange closes
-    connections older than `max_age_s`, so they are replaced before that.
+    if a ping is not answered within `pong_timeout_s`, or if neither market data nor a proof of life (`Alive`) comes for
+    `silence_s`. The exchange closes connections older than `max_age_s`, so they are replaced before that.
     `refusal_voids_request` is true if the exchange ignores all topics of a request when it refuses one of them.
     """
 
@@ -247,6 +311,9 @@ class Endpoint:
     max_age_s: float | None = None
     refusal_voids_request: bool = False
     answers_with_state: bool = False
+    echoes_request_id: bool = True
+    times_of: Literal["sent", "event"] = "sent"
+    first_request_s: float | None = None
 
     def topics(self, key: str) -> tuple[str, ...]:
         """Name the topics of one kind of a native symbol, by its key (`key_of`)."""
@@ -265,16 +332,18 @@ class Endpoint:
 class Adapter(Endpoint):
     """Everything that is particular to one exchange: the endpoint that gives the ticker, and the REST API.
 
-    `native` returns the exchange's spelling of a symbol. `parse_listing` reads the answer to `listing_path`, and `parse_ticker`
-    the answer to `ticker_path`. `clock_path` is the REST path that returns the exchange's time, the cheapest request there is.
+    `native` returns the exchange's spelling of a symbol. `parse_listing` reads the answer to `listing_path`. `ticker_paths`
+    returns the paths whose answers make up the ticker of a native symbol. `parse_ticker` reads these answers, in their order.
+    Its first argument is the native symbol, because not all exchanges name it in their answers. `clock_path` is the REST path
+    that returns the exchange's time, the cheapest request there is.
     `further` has the exchange's other endpoints.
     """
 
     rest_urls: tuple[str, ...]
     listing_path: str
     parse_listing: Callable[[bytes], Batch[Listed]]
-    ticker_path: Callable[[str], str]
-    parse_ticker: Callable[[bytes], Sequence[Event]]
+    ticker_paths: Callable[[str], tuple[str, ...]]
+    parse_ticker: Callable[[str, Sequence[bytes]], Sequence[Event]]
     clock_path: str
     native: Callable[[Symbol], str]
     further: tuple[Endpoint, ...] = ()
@@ -303,8 +372,8 @@ def by_beginning(frames: Mapping[str, Frames], beginning: str) -> Callable[[byte
     return declared
 
 
-def read(parse: Callable[[bytes], Answer], frame: bytes) -> Answer:
-    """Read a frame or answer with an adapter's function, and turn the errors that malformed bytes cause into a FrameError.
+def read(parse: Callable[[Source], Answer], frame: Source) -> Answer:
+    """Read a frame or answers with an adapter's function, and turn the errors that malformed bytes cause into a FrameError.
 
     Raises:
         FrameError: the bytes cannot be used. Its kind says under which label the error is counted.

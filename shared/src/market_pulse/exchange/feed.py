@@ -22,9 +22,10 @@ from .merge import Change, Merge
 from .metrics import Stats
 from .pace import Pace
 from .socket import Connection
-from .status import Facts
+from .status import Facts, closed
 
 HEALTHY_S = 10.0  # a socket must have delivered, and been open for this long, before retry delays start short again
+HALTED_DELAY_S = 10.0  # added to each retry delay after the exchange has said that it is closed
 SILENT_CAP_S = 10.0  # the longest retry delay when the exchange accepts sockets: its data may be back at any moment
 HANDOVER_LIMIT_S = 30.0
 HANDOVER_SETTLE_S = 5.0
@@ -66,6 +67,8 @@ class Feed:
         self.stats = stats or Stats()
         # How many sockets have ended without delivering anything. After each of them the next address is tried.
         self._attempts = 0
+        # How many addresses in a row have refused to serve this place.
+        self._blocked = 0
         # After a socket was given up for its silence, the next one may be silent twice as long: perhaps nothing was wrong.
         self._patience_s = 0.0
         self._last_tick: Tick | None = None  # of any symbol
@@ -154,6 +157,7 @@ class Feed:
             held_back=self.merge.held_back(now_ms()),
             anew=[native for native, at_s in self._anew_s.items() if at_s > anew_since_s],
             turned_away=self.turned_away,
+            halted=current.halted if current else {},
         )
 
     def stop(self) -> None:
@@ -198,7 +202,7 @@ class Feed:
                     self._patience_s = 2 * lost.limit_s
                 if not connection.delivering.is_set():
                     self._attempts += 1
-                await self._wait_after(lost, failures, opened=connection.opened)
+                await self._wait_after(lost, failures, connection)
         finally:
             self.stop()
 
@@ -287,13 +291,17 @@ class Feed:
                 return
             await asyncio.sleep(0.05)
 
-    async def _wait_after(self, lost: FeedLost, failures: int, *, opened: bool) -> None:
+    async def _wait_after(self, lost: FeedLost, failures: int, connection: Connection) -> None:
         exchange = self.adapter.exchange
+        opened, halted = connection.opened, connection.halted
         refused = lost if isinstance(lost, FeedRefused) else None
         was_blocked = self._phase == "blocked" and not opened  # the feed stays blocked until a handshake succeeds
+        if opened:
+            self._blocked = 0
         if was_blocked or (refused is not None and refused.blocked):
             # The exchange does not serve this place. Try each address once with short delays, then all of them with long ones.
-            all_tried = self._attempts % len(self._urls) == 0
+            self._blocked += 1
+            all_tried = self._blocked % len(self._urls) == 0
             delay_s = self._blocked_retry_s * random.uniform(0.8, 1.2) if all_tried else backoff_s(1)
             if refused is not None and refused.retry_after_s is not None:
                 delay_s = max(delay_s, refused.retry_after_s)
@@ -305,8 +313,13 @@ class Feed:
             delay_s = backoff_s(failures, cap_s=SILENT_CAP_S) if opened else backoff_s(failures)
             if refused is not None and refused.retry_after_s is not None:
                 delay_s += refused.retry_after_s
-            self._enter("reconnecting", str(lost))
-            log.warning("feed lost", exchange=exchange, cause=str(lost), retry_in_s=round(delay_s, 1))
+            reason = str(lost)
+            if None in halted:
+                # An exchange that is closed needs no haste, and may ban a client that returns each second.
+                delay_s += HALTED_DELAY_S
+                reason = f"{reason}; {closed(halted, len(self._listed))}"
+            self._enter("reconnecting", reason)
+            log.warning("feed lost", exchange=exchange, cause=reason, retry_in_s=round(delay_s, 1))
         self.stats.lost[lost.kind] += 1
         await asyncio.sleep(delay_s)
 

@@ -9,8 +9,10 @@ accepts the frame. Whole numbers are declared as `object`, because the decoder w
 with `whole` or `time`.
 """
 
+import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
 from math import inf
@@ -49,6 +51,19 @@ def amount(figure: object) -> float | None:
     """Read a figure that must not be negative, for example a volume. Return None for anything else."""
     number = positive(figure)
     return 0.0 if number is None and _is_zero(figure) else number
+
+
+def signed(figure: object) -> float | None:
+    """Read a figure that may be negative, for example a change. Return None for anything else, for example NaN."""
+    kind = type(figure)
+    if kind is str or kind is float or kind is int:
+        try:
+            number = float(figure)  # type: ignore[arg-type]
+        except (ValueError, OverflowError):
+            return None
+        if -inf < number < inf:
+            return number
+    return None
 
 
 def price(figure: object) -> float:
@@ -108,6 +123,31 @@ def time(value: object) -> int:
     return time_ms
 
 
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+def instant_us(value: object) -> int:
+    """Read a time in RFC 3339 and UTC, with up to nine decimals of a second, as Unix microseconds.
+
+    Nanoseconds are cut off. No float is involved, so the microseconds are exact.
+
+    Raises:
+        FrameError: the value is not such a time, or it is before 1970 or after 2099.
+    """
+    found = _INSTANT.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise FrameError("bad_time", repr(value)[:40])
+    try:
+        seconds = (datetime.fromisoformat(f"{found[1]}Z") - _EPOCH) // _SECOND
+    except ValueError as wrong:
+        raise FrameError("bad_time", repr(value)[:40]) from wrong
+    if not 0 <= seconds < LATEST_TIME_MS // 1000:
+        raise FrameError("bad_time", repr(value)[:40])
+    return seconds * 1_000_000 + int((found[2] or "0")[:6].ljust(6, "0"))
+
+
 def whole_or(value: object, otherwise: int) -> int:
     """Read a whole number, or return `otherwise` if the value is not one."""
     try:
@@ -126,9 +166,13 @@ Figure = Annotated[Positive | None, positive]
 """A figure above zero, or None if the exchange sends no figure or an invalid one."""
 Amount = Annotated[Positive | None, amount]
 """A figure that may be zero, for example a volume, or None. `amount` reads a zero, because the decoder would accept -0.0."""
+Signed = Annotated[Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)] | None, signed]
+"""A figure that may be negative or zero, or None."""
 Text = Annotated[str, text]
 Time = Annotated[object, time]
 """A time in Unix milliseconds, still as it was sent. Read it with `time`."""
+Instant = Annotated[str, text]
+"""A time in RFC 3339, still as it was sent. Read it with `instant_us`."""
 Whole = Annotated[object, whole]
 """A count or an identifier, still as it was sent. Read it with `whole`."""
 

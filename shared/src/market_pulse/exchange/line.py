@@ -17,6 +17,7 @@ STALE_MS: Final = 60_000  # after this long without newer data the source counts
 LOWER_TO_BREAK: Final = 3  # fewer lower messages in a row are just out of order, and do not interrupt a rising run
 UNKNOWN: Final = -1  # the number and time of a line that has had no message yet
 TIE: Final = 2**-10  # a float represents it exactly when it is added to a time or number below 2**43
+MOST_TIES: Final = 2**10 - 1  # so many are still less than one
 
 
 class Verdict(Enum):
@@ -91,6 +92,17 @@ class Line:
         """Count a message with the newest message's number and time but other content as one more, with a higher `order`."""
         self._ties += 1
         self._publish()
+
+    def tie_to(self, count: int) -> None:
+        """Raise `order` as `count` messages with the newest message's number and time would. It never falls.
+
+        A number alone stays below its successor. Without a number and a time there is nothing to raise.
+        """
+        if self.time_ms <= 0:
+            count = min(count, MOST_TIES) if self.number > 0 else 0
+        if count > self._ties:
+            self._ties = count
+            self._publish()
 
     def jump(self, number: int) -> bool:
         """Continue from a number learnt on another channel. Return whether it is lower, that is, numbering started again."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from market_pulse.messages import Tick
 
 from .adapter import Day, Listed, MarketEvent, Quote, Trade
-from .line import AHEAD, ANEW, BEHIND, FAR_MS, Line, Verdict
+from .line import AHEAD, ANEW, BEHIND, FAR_MS, UNKNOWN, Line, Verdict
 from .line import SAME as SAME_NUMBER
 from .pace import Pace
 
@@ -58,8 +58,10 @@ class _Trades:
     def follow(self, day: Day, received_ms: int) -> bool:
         """Use the price of new 24 h figures, unless a trade is newer. Return whether the trade numbers started again."""
         # Without a trade, or long after the newest trade by both clocks, the figures are newer whatever their trade number is.
+        # If the figures have no time, only our clock counts.
         is_ahead = self.line.number < 0 or (
-            received_ms - self.received_ms > SETTLED_MS and day.exchange_time_ms > self.line.time_ms + SETTLED_MS
+            received_ms - self.received_ms > SETTLED_MS
+            and (day.exchange_time_ms is None or day.exchange_time_ms > self.line.time_ms + SETTLED_MS)
         )
         if not is_ahead and (day.trade_id is None or day.trade_id < self.line.number):
             return False
@@ -122,8 +124,10 @@ class _Days:
         self.received_ms = 0
 
     def apply(self, day: Day, received_ms: int, *, seed: bool) -> tuple[Change, Verdict]:
+        # Figures without a number and a time come after all that were received before, even if our clock is put back.
+        order = (0, max(received_ms, self.line.time_ms)) if day.order is None else day.order
         # A seed's number and time say nothing about the figures that follow.
-        verdict = AHEAD if seed else self.line.take(day.order, received_ms)
+        verdict = AHEAD if seed else self.line.take(order, received_ms)
         if verdict is BEHIND:
             return OUTDATED, verdict
         self.received_ms = received_ms
@@ -138,7 +142,17 @@ class _Days:
 class _Symbol:
     """One native symbol: the newest state of each channel, and the times that all channels share."""
 
-    __slots__ = ("anew_ms", "days", "exchange_time_ms", "pace", "quotes", "received_time_ms", "trades")
+    __slots__ = (
+        "anew_ms",
+        "announced",
+        "days",
+        "exchange_time_ms",
+        "pace",
+        "quotes",
+        "received_time_ms",
+        "renewed_ms",
+        "trades",
+    )
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
@@ -149,8 +163,12 @@ class _Symbol:
         self.anew_ms = 0
         # The newest time in any channel's messages, by the exchange's clock.
         self.exchange_time_ms: int | None = None
-        # When a message that was not outdated was last received, by our clock.
+        # When a message that was not outdated was last received, by our clock, or a proof that the price is still the last one.
         self.received_time_ms = 0
+        # When such a proof was last received, by our clock. 0 if there was no proof yet.
+        self.renewed_ms = 0
+        # The newest trade that a proof of life named although we do not know it.
+        self.announced = 0
 
     def apply(self, event: MarketEvent, received_ms: int, *, seed: bool) -> tuple[Change, Verdict]:
         """Apply an event to the state of its channel."""
@@ -165,6 +183,18 @@ class _Symbol:
             if self.trades.follow(event, received_ms):
                 verdict = ANEW
         return change, verdict
+
+    def best(self) -> tuple[float | None, float | None]:
+        """Return the best bid and ask, or None for a side that is not known.
+
+        A price may be proved to be the last one long after its quote was received. Such a quote is not known any more.
+        """
+        quote, day = self.quotes.newest, self.days.newest
+        quoted_ms = self.quotes.received_ms if quote else self.days.received_ms
+        quoted = quote or day
+        if quoted is None or self.renewed_ms - quoted_ms > QUIET_QUOTE_MS:
+            return None, None
+        return quoted.bid, quoted.ask
 
     def behind_since_ms(self) -> int:
         """Return since when a channel's messages have been outdated, by our clock. Return 0 if no channel's messages are."""
@@ -204,7 +234,7 @@ class Merge:
         symbol.pace.heard(received_time_ms)
         symbol.received_time_ms = received_time_ms
         # The exchange's time only rises, unless the known time turns out to be wrong.
-        time_ms = event.exchange_time_ms
+        time_ms = event.exchange_time_ms if event.sent_time_ms is None else event.sent_time_ms
         if time_ms is not None:
             known_ms = symbol.exchange_time_ms
             if known_ms is None or time_ms > known_ms or verdict is ANEW or _is_ahead(known_ms, time_ms, received_time_ms):
@@ -224,7 +254,8 @@ class Merge:
         symbol = self._symbols.get(listed.native)
         if symbol is None or symbol.days.newest is None:
             return None
-        day, quote = symbol.days.newest, symbol.quotes.newest
+        day = symbol.days.newest
+        bid, ask = symbol.best()
         order = (symbol.trades.line.number, *symbol.quotes.line.order, *symbol.days.line.order)
         # `lag_unknown` is set below, because Python passes more than 14 arguments by name in a dict, which is slower.
         tick = Tick(
@@ -234,8 +265,8 @@ class Merge:
             exchange_time_ms=symbol.exchange_time_ms,
             received_time_ms=symbol.received_time_ms,
             dp=listed.dp,
-            bid=quote.bid if quote else day.bid,
-            ask=quote.ask if quote else day.ask,
+            bid=bid,
+            ask=ask,
             open24h=day.open24h,
             high24h=day.high24h,
             low24h=day.low24h,
@@ -245,23 +276,55 @@ class Merge:
         )
         if lag_unknown:
             tick.lag_unknown = True
+        if day.quote_volume_estimated:
+            tick.quote_volume_estimated = True
         return tick
+
+    def renew(self, native: str, trade_id: int, received_time_ms: int) -> bool:
+        """Count a symbol's price as received now, if the exchange's newest trade is the one that we know. Return whether it is.
+
+        The tick's `order` rises with the seconds since the newest figures. So it is the same in all copies of this ingest.
+        """
+        symbol = self._symbols.get(native)
+        if symbol is None or symbol.days.newest is None or symbol.trades.line.number != trade_id:
+            return False
+        symbol.renewed_ms = symbol.received_time_ms = received_time_ms
+        line = symbol.days.line
+        since_ms = line.time_ms if line.time_ms > 0 else symbol.days.received_ms
+        line.tie_to((received_time_ms - since_ms) // 1000)
+        return True
+
+    def misses(self, native: str, trade_id: int) -> bool:
+        """Note the exchange's newest trade of a symbol. Return whether we still lack the one that was the newest a while ago.
+
+        The newest trade itself may be on its way.
+        """
+        symbol = self._symbols.get(native)
+        known = symbol.trades.line.number if symbol else UNKNOWN
+        if symbol is None or not 0 <= known < trade_id:
+            return False
+        before, symbol.announced = symbol.announced, trade_id
+        return known < before
 
     def heard(self, native: str) -> int | None:
         """Return when a symbol's 24 h figures were last received, in Unix milliseconds of our clock. None means never.
 
-        Quotes do not count here: without 24 h figures there is no tick, and quotes do not show that the figures still come.
+        A proof that nothing was missed since then counts as well. Quotes do not count: without 24 h figures there is no tick,
+        and quotes do not show that the figures still come.
         """
         symbol = self._symbols.get(native)
-        return symbol.days.received_ms if symbol and symbol.days.newest else None
+        return max(symbol.days.received_ms, symbol.renewed_ms) if symbol and symbol.days.newest else None
 
-    def is_behind(self, day: Day) -> bool:
+    def is_behind(self, day: Day, received_time_ms: int) -> bool:
         """Return whether 24 h figures from REST show that this feed missed some. The symbol's other channels may still work."""
         symbol = self._symbols.get(day.native)
         known = symbol.days.newest if symbol else None
-        if known is None:
+        if symbol is None or known is None:
             return True
-        is_newer = day.exchange_time_ms > known.exchange_time_ms + NEWER_BY_MS
+        if day.exchange_time_ms is None or known.exchange_time_ms is None:
+            is_newer = received_time_ms > symbol.days.received_ms + NEWER_BY_MS
+        else:
+            is_newer = day.exchange_time_ms > known.exchange_time_ms + NEWER_BY_MS
         if day.trade_id is not None and known.trade_id is not None:
             # A lower number at a later time means that the exchange has started its trade numbers again.
             return day.trade_id > known.trade_id or (is_newer and day.trade_id < known.trade_id)

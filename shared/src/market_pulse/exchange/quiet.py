@@ -92,6 +92,6 @@ class QuietSymbols:
         elif self._feed.merge.heard(native) is None:
             log.info("first price taken from REST", exchange=self._exchange, native=native)
             self._feed.seed([event for event in events if isinstance(event, MARKET_EVENTS)])
-        elif self._feed.merge.is_behind(day):
+        elif self._feed.merge.is_behind(day, now_ms()):
             log.warning("socket misses a symbol's data; subscribing again", exchange=self._exchange, native=native)
             self._feed.ask_again(native)

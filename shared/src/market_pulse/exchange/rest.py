@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from math import isnan
 from typing import Self
 
@@ -55,7 +56,8 @@ class RestClient:
 
     async def ticker(self, native: str) -> Sequence[Event]:
         """Return one symbol's 24 h ticker as events. There are no events if the exchange has no ticker for it."""
-        events = read(self._adapter.parse_ticker, await self._get(self._adapter.ticker_path(native)))
+        answers = [await self._get(path) for path in self._adapter.ticker_paths(native)]
+        events = read(partial(self._adapter.parse_ticker, native), answers)
         if isinstance(events, Batch):
             self._count(events.skipped)
         return events

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, NoReturn
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,14 +21,19 @@ from .adapter import (
     MARKET_EVENTS,
     Acknowledged,
     Adapter,
+    Alive,
     Batch,
     Day,
     GoingAway,
+    Halted,
     Listed,
     MarketEvent,
+    Notice,
     Pong,
     Quote,
     Refused,
+    Reply,
+    Subscribed,
     Told,
     Trade,
     key_of,
@@ -43,7 +50,9 @@ OPEN_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 WATCH_INTERVAL_S = 0.5
 SILENT_FROM_THE_START_LIMIT_S = 15.0  # how long a new socket may deliver nothing: its symbols may be illiquid
-QUIET_LIMIT_S = 300.0  # how long a socket may be silent if its symbols are illiquid, or if their pace is not known yet
+QUIET_LIMIT_S = 300.0  # how long a socket may be silent if its symbols are illiquid or halted, or of a pace not known yet
+MISSED_LIMIT_S = 30.0  # a symbol of which trades are missed is asked for again at most once in this time
+MOST_REPLIES = 16  # that wait to be sent
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED = 3
 MAX_PACE_S = 10.0  # if a request must wait longer, the allowance per hour is used up, and a new socket has one of its own
@@ -95,7 +104,13 @@ class Connection:
         # By channel, the native symbols whose first message has arrived. If the exchange answers a subscription with the
         # channel's last message (`answers_with_state`), the first message is that answer, and may be old.
         self._answered: dict[type[MarketEvent], set[str]] = {Trade: set(), Quote: set(), Day: set()}
+        self._lives = False  # whether proofs of life come on this socket
+        self._missed_s: dict[str, float] = {}  # native symbol -> when it was last asked for again because a trade was missed
+        self._replies: deque[str] = deque(maxlen=MOST_REPLIES)  # texts to send at once
+        self._replying = asyncio.Event()
         self.delivered: set[str] = set()  # the keys of which any data has arrived
+        # Why the exchange is closed, by native symbol; by None if all of it is. Data ends a halt.
+        self.halted: dict[str | None, str] = {}
         self.delivering = asyncio.Event()
         self.leaving = asyncio.Event()
         self.leaving_reason = ""
@@ -110,6 +125,8 @@ class Connection:
         self._wanted_s = {native: self._wanted_s.get(native, now_s) for native in listed}
         self._listed = listed
         self.delivered.intersection_update(listed)
+        self.halted = {native: why for native, why in self.halted.items() if native is None or native in listed}
+        self._missed_s = {native: at_s for native, at_s in self._missed_s.items() if native in listed}
         for natives in self._answered.values():
             natives.intersection_update(listed)
         self._ledger.want(listed)
@@ -147,9 +164,8 @@ class Connection:
         socket = await self._open()
         self.opened = True
         self._opened_s = self._heard_s = self._ponged_s = self._clock()
-        jobs = [
-            asyncio.create_task(job) for job in (self._read(socket), self._ask(socket), self._beat(socket), self._watch(socket))
-        ]
+        doing = self._read(socket), self._ask(socket), self._reply(socket), self._beat(socket), self._watch(socket)
+        jobs = [asyncio.create_task(job) for job in doing]
         try:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
@@ -218,7 +234,7 @@ class Connection:
             elif isinstance(event, Told):
                 self._pass_on(event, received_time_ms)
             else:
-                self._answer(event)
+                self._answer(event, received_time_ms)
 
     def _learn(self, event: MarketEvent, received_time_ms: int) -> None:
         native = event.native
@@ -230,6 +246,9 @@ class Connection:
             self._stats.outdated += 1
             return
         self._heard_s = self._clock()
+        if self.halted:
+            self.halted.pop(None, None)
+            self.halted.pop(native, None)
         if native not in self.delivered:
             self._note_delivered(native)
             self.delivering.set()
@@ -237,7 +256,8 @@ class Connection:
         if is_answer:
             self._answered[type(event)].add(native)
         if change is NEW:
-            tick = self._merge.tick(listed, lag_unknown=is_answer)
+            is_sent_now = self._adapter.times_of == "sent" or event.sent_time_ms is not None
+            tick = self._merge.tick(listed, lag_unknown=is_answer or not is_sent_now)
             if tick is not None:
                 self._on_tick(tick)
 
@@ -256,12 +276,17 @@ class Connection:
         self.delivered.add(key)
         self._ledger.delivered(key)
 
-    def _answer(self, event: Acknowledged | Refused | Pong | GoingAway) -> None:
+    def _answer(self, event: Notice, received_time_ms: int) -> None:
         match event:
+            case Alive():
+                self._live_on(event, received_time_ms)
             case Pong():
                 self._ponged_s = self._clock()
             case Acknowledged():
                 self._ledger.acknowledged(event)
+                self._changed.set()
+            case Subscribed():
+                self._ledger.subscribed(event)
                 self._changed.set()
             case Refused():
                 native = self._ledger.refused_by(event, self._clock())
@@ -270,6 +295,32 @@ class Connection:
                 self._changed.set()
             case GoingAway():
                 self._leave(event.reason)
+            case Halted():
+                if event.native is None or event.native in self._listed:
+                    if event.native not in self.halted:
+                        log.warning("halted", exchange=self._adapter.exchange, native=event.native, cause=event.reason)
+                    self.halted[event.native] = event.reason
+            case Reply():
+                self._replies.append(event.text)
+                self._replying.set()
+
+    def _live_on(self, alive: Alive, received_time_ms: int) -> None:
+        """Note that the exchange is alive. If it names the trade that we know as the newest, renew the age of that price."""
+        self._heard_s = self._clock()
+        self._lives = True
+        native, trade_id = alive.native, alive.trade_id
+        listed = None if native is None else self._listed.get(native)
+        if native is None or trade_id is None or listed is None or None in self.halted or native in self.halted:
+            return
+        if self._merge.renew(native, trade_id, received_time_ms):
+            tick = self._merge.tick(listed, lag_unknown=True)
+            if tick is not None:
+                self._on_tick(tick)
+        elif self._merge.misses(native, trade_id) and self._heard_s - self._missed_s.get(native, -inf) > MISSED_LIMIT_S:
+            self._missed_s[native] = self._heard_s
+            log.warning("a trade was missed; subscribing again", exchange=self._adapter.exchange, native=native)
+            self._merge.forget(native)
+            self.ask_again(native)
 
     def _skip(self, kind: str, cause: str) -> None:
         """Count a frame, or an element of a frame, that cannot be used. Log the first of each kind."""
@@ -285,9 +336,11 @@ class Connection:
 
     async def _ask(self, socket: ClientConnection) -> NoReturn:
         """Subscribe to the wanted symbols and unsubscribe from the others, no faster than the exchange allows."""
+        is_urgent = self._adapter.first_request_s is not None
         while True:
             self._changed.clear()
-            await self._pace()
+            if not is_urgent:
+                await self._pace()
             request = self._ledger.next_request(self._clock())
             if request is None:
                 with contextlib.suppress(TimeoutError):
@@ -296,6 +349,7 @@ class Connection:
                 continue
             write = self._adapter.subscribe if request.kind == "subscribe" else self._adapter.unsubscribe
             await self._send(socket, write(request.topics, request.request_id))
+            is_urgent = False
 
     async def _pace(self) -> None:
         while (delay_s := self._pacer.delay_s(self._clock())) > 0:
@@ -307,6 +361,14 @@ class Connection:
         self._pacer.sent(self._clock(), ping=ping)
         async with asyncio.timeout(OPEN_LIMIT_S):
             await socket.send(text)
+
+    async def _reply(self, socket: ClientConnection) -> NoReturn:
+        """Send each reply at once. It counts as a ping against the rates, but does not wait for them."""
+        while True:
+            await self._replying.wait()
+            self._replying.clear()
+            while self._replies:
+                await self._send(socket, self._replies.popleft(), ping=True)
 
     async def _beat(self, socket: ClientConnection) -> None:
         """Send the exchange's own pings. If it wants WebSocket pings instead, the library sends them, and this only waits."""
@@ -323,7 +385,11 @@ class Connection:
                 raise FeedLost("pong", f"no pong within {self._adapter.pong_timeout_s:.0f} s")
 
     def _silence_limit_s(self) -> float:
-        """Return how many seconds this socket may be silent, from the usual pauses of its symbols."""
+        """Return how many seconds this socket may be silent: as the exchange promises, or from its symbols' usual pauses."""
+        if None in self.halted or self._listed.keys() <= self.halted.keys():
+            return max(self._adapter.silence_s, QUIET_LIMIT_S)
+        if self._lives:
+            return self._adapter.silence_s
         if not self.delivered:
             return max(self._adapter.silence_s, SILENT_FROM_THE_START_LIMIT_S)
         usual_s = self._merge.silence_limit_s()

@@ -1,7 +1,7 @@
 """A feed's status, computed from the facts of one moment. No I/O."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from market_pulse.messages import MOST_TURNED_AWAY, FeedState, FeedStatus, Symbol, Tick
 from market_pulse.process.logs import scrub
@@ -15,7 +15,7 @@ class Facts:
     """A feed at one moment. Times are Unix milliseconds. Symbols are in the exchange's spelling unless stated otherwise.
 
     `phase` is the state of the feed's socket, since `since_ms`, with a reason. It is never `degraded`: `condition` derives that
-    from missing symbols. `simulated` is whether the latest socket that delivered led to the simulator.
+    from missing or halted symbols. `simulated` is whether the latest socket that delivered led to the simulator.
     """
 
     exchange: str
@@ -41,6 +41,8 @@ class Facts:
     anew: Collection[str]
     # The wanted symbols for which there is no room, the longest waiting first, in our spelling.
     turned_away: Sequence[Symbol]
+    # Why the exchange says that symbols are halted; by None if it says that all of it is closed.
+    halted: Mapping[str | None, str] = field(default_factory=dict)
 
 
 def condition(facts: Facts) -> tuple[FeedState, str | None]:
@@ -50,6 +52,8 @@ def condition(facts: Facts) -> tuple[FeedState, str | None]:
 
 
 def _condition(facts: Facts) -> tuple[FeedState, str | None]:
+    if facts.halted and facts.phase != "down":
+        return "degraded", closed(facts.halted, facts.wanted)
     if facts.phase != "connected":
         return facts.phase, facts.phase_reason
     for lacking, what in (
@@ -63,6 +67,14 @@ def _condition(facts: Facts) -> tuple[FeedState, str | None]:
     if facts.anew:
         notes.append(f"numbers or times began anew: {_named(facts.anew)}")
     return "connected", "; ".join(notes) or None
+
+
+def closed(halted: Mapping[str | None, str], wanted: int) -> str:
+    """Return in words what the exchange says about itself or about some of the wanted symbols. `halted` is not empty."""
+    if None in halted:
+        return f"closed by the exchange: {halted[None]}"
+    natives = sorted(native for native in halted if native is not None)
+    return f"{len(natives)} of {wanted} symbols halted by the exchange: {_named(natives)} ({halted[natives[0]]})"
 
 
 def status_of(facts: Facts, before: FeedStatus | None = None) -> FeedStatus:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from .adapter import Acknowledged, Endpoint, Refused
+from .adapter import Acknowledged, Endpoint, Refused, Subscribed
 
 ANSWER_LIMIT_S = 10.0
 RETRY_UNKNOWN_S = (5.0, 300.0)
@@ -30,6 +30,7 @@ class Subscriptions:
         self._endpoint = endpoint
         self._keys: dict[str, str] = {}  # wanted topic -> key, in order of importance
         self._asked: dict[str, int] = {}  # topic -> id of the request that asked for it
+        self._ending: dict[str, int] = {}  # topic -> id of the request that unsubscribed from it
         self._live: set[str] = set()
         self._refused: dict[str, float] = {}  # key -> when to ask again
         self._retry_s: dict[str, float] = {}  # key -> the delay before asking again if it is refused once more
@@ -61,7 +62,9 @@ class Subscriptions:
             topics = tuple(surplus[: self._endpoint.topics_per_request])
             self._live.difference_update(topics)
             self._renewed.difference_update(topics)
-            return self._new_request("unsubscribe", topics, now_s)
+            request = self._new_request("unsubscribe", topics, now_s)
+            self._ending.update(dict.fromkeys(topics, request.request_id))
+            return request
         batch = self._next_batch(now_s)
         if not batch:
             return None
@@ -94,24 +97,35 @@ class Subscriptions:
 
     def acknowledged(self, answer: Acknowledged) -> None:
         """Note that the exchange accepted a request. An answer to an unknown request is ignored."""
-        request = self._requests.get(_number(answer.request_id))
+        request = self._answered_by(answer)
         if request is None:
-            return
-        if request.kind == "unsubscribe":
-            del self._requests[request.request_id]
             return
         topics = request.topics if answer.topic is None else (answer.topic,)
         for topic in topics:
-            if self._asked.pop(topic, None) is not None:
+            if request.kind == "unsubscribe":
+                self._ending.pop(topic, None)
+            elif self._asked.pop(topic, None) is not None:
                 self._live.add(topic)
                 self._alone.discard(self._keys.get(topic, ""))
         self._close_when_done(request)
 
+    def subscribed(self, answer: Subscribed) -> None:
+        """Note all topics that are live on the socket. A topic that is asked for and not among them keeps waiting."""
+        for topic in self._ending.keys() - answer.topics:
+            del self._ending[topic]
+        # A topic that is still to end was named before the exchange has read our request.
+        self._live = set(answer.topics - self._ending.keys())
+        for topic in self._live:
+            self._asked.pop(topic, None)
+            self._alone.discard(self._keys.get(topic, ""))
+        for request in list(self._requests.values()):
+            self._close_when_done(request)
+
     def refused_by(self, answer: Refused, now_s: float) -> str | None:
         """Note that the exchange refused a request. Return the key that it does not know, if that is certain."""
-        request = self._requests.get(_number(answer.request_id))
+        request = self._answered_by(answer)
         if request is not None and request.kind == "unsubscribe":
-            del self._requests[request.request_id]
+            self._release(request)
             return None
         key = self._culprit(answer, request)
         if answer.kind == "already" and answer.topic is not None:
@@ -153,6 +167,15 @@ class Subscriptions:
                 self._live.update(topic for topic in request.topics if topic in self._asked and topic not in self._keys)
             self._release(request)
 
+    def _answered_by(self, answer: Acknowledged | Refused) -> Request | None:
+        """Return the request that an answer belongs to (see `Acknowledged`), or None if no request fits."""
+        if answer.request_id is not None:
+            return self._requests.get(_number(answer.request_id))
+        if answer.topic is None:
+            return next(iter(self._requests.values())) if len(self._requests) == 1 else None
+        waiting = [waits[answer.topic] for waits in (self._asked, self._ending) if answer.topic in waits]
+        return self._requests.get(min(waiting)) if waiting else None
+
     def _unknown(self, key: str, now_s: float) -> None:
         if self._refused.get(key, 0.0) > now_s:
             return  # another topic of the symbol was refused already
@@ -173,12 +196,14 @@ class Subscriptions:
 
     def _release(self, request: Request) -> None:
         for topic in request.topics:
-            if self._asked.get(topic) == request.request_id:
-                del self._asked[topic]
+            for waits in (self._asked, self._ending):
+                if waits.get(topic) == request.request_id:
+                    del waits[topic]
         self._requests.pop(request.request_id, None)
 
     def _close_when_done(self, request: Request) -> None:
-        if not any(self._asked.get(topic) == request.request_id for topic in request.topics):
+        waits = self._asked if request.kind == "subscribe" else self._ending
+        if not any(waits.get(topic) == request.request_id for topic in request.topics):
             self._requests.pop(request.request_id, None)
 
 

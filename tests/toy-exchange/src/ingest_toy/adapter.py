@@ -63,14 +63,14 @@ def _market(entry: dict[str, object]) -> list[Listed]:
     return listed(entry["base"], entry["quote"], entry["name"], entry.get("step"))
 
 
-def ticker_path(native_symbol: str) -> str:
-    """Return the REST path of a symbol's ticker."""
-    return f"/ticker?symbol={native_symbol}"
+def ticker_paths(native_symbol: str) -> tuple[str, ...]:
+    """Return the REST path of a symbol's ticker, which is complete in one answer."""
+    return (f"/ticker?symbol={native_symbol}",)
 
 
-def parse_ticker(answer: bytes) -> Sequence[Event]:
+def parse_ticker(_: str, answers: Sequence[bytes]) -> Sequence[Event]:
     """Read a REST ticker."""
-    return [day(by_member(Ticker, orjson.loads(answer)))]
+    return [day(by_member(Ticker, orjson.loads(answers[0])))]
 
 
 ADAPTER = Adapter(
@@ -80,7 +80,7 @@ ADAPTER = Adapter(
     rest_urls=("https://toy.invalid",),
     listing_path="/markets",
     parse_listing=parse_listing,
-    ticker_path=ticker_path,
+    ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/time",
     native=native,
