@@ -68,7 +68,7 @@ class Cryptocom(Exchange):
                 self._subscribe(connection, request, channel)
 
     def keep_alive(self, connection: Connection, now_s: float) -> None:
-        """Send a heartbeat. In place of the third of which none was answered, close."""
+        """Send a heartbeat. If the client has answered neither of two, close in place of the third."""
         if now_s - connection.pinged_s < self._heartbeat_every_s:
             return
         if len(connection.unanswered) >= MOST_UNANSWERED:
