@@ -11,6 +11,7 @@ from simulator.app import Running, serving
 from simulator.settings import Settings
 
 PRICES = {"BTC/USDT": (50_000, 80_000), "PEPE/USDT": (0.000005, 0.00003), "ETH/BTC": (0.03, 0.07)}
+IN_USD = {"BTC/USD": (50_000, 80_000)}
 WITHIN_S = 20.0
 
 
@@ -37,11 +38,18 @@ def aimed_at(running: Running, name: str) -> Any:
             client.urls["api"]["rest"] = rest
             client.urls["api"]["ws"] = f"{ws}/ws/v5"
             client.options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}
+        case "kraken":
+            client.urls["api"]["public"] = rest
+            client.urls["api"]["ws"]["publicV2"] = f"{ws}/v2"
+            client.has["fetchCurrencies"] = False
+        case "cryptocom":
+            client.urls["api"]["v1"] = f"{rest}/exchange/v1"
+            client.urls["api"]["ws"]["public"] = f"{ws}/exchange/v1/market"
     return client
 
 
 def assert_sane(ticker: dict[str, Any], symbol: str) -> None:
-    lowest, highest = PRICES[symbol]
+    lowest, highest = (PRICES | IN_USD)[symbol]
     assert ticker["symbol"] == symbol
     assert lowest < ticker["low"] <= ticker["open"] <= ticker["high"] < highest
     assert ticker["low"] <= ticker["last"] <= ticker["high"]
@@ -88,3 +96,33 @@ async def test_ccxt_follows_an_order_book(simulator: Running, name: str, levels:
     assert len(book["bids"]) == len(book["asks"]) == levels
     prices = [level[0] for level in reversed(book["bids"])] + [level[0] for level in book["asks"]]
     assert prices == sorted(set(prices))
+
+
+@pytest.mark.parametrize("name", ["kraken", "cryptocom"])
+async def test_ccxt_reads_an_exchange_that_trades_in_usd(simulator: Running, name: str) -> None:
+    """Markets, tickers, trades and best quotes of BTC-USD arrive, and the price of USDT."""
+    # ccxt subscribes to Kraken's tickers once more for the best quotes, which Kraken refuses on the same socket.
+    client, further = aimed_at(simulator, name), aimed_at(simulator, name)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            markets = await client.load_markets()
+            assert len(markets) >= 300
+            assert {"BTC/USD", "BTC/USDT", "USDT/USD", "DOGE/USD", "ETH/BTC"} <= markets.keys()
+            assert markets["BTC/USD"]["precision"]["price"] == (0.1 if name == "kraken" else 0.01)
+
+            rest = await client.fetch_ticker("USDT/USD")
+            assert 0.99 < rest["low"] <= rest["last"] <= rest["high"] < 1.01
+            ticker = await client.watch_ticker("BTC/USD")
+            # ccxt takes Crypto.com's change for a percentage, also in messages of the real exchange. So its open is wrong, but sane.
+            assert_sane(ticker, "BTC/USD")
+
+            for trade in await client.watch_trades("BTC/USD"):
+                assert trade["side"] in {"buy", "sell"}
+                assert IN_USD["BTC/USD"][0] < trade["price"] < IN_USD["BTC/USD"][1]
+                assert abs(trade["timestamp"] - client.milliseconds()) < 60_000
+
+            best = await further.watch_ticker("BTC/USD", {"event_trigger": "bbo"} if name == "kraken" else {})
+            assert 0 < best["ask"] - best["bid"] < best["bid"] * 0.001
+    finally:
+        await client.close()
+        await further.close()

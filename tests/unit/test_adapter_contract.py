@@ -234,6 +234,8 @@ BATCHES = {
     ("ingest-binance", "listing"): ("answer", "symbols"),
     ("ingest-bybit", "listing"): ("answer", "result", "list"),
     ("ingest-bybit", "ticker"): ("answer", "result", "list"),
+    ("ingest-cryptocom", "listing"): ("answer", "result", "data"),
+    ("ingest-cryptocom", "ticker"): ("answer", "result", "data"),
     ("ingest-okx", "listing"): ("answer", "data"),
     ("ingest-okx", "ticker"): ("answer", "data"),
     ("ingest-okx", "stream"): ("frames", "data"),

@@ -14,16 +14,21 @@ from .bybit.markets import BYBIT
 from .bybit.topics import Bybit
 from .catalogue import ExchangeName
 from .clock import wall_ms
+from .cryptocom.channels import Cryptocom
+from .cryptocom.markets import CRYPTOCOM
 from .engine import Engine
 from .exchange import Exchange
 from .faults import FaultBoard
+from .kraken.channels import Kraken
+from .kraken.markets import KRAKEN
 from .market import Market
 from .okx.channels import Okx
 from .okx.markets import OKX
 from .settings import Settings
 
-VENUES = (BINANCE, BYBIT, OKX)
+VENUES = (BINANCE, BYBIT, OKX, KRAKEN, CRYPTOCOM)
 SERVER = "market-pulse-simulator"
+REST_PATHS = ("/api/", "/v5/market/", "/0/public/", "/exchange/v1/public/")
 GOING_AWAY = 1001
 STOP_WITHIN_S = 0.5
 
@@ -64,6 +69,8 @@ def build_engine(settings: Settings) -> Engine:
         "binance": Binance(market, faults, settings.seed, timing),
         "bybit": Bybit(market, faults, settings.seed),
         "okx": Okx(market, faults, settings.seed, settings.okx_idle_s),
+        "kraken": Kraken(market, faults, settings.seed, settings.kraken_idle_s),
+        "cryptocom": Cryptocom(market, faults, settings.seed, settings.cryptocom_heartbeat_every_s),
     }
     return Engine(market, exchanges, faults, settings.rate)
 
@@ -86,7 +93,7 @@ def build_app(engine: Engine) -> web.Application:
 
 def _refusable(engine: Engine, exchange: Exchange, route: web.RouteDef) -> web.RouteDef:
     """Wrap a route so that it answers with an error while a `refuse` fault is on."""
-    is_rest = route.path.startswith(("/api/", "/v5/market/"))
+    is_rest = route.path.startswith(REST_PATHS)
 
     async def handler(request: web.Request) -> web.StreamResponse:
         refusal = engine.faults.refusal(exchange.name)

@@ -11,10 +11,10 @@ from aiohttp import WSMessage, WSMsgType, web
 from .catalogue import ExchangeName
 from .clock import wall_ms
 from .connection import Connection
-from .faults import Action, BeginAnew, Burst, BybitRestart, Cut, FaultBoard, Notice64008, ServerShutdown
+from .faults import Action, BeginAnew, Burst, Cut, FaultBoard, OwnAction
 from .market import Listing, Market
 from .publisher import Publisher, Wrap
-from .topic import Channel
+from .topic import Build, Channel
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 
@@ -40,7 +40,7 @@ class Exchange(ABC):
         """Return the channel and listing that a topic's name on the wire stands for, or None if it is unknown."""
 
     @abstractmethod
-    def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
+    def act_alone(self, action: OwnAction) -> None:
         """Carry out an action that exists only at this exchange."""
 
     @abstractmethod
@@ -50,6 +50,10 @@ class Exchange(ABC):
     @abstractmethod
     def keep_alive(self, connection: Connection, now_s: float) -> None:
         """Send the pings or the close that are due on a connection at `now_s`, a monotonic time."""
+
+    def opened(self, connection: Connection) -> None:
+        """Send what the exchange sends on a new connection. By default that is nothing."""
+        del connection
 
     @property
     def messages_sent(self) -> int:
@@ -88,6 +92,7 @@ class Exchange(ABC):
             half_open = self.faults.half_open(self.name)
             if half_open is not None and half_open.also_new:
                 connection.freeze()
+            self.opened(connection)
             async for message in websocket:
                 if not connection.frozen and not connection.ending:
                     self._read(connection, message)
@@ -110,11 +115,14 @@ class Exchange(ABC):
         connection.topics.pop(name, None)
         self.publisher.remove(connection, name)
 
-    def send_snapshot(self, connection: Connection, name: str) -> None:
-        """Send a new subscriber the topic's current state, if the channel starts with a snapshot."""
+    def send_snapshot(self, connection: Connection, name: str, build: Build | None = None) -> None:
+        """Send a new subscriber the topic's current state, if the channel starts with a snapshot.
+
+        `build` makes the message in place of the channel's.
+        """
         topic = self.publisher.topics.get(name)
         if topic is not None and connection in topic.subscribers and topic.channel.snapshot:
-            self.publisher.push_to(connection, topic)
+            self.publisher.push_to(connection, topic, build)
 
     def overflow(self, connection: Connection) -> None:
         """Close a connection whose client reads too slowly."""

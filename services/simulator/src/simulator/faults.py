@@ -159,6 +159,14 @@ class BybitRestart(_Action):
     symbol: str | None = None
 
 
+class KrakenMaintenance(_Action):
+    """Kraken announces maintenance on its status channel, sends no data from then on, and closes a moment later."""
+
+    kind: Literal["kraken_maintenance"]
+    exchange: Literal["kraken"] = "kraken"
+    close_after_s: float = Field(default=2.0, ge=0, le=3600)
+
+
 class BeginAnew(_Action):
     """Trade ids, update ids and sequences start again at 1, of one symbol or of all. Times go on."""
 
@@ -174,7 +182,9 @@ class Burst(_Action):
     stall_s: float = Field(default=2.0, ge=0, le=600)
 
 
-Action = Cut | ServerShutdown | Notice64008 | BybitRestart | BeginAnew | Burst
+OwnAction = ServerShutdown | Notice64008 | BybitRestart | KrakenMaintenance
+"""An action that exists at one exchange only."""
+Action = Cut | BeginAnew | Burst | OwnAction
 
 
 _KNOWN: Final[TypeAdapter[StandingFault | Action]] = TypeAdapter(Annotated[StandingFault | Action, Field(discriminator="kind")])

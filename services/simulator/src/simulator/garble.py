@@ -16,7 +16,8 @@ _STRANGE: Final[tuple[Any, ...]] = (None, True, 0, "pong", [], [[]], {}, {"data"
 
 def row_of(message: dict[str, Any]) -> dict[str, Any]:
     """Return the object with the figures inside a message's envelope. Without an envelope it is the message itself."""
-    data = message.get("data", message)
+    inner = message.get("result", message)
+    data = inner.get("data", inner)
     row: dict[str, Any] = data[0] if isinstance(data, list) else data
     return row
 

@@ -96,6 +96,7 @@ class Listing:
         "base",
         "bid",
         "bid_size",
+        "changed_us",
         "exchange",
         "high24h",
         "hours",
@@ -147,7 +148,7 @@ class Listing:
             self._add_past_hour(now_ms - (len(prices) - 1 - number) * HOUR_MS, price, prices[number + 1], rng)
         self.hours.append(Hour(now_ms, self.to_tick(prices[-1])))
         self.high24h = self.low24h = self.hours[-1].open
-        self.traded_ms = now_ms
+        self.traded_ms, self.changed_us = now_ms, now_ms * 1000
         self.last, self.last_size = self.hours[-1].open, self.to_size(self.turnover24h / 30_000 / prices[-1])
         self._read_hours()
         self.requote(prices[-1], rng)
@@ -292,6 +293,8 @@ class Market:
         self._coins[listing.base].step(now_ms, rng)
         self._coins[listing.quote].step(now_ms, rng)
         listing.requote(self.fair(listing, now_ms), rng)
+        # The time of this event in microseconds, which differs from that of each other event of the listing.
+        listing.changed_us = max(now_ms * 1000, listing.changed_us + 1)
         happened = rng.random() < TRADE_SHARE if traded is None else traded
         if happened:
             listing.trade(now_ms, rng)

@@ -12,7 +12,7 @@ from .connection import Connection
 from .faults import NO_EFFECTS, Effects, FaultBoard
 from .garble import VARIETIES, garble, row_of
 from .market import Event, Listing, Market
-from .topic import Channel, Topic
+from .topic import Build, Channel, Topic
 from .wire import TEXT, encode, frame
 
 MAX_BURST_TRIES = 3  # events tried per wanted message, since a channel that sends only trades skips every book change
@@ -78,12 +78,12 @@ class Publisher:
             else:
                 self._held.append((topic, payload, opcode))
 
-    def push_to(self, connection: Connection, topic: Topic) -> None:
-        """Send a topic's current state to one of its subscribers now."""
+    def push_to(self, connection: Connection, topic: Topic, build: Build | None = None) -> None:
+        """Send a topic's current state to one of its subscribers now. `build` makes the message in place of the channel's."""
         effects = self.effects(topic.listing)
         if self._held is None and not effects.silence(topic.channel.name):
             topic.sent_s = topic.sent_s or time.monotonic()
-            payload, opcode = self._spoil(topic, effects)
+            payload, opcode = self._spoil(topic, effects, build)
             self._deliver(topic, payload, opcode, effects, (connection,))
 
     def resend(self, channel: Channel, after_s: float) -> None:
@@ -121,10 +121,10 @@ class Publisher:
                 self.push(topic)
                 sent += 1
 
-    def _spoil(self, topic: Topic, effects: Effects) -> tuple[bytes, int]:
+    def _spoil(self, topic: Topic, effects: Effects, build: Build | None = None) -> tuple[bytes, int]:
         """Return a topic's message with the faults applied, and its WebSocket opcode."""
         channel = topic.channel
-        message = channel.build(effects.distort(topic.listing), wall_ms() + effects.clock_ms)
+        message = (build or channel.build)(effects.distort(topic.listing), wall_ms() + effects.clock_ms)
         row = row_of(message)
         if effects.no_open and channel.open24h is not None:
             row[channel.open24h] = "0"

@@ -9,6 +9,7 @@ from .connection import Connection
 from .market import Listing
 
 Message = dict[str, Any]
+Build = Callable[[Listing, int], Message]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Channel:
     """
 
     name: str
-    build: Callable[[Listing, int], Message]
+    build: Build
     on: Literal["book", "trade"] = "book"
     interval_ms: int = 0
     snapshot: bool = False

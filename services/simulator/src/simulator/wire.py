@@ -32,6 +32,11 @@ def trimmed(value: float, decimals: int) -> str:
     return text.rstrip("0").rstrip(".") if decimals else text
 
 
+def number(value: float, decimals: int) -> orjson.Fragment:
+    """Return a number for a JSON message, rounded to so many decimals and with trailing zeros: 81205.0, 0.00003630."""
+    return orjson.Fragment(f"{value:.{decimals}f}")
+
+
 def eight(value: float) -> str:
     """Return a number as text with eight decimals, as Binance does: 64000.10000000."""
     return f"{value:.8f}"

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from market_pulse.conversions import DEFAULT_CONVERSIONS, Conversions, parse_conversions
 from market_pulse.messages import Symbol, parse_symbols
 
 from . import tls
@@ -33,7 +34,12 @@ def _read_symbols(value: Any) -> Any:
     return symbols
 
 
+def _read_conversions(value: Any) -> Any:
+    return parse_conversions(value) if isinstance(value, str) else value
+
+
 SymbolList = Annotated[tuple[Symbol, ...], NoDecode, BeforeValidator(_read_symbols)]
+ConversionList = Annotated[Conversions, NoDecode, BeforeValidator(_read_conversions)]
 Host = Annotated[str, AfterValidator(check_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
 Seconds = Annotated[float, Field(ge=0.1, le=604_800)]  # at most a week: kernel timers cannot exceed some 25 days
@@ -117,6 +123,12 @@ class BusSettings(Settings):
 
     # The URL may hold a password, so it must not appear in a log line.
     redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
+
+
+class ConversionSettings(Settings):
+    """The setting of every part that must know which markets in another quote also price a symbol."""
+
+    conversions: ConversionList = DEFAULT_CONVERSIONS
 
 
 class HealthSettings(Settings):

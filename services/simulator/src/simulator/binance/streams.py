@@ -8,7 +8,7 @@ from aiohttp import web
 
 from simulator.connection import Connection
 from simulator.exchange import Exchange
-from simulator.faults import BybitRestart, FaultBoard, Notice64008, ServerShutdown
+from simulator.faults import FaultBoard, OwnAction, ServerShutdown
 from simulator.market import Listing, Market
 from simulator.topic import Channel
 
@@ -87,7 +87,7 @@ class Binance(Exchange):
         elif now_s - connection.pinged_s >= self._timing.ping_every_s:
             connection.ping(str(self.now_ms()).encode(), now_s)
 
-    def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
+    def act_alone(self, action: OwnAction) -> None:
         """Announce a shutdown, and close all connections a moment later."""
         if not isinstance(action, ServerShutdown):
             return

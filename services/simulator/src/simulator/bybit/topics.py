@@ -7,7 +7,7 @@ from aiohttp import web
 
 from simulator.connection import Connection
 from simulator.exchange import Exchange
-from simulator.faults import BybitRestart, Notice64008, ServerShutdown
+from simulator.faults import BybitRestart, OwnAction
 from simulator.market import Listing
 from simulator.topic import Channel
 
@@ -60,7 +60,7 @@ class Bybit(Exchange):
         super().upkeep()
         self.publisher.resend(self.channels["orderbook.1"], RESEND_AFTER_S)
 
-    def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
+    def act_alone(self, action: OwnAction) -> None:
         """Start the order books of one symbol or of all symbols again at u=1."""
         if not isinstance(action, BybitRestart):
             return

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from simulator.connection import Connection
 from simulator.exchange import Exchange
-from simulator.faults import BybitRestart, FaultBoard, Notice64008, ServerShutdown
+from simulator.faults import FaultBoard, Notice64008, OwnAction
 from simulator.market import Listing, Market
 from simulator.topic import Channel
 
@@ -71,7 +71,7 @@ class Okx(Exchange):
         if now_s - connection.active_s >= self._idle_s:
             connection.close(4004, "No data received in 30s")
 
-    def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
+    def act_alone(self, action: OwnAction) -> None:
         """Announce a service upgrade, and close all connections later."""
         if not isinstance(action, Notice64008):
             return

@@ -1,0 +1,1 @@
+"""Market Pulse ingest: Crypto.com spot to the bus."""

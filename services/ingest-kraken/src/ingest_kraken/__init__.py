@@ -1,0 +1,1 @@
+"""Market Pulse ingest: Kraken spot to the bus."""

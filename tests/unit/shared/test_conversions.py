@@ -1,0 +1,71 @@
+"""Which conversions CONVERSIONS names, and which markets and rates a symbol's price needs by them."""
+
+import pytest
+
+from market_pulse.conversions import DEFAULT_CONVERSIONS, Leg, parse_conversions
+from market_pulse.messages import Symbol
+from market_pulse.process.settings import ConversionSettings, load_settings
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        pytest.param("USDT:USD", (("USDT", "USD"),), id="one"),
+        pytest.param(" usdt:usd , USDC:USD,,usdt:USD", (("USDT", "USD"), ("USDC", "USD")), id="two, one of them twice"),
+        pytest.param("off", (), id="off"),
+        pytest.param(" OFF ", (), id="off, in capitals"),
+    ],
+)
+def test_parse(text: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    assert parse_conversions(text).pairs == pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "at least one"),
+        (",", "at least one"),
+        ("USDT", "'USDT' is not a conversion"),
+        ("USDT-USD", "not a conversion"),
+        ("USDT:", "not a conversion"),
+        (":USD", "not a conversion"),
+        ("USDT:USD:EUR", "not a conversion"),
+        ("USDT: USD", "not a conversion"),
+        ("USD:usd", "not a conversion"),
+        ("US*:USD", "not a conversion"),
+        (",".join(f"C{n}:USD" for n in range(17)), "names 17 conversions"),
+    ],
+)
+def test_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_conversions(text)
+
+
+@pytest.mark.parametrize(
+    ("conversions", "symbol", "legs"),
+    [
+        pytest.param("USDT:USD", "BTC-USD", [("BTC-USDT", "USDT-USD")], id="converted"),
+        pytest.param("USDT:USD", "BTC-USDT", [], id="another quote"),
+        pytest.param("USDT:USD", "USDT-USD", [], id="the rate itself"),
+        pytest.param("USDT:USD", "USDC-USD", [("USDC-USDT", "USDT-USD")], id="a currency that is no rate here"),
+        pytest.param("USDT:USD,USDC:USD", "USDC-USD", [], id="a rate is not converted, not even by another rate"),
+        pytest.param("USDC:USD,USDT:USD", "BTC-USD", [("BTC-USDC", "USDC-USD"), ("BTC-USDT", "USDT-USD")], id="in this order"),
+        pytest.param("USDT:USD,USD:EUR", "BTC-EUR", [("BTC-USD", "USD-EUR")], id="one step, no chain"),
+        pytest.param("off", "BTC-USD", [], id="off"),
+    ],
+)
+def test_legs(conversions: str, symbol: str, legs: list[tuple[str, str]]) -> None:
+    assert parse_conversions(conversions).legs(Symbol(symbol)) == tuple(Leg(Symbol(leg), Symbol(rate)) for leg, rate in legs)
+
+
+def test_the_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("CONVERSIONS", raising=False)
+    assert load_settings(ConversionSettings).conversions == DEFAULT_CONVERSIONS
+    monkeypatch.setenv("CONVERSIONS", "")
+    assert load_settings(ConversionSettings).conversions.rates == {"USDT-USD"}
+    monkeypatch.setenv("CONVERSIONS", "usdc:usd")
+    assert load_settings(ConversionSettings).conversions.pairs == (("USDC", "USD"),)
+    monkeypatch.setenv("CONVERSIONS", "USDC")
+    with pytest.raises(SystemExit):
+        load_settings(ConversionSettings)
+    assert capsys.readouterr().err.startswith("configuration: CONVERSIONS: 'USDC' is not a conversion")
