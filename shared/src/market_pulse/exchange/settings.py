@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from market_pulse.messages import Symbol
 from market_pulse.process.addresses import read_node, read_url
-from market_pulse.process.settings import BusSettings, HealthSettings, Seconds, SymbolList
+from market_pulse.process.settings import BusSettings, ConversionSettings, HealthSettings, Seconds, SymbolList
 
 
 def _check_ws_url(text: str) -> str:
@@ -23,7 +23,7 @@ def _check_rest_url(text: str) -> str:
     return text
 
 
-class IngestSettings(BusSettings, HealthSettings):
+class IngestSettings(BusSettings, HealthSettings, ConversionSettings):
     """An ingest's settings.
 
     WS_URL and REST_URL replace the exchange's own URLs. If WS_URL has no path, the exchange's path is added.
