@@ -59,6 +59,13 @@ class Conversions:
         markets = [symbol] if symbol in listed else [leg.symbol for leg in legs]
         return unique(part for part in (*markets, *(leg.rate for leg in legs)) if part in listed)
 
+    def can_price(self, symbol: Symbol, listed: Container[Symbol]) -> bool:
+        """Return whether a symbol can have a price, if these are all symbols that some exchange lists.
+
+        It can if it is listed itself, or if a market that is converted and its rate are both listed.
+        """
+        return symbol in listed or any(leg.symbol in listed and leg.rate in listed for leg in self.legs(symbol))
+
 
 def parse_conversions(text: str) -> Conversions:
     """Read a comma-separated list of conversions, for example `USDT:USD,USDC:USD`, or `off`. Empty entries are ignored.

@@ -94,3 +94,18 @@ OKX = {"BTC-USDT", "BTC-USDC", "ETH-USDT", "USDC-USDT"}
 )
 def test_parts(wanted: str, conversions: Conversions, listed: set[str], parts: list[str]) -> None:
     assert list(conversions.parts(Symbol(wanted), {Symbol(one) for one in listed})) == parts
+
+
+@pytest.mark.parametrize(
+    ("wanted", "conversions", "listed", "expected"),
+    [
+        pytest.param("BTC-USD", NO, {"BTC-USD"}, True, id="listed"),
+        pytest.param("BTC-USD", USDT, {"BTC-USDT", "USDT-USD"}, True, id="converted"),
+        pytest.param("BTC-USD", USDT, {"BTC-USDT"}, False, id="no rate"),
+        pytest.param("BTC-USD", USDT, {"ETH-USDT", "USDT-USD"}, False, id="no market"),
+        pytest.param("BTC-USD", BOTH, {"BTC-USDT", "USDC-USD"}, False, id="a market, and another rate"),
+        pytest.param("BTC-USD", NO, {"BTC-USDT", "USDT-USD"}, False, id="no conversion"),
+    ],
+)
+def test_can_price(wanted: str, conversions: Conversions, listed: set[str], expected: bool) -> None:
+    assert conversions.can_price(Symbol(wanted), {Symbol(one) for one in listed}) is expected
