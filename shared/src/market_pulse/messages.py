@@ -7,8 +7,8 @@ and descriptions of this file.
 Times are Unix milliseconds, and each field says whose clock its time comes from. Prices are quote units per base unit, volumes
 are base units, and quote volumes (turnover) are quote units. None means that a value is not known.
 
-A message is written with all of its fields, in their order here. A reader ignores unknown fields. A field with a default may be
-missing or null. Our own messages keep the `promised` bounds, but no reader checks them.
+A message is written with all of its fields, in their order here; only a field that is UNSET is left out. A reader ignores
+unknown fields. A field with a default may be missing or null. Our own messages keep the `promised` bounds, but no reader checks them.
 The code that creates or decodes a value may still set its fields. Once the value is passed on, it is never changed.
 """
 
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Generic, Literal, NewType, TypeVar, ge
 
 import msgspec
 import orjson
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import replace
 
 Symbol = NewType("Symbol", str)
@@ -156,16 +156,50 @@ class Tick(Message, kw_only=True):
     published_time_ms: Annotated[TimeMs | None, described("When the tick was published to the bus.")] = None
 
 
+class Via(Struct, kw_only=True, gc=False, rename=_on_the_bus):
+    """The rate of a converted source: the newest ticker of the rate's symbol that the publisher had received."""
+
+    symbol: Annotated[Symbol, Meta(min_length=1), promised(examples=["USDT-USD"])]
+    seq: Annotated[Count, described("The number of that ticker; 0 if no ticker was received.")]
+    price: Figure | None = None
+    bid: Figure | None = None
+    ask: Figure | None = None
+    open24h: Figure | None = None
+    confidence: Amount | None = None
+    quality: Annotated[Text, promised(enum=get_args(Quality))]
+    age_ms: Annotated[
+        Whole | None,
+        described(
+            "The second smallest age of the rate's used sources, now, in milliseconds; null if it has fewer than two. The "
+            "converted source fades with this age, too."
+        ),
+    ] = field(name="ageMs", default=None)
+
+
 class Source(Struct, kw_only=True, gc=False, rename=_on_the_bus):
-    """One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1."""
+    """One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1.
+
+    A converted source is an exchange's market in another quote, times a rate. It has two fields more: `ownPrice` and `via`.
+    """
 
     exchange: Exchange
-    price: Annotated[float, promised(exclusiveMinimum=0), described("The exchange's own price.")]
+    price: Annotated[
+        Figure | None,
+        described("The exchange's own price, in a converted source times the rate's. Null only where the rate has no price."),
+    ]
     used_price: Figure | None = None
     weight: Annotated[float, promised(minimum=0, maximum=1)]
     age_ms: Annotated[Whole, described("Milliseconds since its newest tick was received.")] = field(name="ageMs")
     state: Annotated[Text, promised(enum=get_args(SourceState))]
-    reason: Annotated[str | None, described("Why the source counts less or not at all. Never null if the weight is 0.")] = None
+    reason: Annotated[
+        str | None,
+        described(
+            "Why the source counts less or not at all, and whether its rate's currency has left its peg. Never null if the "
+            "weight is 0."
+        ),
+    ] = None
+    own_price: Annotated[Figure, described("The exchange's own price, before conversion.")] | UnsetType = UNSET
+    via: Annotated[Via, described("The rate, of which all converted sources of that rate share one.")] | UnsetType = UNSET
 
 
 class Ticker(Message, kw_only=True):
@@ -419,16 +453,23 @@ _PRICED_UNLESS_DOWN = {
 def schemas(ref_template: str, *others: type[Struct]) -> dict[str, dict[str, Any]]:
     """Return the JSON Schemas of the messages on the bus and of their parts, by name.
 
-    All fields are marked as required: within a version fields are only added, so a reader may rely on each of them.
+    All fields are marked as required, except those that may be UNSET: within a version fields are only added, so a reader may
+    rely on each of them.
 
     Args:
         ref_template: how one schema refers to another, for example `#/components/schemas/{name}`.
         others: further types to describe.
     """
     _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus, *others), ref_template=ref_template)
-    shown = {name: _shown(schema) | {"required": list(schema["properties"])} for name, schema in found.items()}
+    shown = {name: _shown(schema) | {"required": _always_written(schema)} for name, schema in found.items()}
     shown["Ticker"] |= _PRICED_UNLESS_DOWN
     return shown
+
+
+def _always_written(schema: dict[str, Any]) -> list[str]:
+    """Return the fields of a message that are never left out. msgspec shows no default of a field that may be UNSET."""
+    needed = schema.get("required", ())
+    return [name for name, field in schema["properties"].items() if name in needed or "default" in field]
 
 
 def _shown(schema: Any) -> Any:

@@ -8,7 +8,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from aggregator.methodology import aggregate, is_figure, source_price
+from aggregator.figures import is_figure, source_price
+from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
 from aggregator.rounding import decimals
 from market_pulse.messages import Tick, Ticker, decode_ticker, encode

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from aggregator.methodology import aggregate, source_price
+from aggregator.figures import source_price
+from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
 from market_pulse.messages import Tick
 

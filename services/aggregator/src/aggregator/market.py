@@ -6,7 +6,8 @@ from typing import Literal
 
 from market_pulse.messages import Symbol, Tick, Ticker, parse_symbol
 
-from .methodology import aggregate, is_figure, source_price
+from .figures import is_figure, source_price
+from .methodology import aggregate
 from .parameters import Parameters
 from .rounding import MAX_DP, decimals, round_figures
 

@@ -4,53 +4,51 @@ Time is an argument; there is no clock, network, randomness or I/O. Sums are exa
 sources does not matter. No input makes it raise: a figure that makes no sense counts as missing.
 
 This runs for every ticker. For speed, figures are compared with SMALLEST and LARGEST in place instead of by `is_figure`
-(benchmarks/aggregate.py measures it).
+(benchmarks/aggregate.py measures it), and a symbol without converted sources takes no step for them.
 """
 
 from collections.abc import Container, Mapping, Sequence
 from math import fsum
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from market_pulse.messages import Quality, Source, Tick, Ticker
+from market_pulse.messages import Quality, Source, Tick, Ticker, Via
 
+from .conversion import LegTicks, convert, gives_none, rate_now
+from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle, source_price
 from .parameters import Parameters
 
-SMALLEST = 1e-30
-LARGEST = 1e30
-"""No real price or volume lies outside these two, and within them no product or quotient below can overflow or underflow."""
 REASON_LENGTH = 100
-TOLERANCE = 1e-12
-"""Decimals like 1.03 have no exact float. So a share that exceeds a bound by no more than this counts as equal to the bound."""
-
-
-def is_figure(value: float | None) -> TypeGuard[float]:
-    """Return whether a price is present and makes sense: finite, above zero, and between SMALLEST and LARGEST."""
-    return value is not None and SMALLEST <= value <= LARGEST
-
-
-def source_price(tick: Tick) -> float:
-    """Return an exchange's price (rule 1): the median of last, bid and ask, or last alone without a sound bid and ask."""
-    last, bid, ask = tick.price, tick.bid, tick.ask
-    if bid is not None and ask is not None and SMALLEST <= bid <= ask <= LARGEST:
-        if last < bid:
-            return bid
-        if last > ask:
-            return ask
-    return last
-
 
 _OF_SOURCES = ("bid", "ask", "confidence", "spread_bps", "publisher")
 _OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "low24h", "exchange_time_ms", "received_time_ms")
 """The fields that are null in a ticker without sources; and the ones that are null, too, if it holds no price."""
 _Vote = tuple[float, str, Source, Tick, float]
-"""One vote (rule 4): the source's price and name, by which votes are sorted; the source to publish, which each rule fills in
-further; its tick; its freshness."""
+"""One fresh source: its price and name, by which sources are sorted; the source to publish, which each rule fills in further;
+its tick; its freshness."""
+_Ballot = tuple[float, str, float, list[int]]
+"""One vote (rules 4 and 18): its price, name and freshness, and which of the fresh sources it stands for."""
+_Lagging = list[tuple[float, _Vote]]
+"""Sources whose exchange's clock is off, each with how many seconds it is behind."""
+
+
+class _Converted(NamedTuple):
+    """The sources of one leg, in the ticker's quote."""
+
+    via: Via
+    votes: list[_Vote]
+    lagging: _Lagging
 
 
 def aggregate(
-    now_ms: int, ticks: Mapping[str, Tick], away: Container[str], last: Ticker, parameters: Parameters
+    now_ms: int,
+    ticks: Mapping[str, Tick],
+    away: Container[str],
+    last: Ticker,
+    parameters: Parameters,
+    legs: Sequence[LegTicks] = (),
 ) -> tuple[Ticker, bool]:
     """Compute one price from the newest tick of each exchange, by the rules of docs/methodology.md.
 
@@ -60,14 +58,22 @@ def aggregate(
         away: the exchanges whose feed is known to be away.
         last: the last published ticker of this symbol. Rules 7 and 8 know the past only from this.
         parameters: the methodology's parameters.
+        legs: the markets in other quotes that also price this symbol.
 
     Returns:
         The next ticker, not yet rounded, with the last one's number and decimals; and whether every fresh source's clock is
         off in the same direction, so that our own clock is probably wrong (rule 2).
     """
-    sources, votes, clock_skew, volumes, quote_volumes = _judge_freshness(now_ms, ticks, parameters)
+    sources, votes, lagging, volumes, turnovers24h = _judge_freshness(now_ms, ticks, parameters)
     volume24h = fsum(volumes) if volumes else None
-    quote_volume24h = fsum(quote_volumes) if quote_volumes else None
+    quote_volume24h = fsum(turnovers24h) if turnovers24h else None
+    converted = [_judge_leg(now_ms, leg, ticks, parameters, sources, turnovers24h) for leg in legs]
+    clock_skew = False
+    if lagging or any(one.lagging for one in converted):
+        clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
+    is_converted = any(one.votes for one in converted)
+    for one in converted:
+        votes += one.votes
     if not votes:
         held = _hold(now_ms, last, parameters.hold_s)
         held.sources, held.sources_total = tuple(sources), len(sources)
@@ -76,33 +82,35 @@ def aggregate(
 
     votes.sort()
     prices = [vote[0] for vote in votes]
-    middle = _middle(prices)  # rule 5
-    clamp, exclusion = parameters.clamp, parameters.exclusion
-    low, high = middle * (1 - clamp), middle * (1 + clamp)
+    ballot = _ballot(votes) if is_converted else None
+    balloted = prices if ballot is None else [one[0] for one in ballot]
+    median = middle(balloted)  # rule 5
+    clamp = parameters.clamp
+    low, high = median * (1 - clamp), median * (1 + clamp)
 
-    # Rules 6, 7 and 9. In the usual case all votes lie within c of the median, and each weighs its turnover.
-    weights = turnovers = _turnovers(votes, quote_volumes)
+    # Rules 6, 7, 9 and 19. In the usual case all sources lie within c of the median, and each weighs its turnover.
+    weights = turnovers = _turnovers(votes, turnovers24h)
     factors: Sequence[float] = ()
     agrees, disputed, chosen = True, False, None
-    reach = (clamp + TOLERANCE) * middle
-    if prices[-1] - middle > reach or middle - prices[0] > reach:
-        weights, factors, agrees, disputed = _weigh(votes, middle, turnovers, parameters)
-        half = len(votes) // 2
-        gap = 0.0 if len(votes) % 2 else (prices[half] - prices[half - 1]) / middle
-        disputed = disputed or gap > 2 * clamp + TOLERANCE or gap > exclusion + TOLERANCE
-        if gap > exclusion + TOLERANCE:
-            is_recent = _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s)
-            chosen = half - _prefers_lower(votes, turnovers, last.agreed_price if is_recent else None)
+    reach = (clamp + TOLERANCE) * median
+    if prices[-1] - median > reach or median - prices[0] > reach:
+        agreed = last.agreed_price if _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s) else None
+        weights, factors, agrees, disputed, chosen = _weigh(votes, ballot, median, turnovers, agreed, parameters)
+        if not weights:
+            return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median), clock_skew
+        if chosen is not None:
             low = high = prices[chosen]
-            weights = [float(at == chosen) for at in range(len(votes))]
+    elif is_converted:
+        weights = _scaled(votes, turnovers, [1.0] * len(votes))
 
     price, open24h, change_percent24h, used = _average(votes, weights, low, high)
-    lowest, highest = used[0][0].price, used[-1][0].price
-    confidence = max(abs(lowest - price), abs(highest - price)) if len(used) > 1 else None  # rule 10
+    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price)) if len(used) > 1 else None  # rule 10
+    if is_converted and confidence is not None:
+        confidence += _confidence_of_rates(converted, price)
     if factors or away or len(used) < len(votes):
-        _explain(votes, factors, middle, None if chosen is None else price, away)
-    quality: Quality = "disputed" if disputed else "ok" if len(votes) > 1 else "single"
-    if away and all(source.exchange in away for source, _ in used):
+        _explain(votes, factors, median, None if chosen is None else price, away)
+    quality: Quality = "disputed" if disputed else "ok" if len(balloted) > 1 else "single"
+    if away and all(source.exchange in away for _, _, source, _, _ in used):
         quality = "stale"
 
     # Only what every ticker has is named here, since CPython makes a dict of more than 15 keywords. The figures follow, and the
@@ -114,7 +122,7 @@ def aggregate(
         dp=last.dp,
         quality=quality,
         confidence=confidence,
-        spread_bps=(prices[-1] - prices[0]) / middle * 10_000,
+        spread_bps=(prices[-1] - prices[0]) / median * 10_000,
         sources_used=len(used),
         sources_total=len(sources),
         sources=tuple(sources),
@@ -126,18 +134,41 @@ def aggregate(
     ticker.volume24h, ticker.quote_volume24h = volume24h, quote_volume24h
     if open24h is not None:
         ticker.open24h, ticker.change24h, ticker.change_percent24h = open24h, price - open24h, change_percent24h
-    _add_figures(ticker, price, used, exclusion)
+    _add_figures(ticker, price, used, parameters.exclusion)
     return ticker, clock_skew
+
+
+def _without_converted(
+    now_ms: int,
+    ticks: Mapping[str, Tick],
+    away: Container[str],
+    last: Ticker,
+    parameters: Parameters,
+    sources: Sequence[Source],
+    votes: Sequence[_Vote],
+    median: float,
+) -> Ticker:
+    """Return the ticker of the direct sources alone (rule 18), because no source lies within e of the median of all votes."""
+    ticker, _ = aggregate(now_ms, ticks, away, last, parameters)
+    _explain(votes, [0.0] * len(votes), median, ticker.price, away)
+    converted = [source for source in sources if source.via is not UNSET]
+    ticker.sources = (*ticker.sources, *converted)
+    ticker.sources_total = len(ticker.sources)
+    ticker.spread_bps = (votes[-1][0] - votes[0][0]) / median * 10_000
+    ticker.agreed_price, ticker.agreed_time_ms = last.agreed_price, last.agreed_time_ms
+    if ticker.quality != "stale":
+        ticker.quality = "disputed"
+    return ticker
 
 
 def _judge_freshness(
     now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
-) -> tuple[list[Source], list[_Vote], bool, list[float], list[float]]:
+) -> tuple[list[Source], list[_Vote], _Lagging, list[float], list[float]]:
     """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
 
     Returns:
-        All sources; the votes; whether our own clock is probably wrong; the volumes and the quote volumes of all exchanges
-        heard within T_vol, used or not, without ended ones (rule 13).
+        All sources; the fresh ones whose exchange's clock is right, and those whose clock is off; the volumes and the quote
+        volumes of all exchanges heard within T_vol, used or not, without ended ones (rule 13).
     """
     soft_s, hard_s, max_lag_s = parameters.soft_age_s, parameters.hard_age_s, parameters.max_lag_s
     carry_s = parameters.volume_carry_s
@@ -145,7 +176,7 @@ def _judge_freshness(
     quote_volumes: list[float] = []
     sources: list[Source] = []
     votes: list[_Vote] = []
-    lagging: list[tuple[float, _Vote]] = []
+    lagging: _Lagging = []
     for name in sorted(ticks):
         tick = ticks[name]
         received_ms, exchange_ms = tick.received_time_ms, tick.exchange_time_ms
@@ -177,82 +208,227 @@ def _judge_freshness(
             votes.append((price, name, source, tick, freshness))
         else:
             lagging.append((lag_s, (price, name, source, tick, freshness)))
-    if lagging:
-        if not votes and len({lag_s > 0 for lag_s, _ in lagging}) == 1:
-            return sources, [vote for _, vote in lagging], True, volumes, quote_volumes
-        for lag_s, (_, _, source, _, _) in lagging:
-            source.state = "lagging"
-            source.reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
-    return sources, votes, False, volumes, quote_volumes
+    return sources, votes, lagging, volumes, quote_volumes
 
 
-def _turnovers(votes: Sequence[_Vote], quote_volumes: list[float]) -> list[float]:
-    """Return each vote's turnover times its freshness (rule 6: Q times f)."""
+def _judge_leg(
+    now_ms: int,
+    leg: LegTicks,
+    direct: Mapping[str, Tick],
+    parameters: Parameters,
+    sources: list[Source],
+    turnovers24h: list[float],
+) -> _Converted:
+    """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets."""
+    ticks = {name: tick for name, tick in leg.ticks.items() if not gives_none(direct.get(name), now_ms)}
+    own, fresh, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters)
+    via, freshness, reason = rate_now(leg, now_ms, parameters)
+    rate = via.price
+    for source in own:
+        price = source.price
+        source.own_price, source.via = UNSET if price is None else price, via
+        source.price = None if price is None or rate is None else price * rate
+        if reason is not None:
+            source.reason = reason if source.reason is None else _and(source.reason, reason)
+        if freshness < 1:
+            source.state = "fading" if freshness and source.state != "stale" else "stale"
+    # A price that is no figure after conversion is no price.
+    sources += [source for source in own if source.price is None or is_figure(source.price)]
+    if leg.rate is None or rate is None or not freshness:
+        return _Converted(via, [], [])
+    turnovers24h += [turnover * rate for turnover in turnovers]
+    name_of_rate, ticker = leg.rate_symbol, leg.rate.ticker
+
+    def converted(vote: _Vote) -> _Vote:
+        own_price, name, source, tick, of_leg = vote
+        # An exchange may have a source by each of two rates, so the name that decides a tie holds the rate.
+        return own_price * rate, f"{name} {name_of_rate}", source, convert(tick, own_price, ticker), of_leg * freshness
+
+    return _Converted(
+        via,
+        [converted(vote) for vote in fresh if is_figure(vote[0] * rate)],
+        [(lag_s, converted(vote)) for lag_s, vote in lagging if is_figure(vote[0] * rate)],
+    )
+
+
+def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
+    """Mark sources whose exchange's clock is off. If that is every fresh source, all in the same direction, count them.
+
+    Args:
+        heard: for the direct markets and for each leg: the fresh sources whose clock is right, and those whose clock is off.
+
+    Returns:
+        Whether they count, because our own clock is probably wrong (rule 2).
+    """
+    is_ours = not any(votes for votes, _ in heard) and len({lag_s > 0 for _, lagging in heard for lag_s, _ in lagging}) == 1
+    for votes, lagging in heard:
+        for lag_s, vote in lagging:
+            if is_ours:
+                votes.append(vote)
+                continue
+            source = vote[2]
+            reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
+            # The reason of a converted source also tells of its rate.
+            source.state, source.reason = "lagging", reason if source.via is UNSET else _and(source.reason, reason)
+    return is_ours
+
+
+def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
+    """Return the votes of a symbol with converted sources (rule 18). The sources are in rising order."""
+    ballot: list[_Ballot] = []
+    groups: dict[str, list[int]] = {}
+    for at, (price, name, source, _, freshness) in enumerate(votes):
+        if source.via is UNSET:
+            ballot.append((price, name, freshness, [at]))
+        else:
+            groups.setdefault(source.via.symbol, []).append(at)
+    if not ballot:
+        return [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
+    of_direct = middle([one[0] for one in ballot])
+    for symbol, members in groups.items():
+        half = len(members) // 2
+        price = votes[members[half]][0]
+        if len(members) % 2 == 0:
+            price = min(max(of_direct, votes[members[half - 1]][0]), price)
+        ballot.append((price, symbol, max([votes[at][4] for at in members]), members))
+    ballot.sort()
+    return ballot
+
+
+def _turnovers(votes: Sequence[_Vote], turnovers24h: list[float]) -> list[float]:
+    """Return each source's turnover times its freshness (rule 6: Q times f)."""
     turnovers = []
     for _, _, _, tick, freshness in votes:
         turnover = tick.quote_volume24h
         if turnover is None or not (SMALLEST <= turnover <= LARGEST or turnover == 0):
-            turnover = _middle(sorted(quote_volumes)) if quote_volumes else 0.0
+            turnover = middle(sorted(turnovers24h)) if turnovers24h else 0.0
         turnovers.append(turnover * freshness)
     return turnovers if any(turnovers) else [vote[4] for vote in votes]
 
 
-def _weigh(
-    votes: Sequence[_Vote], middle: float, turnovers: Sequence[float], parameters: Parameters
-) -> tuple[list[float], list[float], bool, bool]:
-    """Weigh votes if some of them lie further than c from the median.
+def _scaled(votes: Sequence[_Vote], turnovers: list[float], factors: Sequence[float]) -> list[float]:
+    """Return the turnovers with those of converted sources scaled down (rule 19).
 
-    Returns:
-        Each vote's weight; each vote's factor for its distance from the median (rule 6: g); whether more than half of the votes
-        lie within c; whether half of the votes or most of the turnover contradict the median (rule 9).
+    So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The other
+    direct markets' freshness alone decides this, so nothing jumps when the second one comes or goes.
     """
+    direct, converted, counts = [], [], []
+    for (_, _, source, _, freshness), turnover, factor in zip(votes, turnovers, factors, strict=True):
+        if source.via is UNSET:
+            direct.append(turnover * factor)
+            counts.append(freshness * factor)
+        else:
+            converted.append(turnover)
+    of_direct, of_converted = fsum(direct), fsum(converted)
+    if not of_converted > of_direct > 0:
+        return turnovers
+    counts.sort()
+    second = counts[-2] if len(counts) > 1 else 0.0
+    # The rule's D·s/(1 - s) / C, written so that no difference of almost equal numbers is left.
+    whole = of_converted + of_direct
+    share = (1 - second) * of_converted + second * whole / 2
+    rest = (1 - second) * of_direct + second * whole / 2
+    scale = of_direct / of_converted * (share / rest)
+    return [turnover if vote[2].via is UNSET else turnover * scale for vote, turnover in zip(votes, turnovers, strict=True)]
+
+
+def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> list[float]:
+    """Return the factor of each price for its distance from the median (rule 6: g)."""
     clamp, exclusion = parameters.clamp, parameters.exclusion
-    factors, weights, far = [], [], []
-    for vote, turnover in zip(votes, turnovers, strict=True):
-        distance = abs(vote[0] / middle - 1)
+    factors = []
+    for price in prices:
+        distance = abs(price / median - 1)
         factor = 1.0
         if distance > clamp + TOLERANCE:
             factor = (exclusion - distance) / (exclusion - clamp) if distance < exclusion - TOLERANCE else 0.0
-            far.append(turnover)
         factors.append(factor)
-        weights.append(turnover * factor)
-    disputed = 2 * factors.count(0) >= len(votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
+    return factors
+
+
+def _weigh(
+    votes: Sequence[_Vote],
+    ballot: Sequence[_Ballot] | None,
+    median: float,
+    turnovers: list[float],
+    agreed: float | None,
+    parameters: Parameters,
+) -> tuple[list[float], list[float], bool, bool, int | None]:
+    """Weigh the sources if some of them lie further than c from the median.
+
+    Returns:
+        Each source's weight, no weights if the price must be made without converted sources (rule 18); each source's factor;
+        whether more than half of the votes lie within c; whether the price is disputed (rules 7 and 9); which source makes the
+        price alone (rule 7).
+    """
+    prices = [vote[0] for vote in votes]
+    factors = of_votes = _factors(prices, median, parameters)
+    if ballot is not None:
+        prices = [one[0] for one in ballot]
+        of_votes = _factors(prices, median, parameters)
+        turnovers = _scaled(votes, turnovers, factors)
+    far = [turnover for turnover, factor in zip(turnovers, factors, strict=True) if factor < 1]
+    agrees = 2 * sum([factor < 1 for factor in of_votes]) < len(of_votes)
+    disputed = 2 * of_votes.count(0) >= len(of_votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
+
+    half = len(prices) // 2
+    gap = 0.0 if len(prices) % 2 else (prices[half] - prices[half - 1]) / median
+    disputed = disputed or gap > 2 * parameters.clamp + TOLERANCE or gap > parameters.exclusion + TOLERANCE
+    if gap > parameters.exclusion + TOLERANCE:
+        chosen = _choose(votes, ballot, turnovers, agreed)
+        return [float(at == chosen) for at in range(len(votes))], factors, agrees, disputed, chosen
+    weights = [turnover * factor for turnover, factor in zip(turnovers, factors, strict=True)]
     if not any(weights):
         weights = [vote[4] * factor for vote, factor in zip(votes, factors, strict=True)]
-    return weights, factors, 2 * len(far) < len(votes), disputed
+    return weights if any(weights) else [], factors, agrees, disputed, None
 
 
-def _prefers_lower(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> bool:
-    """Return whether the lower of the two middle votes is the one that makes the price alone (rule 7)."""
-    half = len(votes) // 2
-    (lower, lower_name, _, _, lower_freshness), (upper, upper_name, _, _, upper_freshness) = votes[half - 1 : half + 1]
-    is_lower_old, is_upper_old = lower_freshness < 0.5 - TOLERANCE, upper_freshness < 0.5 - TOLERANCE
+def _choose(votes: Sequence[_Vote], ballot: Sequence[_Ballot] | None, turnovers: Sequence[float], agreed: float | None) -> int:
+    """Return which source makes the price alone, because the two middle votes are too far apart (rule 7)."""
+    if ballot is None:
+        ballot = [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
+    half = len(ballot) // 2
+    sides = ballot[:half], ballot[half:]
+    for_lower, for_upper = (fsum([turnovers[at] for _, _, _, members in side for at in members]) for side in sides)
+    price, _, _, members = ballot[half - _prefers_lower(ballot[half - 1], ballot[half], for_lower, for_upper, agreed)]
+    return min(members, key=lambda at: (abs(votes[at][0] - price), at))
+
+
+def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: float, agreed: float | None) -> bool:
+    """Return whether the lower of the two middle votes is the one that makes the price alone (rule 7).
+
+    Args:
+        lower: the lower one.
+        upper: the upper one.
+        for_lower: the turnover of all votes on its side.
+        for_upper: the same of the upper one.
+        agreed: the last agreed price, None if there is none or it is too old.
+    """
+    is_lower_old, is_upper_old = lower[2] < 0.5 - TOLERANCE, upper[2] < 0.5 - TOLERANCE
     if is_lower_old != is_upper_old:
         return is_upper_old
-    if not is_figure(agreed):
-        for_lower, for_upper = fsum(turnovers[:half]), fsum(turnovers[half:])
-    else:
-        for_lower, for_upper = -abs(lower - agreed), -abs(upper - agreed)
+    if is_figure(agreed):
+        for_lower, for_upper = -abs(lower[0] - agreed), -abs(upper[0] - agreed)
     if abs(for_lower - for_upper) > TOLERANCE * max(abs(for_lower), abs(for_upper)):
         return for_lower > for_upper
-    return lower_name < upper_name
+    return lower[1] < upper[1]
 
 
 def _average(
     votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float
-) -> tuple[float, float | None, float | None, list[tuple[Source, Tick]]]:
+) -> tuple[float, float | None, float | None, list[_Vote]]:
     """Average the prices, each clamped to the band from `low` to `high` (rule 6).
 
     Returns:
-        The price; the open and the change in percent (rule 11); the used sources with their ticks, by rising price.
+        The price; the open and the change in percent (rule 11); the used sources, by rising price.
     """
     total = fsum(weights)
-    used: list[tuple[Source, Tick]] = []
+    used: list[_Vote] = []
     products, opens = [], []
-    for (price, _, source, tick, _), weight in zip(votes, weights, strict=True):
+    for vote, weight in zip(votes, weights, strict=True):
         if weight == 0:
             continue
-        used.append((source, tick))
+        used.append(vote)
+        price, _, source, tick, _ = vote
         used_price = price
         if price < low:
             used_price = low
@@ -264,12 +440,12 @@ def _average(
         if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
     # A mean lies between its terms, but rounding of the products can put it just outside. So clamp it.
-    price = min(max(fsum(products) / total, used[0][0].used_price or low), used[-1][0].used_price or high)
+    price = min(max(fsum(products) / total, used[0][2].used_price or low), used[-1][2].used_price or high)
     if not opens:
         return price, None, None, used
     compared = price
     if len(opens) < len(used):  # some sources have no open: compare with the mean price of those that have one
-        opened = [source for source, tick in used if is_figure(tick.open24h)]
+        opened = [source for _, _, source, tick, _ in used if is_figure(tick.open24h)]
         share = fsum([source.weight for source in opened])
         compared = fsum([source.weight * (source.used_price or low) for source in opened]) / share
         total *= share
@@ -278,29 +454,40 @@ def _average(
 
 
 def _explain(
-    votes: Sequence[_Vote], factors: Sequence[float], middle: float, chosen_price: float | None, away: Container[str]
+    votes: Sequence[_Vote], factors: Sequence[float], median: float, chosen_price: float | None, away: Container[str]
 ) -> None:
-    """Set the reason of each vote that does not count in full. `chosen_price` is the price of the vote that counts alone."""
-    for (price, name, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
+    """Set the reason of each source that does not count in full. `chosen_price` is the price of the one that counts alone."""
+    for (price, _, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
         reason = source.reason
         if source.used_price is None:
             source.state = "excluded"
+            why = _from(price, median, "median") if factor == 0 else "no turnover in 24 h"
             if chosen_price is not None:
-                reason = _from(price, chosen_price, "price")
-            else:
-                reason = _from(price, middle, "median") if factor == 0 else "no turnover in 24 h"
+                why = _from(price, chosen_price, "price")
+            # The reason of a converted source also tells of its rate.
+            reason = why if source.via is UNSET else _and(reason, why)
         elif factor < 1 and chosen_price is None:
-            reason = _and(reason, f"{_from(price, middle, 'median')}, counts {factor:.0%}")
-        source.reason = _and(reason, "its feed is away") if name in away else reason
+            reason = _and(reason, f"{_from(price, median, 'median')}, counts {factor:.0%}")
+        source.reason = _and(reason, "its feed is away") if source.exchange in away else reason
 
 
-def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick]], exclusion: float) -> None:
+def _confidence_of_rates(converted: Sequence[_Converted], price: float) -> float:
+    """Return what the rates' own confidence adds to that of the price (rule 21)."""
+    added = []
+    for via, votes, _ in converted:
+        if via.price and via.confidence is not None:
+            share = fsum([source.weight for _, _, source, _, _ in votes])
+            added.append(share * price * (via.confidence / via.price))
+    return fsum(added)
+
+
+def _add_figures(ticker: Ticker, price: float, used: Sequence[_Vote], exclusion: float) -> None:
     """Add the best bid and ask (rule 14), the 24 h high and low (rule 12), and the newest tick's times."""
     best_bid = best_ask = None
     highs, lows = [], []
-    newest = used[0][1]
+    newest = used[0][3]
     newest_ms = newest.received_time_ms
-    for _, tick in used:
+    for _, _, _, tick, _ in used:
         bid, ask, high, low, received_ms = tick.bid, tick.ask, tick.high24h, tick.low24h, tick.received_time_ms
         if bid is not None and SMALLEST <= bid <= LARGEST and (best_bid is None or bid > best_bid):
             best_bid = bid
@@ -319,10 +506,10 @@ def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick
     # Clamping keeps order, so the clamped maximum is the maximum, clamped.
     if highs:
         highs.sort()
-        ticker.high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion)))
+        ticker.high24h = max(price, min(highs[-1], middle(highs) * (1 + exclusion)))
     if lows:
         lows.sort()
-        ticker.low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion)))
+        ticker.low24h = min(price, max(lows[0], middle(lows) * (1 - exclusion)))
     ticker.exchange_time_ms, ticker.received_time_ms = newest.exchange_time_ms, newest.received_time_ms
 
 
@@ -348,9 +535,3 @@ def _and(reason: str | None, another: str) -> str:
 
 def _from(price: float, other: float, name: str) -> str:
     return f"{abs(price / other - 1) * 100:.1f} % from the {name}"
-
-
-def _middle(ordered: Sequence[float]) -> float:
-    """Return the median of values in rising order."""
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
