@@ -4,6 +4,7 @@ Pure, as methodology.py is: time is an argument. A rate is never held, never rep
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,19 +33,31 @@ PEG_SHARE = 0.005
 class Rate:
     """A rate as one process knows it: the newest published ticker of the rate's symbol, and when this process received it.
 
-    `second_age_ms` is the second smallest age of its used sources when it was published, None if fewer than two were used.
-    `fault` is why nothing may be converted by it, None if nothing forbids it.
+    `via` is the rate as its sources tell it, with its age at publication. `fault` is why nothing may be converted by it, None
+    if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg.
     """
 
     ticker: Ticker
     received_ms: int
-    second_age_ms: int | None
+    via: Via
     fault: str | None
+    peg: str | None
 
     @classmethod
     def of(cls, ticker: Ticker, received_ms: int) -> "Rate":
         """Return the rate by a ticker that was received at this time, in Unix milliseconds."""
         ages_ms = sorted(source.age_ms for source in ticker.sources if source.weight > 0)
+        via = Via(
+            symbol=ticker.symbol,
+            seq=ticker.seq,
+            price=ticker.price,
+            bid=ticker.bid,
+            ask=ticker.ask,
+            open24h=ticker.open24h,
+            confidence=ticker.confidence,
+            quality=ticker.quality,
+            age_ms=ages_ms[1] if len(ages_ms) > 1 else None,
+        )
         fault = None
         if not is_figure(ticker.price):
             fault = "no rate"
@@ -54,15 +67,19 @@ class Rate:
             fault = f"{ticker.symbol} is itself converted"
         elif len(ages_ms) < 2:
             fault = f"{ticker.symbol} has one source alone"
-        return cls(ticker, received_ms, ages_ms[1] if len(ages_ms) > 1 else None, fault)
+        return cls(ticker, received_ms, via, fault, _off_peg(ticker.symbol, ticker.price))
 
 
 class LegTicks(NamedTuple):
-    """The markets of one leg: the newest tick of each exchange, the rate's symbol, and the rate; None if it was not heard."""
+    """The markets of one leg: the newest tick of each exchange, and the rate.
+
+    `rate` is None if no ticker of `rate_symbol` was received. `dp` is the number of decimals of the ticks' prices.
+    """
 
     ticks: Mapping[str, Tick]
     rate_symbol: Symbol
     rate: Rate | None
+    dp: int = 0
 
 
 class RateNow(NamedTuple):
@@ -71,29 +88,56 @@ class RateNow(NamedTuple):
     via: Via
     freshness: float
     reason: str | None
+    ticker: Ticker | None = None
+
+    def convert(self, tick: Tick, own_price: float) -> Tick:
+        """Return a tick of the currency that the rate converts, in the rate's quote.
+
+        Args:
+            tick: an exchange's tick.
+            own_price: the exchange's price in it, by rule 1. Rule 1 must not be applied to the result.
+        """
+        rate = self.via
+        price = rate.price or 0.0
+        bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
+        exchange_ms = tick.exchange_time_ms
+        rate_ms = None if self.ticker is None else self.ticker.exchange_time_ms
+        return replace(
+            tick,
+            price=own_price * price,
+            bid=None if bid is None or rate.bid is None else bid * rate.bid,
+            ask=None if ask is None or rate.ask is None else ask * rate.ask,
+            # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
+            open24h=None if open24h is None or rate.open24h is None else open24h * rate.open24h,
+            # The rate at the moment of the high or of the low is not known.
+            high24h=None,
+            low24h=None,
+            quote_volume24h=None if turnover is None else turnover * price,
+            exchange_time_ms=None if exchange_ms is None or rate_ms is None else min(exchange_ms, rate_ms),
+        )
 
 
 def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
-    """Judge a leg's rate (rule 17). It is fresh as long as two of the markets that it was made of would be."""
+    """Judge a leg's rate (rule 17). It is as fresh as the second freshest of the markets that it was made of."""
     rate = leg.rate
     if rate is None:
         return RateNow(Via(symbol=leg.rate_symbol, seq=0, quality="down"), 0.0, "no rate")
-    ticker = rate.ticker
-    age_ms = None if rate.second_age_ms is None else rate.second_age_ms + max(0, now_ms - rate.received_ms)
-    via = Via(
-        symbol=leg.rate_symbol,
-        seq=ticker.seq,
-        price=ticker.price,
-        bid=ticker.bid,
-        ask=ticker.ask,
-        open24h=ticker.open24h,
-        confidence=ticker.confidence,
-        quality=ticker.quality,
-        age_ms=age_ms,
-    )
-    freshness, reason = (0.0, rate.fault) if rate.fault else _freshness(leg.rate_symbol, age_ms or 0, parameters)
-    peg = _off_peg(leg.rate_symbol, ticker.price)
-    return RateNow(via, freshness, peg if reason is None else reason if peg is None else f"{reason}; {peg}")
+    via = rate.via
+    if via.age_ms is not None and now_ms > rate.received_ms:
+        age_ms = via.age_ms + (now_ms - rate.received_ms)
+        via = copy(via)
+        via.age_ms = age_ms
+    if rate.fault is not None or via.age_ms is None:
+        return RateNow(via, 0.0, _both(rate.fault, rate.peg))
+    age_s = via.age_ms / 1000
+    soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
+    if age_s <= soft_s:
+        return RateNow(via, 1.0, rate.peg, rate.ticker)
+    silent = f"{leg.rate_symbol} silent for {age_s:.0f} s"
+    if age_s >= hard_s:
+        return RateNow(via, 0.0, _both(silent, rate.peg))
+    freshness = (hard_s - age_s) / (hard_s - soft_s)
+    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg), rate.ticker)
 
 
 def gives_none(direct: Tick | None, now_ms: int) -> bool:
@@ -101,42 +145,8 @@ def gives_none(direct: Tick | None, now_ms: int) -> bool:
     return direct is not None and (direct.ended is not None or now_ms - direct.received_time_ms <= DIRECT_FOR_MS)
 
 
-def convert(tick: Tick, own_price: float, rate: Ticker) -> Tick:
-    """Return a tick in the rate's quote. Its `price` is the source's price, so rule 1 must not be applied again.
-
-    Args:
-        tick: an exchange's tick in the currency that the rate converts.
-        own_price: the exchange's price in it, by rule 1.
-        rate: the rate's ticker, with a price.
-    """
-    exchange_times_ms = tick.exchange_time_ms, rate.exchange_time_ms
-    older_ms = None if None in exchange_times_ms else min(exchange_times_ms)  # type: ignore[type-var]
-    price = rate.price
-    return replace(
-        tick,
-        price=own_price * (price or 0.0),
-        bid=_times(tick.bid, rate.bid),
-        ask=_times(tick.ask, rate.ask),
-        # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
-        open24h=_times(tick.open24h, rate.open24h),
-        # The rate at the moment of the high or of the low is not known.
-        high24h=None,
-        low24h=None,
-        quote_volume24h=_times(tick.quote_volume24h, price),
-        exchange_time_ms=older_ms,
-    )
-
-
-def _freshness(symbol: Symbol, age_ms: int, parameters: Parameters) -> tuple[float, str | None]:
-    """Return a rate's freshness by rule 3, and why it is below 1."""
-    soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
-    age_s = age_ms / 1000
-    if age_s <= soft_s:
-        return 1.0, None
-    if age_s >= hard_s:
-        return 0.0, f"{symbol} silent for {age_s:.0f} s"
-    freshness = (hard_s - age_s) / (hard_s - soft_s)
-    return freshness, f"{symbol} silent for {age_s:.0f} s, counts {freshness:.0%}"
+def _both(first: str | None, second: str | None) -> str | None:
+    return first if second is None else second if first is None else f"{first}; {second}"
 
 
 def _off_peg(symbol: Symbol, price: float | None) -> str | None:
@@ -144,7 +154,3 @@ def _off_peg(symbol: Symbol, price: float | None) -> str | None:
     if price is None or PEGS.get(currency) != quote or abs(price - 1) <= PEG_SHARE + TOLERANCE:
         return None
     return f"{currency} at {price:.4f}"
-
-
-def _times(figure: float | None, rate: float | None) -> float | None:
-    return None if figure is None or rate is None else figure * rate

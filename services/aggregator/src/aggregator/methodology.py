@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from market_pulse.messages import Quality, Source, Tick, Ticker, Via
 
-from .conversion import LegTicks, convert, gives_none, rate_now
+from .conversion import LegTicks, RateNow, gives_none, rate_now
 from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle, source_price
 from .parameters import Parameters
 
@@ -27,7 +27,7 @@ _OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "l
 """The fields that are null in a ticker without sources; and the ones that are null, too, if it holds no price."""
 _Vote = tuple[float, str, Source, Tick, float]
 """One fresh source: its price and name, by which sources are sorted; the source to publish, which each rule fills in further;
-its tick; its freshness."""
+its tick, in the ticker's quote; its freshness."""
 _Ballot = tuple[float, str, float, list[int]]
 """One vote (rules 4 and 18): its price, name and freshness, and which of the fresh sources it stands for."""
 _Lagging = list[tuple[float, _Vote]]
@@ -67,23 +67,25 @@ def aggregate(
     sources, votes, lagging, volumes, turnovers24h = _judge_freshness(now_ms, ticks, parameters)
     volume24h = fsum(volumes) if volumes else None
     quote_volume24h = fsum(turnovers24h) if turnovers24h else None
-    converted = [_judge_leg(now_ms, leg, ticks, parameters, sources, turnovers24h) for leg in legs]
+    converted: Sequence[_Converted] = ()
     clock_skew = False
-    if lagging or any(one.lagging for one in converted):
-        clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
-    is_converted = any(one.votes for one in converted)
-    for one in converted:
-        votes += one.votes
-    if not votes:
+    if legs:
+        converted, clock_skew = _judge_legs(now_ms, legs, ticks, parameters, sources, votes, lagging, turnovers24h)
+    elif lagging:
+        clock_skew = _judge_lag([(votes, lagging)])
+    if not (votes or converted):
         held = _hold(now_ms, last, parameters.hold_s)
         held.sources, held.sources_total = tuple(sources), len(sources)
         held.volume24h, held.quote_volume24h = volume24h, quote_volume24h
         return held, clock_skew
 
     votes.sort()
-    prices = [vote[0] for vote in votes]
-    ballot = _ballot(votes) if is_converted else None
-    balloted = prices if ballot is None else [one[0] for one in ballot]
+    if converted:
+        balloted = _balloted(votes, converted)
+        votes = sorted([*votes, *(vote for one in converted for vote in one.votes)])
+        prices = [vote[0] for vote in votes]
+    else:
+        balloted = prices = [vote[0] for vote in votes]
     median = middle(balloted)  # rule 5
     clamp = parameters.clamp
     low, high = median * (1 - clamp), median * (1 + clamp)
@@ -95,18 +97,17 @@ def aggregate(
     reach = (clamp + TOLERANCE) * median
     if prices[-1] - median > reach or median - prices[0] > reach:
         agreed = last.agreed_price if _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s) else None
-        weights, factors, agrees, disputed, chosen = _weigh(votes, ballot, median, turnovers, agreed, parameters)
+        weights, factors, agrees, disputed, chosen = _weigh(
+            votes, balloted, median, turnovers, agreed, bool(converted), parameters
+        )
         if not weights:
             return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median), clock_skew
         if chosen is not None:
             low = high = prices[chosen]
-    elif is_converted:
-        weights = _scaled(votes, turnovers, [1.0] * len(votes))
+    elif converted:
+        weights = _scaled(votes, turnovers, factors)
 
     price, open24h, change_percent24h, used = _average(votes, weights, low, high)
-    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price)) if len(used) > 1 else None  # rule 10
-    if is_converted and confidence is not None:
-        confidence += _confidence_of_rates(converted, price)
     if factors or away or len(used) < len(votes):
         _explain(votes, factors, median, None if chosen is None else price, away)
     quality: Quality = "disputed" if disputed else "ok" if len(balloted) > 1 else "single"
@@ -121,7 +122,7 @@ def aggregate(
         price=price,
         dp=last.dp,
         quality=quality,
-        confidence=confidence,
+        confidence=_confidence(used, price, converted),
         spread_bps=(prices[-1] - prices[0]) / median * 10_000,
         sources_used=len(used),
         sources_total=len(sources),
@@ -162,9 +163,9 @@ def _without_converted(
 
 
 def _judge_freshness(
-    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
+    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters, rate: RateNow | None = None
 ) -> tuple[list[Source], list[_Vote], _Lagging, list[float], list[float]]:
-    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
+    """Judge which sources are fresh (rules 2 and 3), and collect their volumes. With a rate, convert the fresh ones by it.
 
     Returns:
         All sources; the fresh ones whose exchange's clock is right, and those whose clock is off; the volumes and the quote
@@ -205,10 +206,36 @@ def _judge_freshness(
         # A tick without an exchange time counts as not lagging.
         lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
         if -max_lag_s <= lag_s <= max_lag_s:
-            votes.append((price, name, source, tick, freshness))
+            votes.append(
+                (price, name, source, tick, freshness) if rate is None else _converted(name, source, tick, freshness, rate)
+            )
         else:
             lagging.append((lag_s, (price, name, source, tick, freshness)))
     return sources, votes, lagging, volumes, quote_volumes
+
+
+def _judge_legs(
+    now_ms: int,
+    legs: Sequence[LegTicks],
+    direct: Mapping[str, Tick],
+    parameters: Parameters,
+    sources: list[Source],
+    votes: list[_Vote],
+    lagging: _Lagging,
+    turnovers24h: list[float],
+) -> tuple[list[_Converted], bool]:
+    """Judge the markets in other quotes, and together with the direct ones, whether clocks are off (rule 2).
+
+    Add their sources and turnovers to those of the direct markets.
+
+    Returns:
+        Those legs that have a fresh source, and whether our own clock is probably wrong.
+    """
+    converted = [_judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h) for leg in legs]
+    clock_skew = False
+    if lagging or any(one.lagging for one in converted):
+        clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
+    return [one for one in converted if one.votes], clock_skew
 
 
 def _judge_leg(
@@ -220,35 +247,49 @@ def _judge_leg(
     turnovers24h: list[float],
 ) -> _Converted:
     """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets."""
-    ticks = {name: tick for name, tick in leg.ticks.items() if not gives_none(direct.get(name), now_ms)}
-    own, fresh, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters)
-    via, freshness, reason = rate_now(leg, now_ms, parameters)
-    rate = via.price
-    for source in own:
-        price = source.price
-        source.own_price, source.via = UNSET if price is None else price, via
-        source.price = None if price is None or rate is None else price * rate
-        if reason is not None:
-            source.reason = reason if source.reason is None else _and(source.reason, reason)
-        if freshness < 1:
-            source.state = "fading" if freshness and source.state != "stale" else "stale"
-    # A price that is no figure after conversion is no price.
-    sources += [source for source in own if source.price is None or is_figure(source.price)]
-    if leg.rate is None or rate is None or not freshness:
-        return _Converted(via, [], [])
-    turnovers24h += [turnover * rate for turnover in turnovers]
-    name_of_rate, ticker = leg.rate_symbol, leg.rate.ticker
+    ticks = leg.ticks
+    if not direct.keys().isdisjoint(ticks):
+        ticks = {name: tick for name, tick in ticks.items() if not gives_none(direct.get(name), now_ms)}
+    rate = rate_now(leg, now_ms, parameters)
+    via, price = rate.via, rate.via.price
+    if not rate.freshness or price is None:
+        own, votes, lagging, _, _ = _judge_freshness(now_ms, ticks, parameters)
+        votes, lagging = [], []
+    else:
+        own, votes, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters, rate)
+        lagging = [(lag_s, _converted(name, source, tick, f, rate)) for lag_s, (_, name, source, tick, f) in lagging]
+        turnovers24h += [turnover * price for turnover in turnovers]
+    if len(votes) < len(own) or rate.freshness < 1 or rate.reason is not None:
+        own = _explain_rate(own, rate)
+        votes = [vote for vote in votes if SMALLEST <= vote[0] <= LARGEST]
+        lagging = [one for one in lagging if SMALLEST <= one[1][0] <= LARGEST]
+    sources += own
+    return _Converted(via, votes, lagging)
 
-    def converted(vote: _Vote) -> _Vote:
-        own_price, name, source, tick, of_leg = vote
-        # An exchange may have a source by each of two rates, so the name that decides a tie holds the rate.
-        return own_price * rate, f"{name} {name_of_rate}", source, convert(tick, own_price, ticker), of_leg * freshness
 
-    return _Converted(
-        via,
-        [converted(vote) for vote in fresh if is_figure(vote[0] * rate)],
-        [(lag_s, converted(vote)) for lag_s, vote in lagging if is_figure(vote[0] * rate)],
-    )
+def _converted(name: str, source: Source, tick: Tick, freshness: float, rate: RateNow) -> _Vote:
+    """Return a source of another quote as a vote. An exchange may have one by each of two rates, so its name holds the rate."""
+    own_price, via = source.price or 0.0, rate.via
+    converted = rate.convert(tick, own_price)
+    source.own_price, source.via, source.price = own_price, via, converted.price
+    return converted.price, f"{name} {via.symbol}", source, converted, freshness * rate.freshness
+
+
+def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
+    """Say in the sources of a leg what is to be said about its rate. Leave out those whose price is no figure with it."""
+    explained = []
+    for source in sources:
+        if source.via is UNSET:
+            price = rate.via.price
+            source.own_price, source.via = source.price or UNSET, rate.via
+            source.price = None if price is None or source.price is None else source.price * price
+        if rate.reason is not None:
+            source.reason = rate.reason if source.reason is None else _and(source.reason, rate.reason)
+        if rate.freshness < 1:
+            source.state = "fading" if rate.freshness and source.state != "stale" else "stale"
+        if source.price is None or SMALLEST <= source.price <= LARGEST:
+            explained.append(source)
+    return explained
 
 
 def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
@@ -273,8 +314,37 @@ def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
     return is_ours
 
 
+def _balloted(direct: Sequence[_Vote], converted: Sequence[_Converted]) -> list[float]:
+    """Return the prices of the votes of a symbol with converted sources, in rising order (rule 18).
+
+    Args:
+        direct: the direct sources in rising order.
+        converted: the converted ones.
+    """
+    balloted = [vote[0] for vote in direct]
+    if direct:
+        of_direct = middle(balloted)
+        balloted += [_group_price([vote[0] for vote in one.votes], of_direct) for one in converted]
+    else:
+        balloted = [vote[0] for one in converted for vote in one.votes]
+    balloted.sort()
+    return balloted
+
+
+def _group_price(prices: list[float], of_direct: float) -> float:
+    """Return the price of the one vote that the converted sources of a rate have together (rule 18).
+
+    Args:
+        prices: their prices. They are put in order.
+        of_direct: the median of the direct sources.
+    """
+    prices.sort()
+    half = len(prices) // 2
+    return prices[half] if len(prices) % 2 else min(max(of_direct, prices[half - 1]), prices[half])
+
+
 def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
-    """Return the votes of a symbol with converted sources (rule 18). The sources are in rising order."""
+    """Return the votes (rules 4 and 18) in rising order, from the fresh sources in rising order."""
     ballot: list[_Ballot] = []
     groups: dict[str, list[int]] = {}
     for at, (price, name, source, _, freshness) in enumerate(votes):
@@ -286,10 +356,7 @@ def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
         return [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
     of_direct = middle([one[0] for one in ballot])
     for symbol, members in groups.items():
-        half = len(members) // 2
-        price = votes[members[half]][0]
-        if len(members) % 2 == 0:
-            price = min(max(of_direct, votes[members[half - 1]][0]), price)
+        price = _group_price([votes[at][0] for at in members], of_direct)
         ballot.append((price, symbol, max([votes[at][4] for at in members]), members))
     ballot.sort()
     return ballot
@@ -313,12 +380,14 @@ def _scaled(votes: Sequence[_Vote], turnovers: list[float], factors: Sequence[fl
     direct markets' freshness alone decides this, so nothing jumps when the second one comes or goes.
     """
     direct, converted, counts = [], [], []
-    for (_, _, source, _, freshness), turnover, factor in zip(votes, turnovers, factors, strict=True):
-        if source.via is UNSET:
-            direct.append(turnover * factor)
-            counts.append(freshness * factor)
+    are_direct = [vote[2].via is UNSET for vote in votes]
+    for at, is_direct in enumerate(are_direct):
+        if is_direct:
+            factor = factors[at] if factors else 1.0
+            direct.append(turnovers[at] * factor)
+            counts.append(votes[at][4] * factor)
         else:
-            converted.append(turnover)
+            converted.append(turnovers[at])
     of_direct, of_converted = fsum(direct), fsum(converted)
     if not of_converted > of_direct > 0:
         return turnovers
@@ -329,7 +398,7 @@ def _scaled(votes: Sequence[_Vote], turnovers: list[float], factors: Sequence[fl
     share = (1 - second) * of_converted + second * whole / 2
     rest = (1 - second) * of_direct + second * whole / 2
     scale = of_direct / of_converted * (share / rest)
-    return [turnover if vote[2].via is UNSET else turnover * scale for vote, turnover in zip(votes, turnovers, strict=True)]
+    return [turnover if is_direct else turnover * scale for turnover, is_direct in zip(turnovers, are_direct, strict=True)]
 
 
 def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> list[float]:
@@ -347,45 +416,55 @@ def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> 
 
 def _weigh(
     votes: Sequence[_Vote],
-    ballot: Sequence[_Ballot] | None,
+    balloted: list[float],
     median: float,
     turnovers: list[float],
     agreed: float | None,
+    is_converted: bool,
     parameters: Parameters,
 ) -> tuple[list[float], list[float], bool, bool, int | None]:
     """Weigh the sources if some of them lie further than c from the median.
+
+    Args:
+        votes: the fresh sources in rising order.
+        balloted: the prices of the votes in rising order.
+        median: their median.
+        turnovers: each source's turnover times its freshness.
+        agreed: the last agreed price, None if there is none or it is too old.
+        is_converted: whether some of the sources are converted.
+        parameters: the methodology's parameters.
 
     Returns:
         Each source's weight, no weights if the price must be made without converted sources (rule 18); each source's factor;
         whether more than half of the votes lie within c; whether the price is disputed (rules 7 and 9); which source makes the
         price alone (rule 7).
     """
-    prices = [vote[0] for vote in votes]
-    factors = of_votes = _factors(prices, median, parameters)
-    if ballot is not None:
-        prices = [one[0] for one in ballot]
-        of_votes = _factors(prices, median, parameters)
+    factors = of_votes = _factors([vote[0] for vote in votes], median, parameters)
+    if is_converted:
+        of_votes = _factors(balloted, median, parameters)
         turnovers = _scaled(votes, turnovers, factors)
-    far = [turnover for turnover, factor in zip(turnovers, factors, strict=True) if factor < 1]
+    weights, far = [], []
+    for turnover, factor in zip(turnovers, factors, strict=True):
+        weights.append(turnover * factor)
+        if factor < 1:
+            far.append(turnover)
     agrees = 2 * sum([factor < 1 for factor in of_votes]) < len(of_votes)
     disputed = 2 * of_votes.count(0) >= len(of_votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
 
-    half = len(prices) // 2
-    gap = 0.0 if len(prices) % 2 else (prices[half] - prices[half - 1]) / median
+    half = len(balloted) // 2
+    gap = 0.0 if len(balloted) % 2 else (balloted[half] - balloted[half - 1]) / median
     disputed = disputed or gap > 2 * parameters.clamp + TOLERANCE or gap > parameters.exclusion + TOLERANCE
     if gap > parameters.exclusion + TOLERANCE:
-        chosen = _choose(votes, ballot, turnovers, agreed)
+        chosen = _choose(votes, turnovers, agreed)
         return [float(at == chosen) for at in range(len(votes))], factors, agrees, disputed, chosen
-    weights = [turnover * factor for turnover, factor in zip(turnovers, factors, strict=True)]
     if not any(weights):
         weights = [vote[4] * factor for vote, factor in zip(votes, factors, strict=True)]
     return weights if any(weights) else [], factors, agrees, disputed, None
 
 
-def _choose(votes: Sequence[_Vote], ballot: Sequence[_Ballot] | None, turnovers: Sequence[float], agreed: float | None) -> int:
+def _choose(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> int:
     """Return which source makes the price alone, because the two middle votes are too far apart (rule 7)."""
-    if ballot is None:
-        ballot = [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
+    ballot = _ballot(votes)
     half = len(ballot) // 2
     sides = ballot[:half], ballot[half:]
     for_lower, for_upper = (fsum([turnovers[at] for _, _, _, members in side for at in members]) for side in sides)
@@ -471,14 +550,16 @@ def _explain(
         source.reason = _and(reason, "its feed is away") if source.exchange in away else reason
 
 
-def _confidence_of_rates(converted: Sequence[_Converted], price: float) -> float:
-    """Return what the rates' own confidence adds to that of the price (rule 21)."""
-    added = []
+def _confidence(used: Sequence[_Vote], price: float, converted: Sequence[_Converted]) -> float | None:
+    """Return how far the used sources are from the price (rule 10), and what the rates' own confidence adds (rule 21)."""
+    if len(used) < 2:
+        return None
+    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price))
     for via, votes, _ in converted:
         if via.price and via.confidence is not None:
             share = fsum([source.weight for _, _, source, _, _ in votes])
-            added.append(share * price * (via.confidence / via.price))
-    return fsum(added)
+            confidence += share * price * (via.confidence / via.price)
+    return confidence
 
 
 def _add_figures(ticker: Ticker, price: float, used: Sequence[_Vote], exclusion: float) -> None:
