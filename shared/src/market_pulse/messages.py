@@ -8,7 +8,8 @@ Times are Unix milliseconds, and each field says whose clock its time comes from
 are base units, and quote volumes (turnover) are quote units. None means that a value is not known.
 
 A message is written with all of its fields, in their order here; only a field that is UNSET is left out. A reader ignores
-unknown fields. A field with a default may be missing or null. Our own messages keep the `promised` bounds, but no reader checks them.
+unknown fields. A field with a default may be missing or null. Our own messages keep the `promised` bounds, but no reader checks
+them.
 The code that creates or decodes a value may still set its fields. Once the value is passed on, it is never changed.
 """
 

@@ -27,7 +27,7 @@ from market_pulse.messages import (
     encode_tick,
 )
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, as_of, read_ticker
-from support.samples import NOW_MS, ticker, ticker_bytes
+from support.samples import NOW_MS, converted_ticker, ticker, ticker_bytes
 
 RECORDED = Path(__file__).with_name("wire_bytes.txt")
 
@@ -122,6 +122,7 @@ def tickers() -> Iterator[tuple[str, bytes]]:
             for at, state in enumerate(get_args(SourceState))
         ),
     )
+    states["with converted sources"] = converted_ticker()
     for name, one in states.items():
         yield f"ticker, {name}", encode(one)
 

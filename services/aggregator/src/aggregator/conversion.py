@@ -83,7 +83,11 @@ class LegTicks(NamedTuple):
 
 
 class RateNow(NamedTuple):
-    """A rate at one moment: as each converted source tells it, its freshness from 0 to 1, and what is to be said about it."""
+    """A rate at one moment.
+
+    `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.
+    `ticker` is set if the freshness is above 0.
+    """
 
     via: Via
     freshness: float

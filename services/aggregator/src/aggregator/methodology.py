@@ -430,7 +430,7 @@ def _weigh(
         balloted: the prices of the votes in rising order.
         median: their median.
         turnovers: each source's turnover times its freshness.
-        agreed: the last agreed price, None if there is none or it is too old.
+        agreed: the last agreed price if it is known and young enough.
         is_converted: whether some of the sources are converted.
         parameters: the methodology's parameters.
 
@@ -480,7 +480,7 @@ def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: 
         upper: the upper one.
         for_lower: the turnover of all votes on its side.
         for_upper: the same of the upper one.
-        agreed: the last agreed price, None if there is none or it is too old.
+        agreed: the last agreed price if it is known and young enough.
     """
     is_lower_old, is_upper_old = lower[2] < 0.5 - TOLERANCE, upper[2] < 0.5 - TOLERANCE
     if is_lower_old != is_upper_old:
