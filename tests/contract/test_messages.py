@@ -20,6 +20,7 @@ from market_pulse.messages import (
     Symbol,
     Tick,
     Ticker,
+    Via,
     encode,
     encode_tick,
 )
@@ -52,10 +53,21 @@ TICKS = st.builds(
     **dict.fromkeys(("bid", "ask", "open24h", "high24h", "low24h"), or_none(PRICES)),
     **dict.fromkeys(("volume24h", "quote_volume24h"), or_none(AMOUNTS)),
 )
+VIAS = st.builds(
+    Via,
+    symbol=st.just(Symbol("USDT-USD")),
+    seq=st.integers(0, 2**53),
+    quality=st.sampled_from(get_args(Quality)),
+    confidence=or_none(AMOUNTS),
+    age_ms=or_none(st.integers(0, 10**9)),
+    **dict.fromkeys(("price", "bid", "ask", "open24h"), or_none(PRICES)),
+)
 SOURCES = st.builds(
     Source,
     exchange=st.just("okx"),
-    price=PRICES,
+    price=or_none(PRICES),
+    own_price=st.just(UNSET) | PRICES,
+    via=st.just(UNSET) | VIAS,
     used_price=or_none(PRICES),
     weight=st.floats(0, 1),
     age_ms=st.integers(-10_000, 10**9),
@@ -131,8 +143,8 @@ def test_what_is_not_promised_is_told(change: dict[str, Any]) -> None:
     assert problems_of("ticks:okx:BTC-USDT", orjson.dumps(message)) != []
 
 
-LEFT_OUT = {"Tick": {"quoteVolumeEstimated"}, "Source": {"quoteVolumeEstimated"}}
-"""The fields that are written only if they are true."""
+LEFT_OUT = {"Tick": {"quoteVolumeEstimated"}, "Source": {"quoteVolumeEstimated", "ownPrice", "via"}}
+"""The fields that are left out unless they say something: that a figure is an estimate, or how a price was converted."""
 
 
 def test_every_documented_field_is_required_unless_it_is_left_out_at_times() -> None:

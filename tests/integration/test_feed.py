@@ -12,7 +12,7 @@ import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection, serve
 
-from aggregator.methodology import source_price
+from aggregator.figures import source_price
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
 from ingest_cryptocom.adapter import ADAPTER as CRYPTOCOM

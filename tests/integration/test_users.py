@@ -15,6 +15,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from cli.doctor import ExaminedBus
 from market_pulse import kinds
 from market_pulse.bus import AggregatorBus, Bus, BusError, IngestBus, Reader, keys
+from market_pulse.conversions import DEFAULT_CONVERSIONS
 from market_pulse.messages import Point, Resolution
 from support.listening import listening
 from support.redis_server import make_users, redis_server
@@ -25,6 +26,7 @@ from .bus_fixtures import BTC, STATUS, TICK, TICKER
 
 RULES = Path(__file__).parents[2] / "deploy/redis/users.acl"
 USERS = re.findall(r"^user (\S+) on PASSWORD (.+)$", RULES.read_text(), re.MULTILINE)
+RATES = [kinds.TICKER.channel(rate) for rate in DEFAULT_CONVERSIONS.rates]
 LUA = "return redis.call('{}')"
 
 
@@ -115,7 +117,7 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         AggregatorBus.open(as_user(url, "aggregator")) as aggregator,
         Reader.open(as_user(url, "gateway")) as gateway,
         ExaminedBus.open(as_user(url, "reader")) as reader,
-        listening(aggregator, keys.MEMBERS, patterns=(kinds.TICK.pattern, kinds.STATUS.pattern)) as ticks,
+        listening(aggregator, keys.MEMBERS, patterns=(kinds.TICK.pattern, kinds.STATUS.pattern, *RATES)) as ticks,
         listening(gateway, kinds.TICKER.channel(BTC), patterns=(kinds.STATUS.pattern, kinds.TICKER.pattern)) as tickers,
         listening(reader, patterns=("ticks:okx:*", "ticker:B*")) as all_of_it,
     ):
@@ -181,6 +183,8 @@ REFUSED = {
         ("DEL", "last:status:okx"),
         ("GET", "symbols:okx"),
         ("PSUBSCRIBE", "*"),
+        ("PSUBSCRIBE", "ticker:*"),
+        ("SUBSCRIBE", "ticker:BTC-USDT"),
         ("DEL", "symbols:okx"),
         ("EVAL", LUA.format("PUBLISH', 'ticks:okx:BTC-USDT', '{}"), "0"),
         ("EVAL", LUA.format("SET', 'last:ticks:okx:BTC-USDT', '{}"), "0"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker, encode
+from market_pulse.messages import FeedState, FeedStatus, Quality, Source, Symbol, Ticker, Via, encode
 
 NOW_MS = 1_700_000_000_000
 
@@ -45,6 +45,22 @@ def ticker(
         agreed_time_ms=time_ms,
         priced_time_ms=time_ms,
     )
+
+
+def converted_ticker(symbol: str = "BTC-USD") -> Ticker:
+    """Return a ticker with a direct source and two converted ones, of which one has no rate."""
+    via = Via(symbol=Symbol("USDT-USD"), seq=7, price=0.9997, bid=0.9996, ask=0.9998, open24h=0.9995, confidence=0.0001,
+              quality="ok", age_ms=300)  # fmt: skip
+    nothing = Via(symbol=Symbol("USDC-USD"), seq=0, quality="down")
+    whole = ticker(symbol)
+    sources = (
+        replace(whole.sources[0], exchange="coinbase"),
+        replace(whole.sources[0], price=64010.5, own_price=64029.708912674, via=via),
+        Source(
+            exchange="okx", price=None, weight=0.0, age_ms=200, state="stale", reason="no rate", own_price=64000.0, via=nothing
+        ),
+    )
+    return replace(whole, sources=sources, sources_total=3)
 
 
 def ticker_bytes(

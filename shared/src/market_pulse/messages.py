@@ -182,17 +182,51 @@ class Tick(Message, kw_only=True):
     published_time_ms: Annotated[TimeMs | None, described("When the tick was published to the bus.")] = None
 
 
+class Via(Struct, kw_only=True, gc=False, rename=_on_the_bus):
+    """The rate of a converted source: the newest ticker of the rate's symbol that the publisher had received."""
+
+    symbol: Annotated[Symbol, Meta(min_length=1), promised(examples=["USDT-USD"])]
+    seq: Annotated[Count, described("The number of that ticker; 0 if no ticker was received.")]
+    price: Figure | None = None
+    bid: Figure | None = None
+    ask: Figure | None = None
+    open24h: Figure | None = None
+    confidence: Amount | None = None
+    quality: Annotated[Text, promised(enum=get_args(Quality))]
+    age_ms: Annotated[
+        Whole | None,
+        described(
+            "The second smallest age of the rate's used sources, now, in milliseconds; null if it has fewer than two. The "
+            "converted source fades with this age, too."
+        ),
+    ] = field(name="ageMs", default=None)
+
+
 class Source(Struct, kw_only=True, gc=False, rename=_on_the_bus):
-    """One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1."""
+    """One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1.
+
+    A converted source is an exchange's market in another quote, times a rate. It has two fields more: `ownPrice` and `via`.
+    """
 
     exchange: Exchange
-    price: Annotated[float, promised(exclusiveMinimum=0), described("The exchange's own price.")]
+    price: Annotated[
+        Figure | None,
+        described("The exchange's own price, in a converted source times the rate's. Null only where the rate has no price."),
+    ]
     used_price: Figure | None = None
     weight: Annotated[float, promised(minimum=0, maximum=1)]
     age_ms: Annotated[Whole, described("Milliseconds since its newest tick was received.")] = field(name="ageMs")
     state: Annotated[Text, promised(enum=get_args(SourceState))]
-    reason: Annotated[str | None, described("Why the source counts less or not at all. Never null if the weight is 0.")] = None
     quote_volume_estimated: Estimated = UNSET
+    reason: Annotated[
+        str | None,
+        described(
+            "Why the source counts less or not at all, and whether its rate's currency has left its peg. Never null if the "
+            "weight is 0."
+        ),
+    ] = None
+    own_price: Annotated[Figure, described("The exchange's own price, before conversion.")] | UnsetType = UNSET
+    via: Annotated[Via, described("The rate, of which all converted sources of that rate share one.")] | UnsetType = UNSET
 
 
 class Ticker(Message, kw_only=True):

@@ -152,10 +152,16 @@ def _sent_at(made_ms: int, now_ms: int, known: _Clock) -> int:
     return now_ms - held_up_ms + min(held_up_ms, passed_ms * max(1, held_up_ms // STEP_MS))
 
 
-class _Aging(Struct, gc=False):
-    """The one field of a source that changes with its age."""
+class _Aged(Struct, gc=False):
+    """The one field of a rate that changes with its age."""
 
     age_ms: Whole | None = field(name="ageMs", default=None)
+
+
+class _Aging(_Aged, gc=False):
+    """The fields of a source that change with its age. Only a converted source has a rate."""
+
+    via: _Aged | None = None
 
 
 class _Head(Message, kw_only=True):
@@ -231,9 +237,21 @@ def as_of(ticker: LatestTicker, now_ms: int) -> bytes:
 
 
 def _grow_older(source: dict[str, Raw], elapsed_ms: int) -> None:
-    age_ms = msgspec.json.decode(source.get("ageMs", _NULL))
-    if age_ms is not None:
-        older_ms = min(age_ms + elapsed_ms, LARGEST_INTEGER)
-        source["ageMs"] = Raw(msgspec.json.encode(older_ms))
-        if older_ms >= SOURCE_STALE_AFTER_MS:
-            source["state"] = _STALE
+    """Bring a source's age up to date, and that of its rate if it is a converted one."""
+    older_ms = _add_age(source, elapsed_ms)
+    if source.get("via", _NULL) != _NULL:
+        rate = _MEMBERS.decode(source["via"])
+        older_ms = max(older_ms, _add_age(rate, elapsed_ms))
+        source["via"] = Raw(msgspec.json.encode(rate))
+    if older_ms >= SOURCE_STALE_AFTER_MS:
+        source["state"] = _STALE
+
+
+def _add_age(members: dict[str, Raw], elapsed_ms: int) -> int:
+    """Add to an age, and return the sum. An unknown age stays unknown, and -1 is returned."""
+    age_ms = msgspec.json.decode(members.get("ageMs", _NULL))
+    if age_ms is None:
+        return -1
+    older_ms: int = min(age_ms + elapsed_ms, LARGEST_INTEGER)
+    members["ageMs"] = Raw(msgspec.json.encode(older_ms))
+    return older_ms

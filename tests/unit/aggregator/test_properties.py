@@ -8,7 +8,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from aggregator.methodology import aggregate, is_figure, source_price
+from aggregator.figures import is_figure, source_price
+from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
 from aggregator.rounding import decimals
 from market_pulse.messages import Tick, Ticker, decode_ticker, encode
@@ -106,7 +107,7 @@ def test_the_price_lies_within_the_used_prices_and_near_the_median_or_at_a_sourc
         assert price is not None
         used_prices = [source.used_price for source in used if source.used_price is not None]
         assert min(used_prices) <= price <= max(used_prices)
-        votes = [source.price for source in result.sources if source.state in {"used", "fading", "excluded"}]
+        votes = [source.price or 0.0 for source in result.sources if source.state in {"used", "fading", "excluded"}]
         middle = statistics.median(votes)
         is_near = abs(price / middle - 1) <= PARAMETERS.clamp + 1e-9
         assert is_near or price in [source.price for source in used]

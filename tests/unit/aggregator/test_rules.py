@@ -7,7 +7,8 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from aggregator.methodology import aggregate, source_price
+from aggregator.figures import source_price
+from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
 from market_pulse.messages import Tick
 

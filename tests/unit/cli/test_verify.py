@@ -22,6 +22,7 @@ def source(exchange: str, price: float, weight: float, used_price: float | None 
 TICKER = replace(
     ticker(seq=7, price=100.25, time_ms=1_000),
     sources=(source("okx", 100.0, 0.75), source("bybit", 101.0, 0.25)),
+    confidence=0.75,
     agreed_price=None,
     agreed_time_ms=None,
     priced_time_ms=None,
@@ -46,7 +47,9 @@ def heard(*messages: Tick | Ticker, missed: int = 0) -> Verifier:
         pytest.param({"price": 100.26}, "its sources make 100.25", id="another price"),
         pytest.param({"price": None}, "the price is None", id="no price where there should be one"),
         pytest.param(
-            {"sources": (source("okx", 100.0, 0.75),), "price": 75.0, "quality": "single"}, "add up to 0.75", id="weights"
+            {"sources": (source("okx", 100.0, 0.75),), "price": 75.0, "quality": "single", "confidence": None},
+            "add up to 0.75",
+            id="weights",
         ),
         pytest.param(
             {"quality": "stale", "price": 5.0, "sources": (), "sources_used": 0}, None, id="a held price has no sources"
@@ -66,7 +69,7 @@ def test_a_source_says_what_its_exchange_said() -> None:
     unseen = replace(TICK, price=99.5, received_time_ms=1_000 - TICKER.sources[0].age_ms)
     assert not heard(unseen, TICKER).verdict.wrong, "it may use a tick older than those received"
     (problem,) = heard(replace(TICK, price=99.5), TICKER).verdict.wrong
-    assert problem == "BTC-USDT 7: okx is listed at 100.0, but none of its last 1 ticks has that price"
+    assert problem == "BTC-USDT 7: okx is listed at 100.0, but none of its last 1 ticks of BTC-USDT has that price"
 
 
 def test_numbers_go_up_and_what_was_not_seen_is_counted() -> None:

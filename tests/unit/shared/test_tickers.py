@@ -6,10 +6,20 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
-from market_pulse.messages import LARGEST_INTEGER, CodecError, decode_ticker
-from market_pulse.tickers import DOWN_AFTER_MS, MOST_PUBLISHERS, STALE_AFTER_MS, Clocks, LatestTicker, as_of, read_ticker
-from support.samples import NOW_MS, ticker_bytes
+from market_pulse.messages import LARGEST_INTEGER, CodecError, decode_ticker, encode
+from market_pulse.tickers import (
+    DOWN_AFTER_MS,
+    MOST_PUBLISHERS,
+    SOURCE_STALE_AFTER_MS,
+    STALE_AFTER_MS,
+    Clocks,
+    LatestTicker,
+    as_of,
+    read_ticker,
+)
+from support.samples import NOW_MS, converted_ticker, ticker_bytes
 
 GONE_WHEN_DOWN = {
     "price", "bid", "ask", "change24h", "changePercent24h", "open24h", "high24h", "low24h", "confidence", "spreadBps",
@@ -36,6 +46,23 @@ def test_a_stale_ticker_keeps_numbers_and_times() -> None:
     assert [(source["ageMs"], source["state"]) for source in stale["sources"]] == [(5100, "used"), (63_000, "stale")]
     assert {key for key in before if before[key] != stale[key]} == {"quality", "sources"}
     decode_ticker(orjson.dumps(stale))
+
+
+def test_a_converted_source_ages_with_its_rate() -> None:
+    """The rate's age is brought up to date, too, and a source without a rate stays readable."""
+    read = read_ticker("BTC-USD", encode(converted_ticker()), NOW_MS, live=True)
+    stale = decode_ticker(as_of(read, NOW_MS + STALE_AFTER_MS))
+    assert [source.age_ms for source in stale.sources] == [5100, 5100, 5200]
+    assert [source.via.age_ms for source in stale.sources if source.via is not UNSET] == [5300, None]
+    old = decode_ticker(as_of(read, NOW_MS + SOURCE_STALE_AFTER_MS - 300))
+    assert [source.state for source in old.sources] == ["used", "stale", "stale"]
+
+
+@pytest.mark.parametrize("via", [b"null", b"{}", b'{"ageMs":null}'])
+def test_any_rate_of_a_readable_ticker_can_age(via: bytes) -> None:
+    data = ticker_bytes().replace(b'"ageMs":100', b'"ageMs":100,"via":' + via)
+    read = read_ticker("BTC-USDT", data, NOW_MS, live=True)
+    assert orjson.loads(as_of(read, NOW_MS + STALE_AFTER_MS))["sources"][0]["ageMs"] == 5100
 
 
 def test_a_ticker_long_dead_has_no_price() -> None:
@@ -221,6 +248,7 @@ def test_supersedes_what_another_publisher_made(seq: int, skew_ms: int, sent_ms:
         ticker_bytes("ETH-USDT"),
         ticker_bytes().replace(b'"seq":1', b'"seq":"1"'),
         ticker_bytes().replace(b'"sources":[{', b'"sources":[1,{'),
+        ticker_bytes().replace(b'"ageMs":100', b'"ageMs":100,"via":7'),
     ],
 )  # fmt: skip
 def test_what_is_no_ticker_is_refused(data: bytes) -> None:

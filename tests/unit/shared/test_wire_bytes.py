@@ -27,7 +27,7 @@ from market_pulse.messages import (
     encode_tick,
 )
 from market_pulse.tickers import DOWN_AFTER_MS, STALE_AFTER_MS, as_of, read_ticker
-from support.samples import NOW_MS, ticker, ticker_bytes
+from support.samples import NOW_MS, converted_ticker, ticker, ticker_bytes
 
 RECORDED = Path(__file__).with_name("wire_bytes.txt")
 
@@ -127,6 +127,7 @@ def tickers() -> Iterator[tuple[str, bytes]]:
         full,
         sources=tuple(replace(source, quote_volume_estimated=True) for source in full.sources[:1]) + full.sources[1:],
     )
+    states["with converted sources"] = converted_ticker()
     for name, one in states.items():
         yield f"ticker, {name}", encode(one)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from market_pulse.kinds import STATUS, TICK
-from market_pulse.messages import CodecError, Symbol, Tick, decode_status, decode_tick
+from market_pulse.kinds import STATUS, TICK, TICKER
+from market_pulse.messages import CodecError, Symbol, Tick, decode_status, decode_tick, decode_ticker
 from market_pulse.process.logs import get_logger
 
 from .clock import Clock
@@ -24,7 +24,7 @@ class Intake:
     Args:
         market: keeps the ticks.
         feeds: keeps the statuses.
-        changed: called with a symbol whenever a tick of it was kept.
+        changed: called with a symbol whenever a tick was kept that prices it.
         clock: gives the time, and from time to time gets the publication time of a tick.
     """
 
@@ -52,6 +52,22 @@ class Intake:
             self._feeds.take(status, age_s)
         else:
             self._refuse_message("channel", channel, data, "exchange or instance is not the channel's")
+
+    def take_rate(self, channel: str, data: bytes, age_ms: int | None = 0) -> None:
+        """Take a rate's ticker that has just arrived, or was kept for `age_ms` as the last one; None: for an unknown time."""
+        try:
+            ticker = decode_ticker(data)
+        except CodecError as wrong:
+            self._refuse_message("codec", channel, data, str(wrong))
+            return
+        if TICKER.channel(ticker.symbol) != channel:
+            self._refuse_message("channel", channel, data, "symbol is not the channel's")
+            return
+        now_ms = self._clock.now_ms()
+        received_ms = min(now_ms, ticker.aggregated_time_ms) if age_ms is None else now_ms - age_ms
+        known = self._market.rate(ticker.symbol)
+        if age_ms == 0 or known is None or known.ticker.seq < ticker.seq:
+            self._market.take_rate(ticker, received_ms)
 
     def take_message(self, channel: str, data: bytes) -> None:
         """Take a tick that has just arrived on a channel."""
@@ -97,6 +113,8 @@ class Intake:
         if refusal is None:
             self._kept += 1
             self._changed(tick.symbol)
+            for symbol in self._market.priced_too(tick):
+                self._changed(symbol)
             return True
         DROPPED.labels(refusal).inc()
         if refusal != "older" and self._is_first(refusal):

@@ -1,12 +1,15 @@
 """The state of each symbol: the newest tick of each exchange, and its last ticker. No I/O, no clock."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
+from market_pulse.conversions import Conversions, Leg
 from market_pulse.messages import Symbol, Tick, Ticker, parse_symbol
 
-from .methodology import aggregate, is_figure, source_price
+from .conversion import LegTicks, Rate
+from .figures import is_figure, source_price
+from .methodology import aggregate
 from .parameters import Parameters
 from .rounding import MAX_DP, decimals, round_figures
 
@@ -26,11 +29,14 @@ class SymbolState:
     `ticks` holds the newest tick by exchange. `dp` is the number of decimals of its prices. `seq` is the highest known number
     of its tickers. `last` is the last published ticker, of this process or another one; nothing else is kept of earlier prices.
     Before the first ticker, `last` has quality `down` and no price. `clock_skew` is whether our clock looked wrong when this
-    process last made a ticker. `recorded_ms` is when the price was last added to the history, None if it never was.
+    process last made a ticker. `recorded_ms` is when the price was last added to the history, None if it never was. `legs` are
+    the markets in other quotes that also price the symbol. `wanted_ms` is when such a symbol was last known to be wanted.
     """
 
-    def __init__(self, symbol: Symbol) -> None:
+    def __init__(self, symbol: Symbol, legs: tuple[Leg, ...] = ()) -> None:
         self.symbol = symbol
+        self.legs = legs
+        self.wanted_ms = 0
         self.ticks: dict[str, Tick] = {}
         self.dp = 0
         self.seq = 0
@@ -58,27 +64,40 @@ class SymbolState:
         self.dp = max(self.dp, min(ticker.dp, MAX_DP))
         self.last = ticker
 
-    def make_ticker(self, now_ms: int, parameters: Parameters, away: Container[str] = ()) -> Ticker:
+    def make_ticker(
+        self, now_ms: int, parameters: Parameters, away: Container[str] = (), legs: Sequence[LegTicks] = ()
+    ) -> Ticker:
         """Make the ticker of this moment. The caller must set `last` to it when it has been published.
 
         Args:
             now_ms: the time by our clock, Unix milliseconds.
             parameters: the methodology's parameters.
             away: the exchanges whose feed is known to be away.
+            legs: the ticks and rates of `legs`.
         """
-        ticker, self.clock_skew = aggregate(now_ms, self.ticks, away, self.last, parameters)
+        for leg in legs:
+            self.dp = max(self.dp, leg.dp)
+        ticker, self.clock_skew = aggregate(now_ms, self.ticks, away, self.last, parameters, legs)
         ticker.seq = self.seq
         round_figures(ticker, self.dp)
         return ticker
 
 
 class Market:
-    """All followed symbols, at most `max_symbols`. When there is no more room, unwanted symbols give way to wanted ones."""
+    """All followed symbols, at most `max_symbols`. When there is no more room, unwanted symbols give way to wanted ones.
 
-    def __init__(self, parameters: Parameters, max_symbols: int) -> None:
+    A symbol is followed from its first tick on. One that is made of converted markets alone is followed while it is wanted.
+    """
+
+    def __init__(self, parameters: Parameters, max_symbols: int, conversions: Conversions = Conversions()) -> None:  # noqa: B008
         self.parameters = parameters
         self.max_symbols = max_symbols
+        self.conversions = conversions
         self._states: dict[Symbol, SymbolState] = {}
+        # The newest ticker of each rate that was received.
+        self._rates: dict[Symbol, Rate] = {}
+        # By the symbol of a leg: the followed symbols that its markets also price.
+        self._priced_too: dict[Symbol, list[SymbolState]] = {}
         # While there is too little room: the wanted symbols. Only these may be added then.
         self._admitted: Container[Symbol] | None = None
         # Symbols for which there was no room since the last call of `yielding`.
@@ -116,7 +135,58 @@ class Market:
 
     def drop(self, symbol: Symbol) -> None:
         """Forget a symbol, its ticks and its last ticker."""
-        self._states.pop(symbol, None)
+        state = self._states.pop(symbol, None)
+        for leg in () if state is None else state.legs:
+            others = [one for one in self._priced_too.pop(leg.symbol) if one is not state]
+            if others:
+                self._priced_too[leg.symbol] = others
+
+    def take_rate(self, ticker: Ticker, received_ms: int) -> None:
+        """Keep the newest ticker of a rate. It was received at `received_ms` by our clock. Other tickers are ignored."""
+        if ticker.symbol in self.conversions.rates:
+            self._rates[ticker.symbol] = Rate.of(ticker, received_ms)
+
+    def rate(self, symbol: Symbol) -> Rate | None:
+        """Return a rate, or None if no ticker of it was received."""
+        return self._rates.get(symbol)
+
+    def legs(self, state: SymbolState) -> list[LegTicks]:
+        """Return the newest ticks and the rates of the markets in other quotes that also price a symbol."""
+        found = []
+        for leg in state.legs:
+            markets = self._states.get(leg.symbol)
+            if markets is not None and markets.ticks:
+                found.append(LegTicks(markets.ticks, leg.rate, self._rates.get(leg.rate), markets.dp))
+        return found
+
+    def feeding(self, state: SymbolState) -> list[SymbolState]:
+        """Return the states whose ticks price a symbol: its own, and those of its legs."""
+        return [state, *(self._states[leg.symbol] for leg in state.legs if leg.symbol in self._states)]
+
+    def priced_too(self, tick: Tick) -> list[Symbol]:
+        """Return the followed symbols that a tick of another quote also prices. An exchange's own market goes before that."""
+        states = self._priced_too.get(tick.symbol, ())
+        return [state.symbol for state in states if tick.exchange not in state.ticks]
+
+    def want(self, wanted: Iterable[Symbol], now_ms: int) -> list[Symbol]:
+        """Note which symbols are wanted now. Return those that were added, because markets in another quote price them."""
+        added = []
+        for symbol in wanted:
+            state = self._states.get(symbol)
+            if state is None and any(leg.symbol in self._states for leg in self.conversions.legs(symbol)):
+                made = self._add(symbol)
+                if isinstance(made, str):
+                    continue
+                state = made
+                added.append(symbol)
+            if state is not None:
+                state.wanted_ms = now_ms
+        return added
+
+    def needed(self, wanted: AbstractSet[Symbol]) -> set[Symbol]:
+        """Return the wanted symbols with the legs and rates that price them."""
+        legs = [leg for symbol in wanted for leg in self.conversions.legs(symbol)]
+        return {*wanted, *(leg.symbol for leg in legs), *(leg.rate for leg in legs)}
 
     @property
     def is_full(self) -> bool:
@@ -143,7 +213,10 @@ class Market:
             if len(self._refused) < self.max_symbols:
                 self._refused.add(symbol)
             return "full"
-        return self._states.setdefault(symbol, SymbolState(symbol))
+        state = self._states[symbol] = SymbolState(symbol, self.conversions.legs(symbol))
+        for leg in state.legs:
+            self._priced_too.setdefault(leg.symbol, []).append(state)
+        return state
 
 
 def _is_older(tick: Tick, stored: Tick, parameters: Parameters) -> bool:

@@ -4,54 +4,51 @@ Time is an argument; there is no clock, network, randomness or I/O. Sums are exa
 sources does not matter. No input makes it raise: a figure that makes no sense counts as missing.
 
 This runs for every ticker. For speed, figures are compared with SMALLEST and LARGEST in place instead of by `is_figure`
-(benchmarks/aggregate.py measures it).
+(benchmarks/aggregate.py measures it), and a symbol without converted sources takes no step for them.
 """
 
 from collections.abc import Container, Mapping, Sequence
 from math import fsum
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from market_pulse.messages import Quality, Source, Tick, Ticker
+from market_pulse.messages import Quality, Source, Tick, Ticker, Via
 
+from .conversion import LegTicks, RateNow, gives_none, rate_now
+from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle, source_price
 from .parameters import Parameters
 
-SMALLEST = 1e-30
-LARGEST = 1e30
-"""No real price or volume lies outside these two, and within them no product or quotient below can overflow or underflow."""
 REASON_LENGTH = 100
-TOLERANCE = 1e-12
-"""Decimals like 1.03 have no exact float. So a share that exceeds a bound by no more than this counts as equal to the bound."""
-
-
-def is_figure(value: float | None) -> TypeGuard[float]:
-    """Return whether a price is present and makes sense: finite, above zero, and between SMALLEST and LARGEST."""
-    return value is not None and SMALLEST <= value <= LARGEST
-
-
-def source_price(tick: Tick) -> float:
-    """Return an exchange's price (rule 1): the median of last, bid and ask, or last alone without a sound bid and ask."""
-    last, bid, ask = tick.price, tick.bid, tick.ask
-    if bid is not None and ask is not None and SMALLEST <= bid <= ask <= LARGEST:
-        if last < bid:
-            return bid
-        if last > ask:
-            return ask
-    return last
-
 
 _OF_SOURCES = ("bid", "ask", "confidence", "spread_bps", "publisher")
 _OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "low24h", "exchange_time_ms", "received_time_ms")
 """The fields that are null in a ticker without sources; and the ones that are null, too, if it holds no price."""
 _Vote = tuple[float, str, Source, Tick, float]
-"""One vote (rule 4): the source's price and name, by which votes are sorted; the source to publish, which each rule fills in
-further; its tick; its freshness."""
+"""One fresh source: its price and name, by which sources are sorted; the source to publish, which each rule fills in further;
+its tick, in the ticker's quote; its freshness."""
+_Ballot = tuple[float, str, float, list[int]]
+"""One vote (rules 4 and 18): its price, name and freshness, and which of the fresh sources it stands for."""
+_Lagging = list[tuple[float, _Vote]]
+"""Sources whose exchange's clock is off, each with how many seconds it is behind."""
+
+
+class _Converted(NamedTuple):
+    """The sources of one leg, in the ticker's quote."""
+
+    via: Via
+    votes: list[_Vote]
+    lagging: _Lagging
 
 
 def aggregate(
-    now_ms: int, ticks: Mapping[str, Tick], away: Container[str], last: Ticker, parameters: Parameters
+    now_ms: int,
+    ticks: Mapping[str, Tick],
+    away: Container[str],
+    last: Ticker,
+    parameters: Parameters,
+    legs: Sequence[LegTicks] = (),
 ) -> tuple[Ticker, bool]:
     """Compute one price from the newest tick of each exchange, by the rules of docs/methodology.md.
 
@@ -61,49 +58,60 @@ def aggregate(
         away: the exchanges whose feed is known to be away.
         last: the last published ticker of this symbol. Rules 7 and 8 know the past only from this.
         parameters: the methodology's parameters.
+        legs: the markets in other quotes that also price this symbol.
 
     Returns:
         The next ticker, not yet rounded, with the last one's number and decimals; and whether every fresh source's clock is
         off in the same direction, so that our own clock is probably wrong (rule 2).
     """
-    sources, votes, clock_skew, volumes, quote_volumes = _judge_freshness(now_ms, ticks, parameters)
+    sources, votes, lagging, volumes, turnovers24h = _judge_freshness(now_ms, ticks, parameters)
     volume24h = fsum(volumes) if volumes else None
-    quote_volume24h = fsum(quote_volumes) if quote_volumes else None
-    if not votes:
+    quote_volume24h = fsum(turnovers24h) if turnovers24h else None
+    converted: Sequence[_Converted] = ()
+    clock_skew = False
+    if legs:
+        converted, clock_skew = _judge_legs(now_ms, legs, ticks, parameters, sources, votes, lagging, turnovers24h)
+    elif lagging:
+        clock_skew = _judge_lag([(votes, lagging)])
+    if not (votes or converted):
         held = _hold(now_ms, last, parameters.hold_s)
         held.sources, held.sources_total = tuple(sources), len(sources)
         held.volume24h, held.quote_volume24h = volume24h, quote_volume24h
         return held, clock_skew
 
     votes.sort()
-    prices = [vote[0] for vote in votes]
-    middle = _middle(prices)  # rule 5
-    clamp, exclusion = parameters.clamp, parameters.exclusion
-    low, high = middle * (1 - clamp), middle * (1 + clamp)
+    if converted:
+        balloted = _balloted(votes, converted)
+        votes = sorted([*votes, *(vote for one in converted for vote in one.votes)])
+        prices = [vote[0] for vote in votes]
+    else:
+        balloted = prices = [vote[0] for vote in votes]
+    median = middle(balloted)  # rule 5
+    clamp = parameters.clamp
+    low, high = median * (1 - clamp), median * (1 + clamp)
 
-    # Rules 6, 7 and 9. In the usual case all votes lie within c of the median, and each weighs its turnover.
-    weights = turnovers = _turnovers(votes, quote_volumes)
+    # Rules 6, 7, 9 and 19. In the usual case all sources lie within c of the median, and each weighs its turnover.
+    weights = turnovers = _turnovers(votes, turnovers24h)
     factors: Sequence[float] = ()
     agrees, disputed, chosen = True, False, None
-    reach = (clamp + TOLERANCE) * middle
-    if prices[-1] - middle > reach or middle - prices[0] > reach:
-        weights, factors, agrees, disputed = _weigh(votes, middle, turnovers, parameters)
-        half = len(votes) // 2
-        gap = 0.0 if len(votes) % 2 else (prices[half] - prices[half - 1]) / middle
-        disputed = disputed or gap > 2 * clamp + TOLERANCE or gap > exclusion + TOLERANCE
-        if gap > exclusion + TOLERANCE:
-            is_recent = _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s)
-            chosen = half - _prefers_lower(votes, turnovers, last.agreed_price if is_recent else None)
+    reach = (clamp + TOLERANCE) * median
+    if prices[-1] - median > reach or median - prices[0] > reach:
+        agreed = last.agreed_price if _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s) else None
+        weights, factors, agrees, disputed, chosen = _weigh(
+            votes, balloted, median, turnovers, agreed, bool(converted), parameters
+        )
+        if not weights:
+            return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median), clock_skew
+        if chosen is not None:
             low = high = prices[chosen]
-            weights = [float(at == chosen) for at in range(len(votes))]
+    elif converted:
+        weights = _scaled(votes, turnovers, factors)
 
     price, open24h, change_percent24h, used = _average(votes, weights, low, high)
-    lowest, highest = used[0][0].price, used[-1][0].price
-    confidence = max(abs(lowest - price), abs(highest - price)) if len(used) > 1 else None  # rule 10
     if factors or away or len(used) < len(votes):
-        _explain(votes, factors, middle, None if chosen is None else price, away)
-    quality: Quality = "disputed" if disputed else "ok" if len(votes) > 1 else "single"
-    if away and all(source.exchange in away for source, _ in used):
+        _explain(votes, factors, median, None if chosen is None else price, away)
+    quality: Quality = "disputed" if disputed else "ok" if len(balloted) > 1 else "single"
+    if away and all(source.exchange in away for _, _, source, _, _ in used):
         quality = "stale"
 
     # Only what every ticker has is named here, since CPython makes a dict of more than 15 keywords. The figures follow, and the
@@ -114,8 +122,8 @@ def aggregate(
         price=price,
         dp=last.dp,
         quality=quality,
-        confidence=confidence,
-        spread_bps=(prices[-1] - prices[0]) / middle * 10_000,
+        confidence=_confidence(used, price, converted),
+        spread_bps=(prices[-1] - prices[0]) / median * 10_000,
         sources_used=len(used),
         sources_total=len(sources),
         sources=tuple(sources),
@@ -127,18 +135,41 @@ def aggregate(
     ticker.volume24h, ticker.quote_volume24h = volume24h, quote_volume24h
     if open24h is not None:
         ticker.open24h, ticker.change24h, ticker.change_percent24h = open24h, price - open24h, change_percent24h
-    _add_figures(ticker, price, used, exclusion)
+    _add_figures(ticker, price, used, parameters.exclusion)
     return ticker, clock_skew
 
 
+def _without_converted(
+    now_ms: int,
+    ticks: Mapping[str, Tick],
+    away: Container[str],
+    last: Ticker,
+    parameters: Parameters,
+    sources: Sequence[Source],
+    votes: Sequence[_Vote],
+    median: float,
+) -> Ticker:
+    """Return the ticker of the direct sources alone (rule 18), because no source lies within e of the median of all votes."""
+    ticker, _ = aggregate(now_ms, ticks, away, last, parameters)
+    _explain(votes, [0.0] * len(votes), median, ticker.price, away)
+    converted = [source for source in sources if source.via is not UNSET]
+    ticker.sources = (*ticker.sources, *converted)
+    ticker.sources_total = len(ticker.sources)
+    ticker.spread_bps = (votes[-1][0] - votes[0][0]) / median * 10_000
+    ticker.agreed_price, ticker.agreed_time_ms = last.agreed_price, last.agreed_time_ms
+    if ticker.quality != "stale":
+        ticker.quality = "disputed"
+    return ticker
+
+
 def _judge_freshness(
-    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
-) -> tuple[list[Source], list[_Vote], bool, list[float], list[float]]:
-    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
+    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters, rate: RateNow | None = None
+) -> tuple[list[Source], list[_Vote], _Lagging, list[float], list[float]]:
+    """Judge which sources are fresh (rules 2 and 3), and collect their volumes. With a rate, convert the fresh ones by it.
 
     Returns:
-        All sources; the votes; whether our own clock is probably wrong; the volumes and the quote volumes of all exchanges
-        heard within T_vol, used or not, without ended ones (rule 13).
+        All sources; the fresh ones whose exchange's clock is right, and those whose clock is off; the volumes and the quote
+        volumes of all exchanges heard within T_vol, used or not, without ended ones (rule 13).
     """
     soft_s, hard_s, max_lag_s = parameters.soft_age_s, parameters.hard_age_s, parameters.max_lag_s
     carry_s = parameters.volume_carry_s
@@ -146,7 +177,7 @@ def _judge_freshness(
     quote_volumes: list[float] = []
     sources: list[Source] = []
     votes: list[_Vote] = []
-    lagging: list[tuple[float, _Vote]] = []
+    lagging: _Lagging = []
     for name in sorted(ticks):
         tick = ticks[name]
         received_ms, exchange_ms = tick.received_time_ms, tick.exchange_time_ms
@@ -176,85 +207,308 @@ def _judge_freshness(
         # A tick without an exchange time counts as not lagging.
         lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
         if -max_lag_s <= lag_s <= max_lag_s:
-            votes.append((price, name, source, tick, freshness))
+            votes.append(
+                (price, name, source, tick, freshness) if rate is None else _converted(name, source, tick, freshness, rate)
+            )
         else:
             lagging.append((lag_s, (price, name, source, tick, freshness)))
-    if lagging:
-        if not votes and len({lag_s > 0 for lag_s, _ in lagging}) == 1:
-            return sources, [vote for _, vote in lagging], True, volumes, quote_volumes
-        for lag_s, (_, _, source, _, _) in lagging:
-            source.state = "lagging"
-            source.reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
-    return sources, votes, False, volumes, quote_volumes
+    return sources, votes, lagging, volumes, quote_volumes
 
 
-def _turnovers(votes: Sequence[_Vote], quote_volumes: list[float]) -> list[float]:
-    """Return each vote's turnover times its freshness (rule 6: Q times f)."""
+def _judge_legs(
+    now_ms: int,
+    legs: Sequence[LegTicks],
+    direct: Mapping[str, Tick],
+    parameters: Parameters,
+    sources: list[Source],
+    votes: list[_Vote],
+    lagging: _Lagging,
+    turnovers24h: list[float],
+) -> tuple[list[_Converted], bool]:
+    """Judge the markets in other quotes, and together with the direct ones, whether clocks are off (rule 2).
+
+    Add their sources and turnovers to those of the direct markets.
+
+    Returns:
+        Those legs that have a fresh source, and whether our own clock is probably wrong.
+    """
+    converted = [_judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h) for leg in legs]
+    clock_skew = False
+    if lagging or any(one.lagging for one in converted):
+        clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
+    return [one for one in converted if one.votes], clock_skew
+
+
+def _judge_leg(
+    now_ms: int,
+    leg: LegTicks,
+    direct: Mapping[str, Tick],
+    parameters: Parameters,
+    sources: list[Source],
+    turnovers24h: list[float],
+) -> _Converted:
+    """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets."""
+    ticks = leg.ticks
+    if not direct.keys().isdisjoint(ticks):
+        ticks = {name: tick for name, tick in ticks.items() if not gives_none(direct.get(name), now_ms)}
+    rate = rate_now(leg, now_ms, parameters)
+    via, price = rate.via, rate.via.price
+    if not rate.freshness or price is None:
+        own, votes, lagging, _, _ = _judge_freshness(now_ms, ticks, parameters)
+        votes, lagging = [], []
+    else:
+        own, votes, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters, rate)
+        lagging = [(lag_s, _converted(name, source, tick, f, rate)) for lag_s, (_, name, source, tick, f) in lagging]
+        turnovers24h += [turnover * price for turnover in turnovers]
+    if len(votes) < len(own) or rate.freshness < 1 or rate.reason is not None:
+        own = _explain_rate(own, rate)
+        votes = [vote for vote in votes if SMALLEST <= vote[0] <= LARGEST]
+        lagging = [one for one in lagging if SMALLEST <= one[1][0] <= LARGEST]
+    sources += own
+    return _Converted(via, votes, lagging)
+
+
+def _converted(name: str, source: Source, tick: Tick, freshness: float, rate: RateNow) -> _Vote:
+    """Return a source of another quote as a vote. An exchange may have one by each of two rates, so its name holds the rate."""
+    own_price, via = source.price or 0.0, rate.via
+    converted = rate.convert(tick, own_price)
+    source.own_price, source.via, source.price = own_price, via, converted.price
+    return converted.price, f"{name} {via.symbol}", source, converted, freshness * rate.freshness
+
+
+def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
+    """Say in the sources of a leg what is to be said about its rate. Leave out those whose price is no figure with it."""
+    explained = []
+    for source in sources:
+        if source.via is UNSET:
+            price = rate.via.price
+            source.own_price, source.via = source.price or UNSET, rate.via
+            source.price = None if price is None or source.price is None else source.price * price
+        if rate.reason is not None:
+            source.reason = rate.reason if source.reason is None else _and(source.reason, rate.reason)
+        if rate.freshness < 1:
+            source.state = "fading" if rate.freshness and source.state != "stale" else "stale"
+        if source.price is None or SMALLEST <= source.price <= LARGEST:
+            explained.append(source)
+    return explained
+
+
+def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
+    """Mark sources whose exchange's clock is off. If that is every fresh source, all in the same direction, count them.
+
+    Args:
+        heard: for the direct markets and for each leg: the fresh sources whose clock is right, and those whose clock is off.
+
+    Returns:
+        Whether they count, because our own clock is probably wrong (rule 2).
+    """
+    is_ours = not any(votes for votes, _ in heard) and len({lag_s > 0 for _, lagging in heard for lag_s, _ in lagging}) == 1
+    for votes, lagging in heard:
+        for lag_s, vote in lagging:
+            if is_ours:
+                votes.append(vote)
+                continue
+            source = vote[2]
+            reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
+            # The reason of a converted source also tells of its rate.
+            source.state, source.reason = "lagging", reason if source.via is UNSET else _and(source.reason, reason)
+    return is_ours
+
+
+def _balloted(direct: Sequence[_Vote], converted: Sequence[_Converted]) -> list[float]:
+    """Return the prices of the votes of a symbol with converted sources, in rising order (rule 18).
+
+    Args:
+        direct: the direct sources in rising order.
+        converted: the converted ones.
+    """
+    balloted = [vote[0] for vote in direct]
+    if direct:
+        of_direct = middle(balloted)
+        balloted += [_group_price([vote[0] for vote in one.votes], of_direct) for one in converted]
+    else:
+        balloted = [vote[0] for one in converted for vote in one.votes]
+    balloted.sort()
+    return balloted
+
+
+def _group_price(prices: list[float], of_direct: float) -> float:
+    """Return the price of the one vote that the converted sources of a rate have together (rule 18).
+
+    Args:
+        prices: their prices. They are put in order.
+        of_direct: the median of the direct sources.
+    """
+    prices.sort()
+    half = len(prices) // 2
+    return prices[half] if len(prices) % 2 else min(max(of_direct, prices[half - 1]), prices[half])
+
+
+def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
+    """Return the votes (rules 4 and 18) in rising order, from the fresh sources in rising order."""
+    ballot: list[_Ballot] = []
+    groups: dict[str, list[int]] = {}
+    for at, (price, name, source, _, freshness) in enumerate(votes):
+        if source.via is UNSET:
+            ballot.append((price, name, freshness, [at]))
+        else:
+            groups.setdefault(source.via.symbol, []).append(at)
+    if not ballot:
+        return [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
+    of_direct = middle([one[0] for one in ballot])
+    for symbol, members in groups.items():
+        price = _group_price([votes[at][0] for at in members], of_direct)
+        ballot.append((price, symbol, max([votes[at][4] for at in members]), members))
+    ballot.sort()
+    return ballot
+
+
+def _turnovers(votes: Sequence[_Vote], turnovers24h: list[float]) -> list[float]:
+    """Return each source's turnover times its freshness (rule 6: Q times f)."""
     turnovers = []
     for _, _, _, tick, freshness in votes:
         turnover = tick.quote_volume24h
         if turnover is None or not (SMALLEST <= turnover <= LARGEST or turnover == 0):
-            turnover = _middle(sorted(quote_volumes)) if quote_volumes else 0.0
+            turnover = middle(sorted(turnovers24h)) if turnovers24h else 0.0
         turnovers.append(turnover * freshness)
     return turnovers if any(turnovers) else [vote[4] for vote in votes]
 
 
-def _weigh(
-    votes: Sequence[_Vote], middle: float, turnovers: Sequence[float], parameters: Parameters
-) -> tuple[list[float], list[float], bool, bool]:
-    """Weigh votes if some of them lie further than c from the median.
+def _scaled(votes: Sequence[_Vote], turnovers: list[float], factors: Sequence[float]) -> list[float]:
+    """Return the turnovers with those of converted sources scaled down (rule 19).
 
-    Returns:
-        Each vote's weight; each vote's factor for its distance from the median (rule 6: g); whether more than half of the votes
-        lie within c; whether half of the votes or most of the turnover contradict the median (rule 9).
+    So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The other
+    direct markets' freshness alone decides this, so nothing jumps when the second one comes or goes.
     """
+    direct, converted, counts = [], [], []
+    are_direct = [vote[2].via is UNSET for vote in votes]
+    for at, is_direct in enumerate(are_direct):
+        if is_direct:
+            factor = factors[at] if factors else 1.0
+            direct.append(turnovers[at] * factor)
+            counts.append(votes[at][4] * factor)
+        else:
+            converted.append(turnovers[at])
+    of_direct, of_converted = fsum(direct), fsum(converted)
+    if not of_converted > of_direct > 0:
+        return turnovers
+    counts.sort()
+    second = counts[-2] if len(counts) > 1 else 0.0
+    # The rule's D·s/(1 - s) / C, written so that no difference of almost equal numbers is left.
+    whole = of_converted + of_direct
+    share = (1 - second) * of_converted + second * whole / 2
+    rest = (1 - second) * of_direct + second * whole / 2
+    scale = of_direct / of_converted * (share / rest)
+    return [turnover if is_direct else turnover * scale for turnover, is_direct in zip(turnovers, are_direct, strict=True)]
+
+
+def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> list[float]:
+    """Return the factor of each price for its distance from the median (rule 6: g)."""
     clamp, exclusion = parameters.clamp, parameters.exclusion
-    factors, weights, far = [], [], []
-    for vote, turnover in zip(votes, turnovers, strict=True):
-        distance = abs(vote[0] / middle - 1)
+    factors = []
+    for price in prices:
+        distance = abs(price / median - 1)
         factor = 1.0
         if distance > clamp + TOLERANCE:
             factor = (exclusion - distance) / (exclusion - clamp) if distance < exclusion - TOLERANCE else 0.0
-            far.append(turnover)
         factors.append(factor)
+    return factors
+
+
+def _weigh(
+    votes: Sequence[_Vote],
+    balloted: list[float],
+    median: float,
+    turnovers: list[float],
+    agreed: float | None,
+    is_converted: bool,
+    parameters: Parameters,
+) -> tuple[list[float], list[float], bool, bool, int | None]:
+    """Weigh the sources if some of them lie further than c from the median.
+
+    Args:
+        votes: the fresh sources in rising order.
+        balloted: the prices of the votes in rising order.
+        median: their median.
+        turnovers: each source's turnover times its freshness.
+        agreed: the last agreed price if it is known and young enough.
+        is_converted: whether some of the sources are converted.
+        parameters: the methodology's parameters.
+
+    Returns:
+        Each source's weight, no weights if the price must be made without converted sources (rule 18); each source's factor;
+        whether more than half of the votes lie within c; whether the price is disputed (rules 7 and 9); which source makes the
+        price alone (rule 7).
+    """
+    factors = of_votes = _factors([vote[0] for vote in votes], median, parameters)
+    if is_converted:
+        of_votes = _factors(balloted, median, parameters)
+        turnovers = _scaled(votes, turnovers, factors)
+    weights, far = [], []
+    for turnover, factor in zip(turnovers, factors, strict=True):
         weights.append(turnover * factor)
-    disputed = 2 * factors.count(0) >= len(votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
+        if factor < 1:
+            far.append(turnover)
+    agrees = 2 * sum([factor < 1 for factor in of_votes]) < len(of_votes)
+    disputed = 2 * of_votes.count(0) >= len(of_votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
+
+    half = len(balloted) // 2
+    gap = 0.0 if len(balloted) % 2 else (balloted[half] - balloted[half - 1]) / median
+    disputed = disputed or gap > 2 * parameters.clamp + TOLERANCE or gap > parameters.exclusion + TOLERANCE
+    if gap > parameters.exclusion + TOLERANCE:
+        chosen = _choose(votes, turnovers, agreed)
+        return [float(at == chosen) for at in range(len(votes))], factors, agrees, disputed, chosen
     if not any(weights):
         weights = [vote[4] * factor for vote, factor in zip(votes, factors, strict=True)]
-    return weights, factors, 2 * len(far) < len(votes), disputed
+    return weights if any(weights) else [], factors, agrees, disputed, None
 
 
-def _prefers_lower(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> bool:
-    """Return whether the lower of the two middle votes is the one that makes the price alone (rule 7)."""
-    half = len(votes) // 2
-    (lower, lower_name, _, _, lower_freshness), (upper, upper_name, _, _, upper_freshness) = votes[half - 1 : half + 1]
-    is_lower_old, is_upper_old = lower_freshness < 0.5 - TOLERANCE, upper_freshness < 0.5 - TOLERANCE
+def _choose(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> int:
+    """Return which source makes the price alone, because the two middle votes are too far apart (rule 7)."""
+    ballot = _ballot(votes)
+    half = len(ballot) // 2
+    sides = ballot[:half], ballot[half:]
+    for_lower, for_upper = (fsum([turnovers[at] for _, _, _, members in side for at in members]) for side in sides)
+    price, _, _, members = ballot[half - _prefers_lower(ballot[half - 1], ballot[half], for_lower, for_upper, agreed)]
+    return min(members, key=lambda at: (abs(votes[at][0] - price), at))
+
+
+def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: float, agreed: float | None) -> bool:
+    """Return whether the lower of the two middle votes is the one that makes the price alone (rule 7).
+
+    Args:
+        lower: the lower one.
+        upper: the upper one.
+        for_lower: the turnover of all votes on its side.
+        for_upper: the same of the upper one.
+        agreed: the last agreed price if it is known and young enough.
+    """
+    is_lower_old, is_upper_old = lower[2] < 0.5 - TOLERANCE, upper[2] < 0.5 - TOLERANCE
     if is_lower_old != is_upper_old:
         return is_upper_old
-    if not is_figure(agreed):
-        for_lower, for_upper = fsum(turnovers[:half]), fsum(turnovers[half:])
-    else:
-        for_lower, for_upper = -abs(lower - agreed), -abs(upper - agreed)
+    if is_figure(agreed):
+        for_lower, for_upper = -abs(lower[0] - agreed), -abs(upper[0] - agreed)
     if abs(for_lower - for_upper) > TOLERANCE * max(abs(for_lower), abs(for_upper)):
         return for_lower > for_upper
-    return lower_name < upper_name
+    return lower[1] < upper[1]
 
 
 def _average(
     votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float
-) -> tuple[float, float | None, float | None, list[tuple[Source, Tick]]]:
+) -> tuple[float, float | None, float | None, list[_Vote]]:
     """Average the prices, each clamped to the band from `low` to `high` (rule 6).
 
     Returns:
-        The price; the open and the change in percent (rule 11); the used sources with their ticks, by rising price.
+        The price; the open and the change in percent (rule 11); the used sources, by rising price.
     """
     total = fsum(weights)
-    used: list[tuple[Source, Tick]] = []
+    used: list[_Vote] = []
     products, opens = [], []
-    for (price, _, source, tick, _), weight in zip(votes, weights, strict=True):
+    for vote, weight in zip(votes, weights, strict=True):
         if weight == 0:
             continue
-        used.append((source, tick))
+        used.append(vote)
+        price, _, source, tick, _ = vote
         used_price = price
         if price < low:
             used_price = low
@@ -266,12 +520,12 @@ def _average(
         if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
     # A mean lies between its terms, but rounding of the products can put it just outside. So clamp it.
-    price = min(max(fsum(products) / total, used[0][0].used_price or low), used[-1][0].used_price or high)
+    price = min(max(fsum(products) / total, used[0][2].used_price or low), used[-1][2].used_price or high)
     if not opens:
         return price, None, None, used
     compared = price
     if len(opens) < len(used):  # some sources have no open: compare with the mean price of those that have one
-        opened = [source for source, tick in used if is_figure(tick.open24h)]
+        opened = [source for _, _, source, tick, _ in used if is_figure(tick.open24h)]
         share = fsum([source.weight for source in opened])
         compared = fsum([source.weight * (source.used_price or low) for source in opened]) / share
         total *= share
@@ -280,29 +534,42 @@ def _average(
 
 
 def _explain(
-    votes: Sequence[_Vote], factors: Sequence[float], middle: float, chosen_price: float | None, away: Container[str]
+    votes: Sequence[_Vote], factors: Sequence[float], median: float, chosen_price: float | None, away: Container[str]
 ) -> None:
-    """Set the reason of each vote that does not count in full. `chosen_price` is the price of the vote that counts alone."""
-    for (price, name, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
+    """Set the reason of each source that does not count in full. `chosen_price` is the price of the one that counts alone."""
+    for (price, _, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
         reason = source.reason
         if source.used_price is None:
             source.state = "excluded"
+            why = _from(price, median, "median") if factor == 0 else "no turnover in 24 h"
             if chosen_price is not None:
-                reason = _from(price, chosen_price, "price")
-            else:
-                reason = _from(price, middle, "median") if factor == 0 else "no turnover in 24 h"
+                why = _from(price, chosen_price, "price")
+            # The reason of a converted source also tells of its rate.
+            reason = why if source.via is UNSET else _and(reason, why)
         elif factor < 1 and chosen_price is None:
-            reason = _and(reason, f"{_from(price, middle, 'median')}, counts {factor:.0%}")
-        source.reason = _and(reason, "its feed is away") if name in away else reason
+            reason = _and(reason, f"{_from(price, median, 'median')}, counts {factor:.0%}")
+        source.reason = _and(reason, "its feed is away") if source.exchange in away else reason
 
 
-def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick]], exclusion: float) -> None:
+def _confidence(used: Sequence[_Vote], price: float, converted: Sequence[_Converted]) -> float | None:
+    """Return how far the used sources are from the price (rule 10), and what the rates' own confidence adds (rule 21)."""
+    if len(used) < 2:
+        return None
+    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price))
+    for via, votes, _ in converted:
+        if via.price and via.confidence is not None:
+            share = fsum([source.weight for _, _, source, _, _ in votes])
+            confidence += share * price * (via.confidence / via.price)
+    return confidence
+
+
+def _add_figures(ticker: Ticker, price: float, used: Sequence[_Vote], exclusion: float) -> None:
     """Add the best bid and ask (rule 14), the 24 h high and low (rule 12), and the newest tick's times."""
     best_bid = best_ask = None
     highs, lows = [], []
-    newest = used[0][1]
+    newest = used[0][3]
     newest_ms = newest.received_time_ms
-    for _, tick in used:
+    for _, _, _, tick, _ in used:
         bid, ask, high, low, received_ms = tick.bid, tick.ask, tick.high24h, tick.low24h, tick.received_time_ms
         if bid is not None and SMALLEST <= bid <= LARGEST and (best_bid is None or bid > best_bid):
             best_bid = bid
@@ -321,10 +588,10 @@ def _add_figures(ticker: Ticker, price: float, used: Sequence[tuple[Source, Tick
     # Clamping keeps order, so the clamped maximum is the maximum, clamped.
     if highs:
         highs.sort()
-        ticker.high24h = max(price, min(highs[-1], _middle(highs) * (1 + exclusion)))
+        ticker.high24h = max(price, min(highs[-1], middle(highs) * (1 + exclusion)))
     if lows:
         lows.sort()
-        ticker.low24h = min(price, max(lows[0], _middle(lows) * (1 - exclusion)))
+        ticker.low24h = min(price, max(lows[0], middle(lows) * (1 - exclusion)))
     ticker.exchange_time_ms, ticker.received_time_ms = newest.exchange_time_ms, newest.received_time_ms
 
 
@@ -350,9 +617,3 @@ def _and(reason: str | None, another: str) -> str:
 
 def _from(price: float, other: float, name: str) -> str:
     return f"{abs(price / other - 1) * 100:.1f} % from the {name}"
-
-
-def _middle(ordered: Sequence[float]) -> float:
-    """Return the median of values in rising order."""
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

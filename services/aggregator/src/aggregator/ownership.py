@@ -359,7 +359,12 @@ class Ownership:
     async def _read_up(self, symbols: Sequence[Symbol]) -> None:
         """Read the last tickers and ticks of symbols from Redis, because ours may be outdated, as after a suspension."""
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
-        sources = [TICK.channel(exchange, state.symbol) for state in states for exchange in state.ticks]
+        sources = [
+            TICK.channel(exchange, one.symbol)
+            for state in states
+            for one in self._market.feeding(state)
+            for exchange in one.ticks
+        ]
         tickers = await self._bus.last(*(TICKER.channel(state.symbol) for state in states))
         for source, tick in zip(sources, await self._bus.last(*sources), strict=True):
             if tick is not None:

@@ -7,12 +7,12 @@ from typing import NoReturn
 
 from market_pulse.bus import AggregatorBus, BusError, MembersChangedError
 from market_pulse.kinds import TICKER
-from market_pulse.messages import Symbol, Tick
+from market_pulse.messages import Symbol, Tick, Ticker
 from market_pulse.process.backoff import backoff_s
 from market_pulse.process.logs import get_logger
 
 from .clock import Clock
-from .market import Market
+from .market import Market, SymbolState
 from .metrics import CONFLATED, FENCED, PUBLISH_FAILURES, PUBLISH_S, TICK_TO_TICKER_S, TICKERS
 from .ownership import Ownership
 from .schedule import Schedule
@@ -169,8 +169,7 @@ class Publisher:
     async def _publish_now(self, symbols: Sequence[Symbol]) -> None:
         time_ms = self._clock.now_ms()
         states = [state for symbol in symbols if (state := self._market.get(symbol)) is not None]
-        parameters = self._market.parameters
-        tickers = [state.make_ticker(time_ms, parameters, self._away(state.ticks, time_ms)) for state in states]
+        tickers = [self._make(state, time_ms) for state in states]
         for ticker in tickers:
             ticker.publisher = self._ownership.me
         # Nothing is awaited between the calls of `owns` and reading the epoch, so both belong to the same division.
@@ -184,6 +183,19 @@ class Publisher:
         for state, ticker, answer in zip(states, tickers, answers, strict=True):
             state.seq = answer.seq
             state.last = ticker
+
+    def _make(self, state: SymbolState, time_ms: int) -> Ticker:
+        parameters = self._market.parameters
+        if not state.legs:
+            return state.make_ticker(time_ms, parameters, self._away(state.ticks, time_ms))
+        legs = self._market.legs(state)
+        # An exchange has one feed, so its newest tick shows whether that is away.
+        newest = dict(state.ticks)
+        for leg in legs:
+            for exchange, tick in leg.ticks.items():
+                if exchange not in newest or newest[exchange].received_time_ms < tick.received_time_ms:
+                    newest[exchange] = tick
+        return state.make_ticker(time_ms, parameters, self._away(newest, time_ms), legs)
 
     async def _recover(self, failed: BusError) -> None:
         PUBLISH_FAILURES.inc()

@@ -17,7 +17,8 @@ class Retention:
 
     An ingest that stops carrying a symbol because of missing demand deletes its last tick. So if a quiet symbol has no last
     tick left, all ingests have released it: its last ticker is deleted, too. If a quiet symbol still has last ticks, but its
-    ticker is `down`, this process only stops following it: the last ticker, which says `down`, stays.
+    ticker is `down`, this process only stops following it: the last ticker, which says `down`, stays. A symbol that is made of
+    converted markets alone has no last ticks of its own, so it is dropped soon after its demand has ended.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Retention:
         """If there are more symbols with ticks than may be followed, drop those without demand for those with demand."""
         is_full = self._market.is_full
         if is_full or self._was_full:
-            yielding = self._market.yielding(await self._bus.demanded())
+            yielding = self._market.yielding(self._market.needed(await self._bus.demanded()))
             if yielding:
                 await self._withdraw(yielding)
         self._was_full = is_full
@@ -71,7 +72,7 @@ class Retention:
         return {symbol for (_, symbol), tick in zip(pairs, last_ticks, strict=True) if tick is not None}
 
     def _is_quiet(self, state: SymbolState) -> bool:
-        newest_ms = max((tick.received_time_ms for tick in state.ticks.values()), default=0)
+        newest_ms = max((tick.received_time_ms for tick in state.ticks.values()), default=state.wanted_ms)
         return self._now_ms() - newest_ms > QUIET_AFTER_S * 1000
 
 

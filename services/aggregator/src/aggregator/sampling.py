@@ -22,5 +22,5 @@ def points_due(published: Ticker, recorded_ms: int | None, now_ms: int) -> dict[
     begun = [one for one in Resolution if recorded_ms is None or one.step_of(recorded_ms) != one.step_of(now_ms)]
     if not begun:
         return {}
-    sources = {source.exchange: source.price for source in published.sources if source.state in HEARD}
+    sources = {source.exchange: source.price for source in published.sources if source.price and source.state in HEARD}
     return {one: Point(time_ms=one.step_of(now_ms), price=published.price, sources=sources) for one in begun}

@@ -38,7 +38,8 @@ class Service:
     def __init__(self, bus: AggregatorBus, settings: AggregatorSettings, machine_ms: Callable[[], int] = now_ms) -> None:
         self._bus = bus
         clock = Clock(settings.max_lag_s, machine_ms)
-        self.market = Market(settings.parameters, settings.max_aggregated_symbols)
+        self._clock = clock
+        self.market = Market(settings.parameters, settings.max_aggregated_symbols, settings.conversions)
         self._ownership = Ownership(bus, self.market, self._on_last_tick, self._on_moved, clock)
         self._feeds = Feeds()
         self._publisher = Publisher(bus, self.market, settings.max_rate_hz, self._ownership, self._feeds_away, clock)
@@ -52,8 +53,9 @@ class Service:
         self._subscribed_s = 0.0
 
     async def follow(self) -> NoReturn:
-        """Subscribe to all ticks and statuses, and process them until cancelled."""
-        await self._subscriber.subscribe_patterns(TICK.pattern, STATUS.pattern)
+        """Subscribe to all ticks, all statuses and the rates' tickers, and process them until cancelled."""
+        # The rates by pattern, because a subscription by name would be demand for them for ever.
+        await self._subscriber.subscribe_patterns(TICK.pattern, STATUS.pattern, *self._rates())
         await self._subscriber.subscribe(MEMBERS)
         await self._subscriber.run()
 
@@ -78,13 +80,18 @@ class Service:
         await self._recorder.run()
 
     async def watch(self) -> NoReturn:
-        """Each second, update the gauges and drop symbols that are no longer needed, until cancelled."""
+        """Each second, update the gauges, and follow and drop symbols as they are wanted, until cancelled."""
         observer = Observer()
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             self._intake.count()
             self._look_at_feeds()
             observer.observe(self.market, self._ownership.owns)
+            if self._warm.is_set() and self.market.conversions.pairs:
+                try:
+                    await self._follow_wanted()
+                except BusError as failed:
+                    log.debug("demand not known; trying again in a second", cause=str(failed))
             # While ingests and subscribers are still reconnecting, a symbol may falsely look unneeded.
             if self._subscriber.connected and time.monotonic() - self._subscribed_s > SETTLE_S:
                 try:
@@ -111,12 +118,27 @@ class Service:
         return None if self._warm.is_set() else "reading the last ticks"
 
     def _on_message(self, channel: str, data: bytes) -> None:
-        if channel == MEMBERS:
-            self._ownership.look_again()
-        elif channel.startswith(STATUS.prefix):
-            self._intake.take_status(channel, data)
-        else:
+        if channel.startswith(TICK.prefix):
             self._intake.take_message(channel, data)
+        elif channel == MEMBERS:
+            self._ownership.look_again()
+        elif channel.startswith(TICKER.prefix):
+            self._intake.take_rate(channel, data)
+        else:
+            self._intake.take_status(channel, data)
+
+    def _rates(self) -> list[str]:
+        return [TICKER.channel(rate) for rate in sorted(self.market.conversions.rates)]
+
+    async def _follow_wanted(self) -> None:
+        """Follow the wanted symbols that only markets in another quote price, from their last ticker on."""
+        added = self.market.want(await self._bus.demanded(), self._clock.now_ms())
+        for symbol, data in zip(added, await self._bus.last(*map(TICKER.channel, added)), strict=True):
+            state = self.market.get(symbol)
+            # A tick may have made a ticker of it while this waited for Redis.
+            if data is not None and state is not None and state.last.aggregated_time_ms == 0:
+                self._resume(data)
+            self._publisher.touch(symbol)
 
     def _look_at_feeds(self) -> None:
         self._feeds.look(time.monotonic(), self._subscriber.silent_s)
@@ -147,6 +169,9 @@ class Service:
             # After a gap, the age passed is 0. The real age includes the gap, and the ingest could not publish during it.
             self._intake.take_status(channel, data, 0.0 if self._warm.is_set() else age_s)
 
+        for channel, kept in zip(self._rates(), await self._bus.last_aged(*self._rates()), strict=True):
+            if kept is not None:
+                self._intake.take_rate(channel, kept.message, kept.age_ms)
         for channel, data in await self._bus.last_matching(TICK.pattern):
             self._intake.take_last(channel, data)
         if self._warm.is_set():
@@ -174,7 +199,13 @@ class Service:
 async def serve(settings: AggregatorSettings) -> None:
     """Run the aggregator until SIGTERM or SIGINT."""
     parameters = settings.parameters
-    log.info("starting", max_rate_hz=settings.max_rate_hz, parameters=str(parameters), health_port=settings.health_port)
+    log.info(
+        "starting",
+        max_rate_hz=settings.max_rate_hz,
+        parameters=str(parameters),
+        rates=sorted(settings.conversions.rates),
+        health_port=settings.health_port,
+    )
     async with AggregatorBus.open(settings.redis_url.get_secret_value()) as bus:
         service = Service(bus, settings)
         await run_until_stopped(

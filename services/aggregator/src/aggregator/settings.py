@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from market_pulse.process.settings import BusSettings, HealthSettings
+from market_pulse.process.settings import BusSettings, ConversionSettings, HealthSettings
 
 from .parameters import Parameters
 
@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
 DEFAULTS = Parameters()
 
 
-class AggregatorSettings(BusSettings, HealthSettings):
+class AggregatorSettings(BusSettings, HealthSettings, ConversionSettings):
     """An aggregator's settings. Shares are fractions (0.005 is 0.5 %), times are seconds. See docs/methodology.md."""
 
     max_rate_hz: float = Field(default=50.0, ge=1, le=1000)  # below 1, heartbeats would be more frequent than changes

@@ -168,9 +168,11 @@ def verify_command(
     seconds: Seconds = 10,
     clamp: Annotated[float, typer.Option(envvar="CLAMP", min=0, max=0.5, help=SAME)] = DEFAULTS.clamp,
     exclusion: Annotated[float, typer.Option(envvar="EXCLUSION", min=0, max=0.5, help=SAME)] = DEFAULTS.exclusion,
+    soft_age_s: Annotated[float, typer.Option(envvar="SOFT_AGE_S", min=0, help=SAME)] = DEFAULTS.soft_age_s,
+    hard_age_s: Annotated[float, typer.Option(envvar="HARD_AGE_S", min=0, help=SAME)] = DEFAULTS.hard_age_s,
 ) -> None:
     """Recompute each published price and quality from the ticker's sources, and compare the sources with the ticks."""
-    _run(verify.verify(redis_url, Output(json), seconds, Bounds(clamp, exclusion)))
+    _run(verify.verify(redis_url, Output(json), seconds, Bounds(clamp, exclusion, soft_age_s, hard_age_s)))
 
 
 @app.command("record")

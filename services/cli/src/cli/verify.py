@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from math import isclose
 from statistics import median
 
+from msgspec import UNSET, UnsetType
 from rich.markup import escape
 
 from market_pulse.kinds import TICK, TICKER
-from market_pulse.messages import CodecError, Source, Symbol, Tick, Ticker, decode_tick, decode_ticker
+from market_pulse.messages import CodecError, Source, Symbol, Tick, Ticker, Via, decode_tick, decode_ticker
 
 from .bus_tail import Message, messages
 from .output import Output
@@ -18,8 +19,11 @@ from .recompute import Bounds, Memory, wrongs_of
 
 KEPT_TICKS = 500
 """How many prices of each exchange and symbol are kept. A ticker may use a tick that newer ticks have followed since."""
+KEPT_RATES = 500
+"""How many tickers of each rate are kept. They are found by their numbers."""
 CLOCKS_APART_MS = 100
 """How far the clocks of an ingest and of the aggregator may differ. A source's age is computed from both."""
+TOLD_OF_A_RATE = ("price", "bid", "ask", "open24h", "confidence", "quality")
 NOISE = 1e-12
 MAX_SHOWN = 20
 
@@ -55,6 +59,8 @@ class Verifier:
         self._memories: dict[Symbol, Memory] = defaultdict(Memory)
         self._heard: dict[tuple[str, Symbol], deque[tuple[int, float]]] = defaultdict(lambda: deque(maxlen=KEPT_TICKS))
         self._seq: dict[Symbol, int] = {}
+        # The newest tickers of each symbol by which a source was converted.
+        self._rates: dict[Symbol, dict[int, Ticker]] = {}
 
     def take(self, message: Message) -> list[str]:
         """Take in a message; return the errors in it."""
@@ -64,6 +70,7 @@ class Verifier:
             self._seq.clear()
             self._heard.clear()
             self._memories.clear()
+            self._rates.clear()
         try:
             if message.channel.startswith(TICK.prefix):
                 return self._take_tick(message.channel, decode_tick(message.data))
@@ -104,16 +111,51 @@ class Verifier:
         found += wrongs_of(ticker, self._bounds)
         found += self._memories[ticker.symbol].wrongs_of(ticker, missed=known is None or ticker.seq != known + 1)
         found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker)]
+        found += [
+            problem for via in {id(one.via): one.via for one in ticker.sources}.values() for problem in self._rate_of(via)
+        ]
+        if ticker.symbol in self._rates:
+            self._remember_rate(ticker)
         return [f"{ticker.symbol} {ticker.seq}: {problem}" for problem in found]
 
     def _origin_of(self, source: Source, ticker: Ticker) -> list[str]:
         """Report a source whose price is in no tick that was seen, unless its tick is older than those."""
-        seen = self._heard.get((source.exchange, ticker.symbol))
-        if not seen or ticker.aggregated_time_ms - source.age_ms <= seen[0][0] + CLOCKS_APART_MS:
+        symbol, own = ticker.symbol, source.price
+        if source.via is not UNSET:
+            base, currency = ticker.symbol.partition("-")[0], source.via.symbol.partition("-")[0]
+            symbol, own = Symbol(f"{base}-{currency}"), None if source.own_price is UNSET else source.own_price
+        seen = self._heard.get((source.exchange, symbol))
+        if not seen or own is None or ticker.aggregated_time_ms - source.age_ms <= seen[0][0] + CLOCKS_APART_MS:
             return []
-        if any(isclose(source.price, price, rel_tol=NOISE) for _, price in seen):
+        if any(isclose(own, price, rel_tol=NOISE) for _, price in seen):
             return []
-        return [f"{source.exchange} is listed at {source.price!r}, but none of its last {len(seen)} ticks has that price"]
+        return [f"{source.exchange} is listed at {own!r}, but none of its last {len(seen)} ticks of {symbol} has that price"]
+
+    def _rate_of(self, via: Via | UnsetType) -> list[str]:
+        """Report a rate that differs from its ticker, if that was seen."""
+        if via is UNSET or via.seq == 0:
+            return []
+        known = self._rates.setdefault(via.symbol, {})
+        if not known or not min(known) <= via.seq <= max(known):
+            return []
+        ticker = known.get(via.seq)
+        if ticker is None:
+            return [f"it is converted by number {via.seq} of {via.symbol}, which was not published"]
+        told, published = ([getattr(one, name) for name in TOLD_OF_A_RATE] for one in (via, ticker))
+        if told != published:
+            return [f"{via.symbol} {via.seq} is told as {told}, but was published as {published}"]
+        ages_ms = sorted(source.age_ms for source in ticker.sources if source.weight > 0)
+        if (len(ages_ms) < 2) != (via.age_ms is None) or (via.age_ms is not None and via.age_ms < ages_ms[1]):
+            return [f"{via.symbol} {via.seq} is told as {via.age_ms} ms old, but its sources were {ages_ms} ms old before"]
+        return []
+
+    def _remember_rate(self, ticker: Ticker) -> None:
+        known = self._rates[ticker.symbol]
+        if known and ticker.seq != max(known) + 1:
+            known.clear()  # some were missed
+        known[ticker.seq] = ticker
+        if len(known) > KEPT_RATES:
+            del known[min(known)]
 
 
 def own_price(tick: Tick) -> float:

@@ -513,21 +513,29 @@ export interface components {
              */
             type: "room";
         };
-        /** @description One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1. */
+        /**
+         * @description One exchange's part in a ticker. The price is the sum of weight * usedPrice. The weights of used sources add up to 1.
+         *
+         *     A converted source is an exchange's market in another quote, times a rate. It has two fields more: `ownPrice` and `via`.
+         */
         Source: {
             /** @description Milliseconds since its newest tick was received. */
             ageMs: number;
             /** @example okx */
             exchange: string;
-            /** @description The exchange's own price. */
-            price: number;
+            /** @description The exchange's own price, before conversion. */
+            ownPrice?: number;
+            /** @description The exchange's own price, in a converted source times the rate's. Null only where the rate has no price. */
+            price: number | null;
             /** @description True if the exchange gives no quote volume, so that its quoteVolume24h is estimated from the base volume and a price. Left out otherwise. */
             quoteVolumeEstimated?: boolean;
-            /** @description Why the source counts less or not at all. Never null if the weight is 0. */
+            /** @description Why the source counts less or not at all, and whether its rate's currency has left its peg. Never null if the weight is 0. */
             reason: string | null;
             /** @enum {string} */
             state: "used" | "fading" | "excluded" | "lagging" | "stale";
             usedPrice: number | null;
+            /** @description The rate, of which all converted sources of that rate share one. */
+            via?: components["schemas"]["Via"];
             weight: number;
         };
         /**
@@ -651,6 +659,22 @@ export interface components {
             };
             /** Tickers */
             tickers: components["schemas"]["Ticker"][];
+        };
+        /** @description The rate of a converted source: the newest ticker of the rate's symbol that the publisher had received. */
+        Via: {
+            /** @description The second smallest age of the rate's used sources, now, in milliseconds; null if it has fewer than two. The converted source fades with this age, too. */
+            ageMs: number | null;
+            ask: number | null;
+            bid: number | null;
+            confidence: number | null;
+            open24h: number | null;
+            price: number | null;
+            /** @enum {string} */
+            quality: "ok" | "single" | "disputed" | "stale" | "down";
+            /** @description The number of that ticker; 0 if no ticker was received. */
+            seq: number;
+            /** @example USDT-USD */
+            symbol: string;
         };
     };
     responses: never;

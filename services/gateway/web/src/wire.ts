@@ -18,8 +18,8 @@ const allOf = (value: readonly unknown[], test: Test) => value?.every?.(test); /
 
 const isSource: Test = (source) =>
   have(source, isText, "exchange state") &&
-  have(source, isNumber, "price weight ageMs") &&
-  have(source, orNull(isNumber), "usedPrice") &&
+  have(source, isNumber, "weight ageMs") &&
+  have(source, orNull(isNumber), "price usedPrice") &&
   have(source, orNull(isText), "reason");
 
 const isCopy: Test = (copy) =>

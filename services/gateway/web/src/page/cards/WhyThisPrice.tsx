@@ -67,11 +67,12 @@ interface SourceProps {
 }
 
 function Source({ source: { exchange, price, usedPrice, weight, ageMs, state, reason }, part, dp, decimals }: SourceProps) {
-  const isUsed = usedPrice !== null;
+  const isUsed = price !== null && usedPrice !== null;
+  const own = price === null ? "–" : fixed(price, dp);
   return (
     <tr data-used={isUsed}>
       <th scope="row">{isUsed ? exchangeName(exchange) : <s>{exchangeName(exchange)}</s>}</th>
-      <td>{isUsed ? fixed(price, dp) : <s>{fixed(price, dp)}</s>}</td>
+      <td>{isUsed ? own : <s>{own}</s>}</td>
       <td>{isUsed ? <Used usedPrice={usedPrice} price={price} dp={dp} /> : "–"}</td>
       <td>{isUsed ? `${fixed(100 * weight, 1)}%` : "–"}</td>
       <td>{part === null ? "–" : fixed(part, decimals)}</td>

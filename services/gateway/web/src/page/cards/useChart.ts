@@ -124,7 +124,7 @@ function rowNow({ price, sources, aggregatedTime }: Ticker, grid: Grid): Row {
   return {
     time: stepTime(aggregatedTime, grid),
     price,
-    sources: Object.fromEntries(heard.map((source) => [source.exchange, source.price])),
+    sources: Object.fromEntries(heard.flatMap(({ exchange, price }) => (price === null ? [] : [[exchange, price]]))),
   };
 }
 
