@@ -234,6 +234,7 @@ BATCHES = {
     ("ingest-binance", "listing"): ("answer", "symbols"),
     ("ingest-bybit", "listing"): ("answer", "result", "list"),
     ("ingest-bybit", "ticker"): ("answer", "result", "list"),
+    ("ingest-coinbase", "listing"): ("answer",),
     ("ingest-okx", "listing"): ("answer", "data"),
     ("ingest-okx", "ticker"): ("answer", "data"),
     ("ingest-okx", "stream"): ("frames", "data"),
