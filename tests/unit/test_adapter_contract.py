@@ -236,6 +236,7 @@ BATCHES = {
     ("ingest-bybit", "ticker"): ("answer", "result", "list"),
     ("ingest-cryptocom", "listing"): ("answer", "result", "data"),
     ("ingest-cryptocom", "ticker"): ("answer", "result", "data"),
+    ("ingest-coinbase", "listing"): ("answer",),
     ("ingest-okx", "listing"): ("answer", "data"),
     ("ingest-okx", "ticker"): ("answer", "data"),
     ("ingest-okx", "stream"): ("frames", "data"),

@@ -19,3 +19,4 @@ class Settings(CommonSettings):
     okx_idle_s: Seconds = 30.0
     kraken_idle_s: Seconds = 60.0
     cryptocom_heartbeat_every_s: Seconds = 30.0
+    coinbase_first_request_s: Seconds = 5.0
