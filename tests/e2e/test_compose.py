@@ -18,11 +18,11 @@ from redis.asyncio import Redis
 
 from support.compose import ROOT, Deployment, on_containers
 from support.demo import STREAMS_PER_IP
+from support.exchanges import NAMES as EXCHANGES
 from support.parts import SETTINGS
 from support.prometheus import names_in, panel_expressions, rules
 from support.waiting import PATIENCE_S, until
 
-EXCHANGES = {"binance", "bybit", "okx"}
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 
 
@@ -48,7 +48,7 @@ async def stream(demo: Deployment, path: str, **headers: str) -> AsyncIterator[A
 
 
 async def ticker_of_all(messages: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first ticker to whose price all three exchanges contribute."""
+    """Return the first ticker to whose price all exchanges contribute."""
     async with asyncio.timeout(PATIENCE_S):
         async for message in messages:
             if message["type"] == "ticker" and message["data"]["sourcesUsed"] == len(EXCHANGES):
@@ -137,7 +137,7 @@ class TestCompose:
         }
 
     def test_a_part_knows_no_password_but_its_own(self, demo: Deployment) -> None:
-        for service in ("ingest-binance", "ingest-bybit", "ingest-okx", "aggregator", "gateway"):
+        for service in (*(f"ingest-{name}" for name in sorted(EXCHANGES)), "aggregator", "gateway"):
             assert demo.compose("exec", "-T", service, "ls", "/run/secrets").split() == [f"{service}.password", "redis_url"]
             assert f"//{service}:" in demo.compose("exec", "-T", service, "cat", "/run/secrets/redis_url")
 

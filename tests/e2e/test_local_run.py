@@ -16,12 +16,12 @@ import orjson
 import pytest
 from httpx_sse import aconnect_sse
 
+from support.exchanges import NAMES as EXCHANGES
 from support.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 PREFERRED_PORTS = (8080, 6379, 9000)
-EXCHANGES = {"binance", "bybit", "okx"}
-PARTS = ("simulator", "ingest_binance", "ingest_bybit", "ingest_okx", "aggregator", "gateway")
+PARTS = ("simulator", *(f"ingest_{name}" for name in sorted(EXCHANGES)), "aggregator", "gateway")
 START_LIMIT_S, STOP_LIMIT_S = 90.0, 30.0
 
 pytestmark = [

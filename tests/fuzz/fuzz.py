@@ -24,7 +24,8 @@ with atheris.instrument_imports():
     from market_pulse.exchange.merge import Merge
     from market_pulse.messages import Symbol, Tick, parse_symbols
 
-    ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in ("binance", "bybit", "okx")}
+    NAMES = sorted(folder.name.removeprefix("ingest-") for folder in (Path(__file__).parents[2] / "services").glob("ingest-*"))
+    ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in NAMES}
 
 from support.samples import NOW_MS, status_bytes, ticker_bytes
 from support.two_ways import is_as_declared

@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from aggregator.methodology import source_price
 from ingest_binance.adapter import ADAPTER as BINANCE
 from ingest_bybit.adapter import ADAPTER as BYBIT
+from ingest_coinbase.adapter import ADAPTER as COINBASE
 from ingest_cryptocom.adapter import ADAPTER as CRYPTOCOM
 from ingest_kraken.adapter import ADAPTER as KRAKEN
 from ingest_okx.adapter import ADAPTER as OKX
@@ -31,7 +32,7 @@ from simulator.app import serving
 from simulator.settings import Settings
 from support.waiting import until
 
-ADAPTERS = {adapter.exchange: adapter for adapter in (BINANCE, BYBIT, OKX, KRAKEN, CRYPTOCOM)}
+ADAPTERS = {adapter.exchange: adapter for adapter in (BINANCE, BYBIT, OKX, COINBASE, KRAKEN, CRYPTOCOM)}
 OPTIONS: dict[str, Any] = {"blocked_retry_s": 0.5, "max_age_s": None}
 each_exchange = pytest.mark.parametrize("exchange", list(ADAPTERS))
 
@@ -171,7 +172,7 @@ async def test_an_allowance_of_requests_that_is_used_up_takes_another_socket() -
         await until(lambda: _topics_name(played, "SOL", expected=False))
 
 
-@pytest.mark.parametrize("exchange", ["bybit", "okx", "kraken", "cryptocom"])
+@pytest.mark.parametrize("exchange", ["bybit", "okx", "coinbase", "kraken", "cryptocom"])
 async def test_one_refused_symbol_harms_no_other(exchange: str) -> None:
     async with exchange_feed(ADAPTERS[exchange], "BTC-USDT") as played:
         native = ADAPTERS[exchange].native(Symbol("NOPE-USDT"))
@@ -383,7 +384,8 @@ async def test_garbage_is_skipped_and_prices_stay_sane(exchange: str) -> None:
     ("exchange", "kind", "field"),
     [
         *((exchange, "empty", "bid") for exchange in ADAPTERS),
-        *((exchange, "no_open", "open24h") for exchange in ("binance", "bybit", "okx")),  # the others send no such price
+        # Kraken and Crypto.com send no such price.
+        *((exchange, "no_open", "open24h") for exchange in ADAPTERS if exchange not in {"kraken", "cryptocom"}),
     ],
 )
 async def test_missing_optional_figures_become_null(exchange: str, kind: str, field: str) -> None:
@@ -506,3 +508,24 @@ def okx_ticker(time_ms: int) -> str:
     names = ("last", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "bidPx", "askPx")
     figures = dict.fromkeys(names, str(time_ms)) | {"instId": "BTC-USDT", "ts": str(time_ms)}
     return json.dumps({"arg": {"channel": "tickers", "instId": "BTC-USDT"}, "data": [figures]})
+
+
+async def test_coinbase_confirms_the_price_of_a_product_that_does_not_trade() -> None:
+    async with exchange_feed(COINBASE, "BTC-USDT") as played:
+        (await played.http.post("/control/rate", json={"events_per_s": 0})).raise_for_status()
+        await until(lambda: played.ticks[-1].received_time_ms - (played.ticks[-1].exchange_time_ms or 0) > 2500)
+        quiet = played.ticks[-3:]
+        assert len({(tick.price, tick.exchange_time_ms) for tick in quiet}) == 1
+        assert [tick.order for tick in quiet] == sorted({tick.order for tick in quiet})
+        assert all(tick.lag_unknown for tick in quiet)
+        assert played.status().state == "connected"
+
+
+async def test_coinbase_heartbeats_show_that_a_match_was_missed() -> None:
+    async with exchange_feed(COINBASE, "BTC-USDT", "ETH-USDT") as played:
+        with structlog.testing.capture_logs() as logs:
+            await played.fault("mute", channel="ticker", symbol="BTC-USDT")
+            await until(lambda: any(one["event"] == "a trade was missed; subscribing again" for one in logs))
+        await played.heal()
+        await until(played.fresh("BTC-USDT", "ETH-USDT"))
+        assert played.status().reconnects == 0

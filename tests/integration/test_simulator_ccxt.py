@@ -30,6 +30,9 @@ def aimed_at(running: Running, name: str) -> Any:
             client.urls["api"]["public"] = f"{rest}/api/v3"
             client.urls["api"]["ws"]["spot"] = f"{ws}/ws"
             client.options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
+        case "coinbaseexchange":
+            client.urls["api"]["public"] = rest
+            client.urls["api"]["ws"] = f"{ws}/"
         case "bybit":
             client.urls["api"]["public"] = rest
             client.urls["api"]["ws"]["public"]["spot"] = f"{ws}/v5/public/spot"
@@ -80,6 +83,37 @@ async def test_ccxt_reads_an_exchange(simulator: Running, name: str) -> None:
 
             best = (await client.watch_bids_asks(["BTC/USDT"]))["BTC/USDT"]
             assert 0 < best["ask"] - best["bid"] < best["bid"] * 0.001
+    finally:
+        await client.close()
+
+
+async def test_ccxt_reads_coinbase(simulator: Running) -> None:
+    """Its REST ticker is in two parts, and has no turnover."""
+    client = aimed_at(simulator, "coinbaseexchange")
+    lowest, highest = PRICES["BTC/USDT"]
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            markets = await client.load_markets()
+            assert len(markets) >= 300
+            assert markets["BTC/USD"]["precision"]["price"] == 0.01
+            assert (markets["BTC/USD"]["active"], markets["EOS/USD"]["active"]) == (True, False)
+
+            last = await client.fetch_ticker("BTC/USD")
+            assert lowest < last["bid"] < last["ask"] < highest
+            client.options["fetchTickerMethod"] = "publicGetProductsIdStats"
+            stats = await client.fetch_ticker("BTC/USD")
+            assert lowest < stats["low"] <= stats["open"] <= stats["high"] < highest
+
+            ticker = await client.watch_ticker("BTC/USD")
+            assert lowest < ticker["low"] <= ticker["last"] <= ticker["high"] < highest
+            assert ticker["low"] <= ticker["open"] <= ticker["high"]
+            assert ticker["baseVolume"] > 0
+            assert abs(ticker["timestamp"] - client.milliseconds()) < 60_000
+
+            for trade in await client.watch_trades("BTC/USD"):
+                assert trade["side"] in {"buy", "sell"}
+                assert lowest < trade["price"] < highest
+                assert trade["amount"] > 0
     finally:
         await client.close()
 

@@ -16,6 +16,7 @@ from cli.doctor import ExaminedBus
 from market_pulse import kinds
 from market_pulse.bus import AggregatorBus, Bus, BusError, IngestBus, Reader, keys
 from market_pulse.messages import Point, Resolution
+from support.exchanges import NAMES
 from support.listening import listening
 from support.redis_server import make_users, redis_server
 from support.waiting import free_port, until
@@ -248,10 +249,10 @@ async def is_busy(bus: Bus) -> bool:
     return False
 
 
-def test_the_rules_of_the_three_ingests_are_alike() -> None:
+def test_the_rules_of_all_ingests_are_alike() -> None:
     """So a right refused to one of them is refused to the others."""
     rules = {name.removeprefix("ingest-"): rule for name, rule in USERS if name.startswith("ingest-")}
-    assert rules.keys() == {"binance", "bybit", "okx"}
+    assert rules.keys() == NAMES
     assert len({rule.replace(exchange, "*") for exchange, rule in rules.items()}) == 1
 
 

@@ -19,4 +19,6 @@ def load(folder: Path) -> Adapter:
     return cast("Adapter", importlib.import_module(f"{package.name}.adapter").ADAPTER)
 
 
+NAMES = {folder.name.removeprefix("ingest-") for folder in FOLDERS if folder.parent.name == "services"}
+"""The exchanges that have an ingest."""
 ADAPTERS = {folder.name: load(folder) for folder in FOLDERS}

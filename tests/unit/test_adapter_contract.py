@@ -234,6 +234,7 @@ BATCHES = {
     ("ingest-binance", "listing"): ("answer", "symbols"),
     ("ingest-bybit", "listing"): ("answer", "result", "list"),
     ("ingest-bybit", "ticker"): ("answer", "result", "list"),
+    ("ingest-coinbase", "listing"): ("answer",),
     ("ingest-cryptocom", "listing"): ("answer", "result", "data"),
     ("ingest-cryptocom", "ticker"): ("answer", "result", "data"),
     ("ingest-okx", "listing"): ("answer", "data"),

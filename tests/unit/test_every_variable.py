@@ -146,6 +146,7 @@ async def works(variable: str, settings: Settings) -> None:
         (GatewaySettings, "CORS_ORIGINS", "example.org https://a.example/page https://*.example.org https:// https://a.example?x , a:b https://u@h"),
         (GatewaySettings, "HOST", "no_host! 999.1.1.1 1.2.3 ::g http://h h:80"),
         (SimulatorSettings, "OKX_IDLE_S", "inf 0 1e9"),
+        (SimulatorSettings, "COINBASE_FIRST_REQUEST_S", "inf 0 1e9"),
         (IngestSettings, "HEALTH_HOST", "no_host! 999.1.1.1 [::1]"),
         (IngestSettings, "MAX_CONNECTION_AGE_S", "0.001 inf"),
         (IngestSettings, "WS_URL", "wss:// http://h wss://h:99999 wss://h/#x wss://[::1 wss://h:port"),

@@ -10,6 +10,7 @@ import pytest
 from simulator.app import VENUES
 from simulator.binance import frames as binance
 from simulator.bybit import frames as bybit
+from simulator.coinbase import frames as coinbase
 from simulator.market import Listing, Market
 from simulator.okx import frames as okx
 
@@ -35,6 +36,20 @@ OKX_TICKER = """{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"instT
 "volCcy24h":"374703695.177360964","vol24h":"5874.19398956","ts":"1786538789464"}]}"""
 OKX_TRADE = """{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1040968613",
 "px":"64040.2","sz":"0.00240857","side":"buy","ts":"1786538760218","count":"2","source":"0","seqId":79706765242}]}"""
+COINBASE_TICKER = """{"type":"ticker","sequence":135557035414,"product_id":"BTC-USD","price":"81228.94",
+"open_24h":"77026.99","volume_24h":"10973.39542777","low_24h":"76929.29","high_24h":"82283","volume_30d":"210811.57557364",
+"best_bid":"81222.50","best_bid_size":"0.00000091","best_ask":"81228.97","best_ask_size":"0.16229192","side":"sell",
+"time":"2026-09-04T00:21:02.905270Z","trade_id":1088490716,"last_size":"0.013388"}"""
+COINBASE_HEARTBEAT = """{"type":"heartbeat","sequence":90,"last_trade_id":20,"product_id":"BTC-USD",
+"time":"2014-11-07T08:19:28.464459Z"}"""
+COINBASE_PRODUCT = """{"id":"DOGE-BTC","base_currency":"DOGE","quote_currency":"BTC","quote_increment":"0.00000001",
+"base_increment":"0.1","display_name":"DOGE-BTC","min_market_funds":"0.000016","margin_enabled":false,"post_only":false,
+"limit_only":false,"cancel_only":false,"status":"online","status_message":"","trading_disabled":false,"fx_stablecoin":false,
+"max_slippage_percentage":"0.03000000","auction_mode":false,"high_bid_limit_percentage":""}"""
+COINBASE_LAST = """{"ask":"73369.19","bid":"73360.34","volume":"1207.50668151","trade_id":18502105,"price":"73367.8",
+"size":"0.00730812","time":"2024-03-13T11:10:41.270099Z","rfq_volume":"7.669923"}"""
+COINBASE_STATS = """{"open":"84927.78","high":"85562.07","low":"83217.26","last":"83233.97","volume":"8043.06336134",
+"volume_30day":"336320.45431582","rfq_volume_24hour":"40.724795","rfq_volume_30day":"3146.264482"}"""
 OKX_BEST = """{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[["111.06","55154","0","2"]],
 "bids":[["111.05","57745","0","2"]],"ts":"1670324386802","seqId":363996337}]}"""
 
@@ -71,6 +86,27 @@ def test_a_message_looks_like_a_recorded_one(
     build: Callable[[Listing, int], dict[str, Any]], listing: Listing, recorded: str
 ) -> None:
     assert shape(build(listing, NOW_MS)) == shape(json.loads(recorded))
+
+
+@pytest.mark.parametrize(
+    ("built", "recorded"),
+    [
+        pytest.param(coinbase.ticker(MARKET.of("coinbase")["BTC-USD"], 0), COINBASE_TICKER, id="ticker"),
+        pytest.param(coinbase.heartbeat(MARKET.of("coinbase")["BTC-USD"], NOW_MS), COINBASE_HEARTBEAT, id="heartbeat"),
+        pytest.param(coinbase.product_row(MARKET.of("coinbase")["ETH-BTC"], "ETH-BTC", "BTC"), COINBASE_PRODUCT, id="product"),
+        pytest.param(coinbase.ticker_row(MARKET.of("coinbase")["BTC-USD"], 0), COINBASE_LAST, id="REST ticker"),
+        pytest.param(coinbase.stats_row(MARKET.of("coinbase")["BTC-USD"]), COINBASE_STATS, id="stats"),
+    ],
+)
+def test_a_message_of_coinbase_looks_like_a_recorded_one(built: dict[str, Any], recorded: str) -> None:
+    def kinds(message: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the members in order, with their types. Some figures have trailing zeros, others have not."""
+        return [
+            (name, "a number" if re.fullmatch(r"\d+(\.\d+)?", str(value)) and type(value) is str else type(value).__name__)
+            for name, value in message.items()
+        ]
+
+    assert kinds(built) == kinds(json.loads(recorded))
 
 
 def test_binance_change_is_in_percent_and_bybit_s_is_a_fraction() -> None:

@@ -14,6 +14,8 @@ from .bybit.markets import BYBIT
 from .bybit.topics import Bybit
 from .catalogue import ExchangeName
 from .clock import wall_ms
+from .coinbase.feed import Coinbase
+from .coinbase.markets import COINBASE
 from .cryptocom.channels import Cryptocom
 from .cryptocom.markets import CRYPTOCOM
 from .engine import Engine
@@ -26,9 +28,8 @@ from .okx.channels import Okx
 from .okx.markets import OKX
 from .settings import Settings
 
-VENUES = (BINANCE, BYBIT, OKX, KRAKEN, CRYPTOCOM)
+VENUES = (BINANCE, BYBIT, OKX, COINBASE, KRAKEN, CRYPTOCOM)
 SERVER = "market-pulse-simulator"
-REST_PATHS = ("/api/", "/v5/market/", "/0/public/", "/exchange/v1/public/")
 GOING_AWAY = 1001
 STOP_WITHIN_S = 0.5
 
@@ -69,6 +70,7 @@ def build_engine(settings: Settings) -> Engine:
         "binance": Binance(market, faults, settings.seed, timing),
         "bybit": Bybit(market, faults, settings.seed),
         "okx": Okx(market, faults, settings.seed, settings.okx_idle_s),
+        "coinbase": Coinbase(market, faults, settings.seed, settings.coinbase_first_request_s),
         "kraken": Kraken(market, faults, settings.seed, settings.kraken_idle_s),
         "cryptocom": Cryptocom(market, faults, settings.seed, settings.cryptocom_heartbeat_every_s),
     }
@@ -93,11 +95,10 @@ def build_app(engine: Engine) -> web.Application:
 
 def _refusable(engine: Engine, exchange: Exchange, route: web.RouteDef) -> web.RouteDef:
     """Wrap a route so that it answers with an error while a `refuse` fault is on."""
-    is_rest = route.path.startswith(REST_PATHS)
 
     async def handler(request: web.Request) -> web.StreamResponse:
         refusal = engine.faults.refusal(exchange.name)
-        if refusal is None or (is_rest and not refusal.rest):
+        if refusal is None or ("Upgrade" not in request.headers and not refusal.rest):
             answered: web.StreamResponse = await route.handler(request)
             return answered
         headers = {} if refusal.retry_after_s is None else {"Retry-After": str(refusal.retry_after_s)}

@@ -60,7 +60,7 @@ class Publisher:
     def on_event(self, event: Event) -> None:
         """Send the event on each of its listing's topics, now or when the topic's interval is over."""
         for topic in self._of_listing.get(event.listing.native, ()):
-            if event.traded or topic.channel.on == "book":
+            if _is_about(event, topic.channel):
                 self._offer(topic)
 
     def push(self, topic: Topic) -> None:
@@ -117,7 +117,7 @@ class Publisher:
         for number in range((n - sent) * MAX_BURST_TRIES if topics else 0):
             topic = topics[number % len(topics)]
             event = self._market.step(topic.listing, wall_ms())
-            if sent < n and (event.traded or topic.channel.on == "book"):
+            if sent < n and _is_about(event, topic.channel):
                 self.push(topic)
                 sent += 1
 
@@ -157,3 +157,8 @@ class Publisher:
                 connection.write(wrapped)
             else:
                 connection.write(bare)
+
+
+def _is_about(event: Event, channel: Channel) -> bool:
+    """Return whether a channel sends a message about an event."""
+    return channel.on == "book" or (event.traded and channel.on == "trade")

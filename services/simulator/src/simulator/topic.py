@@ -19,7 +19,8 @@ class Channel:
     Attributes:
         name: its name on the wire.
         build: makes the message about a listing at a time (Unix milliseconds on the exchange's clock).
-        on: the events on which a message is sent: every change of the book, which each event is, or only a trade.
+        on: the events on which a message is sent: every change of the book, which each event is, or only a trade. With `clock`
+            no event sends it: `Publisher.resend` does.
         interval_ms: the shortest time between two messages of one topic. Then the newest state is sent.
         snapshot: whether the current state is sent at once to a new subscriber.
         prices: the fields that hold prices, or the sides of a book.
@@ -29,7 +30,7 @@ class Channel:
 
     name: str
     build: Build
-    on: Literal["book", "trade"] = "book"
+    on: Literal["book", "trade", "clock"] = "book"
     interval_ms: int = 0
     snapshot: bool = False
     prices: tuple[str, ...] = ()

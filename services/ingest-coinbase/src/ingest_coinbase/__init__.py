@@ -1,0 +1,1 @@
+"""Market Pulse ingest: Coinbase spot to the bus."""
