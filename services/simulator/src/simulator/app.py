@@ -70,9 +70,9 @@ def build_engine(settings: Settings) -> Engine:
         "binance": Binance(market, faults, settings.seed, timing),
         "bybit": Bybit(market, faults, settings.seed),
         "okx": Okx(market, faults, settings.seed, settings.okx_idle_s),
+        "coinbase": Coinbase(market, faults, settings.seed, settings.coinbase_first_request_s),
         "kraken": Kraken(market, faults, settings.seed, settings.kraken_idle_s),
         "cryptocom": Cryptocom(market, faults, settings.seed, settings.cryptocom_heartbeat_every_s),
-        "coinbase": Coinbase(market, faults, settings.seed, settings.coinbase_first_request_s),
     }
     return Engine(market, exchanges, faults, settings.rate)
 

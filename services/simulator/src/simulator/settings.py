@@ -17,6 +17,6 @@ class Settings(CommonSettings):
     binance_ping_every_s: Seconds = 20.0
     binance_pong_within_s: Seconds = 60.0
     okx_idle_s: Seconds = 30.0
+    coinbase_first_request_s: Seconds = 5.0
     kraken_idle_s: Seconds = 60.0
     cryptocom_heartbeat_every_s: Seconds = 30.0
-    coinbase_first_request_s: Seconds = 5.0

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from simulator.connection import Connection
 from simulator.exchange import Exchange
-from simulator.faults import BybitRestart, FaultBoard, Notice64008, ServerShutdown
+from simulator.faults import FaultBoard, OwnAction
 from simulator.market import Listing, Market
-from simulator.topic import Channel
+from simulator.topic import Build, Channel
 
 from . import frames, rest
 
@@ -117,13 +117,13 @@ class Coinbase(Exchange):
         if connection not in self._subscribed and now_s - connection.opened_s >= self._first_request_s:
             connection.cut()
 
-    def send_snapshot(self, connection: Connection, name: str) -> None:
+    def send_snapshot(self, connection: Connection, name: str, build: Build | None = None) -> None:
         """Send a new subscriber the topic's current state. The last match has a type of its own."""
         channel, _, native = name.partition(":")
         if channel == "matches":
             listing = self.seen(self.listings[native])
             connection.send(frames.match(listing, self._clock_ms()) | {"type": "last_match"})
-        super().send_snapshot(connection, name)
+        super().send_snapshot(connection, name, build)
 
     def count(self, connection: Connection, now_s: float) -> bool:
         """Close a connection that sends more than MAX_MESSAGES_PER_S."""
@@ -141,7 +141,7 @@ class Coinbase(Exchange):
         super().upkeep()
         self.publisher.resend(self.channels["heartbeat"], HEARTBEAT_S)
 
-    def act_alone(self, action: ServerShutdown | Notice64008 | BybitRestart) -> None:
+    def act_alone(self, action: OwnAction) -> None:
         """Do nothing: Coinbase announces nothing on these channels."""
 
     def _clock_ms(self) -> int:
