@@ -1,10 +1,11 @@
 """Ticks and parameters in the notation of the methodology's worked examples."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from aggregator.conversion import LegTicks, Rate
 from aggregator.market import SymbolState
 from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
@@ -14,6 +15,7 @@ from market_pulse.messages import Source, Symbol, Tick, Ticker
 NOW_MS = 1_790_000_000_000
 BTC = Symbol("BTC-USDT")
 TURNOVERS = {"binance": 1.8e9, "bybit": 6e8, "okx": 4e8}
+BTC_USD, USDT_USD = Symbol("BTC-USD"), Symbol("USDT-USD")
 B, Y, O = "binance", "bybit", "okx"  # noqa: E741 - the examples' own letters
 
 
@@ -52,9 +54,31 @@ def result_of(
     away: Container[str] = (),
     last: Ticker = NOTHING,
     parameters: Parameters = Parameters(),  # noqa: B008 - frozen
+    legs: Sequence[LegTicks] = (),
 ) -> Ticker:
     """Make a ticker of these ticks, before rounding."""
-    return aggregate(NOW_MS, by_exchange(*ticks), away, last, parameters)[0]
+    return aggregate(NOW_MS, by_exchange(*ticks), away, last, parameters, legs)[0]
+
+
+def rate_ticker(price: float | None, *, ages_s: Sequence[float] = (0, 0), symbol: Symbol = USDT_USD, **others: Any) -> Ticker:
+    """Return a rate's ticker, whose used sources had these ages when it was published."""
+    sources = tuple(
+        Source(exchange=f"r{at}", price=price, used_price=price, weight=1 / len(ages_s), age_ms=round(age * 1000), state="used")
+        for at, age in enumerate(ages_s)
+    )
+    figures: dict[str, Any] = {"bid": price, "ask": price, "open24h": price, "confidence": 0.0001, "exchange_time_ms": NOW_MS}
+    ticker = Ticker(
+        symbol=symbol, seq=7, dp=4, price=price, quality="ok", sources_used=len(sources), sources_total=len(sources),
+        sources=sources, aggregated_time_ms=NOW_MS,
+    )  # fmt: skip
+    return replace(ticker, **figures | others)
+
+
+def leg(*ticks: Tick, rate: Ticker | None, heard_s: float = 0.0) -> LegTicks:
+    """Return markets in USDT. Their rate's ticker was received `heard_s` ago."""
+    symbol = USDT_USD if rate is None else rate.symbol
+    heard = None if rate is None else Rate.of(rate, NOW_MS - round(heard_s * 1000))
+    return LegTicks(by_exchange(*ticks), symbol, heard)
 
 
 def published(result: Ticker, dp: int = 2) -> Ticker:

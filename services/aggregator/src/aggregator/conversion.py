@@ -155,6 +155,6 @@ def _both(first: str | None, second: str | None) -> str | None:
 
 def _off_peg(symbol: Symbol, price: float | None) -> str | None:
     currency, _, quote = symbol.partition("-")
-    if price is None or PEGS.get(currency) != quote or abs(price - 1) <= PEG_SHARE + TOLERANCE:
+    if not is_figure(price) or PEGS.get(currency) != quote or abs(price - 1) <= PEG_SHARE + TOLERANCE:
         return None
     return f"{currency} at {price:.4f}"
