@@ -15,9 +15,10 @@ from aggregator.conversion import LegTicks, Rate
 from aggregator.methodology import aggregate
 from aggregator.parameters import Parameters
 from aggregator.rounding import decimals
+from cli.recompute import Bounds, wrongs_of
 from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker, encode
 
-from .examples import NOTHING, NOW_MS, USDT_USD, by_exchange, leg, published, rate_ticker, recomputed, result_of, tick
+from .examples import BTC_USD, NOTHING, NOW_MS, USDT_USD, by_exchange, leg, published, rate_ticker, recomputed, result_of, tick
 from .test_properties import ANY_FIGURE, BY_A_HAIR, HAIR, SENSIBLE, is_undisputed, last_tickers, numbers, wild_ticks
 
 PARAMETERS = Parameters()
@@ -161,6 +162,14 @@ def test_published_sources_recompute_the_published_price(moment: Moment) -> None
     if ticker.sources_used:
         assert ticker.price is not None
         assert abs(recomputed(ticker) - ticker.price) <= 0.51 * 10 ** -(dp + 2) + 1e-14 * ticker.price
+
+
+@given(market_moments())
+@settings(max_examples=300)
+def test_the_command_line_recomputes_every_ticker(moment: Moment) -> None:
+    """It shares no code with the aggregator."""
+    ticker = replace(published(moment.ticker(), 12), symbol=BTC_USD)
+    assert list(wrongs_of(ticker, Bounds())) == []
 
 
 @given(market_moments())

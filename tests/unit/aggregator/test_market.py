@@ -4,11 +4,12 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from aggregator.market import Market, Refusal
+from aggregator.market import Market, Refusal, SymbolState
 from aggregator.parameters import Parameters
+from market_pulse.conversions import DEFAULT_CONVERSIONS
 from market_pulse.messages import Symbol, Tick, Ticker, decode_ticker, encode
 
-from .examples import BTC, NOW_MS, B, O, Y, states, tick
+from .examples import BTC, BTC_USD, NOW_MS, USDT_USD, B, O, Y, rate_ticker, states, tick
 
 ETH = Symbol("ETH-USDT")
 
@@ -277,3 +278,66 @@ def test_no_room_to_take_up_an_earlier_run() -> None:
     subject = market(max_symbols=1)
     subject.take(replace(tick(B, 1.0), symbol=ETH))
     assert subject.resume(ticker_of(earlier_run())) == "full"
+
+
+def usd(one: Tick) -> Tick:
+    return replace(one, symbol=BTC_USD)
+
+
+def converting(max_symbols: int = 10) -> Market:
+    return Market(Parameters(), max_symbols, DEFAULT_CONVERSIONS)
+
+
+def state_of(market: Market, symbol: Symbol) -> SymbolState:
+    state = market.get(symbol)
+    assert state is not None
+    return state
+
+
+def test_a_symbol_of_converted_markets_alone_is_followed_while_it_is_wanted() -> None:
+    subject = converting()
+    assert subject.want({BTC_USD}, NOW_MS) == [], "nothing prices it"
+    subject.take(tick(B, 64000.0))
+    assert subject.want({BTC_USD, BTC, USDT_USD}, NOW_MS) == [BTC_USD]
+    assert subject.want({BTC_USD}, NOW_MS + 1000) == []
+    assert state_of(subject, BTC_USD).wanted_ms == NOW_MS + 1000
+    assert subject.priced_too(tick(B, 64000.0)) == [BTC_USD]
+    subject.drop(BTC_USD)
+    assert subject.priced_too(tick(B, 64000.0)) == []
+
+
+def test_an_exchange_s_own_market_goes_before_its_converted_one() -> None:
+    subject = converting()
+    subject.take(usd(tick(B, 64000.0)))
+    assert subject.priced_too(tick(B, 64020.0)) == []
+    assert subject.priced_too(tick(Y, 64020.0)) == [BTC_USD]
+    assert subject.priced_too(usd(tick(B, 64020.0))) == []
+
+
+def test_the_legs_of_a_symbol() -> None:
+    subject = converting()
+    subject.take(usd(tick("coinbase", 64000.0, dp=2)))
+    state = state_of(subject, BTC_USD)
+    assert subject.legs(state) == []
+    subject.take(tick(B, 64000.0, dp=4))
+    assert [(leg.rate_symbol, leg.rate, list(leg.ticks)) for leg in subject.legs(state)] == [(USDT_USD, None, [B])]
+    subject.take_rate(rate_ticker(0.9997), NOW_MS)
+    subject.take_rate(rate_ticker(5.0, symbol=ETH), NOW_MS)
+    assert subject.rate(ETH) is None
+    ticker = state.make_ticker(NOW_MS, subject.parameters, (), subject.legs(state))
+    assert (ticker.sources_used, ticker.dp) == (2, 4), "the most decimals of all its markets"
+    subject.drop(BTC)
+    assert subject.legs(state) == []
+
+
+def test_what_prices_a_wanted_symbol_is_needed() -> None:
+    subject = converting()
+    assert subject.needed({BTC_USD, ETH}) == {BTC_USD, BTC, USDT_USD, ETH}
+    assert market().needed({BTC_USD}) == {BTC_USD}
+
+
+def test_without_room_a_wanted_symbol_is_not_followed() -> None:
+    subject = converting(max_symbols=1)
+    subject.take(tick(B, 64000.0))
+    assert subject.want({BTC_USD}, NOW_MS) == []
+    assert subject.is_full

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cli.bus_tail import Message
 from cli.verify import Verifier, own_price
-from market_pulse.messages import Source, Symbol, Tick, Ticker, encode, encode_tick
+from market_pulse.messages import Source, Symbol, Tick, Ticker, Via, encode, encode_tick
 from support.samples import ticker
 
 BTC = Symbol("BTC-USDT")
@@ -119,3 +119,62 @@ def test_what_is_not_its_channel_s_is_told_and_not_believed(channel: str, messag
 )
 def test_own_price(bid: float | None, ask: float | None, price: float) -> None:
     assert own_price(replace(TICK, bid=bid, ask=ask)) == price
+
+
+USDT_USD, BTC_USD = Symbol("USDT-USD"), Symbol("BTC-USD")
+RATE = replace(TICKER, symbol=USDT_USD, seq=41)
+VIA = Via(
+    symbol=USDT_USD,
+    seq=41,
+    price=RATE.price,
+    bid=RATE.bid,
+    ask=RATE.ask,
+    open24h=RATE.open24h,
+    confidence=RATE.confidence,
+    quality="ok",
+    age_ms=1,
+)
+
+
+def converted(number: int = 7, **changes: Any) -> Ticker:
+    """Return a ticker of two sources that are converted at a rate of 100.25, which is no rate of USDT but one that RATE has."""
+    via = replace(VIA, **changes)
+    price = via.price or 0.0
+    sources = tuple(
+        replace(one, price=(one.price or 0.0) * price, used_price=(one.price or 0.0) * price, own_price=one.price, via=via)
+        for one in TICKER.sources
+    )
+    confidence = 0.75 * price + 100.25 * (via.confidence or 0.0)
+    return replace(TICKER, symbol=BTC_USD, seq=number, sources=sources, price=100.25 * price, confidence=confidence)
+
+
+def wrong_rates(*messages: Tick | Ticker, missed: int = 0) -> list[str]:
+    return heard(*messages, missed=missed).verdict.wrong
+
+
+def test_a_rate_was_published() -> None:
+    """It is compared from the first ticker of the rate on that follows a converted price."""
+    others = RATE, replace(RATE, seq=42), replace(RATE, seq=43)
+    assert not wrong_rates(converted(), *others, converted(8, seq=42))
+    assert not wrong_rates(converted(), *others, converted(8, seq=43, age_ms=500))
+    assert not wrong_rates(converted(), *others, converted(8, seq=40)), "older than what was heard"
+    assert not wrong_rates(converted(), *others, converted(8, seq=44)), "newer than what was heard"
+    [wrong] = wrong_rates(converted(), *others, converted(8, seq=42, quality="single"))
+    assert (
+        "BTC-USD 8: USDT-USD 42 is told as [100.25, 63999.0, 64001.0, 63360.0, 0.75, 'single'], but was published as" in wrong
+    )
+    [wrong] = wrong_rates(converted(), *others, converted(8, seq=42, age_ms=0))
+    assert wrong == "BTC-USD 8: USDT-USD 42 is told as 0 ms old, but its sources were [1, 1] ms old before"
+
+
+def test_no_rate_at_all_is_not_looked_for() -> None:
+    none = Source(exchange="okx", price=None, weight=0, age_ms=1, state="stale", reason="no rate", own_price=100.0,
+                  via=Via(symbol=USDT_USD, seq=0, quality="down"))  # fmt: skip
+    alone = replace(TICKER, symbol=BTC_USD, sources=(*TICKER.sources, none))
+    assert not wrong_rates(RATE, alone)
+
+
+def test_a_converted_source_says_what_its_exchange_said_in_the_other_quote() -> None:
+    assert not wrong_rates(TICK, converted())
+    (problem,) = wrong_rates(replace(TICK, price=99.5), converted())
+    assert problem == "BTC-USD 7: okx is listed at 100.0, but none of its last 1 ticks of BTC-USDT has that price"

@@ -55,9 +55,10 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
-    """One vote: its price, and the sources that it stands for."""
+    """One vote: its price and name, by which votes are sorted, and the sources that it stands for."""
 
     price: float
+    name: str
     members: Sequence[_Heard]
 
 
@@ -119,13 +120,13 @@ def _votes(heard: Sequence[_Heard]) -> list[_Vote]:
     for one in heard:
         if one.source.via is not UNSET and direct:
             groups[one.source.via.symbol].append(one)
-    votes = [_Vote(one.price, [one]) for one in (direct or heard)]
+    votes = [_Vote(one.price, one.source.exchange, [one]) for one in (direct or heard)]
     typical = median(one.price for one in direct) if direct else 0.0
-    for members in groups.values():
+    for rate, members in groups.items():
         half = len(members) // 2
         upper, lower = members[half].price, members[half if len(members) % 2 else half - 1].price
-        votes.append(_Vote(min(max(typical, lower), upper), members))
-    return sorted(votes, key=lambda vote: vote.price)
+        votes.append(_Vote(min(max(typical, lower), upper), rate, members))
+    return sorted(votes, key=lambda vote: (vote.price, vote.name))
 
 
 def _middle(votes: Sequence[_Vote]) -> tuple[float, float]:

@@ -111,9 +111,8 @@ class Verifier:
         found += wrongs_of(ticker, self._bounds)
         found += self._memories[ticker.symbol].wrongs_of(ticker, missed=known is None or ticker.seq != known + 1)
         found += [problem for source in ticker.sources for problem in self._origin_of(source, ticker)]
-        found += [
-            problem for via in {id(one.via): one.via for one in ticker.sources}.values() for problem in self._rate_of(via)
-        ]
+        # All sources of a rate show the same one, so report it once.
+        found += dict.fromkeys(problem for source in ticker.sources for problem in self._rate_of(source.via))
         if ticker.symbol in self._rates:
             self._remember_rate(ticker)
         return [f"{ticker.symbol} {ticker.seq}: {problem}" for problem in found]
