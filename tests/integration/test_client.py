@@ -131,6 +131,14 @@ async def test_what_nobody_lists_is_refused_where_listings_are_known(bus: WholeB
     assert (refused.value.symbols, refused.value.exchanges) == ([Symbol("NOSUCHCOIN-USDT")], ["okx"])
 
 
+async def test_a_price_that_is_only_converted_is_not_refused(bus: WholeBus, server: RedisServer) -> None:
+    await bus.publish_listing("okx", [BTC])
+    await bus.publish_listing("kraken", [Symbol("USDT-USD")])
+    await bus.publish_tickers([replace(TICKER, symbol=Symbol("BTC-USD"), price=1.0)])
+    async with program(server.url, "BTC-USD") as reader:
+        assert (await reader.next()).symbol == "BTC-USD"
+
+
 @pytest.mark.parametrize(
     ("state", "is_refused"),
     [

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import models
 from market_pulse import kinds
+from market_pulse.conversions import parse_conversions
 from market_pulse.messages import Resolution, Symbol, decode_ticker
 from market_pulse.process.clock import now_ms
 from support.redis_server import RedisServer
@@ -189,6 +190,23 @@ async def test_the_listing(running: Running) -> None:
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", answer.headers["etag"])
     filtered = (await running.http.get("/api/symbols", params={"q": "btc"})).json()
     assert [listed["symbol"] for listed in filtered["symbols"]] == ["BTC-USDC", "BTC-USDT"]
+
+
+async def test_a_gateway_in_dollars(server: RedisServer, market: Market) -> None:
+    """BTC means BTC-USD, and symbols exist that are only converted from USDT."""
+    bitcoin, doge = Symbol("BTC-USD"), Symbol("DOGE-USD")
+    await market.list_symbols(bitcoin, Symbol("USDT-USD"), Symbol("DOGE-USDT"))
+    async with running_gateway(server.url, symbols=(bitcoin,), quote="USD") as running:
+        await market.publish(bitcoin, 64000.0)
+        await market.publish(doge, 0.12)
+        await until(lambda: running.gateway.listings.known)
+        assert (await running.http.get("/api/ticker/btc")).json()["symbol"] == bitcoin
+        async with reading(running.http, "/api/realtime?symbols=BTC,DOGE,DOGE-USDT") as stream:
+            assert (await stream.next("connected"))["symbols"] == [bitcoin, doge, "DOGE-USDT"]
+        assert problem(await running.http.get("/api/ticker/BTCC"))["suggestions"] == {"BTCC-USD": [bitcoin]}
+    async with running_gateway(server.url, quote="USD", conversions=parse_conversions("off")) as running:
+        await until(lambda: running.gateway.listings.known)
+        assert problem(await running.http.get("/api/ticker/DOGE"))["code"] == "unknown_symbol"
 
 
 async def test_before_any_listing_only_featured_symbols_are_taken(server: RedisServer, market: Market) -> None:

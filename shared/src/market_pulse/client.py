@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .bus import BusError, Reader, RefusedError
 from .bus.subscriber import Subscriber
+from .conversions import DEFAULT_CONVERSIONS, Conversions
 from .kinds import STATUS, TICKER
 from .messages import CodecError, Symbol, Ticker, decode_status, decode_ticker, parse_symbol, unique
 from .process.clock import now_ms
@@ -39,14 +40,22 @@ log = get_logger()
 
 
 class UnlistedError(LookupError):
-    """No exchange lists these symbols, so no ticker would ever arrive. Raised only when all exchanges' listings are known."""
+    """No exchange lists these symbols, nor markets from which their prices could be converted, so no ticker would ever arrive.
+
+    Raised only when all exchanges' listings are known.
+    """
 
     def __init__(self, symbols: Sequence[Symbol], exchanges: Sequence[str]) -> None:
         super().__init__(f"no exchange ({', '.join(exchanges)}) lists {', '.join(symbols)}")
         self.symbols, self.exchanges = symbols, exchanges
 
 
-def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap | None = None) -> AsyncGenerator[Ticker]:
+def subscribe(
+    *symbols: str,
+    redis_url: str = DEFAULT_REDIS_URL,
+    on_gap: OnGap | None = None,
+    conversions: Conversions = DEFAULT_CONVERSIONS,
+) -> AsyncGenerator[Ticker]:
     """Yield tickers of symbols without end: first the last known ticker of each, then each ticker as it is published.
 
     - Subscribing creates the demand: if a listed symbol does not stream yet, it starts to.
@@ -63,6 +72,7 @@ def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap |
         symbols: as users write them: `btc` is BTC-USDT.
         redis_url: a URL that `market_pulse.process.addresses.read_redis_url` accepts.
         on_gap: called when tickers were missed. Must not block.
+        conversions: the aggregator's, if it has others than the default. They only decide what counts as unlisted.
 
     Raises:
         ValueError: no symbol is given, or a text is not a symbol. At the first step: the URL is not valid.
@@ -72,10 +82,12 @@ def subscribe(*symbols: str, redis_url: str = DEFAULT_REDIS_URL, on_gap: OnGap |
     wanted = unique(map(parse_symbol, symbols))
     if not wanted:
         raise ValueError("name a symbol to subscribe to, for example BTC")
-    return _follow(wanted, redis_url, Inbox(wanted, on_gap))
+    return _follow(wanted, redis_url, Inbox(wanted, on_gap), conversions)
 
 
-async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> AsyncGenerator[Ticker]:
+async def _follow(
+    symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox", conversions: Conversions
+) -> AsyncGenerator[Ticker]:
     news = asyncio.Event()
     first = asyncio.Event()
     names = [TICKER.channel(symbol) for symbol in symbols]
@@ -106,7 +118,7 @@ async def _follow(symbols: Sequence[Symbol], redis_url: str, inbox: "Inbox") -> 
         following.add_done_callback(ended)
         try:
             await first.wait()
-            await _refuse_unlisted(bus, symbols)
+            await _refuse_unlisted(bus, symbols, conversions)
             clock = asyncio.get_running_loop().time
             look_at = clock()
             while not following.done():
@@ -136,10 +148,11 @@ async def _refuse_the_refused(bus: Reader, subscriber: Subscriber, names: Sequen
         return  # Redis cannot be reached, so whether it would refuse is not known
 
 
-async def _refuse_unlisted(bus: Reader, symbols: Sequence[Symbol]) -> None:
+async def _refuse_unlisted(bus: Reader, symbols: Sequence[Symbol], conversions: Conversions) -> None:
     try:
         listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
-        unlisted = [symbol for symbol in symbols if not any(symbol in listed for listed in listings.values())]
+        anywhere = frozenset[Symbol]().union(*listings.values())
+        unlisted = [symbol for symbol in symbols if not conversions.can_price(symbol, anywhere)]
         if not listings or not unlisted or await _serving(bus) - listings.keys():
             return  # an exchange that has not published its listing yet may list them
     except BusError:

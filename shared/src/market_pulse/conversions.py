@@ -5,11 +5,12 @@ There is one step only: no rate is converted itself.
 """
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from .messages import Symbol
+from .messages import Symbol, unique
 
 OFF = "off"
 """The setting's value without any conversion. An empty value counts as unset, so it cannot say that."""
@@ -45,6 +46,25 @@ class Conversions:
             for currency, into in self.pairs
             if into == quote and currency != base
         )
+
+    def parts(self, symbol: Symbol, listed: Container[Symbol]) -> tuple[Symbol, ...]:
+        """Return the markets whose ticks an exchange contributes to a symbol's ticker, out of those that it lists.
+
+        This is the symbol itself. By `USDT:USD`, an exchange without BTC-USD contributes BTC-USDT instead, and any exchange
+        contributes the rate, USDT-USD.
+        """
+        legs = self.legs(symbol)
+        if not legs:
+            return (symbol,) if symbol in listed else ()
+        markets = [symbol] if symbol in listed else [leg.symbol for leg in legs]
+        return unique(part for part in (*markets, *(leg.rate for leg in legs)) if part in listed)
+
+    def can_price(self, symbol: Symbol, listed: Container[Symbol]) -> bool:
+        """Return whether a symbol can have a price, if these are all symbols that some exchange lists.
+
+        It can if it is listed itself, or if a market that is converted and its rate are both listed.
+        """
+        return symbol in listed or any(leg.symbol in listed and leg.rate in listed for leg in self.legs(symbol))
 
 
 def parse_conversions(text: str) -> Conversions:

@@ -27,18 +27,35 @@ Symbol = NewType("Symbol", str)
 """Our spelling of a market, BASE-QUOTE in upper case: BTC-USDT. An exchange's own spelling is a native symbol."""
 
 DEFAULT_QUOTE = "USDT"
-_SYMBOL = re.compile(r"[^\W_]{1,32}-[^\W_]{1,32}")
+_CURRENCY = re.compile(r"[^\W_]{1,32}")
+_SYMBOL = re.compile(rf"{_CURRENCY.pattern}-{_CURRENCY.pattern}")
 
 
-def parse_symbol(text: str) -> Symbol:
+def parse_currency(text: str) -> str:
+    """Read the name of a currency as a user writes it: `usd` is USD.
+
+    Raises:
+        ValueError: the text is no name of a currency.
+    """
+    candidate = text.strip().upper()
+    if not _CURRENCY.fullmatch(candidate):
+        raise ValueError(f"{text[:40]!r} is not a currency: write letters and digits, for example USDT")
+    return candidate
+
+
+def parse_symbol(text: str, quote: str = DEFAULT_QUOTE) -> Symbol:
     """Read a symbol as a user writes it: `btc` and `BTC` are BTC-USDT, `eth-btc` is ETH-BTC.
+
+    Args:
+        text: the symbol. If it has no dash, it is a base, and its quote is `quote`.
+        quote: a currency, as `parse_currency` returns it.
 
     Raises:
         ValueError: the text is no symbol.
     """
     candidate = text.strip().upper()
     if "-" not in candidate:
-        candidate = f"{candidate}-{DEFAULT_QUOTE}"
+        candidate = f"{candidate}-{quote}"
     if not _SYMBOL.fullmatch(candidate):
         raise ValueError(f"{text[:40]!r} is not a symbol: write BASE-QUOTE, for example BTC-USDT, or just BTC")
     return Symbol(candidate)
@@ -49,13 +66,13 @@ def is_symbol(text: str) -> bool:
     return _SYMBOL.fullmatch(text) is not None and text == text.upper()
 
 
-def parse_symbols(text: str) -> tuple[Symbol, ...]:
+def parse_symbols(text: str, quote: str = DEFAULT_QUOTE) -> tuple[Symbol, ...]:
     """Read a comma-separated list of symbols, in order and without repetitions. Empty entries are ignored.
 
     Raises:
         ValueError: an entry is no symbol.
     """
-    return unique(parse_symbol(part) for part in text.split(",") if part.strip())
+    return unique(parse_symbol(part, quote) for part in text.split(",") if part.strip())
 
 
 def unique(symbols: Iterable[Symbol]) -> tuple[Symbol, ...]:

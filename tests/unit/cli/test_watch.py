@@ -53,6 +53,15 @@ def test_what_the_stream_says_is_said() -> None:
     assert "no room" not in drawn(board, NOW_MS)
 
 
+def test_the_gateway_says_which_symbols_it_streams() -> None:
+    board = Board(["BTC", "DOGE"])
+    assert board.quality("BTC", NOW_MS) == "waiting"
+    board.take({"type": "connected", "data": {"symbols": ["BTC-USDT", "DOGE-USDT"], "simulated": False}}, NOW_MS)
+    board.take(ticker(), NOW_MS)
+    board.take({"type": "connected", "data": {"symbols": ["BTC-USDT", "DOGE-USDT"], "simulated": False}}, NOW_MS)
+    assert {symbol: board.quality(symbol, NOW_MS) for symbol in board.tickers} == {"BTC-USDT": "ok", "DOGE-USDT": "waiting"}
+
+
 def test_symbols_that_nobody_asked_for_are_passed_over() -> None:
     board = Board([ETH])
     board.take(ticker(), NOW_MS)

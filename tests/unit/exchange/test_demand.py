@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market_pulse.conversions import parse_conversions
 from market_pulse.exchange.demand import Demand, Lots
 from market_pulse.messages import Symbol
 
@@ -166,6 +167,40 @@ def test_a_featured_symbol_that_becomes_listed_has_its_room_even_where_all_are_w
     assert demand.update(2, {PEPE, DOGE}, LISTED) == (BTC, PEPE)
     assert demand.turned_away == (DOGE,)
     assert demand.update(3, {PEPE}, LISTED) == (BTC, PEPE), "a symbol that found no room does not linger"
+
+
+USDT = parse_conversions("USDT:USD")
+DOLLARS, RATE, IN_USDT = Symbol("BTC-USD"), Symbol("USDT-USD"), Symbol("BTC-USDT")
+
+
+def test_the_markets_of_a_converted_price_come_and_go_together() -> None:
+    demand = Demand([], 10, 60, conversions=USDT)
+    assert set(demand.update(0, {DOLLARS}, {DOLLARS, RATE, IN_USDT})) == {DOLLARS, RATE}
+    assert set(demand.update(60, set(), {DOLLARS, RATE, IN_USDT})) == {DOLLARS, RATE}
+    assert not demand.update(61, set(), {DOLLARS, RATE, IN_USDT})
+
+
+def test_a_market_that_is_wanted_for_two_reasons_stays_while_one_is_left() -> None:
+    demand = Demand([], 10, 60, conversions=USDT)
+    assert demand.update(0, {DOLLARS, IN_USDT}, {IN_USDT}) == (IN_USDT,)
+    assert demand.update(100, {DOLLARS}, {IN_USDT}) == (IN_USDT,)
+    assert demand.update(200, {IN_USDT}, {IN_USDT}) == (IN_USDT,)
+
+
+def test_the_markets_of_a_featured_converted_price_are_always_carried() -> None:
+    assert Demand([DOLLARS], 2, 60, conversions=USDT).update(0, {ETH}, {IN_USDT, RATE, ETH}) == (IN_USDT, RATE)
+
+
+def test_if_a_part_finds_no_room_the_wanted_symbol_is_told() -> None:
+    demand = Demand([ETH], 1, 60, conversions=USDT)
+    demand.update(0, {DOLLARS}, {ETH, IN_USDT})
+    assert demand.turned_away == (DOLLARS,)
+
+
+def test_the_market_itself_takes_over_when_it_becomes_listed() -> None:
+    demand = Demand([], 10, 0, conversions=USDT)
+    assert demand.update(0, {DOLLARS}, {IN_USDT}) == (IN_USDT,)
+    assert demand.update(1, {DOLLARS}, {IN_USDT, DOLLARS}) == (DOLLARS,)
 
 
 POOL = names(8)

@@ -58,6 +58,10 @@ def test_other_spellings(asked: str, meant: str) -> None:
     assert near_matches(asked, LISTED)[0] == meant
 
 
+def test_a_text_without_a_quote_is_in_the_usual_one() -> None:
+    assert near_matches("$BTC", LISTED, "USDC")[0] == "BTC-USDC"
+
+
 @pytest.mark.parametrize("asked", ["", "/", "\N{PILE OF POO}", "XYZ/XYZ", "x" * 40])
 def test_what_means_nothing(asked: str) -> None:
     assert near_matches(asked, LISTED) == []

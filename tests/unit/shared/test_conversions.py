@@ -2,7 +2,7 @@
 
 import pytest
 
-from market_pulse.conversions import DEFAULT_CONVERSIONS, Leg, parse_conversions
+from market_pulse.conversions import DEFAULT_CONVERSIONS, Conversions, Leg, parse_conversions
 from market_pulse.messages import Symbol
 from market_pulse.process.settings import ConversionSettings, load_settings
 
@@ -69,3 +69,43 @@ def test_the_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         load_settings(ConversionSettings)
     assert capsys.readouterr().err.startswith("configuration: CONVERSIONS: 'USDC' is not a conversion")
+
+
+USDT, BOTH, NO = parse_conversions("USDT:USD"), parse_conversions("USDT:USD,USDC:USD"), parse_conversions("off")
+KRAKEN = {"BTC-USD", "BTC-USDT", "BTC-USDC", "USDT-USD", "USDC-USD", "ETH-USD"}
+OKX = {"BTC-USDT", "BTC-USDC", "ETH-USDT", "USDC-USDT"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "conversions", "listed", "parts"),
+    [
+        pytest.param("BTC-USD", USDT, KRAKEN, ["BTC-USD", "USDT-USD"], id="the market itself, and the rate"),
+        pytest.param("BTC-USD", USDT, OKX, ["BTC-USDT"], id="only the market that is converted"),
+        pytest.param("BTC-USD", BOTH, OKX, ["BTC-USDT", "BTC-USDC"], id="two that are converted"),
+        pytest.param("BTC-USD", BOTH, KRAKEN, ["BTC-USD", "USDT-USD", "USDC-USD"], id="two rates"),
+        pytest.param("DOGE-USD", USDT, KRAKEN, ["USDT-USD"], id="only the rate: DOGE-USDT is at other exchanges"),
+        pytest.param("BTC-USD", NO, KRAKEN, ["BTC-USD"], id="no conversion"),
+        pytest.param("BTC-USD", NO, OKX, [], id="no conversion, and not listed"),
+        pytest.param("BTC-USDT", USDT, KRAKEN, ["BTC-USDT"], id="not the quote that is converted into"),
+        pytest.param("USDT-USD", USDT, KRAKEN, ["USDT-USD"], id="a rate needs only itself"),
+        pytest.param("USDC-USD", USDT, OKX, ["USDC-USDT"], id="not a rate here, so converted"),
+        pytest.param("USDC-USD", BOTH, OKX, [], id="a rate is never converted"),
+    ],
+)
+def test_parts(wanted: str, conversions: Conversions, listed: set[str], parts: list[str]) -> None:
+    assert list(conversions.parts(Symbol(wanted), {Symbol(one) for one in listed})) == parts
+
+
+@pytest.mark.parametrize(
+    ("wanted", "conversions", "listed", "expected"),
+    [
+        pytest.param("BTC-USD", NO, {"BTC-USD"}, True, id="listed"),
+        pytest.param("BTC-USD", USDT, {"BTC-USDT", "USDT-USD"}, True, id="converted"),
+        pytest.param("BTC-USD", USDT, {"BTC-USDT"}, False, id="no rate"),
+        pytest.param("BTC-USD", USDT, {"ETH-USDT", "USDT-USD"}, False, id="no market"),
+        pytest.param("BTC-USD", BOTH, {"BTC-USDT", "USDC-USD"}, False, id="a market, and another rate"),
+        pytest.param("BTC-USD", NO, {"BTC-USDT", "USDT-USD"}, False, id="no conversion"),
+    ],
+)
+def test_can_price(wanted: str, conversions: Conversions, listed: set[str], expected: bool) -> None:
+    assert conversions.can_price(Symbol(wanted), {Symbol(one) for one in listed}) is expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from market_pulse.messages import parse_symbol, parse_symbols
+from market_pulse.messages import parse_currency, parse_symbol, parse_symbols
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,22 @@ from market_pulse.messages import parse_symbol, parse_symbols
 )
 def test_parse_symbol(text: str, symbol: str) -> None:
     assert parse_symbol(text) == symbol
+
+
+def test_a_symbol_without_a_quote_is_in_the_quote_given() -> None:
+    assert parse_symbol("btc", "USD") == "BTC-USD"
+    assert parse_symbol("btc-usdt", "USD") == "BTC-USDT"
+    assert parse_symbols("eth,BTC,btc-usd", "USD") == ("ETH-USD", "BTC-USD")
+
+
+def test_parse_currency() -> None:
+    assert parse_currency(" usd ") == "USD"
+
+
+@pytest.mark.parametrize("text", ["", " ", "US-D", "US D", "U_S", "A" * 33])
+def test_no_currency(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a currency"):
+        parse_currency(text)
 
 
 @pytest.mark.parametrize("text", ["", "-", "BTC-", "-USDT", "A-B-C", "BTC USDT", "BTC/USDT", "*", "A" * 40, "../x", "ticker:*"])

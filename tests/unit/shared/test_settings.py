@@ -2,7 +2,7 @@
 
 import pytest
 
-from market_pulse.process.settings import EXIT_BAD_CONFIGURATION, BusSettings, load_settings
+from market_pulse.process.settings import EXIT_BAD_CONFIGURATION, BusSettings, SymbolSettings, load_settings
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,29 @@ def test_a_wrong_redis_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     told = capsys.readouterr().err
     assert "REDIS_URL" in told
     assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("quote", "symbols", "expected"),
+    [
+        pytest.param(None, None, ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"), id="the default"),
+        pytest.param("usd", None, ("BTC-USD", "ETH-USD", "SOL-USD", "BNB-USD"), id="the default in another quote"),
+        pytest.param("USD", "btc,ETH-BTC,DOGE-USDT", ("BTC-USD", "ETH-BTC", "DOGE-USDT"), id="a quote that is given stays"),
+    ],
+)
+def test_featured_symbols(
+    monkeypatch: pytest.MonkeyPatch, quote: str | None, symbols: str | None, expected: tuple[str, ...]
+) -> None:
+    for name, value in (("QUOTE", quote), ("SYMBOLS", symbols)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert load_settings(SymbolSettings).symbols == expected
+
+
+def test_a_wrong_quote(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("QUOTE", "US-D")
+    with pytest.raises(SystemExit):
+        load_settings(SymbolSettings)
+    assert capsys.readouterr().err.startswith("configuration: QUOTE: 'US-D' is not a currency")

@@ -143,7 +143,8 @@ def test_the_rate_moves_a_little_and_stays_near_its_usual_value() -> None:
     market = Market(1, NOW_MS, VENUES)
     rate = at(market, "kraken", "USDT-USD")
     seen = [trade(market, rate, NOW_MS + minute * 60_000).last for minute in range(3000)]
-    assert 0.998 < min(seen) < max(seen) < 1.001
+    assert 0.9993 < min(seen) < 0.9996
+    assert 0.9998 < max(seen) < 1.0001
     assert len(set(seen)) > 20
     assert max(abs(later / earlier - 1) for earlier, later in pairwise(seen)) < 0.0003
 

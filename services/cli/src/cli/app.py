@@ -20,10 +20,10 @@ from pydantic import SecretStr
 
 from market_pulse.bus import BusError
 from market_pulse.client import UnlistedError
-from market_pulse.messages import Symbol, parse_symbol
+from market_pulse.messages import parse_symbol, parse_symbols
 from market_pulse.process.addresses import read_node, read_redis_url, read_url
 from market_pulse.process.logs import configure_logs, scrub
-from market_pulse.process.settings import BusSettings, hide_secrets, load_settings
+from market_pulse.process.settings import BusSettings, ConversionSettings, QuoteSettings, hide_secrets, load_settings
 from market_pulse.process.way_out import OutwardSettings
 
 from . import bus_tail, doctor, gateway, tape, verify, watch
@@ -106,14 +106,21 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 def _symbol(text: str) -> str:
+    """Check a symbol. It is sent to a gateway as it is: the gateway knows which quote `BTC` means there."""
     try:
-        return parse_symbol(text)
+        parse_symbol(text)
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong)) from wrong
+    return text.strip().upper()
 
 
 Symbols = Annotated[
-    list[str], typer.Argument(parser=_symbol, metavar="SYMBOL...", help="One or more symbols; BTC means BTC-USDT.")
+    list[str],
+    typer.Argument(
+        parser=_symbol,
+        metavar="SYMBOL...",
+        help="One or more symbols. What BTC means is the gateway's setting QUOTE, or with --redis the variable QUOTE here.",
+    ),
 ]
 
 
@@ -128,9 +135,13 @@ def watch_command(
     seconds: Seconds = 0,
 ) -> None:
     """Show live prices: a table that keeps itself up to date."""
-    wanted = [Symbol(symbol) for symbol in dict.fromkeys(symbols)]
-    tickers = watch.from_bus(redis_url, wanted) if redis_url else watch.from_gateway(url, wanted)
-    _run(watch.show(tickers, wanted, Output(json)), seconds)
+    if redis_url:
+        resolved = parse_symbols(",".join(symbols), load_settings(QuoteSettings).quote)
+        tickers = watch.from_bus(redis_url, resolved, load_settings(ConversionSettings).conversions)
+        _run(watch.show(tickers, resolved, Output(json)), seconds)
+    else:
+        asked = list(dict.fromkeys(symbols))
+        _run(watch.show(watch.from_gateway(url, asked), asked, Output(json)), seconds)
 
 
 @app.command("tail")
@@ -195,7 +206,7 @@ def doctor_command(
     redis_url: Annotated[
         str, typer.Option("--redis", help="The URL of the bus; by default REDIS_URL, else Redis on this machine, if it runs.")
     ] = "",
-    symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="The symbol whose stream is timed.")] = "BTC-USDT",
+    symbol: Annotated[str, typer.Option("--symbol", parser=_symbol, help="The symbol whose stream is timed.")] = "BTC",
     offline: Annotated[bool, typer.Option("--offline", help="Do not contact the exchanges.")] = False,
     json: Json = False,
 ) -> None:
@@ -203,7 +214,8 @@ def doctor_command(
     settings = load_settings(BusSettings)
     bus_named = bool(redis_url) or "redis_url" in settings.model_fields_set
     where = redis_url or settings.redis_url.get_secret_value()
-    _run(doctor.examine(url, where, Symbol(symbol), Output(json), bus_named=bus_named, ask_exchanges=not offline))
+    quote = load_settings(QuoteSettings).quote
+    _run(doctor.examine(url, where, symbol, Output(json), quote=quote, bus_named=bus_named, ask_exchanges=not offline))
 
 
 def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from market_pulse.bus import BusError, DemandBus, Reader, RefusedError
 from market_pulse.exchange.adapter import Adapter
 from market_pulse.kinds import TICKER
-from market_pulse.messages import Symbol
+from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_symbol
 from market_pulse.process.addresses import read_redis_url
 from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import scrub
@@ -53,13 +53,24 @@ class Finding:
     saw: str
 
 
-async def examine(url: str, redis_url: str, symbol: Symbol, output: Output, *, bus_named: bool, ask_exchanges: bool) -> bool:
+async def examine(
+    url: str,
+    redis_url: str,
+    symbol: str,
+    output: Output,
+    *,
+    bus_named: bool,
+    ask_exchanges: bool,
+    quote: str = DEFAULT_QUOTE,
+) -> bool:
     """Run all checks and print their findings. Returns whether no finding is wrong.
 
-    `bus_named` says whether the user gave the address of the bus. If not, then a bus that is not found is only a note,
-    because the bus cannot be reached from outside the installation.
+    `symbol` is as users write it. On the bus, `quote` is the currency of a symbol without one. `bus_named` says whether the
+    user gave the address of the bus. If not, then a bus that is not found is only a note, because the bus cannot be reached
+    from outside the installation.
     """
-    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, symbol, bus_named)]
+    on_the_bus = parse_symbol(symbol, quote)
+    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, on_the_bus, bus_named)]
     if ask_exchanges:
         checks += [_exchange(found.load()) for found in entry_points(group=EXCHANGES)]
     well = True
@@ -116,7 +127,7 @@ def _readiness(url: str, ready: httpx.Response, asked_ms: int) -> tuple[Result, 
     return "wrong", f"{url} answers, but its readiness is unknown: HTTP {ready.status_code} {said}"
 
 
-async def _stream(url: str, symbol: Symbol) -> Sequence[Finding]:
+async def _stream(url: str, symbol: str) -> Sequence[Finding]:
     """Time the events of a stream, because a proxy that holds them back delivers them in bursts."""
     arrivals: list[pacing.Arrival] = []
     opened_s = monotonic()

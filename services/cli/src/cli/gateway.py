@@ -12,7 +12,6 @@ from pydantic import AfterValidator, SecretStr
 from rich.table import Table
 from rich.text import Text
 
-from market_pulse.messages import Symbol
 from market_pulse.process.backoff import backoff_s, heed_cancellation
 from market_pulse.process.clock import now_ms
 from market_pulse.process.logs import scrub
@@ -121,7 +120,7 @@ def _is_feed(feed: Any) -> bool:
     return False
 
 
-async def events(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[dict[str, Any]]:
+async def events(url: str, symbols: Sequence[str]) -> AsyncGenerator[dict[str, Any]]:
     """Yield a stream's messages, `{"type": …, "data": …}`. Reconnects whenever the connection is lost.
 
     Between two connections it yields `{"type": "lost", "data": {"reason": …}}`: the prices shown so far are no longer live.

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from market_pulse.bus import BusError, Reader
 from market_pulse.client import subscribe
+from market_pulse.conversions import Conversions
 from market_pulse.messages import LIVE, Symbol, encode
 from market_pulse.process.clock import now_ms
 from market_pulse.tickers import STALE_AFTER_MS
@@ -32,9 +33,12 @@ Event = dict[str, Any]
 
 
 class Board:
-    """The last ticker of each symbol. One that was not renewed for STALE_AFTER_MS is shown as stale."""
+    """The last ticker of each symbol. One that was not renewed for STALE_AFTER_MS is shown as stale.
 
-    def __init__(self, symbols: Sequence[Symbol]) -> None:
+    The symbols are as the user wrote them, until the gateway reports which symbols it takes them for: BTC-USDT for `BTC`.
+    """
+
+    def __init__(self, symbols: Sequence[str]) -> None:
         self.tickers: dict[str, Event | None] = dict.fromkeys(symbols)
         self._renewed_ms: dict[str, int] = {}
         self.note = "connecting"
@@ -48,11 +52,16 @@ class Board:
                 self._renewed_ms[data["symbol"]] = time_ms
                 self.note = ""
             case "connected":
+                self._resolve(data.get("symbols"))
                 self.note = "simulated prices" if data.get("simulated") else ""
             case "room":
                 self.note = f"{data.get('symbol')} has no room: {data.get('detail')}" if data.get("room") is False else ""
             case "lost" | "resync" | "bye":
                 self.note = f"{event['type']}: {data.get('reason', '')}"
+
+    def _resolve(self, symbols: Any) -> None:
+        if isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols):
+            self.tickers = {symbol: self.tickers.get(symbol) for symbol in symbols}
 
     def quality(self, symbol: str, time_ms: int) -> str:
         """Return the quality to show now, which is stale if the ticker was not renewed in time."""
@@ -99,17 +108,17 @@ def _price(figure: float | None, dp: int) -> str:
     return "" if figure is None else f"{figure:,.{dp}f}"
 
 
-def from_gateway(url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[Event]:
+def from_gateway(url: str, symbols: Sequence[str]) -> AsyncGenerator[Event]:
     """Return the messages of a gateway's stream."""
     return gateway.events(url, symbols)
 
 
-async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[Event]:
-    """Yield the same messages as `from_gateway`, but read from the bus.
+async def from_bus(redis_url: str, symbols: Sequence[Symbol], conversions: Conversions) -> AsyncGenerator[Event]:
+    """Yield the same messages as `from_gateway`, but read from the bus. The conversions are those of the aggregator.
 
     Raises:
         BusError: Redis cannot be reached at the start.
-        UnlistedError: no exchange lists one of the symbols.
+        UnlistedError: one of the symbols is listed nowhere, and is not converted.
     """
     gaps: list[str] = []
 
@@ -118,14 +127,14 @@ async def from_bus(redis_url: str, symbols: Sequence[Symbol]) -> AsyncGenerator[
 
     async with Reader.open(redis_url) as bus:
         await bus.ping()
-    async with aclosing(subscribe(*symbols, redis_url=redis_url, on_gap=on_gap)) as tickers:
+    async with aclosing(subscribe(*symbols, redis_url=redis_url, on_gap=on_gap, conversions=conversions)) as tickers:
         async for ticker in tickers:
             if gaps:
                 yield {"type": "resync", "data": {"reason": gaps.pop()}}
             yield {"type": "ticker", "data": orjson.loads(encode(ticker))}
 
 
-async def show(events: AsyncGenerator[Event], symbols: Sequence[Symbol], output: Output) -> bool:
+async def show(events: AsyncGenerator[Event], symbols: Sequence[str], output: Output) -> bool:
     """Show a table and update it until cancelled. With `--json`, print each message instead."""
     if output.json:
         async with aclosing(events):

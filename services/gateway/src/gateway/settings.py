@@ -7,9 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from market_pulse.messages import parse_symbols
 from market_pulse.process.addresses import read_node, read_url
-from market_pulse.process.settings import BusSettings, Host, Port, Seconds, SymbolList
+from market_pulse.process.settings import BusSettings, ConversionSettings, Host, Port, Seconds, SymbolSettings
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]{16,200}")  # characters that need no escaping in a header or in a query
 
@@ -58,10 +57,9 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
-class GatewaySettings(BusSettings):
-    """The variables that the gateway reads. Times are in seconds."""
+class GatewaySettings(BusSettings, ConversionSettings, SymbolSettings):
+    """The variables that the gateway reads. Times are in seconds. Featured symbols come first on the page."""
 
-    symbols: SymbolList = parse_symbols("BTC,ETH,SOL,BNB")  # the featured symbols: always subscribed, and first on the page
     host: Host = "127.0.0.1"
     port: Port = 8000
     cors_origins: Annotated[CommaList, AfterValidator(_origins)] = ("*",)

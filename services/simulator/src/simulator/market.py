@@ -19,10 +19,11 @@ from .peg import Peg
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-REVERSION_PER_S = 1 / 21_600  # a shock fades over hours, so that prices stay plausible over days
+# A shock fades over hours, so that prices stay plausible over days. A currency is back within the hour.
+REVERSION_PER_S, CURRENCY_REVERSION_PER_S = 1 / 21_600, 1 / 1800
 MAX_PREMIUM = 0.0003
 MAX_CURRENCY_PREMIUM = 0.00002  # between two currencies
-CURRENCY_VOLATILITY = 2e-6  # keeps a currency within a few basis points of its usual value
+CURRENCY_VOLATILITY = 2e-6  # with that reversion, it keeps a currency within two basis points of its usual value
 PREMIUM_PERIOD_MS = 1_200_000
 ACTIVITY_EXPONENT = 0.75  # 1: events are distributed by turnover; 0: evenly
 TRADE_SHARE = 0.5
@@ -34,10 +35,12 @@ Side = Literal["buy", "sell"]
 class Coin:
     """A coin's price in USD: an Ornstein-Uhlenbeck walk of its logarithm around an anchor. The price of USD is always 1."""
 
-    __slots__ = ("anchor", "history", "log_price", "stepped_ms", "volatility")
+    __slots__ = ("anchor", "history", "log_price", "reversion_per_s", "stepped_ms", "volatility")
 
     def __init__(self, name: str, usual_price: float, now_ms: int, rng: random.Random) -> None:
-        usual = CURRENCY_VOLATILITY if name in CURRENCIES else rng.uniform(1.2e-4, 2.2e-4)
+        is_currency = name in CURRENCIES
+        self.reversion_per_s = CURRENCY_REVERSION_PER_S if is_currency else REVERSION_PER_S
+        usual = CURRENCY_VOLATILITY if is_currency else rng.uniform(1.2e-4, 2.2e-4)
         self.volatility = 0.0 if name == "USD" else usual
         self.anchor = self.log_price = math.log(usual_price)
         self.stepped_ms = now_ms - 25 * HOUR_MS
@@ -57,8 +60,8 @@ class Coin:
         if elapsed_s <= 0 or not self.volatility:
             return
         self.stepped_ms = now_ms
-        kept = math.exp(-REVERSION_PER_S * elapsed_s)
-        spread = self.volatility * math.sqrt((1 - kept * kept) / (2 * REVERSION_PER_S))
+        kept = math.exp(-self.reversion_per_s * elapsed_s)
+        spread = self.volatility * math.sqrt((1 - kept * kept) / (2 * self.reversion_per_s))
         self.log_price = self.anchor + (self.log_price - self.anchor) * kept + rng.gauss(0.0, spread)
 
     def move(self, price: float) -> None:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from market_pulse.bus import BusError, IngestBus
+from market_pulse.conversions import Conversions
 from market_pulse.kinds import KINDS, TICKER, Kind, symbols_of
 from market_pulse.messages import Symbol, unique
 from market_pulse.process.logs import get_logger
@@ -21,6 +22,7 @@ from .feed import Feed
 from .listing import ListingKeeper
 from .settings import IngestSettings
 
+NO_CONVERSIONS = Conversions()
 INTERVAL_S = 1.0
 MOST_NAMED = 5  # symbols in a log line
 
@@ -65,15 +67,17 @@ class _Wish:
 class Demand:
     """Decides which symbols get the room that MAX_SYMBOLS leaves beside the featured symbols. No I/O; one for each kind.
 
-    A symbol is wanted while it has subscribers. A wanted symbol that is carried stays. A wanted symbol that is not carried
-    waits; the longest waiting one gets room first, and if several were first wanted at the same time, lots decide. A symbol
-    that is no longer wanted lingers for a grace period, but gives way to a wanted one, the longest unwanted first.
+    A symbol is wanted while it has subscribers, or while a symbol whose price it is a part of has them. A wanted symbol that
+    is carried stays. A wanted symbol that is not carried waits; the longest waiting one gets room first, and if several were
+    first wanted at the same time, lots decide. A symbol that is no longer wanted lingers for a grace period, but gives way to
+    a wanted one, the longest unwanted first.
 
     Args:
         featured: the symbols that are always carried.
         max_symbols: how many symbols may be carried, with the featured ones.
         grace_s: how long an unwanted symbol stays carried if there is room, in seconds.
         draw: returns a symbol's lot.
+        conversions: say which other markets a symbol needs. Without any, it needs only itself.
     """
 
     def __init__(
@@ -82,14 +86,16 @@ class Demand:
         max_symbols: int,
         grace_s: float,
         draw: Callable[[Symbol], object] = lambda _: random.random(),
+        conversions: Conversions = NO_CONVERSIONS,
     ) -> None:
         self._featured = tuple(featured)
         self._max_symbols = max_symbols
         self._grace_s = grace_s
         self._draw = draw
+        self._conversions = conversions
         self._wishes: dict[Symbol, _Wish] = {}
         self._wanted: frozenset[Symbol] = frozenset()
-        # The wanted symbols for which there is no room, the longest waiting first.
+        # The symbols with subscribers for which, or for a part of which, there is no room, the longest waiting first.
         self.turned_away: tuple[Symbol, ...] = ()
         # How many carried symbols are no longer wanted.
         self.lingering = 0
@@ -106,14 +112,16 @@ class Demand:
             return self._featured[: self._max_symbols]
         if subscribed is not None:
             self._wanted = frozenset(subscribed)
-        featured = [symbol for symbol in self._featured if symbol in listed][: self._max_symbols]
-        wanted = {symbol for symbol in self._wanted if symbol in listed} - set(featured)
+        featured = list(self._wholes_by_part(self._featured, listed))[: self._max_symbols]
+        wholes = self._wholes_by_part(self._wanted, listed)
+        wanted = wholes.keys() - set(featured)
         self._note(now_s, wanted)
 
         # Carried symbols come before waiting ones; within each group, by their place in the queue.
         queue = sorted(wanted, key=lambda symbol: (not self._wishes[symbol].carried, self._wishes[symbol].place))
         room = self._max_symbols - len(featured)
-        served, self.turned_away = queue[:room], tuple(queue[room:])
+        served = queue[:room]
+        self.turned_away = unique(whole for part in queue[room:] for whole in wholes[part])
 
         # Lingering symbols get the rest of the room. The longest unwanted ones come last, so they are released first.
         unwanted = [
@@ -133,6 +141,14 @@ class Demand:
             self._wishes[symbol].carried = at < room
         return (*featured, *served, *lingering)
 
+    def _wholes_by_part(self, symbols: Iterable[Symbol], listed: Container[Symbol]) -> dict[Symbol, list[Symbol]]:
+        """Return the markets that these symbols need here, each with the symbols that need it."""
+        wholes: dict[Symbol, list[Symbol]] = {}
+        for symbol in symbols:
+            for part in self._conversions.parts(symbol, listed):
+                wholes.setdefault(part, []).append(symbol)
+        return wholes
+
     def _note(self, now_s: float, wanted: Iterable[Symbol]) -> None:
         """Give each newly wanted symbol its place. Forget those that stopped being wanted before they were carried."""
         for symbol in wanted:
@@ -147,9 +163,9 @@ class Demand:
 class DemandFollower:
     """Asks Redis once a second which symbols are wanted, and makes the feed carry them.
 
-    A subscriber to `ticker:B-Q` needs ticks of B-Q. A subscriber to a channel of another kind, such as `books:okx:B-Q`, needs
-    that channel of that exchange. If a kind of a symbol is no longer carried although the exchange still lists the symbol,
-    `release` is called with both.
+    A subscriber to `ticker:B-Q` needs ticks of B-Q, and of the markets that CONVERSIONS names for B-Q. A subscriber to a
+    channel of another kind, such as `books:okx:B-Q`, needs that channel of that exchange. If a kind of a symbol is no longer
+    carried although the exchange still lists the symbol, `release` is called with both.
     """
 
     def __init__(
@@ -175,8 +191,9 @@ class DemandFollower:
         # Each kind has room of its own, and its own record of Redis's answers. A featured symbol always has its ticker.
         self._kinds: dict[Kind, tuple[Asked, Demand]] = {}
         for kind in kinds:
-            featured = settings.symbols if kind is TICKER else ()
-            self._kinds[kind] = Asked(), Demand(featured, max_symbols, settings.symbol_grace_s, lots.draw)
+            featured, conversions = (settings.symbols, settings.conversions) if kind is TICKER else ((), NO_CONVERSIONS)
+            demand = Demand(featured, max_symbols, settings.symbol_grace_s, lots.draw, conversions)
+            self._kinds[kind] = Asked(), demand
         self._carried: dict[str, tuple[Kind, Listed]] = {}  # by key
 
     async def run(self) -> NoReturn:

@@ -179,7 +179,7 @@ class ListingKeeper:
         before = self._listing.markets
         is_doubtful = self._listing.update(answer)
         markets = self._listing.markets or {}
-        missing = [symbol for symbol in self._settings.symbols if symbol not in markets]
+        missing = [symbol for symbol in self._settings.symbols if not self._settings.conversions.parts(symbol, markets)]
         if missing and before is None:
             log.warning("not listed here, so not carried", exchange=self._exchange, symbols=",".join(missing))
         if before is None or before.keys() != markets.keys():

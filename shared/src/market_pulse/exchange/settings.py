@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from market_pulse.messages import Symbol
 from market_pulse.process.addresses import read_node, read_url
-from market_pulse.process.settings import BusSettings, HealthSettings, Seconds, SymbolList
+from market_pulse.process.settings import BusSettings, ConversionSettings, HealthSettings, Seconds, SymbolSettings
 
 
 def _check_ws_url(text: str) -> str:
@@ -23,13 +22,12 @@ def _check_rest_url(text: str) -> str:
     return text
 
 
-class IngestSettings(BusSettings, HealthSettings):
+class IngestSettings(BusSettings, HealthSettings, ConversionSettings, SymbolSettings):
     """An ingest's settings.
 
     WS_URL and REST_URL replace the exchange's own URLs. If WS_URL has no path, the exchange's path is added.
     """
 
-    symbols: SymbolList = (Symbol("BTC-USDT"), Symbol("ETH-USDT"), Symbol("SOL-USDT"), Symbol("BNB-USDT"))
     max_symbols: int = Field(default=200, ge=1, le=10_000)
     symbol_grace_s: float = Field(default=60.0, ge=0, le=86_400)
     ws_url: Annotated[str, AfterValidator(_check_ws_url)] | None = None

@@ -6,15 +6,15 @@ import sys
 from contextlib import suppress
 from errno import EADDRINUSE
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from market_pulse.conversions import DEFAULT_CONVERSIONS, Conversions, parse_conversions
-from market_pulse.messages import Symbol, parse_symbols
+from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_currency, parse_symbols
 
 from . import tls
 from .addresses import check_host, read_redis_url, read_url
@@ -26,19 +26,10 @@ EXIT_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 LONGEST_REASON = 300  # characters: a reason may quote the value, which may be long
 
 
-def _read_symbols(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if not (symbols := parse_symbols(value)):
-        raise ValueError("must name at least one symbol")
-    return symbols
-
-
 def _read_conversions(value: Any) -> Any:
     return parse_conversions(value) if isinstance(value, str) else value
 
 
-SymbolList = Annotated[tuple[Symbol, ...], NoDecode, BeforeValidator(_read_symbols)]
 ConversionList = Annotated[Conversions, NoDecode, BeforeValidator(_read_conversions)]
 Host = Annotated[str, AfterValidator(check_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
@@ -129,6 +120,29 @@ class ConversionSettings(Settings):
     """The setting of every part that must know which markets in another quote also price a symbol."""
 
     conversions: ConversionList = DEFAULT_CONVERSIONS
+
+
+class QuoteSettings(Settings):
+    """The setting of every part that reads symbols as users write them: `BTC` is BTC-USDT if `quote` is USDT."""
+
+    quote: Annotated[str, AfterValidator(parse_currency)] = DEFAULT_QUOTE
+
+
+class SymbolSettings(QuoteSettings):
+    """The setting of every part that needs the featured symbols, which always stream."""
+
+    # The default is read as the variable would be, so it depends on the quote, too.
+    symbols: Annotated[tuple[Symbol, ...], NoDecode] = Field(default=cast("Any", "BTC,ETH,SOL,BNB"), validate_default=True)
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _read_symbols(cls, value: Any, others: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        # pydantic leaves out a field that is wrong itself.
+        if not (symbols := parse_symbols(value, others.data.get("quote", DEFAULT_QUOTE))):
+            raise ValueError("must name at least one symbol")
+        return symbols
 
 
 class HealthSettings(Settings):

@@ -32,7 +32,13 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, bus: Reader) -> None:
         self.settings = settings
         self.instance = instance_name()
-        self.listings = Listings(bus, settings.symbols, serving=lambda: self.hub.statuses.serving(now_ms()))
+        self.listings = Listings(
+            bus,
+            settings.symbols,
+            serving=lambda: self.hub.statuses.serving(now_ms()),
+            quote=settings.quote,
+            conversions=settings.conversions,
+        )
         self.hub = Hub(
             settings.symbols,
             instance=self.instance,

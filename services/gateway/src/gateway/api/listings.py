@@ -14,6 +14,7 @@ from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
 from market_pulse.bus import BusError, Reader
+from market_pulse.conversions import Conversions
 from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_symbol, unique
 from market_pulse.process.logs import get_logger
 
@@ -26,6 +27,7 @@ REFRESH_INTERVAL_S = 30.0
 SHORTEST_INTERVAL_S = 1.0  # between two reads, however many requests name unknown symbols
 MOST_SUGGESTIONS = 5
 FARTHEST_EDITS = 2
+NO_CONVERSIONS = Conversions()
 
 _PART = re.compile(r"[^\W_]+")
 
@@ -39,14 +41,23 @@ class Listings:
         bus: the bus to read from.
         featured: symbols that clients may ask for even if no exchange lists them.
         serving: returns the exchanges that serve now. A symbol is unknown only if the listing of each of them is known.
+        quote: the currency of a symbol whose quote the client leaves out.
+        conversions: say which symbols have a price although no exchange lists them.
     """
 
     def __init__(
-        self, bus: Reader, featured: Sequence[Symbol], serving: Callable[[], Collection[str]] = frozenset[str]
+        self,
+        bus: Reader,
+        featured: Sequence[Symbol],
+        serving: Callable[[], Collection[str]] = frozenset[str],
+        quote: str = DEFAULT_QUOTE,
+        conversions: Conversions = NO_CONVERSIONS,
     ) -> None:
         self._bus = bus
         self._featured = featured
         self._serving = serving
+        self._quote = quote
+        self._conversions = conversions
         self._by_exchange: dict[str, frozenset[Symbol]] = {}
         self._exchanges: dict[Symbol, list[str]] = {}
         self._reading = asyncio.Lock()
@@ -62,7 +73,7 @@ class Listings:
         return bool(self._by_exchange)
 
     def __contains__(self, symbol: Symbol) -> bool:
-        return symbol in self._exchanges or symbol in self._featured
+        return symbol in self._featured or self._conversions.can_price(symbol, self._exchanges)
 
     def exchanges(self, symbol: Symbol) -> Sequence[str]:
         """Return the exchanges that list a symbol."""
@@ -110,7 +121,7 @@ class Listings:
     def suggestions(self, asked: str) -> list[Symbol]:
         """Return the symbols that a text that is not a listed symbol probably means, best first."""
         featured: dict[Symbol, list[str]] = {symbol: [] for symbol in self._featured}
-        return near_matches(asked, featured | self._exchanges)
+        return near_matches(asked, featured | self._exchanges, self._quote)
 
     def matching(self, text: str) -> bytes:
         """Return the listing's JSON with only the symbols that contain a text. Upper and lower case are the same."""
@@ -142,7 +153,7 @@ class Listings:
         malformed: dict[str, ValueError] = {}
         for text in texts:
             try:
-                names.append(parse_symbol(text))
+                names.append(parse_symbol(text, self._quote))
             except ValueError as wrong:
                 malformed[text[:LONGEST_TOLD]] = wrong
         if malformed:
@@ -179,15 +190,16 @@ class Listings:
         return orjson.dumps({"featured": self._featured, "symbols": listed})
 
 
-def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]]) -> list[Symbol]:
+def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]], usual_quote: str = DEFAULT_QUOTE) -> list[Symbol]:
     """Return up to MOST_SUGGESTIONS listed symbols that a text may mean, best first.
 
     If the text is another system's spelling of listed symbols, these are returned: BTCUSDT, BTC/USDT and BINANCE:BTCUSDT all
     mean BTC-USDT. Otherwise the symbols within FARTHEST_EDITS single-letter edits are returned, the nearest first. Among
-    equally near symbols those with the same quote come first, then those that more exchanges list.
+    equally near symbols those with the same quote come first, then those that more exchanges list. A text without a quote is in
+    the usual one.
     """
     parts = _PART.findall(asked.upper())
-    wanted = _spellings(parts)
+    wanted = _spellings(parts, usual_quote)
     if same := [symbol for symbol in listed if symbol.replace("-", "") in wanted]:
         return sorted(same, key=lambda symbol: -len(listed[symbol]))[:MOST_SUGGESTIONS]
     symbol = "-".join(parts[:2])
@@ -202,11 +214,11 @@ def _hint(suggestions: Mapping[Any, list[Symbol]]) -> str:
     return f"; did you mean {', '.join(near)}?" if near else ""
 
 
-def _spellings(parts: Sequence[str]) -> set[str]:
+def _spellings(parts: Sequence[str], usual_quote: str) -> set[str]:
     """Return the symbols, without their dash, that a text with these parts may mean.
 
     Other systems write base and quote together or apart, put an exchange before them or the kind of contract behind them, or
     write only the base.
     """
-    alone = [base + DEFAULT_QUOTE for base in parts if len(parts) == 1]
+    alone = [base + usual_quote for base in parts if len(parts) == 1]
     return {"".join(parts), "".join(parts[:2]), "".join(parts[-2:]), *parts[:1], *parts[-1:], *alone}
