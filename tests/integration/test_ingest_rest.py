@@ -12,9 +12,10 @@ import structlog
 from pydantic import SecretStr
 
 from ingest_binance.adapter import ADAPTER as BINANCE
+from ingest_coinbase.adapter import ADAPTER as COINBASE
 from ingest_okx.adapter import ADAPTER as OKX
 from market_pulse.exchange import listing, quiet
-from market_pulse.exchange.adapter import Adapter, Batch, Listed
+from market_pulse.exchange.adapter import Adapter, Batch, Day, Listed
 from market_pulse.exchange.errors import FeedRefused
 from market_pulse.exchange.feed import Feed
 from market_pulse.exchange.main import carry
@@ -51,6 +52,15 @@ async def test_an_address_that_refuses_this_place_gives_way_to_the_next_at_once(
         second.engine.inject(read_fault(REFUSED))
         with pytest.raises(FeedRefused, match="451"):
             await rest.listing()
+
+
+async def test_a_ticker_of_two_answers_and_one_of_an_unknown_product() -> None:
+    async with serving(Settings(port=0)) as simulator, RestClient(COINBASE, url(simulator)) as rest:
+        (event,) = await rest.ticker("BTC-USD")
+        assert isinstance(event, Day)
+        assert event.native == "BTC-USD"
+        assert None not in (event.bid, event.ask, event.open24h, event.high24h, event.low24h, event.quote_volume24h)
+        assert await rest.ticker("NOPE-USD") == []
 
 
 @dataclass

@@ -184,18 +184,6 @@ class _Symbol:
                 verdict = ANEW
         return change, verdict
 
-    def best(self) -> tuple[float | None, float | None]:
-        """Return the best bid and ask, or None for a side that is not known.
-
-        A price may be proved to be the last one long after its quote was received. Such a quote is not known any more.
-        """
-        quote, day = self.quotes.newest, self.days.newest
-        quoted_ms = self.quotes.received_ms if quote else self.days.received_ms
-        quoted = quote or day
-        if quoted is None or self.renewed_ms - quoted_ms > QUIET_QUOTE_MS:
-            return None, None
-        return quoted.bid, quoted.ask
-
     def behind_since_ms(self) -> int:
         """Return since when a channel's messages have been outdated, by our clock. Return 0 if no channel's messages are."""
         lines = self.trades.line, self.quotes.line, self.days.line
@@ -254,8 +242,11 @@ class Merge:
         symbol = self._symbols.get(listed.native)
         if symbol is None or symbol.days.newest is None:
             return None
-        day = symbol.days.newest
-        bid, ask = symbol.best()
+        day, quote = symbol.days.newest, symbol.quotes.newest
+        bid, ask = (quote.bid, quote.ask) if quote else (day.bid, day.ask)
+        # A price may be proved to be the last one long after its quote was received. The quote proves nothing then.
+        if symbol.renewed_ms and symbol.renewed_ms - (symbol.quotes if quote else symbol.days).received_ms > QUIET_QUOTE_MS:
+            bid = ask = None
         order = (symbol.trades.line.number, *symbol.quotes.line.order, *symbol.days.line.order)
         # `lag_unknown` is set below, because Python passes more than 14 arguments by name in a dict, which is slower.
         tick = Tick(
