@@ -7,15 +7,21 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from ingest_cryptocom.adapter import ADAPTER as CRYPTOCOM
 from ingest_kraken.adapter import ADAPTER as KRAKEN
 from market_pulse.exchange import feed as runner
+from market_pulse.exchange import merge
 from market_pulse.exchange.adapter import Adapter, Listed
 from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.quiet import QuietSymbols
+from market_pulse.exchange.rest import RestClient
+from market_pulse.exchange.settings import IngestSettings
 from market_pulse.exchange.status import status_of
 from market_pulse.messages import FeedStatus, Symbol, Tick
 from simulator.app import Running, serving
+from simulator.faults import read_fault
 from simulator.settings import Settings
 from support.waiting import until
 
@@ -62,6 +68,30 @@ async def test_kraken_s_heartbeats_keep_a_socket_on_which_nothing_is_traded() ->
         before = played.sent()
         await until(lambda: played.sent() >= before + 6, 30)  # a heartbeat each second, for twice as long as it may be silent
         assert (played.status.state, played.status.reconnects, len(played.ticks)) == ("connected", 0, 1)
+
+
+async def test_a_mute_channel_of_kraken_is_found_although_heartbeats_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REST, whose ticker has neither a time nor a trade's number, shows another price. So the symbol is asked for again."""
+    monkeypatch.setattr(merge, "NEWER_BY_MS", 500)
+    settings = IngestSettings(redis_url=SecretStr("redis://127.0.0.1:1/0")).model_copy(update={"quiet_symbol_s": 1.0})
+    async with (
+        playing(KRAKEN, Settings(port=0, rate=4000.0)) as played,
+        RestClient(KRAKEN, f"http://127.0.0.1:{played.running.port}") as rest,
+    ):
+        quiet = asyncio.create_task(QuietSymbols(settings, rest, played.feed, lambda: None).run())
+        try:
+            (connection,) = played.exchange.connections
+            requests = connection.control_messages
+            played.running.engine.inject(read_fault(b'{"exchange": "kraken", "kind": "mute"}'))
+            await until(lambda: connection.control_messages >= requests + 2, 60)  # the end of the subscription, and a new one
+            assert list(connection.topics) == ["ticker BTC/USD"]
+            played.running.engine.faults.clear()
+            seen = len(played.ticks)
+            await until(lambda: len(played.ticks) > seen)
+            assert (played.status.state, played.status.reconnects) == ("connected", 0)
+        finally:
+            quiet.cancel()
+            await asyncio.gather(quiet, return_exceptions=True)
 
 
 async def test_an_old_snapshot_of_kraken_says_nothing_about_the_lag() -> None:
