@@ -1,8 +1,23 @@
-"""The skew from which on the doctor reports a clock."""
+"""How the doctor reads a clock, and the skew from which on it reports one."""
 
 import pytest
 
-from cli.doctor import MAX_SKEW_MS, _clock
+from cli.doctor import MAX_SKEW_MS, _clock, _time_in
+
+
+@pytest.mark.parametrize(
+    ("answer", "time_ms"),
+    [
+        pytest.param(b'{"serverTime":1786538789464}', 1_786_538_789_464, id="binance"),
+        pytest.param(b'{"retCode":0,"time":1786538789464}', 1_786_538_789_464, id="bybit"),
+        pytest.param(b'{"code":"0","data":[{"ts":"1786538789464"}]}', 1_786_538_789_464, id="okx"),
+        pytest.param(b'{"iso":"2026-08-12T12:46:29.464Z","epoch":1786538789.464}', 1_786_538_789_464, id="coinbase"),
+        pytest.param(b'{"message":"NotFound"}', None, id="no time"),
+        pytest.param(b"<html>", None, id="no JSON"),
+    ],
+)
+def test_the_time_of_an_exchange(answer: bytes, time_ms: int | None) -> None:
+    assert _time_in(answer) == time_ms
 
 
 @pytest.mark.parametrize(

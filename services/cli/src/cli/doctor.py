@@ -254,13 +254,15 @@ async def _exchange(adapter: Adapter) -> Sequence[Finding]:
 
 
 def _time_in(answer: bytes) -> int | None:
-    """Read the server's time, in Unix milliseconds, from the answer of any of the three exchanges."""
+    """Read the server's time, in Unix milliseconds, from the answer of any exchange."""
     try:
         match orjson.loads(answer):
             case {"serverTime": int(time_ms)} | {"time": int(time_ms)}:
                 return time_ms
             case {"data": [{"ts": str(text)}]} if text.isdecimal():
                 return int(text)
+            case {"epoch": int() | float() as seconds}:
+                return round(seconds * 1000)
     except orjson.JSONDecodeError:
         pass
     return None
