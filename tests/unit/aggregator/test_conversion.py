@@ -1,4 +1,4 @@
-"""Rules 17 to 21: converted sources. The worked examples C1 to C8 of docs/methodology.md, and what lies between them."""
+"""Rules 17 to 21: converted sources. The worked examples C1 to C8 of docs/methodology.md, and the cases between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ Pure, as methodology.py is: time is an argument. A rate is never held, never rep
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from msgspec import UNSET
@@ -33,8 +33,9 @@ PEG_SHARE = 0.005
 class Rate:
     """A rate as one process knows it: the newest published ticker of the rate's symbol, and when this process received it.
 
-    `via` is the rate as its sources tell it, with its age at publication. `fault` is why nothing may be converted by it, None
-    if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg.
+    `via` is the rate as converted sources show it, with its age at publication. `fault` is why nothing may be converted by it,
+    None if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg. `converted` has the
+    newest tick of each market that was converted by it, as received and as converted, so that a tick is converted once.
     """
 
     ticker: Ticker
@@ -42,6 +43,7 @@ class Rate:
     via: Via
     fault: str | None
     peg: str | None
+    converted: dict[tuple[str, Symbol], tuple[Tick, Tick]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, ticker: Ticker, received_ms: int) -> "Rate":
@@ -69,6 +71,21 @@ class Rate:
             fault = f"{ticker.symbol} has one source alone"
         return cls(ticker, received_ms, via, fault, _off_peg(ticker.symbol, ticker.price))
 
+    def convert(self, tick: Tick, own_price: float) -> Tick:
+        """Return a tick of the currency that the rate converts, in the rate's quote.
+
+        Args:
+            tick: an exchange's tick.
+            own_price: the exchange's price in it, by rule 1. Rule 1 must not be applied to the result.
+        """
+        market = tick.exchange, tick.symbol
+        known = self.converted.get(market)
+        if known is not None and known[0] is tick:
+            return known[1]
+        converted = _convert(tick, own_price, self.ticker)
+        self.converted[market] = tick, converted
+        return converted
+
 
 class LegTicks(NamedTuple):
     """The markets of one leg: the newest tick of each exchange, and the rate.
@@ -86,39 +103,11 @@ class RateNow(NamedTuple):
     """A rate at one moment.
 
     `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.
-    `ticker` is set if the freshness is above 0.
     """
 
     via: Via
     freshness: float
     reason: str | None
-    ticker: Ticker | None = None
-
-    def convert(self, tick: Tick, own_price: float) -> Tick:
-        """Return a tick of the currency that the rate converts, in the rate's quote.
-
-        Args:
-            tick: an exchange's tick.
-            own_price: the exchange's price in it, by rule 1. Rule 1 must not be applied to the result.
-        """
-        rate = self.via
-        price = rate.price or 0.0
-        bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
-        exchange_ms = tick.exchange_time_ms
-        rate_ms = None if self.ticker is None else self.ticker.exchange_time_ms
-        return replace(
-            tick,
-            price=own_price * price,
-            bid=None if bid is None or rate.bid is None else bid * rate.bid,
-            ask=None if ask is None or rate.ask is None else ask * rate.ask,
-            # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
-            open24h=None if open24h is None or rate.open24h is None else open24h * rate.open24h,
-            # The rate at the moment of the high or of the low is not known.
-            high24h=None,
-            low24h=None,
-            quote_volume24h=None if turnover is None else turnover * price,
-            exchange_time_ms=None if exchange_ms is None or rate_ms is None else min(exchange_ms, rate_ms),
-        )
 
 
 def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
@@ -136,17 +125,36 @@ def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
     age_s = via.age_ms / 1000
     soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
     if age_s <= soft_s:
-        return RateNow(via, 1.0, rate.peg, rate.ticker)
+        return RateNow(via, 1.0, rate.peg)
     silent = f"{leg.rate_symbol} silent for {age_s:.0f} s"
     if age_s >= hard_s:
         return RateNow(via, 0.0, _both(silent, rate.peg))
     freshness = (hard_s - age_s) / (hard_s - soft_s)
-    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg), rate.ticker)
+    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg))
 
 
 def gives_none(direct: Tick | None, now_ms: int) -> bool:
     """Return whether an exchange gives no converted source, because of the newest tick of its direct market."""
     return direct is not None and (direct.ended is not None or now_ms - direct.received_time_ms <= DIRECT_FOR_MS)
+
+
+def _convert(tick: Tick, own_price: float, rate: Ticker) -> Tick:
+    price = rate.price or 0.0
+    bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
+    exchange_ms, rate_ms = tick.exchange_time_ms, rate.exchange_time_ms
+    return replace(
+        tick,
+        price=own_price * price,
+        bid=None if bid is None or rate.bid is None else bid * rate.bid,
+        ask=None if ask is None or rate.ask is None else ask * rate.ask,
+        # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
+        open24h=None if open24h is None or rate.open24h is None else open24h * rate.open24h,
+        # The rate at the moment of the high or of the low is not known.
+        high24h=None,
+        low24h=None,
+        quote_volume24h=None if turnover is None else turnover * price,
+        exchange_time_ms=None if exchange_ms is None or rate_ms is None else min(exchange_ms, rate_ms),
+    )
 
 
 def _both(first: str | None, second: str | None) -> str | None:

@@ -8,6 +8,7 @@ This runs for every ticker. For speed, figures are compared with SMALLEST and LA
 """
 
 from collections.abc import Container, Mapping, Sequence
+from itertools import chain
 from math import fsum
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from market_pulse.messages import Quality, Source, Tick, Ticker, Via
 
-from .conversion import LegTicks, RateNow, gives_none, rate_now
+from .conversion import LegTicks, Rate, RateNow, gives_none, rate_now
 from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle, source_price
 from .parameters import Parameters
 
@@ -80,12 +81,12 @@ def aggregate(
         return held, clock_skew
 
     votes.sort()
+    balloted = prices = [vote[0] for vote in votes]
+    direct = len(votes)
     if converted:
-        balloted = _balloted(votes, converted)
-        votes = sorted([*votes, *(vote for one in converted for vote in one.votes)])
-        prices = [vote[0] for vote in votes]
-    else:
-        balloted = prices = [vote[0] for vote in votes]
+        balloted = _balloted(prices, converted)
+        votes = votes + converted[0].votes if len(converted) == 1 else [*votes, *chain(*(one.votes for one in converted))]
+        prices = sorted([vote[0] for vote in votes])
     median = middle(balloted)  # rule 5
     clamp = parameters.clamp
     low, high = median * (1 - clamp), median * (1 + clamp)
@@ -97,17 +98,16 @@ def aggregate(
     reach = (clamp + TOLERANCE) * median
     if prices[-1] - median > reach or median - prices[0] > reach:
         agreed = last.agreed_price if _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s) else None
-        weights, factors, agrees, disputed, chosen = _weigh(
-            votes, balloted, median, turnovers, agreed, bool(converted), parameters
-        )
+        weights, factors, agrees, disputed, chosen = _weigh(votes, direct, balloted, median, turnovers, agreed, parameters)
         if not weights:
-            return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median), clock_skew
+            spread = (prices[-1] - prices[0]) / median
+            return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median, spread), clock_skew
         if chosen is not None:
-            low = high = prices[chosen]
+            low = high = votes[chosen][0]
     elif converted:
-        weights = _scaled(votes, turnovers, factors)
+        weights = _scaled(votes, direct, turnovers, factors)
 
-    price, open24h, change_percent24h, used = _average(votes, weights, low, high)
+    price, open24h, change_percent24h, used = _average(votes, weights, low, high, bool(converted))
     if factors or away or len(used) < len(votes):
         _explain(votes, factors, median, None if chosen is None else price, away)
     quality: Quality = "disputed" if disputed else "ok" if len(balloted) > 1 else "single"
@@ -148,6 +148,7 @@ def _without_converted(
     sources: Sequence[Source],
     votes: Sequence[_Vote],
     median: float,
+    spread: float,
 ) -> Ticker:
     """Return the ticker of the direct sources alone (rule 18), because no source lies within e of the median of all votes."""
     ticker, _ = aggregate(now_ms, ticks, away, last, parameters)
@@ -155,7 +156,7 @@ def _without_converted(
     converted = [source for source in sources if source.via is not UNSET]
     ticker.sources = (*ticker.sources, *converted)
     ticker.sources_total = len(ticker.sources)
-    ticker.spread_bps = (votes[-1][0] - votes[0][0]) / median * 10_000
+    ticker.spread_bps = spread * 10_000
     ticker.agreed_price, ticker.agreed_time_ms = last.agreed_price, last.agreed_time_ms
     if ticker.quality != "stale":
         ticker.quality = "disputed"
@@ -163,9 +164,9 @@ def _without_converted(
 
 
 def _judge_freshness(
-    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters, rate: RateNow | None = None
+    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
 ) -> tuple[list[Source], list[_Vote], _Lagging, list[float], list[float]]:
-    """Judge which sources are fresh (rules 2 and 3), and collect their volumes. With a rate, convert the fresh ones by it.
+    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
 
     Returns:
         All sources; the fresh ones whose exchange's clock is right, and those whose clock is off; the volumes and the quote
@@ -207,9 +208,7 @@ def _judge_freshness(
         # A tick without an exchange time counts as not lagging.
         lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
         if -max_lag_s <= lag_s <= max_lag_s:
-            votes.append(
-                (price, name, source, tick, freshness) if rate is None else _converted(name, source, tick, freshness, rate)
-            )
+            votes.append((price, name, source, tick, freshness))
         else:
             lagging.append((lag_s, (price, name, source, tick, freshness)))
     return sources, votes, lagging, volumes, quote_volumes
@@ -248,17 +247,17 @@ def _judge_leg(
     turnovers24h: list[float],
 ) -> _Converted:
     """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets."""
-    ticks = leg.ticks
+    ticks, heard = leg.ticks, leg.rate
     if not direct.keys().isdisjoint(ticks):
         ticks = {name: tick for name, tick in ticks.items() if not gives_none(direct.get(name), now_ms)}
     rate = rate_now(leg, now_ms, parameters)
     via, price = rate.via, rate.via.price
-    if not rate.freshness or price is None:
-        own, votes, lagging, _, _ = _judge_freshness(now_ms, ticks, parameters)
-        votes, lagging = [], []
-    else:
-        own, votes, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters, rate)
-        lagging = [(lag_s, _converted(name, source, tick, f, rate)) for lag_s, (_, name, source, tick, f) in lagging]
+    own, fresh, late, _, turnovers = _judge_freshness(now_ms, ticks, parameters)
+    votes: list[_Vote] = []
+    lagging: _Lagging = []
+    if rate.freshness and heard is not None and price is not None:
+        votes = [_converted(vote, heard, rate) for vote in fresh]
+        lagging = [(lag_s, _converted(vote, heard, rate)) for lag_s, vote in late]
         turnovers24h += [turnover * price for turnover in turnovers]
     if len(votes) < len(own) or rate.freshness < 1 or rate.reason is not None:
         own = _explain_rate(own, rate)
@@ -268,12 +267,13 @@ def _judge_leg(
     return _Converted(via, votes, lagging)
 
 
-def _converted(name: str, source: Source, tick: Tick, freshness: float, rate: RateNow) -> _Vote:
-    """Return a source of another quote as a vote. An exchange may have one by each of two rates, so its name holds the rate."""
-    own_price, via = source.price or 0.0, rate.via
-    converted = rate.convert(tick, own_price)
-    source.own_price, source.via, source.price = own_price, via, converted.price
-    return converted.price, f"{name} {via.symbol}", source, converted, freshness * rate.freshness
+def _converted(vote: _Vote, heard: Rate, rate: RateNow) -> _Vote:
+    """Convert a source of another quote. An exchange may have one by each of two rates, so its name holds the rate."""
+    own_price, name, source, tick, freshness = vote
+    converted = heard.convert(tick, own_price)
+    price = converted.price
+    source.own_price, source.via, source.price = own_price, rate.via, price
+    return price, f"{name} {heard.via.symbol}", source, converted, freshness * rate.freshness
 
 
 def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
@@ -315,17 +315,16 @@ def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
     return is_ours
 
 
-def _balloted(direct: Sequence[_Vote], converted: Sequence[_Converted]) -> list[float]:
+def _balloted(direct: Sequence[float], converted: Sequence[_Converted]) -> list[float]:
     """Return the prices of the votes of a symbol with converted sources, in rising order (rule 18).
 
     Args:
-        direct: the direct sources in rising order.
-        converted: the converted ones.
+        direct: the prices of the direct sources in rising order.
+        converted: the converted sources.
     """
-    balloted = [vote[0] for vote in direct]
     if direct:
-        of_direct = middle(balloted)
-        balloted += [_group_price([vote[0] for vote in one.votes], of_direct) for one in converted]
+        of_direct = middle(direct)
+        balloted = [*direct, *[_group_price([vote[0] for vote in one.votes], of_direct) for one in converted]]
     else:
         balloted = [vote[0] for one in converted for vote in one.votes]
     balloted.sort()
@@ -345,16 +344,18 @@ def _group_price(prices: list[float], of_direct: float) -> float:
 
 
 def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
-    """Return the votes (rules 4 and 18) in rising order, from the fresh sources in rising order."""
+    """Return the votes (rules 4 and 18) in rising order. The members of a vote are in rising order, too."""
     ballot: list[_Ballot] = []
     groups: dict[str, list[int]] = {}
-    for at, (price, name, source, _, freshness) in enumerate(votes):
+    ordered = sorted(range(len(votes)), key=lambda at: votes[at][:2])
+    for at in ordered:
+        price, name, source, _, freshness = votes[at]
         if source.via is UNSET:
             ballot.append((price, name, freshness, [at]))
         else:
             groups.setdefault(source.via.symbol, []).append(at)
     if not ballot:
-        return [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
+        return [(votes[at][0], votes[at][1], votes[at][4], [at]) for at in ordered]
     of_direct = middle([one[0] for one in ballot])
     for symbol, members in groups.items():
         price = _group_price([votes[at][0] for at in members], of_direct)
@@ -374,32 +375,34 @@ def _turnovers(votes: Sequence[_Vote], turnovers24h: list[float]) -> list[float]
     return turnovers if any(turnovers) else [vote[4] for vote in votes]
 
 
-def _scaled(votes: Sequence[_Vote], turnovers: list[float], factors: Sequence[float]) -> list[float]:
+def _scaled(votes: Sequence[_Vote], direct: int, turnovers: list[float], factors: Sequence[float]) -> list[float]:
     """Return the turnovers with those of converted sources scaled down (rule 19).
 
-    So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The other
-    direct markets' freshness alone decides this, so nothing jumps when the second one comes or goes.
+    So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The
+    freshness of the second one decides how far that holds, so nothing jumps when it comes or goes.
+
+    Args:
+        votes: the fresh sources, direct ones first.
+        direct: the number of direct ones.
+        turnovers: each source's turnover times its freshness.
+        factors: each source's factor; empty if all are 1.
     """
-    direct, converted, counts = [], [], []
-    are_direct = [vote[2].via is UNSET for vote in votes]
-    for at, is_direct in enumerate(are_direct):
-        if is_direct:
-            factor = factors[at] if factors else 1.0
-            direct.append(turnovers[at] * factor)
-            counts.append(votes[at][4] * factor)
-        else:
-            converted.append(turnovers[at])
-    of_direct, of_converted = fsum(direct), fsum(converted)
+    own, others = turnovers[:direct], turnovers[direct:]
+    counts = [vote[4] for vote in votes[:direct]]
+    near = own
+    if factors:
+        near = [turnover * factor for turnover, factor in zip(own, factors, strict=False)]
+        counts = [count * factor for count, factor in zip(counts, factors, strict=False)]
+    of_direct, of_converted = fsum(near), fsum(others)
     if not of_converted > of_direct > 0:
         return turnovers
     counts.sort()
-    second = counts[-2] if len(counts) > 1 else 0.0
+    second = counts[-2] if direct > 1 else 0.0
     # The rule's D·s/(1 - s) / C, written so that no difference of almost equal numbers is left.
-    whole = of_converted + of_direct
-    share = (1 - second) * of_converted + second * whole / 2
-    rest = (1 - second) * of_direct + second * whole / 2
+    half = second * (of_converted + of_direct) / 2
+    share, rest = (1 - second) * of_converted + half, (1 - second) * of_direct + half
     scale = of_direct / of_converted * (share / rest)
-    return [turnover if is_direct else turnover * scale for turnover, is_direct in zip(turnovers, are_direct, strict=True)]
+    return own + [turnover * scale for turnover in others]
 
 
 def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> list[float]:
@@ -417,22 +420,22 @@ def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> 
 
 def _weigh(
     votes: Sequence[_Vote],
+    direct: int,
     balloted: list[float],
     median: float,
     turnovers: list[float],
     agreed: float | None,
-    is_converted: bool,
     parameters: Parameters,
 ) -> tuple[list[float], list[float], bool, bool, int | None]:
     """Weigh the sources if some of them lie further than c from the median.
 
     Args:
-        votes: the fresh sources in rising order.
+        votes: the fresh sources, direct ones first.
+        direct: the number of direct ones.
         balloted: the prices of the votes in rising order.
         median: their median.
         turnovers: each source's turnover times its freshness.
         agreed: the last agreed price if it is known and young enough.
-        is_converted: whether some of the sources are converted.
         parameters: the methodology's parameters.
 
     Returns:
@@ -441,15 +444,16 @@ def _weigh(
         price alone (rule 7).
     """
     factors = of_votes = _factors([vote[0] for vote in votes], median, parameters)
-    if is_converted:
+    if direct < len(votes):
         of_votes = _factors(balloted, median, parameters)
-        turnovers = _scaled(votes, turnovers, factors)
+        turnovers = _scaled(votes, direct, turnovers, factors)
     weights, far = [], []
     for turnover, factor in zip(turnovers, factors, strict=True):
         weights.append(turnover * factor)
         if factor < 1:
             far.append(turnover)
-    agrees = 2 * sum([factor < 1 for factor in of_votes]) < len(of_votes)
+    opposed = len(far) if of_votes is factors else sum([factor < 1 for factor in of_votes])
+    agrees = 2 * opposed < len(of_votes)
     disputed = 2 * of_votes.count(0) >= len(of_votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
 
     half = len(balloted) // 2
@@ -470,7 +474,7 @@ def _choose(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | 
     sides = ballot[:half], ballot[half:]
     for_lower, for_upper = (fsum([turnovers[at] for _, _, _, members in side for at in members]) for side in sides)
     price, _, _, members = ballot[half - _prefers_lower(ballot[half - 1], ballot[half], for_lower, for_upper, agreed)]
-    return min(members, key=lambda at: (abs(votes[at][0] - price), at))
+    return min(members, key=lambda at: (abs(votes[at][0] - price), votes[at][:2]))
 
 
 def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: float, agreed: float | None) -> bool:
@@ -494,7 +498,7 @@ def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: 
 
 
 def _average(
-    votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float
+    votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float, is_converted: bool
 ) -> tuple[float, float | None, float | None, list[_Vote]]:
     """Average the prices, each clamped to the band from `low` to `high` (rule 6).
 
@@ -519,6 +523,8 @@ def _average(
         open24h = tick.open24h
         if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
+    if is_converted:
+        used.sort()
     # A mean lies between its terms, but rounding of the products can put it just outside. So clamp it.
     price = min(max(fsum(products) / total, used[0][2].used_price or low), used[-1][2].used_price or high)
     if not opens:
