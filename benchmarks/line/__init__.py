@@ -4,7 +4,7 @@
 
 Scenes: wire (many streams of the gateway and of other servers, read by a C program), compression (ways to compress a stream,
 on recorded pieces), edge (the compression of HAProxy, in a container), browser (pages in Chromium, on all parts and the
-simulator). The tickers are those of a market that moves. A whole run takes some fifteen minutes, a quick one three.
+simulator). The tickers are those of a market that moves. A whole run takes half an hour, a quick one five minutes.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -12,7 +13,6 @@ from statistics import median
 import report
 from browser.elsewhere import Elsewhere, elsewhere_server
 from fanout.run import Run
-from fanout.servers import missing_node
 from fanout.traffic import CACHE, HERE, ToolError
 from support.stack import Stack, running_stack
 from support.waiting import until
@@ -57,12 +57,16 @@ KINDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """A page's cost: kB received a second, and shares of a core in percent."""
+    """A page's cost: kB received a second, those of them in streams, and shares of a core in percent."""
 
     kb_s: float
+    streamed_kb_s: float
     share: float
     renderer: float
     streams: tuple[str, ...]
+
+
+FIGURES = ("kb_s", "streamed_kb_s", "share", "renderer")
 
 
 def missing() -> str | None:
@@ -71,7 +75,7 @@ def missing() -> str | None:
         return "no chromium on the PATH"
     if not (STATIC / "index.html").exists() or not VITE.exists():
         return "the page is not built: run `make web`"
-    return missing_node()
+    return None if shutil.which("node") else "no Node here"
 
 
 def measure(run: Run) -> None:
@@ -83,9 +87,9 @@ def measure(run: Run) -> None:
     found = asyncio.run(_rounds(run.rounds, settle_s, seconds))
     report.table(
         f"In Chromium: {EVENTS_S:,.0f} market events a second of {len(SYMBOLS)} symbols, {seconds:g} s each",
-        ("page", "kB/s received", "browser, % of a core", "its renderers, %"),
+        ("page", "kB/s received", "of them in streams", "browser, % of a core", "its renderers, %"),
         [
-            (kind.name, *(report.spread([getattr(one, name) for one in costs]) for name in ("kb_s", "share", "renderer")))
+            (kind.name, *(report.spread([getattr(one, name) for one in costs]) for name in FIGURES))
             for kind, costs in found.items()
         ],
     )
@@ -124,9 +128,10 @@ async def _cost_of(kind: Kind, stack: Stack, site: Elsewhere, settle_s: float, s
         raise ToolError(f"{kind.name} received nothing")
     return Cost(
         kb_s=(after.received - before.received) / seconds / 1000,
+        streamed_kb_s=(after.streamed - before.streamed) / seconds / 1000,
         share=100 * (after.cpu_s - before.cpu_s) / seconds,
         renderer=100 * (after.renderer_s - before.renderer_s) / seconds,
-        streams=tuple(browser.streams),
+        streams=browser.streams,
     )
 
 

@@ -35,9 +35,13 @@ STREAMS = "/api/realtime"
 
 
 class Used(NamedTuple):
-    """Totals so far: bytes received, and processor time in seconds, of which `renderer_s` is that of the pages' processes."""
+    """Totals so far: bytes received, and processor time in seconds.
+
+    Of the bytes, `streamed` came in streams. Of the time, `renderer_s` is that of the pages' processes.
+    """
 
     received: int
+    streamed: int
     cpu_s: float
     renderer_s: float
 
@@ -65,8 +69,8 @@ class Chromium:
         self._socket, self._pid = socket, pid
         self._numbers = count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self.received = 0
-        self.streams: list[str] = []  # the URLs of the streams that were opened
+        self._received = self._streamed = 0
+        self._streams: dict[str, str] = {}  # the URLs of the streams that were opened, by their requests' ids
         self._on: dict[str, Callable[[dict[str, Any]], None]] = {
             "Network.dataReceived": self._on_data,
             "Network.requestWillBeSent": self._on_request,
@@ -98,10 +102,15 @@ class Chromium:
         await self.call("Page.navigate", session, url=url)
         return Page(self, target, session)
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The URLs of the streams that were opened."""
+        return tuple(self._streams.values())
+
     def used(self) -> Used:
         pids = cores.family(self._pid)
         renderers = [pid for pid in pids if b"--type=renderer" in _command_of(pid)]
-        return Used(self.received, cores.cpu_s(pids), cores.cpu_s(renderers))
+        return Used(self._received, self._streamed, cores.cpu_s(pids), cores.cpu_s(renderers))
 
     async def listen(self) -> None:
         """Take the browser's messages until it ends."""
@@ -113,12 +122,14 @@ class Chromium:
                 on(message["params"])
 
     def _on_data(self, event: dict[str, Any]) -> None:
-        self.received += event["encodedDataLength"]
+        self._received += event["encodedDataLength"]
+        if event["requestId"] in self._streams:
+            self._streamed += event["encodedDataLength"]
 
     def _on_request(self, event: dict[str, Any]) -> None:
         url = event["request"]["url"]
         if STREAMS in url:
-            self.streams.append(url)
+            self._streams[event["requestId"]] = url
 
 
 def _command_of(pid: int) -> bytes:

@@ -52,11 +52,11 @@ def measure(run: Run) -> None:
     found: defaultdict[Visit, list[Cost | None]] = defaultdict(list)
     idle: defaultdict[Server, list[float]] = defaultdict(list)
     for _ in range(run.rounds):
-        for server in run.working(run.servers):
+        for server in run.servers:
             if (used := run.attempt(server, partial(_idle, run, server, seconds))) is not None:
                 idle[server].append(used)
         for visit in visits:
-            if visit.server in run.working(run.servers):
+            if idle[visit.server]:
                 stay = partial(_stay, run, visit, clients, seconds, warm_s, idle[visit.server][-1])
                 found[visit].append(run.attempt(visit.server, stay))
     node = {visit.symbols: costs for visit, costs in found.items() if visit.server is NODE}
