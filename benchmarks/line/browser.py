@@ -83,7 +83,7 @@ def measure(run: Run) -> None:
     if (why := missing()) is not None:
         print(f"\nLEFT OUT: {why}")
         return
-    settle_s, seconds = (3.0, 6.0) if run.quick else (5.0, 20.0)
+    settle_s, seconds = 5.0, 8.0 if run.quick else 20.0
     found = asyncio.run(_rounds(run.rounds, settle_s, seconds))
     report.table(
         f"In Chromium: {EVENTS_S:,.0f} market events a second of {len(SYMBOLS)} symbols, {seconds:g} s each",

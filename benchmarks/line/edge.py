@@ -19,7 +19,7 @@ from fanout.traffic import Group, ToolError
 
 from .proof import Recording, read_published
 from .visits import HOOK_ONE, PAGE_FOUR, PLAIN, Visit
-from .wire import opened, publishing
+from .wire import opened, publishing, watch
 
 IMAGE = "haproxy:3.0"  # as in docker-compose.yml
 PORT = 7690
@@ -147,23 +147,21 @@ def _stay(running: Running, visit: Visit, clients: int, seconds: float, *, compr
         with opened(running, PORT, [group]) as tool, Recording(PORT, group.path, gzip=compresses) as recording:
             time.sleep(1)
             tool.ask("window")
-            used_s, from_s = cores.cpu_s(pids), time.monotonic()
-            time.sleep(seconds)
-            used_s, until_s = cores.cpu_s(pids) - used_s, time.monotonic()
+            window = watch(pids, seconds)
             said = tool.ask("report")
             memory_kb = (cores.resident_kb(pids) - resident_kb) / (clients + 1)
     if said["errors"] or said["groups"]["all"]["ended"]:
         raise ToolError(f"streams ended: {said['error'] or 'no error'}")
     recording.prove(read_published(published), visit.members)
+    tickers = recording.tickers(window.from_s, window.until_s)
+    if len(tickers) < 2:
+        raise ToolError(f"{len(tickers)} tickers came within {seconds:g} s")
+    events_s = len(tickers) / (window.until_s - window.from_s)
     wall_s = time.time() - time.monotonic()
-    window = [(at_s, ticker) for at_s, ticker in recording.tickers() if from_s <= at_s < until_s]
-    if len(window) < 2:
-        raise ToolError(f"{len(window)} tickers came within {seconds:g} s")
-    cuts = quantiles([(at_s + wall_s) * 1000 - ticker["aggregatedTime"] for at_s, ticker in window], n=100)
-    events_s = len(window) / (until_s - from_s)
+    cuts = quantiles([(at_s + wall_s) * 1000 - ticker["aggregatedTime"] for at_s, ticker in tickers], n=100)
     return Cost(
         bytes_per_event=said["groups"]["all"]["bytes"] / said["seconds"] / clients / events_s,
-        cpu_us_per_event=used_s / (until_s - from_s) / (clients + 1) / events_s * 1e6,
+        cpu_us_per_event=window.cores / (clients + 1) / events_s * 1e6,
         memory_kb=memory_kb,
         late_ms=(cuts[49], cuts[98]),
     )

@@ -1,5 +1,7 @@
 """One stream, recorded as its bytes come, and the proof that it said what was published."""
 
+import contextlib
+import math
 import socket
 import threading
 import time
@@ -27,6 +29,7 @@ class Recording:
 
     def __init__(self, port: int, path: str, *, gzip: bool) -> None:
         self._parts: list[tuple[float, bytes]] = []
+        self._leaving = self._lost = False
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         encoding = "Accept-Encoding: gzip\r\n" if gzip else ""
         self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{encoding}\r\n".encode())
@@ -37,22 +40,27 @@ class Recording:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leaving = True
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
 
     def _read(self) -> None:
-        while data := self._socket.recv(65536):
-            self._parts.append((time.monotonic(), data))
+        with contextlib.suppress(ConnectionResetError):  # a proxy resets what is left of a stream that we leave
+            while data := self._socket.recv(65536):
+                self._parts.append((time.monotonic(), data))
+        self._lost = not self._leaving
 
-    def tickers(self) -> list[tuple[float, dict[str, Any]]]:
-        """Return each ticker of the stream, and when its last byte came, in monotonic seconds.
+    def tickers(self, from_s: float = 0.0, until_s: float = math.inf) -> list[tuple[float, dict[str, Any]]]:
+        """Return each ticker whose last byte came from one moment until another, and that time, in monotonic seconds.
 
         Raises:
-            ToolError: the answer is not an event stream.
+            ToolError: the answer is not an event stream, or ended by itself.
         """
+        if self._lost:
+            raise ToolError("the server ended the stream")
         try:
-            return list(self._tickers())
+            return [(at_s, ticker) for at_s, ticker in self._tickers() if from_s <= at_s < until_s]
         except (ValueError, zlib.error) as wrong:
             raise ToolError(f"not an event stream: {wrong}") from wrong
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import report
 from fanout import cores, traffic
 from fanout.run import Run, known
-from fanout.servers import NODE, Running, Server
-from fanout.traffic import SYMBOLS, Group, Tool, ToolError
+from fanout.servers import NODE, Running
+from fanout.traffic import Group, Tool, ToolError
 from market_pulse.messages import Symbol
 
 from .proof import Recording, read_published
@@ -31,7 +32,7 @@ MOST_CORES = 0.10
 class Cost:
     """One visitor's cost in one second: bytes of the body with its chunks, tickers, and the server's processor time.
 
-    The processor time is that beyond the time without any visitor, of which `idle` is cores.
+    `cpu_us` is what a visitor adds. `idle` is what the server used just before without any visitor, in cores.
     """
 
     bytes: float
@@ -50,15 +51,9 @@ def measure(run: Run) -> None:
     clients, seconds, warm_s = (200, 4.0, 1.0) if run.quick else (1000, 10.0, 6.0)
     visits = [one for one in VISITS if one.server in run.servers]
     found: defaultdict[Visit, list[Cost | None]] = defaultdict(list)
-    idle: defaultdict[Server, list[float]] = defaultdict(list)
     for _ in range(run.rounds):
-        for server in run.servers:
-            if (used := run.attempt(server, partial(_idle, run, server, seconds))) is not None:
-                idle[server].append(used)
         for visit in visits:
-            if idle[visit.server]:
-                stay = partial(_stay, run, visit, clients, seconds, warm_s, idle[visit.server][-1])
-                found[visit].append(run.attempt(visit.server, stay))
+            found[visit].append(run.attempt(visit.server, partial(_stay, run, visit, clients, seconds, warm_s)))
     node = {visit.symbols: costs for visit, costs in found.items() if visit.server is NODE}
     report.table(
         f"On the wire: {clients:,} streams, {TICKERS_HZ} tickers a second of each symbol",
@@ -74,9 +69,12 @@ def measure(run: Run) -> None:
         ),
         [_row(run, visit, costs, node.get(visit.symbols, ())) for visit, costs in found.items()],
     )
-    for server, shares in idle.items():
-        print(f"\n{server.name} without any stream: {report.spread(shares)} cores.")
+    for server in run.servers:
+        if idle := [one.idle for visit, costs in found.items() if visit.server is server for one in known(costs)]:
+            print(f"\n{server.name} without any stream: {report.spread(idle)} cores.")
     print("\n`>`: the server used a whole core and could not send all that its visitors asked for.")
+    if clients != 1000:
+        print(f"\nThe cores for 1,000 streams are calculated from {clients}. The gateway would send less often instead.")
     for visit, most in GOALS.items():
         costs = known(found[visit])
         run.at_most(f"kB/s on the wire, {visit.name}", median(one.bytes for one in costs) / 1000 if costs else None, most)
@@ -106,56 +104,58 @@ def _bytes(costs: Sequence[Cost | None]) -> list[float | None]:
     return [one.bytes if one else None for one in costs]
 
 
-def _idle(run: Run, server: Server, seconds: float) -> float:
-    """Return the cores that a server uses while it takes the tickers of four symbols and has no stream."""
-    running = run.fleet[server]
-    running.let_go()
-    with publishing(running, SYMBOLS[:4], running.place.folder / "published"):
-        used_s = cores.cpu_s(running.pids)
-        time.sleep(seconds)
-        return (cores.cpu_s(running.pids) - used_s) / seconds
-
-
-def _stay(run: Run, visit: Visit, clients: int, seconds: float, warm_s: float, idle: float) -> Cost:
+def _stay(run: Run, visit: Visit, clients: int, seconds: float, warm_s: float) -> Cost:
     """Open the visitors' streams, and measure them for some seconds, once they have been open for `warm_s`."""
     running = run.fleet[visit.server]
     running.let_go()
     published = running.place.folder / "published"
     groups = visit.groups(clients)
-    with (
-        publishing(running, visit.market, published) as market,
-        opened(running, running.place.port, groups) as tool,
-        Recording(running.place.port, groups[-1].path, gzip=visit.gzip) as recording,
-    ):
-        if visit.renewed_per_s:
-            tool.ask(f"renew {visit.renewed_per_s}")
-        time.sleep(warm_s)
-        pids = running.pids
-        tool.ask("window")
-        used_s, from_s = cores.cpu_s(pids), time.monotonic()
-        time.sleep(seconds)
-        used_s, until_s = cores.cpu_s(pids) - used_s, time.monotonic()
-        said = tool.ask("report")
-        market.ask("rate 0")
-        overdue = market.ask("report")["overdue"]
+    with publishing(running, visit.market, published) as market:
+        alone = watch(running.pids, seconds / 2)
+        with (
+            opened(running, running.place.port, groups) as tool,
+            Recording(running.place.port, groups[-1].path, gzip=visit.gzip) as recording,
+        ):
+            if visit.renewed_per_s:
+                tool.ask(f"renew {visit.renewed_per_s}")
+            time.sleep(warm_s)
+            tool.ask("window")
+            window = watch(running.pids, seconds)
+            said = tool.ask("report")
+            overdue = market.ask("report")["overdue"]
     if said["errors"] or any(group["ended"] for group in said["groups"].values()):
         raise ToolError(f"streams ended: {said['error'] or 'no error'}")
     if overdue > TICKERS_HZ:
         raise ToolError(f"the publisher was {overdue} tickers late")
     recording.prove(read_published(published), visit.members)
-    took_s = until_s - from_s
     return Cost(
         bytes=sum(group["bytes"] for group in said["groups"].values()) / clients / said["seconds"],
-        events=sum(from_s <= at_s < until_s for at_s, _ in recording.tickers()) / took_s,
-        cpu_us=(used_s / took_s - idle) / (clients + 1) * 1e6,
-        idle=idle,
-        full=used_s / took_s > WHOLE_CORE,
+        events=len(recording.tickers(window.from_s, window.until_s)) / (window.until_s - window.from_s),
+        cpu_us=(window.cores - alone.cores) / (clients + 1) * 1e6,
+        idle=alone.cores,
+        full=window.cores > WHOLE_CORE,
     )
+
+
+class Window(NamedTuple):
+    """The cores that some processes used on average, from one moment until another, in monotonic seconds."""
+
+    cores: float
+    from_s: float
+    until_s: float
+
+
+def watch(pids: list[int], seconds: float) -> Window:
+    """Wait for some seconds, and return how much processor time the processes used meanwhile."""
+    used_s, from_s = cores.cpu_s(pids), time.monotonic()
+    time.sleep(seconds)
+    used_s, until_s = cores.cpu_s(pids) - used_s, time.monotonic()
+    return Window(used_s / (until_s - from_s), from_s, until_s)
 
 
 @contextmanager
 def publishing(running: Running, symbols: Sequence[Symbol], published: Path) -> Iterator[Tool]:
-    """Publish tickers for the time of the context, and keep them in a file. At the start each symbol has a new one."""
+    """Publish tickers for the time of the context, which begins when each symbol has a new one. Then a file has all of them."""
     way, port = ("http", running.place.port + 50) if running.server.by_http else ("redis", running.place.redis_port)
     tool = Tool(Path(sys.executable), MARKET, way, port, published, *symbols, cores=running.cores.bus)
     try:
@@ -163,6 +163,8 @@ def publishing(running: Running, symbols: Sequence[Symbol], published: Path) -> 
         while tool.ask("report")["published"] < 2 * len(symbols):
             time.sleep(0.02)
         yield tool
+        tool.ask("rate 0")
+        tool.ask("report")  # the file is complete then
     finally:
         tool.close()
 
