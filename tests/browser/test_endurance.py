@@ -12,11 +12,16 @@ from .market import FEATURED, expect_live
 from .visitor import Visitor
 
 BUSY_EVENTS_PER_S = 2000
+ASK_FOR_MANY_TICKS = """() => {  // the page and the element share one stream, at the higher rate of the two
+  const element = document.createElement("market-pulse");
+  element.setAttribute("max-hz", "50");
+  document.body.append(Object.assign(document.createElement("script"), { src: "/market-pulse.js" }), element);
+}"""
 TICKS = 2000
 CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then drop old points; a page that kept its tickers grew by 5 MB
 COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
   window.ticks = 0;
-  const channel = new BroadcastChannel("market-pulse.v2  ");
+  const channel = new BroadcastChannel("market-pulse.v3  ");
   channel.onmessage = ({ data: [type] }) => { if (type === "ticker") ticks += 1; };
 }"""
 
@@ -27,6 +32,7 @@ async def test_memory_stays_flat_over_thousands_of_ticks(visitor: Visitor, demo:
     symbols = [f"{base}-USDT" for base in FEATURED]
     await demo.control("POST", "/control/rate", {"events_per_s": BUSY_EVENTS_PER_S, "symbols": symbols})
     try:
+        await page.evaluate(ASK_FOR_MANY_TICKS)
         await page.evaluate(COUNT_TICKS)
         session = await visitor.context.new_cdp_session(page)
         await _ticks(page, TICKS)

@@ -71,7 +71,7 @@ async def test_one_source_is_half_trusted_and_counts(visitor: Visitor, demo: Dem
     await expect_count(page, "4/4 connected")
 
 
-async def test_a_paused_page_stands_still_and_says_so(visitor: Visitor) -> None:
+async def test_a_paused_page_stands_still_says_so_and_receives_nothing(visitor: Visitor, demo: Demo) -> None:
     page = await visitor.open("/")
     await expect_live(page, "BTC")
     await page.get_by_role("button", name="Pause", exact=True).click()
@@ -80,10 +80,16 @@ async def test_a_paused_page_stands_still_and_says_so(visitor: Visitor) -> None:
     before = await price_of(tile(page, "BTC")).text_content()
     page_says = page.get_by_role("button", name=re.compile("Paused at"))
     await expect(page_says).to_be_visible()
-    await asyncio.sleep(2)
+    await until(lambda: _streams_are(demo, 0))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await asyncio.sleep(5)
+    assert asked == []
     assert await price_of(tile(page, "BTC")).text_content() == before
     await page.get_by_role("button", name="Pause", exact=True).click()
     await expect(price_of(tile(page, "BTC"))).not_to_have_text(str(before))
+    await expect_live(page, *FEATURED)
+    await until(lambda: _streams_are(demo, 1))
 
 
 async def test_a_killed_gateway_is_told_and_comes_back_as_one_stream(visitor: Visitor, demo: Demo) -> None:
@@ -102,7 +108,7 @@ async def test_a_killed_gateway_is_told_and_comes_back_as_one_stream(visitor: Vi
     await demo.start("gateway")
     await expect_live(page, *FEATURED)
     await expect_count(page, "4/4 connected")
-    await until(lambda: _one_stream(demo))
+    await until(lambda: _streams_are(demo, 1))
 
 
 async def test_a_page_that_slept_wakes_with_new_prices_over_a_new_stream(
@@ -116,7 +122,7 @@ async def test_a_page_that_slept_wakes_with_new_prices_over_a_new_stream(
     await until(lambda: opened)
     await expect_live(page, *FEATURED)
     await until(lambda: _agrees(page, demo))
-    await until(lambda: _one_stream(demo))
+    await until(lambda: _streams_are(demo, 1))
 
 
 async def _sleep(browser: Browser, page: Page, seconds: float) -> None:
@@ -140,5 +146,5 @@ async def _agrees(page: Page, demo: Demo) -> bool:
     return abs(float((text or "0").replace(",", "")) / await newest_price(demo.page, "BTC") - 1) < 1e-3
 
 
-async def _one_stream(demo: Demo) -> bool:
-    return await streams(demo.page) == 1
+async def _streams_are(demo: Demo, count: int) -> bool:
+    return await streams(demo.page) == count

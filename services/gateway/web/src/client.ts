@@ -4,6 +4,7 @@ import { shareStream } from "./tabs.ts";
 import type {
   ConnectionState,
   FeedStatus,
+  Field,
   Link,
   News,
   RealtimeClient,
@@ -14,7 +15,11 @@ import type {
   SymbolState,
   Ticker,
   TickerMessage,
+  Wants,
+  Wish,
 } from "./types.ts";
+import { joined, NOTHING } from "./wants.ts";
+import { DEFAULT_FIELDS } from "./wire.ts";
 
 export type * from "./types.ts";
 
@@ -25,12 +30,20 @@ const UNREACHABLE_MS = 30_000; // after this long without an answer, the status 
 const REST_AFTER_MS = 300_000; // a page that has been hidden for this long closes its stream
 const FRAMELESS_MS = 250; // hidden pages and workers have no animation frames: they update after this delay
 const LOOK_MS = 1000; // how often the client checks for silence
+const DEFAULT_HZ = 4; // the most updates per second of a listener that does not say
+// The lowest rate, which is also that of a hidden page. With fewer updates a live price would count as stale in between.
+const LOWEST_HZ = 0.5;
+const HIGHEST_HZ = 1000; // the highest rate that the gateway accepts
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
+/** Within the client, a message may have any members: those that some listener asked for when it was requested. */
+type AnyState = SymbolState<Field>;
 
 /** One symbol's store, with the methods that fill it. */
-interface Entry extends Store<SymbolState> {
+interface Entry extends Store<AnyState> {
   readonly symbol: string;
+  /** The stores that callers get, by their wishes. */
+  readonly views: Map<string, Store<AnyState>>;
   /** Receive news of this symbol. Listeners see it after the next `settle`. */
   hear(news: Extract<News, readonly ["ticker", ...unknown[]] | readonly ["refused", unknown]>): void;
   /** Compute the current state. If it differs from the last one, store it and call the listeners. */
@@ -38,7 +51,7 @@ interface Entry extends Store<SymbolState> {
 }
 
 /** The state of a symbol without listeners. On a server, every symbol has this state. */
-export const IDLE: SymbolState = {
+export const IDLE: AnyState = {
   ticker: null,
   latest: null,
   heardAt: null,
@@ -70,7 +83,7 @@ function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
 }
 
 /** A store whose state is always `IDLE`. */
-export const IDLE_STORE: Store<SymbolState> = makeStore(IDLE);
+export const IDLE_STORE: Store<AnyState> = makeStore(IDLE);
 const NO_CONNECTION: ConnectionState = { status: "idle", exchanges: {}, simulated: false };
 
 /** Return a symbol in the project's spelling (`btc` becomes `BTC-USDT`), or null if the text is not a symbol. */
@@ -81,27 +94,35 @@ export function normalizeSymbol(text: string): string | null {
 }
 
 /**
- * Return how old a symbol's price is: the milliseconds since any exchange last confirmed it. Null while no exchange has.
- * The gateway measures the age up to its message, this browser the time since then, so their clocks need not agree.
+ * Return how old a symbol's price is: the milliseconds since an exchange last confirmed it. Null while no exchange has.
+ * The publisher measures the age up to its message, this browser the time since then, so their clocks need not agree.
  */
-export function tickerAge({ latest, heardAt }: SymbolState, now = Date.now()): number | null {
-  if (!latest?.sources.length || heardAt === null) return null;
-  return Math.min(...latest.sources.map((source) => source.ageMs)) + Math.max(0, now - heardAt);
+export function tickerAge({ latest, heardAt }: SymbolState<never>, now = Date.now()): number | null {
+  if (latest?.receivedTime == null || heardAt === null) return null;
+  return Math.max(0, latest.aggregatedTime - latest.receivedTime) + Math.max(0, now - heardAt);
 }
 
 /** Whether a message has a price that at least one exchange supports now. An unknown quality counts as unsupported. */
-function isBacked({ price, quality }: TickerMessage): boolean {
+function isBacked({ price, quality }: TickerMessage<never>): boolean {
   return price !== null && /^(ok|single|disputed)$/.test(quality);
 }
 
 /** Return a message as a ticker, or null if it has no price. Changes that the exchanges do not report become NaN. */
-function withPrice(message: TickerMessage | null): Ticker | null {
+function withPrice(message: TickerMessage<Field> | null): Ticker<Field> | null {
   if (message?.price == null) return null;
   const { price, change24h: change, changePercent24h: percent } = message;
   return Object.freeze({ ...message, price, change24h: change ?? Number.NaN, changePercent24h: percent ?? Number.NaN });
 }
 
-const REGISTRY = Symbol.for("market-pulse/realtime.v1");
+/** Return the state for a listener that asked for these fields. Without a message that has them all, there is no price yet. */
+function withFields(state: AnyState, fields: readonly string[]): AnyState {
+  const { latest, status } = state;
+  if (!latest || fields.every((field) => field in latest)) return state;
+  const isUnknown = status === "live" || status === "stale";
+  return Object.freeze({ ...IDLE, error: state.error, status: isUnknown ? "connecting" : status });
+}
+
+const REGISTRY = Symbol.for("market-pulse/realtime.v2");
 const here: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
 /** This page's clients, by gateway. The map is global, so that all copies of this module that a bundler made share it. */
 function registry(): Map<string, RealtimeClient> {
@@ -115,6 +136,8 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   const page: Document | undefined = globalThis.document; // undefined in a worker
   const entries = new Map<string, Entry>();
   const active = new Set<Entry>(); // the entries that have a listener
+  const wishes = new Set<Wants>(); // the wish of each listener
+  let wanted = NOTHING; // all wishes together
   const changed = new Set<Entry>(); // the entries whose state may have changed since the last update
   const feed = shareStream(options, hear);
   let link: Link = { up: false, simulated: false, error: null }; // the newest report on the stream
@@ -123,7 +146,8 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges; // the newest status of each exchange
   const connection = makeStore(NO_CONNECTION);
   let isDue = false; // an update is scheduled
-  let isResting = false; // the stream is closed because nobody sees the page
+  let isHidden = false; // nobody sees the page, so prices come at the lowest rate
+  let isResting = false; // nobody has seen the page for so long that the stream is closed
   let supplying: Timer; // until the feed gets the symbols that are wanted
   let resting: Timer; // until a hidden page closes the stream
   let clock: Timer; // calls `look` every second
@@ -139,7 +163,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   }
 
   function makeEntry(symbol: string): Entry {
-    let latest: TickerMessage | null = null;
+    let latest: TickerMessage<Field> | null = null;
     let heardAt = 0;
     let refusal: RealtimeError | null = normalizeSymbol(symbol) ? null : { code: "unknown_symbol", message: "not a symbol" };
 
@@ -151,7 +175,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
      * - A lower `seq` does if the message was made later: its publisher has started to count anew.
      * Each publisher has its own clock, so times are compared only between messages of one publisher.
      */
-    function isNews({ seq, aggregatedTime, publisher }: TickerMessage, at: number): boolean {
+    function isNews({ seq, aggregatedTime, publisher }: TickerMessage<never>, at: number): boolean {
       if (!latest || at - heardAt > YIELDS_AFTER_MS) return true;
       const laterMs = publisher === latest.publisher ? aggregatedTime - latest.aggregatedTime : 0;
       if (seq === latest.seq) return at >= heardAt; // the gateway sends a ticker again when it has become stale
@@ -162,15 +186,19 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
       if (isUsed && active.add(entry).size === 1) start();
       if (!isUsed && active.delete(entry) && !active.size) stop();
       entry.settle();
-      supplySoon();
     });
     const entry: Entry = Object.assign(store, {
       symbol,
+      views: new Map(),
       hear(news: Parameters<Entry["hear"]>[0]) {
         changed.add(entry);
         if (news[0] === "refused") refusal = news[1].error;
         else if (isNews(news[1], news[2])) {
-          [, latest, heardAt] = news;
+          const [, message, at] = news;
+          // While a stream with more fields opens, the old one delivers messages without them: keep the fields that are known.
+          const kept = latest ? Object.entries(latest).filter(([field]) => wanted.fields.includes(field)) : [];
+          latest = { ...Object.fromEntries(kept), ...message } as TickerMessage<Field>;
+          heardAt = at;
           if (isBacked(latest)) refusal = null;
         }
       },
@@ -192,14 +220,44 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     return entry;
   }
 
-  /** Request the wanted symbols after this turn of the event loop: a page mounts and unmounts many components in one turn. */
+  /** Return the store of a symbol for one wish. While it has a listener, the stream fulfils the wish. */
+  function makeView({ symbol, subscribe, getSnapshot }: Entry, { fields, maxHz = DEFAULT_HZ }: Wish<Field>): Store<AnyState> {
+    const wish: Wants = {
+      symbols: normalizeSymbol(symbol) ? [symbol] : [],
+      fields: ["price", ...(fields ?? DEFAULT_FIELDS)],
+      maxHz: Math.min(Math.max(maxHz, LOWEST_HZ), HIGHEST_HZ),
+    };
+    let seen = IDLE;
+    let shown = IDLE;
+    return {
+      subscribe(listener) {
+        const own = { ...wish };
+        wishes.add(own);
+        const end = subscribe(listener);
+        supplySoon();
+        return () => {
+          if (wishes.delete(own)) supplySoon();
+          end();
+        };
+      },
+      getSnapshot() {
+        const state = getSnapshot();
+        if (state !== seen) [seen, shown] = [state, withFields(state, wish.fields)];
+        return shown;
+      },
+      getServerSnapshot: () => IDLE,
+    };
+  }
+
+  /** Request all wishes after this turn of the event loop: a page mounts and unmounts many components in one turn. */
   function supplySoon() {
     if (!supplying) supplying = setTimeout(supply);
   }
 
   function supply() {
     supplying = undefined;
-    feed.want(isResting ? [] : [...active].map((entry) => entry.symbol).filter(normalizeSymbol));
+    wanted = joined([...wishes]);
+    feed.want(isResting ? NOTHING : isHidden ? { ...wanted, maxHz: LOWEST_HZ } : wanted);
   }
 
   function hear(...news: News) {
@@ -245,11 +303,13 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
    * put the page away, so the stream is opened again.
    */
   function look() {
-    if (isResting && !page?.hidden) {
+    const wasHidden = isHidden;
+    isHidden = !!page?.hidden;
+    if (isResting && !isHidden) {
       isResting = false;
       linkSince = Date.now();
       supply();
-    }
+    } else if (isHidden !== wasHidden) supply();
     feed.look();
     for (const entry of active) changed.add(entry);
     settle();
@@ -268,8 +328,9 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
 
   function onVisibility() {
     clearTimeout(resting);
-    if (page?.hidden) resting = setTimeout(rest, REST_AFTER_MS);
-    else wake();
+    look();
+    if (isHidden) resting = setTimeout(rest, REST_AFTER_MS);
+    else feed.wake(false);
   }
 
   // These events only say when to check. The messages that arrive decide, not the platform's view of its network.
@@ -283,7 +344,8 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   function start() {
     linkSince = Date.now();
     clock = setInterval(look, LOOK_MS);
-    if (page?.hidden) onVisibility();
+    isHidden = !!page?.hidden;
+    if (isHidden) resting = setTimeout(rest, REST_AFTER_MS);
     for (const [target, name, reaction] of reactions) target?.addEventListener?.(name, reaction);
   }
 
@@ -297,13 +359,16 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   }
 
   const client: RealtimeClient = {
-    symbol(text) {
+    symbol(text: string, wish: Wish<Field> = {}) {
       // On a server: keep no entry, because visitors' symbols would fill the memory.
       if (!(options.EventSource ?? globalThis.EventSource)) return IDLE_STORE;
       const symbol = normalizeSymbol(text) ?? text;
       const entry = entries.get(symbol) ?? makeEntry(symbol);
       entries.set(symbol, entry);
-      return entry;
+      const key = `${wish.maxHz} ${wish.fields}`;
+      const view = entry.views.get(key) ?? makeView(entry, wish);
+      entry.views.set(key, view);
+      return view;
     },
     connection,
     reconnect: () => feed.wake(true),
@@ -313,7 +378,9 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
         entry.settle();
       }
       stop();
-      feed.want([]);
+      wishes.clear();
+      clearTimeout(supplying);
+      feed.want(NOTHING);
       if (registry().get(baseUrl) === client) registry().delete(baseUrl);
     },
   };

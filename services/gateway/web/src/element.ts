@@ -5,13 +5,14 @@
  * All attributes may change at run time:
  * - `symbols`: comma-separated symbols
  * - `gateway`: the gateway's address; by default the gateway that served this script, else the page's own origin
+ * - `max-hz`: the most updates of a price per second; by default 4
  * - `compact`: one line per symbol
  * - `theme`: `light` or `dark`; by default the theme of the page around the element
  * - `scheme`: the colours of rising and falling prices, `western`, `east-asian` or `cvd` (for colour vision deficiency)
  */
 import { normalizeSymbol, realtimeClient } from "./client.ts";
 import { styleSheet } from "./element/styles.ts";
-import { makeTile, type Tile } from "./element/tile.ts";
+import { makeTile, TILE_FIELDS, type Tile } from "./element/tile.ts";
 
 const DEFAULT_SYMBOLS = "BTC,ETH,SOL,BNB";
 const AGE_EVERY_MS = 1000;
@@ -33,7 +34,7 @@ function baseUrlOf(gateway: string): string {
 const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement); // a server has no HTMLElement
 
 export class MarketPulseElement extends Base {
-  static readonly observedAttributes = ["symbols", "gateway"];
+  static readonly observedAttributes = ["symbols", "gateway", "max-hz"];
 
   readonly #list = document.createElement("ul");
   readonly #simulated = document.createElement("p");
@@ -73,6 +74,7 @@ export class MarketPulseElement extends Base {
   /** Subscribe to the symbols that the attributes name, and draw them until the returned function is called. */
   #follow(): () => void {
     const client = realtimeClient(baseUrlOf(this.getAttribute("gateway") ?? HOME));
+    const maxHz = Number(this.getAttribute("max-hz")) || undefined; // a text that is not a number counts as no attribute
     const asked = (this.getAttribute("symbols") ?? DEFAULT_SYMBOLS).split(",").map((text) => text.trim());
     const symbols = new Set(asked.filter(Boolean).map((text) => normalizeSymbol(text) ?? text));
     for (const symbol of this.#tiles.keys()) if (!symbols.has(symbol)) this.#tiles.delete(symbol);
@@ -81,7 +83,7 @@ export class MarketPulseElement extends Base {
     const ages: (() => void)[] = [];
     const elements: HTMLElement[] = [];
     for (const symbol of symbols) {
-      const store = client.symbol(symbol);
+      const store = client.symbol(symbol, { fields: TILE_FIELDS, maxHz });
       const tile = this.#tiles.get(symbol) ?? makeTile(symbol);
       this.#tiles.set(symbol, tile);
       elements.push(tile.element);

@@ -14,7 +14,9 @@ import type {
   StreamEvent,
   Tell,
   TickerMessage,
+  Wants,
 } from "./types.ts";
+import { joined, NOTHING } from "./wants.ts";
 import { isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway accepts in one request. */
@@ -24,7 +26,8 @@ const PATIENCE_MS = 10_000;
 const LONGEST_DELAY_MS = 30_000; // the longest backoff
 // The longest wait that a server may ask for; how long an unlisted symbol is not requested again.
 const LONGEST_WAIT_MS = 300_000;
-const PACE_MS = 200; // between streams, however often the symbols change; with the burst, at most ten are opened in any second
+const LESS_AFTER_MS = 5000; // a stream that carries more than is wanted goes on for this long: more may be wanted again soon
+const PACE_MS = 200; // between streams, however often the wants change; with the burst, at most ten are opened in any second
 const BURST = 5; // how many streams may be opened without a pause
 const SILENT_BEATS = 2.5; // a stream that sends nothing for this many heartbeat intervals is dropped
 
@@ -58,17 +61,19 @@ function errorOf({ detail }: Problem, status: number): RealtimeError {
  * `baseUrl` is "" for this page's own origin; `apiKey` is "" for a gateway that wants no key.
  */
 export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: RealtimeClientOptions, tell: Tell): Feed {
-  // Symbols.
-  let wanted: readonly string[] = []; // all that the page wants
+  // What to carry.
+  let wanted = NOTHING; // all that the page wants
   const refused = new Set<string>(); // those that no exchange lists or that are malformed
-  let asked: readonly string[] = []; // those whose first price was requested by REST
+  let asked: readonly string[] = []; // those whose first price, with all wanted fields, was requested by REST
 
   // Streams. While a new one takes over from an old one, there are two.
   let current: EventSourceLike | null = null; // the stream that delivers
   let next: EventSourceLike | null = null; // the stream that takes over with its first message
-  let carried = ""; // the symbols in the newest stream's URL
-  let delivered = ""; // the symbols in the current stream's URL
+  let carrying = NOTHING; // what the newest stream carries
+  let carried = ""; // the same as its URL's query
+  let delivered = ""; // the current stream's query
   let retry: ReturnType<typeof setTimeout> | undefined; // until the next attempt
+  let lessening: ReturnType<typeof setTimeout> | undefined; // until a stream of less takes over
 
   // The gateway's reports.
   let lastEventId = ""; // sent with the next stream, so that the gateway knows that it is a resumed one
@@ -89,10 +94,12 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let askNotBefore = 0; // the gateway wants no REST request before this
   let paceAt = 0; // each new stream moves this on by PACE_MS; it may run ahead of the clock by BURST - 1 of them
 
-  const unrefused = () => wanted.filter((symbol) => !refused.has(symbol));
-  const streamable = () => unrefused().slice(0, MOST_SYMBOLS).sort();
-  const asQuery = (symbols: readonly string[]) => encodeURIComponent(symbols.join(","));
-  const streamUrl = () => `${baseUrl}/api/realtime?symbols=${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
+  const unrefused = () => wanted.symbols.filter((symbol) => !refused.has(symbol));
+  const streamable = (): Wants => ({ ...wanted, symbols: unrefused().slice(0, MOST_SYMBOLS).sort() });
+  const asQuery = ({ symbols, fields }: Wants) =>
+    `symbols=${encodeURIComponent(symbols.join())}&fields=${encodeURIComponent(fields.join())}`;
+  const asStream = (wants: Wants) => (wants.symbols.length ? `${asQuery(wants)}&max_hz=${wants.maxHz}` : "");
+  const streamUrl = () => `${baseUrl}/api/realtime?${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
 
   function tellLink(news: RealtimeError | null = error) {
     error = news;
@@ -104,22 +111,23 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   }
 
   /** Report a ticker, or throw if it is malformed. `heardAt` is a time at which it was surely the newest. */
-  function take(data: TickerMessage, heardAt: number) {
+  function take(data: TickerMessage<"sources">, heardAt: number) {
     if (!isTicker(data)) throw new Error();
     tell("ticker", data, heardAt);
   }
 
   /**
-   * Open a stream of the symbols that are wanted now, unless the current stream carries them already. Request the first
-   * prices of new symbols by REST, too.
+   * Open a stream that carries the wants of now, unless the current stream carries just these. Request the first prices of new symbols
+   * by REST, too, or those of all symbols if the fields have changed.
    */
   function open(): void {
     clearTimeout(retry);
+    clearTimeout(lessening);
     retry = undefined;
     next?.close();
     next = null;
-    const symbols = streamable();
-    carried = asQuery(symbols);
+    carrying = streamable();
+    carried = asStream(carrying);
     if (!carried) {
       current?.close();
       current = null;
@@ -127,8 +135,8 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       tellLink(null);
       return;
     }
-    ask(symbols.filter((symbol) => !asked.includes(symbol)));
-    asked = symbols;
+    ask(carrying.symbols.filter((symbol) => !asked.includes(symbol)));
+    asked = carrying.symbols;
     if (current && carried === delivered) return;
     if (!current) tellLink();
     openedAt = Date.now();
@@ -171,7 +179,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       delivered = carried;
       simulated = data.simulated;
       beatMs = Math.min(positive(data.heartbeatMs) || BEAT_MS, LONGEST_BEAT_MS);
-      for (const symbol of streamable()) tellRefused(symbol, null); // the new stream reports which symbols have no room
+      for (const symbol of carrying.symbols) tellRefused(symbol, null); // the new stream reports which symbols have no room
       tellLink(null);
     } else if (type === "ticker") take(data, heardAt);
     else if (type === "status") {
@@ -210,11 +218,11 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   }
 
   /** Request the newest tickers by REST, unless the gateway wants no request yet. */
-  function ask(symbols: readonly string[] = streamable()) {
+  function ask(symbols = streamable().symbols) {
     const at = Date.now();
     if (!symbols.length || at < askNotBefore) return;
     askedAt = at;
-    request(`${baseUrl}/api/ticker?symbols=${asQuery(symbols)}`, ({ tickers }) => {
+    request(`${baseUrl}/api/ticker?${asQuery({ ...wanted, symbols })}`, ({ tickers }) => {
       for (const ticker of tickers) take(ticker, at);
     });
   }
@@ -223,7 +231,10 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
    * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other. Return the milliseconds for
    * which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it is a stream.
    */
-  async function request(url: string, read?: (answer: { tickers: readonly TickerMessage[] }) => void): Promise<unknown> {
+  async function request(
+    url: string,
+    read?: (answer: { tickers: readonly TickerMessage<"sources">[] }) => void,
+  ): Promise<unknown> {
     let news = unreachable;
     let waitMs = 0;
     const end = new AbortController();
@@ -242,7 +253,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       // The gateway does not always say which symbol is malformed. Beyond ASCII, browser and gateway may disagree on what a
       // letter is, so all symbols with other characters are refused.
       if (problem.code === "malformed_symbol")
-        for (const symbol of streamable()) if (/[^\x21-\x7e]/.test(symbol)) unknown[symbol] ??= [];
+        for (const symbol of carrying.symbols) if (/[^\x21-\x7e]/.test(symbol)) unknown[symbol] ??= [];
       for (const [symbol, suggestions] of Object.entries(unknown)) {
         tellRefused(symbol, {
           code: "unknown_symbol",
@@ -252,7 +263,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
         refused.add(symbol);
         refusedAt = Date.now();
       }
-      if (asQuery(streamable()) !== carried) {
+      if (carrying.symbols.some((symbol) => refused.has(symbol))) {
         return startOver(); // the gateway answered for none of the symbols: request those that are left
       }
       news = errorOf(problem, response.status);
@@ -288,19 +299,24 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   }
 
   return {
-    want(symbols) {
-      if (!wanted.length) lookedAt = Date.now();
-      wanted = symbols;
-      for (const symbol of refused) if (!wanted.includes(symbol)) refused.delete(symbol);
+    want(wants) {
+      if (!wanted.symbols.length) lookedAt = Date.now();
+      if (`${wants.fields}` !== `${wanted.fields}`) asked = [];
+      wanted = wants;
+      for (const symbol of refused) if (!wanted.symbols.includes(symbol)) refused.delete(symbol);
       for (const symbol of unrefused().slice(MOST_SYMBOLS))
         tellRefused(symbol, { code: "too_many_symbols", message: `more than ${MOST_SYMBOLS} symbols` });
-      if (!symbols.length) return open();
-      if (asQuery(streamable()) === carried) return;
-      if (!retry) later();
+      clearTimeout(lessening);
+      if (!wanted.symbols.length) return open();
+      const streamed = streamable();
+      if (asStream(streamed) === carried) return;
+      const isLess = asStream(joined([carrying, streamed])) === carried;
+      if (isLess) lessening = setTimeout(() => retry || later(), LESS_AFTER_MS);
+      else if (!retry) later();
       else askedAt = 0; // the next attempt opens the new set; until then, let `look` poll its prices at once
     },
     wake(anew) {
-      if (!wanted.length) return;
+      if (!wanted.symbols.length) return;
       if (anew || (!next && (!current || since(heardAt) > beatMs))) {
         if (anew) {
           refused.clear();

@@ -1,6 +1,6 @@
 /**
  * One stream for all tabs of an origin. The tab that holds a Web Lock has the stream, and sends its news to the other tabs over
- * a BroadcastChannel. The other tabs send it the symbols that they want. When the holder closes, the browser gives the lock to
+ * a BroadcastChannel. The other tabs send it what they want. When the holder closes, the browser gives the lock to
  * the next tab. When the holder falls asleep, another tab steals the lock.
  *
  * A stream carries a limited number of symbols: first the holder's, then those of the other tabs, oldest tab first. A tab
@@ -9,25 +9,26 @@
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
 import { openStream, since } from "./stream.ts";
-import type { Feed, News, RealtimeClientOptions, Tell } from "./types.ts";
+import type { Feed, News, RealtimeClientOptions, Tell, Wants } from "./types.ts";
+import { joined, NOTHING } from "./wants.ts";
 
 type Said =
   | News
-  | readonly [type: "wants", tab: string, symbols: readonly string[]]
+  | readonly [type: "wants", tab: string, wants: Wants]
   | readonly [type: "wake", anew: boolean] // asks the holder for Feed.wake with this argument
-  // Asks all tabs to answer. A new holder sends it to learn their symbols, other tabs to learn whether the holder is alive.
+  // Asks all tabs to answer. A new holder sends it to learn their wants, other tabs to learn whether the holder is alive.
   | readonly [type: "who"];
 
 const ASK_AFTER_MS = 5000; // silence after which a tab sends "who": live prices come every second
 const ROB_AFTER_MS = 8000; // silence after which a tab steals the lock
 const LOOKED_AT_MS = 6000; // a tab that was woken waits so much less: its visitor wants prices now
 const ASLEEP_MS = 2000; // a tab whose code did not run for longer was asleep
-const SUPPLY_AFTER_MS = 20; // until all tabs have sent their symbols
+const SUPPLY_AFTER_MS = 20; // until all tabs have sent their wants
 
 /** Make a feed of a gateway's prices that this tab shares with the origin's other tabs. It reports all news to `tell`. */
 export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   const locks = globalThis.navigator?.locks;
-  const name = ["market-pulse.v2", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
+  const name = ["market-pulse.v3", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error();
@@ -35,7 +36,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     return openStream(options, tell); // some browsers throw when a page without cookies opens a channel
   }
   const tab = crypto.randomUUID();
-  let wanted: readonly string[] = []; // this tab's own symbols
+  let wanted = NOTHING; // this tab's own wants
   let channel: BroadcastChannel | null = null; // to the other tabs; null while this tab does not share
   let presence = new AbortController(); // aborted when this tab stops sharing
   let isPresent = false; // this tab holds a lock of its own name, whose release tells the holder that the tab is gone
@@ -44,11 +45,11 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   let holds = false; // this tab holds the lock, or does not share and has a stream of its own
   const patienceMs = ROB_AFTER_MS + 2000 * Math.random(); // random, so that not all tabs steal the lock at once
   let robberies = 0; // how often this tab stole the lock since it last received anything from another tab
-  const others = new Map<string, readonly string[]>(); // the symbols of each other tab, while this one holds the stream
+  const others = new Map<string, Wants>(); // the wants of each other tab, while this one holds the stream
   const known = new Map<string, News>(); // the newest news of each kind and symbol, oldest first, for tabs that join
   let heardAt = 0; // when the holder last sent anything
   let lookedAt = 0; // when `look` last ran; if that is long ago, this tab was asleep
-  let supplying: ReturnType<typeof setTimeout> | undefined; // until the stream gets the symbols of all tabs
+  let supplying: ReturnType<typeof setTimeout> | undefined; // until the stream gets the wants of all tabs
 
   const say = (...said: Said) => channel?.postMessage(said);
   const sayWants = () => isPresent && say("wants", tab, wanted);
@@ -77,9 +78,9 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
 
   function supply() {
     supplying = undefined;
-    const all = new Set([wanted, ...others.values()].flat());
-    for (const [key, [, data]] of known) if (data && "symbol" in data && !all.has(data.symbol)) known.delete(key);
-    stream.want([...all]);
+    const all = joined([wanted, ...others.values()]);
+    for (const [key, [, data]] of known) if (data && "symbol" in data && !all.symbols.includes(data.symbol)) known.delete(key);
+    stream.want(all);
   }
 
   function passOn(news: News) {
@@ -102,14 +103,14 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
       if (holds) serve(said[1], said[2]);
     } else if (!holds) {
       // A holder drops such news: they come from a robbed tab that does not know yet that it lost the lock.
-      if (said[0] === "refused" && said[1].error?.code === "too_many_symbols" && wanted.includes(said[1].symbol))
+      if (said[0] === "refused" && said[1].error?.code === "too_many_symbols" && wanted.symbols.includes(said[1].symbol))
         return partWithStream();
       heardAt = Date.now();
       tell(...said);
     }
   }
 
-  function serve(other: string, wants: readonly string[]) {
+  function serve(other: string, wants: Wants) {
     // Each tab holds a lock of its own name for as long as it shares. When we get that lock, the tab is gone.
     const gone = () => {
       others.delete(other);
@@ -149,7 +150,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     supplying = undefined;
     if (!holds) return;
     holds = false;
-    stream.want([]);
+    stream.want(NOTHING);
     tell("link", { up: false, simulated: false, error: null }); // this tab has no stream until the next holder reports one
     others.clear();
     known.clear();
@@ -186,9 +187,9 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   }
 
   return {
-    want(symbols) {
-      wanted = symbols;
-      if (!symbols.length) return part();
+    want(wants) {
+      wanted = wants;
+      if (!wanted.symbols.length) return part();
       if (holds) supplySoon();
       else if (!channel) join();
       else sayWants();

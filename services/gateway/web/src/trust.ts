@@ -10,7 +10,7 @@ import type { SymbolState, TickerMessage } from "./types.ts";
  */
 export type Trust = "live" | "degraded" | "stale" | "offline" | "waiting";
 
-export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
+export function trustOf({ status, latest, ticker, error }: SymbolState<never>): Trust {
   if (error?.code === "unknown_symbol" || error?.code === "too_many_symbols") return "offline";
   if (status === "live") return latest?.quality === "ok" && !isAgeing(latest) ? "live" : "degraded";
   if (error && REFUSALS.has(error.code)) return ticker ? "stale" : "waiting";
@@ -21,12 +21,15 @@ export function trustOf({ status, latest, ticker, error }: SymbolState): Trust {
 /** Errors of a gateway that answers, but does not stream this symbol, or anything, for now. */
 const REFUSALS: ReadonlySet<string> = new Set(["no_room", "busy", "rate_limited"]);
 
+/** From this age on an exchange counts less: T_soft in docs/methodology.md, by default. */
+const SOFT_AGE_MS = 10_000;
+
 /** Whether all exchanges have been silent for so long that each counts less already, or not at all. */
-export function isAgeing({ sources }: TickerMessage): boolean {
-  return !sources.some((source) => source.state === "used");
+export function isAgeing({ aggregatedTime, receivedTime }: TickerMessage<never>): boolean {
+  return receivedTime === null || aggregatedTime - receivedTime > SOFT_AGE_MS;
 }
 
 /** Whether a symbol counts as connected: its price is fresh, and no exchange contradicts it. */
-export function countsAsConnected({ isConnected, latest }: SymbolState): boolean {
+export function countsAsConnected({ isConnected, latest }: SymbolState<never>): boolean {
   return isConnected && (latest?.quality === "ok" || latest?.quality === "single") && !isAgeing(latest);
 }

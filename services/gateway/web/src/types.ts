@@ -2,14 +2,15 @@
 import type { components } from "./api.ts";
 
 type Schemas = components["schemas"];
+type AnyTicker = Schemas["Ticker"];
 
-export type TickerMessage = Schemas["Ticker"];
 export type TickerSource = Schemas["Source"];
 export type FeedStatus = Schemas["FeedStatus"];
-export type Quality = TickerMessage["quality"];
+export type Quality = AnyTicker["quality"];
 export type Problem = Schemas["Problem"];
 export type StreamEvent =
-  | Schemas["StreamEvent"]
+  | Exclude<Schemas["StreamEvent"], { type: "ticker" }>
+  | { readonly type: "ticker"; readonly data: TickerMessage<Field> }
   | { readonly type: "room"; readonly data: Room }
   | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // comes as an SSE event of this name
 
@@ -20,14 +21,36 @@ interface Room {
   readonly detail: string | null;
 }
 
+/** The name of a ticker's member. */
+export type Field = keyof AnyTicker;
+
+/** The members of every ticker. A client judges its order, age and quality by them. */
+export type AlwaysField = "v" | "symbol" | "seq" | "price" | "quality" | "receivedTime" | "aggregatedTime" | "publisher";
+
+/** The members that a listener gets unless it asks for others. */
+export type DefaultField = Exclude<Field, AlwaysField | "sources">;
+
+/** The wish of one listener. One stream fulfils the wishes of all, so a listener may get more than it asked for. */
+export interface Wish<F extends Field = DefaultField> {
+  /** The ticker's members, beside those of every ticker. By default all but `sources`. */
+  readonly fields?: readonly F[] | undefined;
+  /** The most updates per second, from 0.5 to 1000; by default 4. */
+  readonly maxHz?: number | undefined;
+}
+
+/** A ticker as the gateway sends it, with the members that a listener asked for. Prices are quote units per base unit. */
+export type TickerMessage<F extends Field = DefaultField> = Pick<AnyTicker, AlwaysField | F>;
+
 /**
- * A ticker that has a price. Prices are quote units per base unit, times are Unix milliseconds.
+ * A ticker that has a price, with the members that a listener asked for. Times are Unix milliseconds.
  * `change24h` and `changePercent24h` are NaN where the exchanges do not report them, so that formatting them cannot throw.
  */
-export interface Ticker extends TickerMessage {
-  readonly price: number;
-  readonly change24h: number;
-  readonly changePercent24h: number;
+export type Ticker<F extends Field = DefaultField> = Readonly<Pick<PricedTicker, AlwaysField | F>>;
+
+interface PricedTicker extends AnyTicker {
+  price: number;
+  change24h: number;
+  changePercent24h: number;
 }
 
 /**
@@ -56,11 +79,11 @@ export interface RealtimeError {
 }
 
 /** One symbol's state. It is frozen and replaced when anything changes, so comparing identities is enough. */
-export interface SymbolState {
+export interface SymbolState<F extends Field = DefaultField> {
   /** The newest ticker. Null until the first price arrives, and again when the newest message has no price (`down`). */
-  readonly ticker: Ticker | null;
-  /** The newest message as it was received. Unlike `ticker` it may lack a price; its `quality` then says why. */
-  readonly latest: TickerMessage | null;
+  readonly ticker: Ticker<F> | null;
+  /** The newest message. Unlike `ticker` it may lack a price; its `quality` then says why. */
+  readonly latest: TickerMessage<F> | null;
   /** When `latest` was received, by this browser's clock (`Date.now()`). */
   readonly heardAt: number | null;
   readonly status: Status;
@@ -88,8 +111,11 @@ export interface Store<T> {
 }
 
 export interface RealtimeClient {
-  /** Return a symbol's store (`BTC` is `BTC-USDT`), always the same one. The symbol streams while its store has a listener. */
-  symbol(symbol: string): Store<SymbolState>;
+  /**
+   * Return a symbol's store (`BTC` is `BTC-USDT`), always the same one for the same wish. While a store has a listener, its
+   * symbol streams, with the members of its wish and at least as fast.
+   */
+  symbol<F extends Field = DefaultField>(symbol: string, wish?: Wish<F>): Store<SymbolState<F>>;
   /** The state of the stream and of the exchanges. Subscribing to this store does not open a stream. */
   readonly connection: Store<ConnectionState>;
   /** Open a new stream now, and request refused symbols again. */
@@ -127,7 +153,7 @@ export interface RealtimeClientOptions {
  * - `beat`: a sign of life from the tab that has the stream
  */
 export type News =
-  | readonly [type: "ticker", data: TickerMessage, heardAt: number]
+  | readonly [type: "ticker", data: TickerMessage<never>, heardAt: number]
   | readonly [type: "status", data: FeedStatus]
   | readonly [type: "link", data: Link]
   | readonly [type: "refused", data: { readonly symbol: string; readonly error: RealtimeError | null }]
@@ -142,10 +168,22 @@ export interface Link {
   readonly error: RealtimeError | null;
 }
 
+/** The wishes that a stream is to fulfil, in one. */
+export interface Wants {
+  readonly symbols: readonly string[];
+  /** The tickers' members, beside those that always come. */
+  readonly fields: readonly string[];
+  /** The most updates per second. */
+  readonly maxHz: number;
+}
+
 /** A source of prices: a stream of this tab, or one that it shares with other tabs. */
 export interface Feed {
-  /** Carry exactly these symbols from now on; if they are too many, the first ones. Without symbols, close the stream. */
-  want(symbols: readonly string[]): void;
+  /**
+   * Carry all of this from now on; if there are too many symbols, the first ones. The feed may carry what was wanted before for
+   * some seconds more. Without symbols, it closes the stream.
+   */
+  want(wants: Wants): void;
   /**
    * Check the stream at once: the page may have been asleep or without a network. With `anew`, open a new stream in any case,
    * and request refused symbols again.

@@ -2,7 +2,7 @@
 /** React hooks: typed views of the client's stores. The client itself connects, retries and batches updates. */
 import { createContext, useContext, useMemo, useSyncExternalStore } from "react";
 import { IDLE_STORE, realtimeClient, tickerAge } from "./client.ts";
-import type { ConnectionState, RealtimeClient, Store, SymbolState } from "./types.ts";
+import type { ConnectionState, DefaultField, Field, RealtimeClient, Store, SymbolState, Wish } from "./types.ts";
 
 export type * from "./types.ts";
 
@@ -17,12 +17,12 @@ function useStore<T>({ subscribe, getSnapshot, getServerSnapshot }: Store<T>): T
   return useSyncExternalStore(subscribe, getSnapshot, getServerSnapshot);
 }
 
-export interface RealtimeTicker extends SymbolState {
+export interface RealtimeTicker<F extends Field = DefaultField> extends SymbolState<F> {
   /** Open a new stream now, and request refused symbols again. */
   readonly reconnect: () => void;
 }
 
-export interface RealtimeTickerOptions {
+export interface RealtimeTickerOptions<F extends Field = DefaultField> extends Wish<F> {
   /** `BTC` is `BTC-USDT`. */
   readonly symbol: string;
   /** If false, the symbol is not streamed, and its status is `idle`. */
@@ -30,24 +30,36 @@ export interface RealtimeTickerOptions {
 }
 
 /** Return a symbol's newest ticker, and whether to trust it now. All callers share one stream, even across tabs. */
-export function useRealtimeTicker({ symbol, enabled = true }: RealtimeTickerOptions): RealtimeTicker {
+export function useRealtimeTicker<F extends Field = DefaultField>({
+  symbol,
+  enabled = true,
+  fields,
+  maxHz,
+}: RealtimeTickerOptions<F>): RealtimeTicker<F> {
   const client = useRealtimeClient();
-  const state = useStore(enabled ? client.symbol(symbol) : IDLE_STORE);
+  const state: SymbolState<F> = useStore(enabled ? client.symbol(symbol, { fields, maxHz }) : IDLE_STORE);
   return useMemo(() => ({ ...state, reconnect: client.reconnect }), [state, client]);
 }
 
 /** Return the states of several symbols, each under the name that the caller gave for it. */
-export function useRealtimeTickers(symbols: readonly string[]): Readonly<Record<string, SymbolState>> {
+export function useRealtimeTickers<F extends Field = DefaultField>(
+  symbols: readonly string[],
+  { fields, maxHz }: Wish<F> = {},
+): Readonly<Record<string, SymbolState<F>>> {
   const client = useRealtimeClient();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the same symbols in a new array are the same symbols
-  const store = useMemo(() => together(client, symbols), [client, symbols.join()]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the same symbols and fields in new arrays are the same
+  const store = useMemo(() => together(client, symbols, { fields, maxHz }), [client, symbols.join(), fields?.join(), maxHz]);
   return useStore(store);
 }
 
 /** Join several symbols' stores into one. Its snapshot changes only if the snapshot of one of them does. */
-function together(client: RealtimeClient, names: readonly string[]): Store<Readonly<Record<string, SymbolState>>> {
-  const stores = names.map((name) => client.symbol(name));
-  const read = (from: (store: Store<SymbolState>) => SymbolState) =>
+function together<F extends Field>(
+  client: RealtimeClient,
+  names: readonly string[],
+  wish: Wish<F>,
+): Store<Readonly<Record<string, SymbolState<F>>>> {
+  const stores = names.map((name) => client.symbol(name, wish));
+  const read = (from: (store: Store<SymbolState<F>>) => SymbolState<F>) =>
     Object.freeze(Object.fromEntries(stores.map((store, index) => [names[index], from(store)])));
   const onServer = read((store) => store.getServerSnapshot());
   let snapshot = onServer;
@@ -74,7 +86,7 @@ function together(client: RealtimeClient, names: readonly string[]): Store<Reado
 export function useTickerAge(symbol: string): number | null {
   const client = useRealtimeClient();
   const age = useMemo((): Store<number | null> => {
-    const { subscribe, getSnapshot } = client.symbol(symbol);
+    const { subscribe, getSnapshot } = client.symbol(symbol, { fields: [], maxHz: 0 });
     return {
       subscribe(listener) {
         const end = subscribe(listener);

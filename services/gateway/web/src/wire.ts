@@ -1,5 +1,5 @@
-/** Checks the messages from the gateway: all fields that are drawn or computed with must have the right types. */
-import type { FeedStatus, TickerMessage } from "./types.ts";
+/** Checks the messages from the gateway: all members that came, and that are drawn or computed with, must have the right types. */
+import type { FeedStatus, Field, TickerMessage } from "./types.ts";
 
 type Test = (value: unknown) => boolean | undefined;
 
@@ -9,36 +9,64 @@ const orNull =
   (test: Test): Test =>
   (value) =>
     value === null || test(value);
+const ifAny =
+  (test: Test): Test =>
+  (value) =>
+    value === undefined || test(value);
 
-/** Test members of an object; `names` are separated by spaces. A value that is not an object has no members. */
-const have = (value: unknown, test: Test, names: string) =>
-  names.split(" ").every((name) => test((value as Record<string, unknown> | null)?.[name]));
+/** Test members of an object. A value that is not an object has no members. */
+const have = (value: unknown, test: Test, ...names: readonly string[]) =>
+  names.every((name) => test((value as Record<string, unknown> | null)?.[name]));
 
-const allOf = (value: readonly unknown[], test: Test) => value?.every?.(test); // among JSON values, only arrays have `every`
+const allOf = (value: unknown, test: Test) => (value as readonly unknown[] | null)?.every?.(test); // in JSON, only arrays have `every`
 
 const isSource: Test = (source) =>
-  have(source, isText, "exchange state") &&
-  have(source, isNumber, "price weight ageMs") &&
+  have(source, isText, "exchange", "state") &&
+  have(source, isNumber, "price", "weight", "ageMs") &&
   have(source, orNull(isNumber), "usedPrice") &&
   have(source, orNull(isText), "reason");
 
 const isCopy: Test = (copy) =>
-  have(copy, isText, "instance state") && have(copy, orNull(isText), "reason") && have(copy, isNumber, "since");
+  have(copy, isText, "instance", "state") && have(copy, orNull(isText), "reason") && have(copy, isNumber, "since");
 
-export const isTicker = (ticker: TickerMessage) =>
+const COUNTS = ["dp", "sourcesUsed", "sourcesTotal"] as const;
+const FIGURES = [
+  "bid",
+  "ask",
+  "change24h",
+  "changePercent24h",
+  "open24h",
+  "high24h",
+  "low24h",
+  "volume24h",
+  "quoteVolume24h",
+  "confidence",
+  "spreadBps",
+  "exchangeTime",
+  "agreedPrice",
+  "agreedTime",
+  "pricedTime",
+] as const;
+
+/** The members that a listener gets beside those that always come, unless it asks for others: all but `sources`. */
+export const DEFAULT_FIELDS = [...COUNTS, ...FIGURES] as const satisfies readonly Field[];
+
+export const isTicker = (ticker: TickerMessage<"sources">) =>
   have(ticker, isText, "symbol") && // `quality` is not checked here: the client does not call an unknown one live
-  have(ticker, isNumber, "v seq dp sourcesUsed sourcesTotal aggregatedTime") &&
+  have(ticker, isNumber, "v", "seq", "aggregatedTime") &&
+  have(ticker, orNull(isNumber), "price", "receivedTime") &&
+  (ticker.price ?? 1) > 0 &&
+  have(ticker, ifAny(isNumber), ...COUNTS) &&
+  have(ticker, ifAny(orNull(isNumber)), ...FIGURES) &&
   have(
     ticker,
-    orNull(isNumber),
-    "price bid ask change24h changePercent24h open24h high24h low24h volume24h quoteVolume24h confidence spreadBps exchangeTime receivedTime",
-  ) &&
-  (ticker.price ?? 1) > 0 &&
-  allOf(ticker.sources, isSource);
+    ifAny((sources) => allOf(sources, isSource)),
+    "sources",
+  );
 
 export const isStatus = (status: FeedStatus) =>
   isCopy(status) &&
   have(status, isText, "exchange") &&
-  have(status, isNumber, "v symbols reconnects instances") &&
+  have(status, isNumber, "v", "symbols", "reconnects", "instances") &&
   have(status, orNull(isNumber), "lastTickTime") &&
   allOf(status.others, isCopy); // `simulated` may have any type, because only its truthiness counts

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createRealtimeClient, normalizeSymbol, realtimeClient, tickerAge } from "../src/client.ts";
-import type { FeedStatus, RealtimeClient, SymbolState, TickerMessage } from "../src/types.ts";
-import { FakeEventSource, type FakeRest, fakeBrowser, message, pass, unknownSymbols } from "./fakes.ts";
+import type { FeedStatus, Field, RealtimeClient, SymbolState, Wish } from "../src/types.ts";
+import { FakeEventSource, type FakeRest, fakeBrowser, type Members, message, pass, unknownSymbols } from "./fakes.ts";
 
 let rest: FakeRest;
 let client: RealtimeClient;
@@ -59,8 +59,10 @@ describe("a gateway that wants a key", () => {
     client.close();
     client = createRealtimeClient({ apiKey: "a-key/of=mine" });
     await live("BTC");
-    expect(FakeEventSource.newest.url).toBe("/api/realtime?symbols=BTC-USDT&api_key=a-key%2Fof%3Dmine");
-    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC-USDT"]);
+    expect(FakeEventSource.newest.url).toMatch(
+      /^\/api\/realtime\?symbols=BTC-USDT&fields=[\w%]+&max_hz=4&api_key=a-key%2Fof%3Dmine$/,
+    );
+    expect(rest.asked).toEqual([expect.stringMatching(/^\/api\/ticker\?symbols=BTC-USDT&fields=[\w%]+$/)]);
     expect(rest.keys).toEqual(["a-key/of=mine"]);
   });
 
@@ -82,7 +84,7 @@ describe("one stream for all", () => {
     expect(state("BTC").status).toBe("connecting");
     await pass(20);
     expect(FakeEventSource.sources.map((source) => source.symbols)).toEqual([["BTC-USDT", "ETH-USDT", "SOL-USDT"]]);
-    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC-USDT%2CETH-USDT%2CSOL-USDT"]);
+    expect(rest.asked).toEqual([expect.stringContaining("/api/ticker?symbols=BTC-USDT%2CETH-USDT%2CSOL-USDT&")]);
     expect(state("BTC")).toMatchObject({ status: "connecting", isConnected: false, ticker: { price: 64000.5, seq: 1 } });
     FakeEventSource.newest.connect();
     FakeEventSource.newest.tick("BTC-USDT", 2, { price: 65000 });
@@ -179,6 +181,239 @@ describe("one stream for all", () => {
   });
 });
 
+describe("what listeners ask for", () => {
+  const store = (wish?: Wish<Field>, symbol = "BTC") => client.symbol(symbol, wish);
+  const ask = (wish?: Wish<Field>, symbol = "BTC") => store(wish, symbol).subscribe(() => {});
+
+  /** Let a stream deliver a price of each of its symbols, with just the members that it was asked for. */
+  async function deliver(source: FakeEventSource, seq: number) {
+    if (source.readyState === FakeEventSource.CONNECTING) source.connect();
+    const names = Object.keys(message("", 0)) as Field[];
+    const always = ["v", "symbol", "seq", "quality", "aggregatedTime", "receivedTime", "publisher"];
+    const others = names.filter((name) => !always.includes(name) && !source.fields.includes(name));
+    for (const symbol of source.symbols) source.tick(symbol, seq, Object.fromEntries(others.map((name) => [name, undefined])));
+    await pass(300); // also a hidden page has updated then
+  }
+
+  test("is everything but the sources four times a second, unless a listener says otherwise", async () => {
+    ask();
+    await pass(1);
+    const { fields, maxHz } = FakeEventSource.newest;
+    const always = ["v", "symbol", "seq", "quality", "aggregatedTime", "receivedTime", "publisher"];
+    expect([...fields, ...always, "sources"].sort()).toEqual(Object.keys(message("", 0)).sort());
+    expect(maxHz).toBe(4);
+  });
+
+  test("is carried by one stream: the fields of all, at the highest rate", async () => {
+    ask({ fields: ["dp", "bid"], maxHz: 1 });
+    ask({ fields: ["sources"], maxHz: 10 });
+    ask({ fields: ["dp"], maxHz: 2 }, "ETH");
+    await pass(1);
+    expect(FakeEventSource.open).toHaveLength(1);
+    const { symbols, fields, maxHz } = FakeEventSource.newest;
+    expect({ symbols, fields, maxHz }).toEqual({
+      symbols: ["BTC-USDT", "ETH-USDT"],
+      fields: ["bid", "dp", "price", "sources"],
+      maxHz: 10,
+    });
+    expect(new URL(rest.asked[0] ?? "", "http://here").searchParams.get("fields")).toBe("bid,dp,price,sources");
+  });
+
+  test("is the same store each time, and the same state as far as the fields allow", async () => {
+    expect(store({ fields: ["dp"], maxHz: 1 })).toBe(store({ fields: ["dp"], maxHz: 1 }));
+    expect(store({ fields: ["dp"] })).not.toBe(store({ fields: ["bid"] }));
+    ask({ fields: ["dp"] });
+    ask({ fields: ["bid"] });
+    await pass(1);
+    await deliver(FakeEventSource.newest, 2);
+    expect(store({ fields: ["dp"] }).getSnapshot()).toBe(store({ fields: ["bid"] }).getSnapshot());
+  });
+
+  test.each([
+    [0, 0.5],
+    [0.5, 0.5],
+    [1e9, 1000],
+  ])("is at most what keeps a price live, and what the gateway takes: %d is %d", async (maxHz, told) => {
+    ask({ maxHz });
+    await pass(1);
+    expect(FakeEventSource.newest.maxHz).toBe(told);
+  });
+
+  test("at the lowest rate a price is live all the time", async () => {
+    ask({ fields: [], maxHz: 0 });
+    await pass(1);
+    for (let seq = 2; seq < 20; seq += 1) {
+      await deliver(FakeEventSource.newest, seq);
+      await pass(1700);
+      expect(store({ fields: [], maxHz: 0 }).getSnapshot().status).toBe("live");
+    }
+  });
+
+  test.each<[string, Wish<Field>]>([
+    ["another field", { fields: ["bid"], maxHz: 1 }],
+    ["a higher rate", { fields: ["dp"], maxHz: 2 }],
+  ])("is more at once with %s, without a gap", async (_, more) => {
+    ask({ fields: ["dp"], maxHz: 1 });
+    await pass(1);
+    const first = FakeEventSource.newest;
+    await deliver(first, 2);
+    ask(more);
+    await pass(1);
+    const second = FakeEventSource.newest;
+    expect(second).not.toBe(first);
+    await deliver(first, 3);
+    expect(first.closed).toBe(false);
+    expect(store({ fields: ["dp"], maxHz: 1 }).getSnapshot()).toMatchObject({ status: "live", ticker: { seq: 3 } });
+    await deliver(second, 4);
+    expect(first.closed).toBe(true);
+    expect(store(more).getSnapshot()).toMatchObject({ status: "live", ticker: { seq: 4 } });
+  });
+
+  test("is less after some seconds, unless it is wanted again by then", async () => {
+    ask({ fields: ["dp"], maxHz: 1 });
+    const end = ask({ fields: ["bid"], maxHz: 4 });
+    const endEth = ask({ fields: ["dp"], maxHz: 1 }, "ETH");
+    await pass(1);
+    const first = FakeEventSource.newest;
+    await deliver(first, 2);
+    end();
+    await pass(4000);
+    first.beat();
+    const endAgain = ask({ fields: ["bid"], maxHz: 4 });
+    await pass(4000);
+    expect(FakeEventSource.sources).toEqual([first]);
+    endAgain();
+    endEth();
+    first.beat();
+    await pass(4000);
+    expect(FakeEventSource.sources).toEqual([first]);
+    await pass(1100);
+    expect(FakeEventSource.newest).toMatchObject({ symbols: ["BTC-USDT"], fields: ["dp", "price"], maxHz: 1 });
+    expect(first.closed).toBe(false);
+    await deliver(FakeEventSource.newest, 3);
+    expect(first.closed).toBe(true);
+  });
+
+  test("is more at once while less is still to come", async () => {
+    ask({ fields: ["dp"] });
+    const end = ask({ fields: ["bid"] });
+    await pass(1);
+    await deliver(FakeEventSource.newest, 2);
+    end();
+    await pass(100);
+    ask({ fields: ["ask"] });
+    await pass(1);
+    expect(FakeEventSource.newest.fields).toEqual(["ask", "dp", "price"]);
+    await deliver(FakeEventSource.newest, 3);
+    await pass(10_000);
+    expect(FakeEventSource.sources).toHaveLength(2);
+  });
+
+  test("a stream of more than is wanted that fails is followed by one of less, after its delay", async () => {
+    ask({ fields: ["dp"] });
+    const end = ask({ fields: ["bid"] });
+    await pass(1);
+    rest.answer = () => ({ status: 503, headers: { "Retry-After": "30" }, body: { code: "busy", detail: "busy" } });
+    end();
+    await pass(1);
+    FakeEventSource.newest.fail("refused");
+    await pass(29_000);
+    expect(FakeEventSource.sources).toHaveLength(1);
+    await pass(1100);
+    expect(FakeEventSource.newest.fields).toEqual(["dp", "price"]);
+  });
+
+  test("new fields are requested by REST for all symbols, and there is no price for their listener until they are known", async () => {
+    ask({ fields: ["dp"] });
+    ask({ fields: ["dp"] }, "ETH");
+    await pass(1);
+    await deliver(FakeEventSource.newest, 2);
+    rest.asked = [];
+    let answer = () => {};
+    const tickers = [message("BTC-USDT", 2), message("ETH-USDT", 2)];
+    vi.stubGlobal("fetch", (url: string) => {
+      rest.asked.push(url);
+      return new Promise((resolve) => (answer = () => resolve(new Response(JSON.stringify({ tickers, missing: [] })))));
+    });
+    ask({ fields: ["sources"] });
+    await pass(1);
+    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC-USDT%2CETH-USDT&fields=dp%2Cprice%2Csources"]);
+    expect(store({ fields: ["sources"] }).getSnapshot()).toMatchObject({ status: "connecting", ticker: null, latest: null });
+    expect(store({ fields: ["dp"] }).getSnapshot()).toMatchObject({ status: "live", ticker: { seq: 2 } });
+    answer();
+    await pass(20);
+    expect(store({ fields: ["sources"] }).getSnapshot()).toMatchObject({ status: "live" });
+    expect(store({ fields: ["sources"] }).getSnapshot().ticker?.sources).toHaveLength(2);
+  });
+
+  test("known fields stay while a stream without them goes on, and are forgotten when nobody asks for them", async () => {
+    ask({ fields: ["dp"] });
+    await pass(1);
+    const first = FakeEventSource.newest;
+    await deliver(first, 2);
+    rest.answer = () => ({ body: { tickers: [message("BTC-USDT", 2)], missing: [] } });
+    const end = ask({ fields: ["bid"] });
+    await pass(20); // the answer by REST has all fields
+    await deliver(first, 3);
+    expect(store({ fields: ["bid"] }).getSnapshot()).toMatchObject({ status: "live", ticker: { seq: 3, bid: 64000 } });
+    end();
+    await pass(1);
+    await deliver(first, 4);
+    expect(store({ fields: ["bid"] }).getSnapshot()).toMatchObject({ status: "connecting", ticker: null });
+  });
+
+  test("while no stream opens, prices are polled with the same fields", async () => {
+    ask({ fields: ["bid"] });
+    await pass(1);
+    rest.asked = [];
+    for (let second = 0; second < 21; second += 1) {
+      FakeEventSource.newest.fail();
+      await pass(1000);
+    }
+    expect(rest.asked.length).toBeGreaterThan(1);
+    for (const url of rest.asked) expect(url).toBe("/api/ticker?symbols=BTC-USDT&fields=bid%2Cprice");
+  });
+
+  test("a hidden page asks for one price in two seconds, and for its own rate at once when it is visible again", async () => {
+    ask({ fields: ["dp"], maxHz: 4 });
+    await pass(1);
+    const first = FakeEventSource.newest;
+    await deliver(first, 2);
+    hide(true);
+    await pass(3000);
+    first.beat();
+    await pass(2100);
+    const slow = FakeEventSource.newest;
+    expect(slow).toMatchObject({ fields: ["dp", "price"], maxHz: 0.5 });
+    await deliver(slow, 3);
+    expect(store({ fields: ["dp"], maxHz: 4 }).getSnapshot()).toMatchObject({ status: "live", ticker: { seq: 3 } });
+    hide(false);
+    await pass(1);
+    expect(FakeEventSource.newest.maxHz).toBe(4);
+    await deliver(FakeEventSource.newest, 4);
+    expect(slow.closed).toBe(true);
+    expect(FakeEventSource.sources).toHaveLength(3);
+  });
+
+  test("a page that is hidden for a moment keeps its stream", async () => {
+    ask();
+    await pass(1);
+    await deliver(FakeEventSource.newest, 2);
+    hide(true);
+    await pass(4000);
+    hide(false);
+    await pass(10_000);
+    expect(FakeEventSource.sources).toHaveLength(1);
+  });
+
+  test("a page that opens hidden asks at the lowest rate from the start", async () => {
+    vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+    ask();
+    await pass(1);
+    expect(FakeEventSource.newest.maxHz).toBe(0.5);
+  });
+});
+
 describe("what is live", () => {
   test.each([
     ["ok", "live"],
@@ -247,7 +482,7 @@ describe("what is live", () => {
 
   test.each([["a quality of the future"], [undefined], [null]])("the quality %j is not live", async (quality) => {
     const source = await live("BTC");
-    source.tick("BTC-USDT", 3, { quality } as unknown as Partial<TickerMessage>);
+    source.tick("BTC-USDT", 3, { quality } as Members);
     await pass(20);
     expect(state("BTC")).toMatchObject({ status: "stale", isConnected: false });
   });
@@ -290,12 +525,17 @@ describe("what is live", () => {
     expect(state("BTC")).toMatchObject({ status: "live", ticker: { price: 70_000 } });
   });
 
-  test("a price's age is the gateway's measurement plus the time since it arrived here", async () => {
-    await live("BTC");
+  test("a price's age is its publisher's measurement plus the time since it arrived here", async () => {
+    const source = await live("BTC");
+    source.tick("BTC-USDT", 3, { receivedTime: 1_700_000_000_000, aggregatedTime: 1_700_000_000_020 });
+    await pass(20);
     const at = state("BTC");
     expect(tickerAge(at, (at.heardAt ?? 0) + 2000)).toBe(2020);
     expect(tickerAge(at, (at.heardAt ?? 0) - 5000)).toBe(20);
     expect(tickerAge({ ...at, latest: null })).toBeNull();
+    source.tick("BTC-USDT", 4, { receivedTime: null });
+    await pass(20);
+    expect(tickerAge(state("BTC"))).toBeNull();
   });
 });
 
@@ -910,7 +1150,7 @@ describe("refusals", () => {
   });
 });
 
-describe("rapid changes of the symbols", () => {
+describe("rapid changes of what is wanted", () => {
   /** Listen to one symbol after another, a new one every `everyMs`, as a list does while it is scrolled. */
   async function scroll(everyMs: number, forMs: number, symbolOf = (turn: number) => `C${turn % 90}`) {
     let end = () => {};
@@ -986,6 +1226,21 @@ describe("rapid changes of the symbols", () => {
       end();
       for (let more = count() - had; more > 0; more -= 1) opened.push(Date.now());
     }
+    expect(mostInASecond(opened)).toBeLessThanOrEqual(10);
+  });
+
+  test("of the fields and the rate cost no more", async () => {
+    const opened: number[] = [];
+    const fields: Field[] = ["bid", "ask", "dp", "low24h", "high24h"];
+    for (let turn = 0; turn < 150; turn += 1) {
+      const had = FakeEventSource.sources.length;
+      const wish = { fields: fields.slice(turn % 5, (turn % 5) + 2), maxHz: 1 + (turn % 7) };
+      const end = client.symbol("BTC", wish).subscribe(() => {});
+      await pass(15);
+      end();
+      for (let more = FakeEventSource.sources.length - had; more > 0; more -= 1) opened.push(Date.now());
+    }
+    expect(opened.length).toBeGreaterThan(10);
     expect(mostInASecond(opened)).toBeLessThanOrEqual(10);
   });
 

@@ -2,22 +2,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { gatewayOf } from "../src/element.ts";
 import { formatPercent, formatPrice } from "../src/format.ts";
-import type {
-  ConnectionState,
-  RealtimeClient,
-  RealtimeError,
-  Status,
-  Store,
-  SymbolState,
-  TickerMessage,
-  TickerSource,
-} from "../src/types.ts";
+import type { ConnectionState, Field, RealtimeClient, RealtimeError, Status, Store, SymbolState, Wish } from "../src/types.ts";
+import { aged, type Members } from "./fakes.ts";
 
 const GATEWAY = "https://prices.example";
 const written = (price: number) => formatPrice(price, 2).full; // in the default locale, which differs between machines
 const PRICE = written(97000.1);
 const UP = formatPercent(1.234);
-const CLIENTS = Symbol.for("market-pulse/realtime.v1");
+const CLIENTS = Symbol.for("market-pulse/realtime.v2");
 
 /** A store whose value is set by a test. */
 class Played<T> implements Store<T> {
@@ -36,11 +28,13 @@ class Played<T> implements Store<T> {
 }
 
 class PlayedClient implements RealtimeClient {
-  readonly symbols = new Map<string, Played<SymbolState>>();
+  readonly symbols = new Map<string, Played<SymbolState<Field>>>();
+  readonly wishes: (Wish<Field> | undefined)[] = [];
   readonly connection = new Played<ConnectionState>({ status: "live", exchanges: {}, simulated: false });
   readonly reconnect = () => {};
   readonly close = () => {};
-  symbol(symbol: string): Played<SymbolState> {
+  symbol(symbol: string, wish?: Wish<Field>): Played<SymbolState<Field>> {
+    this.wishes.push(wish);
     const store = this.symbols.get(symbol) ?? new Played(state("connecting"));
     this.symbols.set(symbol, store);
     return store;
@@ -51,11 +45,9 @@ class PlayedClient implements RealtimeClient {
   }
 }
 
-function state(status: Status, ticker: Partial<TickerMessage> & { price?: number } = {}, error: RealtimeError | null = null) {
-  const latest = ticker.price
-    ? { dp: 2, quality: "ok", changePercent24h: 1.234, sources: [{ ageMs: 0, state: "used" }], ...ticker }
-    : null;
-  return { ticker: latest, latest, heardAt: Date.now(), status, isConnected: status === "live", error } as SymbolState;
+function state(status: Status, ticker: Members = {}, error: RealtimeError | null = null) {
+  const latest = ticker.price ? { dp: 2, quality: "ok", changePercent24h: 1.234, ...aged(0), ...ticker } : null;
+  return { ticker: latest, latest, heardAt: Date.now(), status, isConnected: status === "live", error } as SymbolState<Field>;
 }
 
 let client: PlayedClient;
@@ -116,7 +108,7 @@ describe("what it shows", () => {
     expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]);
   });
 
-  test.each<[string, SymbolState, string, string]>([
+  test.each<[string, SymbolState<Field>, string, string]>([
     ["live", state("live", { price: 97000.1 }), "full", `BTC/USDT ${PRICE} ${UP} live`],
     ["one source", state("live", { price: 97000.1, quality: "single" }), "half", `${PRICE} ${UP} live, from one exchange only`],
     [
@@ -125,12 +117,7 @@ describe("what it shows", () => {
       "half",
       `${PRICE} ${UP} live, but the exchanges disagree`,
     ],
-    [
-      "all are falling silent",
-      state("live", { price: 97000.1, sources: [{ ageMs: 14_000, state: "fading" } as TickerSource] }),
-      "half",
-      `${PRICE} ${UP} live, but 14 s old`,
-    ],
+    ["all are falling silent", state("live", { price: 97000.1, ...aged(14_000) }), "half", `${PRICE} ${UP} live, but 14 s old`],
     ["stale", state("stale", { price: 97000.1, quality: "stale" }), "hollow", `${PRICE} ${UP} stale, just now`],
     ["no price", state("stale"), "cross", "BTC/USDT – no price"],
     ["connecting", state("connecting"), "hollow", "BTC/USDT – connecting"],
@@ -303,6 +290,17 @@ describe("its place in a page", () => {
     document.body.append(element);
     expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
     expect(tiles(element)).toHaveLength(2);
+  });
+
+  test.each([
+    [{}, undefined],
+    [{ "max-hz": "1" }, 1],
+    [{ "max-hz": "often" }, undefined],
+  ])("it asks for just what it draws, at the rate of its attributes %j", (attributes, maxHz) => {
+    const element = place({ symbols: "BTC", ...attributes });
+    expect(client.wishes).toEqual([{ fields: ["dp", "changePercent24h"], maxHz }]);
+    element.setAttribute("max-hz", "2");
+    expect(client.wishes[1]?.maxHz).toBe(2);
   });
 
   test("several elements share one client", () => {

@@ -1,8 +1,11 @@
 /** A fake gateway, a fake clock and a fake frame every 16 ms, so that a test decides when each thing happens. */
 import { vi } from "vitest";
-import type { Problem, StreamEvent, TickerMessage } from "../src/types.ts";
+import type { Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
 
-export function message(symbol: string, seq: number, more: Partial<TickerMessage> = {}): TickerMessage {
+/** A ticker with any members. One that is undefined is left out of the message. */
+export type Members = { [F in Field]?: TickerMessage<Field>[F] | undefined };
+
+export function message(symbol: string, seq: number, more: Members = {}): TickerMessage<Field> {
   // Only what some test reads: a field that is new need not be here.
   return {
     v: 1,
@@ -36,7 +39,19 @@ export function message(symbol: string, seq: number, more: Partial<TickerMessage
     agreedTime: 1_700_000_000_020 + seq,
     pricedTime: 1_700_000_000_020 + seq,
     ...more,
-  } as TickerMessage;
+  } as TickerMessage<Field>;
+}
+
+/** The members of a ticker whose newest price an exchange sent this long before the ticker was made. */
+export function aged(ageMs: number): Members {
+  return { aggregatedTime: 1_700_000_000_000, receivedTime: 1_700_000_000_000 - ageMs };
+}
+
+type Connected = Extract<StreamEvent, { type: "connected" }>["data"];
+
+export function connected(symbols: string[], more: Partial<Connected> = {}): Connected {
+  const data = { instance: "fake", simulated: false, resumed: false, heartbeatMs: 15_000, maxHz: null, fields: null };
+  return { symbols, ...data, ...more };
 }
 
 /** Stands in for EventSource. `sources` holds all that were opened, in order. */
@@ -67,7 +82,19 @@ export class FakeEventSource extends EventTarget {
   }
 
   get symbols(): string[] {
-    return new URL(this.url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
+    return this.asked("symbols").split(",");
+  }
+
+  get fields(): string[] {
+    return this.asked("fields").split(",");
+  }
+
+  get maxHz(): number {
+    return Number(this.asked("max_hz"));
+  }
+
+  private asked(name: string): string {
+    return new URL(this.url, "http://here").searchParams.get(name) ?? "";
   }
 
   close() {
@@ -85,11 +112,10 @@ export class FakeEventSource extends EventTarget {
 
   connect(heartbeatMs = 15_000) {
     this.readyState = FakeEventSource.OPEN;
-    const data = { symbols: this.symbols, instance: "fake", simulated: false, resumed: false, heartbeatMs };
-    this.say({ type: "connected", data });
+    this.say({ type: "connected", data: connected(this.symbols, { heartbeatMs, fields: this.fields, maxHz: this.maxHz }) });
   }
 
-  tick(symbol: string, seq: number, more: Partial<TickerMessage> = {}) {
+  tick(symbol: string, seq: number, more: Members = {}) {
     this.say({ type: "ticker", data: message(symbol, seq, more) }, `${symbol}:${seq}`);
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createRealtimeClient } from "../src/client.ts";
-import type { RealtimeClient } from "../src/types.ts";
-import { FakeEventSource, fakeBrowser, pass, unknownSymbols } from "./fakes.ts";
+import type { Field, RealtimeClient, Wish } from "../src/types.ts";
+import { connected, FakeEventSource, fakeBrowser, pass, unknownSymbols } from "./fakes.ts";
 
 type Waiting = { start: () => void };
 
@@ -150,8 +150,35 @@ test("the symbols of a closed tab are dropped", async () => {
   listen(1, "ETH");
   await pass(50);
   tab(1).close();
-  await pass(50);
+  await pass(6000);
   expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
+});
+
+test("the stream carries the fields that any tab asks for, at the highest rate, until that tab closes", async () => {
+  const ask = (number: number, wish: Wish<Field>) =>
+    tab(number)
+      .symbol("BTC", wish)
+      .subscribe(() => {});
+  ask(0, { fields: ["dp"], maxHz: 1 });
+  await pass(50);
+  const [first] = FakeEventSource.open;
+  first?.connect();
+  ask(1, { fields: ["bid"], maxHz: 10 });
+  ask(2, { fields: ["ask"], maxHz: 2 });
+  await pass(50);
+  expect(FakeEventSource.newest).toMatchObject({ fields: ["ask", "bid", "dp", "price"], maxHz: 10 });
+  expect(first?.closed).toBe(false);
+  FakeEventSource.newest.connect();
+  FakeEventSource.newest.tick("BTC-USDT", 5);
+  await pass(50);
+  expect(
+    tab(2)
+      .symbol("BTC", { fields: ["ask"], maxHz: 2 })
+      .getSnapshot(),
+  ).toMatchObject({ status: "live", ticker: { ask: 64001 } });
+  tab(1).close();
+  await pass(6000);
+  expect(FakeEventSource.newest).toMatchObject({ fields: ["ask", "dp", "price"], maxHz: 2 });
 });
 
 test("a tab put to sleep with the stream is robbed, and waits its turn when it wakes", async () => {
@@ -272,6 +299,8 @@ test("a tab whose symbols do not fit beside the others' opens its own stream, an
   await speak();
   expect(new Set(many("B").map((symbol) => state(0, symbol).status))).toEqual(new Set(["live"]));
   expect(new Set(many("A").map((symbol) => state(1, symbol).status))).toEqual(new Set(["live"]));
+  await pass(6000); // the shared stream is not changed at once, because it may be wanted again
+  await speak();
   expect(streams()).toEqual([60, 60]);
   listen(2, "A1"); // a symbol that fits
   await pass(100);
@@ -381,8 +410,7 @@ test("simulated prices stay marked as simulated while another tab takes over the
   listen(0, "BTC");
   await pass(50);
   const { symbols } = FakeEventSource.newest;
-  const data = { symbols, instance: "fake", simulated: true, resumed: false, heartbeatMs: 15_000 };
-  FakeEventSource.newest.say({ type: "connected", data });
+  FakeEventSource.newest.say({ type: "connected", data: connected(symbols, { simulated: true }) });
   FakeEventSource.newest.tick("BTC-USDT", 5);
   listen(1, "BTC");
   await pass(50);

@@ -5,6 +5,10 @@ import { suggestionsFor } from "../suggestions.ts";
 import { type Trust, trustOf } from "../trust.ts";
 import type { Quality, Status, SymbolState } from "../types.ts";
 
+/** The members of a ticker that a tile draws. */
+export const TILE_FIELDS = ["dp", "changePercent24h"] as const;
+type TileState = SymbolState<(typeof TILE_FIELDS)[number]>;
+
 /** The shapes of the dot, as SVG paths in a square of 12 by 12. Each state differs in shape, not only in colour. */
 const SHAPES = {
   full: "M6 0a6 6 0 1 0 0 12A6 6 0 1 0 6 0z",
@@ -46,7 +50,7 @@ const WORDS: Record<Status, string> = {
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many streams" };
 const FLASH_EVERY_MS = 500; // at most twice a second: more than three flashes a second can harm (WCAG 2.3.1)
 
-function standing(state: SymbolState): Standing {
+function standing(state: TileState): Standing {
   const { status, ticker, error } = state;
   const trust = trustOf(state);
   const shape = SHAPE_OF[trust];
@@ -63,7 +67,7 @@ function standing(state: SymbolState): Standing {
 }
 
 /** Return the error message to show instead of a price, or "" if there is a price or no error. */
-function trouble(symbol: string, { ticker, error }: SymbolState): string {
+function trouble(symbol: string, { ticker, error }: TileState): string {
   if (ticker || !error) return "";
   const similar = suggestionsFor(symbol, error).slice(0, 2).join(" or ");
   return similar ? `${error.message}; did you mean ${similar}?` : error.message;
@@ -101,7 +105,7 @@ function writeParts(element: HTMLElement, parts: readonly Part[]): void {
 
 export interface Tile {
   readonly element: HTMLElement;
-  draw(state: SymbolState): void;
+  draw(state: TileState): void;
 }
 
 export function makeTile(symbol: string): Tile {
@@ -149,7 +153,7 @@ export function makeTile(symbol: string): Tile {
     changed = fresh;
   }
 
-  function drawPrice({ ticker, isConnected }: SymbolState) {
+  function drawPrice({ ticker, isConnected }: TileState) {
     const text = formatPrice(ticker?.price ?? null, ticker?.dp ?? 0);
     if (ticker && isConnected) flash(ticker.price, text.plain);
     before = ticker ? { price: ticker.price, plain: text.plain } : { price: 0, plain: "" };

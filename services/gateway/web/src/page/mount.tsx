@@ -6,16 +6,14 @@ import { RealtimeContext } from "../useRealtimeTicker.ts";
 import "./tokens.css";
 import "./base.css";
 import { framed } from "./frames.ts";
-import { paced } from "./pace.ts";
-
-const EVERY_MS = 100; // prices on the page change at most ten times a second
+import { pausable } from "./pause.ts";
 
 export function mount(page: ReactNode) {
   const root = document.getElementById("root");
   if (!root) return;
   createRoot(root).render(
     <StrictMode>
-      <RealtimeContext value={framed(paced(realtimeClient(), EVERY_MS))}>{page}</RealtimeContext>
+      <RealtimeContext value={framed(pausable(realtimeClient()))}>{page}</RealtimeContext>
     </StrictMode>,
   );
 }

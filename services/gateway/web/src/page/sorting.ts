@@ -33,5 +33,6 @@ export function useSorted(symbols: readonly string[]): readonly string[] {
 }
 
 function changeNow(client: RealtimeClient): (symbol: string) => number {
-  return (symbol) => client.symbol(symbol).getSnapshot().ticker?.changePercent24h ?? Number.NaN;
+  return (symbol) =>
+    client.symbol(symbol, { fields: ["changePercent24h"] }).getSnapshot().ticker?.changePercent24h ?? Number.NaN;
 }

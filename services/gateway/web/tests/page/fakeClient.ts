@@ -2,21 +2,26 @@
 import { act } from "@testing-library/react";
 import { createElement, type ReactNode } from "react";
 import { IDLE } from "../../src/client.ts";
+import { pausable } from "../../src/page/pause.ts";
 import type {
   ConnectionState,
   FeedStatus,
+  Field,
   Quality,
   RealtimeClient,
   Store,
   SymbolState,
   Ticker,
-  TickerMessage,
   TickerSource,
 } from "../../src/types.ts";
 import { RealtimeContext } from "../../src/useRealtimeTicker.ts";
-import { message } from "../fakes.ts";
+import { type Members, message } from "../fakes.ts";
+
+/** A state whose ticker has all members. */
+type WholeState = SymbolState<Field>;
 
 interface Settable<T> extends Store<T> {
+  readonly listeners: ReadonlySet<() => void>;
   set(next: T): void;
 }
 
@@ -24,6 +29,7 @@ function settable<T>(initial: T): Settable<T> {
   let current = initial;
   const listeners = new Set<() => void>();
   return {
+    listeners,
     subscribe(listener) {
       const own = () => listener();
       listeners.add(own);
@@ -39,37 +45,39 @@ function settable<T>(initial: T): Settable<T> {
 }
 
 export class FakeClient implements RealtimeClient {
-  private readonly symbols = new Map<string, Settable<SymbolState>>();
+  private readonly symbols = new Map<string, Settable<WholeState>>();
   readonly connection = settable<ConnectionState>({ status: "live", exchanges: {}, simulated: false });
   reconnect = () => {};
   close = () => {};
 
-  symbol = (symbol: string): Settable<SymbolState> => {
+  symbol = (symbol: string): Settable<WholeState> => {
     let store = this.symbols.get(symbol);
     if (!store) {
-      store = settable<SymbolState>({ ...IDLE, status: "connecting" });
+      store = settable<WholeState>({ ...IDLE, status: "connecting" });
       this.symbols.set(symbol, store);
     }
     return store;
   };
 
   /** Set a symbol's state, and render the components that show it. */
-  say(symbol: string, state: SymbolState) {
+  say(symbol: string, state: WholeState) {
     act(() => this.symbol(symbol).set(state));
   }
 
-  wrapper = ({ children }: { children: ReactNode }) => createElement(RealtimeContext, { value: this }, children);
+  /** Gives components this client, as pages give them theirs. */
+  private readonly given = pausable(this);
+  wrapper = ({ children }: { children: ReactNode }) => createElement(RealtimeContext, { value: this.given }, children);
 }
 
 let seq = 0;
 
 /** Return the state of a symbol with a price of this quality, live by default. */
-export function state(symbol: string, quality: Quality, more: Partial<TickerMessage> = {}, rest: Partial<SymbolState> = {}) {
+export function state(symbol: string, quality: Quality, more: Members = {}, rest: Partial<WholeState> = {}) {
   seq += 1;
   const latest = message(symbol, seq, { quality, ...more });
   const status = quality === "stale" || quality === "down" ? "stale" : "live";
-  const ticker = latest.price === null ? null : (latest as Ticker);
-  const all: SymbolState = {
+  const ticker = latest.price === null ? null : (latest as Ticker<Field>);
+  const all: WholeState = {
     ticker,
     latest,
     heardAt: Date.now(),

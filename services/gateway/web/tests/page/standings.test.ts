@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { standingOf } from "../../src/page/bar/standings.ts";
-import { source, state } from "./fakeClient.ts";
+import { aged } from "../fakes.ts";
+import { state } from "./fakeClient.ts";
 
 describe("a symbol's standing", () => {
   test("is the same object while only the price changes", () => {
@@ -9,10 +10,9 @@ describe("a symbol's standing", () => {
   });
 
   test("has been stale for as long as the price is old, and its start does not move", () => {
-    const silent = [source("okx", { usedPrice: null, ageMs: 60_000, state: "stale" })];
-    const stale = state("BTC-USDT", "stale", { sources: silent }, { heardAt: 100_000 });
+    const stale = state("BTC-USDT", "stale", aged(60_000), { heardAt: 100_000 });
     const first = standingOf("BTC-USDT", stale, undefined, 100_000);
     expect(first.since).toBe(40_000);
-    expect(standingOf("BTC-USDT", state("BTC-USDT", "stale", { sources: silent }), first, 200_000)).toBe(first);
+    expect(standingOf("BTC-USDT", state("BTC-USDT", "stale", aged(60_000)), first, 200_000)).toBe(first);
   });
 });

@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ConnectedCount } from "../../src/page/bar/ConnectedCount.tsx";
 import { Tile } from "../../src/page/bar/Tile.tsx";
 import { pausedAt } from "../../src/page/settings.ts";
-import type { RealtimeError, Status, SymbolState } from "../../src/types.ts";
-import { FakeClient, source, state } from "./fakeClient.ts";
+import type { RealtimeError, Status } from "../../src/types.ts";
+import { aged } from "../fakes.ts";
+import { FakeClient, state } from "./fakeClient.ts";
 
 let client: FakeClient;
 
@@ -31,32 +32,15 @@ function renderTile() {
   return screen.getByRole("listitem");
 }
 
-const silent = (ageMs: number) => [source("okx", { usedPrice: null, ageMs, state: "stale", reason: "silent" })];
-
-const CASES: [name: string, tell: () => SymbolState, mark: string, words: string][] = [
+const CASES: [name: string, tell: () => ReturnType<typeof state>, mark: string, words: string][] = [
   ["live", () => state("BTC-USDT", "ok"), "live", "live"],
   ["one exchange only", () => state("BTC-USDT", "single"), "degraded", "one source"],
   ["exchanges disagree", () => state("BTC-USDT", "disputed"), "degraded", "disputed"],
-  [
-    "all are falling silent",
-    () => state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 14_200 })] }),
-    "degraded",
-    "14 s old",
-  ],
-  ["stale", () => state("BTC-USDT", "stale", { sources: silent(61_000) }), "stale", "1 min ago"],
-  [
-    "not renewed",
-    () => state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 14_000 })] }, { status: "stale" }),
-    "stale",
-    "14 s ago",
-  ],
-  [
-    "stream away",
-    () => state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 5000 })] }, { status: "reconnecting" }),
-    "stale",
-    "5 s ago",
-  ],
-  ["down", () => state("BTC-USDT", "down", { price: null, sources: [] }), "offline", "no price"],
+  ["all are falling silent", () => state("BTC-USDT", "ok", aged(14_200)), "degraded", "14 s old"],
+  ["stale", () => state("BTC-USDT", "stale", aged(61_000)), "stale", "1 min ago"],
+  ["not renewed", () => state("BTC-USDT", "ok", aged(14_000), { status: "stale" }), "stale", "14 s ago"],
+  ["stream away", () => state("BTC-USDT", "ok", aged(5000), { status: "reconnecting" }), "stale", "5 s ago"],
+  ["down", () => state("BTC-USDT", "down", { price: null, receivedTime: null }), "offline", "no price"],
   ["no network", () => state("BTC-USDT", "ok", {}, { status: "offline" }), "offline", "offline"],
   [
     "unknown",
@@ -77,24 +61,15 @@ const CASES: [name: string, tell: () => SymbolState, mark: string, words: string
   ["busy", () => refused("busy", null, "reconnecting"), "waiting", "busy"],
   ["no key", () => refused("unauthorized", null, "offline"), "offline", "no key"],
   ["too many symbols", () => refused("too_many_symbols", null, "offline"), "offline", "too many"],
-  [
-    "a moment ago",
-    () => state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 300 })] }, { status: "reconnecting" }),
-    "stale",
-    "just now",
-  ],
-  [
-    "silent, and only just",
-    () => state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 300 })] }),
-    "degraded",
-    "just now",
-  ],
+  ["a moment ago", () => state("BTC-USDT", "ok", aged(300), { status: "reconnecting" }), "stale", "just now"],
+  ["silent for just as long as counts in full", () => state("BTC-USDT", "ok", aged(10_000)), "live", "live"],
+  ["silent for a little longer", () => state("BTC-USDT", "ok", aged(10_001)), "degraded", "10 s old"],
 ];
 
 /** Return the state of a symbol that a reachable gateway refuses, with an old price (`quality`) or without one (null). */
-function refused(code: RealtimeError["code"], quality: "ok" | null, status: Status = "stale"): SymbolState {
+function refused(code: RealtimeError["code"], quality: "ok" | null, status: Status = "stale") {
   const error = { code, message: "okx is full" };
-  if (quality) return state("BTC-USDT", quality, { sources: [source("okx", { ageMs: 5000 })] }, { status, error });
+  if (quality) return state("BTC-USDT", quality, aged(5000), { status, error });
   return state("BTC-USDT", "down", { price: null }, { latest: null, status, error });
 }
 
@@ -110,7 +85,7 @@ describe("a tile", () => {
     const tile = renderTile();
     client.say("BTC-USDT", refused("no_room", "ok"));
     expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe("Okx is full. Last confirmed 5 s ago.");
-    client.say("BTC-USDT", state("BTC-USDT", "ok", { sources: [source("okx", { ageMs: 10 })] }, { status: "reconnecting" }));
+    client.say("BTC-USDT", state("BTC-USDT", "ok", aged(10), { status: "reconnecting" }));
     expect(tile.querySelector(".tile-state")?.getAttribute("title")).toBe(
       "The stream is interrupted. Last confirmed just now.",
     );
@@ -160,7 +135,7 @@ describe("the count of connected symbols", () => {
 
   test("does not count a price whose exchanges have all been silent for a while", () => {
     render(<ConnectedCount symbols={["BTC-USDT"]} />, { wrapper: client.wrapper });
-    client.say("BTC-USDT", state("BTC-USDT", "ok", { sources: [source("okx", { state: "fading", ageMs: 14_000 })] }));
+    client.say("BTC-USDT", state("BTC-USDT", "ok", aged(14_000)));
     expect(button().textContent).toBe("Real-time · 0/1 connected");
   });
 
@@ -177,7 +152,7 @@ describe("the count of connected symbols", () => {
   test("names each symbol with the reason, and since when if it is not live", () => {
     render(<ConnectedCount symbols={["BTC-USDT", "ETH-USDT"]} />, { wrapper: client.wrapper });
     client.say("BTC-USDT", state("BTC-USDT", "ok"));
-    client.say("ETH-USDT", state("ETH-USDT", "stale", { sources: silent(90_000) }));
+    client.say("ETH-USDT", state("ETH-USDT", "stale", aged(90_000)));
     const [btc, eth] = [...document.querySelectorAll(".standings li")].map((line) => line.textContent);
     expect(btc).toBe("BTC 2 exchanges agree. ");
     expect(eth).toMatch(/^ETH No exchange confirms this price\. since \d\d:\d\d:\d\d \(1 min\)$/);

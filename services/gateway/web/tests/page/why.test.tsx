@@ -1,11 +1,17 @@
-import { cleanup, fireEvent, render, screen, within } from "@testing-library/react";
-import { afterEach, describe, expect, test } from "vitest";
+import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WhyThisPrice } from "../../src/page/cards/WhyThisPrice.tsx";
 import { contributions } from "../../src/page/cards/why.ts";
+import { pausedAt } from "../../src/page/settings.ts";
 import { message } from "../fakes.ts";
 import { source } from "./fakeClient.ts";
 
-afterEach(cleanup);
+afterEach(() => {
+  cleanup();
+  act(() => pausedAt.set(null));
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
 
 const priceOf = (sources: { weight: number; usedPrice: number | null }[]) =>
   sources.reduce((sum, { weight, usedPrice }) => sum + weight * (usedPrice ?? 0), 0);
@@ -62,35 +68,99 @@ describe("the table", () => {
     source("okx", { price: 64000, usedPrice: 64000, weight: 0.4 }),
   ];
 
-  function open(ticker = message("BTC-USDT", 1, { sources, price: 64006 })) {
-    const { container } = render(<WhyThisPrice ticker={ticker} />);
-    const details = container.querySelector("details");
+  let answer: unknown;
+  let asked: string[];
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    answer = message("BTC-USDT", 1, { sources, price: 64006 });
+    asked = [];
+    vi.stubGlobal("fetch", async (url: string) => {
+      asked.push(url);
+      return answer ? new Response(JSON.stringify(answer)) : new Response("{}", { status: 503 });
+    });
+  });
+
+  const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
+  const rows = () => screen.getAllByRole("row").map((row) => within(row));
+
+  async function toggle(isOpen: boolean) {
+    const details = document.querySelector("details");
     if (!details) throw new Error("no disclosure");
-    expect(screen.queryByRole("table")).toBeNull();
-    details.open = true;
+    details.open = isOpen;
     fireEvent(details, new Event("toggle"));
-    return screen.getAllByRole("row").map((row) => within(row));
+    await pass(0);
   }
 
-  test("lists every source, its part, and the sum that is the price", () => {
-    const [, , bybit, okx, sum] = open();
+  async function open() {
+    render(<WhyThisPrice symbol="BTC-USDT" />);
+    expect(screen.queryByRole("table")).toBeNull();
+    expect(asked).toEqual([]);
+    await toggle(true);
+    return rows();
+  }
+
+  test("is requested every second while it is open", async () => {
+    await open();
+    expect(asked).toEqual(["/api/ticker/BTC-USDT?fields=price,dp,sources"]);
+    answer = message("BTC-USDT", 2, { sources: [source("okx", { usedPrice: 65_000, weight: 1 })], price: 65_000 });
+    await pass(1000);
+    expect(rows().at(-1)?.getByText("65,000.0000")).toBeTruthy();
+    await toggle(false);
+    await pass(10_000);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("stands still while updates are paused or the page is hidden, and goes on afterwards", async () => {
+    await open();
+    act(() => pausedAt.set(1));
+    await pass(5000);
+    expect(asked).toHaveLength(1);
+    expect(rows().at(-1)?.getByText("64,006.0000")).toBeTruthy();
+    act(() => pausedAt.set(null));
+    await pass(0);
+    expect(asked).toHaveLength(2);
+    vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+    await pass(5000);
+    expect(asked).toHaveLength(2);
+    vi.spyOn(document, "hidden", "get").mockReturnValue(false);
+    await pass(1000);
+    expect(asked).toHaveLength(3);
+  });
+
+  test.each([
+    ["a refusal", null],
+    ["a malformed answer", { symbol: "BTC-USDT", price: "1" }],
+    ["an answer without sources", { ...message("BTC-USDT", 2), sources: undefined }],
+  ])("%s changes nothing, and the next answer counts", async (_, bad) => {
+    await open();
+    answer = bad;
+    await pass(1000);
+    expect(rows().at(-1)?.getByText("64,006.0000")).toBeTruthy();
+    answer = message("BTC-USDT", 3, { sources: [source("okx", { usedPrice: 65_000, weight: 1 })], price: 65_000 });
+    await pass(1000);
+    expect(rows().at(-1)?.getByText("65,000.0000")).toBeTruthy();
+  });
+
+  test("lists every source, its part, and the sum that is the price", async () => {
+    const [, , bybit, okx, sum] = await open();
     expect(bybit?.getByText("38,406.0000")).toBeTruthy();
     expect(okx?.getByText("25,600.0000")).toBeTruthy();
     expect(sum?.getByText("64,006.0000")).toBeTruthy();
     expect(sum?.getByText("100.0%")).toBeTruthy();
   });
 
-  test("strikes through sources that are not used, with the reason in words", () => {
-    const [, binance, bybit] = open();
+  test("strikes through sources that are not used, with the reason in words", async () => {
+    const [, binance, bybit] = await open();
     expect(binance?.getByText("Binance").closest("s")).toBeTruthy();
     expect(binance?.getByText("57,600.00").closest("s")).toBeTruthy();
     expect(binance?.getByText("excluded: 10.0 % from the median")).toBeTruthy();
     expect(bybit?.getByText("Bybit").closest("s")).toBeNull();
   });
 
-  test("says that a held price is the last known price", () => {
+  test("says that a held price is the last known price", async () => {
     const held = sources.map((one) => ({ ...one, usedPrice: null, state: "stale" as const }));
-    const rows = open(message("BTC-USDT", 1, { sources: held, price: 64006, quality: "stale" }));
-    expect(rows.at(-1)?.getByText("This is the last known price.")).toBeTruthy();
+    answer = message("BTC-USDT", 1, { sources: held, price: 64006, quality: "stale" });
+    expect((await open()).at(-1)?.getByText("This is the last known price.")).toBeTruthy();
   });
 });

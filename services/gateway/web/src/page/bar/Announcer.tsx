@@ -1,11 +1,10 @@
 /** The page's only live region. It announces changes of a symbol's state and, on request, the prices at intervals. */
 import { useEffect, useRef } from "react";
-import type { SymbolState } from "../../types.ts";
 import { useConnection, useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { announcement } from "../announcement.ts";
 import { announcing, pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
-import { summaryOf, transitionsOf } from "./spoken.ts";
+import { SPOKEN_FIELDS, type SpokenState, summaryOf, transitionsOf } from "./spoken.ts";
 import { type Standing, useStandings } from "./standings.ts";
 
 const SETTLED_MS = 3000;
@@ -49,7 +48,10 @@ function useSummaries(symbols: readonly string[]) {
   useEffect(() => {
     if (!isOn || isPaused) return;
     const say = () => {
-      const states = symbols.map((symbol): [string, SymbolState] => [symbol, client.symbol(symbol).getSnapshot()]);
+      const states = symbols.map((symbol): [string, SpokenState] => [
+        symbol,
+        client.symbol(symbol, { fields: SPOKEN_FIELDS }).getSnapshot(),
+      ]);
       announcement.set(summaryOf(states));
     };
     say();

@@ -5,13 +5,12 @@ import "./ConnectedCount.css";
 import { symbolName } from "../names.ts";
 import { Popover } from "../parts/Popover.tsx";
 import { StateMark } from "../parts/StateMark.tsx";
-import { useHeld } from "../parts/useHeld.ts";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
 import { type Standing, useStandings } from "./standings.ts";
 
 export function ConnectedCount({ symbols }: { symbols: readonly string[] }) {
-  const standings = useHeld(useStandings(symbols));
+  const standings = useStandings(symbols);
   const { status } = useConnection();
   const paused = useValue(pausedAt);
   const connected = standings.filter((standing) => standing.isConnected).length;

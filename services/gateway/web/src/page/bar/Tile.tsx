@@ -1,7 +1,6 @@
 /** One symbol's tile in the bar. */
 import { memo } from "react";
 import { direction, formatAge, formatPercent } from "../../format.ts";
-import type { SymbolState } from "../../types.ts";
 import { useTickerAge } from "../../useRealtimeTicker.ts";
 import { symbolName } from "../names.ts";
 import { Change } from "../parts/Change.tsx";
@@ -13,7 +12,9 @@ import { Sparkline } from "./Sparkline.tsx";
 import "./Tile.css";
 import { trustOf } from "../../trust.ts";
 import { useShownState } from "../parts/useShownState.ts";
-import { reasonOf, shortWords } from "../parts/words.ts";
+import { REASON_FIELDS, type ReasonState, reasonOf, shortWords } from "../parts/words.ts";
+
+const FIELDS = ["dp", "changePercent24h", ...REASON_FIELDS] as const;
 
 interface Props {
   readonly symbol: string;
@@ -25,7 +26,7 @@ interface Props {
 
 export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Props) {
   const { base, quote, coin } = symbolName(symbol);
-  const { state, lastTicker, isPaused } = useShownState(symbol);
+  const { state, lastTicker, isPaused } = useShownState(symbol, FIELDS);
   const trust = trustOf(state);
   const isOld = trust === "stale" || trust === "offline";
   const dp = lastTicker?.dp ?? 2;
@@ -63,7 +64,7 @@ function TileAway({ symbol }: { symbol: string }) {
 }
 
 /** The dot with its words. The words of a live price are for screen readers only. */
-function TileState({ symbol, state, isPaused }: { symbol: string; state: SymbolState; isPaused: boolean }) {
+function TileState({ symbol, state, isPaused }: { symbol: string; state: ReasonState; isPaused: boolean }) {
   const ageMs = useTickerAge(symbol);
   const trust = trustOf(state);
   const words = isPaused ? "paused" : shortWords(state, ageMs);

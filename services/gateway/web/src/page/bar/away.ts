@@ -39,7 +39,7 @@ export function useAway(symbols: readonly string[]) {
 
 function livePrices(client: RealtimeClient, symbols: readonly string[]): ReadonlyMap<string, number> {
   const prices = symbols.map((symbol): [string, number | undefined] => {
-    const { isConnected, ticker } = client.symbol(symbol).getSnapshot();
+    const { isConnected, ticker } = client.symbol(symbol, { fields: [] }).getSnapshot();
     return [symbol, isConnected ? ticker?.price : undefined];
   });
   return new Map(prices.filter((entry): entry is [string, number] => entry[1] !== undefined));
@@ -49,7 +49,7 @@ function livePrices(client: RealtimeClient, symbols: readonly string[]): Readonl
 function tellMoves(client: RealtimeClient, before: ReadonlyMap<string, number>, awayMs: number, returnedAt: number) {
   away.set({ awayMs, moves: {} });
   const ends = [...before].map(([symbol, price]) => {
-    const store = client.symbol(symbol);
+    const store = client.symbol(symbol, { fields: [] });
     const end = store.subscribe(() => {
       const { isConnected, ticker, heardAt } = store.getSnapshot();
       if (!isConnected || !ticker || (heardAt ?? 0) < returnedAt) return;

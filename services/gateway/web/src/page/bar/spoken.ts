@@ -5,6 +5,9 @@ import type { SymbolState } from "../../types.ts";
 import { symbolName } from "../names.ts";
 import type { Standing } from "./standings.ts";
 
+export const SPOKEN_FIELDS = ["dp", "changePercent24h"] as const;
+export type SpokenState = SymbolState<(typeof SPOKEN_FIELDS)[number]>;
+
 const MANY = 3; // if more symbols change at once, only the number of live prices is announced
 
 /**
@@ -21,11 +24,11 @@ export function transitionsOf(before: readonly Standing[] | null, after: readonl
 }
 
 /** Return one sentence for each price: `Bitcoin 63,227.15, down 1.92%.` An old price is called stale. */
-export function summaryOf(states: readonly (readonly [string, SymbolState])[]): string {
+export function summaryOf(states: readonly (readonly [string, SpokenState])[]): string {
   return states.map(([symbol, state]) => `${nameOf(symbol)} ${priceOf(state)}.`).join(" ");
 }
 
-function priceOf(state: SymbolState): string {
+function priceOf(state: SpokenState): string {
   const { ticker } = state;
   if (!ticker) return "has no price";
   const price = formatPrice(ticker.price, ticker.dp).full;

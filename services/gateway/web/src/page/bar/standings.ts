@@ -2,9 +2,9 @@
 import { useMemo, useSyncExternalStore } from "react";
 import { tickerAge } from "../../client.ts";
 import { countsAsConnected, isAgeing, type Trust, trustOf } from "../../trust.ts";
-import type { RealtimeClient, Store, SymbolState } from "../../types.ts";
+import type { RealtimeClient, Store } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
-import { reasonOf } from "../parts/words.ts";
+import { REASON_FIELDS, type ReasonState, reasonOf } from "../parts/words.ts";
 
 export interface Standing {
   readonly symbol: string;
@@ -18,7 +18,7 @@ export interface Standing {
 }
 
 /** Return a symbol's standing: the same object as before if only the price has changed. */
-export function standingOf(symbol: string, state: SymbolState, before: Standing | undefined, now: number): Standing {
+export function standingOf(symbol: string, state: ReasonState, before: Standing | undefined, now: number): Standing {
   const trust = trustOf(state);
   const counts = countsAsConnected(state);
   const reason = reasonOf(state, null);
@@ -31,16 +31,17 @@ export function standingOf(symbol: string, state: SymbolState, before: Standing 
 
 /** Make a store of these symbols' standings, in the same order. */
 function standingsStore(client: RealtimeClient, symbols: readonly string[]): Store<readonly Standing[]> {
+  const stores = symbols.map((symbol) => client.symbol(symbol, { fields: REASON_FIELDS }));
   let standings: readonly Standing[] = [];
   function getSnapshot() {
     const now = Date.now();
-    const next = symbols.map((symbol, index) => standingOf(symbol, client.symbol(symbol).getSnapshot(), standings[index], now));
+    const next = stores.map((store, index) => standingOf(symbols[index] ?? "", store.getSnapshot(), standings[index], now));
     if (next.length !== standings.length || next.some((standing, index) => standing !== standings[index])) standings = next;
     return standings;
   }
   return {
     subscribe(listener) {
-      const ends = symbols.map((symbol) => client.symbol(symbol).subscribe(listener));
+      const ends = stores.map((store) => store.subscribe(listener));
       return () => {
         for (const end of ends) end();
       };

@@ -23,7 +23,7 @@ export function useSparkline(symbol: string): SparklinePoints {
   useEffect(() => {
     if (isPaused) return; // when updates go on, this effect loads what was missed
     const abort = new AbortController();
-    const store = client.symbol(symbol);
+    const store = client.symbol(symbol, { fields: [], maxHz: 1 });
     let renewedAt = 0;
     let newest = 0;
     let isLoading = false;

@@ -3,7 +3,7 @@ import { formatPrice } from "../../format.ts";
 import type { Ticker } from "../../types.ts";
 import "./DayRange.css";
 
-export function DayRange({ ticker }: { ticker: Ticker | null }) {
+export function DayRange({ ticker }: { ticker: Ticker<"dp" | "low24h" | "high24h"> | null }) {
   const { price = 0, low24h: low = null, high24h: high = null, dp = 2 } = ticker ?? {};
   const [from, to] = [formatPrice(low, dp), formatPrice(high, dp)];
   const isKnown = low !== null && high !== null;

@@ -5,12 +5,14 @@ import { symbolName } from "../names.ts";
 import { DayRange } from "./DayRange.tsx";
 import "./Facts.css";
 
+export const FACTS_FIELDS = ["dp", "low24h", "high24h", "volume24h", "quoteVolume24h", "spreadBps"] as const;
+
 const FIGURE_SPACE = "\u2007"; // as wide as a digit, so that a figure that gains a digit does not move
 
 interface Props {
   readonly symbol: string;
   /** Null until the first price arrives. The figures' places are kept free. */
-  readonly ticker: Ticker | null;
+  readonly ticker: Ticker<(typeof FACTS_FIELDS)[number]> | null;
 }
 
 export function Facts({ symbol, ticker }: Props) {

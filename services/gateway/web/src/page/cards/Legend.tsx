@@ -1,12 +1,13 @@
-/** The chart's legend: each exchange's line style and current price. */
+/** The chart's legend: each exchange's line style and newest price. */
+import { memo } from "react";
 import { formatPrice } from "../../format.ts";
-import type { TickerMessage } from "../../types.ts";
 import { exchangeName } from "../names.ts";
+import { useSources } from "../sources.ts";
 import "./Legend.css";
 import { lineNumber } from "./lines.ts";
 
-export function Legend({ ticker }: { ticker: TickerMessage | null }) {
-  const sources = [...(ticker?.sources ?? [])].sort((a, b) => a.exchange.localeCompare(b.exchange));
+export const Legend = memo(function Legend({ symbol, dp }: { symbol: string; dp: number }) {
+  const sources = [...useSources(symbol).list].sort((a, b) => a.exchange.localeCompare(b.exchange));
   return (
     <ul className="legend">
       {sources.map(({ exchange, price, state }) => (
@@ -15,9 +16,9 @@ export function Legend({ ticker }: { ticker: TickerMessage | null }) {
             <path d="M0 1h16" />
           </svg>
           <span>{exchangeName(exchange)}</span>
-          <span className="legend-price">{formatPrice(price, ticker?.dp ?? 2).plain}</span>
+          <span className="legend-price">{formatPrice(price, dp).plain}</span>
         </li>
       ))}
     </ul>
   );
-}
+});

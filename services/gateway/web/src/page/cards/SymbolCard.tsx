@@ -6,13 +6,15 @@ import { symbolName } from "../names.ts";
 import { Change } from "../parts/Change.tsx";
 import { Price } from "../parts/Price.tsx";
 import { useShownState } from "../parts/useShownState.ts";
-import { Facts } from "./Facts.tsx";
+import { FACTS_FIELDS, Facts } from "./Facts.tsx";
 import { Legend } from "./Legend.tsx";
 import { PriceChart } from "./PriceChart.tsx";
-import { QualityLine } from "./QualityLine.tsx";
+import { QUALITY_FIELDS, QualityLine } from "./QualityLine.tsx";
 import "./SymbolCard.css";
 import { UnknownSymbol } from "./UnknownSymbol.tsx";
 import { WhyThisPrice } from "./WhyThisPrice.tsx";
+
+const FIELDS = ["change24h", "changePercent24h", ...QUALITY_FIELDS, ...FACTS_FIELDS] as const;
 
 interface Props {
   readonly symbol: string;
@@ -22,7 +24,7 @@ interface Props {
 }
 
 export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace }: Props) {
-  const { state, lastTicker, isPaused } = useShownState(symbol);
+  const { state, lastTicker, isPaused } = useShownState(symbol, FIELDS);
   const { base, quote, coin } = symbolName(symbol);
   const trust = trustOf(state);
   const isOld = trust === "stale" || trust === "offline";
@@ -61,10 +63,10 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
           </div>
           <div className="card-chart">
             {lastTicker && <PriceChart symbol={symbol} />}
-            <Legend ticker={state.latest} />
+            {lastTicker ? <Legend symbol={symbol} dp={dp} /> : <ul className="legend" />}
           </div>
           <div className="card-why">
-            <WhyThisPrice ticker={state.latest} />
+            <WhyThisPrice symbol={symbol} />
           </div>
         </div>
       )}

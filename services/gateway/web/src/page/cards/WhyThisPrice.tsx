@@ -1,22 +1,54 @@
 /** "Why this price?": a table of every exchange's price, how much it counts and why, and the sum that is the price. */
-import { useState } from "react";
+import { memo, useEffect, useState } from "react";
 import { formatAge } from "../../format.ts";
 import type { TickerMessage, TickerSource } from "../../types.ts";
+import { isTicker } from "../../wire.ts";
 import { exchangeName } from "../names.ts";
+import { poll } from "../poll.ts";
+import { pausedAt } from "../settings.ts";
+import { useValue } from "../value.ts";
 import "./WhyThisPrice.css";
 import { contributions } from "./why.ts";
 
-export function WhyThisPrice({ ticker }: { ticker: TickerMessage | null }) {
+const EVERY_MS = 1000;
+
+type WholeTicker = TickerMessage<"dp" | "sources">;
+
+export const WhyThisPrice = memo(function WhyThisPrice({ symbol }: { symbol: string }) {
   const [isOpen, setIsOpen] = useState(false);
   return (
     <details className="why" onToggle={(event) => setIsOpen(event.currentTarget.open)}>
       <summary>Why this price?</summary>
-      {isOpen && (ticker ? <Sources ticker={ticker} /> : <p>The first price has not arrived yet.</p>)}
+      {isOpen && <Answer symbol={symbol} />}
     </details>
   );
+});
+
+function Answer({ symbol }: { symbol: string }) {
+  const ticker = useWholeTicker(symbol);
+  return ticker ? <Sources ticker={ticker} /> : <p>The exchanges' prices have not arrived yet.</p>;
 }
 
-function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: TickerMessage }) {
+/** Return the symbol's newest ticker with its sources, requested every second unless updates are paused. */
+function useWholeTicker(symbol: string): WholeTicker | null {
+  const isPaused = useValue(pausedAt) !== null;
+  const [ticker, setTicker] = useState<WholeTicker | null>(null);
+  useEffect(() => {
+    if (isPaused) return;
+    const url = `/api/ticker/${encodeURIComponent(symbol)}?fields=price,dp,sources`;
+    return poll(
+      () => url,
+      EVERY_MS,
+      (answer) => {
+        const whole = answer as WholeTicker;
+        if (isTicker(whole) && whole.sources) setTicker(whole);
+      },
+    );
+  }, [symbol, isPaused]);
+  return ticker;
+}
+
+function Sources({ ticker: { symbol, sources, price, dp } }: { ticker: WholeTicker }) {
   const sum = price === null ? null : contributions(sources, price, dp);
   const decimals = sum?.decimals ?? dp;
   return (

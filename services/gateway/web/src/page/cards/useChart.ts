@@ -5,6 +5,7 @@ import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { ahead } from "../frames.ts";
 import { fetchHistory, type Resolution } from "../history.ts";
 import { pausedAt, scheme, theme } from "../settings.ts";
+import { readSources, type Sources, sourcesOf } from "../sources.ts";
 import { useValue } from "../value.ts";
 import { GAP_STEPS, type Grid, type Row, rowsOf, stepTime } from "./chartData.ts";
 import type { DrawnChart } from "./drawChart.ts";
@@ -23,6 +24,8 @@ export const RANGES = [
   { label: "10 min", words: "10 minutes", resolution: "1s", grid: { stepS: 1, steps: 600 } },
   { label: "24 h", words: "24 hours", resolution: "1m", grid: { stepS: 60, steps: 1440 } },
 ] as const satisfies readonly Range[];
+
+const SOURCES_HOLD_MS = 15_000; // an exchange's price that was not renewed for this long is not drawn any more
 
 /** Draw a symbol's chart into the element. Return the part that could not be loaded, or null. */
 export function useChart(element: RefObject<HTMLElement | null>, symbol: string, range: Range): ChartFailure | null {
@@ -69,11 +72,12 @@ function feed(
   { grid, resolution }: Range,
   tellFailure: (hasFailed: boolean) => void,
 ): () => void {
-  const store = client.symbol(symbol);
+  const store = client.symbol(symbol, { fields: ["dp"] });
+  const sources = sourcesOf(symbol);
   const abort = new AbortController();
   let newest = 0; // the time of the newest step drawn
   let isLoading = false;
-  let drawn: Ticker | null = null;
+  let drawn: Ticker<"dp"> | null = null;
 
   function begin(rows: readonly Row[]) {
     const { ticker } = store.getSnapshot();
@@ -102,7 +106,7 @@ function feed(
     chart.setTagged(isConnected);
     if (!ticker || !isConnected || ticker === drawn || !chart.grid) return;
     drawn = ticker;
-    const row = rowNow(ticker, chart.grid);
+    const row = rowNow(ticker, sources.get(), chart.grid);
     if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page may have slept and missed prices
     newest = Math.max(newest, row.time);
     chart.setDecimals(ticker.dp);
@@ -113,14 +117,17 @@ function feed(
   draw();
   void load();
   const end = ahead(store)(draw);
+  const endSources = readSources(symbol);
   return () => {
     abort.abort();
     end();
+    endSources();
   };
 }
 
-function rowNow({ price, sources, aggregatedTime }: Ticker, grid: Grid): Row {
-  const heard = sources.filter((source) => source.state !== "stale");
+/** Return the row of now. The exchanges' lines go on with their newest prices, which are renewed every few seconds. */
+function rowNow({ price, aggregatedTime }: Ticker<"dp">, { list, heardAt }: Sources, grid: Grid): Row {
+  const heard = list.filter((source) => source.state !== "stale" && Date.now() - heardAt < SOURCES_HOLD_MS);
   return {
     time: stepTime(aggregatedTime, grid),
     price,

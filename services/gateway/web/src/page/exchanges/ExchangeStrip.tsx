@@ -6,7 +6,6 @@ import { formatSince, formatTime, formatTimeOfDay } from "../clock.ts";
 import { exchangeName } from "../names.ts";
 import { Popover } from "../parts/Popover.tsx";
 import { type MarkState, StateMark } from "../parts/StateMark.tsx";
-import { useHeld } from "../parts/useHeld.ts";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
 import "./ExchangeStrip.css";
@@ -14,7 +13,7 @@ import { LatencyReading } from "./LatencyReading.tsx";
 
 export function ExchangeStrip({ symbols }: { symbols: readonly string[] }) {
   const isTold = useIsTold();
-  const { exchanges, status } = useHeld(useConnection());
+  const { exchanges, status } = useConnection();
   const feeds = Object.values(exchanges).sort((a, b) => a.exchange.localeCompare(b.exchange));
   return (
     <section className="exchanges" aria-label="Exchanges">

@@ -35,7 +35,7 @@ export class LatencyMeter {
   private readonly newest = new Map<string, number>(); // each symbol's newest exchange time
 
   /** Add a ticker that arrived at `heardAt`. Only a ticker with newer data from an exchange is a sample. */
-  take({ symbol, exchangeTime, receivedTime, aggregatedTime, publisher }: Ticker, heardAt: number) {
+  take({ symbol, exchangeTime, receivedTime, aggregatedTime, publisher }: Ticker<"exchangeTime">, heardAt: number) {
     if (exchangeTime === null || receivedTime === null) return;
     const before = this.newest.get(symbol);
     this.newest.set(symbol, exchangeTime);

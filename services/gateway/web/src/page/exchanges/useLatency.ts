@@ -31,7 +31,7 @@ export function useLatency(symbols: readonly string[]): Measured | null {
     });
     let clock: ReturnType<typeof clockOffset> = null;
     const ends = symbols.map((symbol) => {
-      const store = client.symbol(symbol);
+      const store = client.symbol(symbol, { fields: ["exchangeTime"] });
       return store.subscribe(() => {
         const { ticker, heardAt, isConnected } = store.getSnapshot();
         if (ticker && heardAt !== null && isConnected) meter.take(ticker, heardAt);

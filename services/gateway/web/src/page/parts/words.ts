@@ -2,7 +2,9 @@
 import { formatAgo } from "../../format.ts";
 import { isAgeing, trustOf } from "../../trust.ts";
 import type { SymbolState } from "../../types.ts";
-import { exchangeName } from "../names.ts";
+
+export const REASON_FIELDS = ["sourcesUsed", "spreadBps"] as const;
+export type ReasonState = SymbolState<(typeof REASON_FIELDS)[number]>;
 
 /** The words, by error code, for a gateway that answers but does not stream this symbol, or anything, for now. */
 const REFUSED: Readonly<Record<string, string>> = { no_room: "no room", busy: "busy", rate_limited: "too many" };
@@ -16,7 +18,7 @@ const WRONG: Readonly<Record<string, string>> = {
 };
 
 /** Return the few words that a tile shows: "14 s ago". */
-export function shortWords(state: SymbolState, ageMs: number | null): string {
+export function shortWords(state: SymbolState<never>, ageMs: number | null): string {
   const { status, latest, error } = state;
   switch (trustOf(state)) {
     case "live":
@@ -34,11 +36,12 @@ export function shortWords(state: SymbolState, ageMs: number | null): string {
   }
 }
 
-/** Return sentences that explain the price's state: what is wrong, and since when the price is unconfirmed. */
-export function reasonOf(state: SymbolState, ageMs: number | null): string {
+/**
+ * Return sentences that explain the price's state: what is wrong, and since when the price is unconfirmed. `sole` names the
+ * exchange that alone makes the price, if that is known.
+ */
+export function reasonOf(state: ReasonState, ageMs: number | null, sole = "one exchange"): string {
   const { status, latest, error } = state;
-  const used =
-    latest?.sources.filter((source) => source.usedPrice !== null).map((source) => exchangeName(source.exchange)) ?? [];
   const age = ageMs === null ? "" : ` Last confirmed ${formatAgo(ageMs)}.`;
   if (error && error.code !== "unreachable") return `${sentence(error.message)}${age}`;
   if (status === "offline") return `The gateway cannot be reached.${age}`;
@@ -48,7 +51,7 @@ export function reasonOf(state: SymbolState, ageMs: number | null): string {
     case "single":
       if (status !== "live") return `The price has not been renewed.${age}`;
       if (isAgeing(latest)) return `No exchange has sent anything for a while.${age}`;
-      return latest.quality === "ok" ? `${used.length} exchanges agree.` : `Only ${used.join()} has a fresh price.`;
+      return latest.quality === "ok" ? `${latest.sourcesUsed} exchanges agree.` : `Only ${sole} has a fresh price.`;
     case "disputed":
       return `The exchanges disagree by ${latest.spreadBps ?? "many"} bps.`;
     case "stale":

@@ -1,0 +1,70 @@
+/**
+ * The sources of each symbol's price: the exchanges with their own prices. They are requested by REST every few seconds, for all
+ * cards together, because in the stream they would be most of the bytes.
+ */
+import { useEffect } from "react";
+import type { TickerMessage, TickerSource } from "../types.ts";
+import { isTicker } from "../wire.ts";
+import { poll } from "./poll.ts";
+import { pausedAt } from "./settings.ts";
+import { createValue, useValue, type Value } from "./value.ts";
+
+const EVERY_MS = 3000;
+
+export interface Sources {
+  readonly list: readonly TickerSource[];
+  /** When they were received (`Date.now()`). */
+  readonly heardAt: number;
+}
+
+const NONE: Sources = { list: [], heardAt: 0 };
+const known = new Map<string, Value<Sources>>();
+const readers = new Map<string, number>(); // how many readers each symbol has
+let stop = () => {};
+let starting: ReturnType<typeof setTimeout> | undefined;
+
+/** Return a symbol's newest sources. They are renewed while the symbol has a reader. */
+export function sourcesOf(symbol: string): Value<Sources> {
+  const value = known.get(symbol) ?? createValue(NONE);
+  known.set(symbol, value);
+  return value;
+}
+
+/** Renew a symbol's sources until the returned function is called. */
+export function readSources(symbol: string): () => void {
+  count(symbol, 1);
+  return () => count(symbol, -1);
+}
+
+function count(symbol: string, change: 1 | -1) {
+  const before = readers.get(symbol) ?? 0;
+  if (before + change) readers.set(symbol, before + change);
+  else readers.delete(symbol);
+  if (before && readers.size) return;
+  clearTimeout(starting);
+  starting = setTimeout(start); // once for all cards that mount in one turn
+}
+
+/** Request the sources of all symbols that have a reader from now on, the first ones at once. */
+function start() {
+  stop();
+  stop = readers.size ? poll(url, EVERY_MS, take) : () => {};
+}
+
+function url(): string {
+  return `/api/ticker?symbols=${encodeURIComponent([...readers.keys()].join())}&fields=price,sources`;
+}
+
+function take(answer: unknown) {
+  const { tickers } = answer as { tickers: readonly TickerMessage<"sources">[] };
+  const heardAt = Date.now();
+  for (const ticker of tickers)
+    if (isTicker(ticker) && ticker.sources) sourcesOf(ticker.symbol).set({ list: ticker.sources, heardAt });
+}
+
+/** Return a symbol's sources, renewed every few seconds unless updates are paused. */
+export function useSources(symbol: string): Sources {
+  const isPaused = useValue(pausedAt) !== null;
+  useEffect(() => (isPaused ? undefined : readSources(symbol)), [symbol, isPaused]);
+  return useValue(sourcesOf(symbol));
+}
