@@ -124,6 +124,14 @@ async def test_it_fits(visitor: Visitor, path: str, width: int) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+async def test_an_open_explanation_does_not_widen_its_card(visitor: Visitor) -> None:
+    page = await visitor.open("/?symbols=BTC")
+    await page.set_viewport_size({"width": 360, "height": 800})
+    await card(page, "BTC-USDT").get_by_text("Why this price?").click()
+    await expect(page.locator(".why table")).to_be_visible()
+    assert await card(page, "BTC-USDT").evaluate("article => article.scrollWidth") <= 360
+
+
 async def test_no_motion_where_none_is_wanted(visitor: Visitor) -> None:
     page = await visitor.context.new_page()
     await page.emulate_media(reduced_motion="reduce")
