@@ -3,18 +3,20 @@
 const ANSWER_WITHIN_MS = 10_000;
 
 /**
- * Request a URL's JSON, and again `everyMs` after each answer, until the returned function is called. Answers that are no
- * success are skipped. While the page is hidden, nothing is requested.
+ * Request a URL, and again `everyMs` after each answer, until the returned function is called. `read` gets the JSON of every
+ * answer, so of an error's problem, too. If it throws, the answer counts as none. While the page is hidden or the URL is null,
+ * nothing is requested.
  */
-export function poll(url: () => string, everyMs: number, read: (answer: unknown) => void): () => void {
+export function poll(url: () => string | null, everyMs: number, read: (answer: unknown) => void): () => void {
   const end = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   async function ask() {
     try {
-      if (!document.hidden) {
+      const next = document.hidden ? null : url();
+      if (next) {
         const signal = AbortSignal.any([end.signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-        const response = await fetch(url(), { cache: "no-store", signal });
-        if (response.ok) read(await response.json());
+        const response = await fetch(next, { cache: "no-store", signal });
+        read(await response.json());
       }
     } catch {
       // The next request may succeed. The stream reports that the gateway is away.

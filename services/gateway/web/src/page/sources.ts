@@ -3,7 +3,7 @@
  * cards together, because in the stream they would be most of the bytes.
  */
 import { useEffect } from "react";
-import type { TickerMessage, TickerSource } from "../types.ts";
+import type { Problem, TickerMessage, TickerSource } from "../types.ts";
 import { isTicker } from "../wire.ts";
 import { poll } from "./poll.ts";
 import { pausedAt } from "./settings.ts";
@@ -18,8 +18,10 @@ export interface Sources {
 }
 
 const NONE: Sources = { list: [], heardAt: 0 };
+const NOTHING_KNOWN = createValue(NONE);
 const known = new Map<string, Value<Sources>>();
 const readers = new Map<string, number>(); // how many readers each symbol has
+const unlisted = new Set<string>(); // the symbols for which the gateway would refuse the whole request
 let stop = () => {};
 let starting: ReturnType<typeof setTimeout> | undefined;
 
@@ -47,24 +49,27 @@ function count(symbol: string, change: 1 | -1) {
 
 /** Request the sources of all symbols that have a reader from now on, the first ones at once. */
 function start() {
+  unlisted.clear();
   stop();
   stop = readers.size ? poll(url, EVERY_MS, take) : () => {};
 }
 
-function url(): string {
-  return `/api/ticker?symbols=${encodeURIComponent([...readers.keys()].join())}&fields=price,sources`;
+function url(): string | null {
+  const symbols = [...readers.keys()].filter((symbol) => !unlisted.has(symbol));
+  return symbols.length ? `/api/ticker?symbols=${encodeURIComponent(symbols.join())}&fields=price,sources` : null;
 }
 
 function take(answer: unknown) {
-  const { tickers } = answer as { tickers: readonly TickerMessage<"sources">[] };
+  const { tickers = [], suggestions } = answer as Partial<Problem> & { tickers?: readonly TickerMessage<"sources">[] };
   const heardAt = Date.now();
+  for (const symbol of Object.keys(suggestions ?? {})) unlisted.add(symbol);
   for (const ticker of tickers)
     if (isTicker(ticker) && ticker.sources) sourcesOf(ticker.symbol).set({ list: ticker.sources, heardAt });
 }
 
-/** Return a symbol's sources, renewed every few seconds unless updates are paused. */
-export function useSources(symbol: string): Sources {
+/** Return a symbol's sources, renewed every few seconds unless updates are paused. Without a symbol there are no sources. */
+export function useSources(symbol: string | null): Sources {
   const isPaused = useValue(pausedAt) !== null;
-  useEffect(() => (isPaused ? undefined : readSources(symbol)), [symbol, isPaused]);
-  return useValue(sourcesOf(symbol));
+  useEffect(() => (isPaused || symbol === null ? undefined : readSources(symbol)), [symbol, isPaused]);
+  return useValue(symbol === null ? NOTHING_KNOWN : sourcesOf(symbol));
 }

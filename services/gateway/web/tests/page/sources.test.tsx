@@ -2,9 +2,10 @@ import { act, cleanup, render, screen } from "@testing-library/react";
 import { StrictMode } from "react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Legend } from "../../src/page/cards/Legend.tsx";
+import { QualityLine } from "../../src/page/cards/QualityLine.tsx";
 import { pausedAt } from "../../src/page/settings.ts";
-import { message } from "../fakes.ts";
-import { source } from "./fakeClient.ts";
+import { message, unknownSymbols } from "../fakes.ts";
+import { FakeClient, source, state } from "./fakeClient.ts";
 
 let asked: string[];
 let price: number;
@@ -16,6 +17,10 @@ beforeEach(() => {
   vi.stubGlobal("fetch", async (url: string) => {
     asked.push(url);
     const symbols = new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
+    if (symbols.includes("GONE-USDT")) {
+      const { status, body } = unknownSymbols({ "GONE-USDT": [] });
+      return new Response(JSON.stringify(body), { status: status ?? 404 });
+    }
     const tickers = symbols.map((symbol) => message(symbol, 1, { sources: [source("okx", { price })] }));
     return new Response(JSON.stringify({ tickers: [...tickers, null, { symbol: "BTC-USDT" }], missing: [] }));
   });
@@ -75,4 +80,27 @@ test("nothing is requested while updates are paused", async () => {
   act(() => pausedAt.set(null));
   await pass(0);
   expect(asked).toHaveLength(2);
+});
+
+test("a symbol that no exchange lists any more keeps no other legend from being filled", async () => {
+  render(<Legends symbols={["GONE-USDT", "XRP-USDT"]} />);
+  await pass(0);
+  await pass(3000);
+  expect(asked.at(-1)).toBe("/api/ticker?symbols=XRP-USDT&fields=price,sources");
+  expect(shown()).toEqual(["OKX1,000.00"]);
+  cleanup();
+  render(<Legends symbols={["GONE-USDT"]} />);
+  await pass(20_000);
+  expect(asked).toHaveLength(3); // the last one asked once more whether it is listed
+});
+
+test("the sole exchange of a price is named, and requested only then", async () => {
+  const quality = (told: "ok" | "single") => <QualityLine symbol="ADA-USDT" state={state("ADA-USDT", told)} isPaused={false} />;
+  const page = render(quality("ok"), { wrapper: new FakeClient().wrapper });
+  await pass(10_000);
+  expect(asked).toEqual([]);
+  page.rerender(quality("single"));
+  expect(page.container.textContent).toBe("Only one exchange has a fresh price.");
+  await pass(0);
+  expect(page.container.textContent).toBe("Only OKX has a fresh price.");
 });
