@@ -5,13 +5,15 @@ import contextlib
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import orjson
 import pytest
 
 from gateway.server.protocol import StreamProtocol
+from gateway.stream.fields import ALWAYS
 from gateway.stream.topics import LINGER_S
 from market_pulse import kinds
 from market_pulse.process.clock import now_ms
@@ -53,6 +55,62 @@ async def test_snapshot_then_live(running: Running, market: Market) -> None:
         assert reader.last_id == f"BTC-USDT:{first}"
         second = await market.publish(BTC, 101.0)
         assert (await reader.next("ticker"))["seq"] == second == first + 1
+
+
+@pytest.mark.parametrize("query", ["fields=price,changePercent24h", "fields=price&fields=%20changePercent24h,"])
+async def test_a_stream_has_the_fields_that_it_asks_for(running: Running, market: Market, query: str) -> None:
+    wished = ALWAYS | {"price", "changePercent24h"}
+    await market.publish(BTC, 100.0)
+    async with reading(running.http, f"/api/realtime/BTC?{query}&max_hz=50") as reader:
+        connected = await reader.next("connected")
+        assert (connected["fields"], connected["maxHz"]) == (sorted(wished), 50)
+        assert set(await reader.next("ticker")) == wished
+        await market.publish(BTC, 101.0)
+        assert set(await reader.next("ticker")) == wished
+    one = (await running.http.get(f"/api/ticker/BTC?{query}")).json()
+    assert set(one) == wished
+    assert (await running.http.get(f"/api/ticker?symbols=BTC&{query}")).json()["tickers"] == [one]
+
+
+@pytest.mark.parametrize("path", ["/api/realtime/BTC?", "/api/ticker/BTC?", "/api/ticker?symbols=BTC&"])
+async def test_a_field_that_no_ticker_has_is_refused_with_those_that_it_has(running: Running, path: str) -> None:
+    answer = await running.http.get(f"{path}fields=price,cost")
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_field")
+    assert "'cost'" in answer.json()["detail"]
+    assert "changePercent24h" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"), [("gzip, br", "gzip"), ("gzip;q=0", None), ("identity", None), ("", None), ("br", None)]
+)
+async def test_a_stream_is_compressed_for_a_client_that_takes_it(
+    running: Running, market: Market, accepted: str, encoding: str | None
+) -> None:
+    await market.publish(BTC, 100.0)
+    async with running.http.stream("GET", "/api/realtime/BTC", headers={"Accept-Encoding": accepted}) as answer:
+        assert answer.headers.get("Content-Encoding") == encoding
+        assert "accept-encoding" in answer.headers["Vary"]
+        raw = answer.aiter_raw()
+        reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        read: Callable[[bytes], bytes] = reader.decompress if encoding else bytes
+        text = b""
+
+        async def until_told(part: bytes) -> None:
+            nonlocal text
+            async with asyncio.timeout(PATIENCE_S):
+                while part not in text:
+                    text += read(await anext(raw))
+
+        await until_told(b'"price":100.0')
+        for price in (101.0, 102.0, 103.0):
+            await market.publish(BTC, price)
+            await until_told(b'"price":%.1f' % price)  # an event is never held back for more to compress
+        await running.gateway.hub.drain(0)
+        async with asyncio.timeout(PATIENCE_S):
+            async for piece in raw:
+                text += read(piece)
+        assert b'"type":"bye"' in text
+        assert reader.eof is bool(encoding)
 
 
 async def test_no_gap_and_no_repetition_while_opening(running: Running, market: Market) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import zlib
 from collections import Counter
@@ -16,6 +17,7 @@ from gateway.stream import body
 from gateway.stream.fields import ALL, ALWAYS, Fields
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
 from gateway.stream.kinds import READINGS
+from gateway.stream.outbox import SETTLE_S
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
 from market_pulse import kinds
@@ -662,7 +664,7 @@ class Inflated:
         return [short(orjson.loads(line.removeprefix(b"data: "))) for line in lines]
 
 
-async def test_compressed_streams_share_pieces_whenever_they_began_and_however_slowly_they_read(world: World) -> None:
+async def test_compressed_streams_read_on_whenever_they_began_and_however_slowly_they_read(world: World) -> None:
     early = Inflated(world)
     world.publish(BTC, 1)
     await turn()
@@ -676,25 +678,38 @@ async def test_compressed_streams_share_pieces_whenever_they_began_and_however_s
     for seq in (4, 5):
         world.publish(BTC, seq)
         await turn()
-    assert early.sink.written[-1] is late.sink.written[-1]
     slow.sink.unsent = 0
     world.hub.writable(slow.stream)
-    world.publish(BTC, 6)
-    await turn()
+    for seq in (6, 7):
+        world.now += SETTLE_S
+        world.publish(BTC, seq)
+        await turn()
+    assert len({one.sink.written[-1] for one in (early, joiner, slow, late)}) == 1, "all share one piece again"
     world.hub.end(early.stream, "max_age")
-    world.publish(BTC, 7)
+    world.publish(BTC, 8)
     await turn()
-    tickers = [f"ticker BTC-USDT {seq} ok" for seq in range(8)]
-    assert early.summary() == ["connected", *tickers[1:7], "bye"]
+    tickers = [f"ticker BTC-USDT {seq} ok" for seq in range(9)]
+    assert early.summary() == ["connected", *tickers[1:8], "bye"]
     assert early.decoder.eof, "its checksum and length were right"
     assert not early.decoder.unused_data
     assert joiner.summary() == ["connected", *tickers[2:]]
     assert slow.summary() == ["connected", *tickers[3:4], *tickers[5:]]
     assert late.summary() == ["connected", *tickers[3:]]
-    assert joiner.sink.written == []
 
 
-async def test_a_group_that_only_adds_streams_compresses_each_piece_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams_that_come_all_the_time_do_not_make_the_others_pieces_start_anew(world: World) -> None:
+    settled = Inflated(world)
+    sizes = []
+    for seq in range(1, 12):
+        world.publish(BTC, seq)
+        Inflated(world)
+        await turn()
+        sizes.append(len(settled.sink.written[-1]))
+    assert max(sizes[1:]) < sizes[0] / 2
+    assert len(settled.summary()) == 12
+
+
+async def test_a_piece_is_compressed_once_for_all_streams(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     streams = [Inflated(world) for _ in range(5)]
     made = Counter[bytes]()
     compress = body._compress
@@ -709,3 +724,55 @@ async def test_a_group_that_only_adds_streams_compresses_each_piece_once(world: 
         await turn()
     assert list(made.values()) == [1, 1, 1]
     assert {stream.sink.written[-1] for stream in streams} == {streams[0].sink.written[-1]}
+
+
+async def test_the_window_of_streams_that_have_ended_is_free(world: World) -> None:
+    for _ in range(3):
+        streams = [Inflated(world) for _ in range(3)]
+        world.publish(BTC, 1)
+        await turn()
+        for one in streams:
+            world.hub.leave(one.stream, "client")
+    world.publish(BTC, 2)
+    await turn()
+    assert world.hub._outbox.windows.kept == 0
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_every_stream_reads_on_to_the_newest_whatever_happens(world: World, seed: int) -> None:
+    """Streams come, go, read slowly and ask for this or that. No number falls, and the last one is the newest."""
+    chance = random.Random(seed)
+    streams: list[Inflated] = []
+    told: dict[Inflated, list[int]] = {}
+    seq = 0
+    for _ in range(150):
+        match chance.choice(["publish", "publish", "turn", "open", "slow", "read", "leave", "time"]):
+            case "publish":
+                seq += 1
+                world.publish(BTC, seq)
+            case "turn":
+                await turn()
+            case "open":
+                streams.append(Inflated(world, fields=chance.choice([None, ALWAYS])))
+            case "slow" if streams:
+                chance.choice(streams).sink.unsent = 1
+            case "read" if streams:
+                one = chance.choice(streams)
+                one.sink.unsent = 0
+                world.hub.writable(one.stream)
+            case "leave" if streams:
+                world.hub.leave(streams.pop(chance.randrange(len(streams))).stream, "client")
+            case "time":
+                world.now += chance.uniform(0, SETTLE_S / 2)
+    streams.append(Inflated(world))
+    for one in streams:
+        one.sink.unsent = 0
+        world.hub.writable(one.stream)
+    for _ in range(2):
+        seq += 1
+        world.publish(BTC, seq)
+        await turn()
+    for one in streams:
+        told[one] = [int(line.split()[2]) for line in one.summary() if line.startswith("ticker")]
+        assert told[one] == sorted(told[one])  # a stream that catches up may get the newest once more with the next flush
+        assert told[one][-1] == seq

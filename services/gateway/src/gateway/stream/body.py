@@ -1,8 +1,7 @@
 """The bytes of streams' bodies: in chunks or not, compressed with gzip or not.
 
-The streams of a group share each compressed piece. Deflate refers back to earlier text, but a stream that began later, or was
-sent something of its own, does not have the same text before. So the next shared piece then refers to no earlier one. Any
-stream can go on with it, because it starts at a byte and with an empty window.
+Streams share each compressed piece. A piece refers back to the text before it, so all streams that share it must have the same
+text before it. A piece that starts anew refers back to nothing, and any stream can go on with it.
 """
 
 import struct
@@ -11,45 +10,59 @@ from collections.abc import Callable
 
 from .sse import LAST_CHUNK, chunk, unframed
 
-LEVEL = 6
-WINDOW_BITS, MEMORY_LEVEL = 12, 5
-"""A window of 4 KiB holds what a few updates of a page's symbols repeat. A compressor takes about 40 KiB with these."""
+LEVEL, WINDOW_BITS, MEMORY_LEVEL = 6, 12, 5
+"""A window of 4 KiB holds the last update of four symbols. A compressor with it takes 38 KiB (benchmarks/RESULTS.md)."""
+MOST_WINDOWS = 2_000
 _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"  # an empty deflate block that is marked as the last one
 
 
+class Windows:
+    """Counts the compressors that are kept. Beyond MOST_WINDOWS each piece starts anew, so that memory is bounded."""
+
+    def __init__(self) -> None:
+        self.kept = 0
+
+
 class Body:
-    """The encoding of a group's streams, with the state that they share.
+    """The next pieces of streams that have had the same text before, with the compressor that they share.
 
     Args:
+        windows: counts this body's compressor among those of all bodies.
         chunked: whether the body is sent in chunks. HTTP/1.0 has none.
         compressed: whether the body is compressed.
     """
 
-    __slots__ = ("_compressor", "_frame", "chunked", "compressed")
+    __slots__ = ("_compressor", "_frame", "_windows", "chunked", "compressed")
 
-    def __init__(self, *, chunked: bool, compressed: bool) -> None:
+    def __init__(self, windows: Windows, *, chunked: bool, compressed: bool) -> None:
         self.chunked, self.compressed = chunked, compressed
+        self._windows = windows
         self._frame: Callable[[bytes], bytes] = chunk if chunked else unframed
-        self._compressor: zlib._Compress | None = None  # None: the next shared piece refers to no earlier one
+        self._compressor: zlib._Compress | None = None  # None: the next piece starts anew
 
     def shared(self, text: bytes) -> bytes:
-        """Return the next piece of all streams that have had every piece before."""
+        """Return the next piece of all streams of this body."""
         if not self.compressed:
             return self._frame(text)
-        if self._compressor is None:
-            self._compressor = _compressor()
-        return self._frame(_compress(self._compressor, text))
+        compressor = self._compressor
+        if compressor is None:
+            compressor = _compressor()
+            if self._windows.kept < MOST_WINDOWS:
+                self._windows.kept += 1
+                self._compressor = compressor
+        return self._frame(_compress(compressor, text))
 
     def start_anew(self) -> None:
-        """Let the next shared piece refer to no earlier one, because some stream has not had all of them."""
-        self._compressor = None
+        """Let the next shared piece start anew."""
+        if self._compressor is not None:
+            self._windows.kept -= 1
+            self._compressor = None
 
     def own(self, text: bytes, *, first: bool = False) -> bytes:
-        """Return the next piece, or the first one, of one stream alone."""
+        """Return a piece for one stream alone. `first` says that its body begins with it."""
         if not self.compressed:
             return self._frame(text)
-        self.start_anew()
         return self._frame((_HEAD if first else b"") + _compress(_compressor(), text))
 
     def last(self, text: bytes, check: int, size: int) -> bytes:
@@ -66,5 +79,5 @@ def _compressor() -> "zlib._Compress":
 
 
 def _compress(compressor: "zlib._Compress", text: bytes) -> bytes:
-    """Compress a text up to the last byte, so that a reader has all of it at once."""
+    """Compress a text up to its last byte, so that a reader has all of it at once."""
     return compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)

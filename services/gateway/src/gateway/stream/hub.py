@@ -272,7 +272,7 @@ class Hub:
             now_ms = self._now_ms()
             group.joiners[stream] = {slot: slot.newest(now_ms, fields) for slot in group.pending}
         else:
-            group.streams.add(stream)
+            group.admit(stream)
         self.streams.add(stream)
         self.stats.opened += 1
         return stream
@@ -283,9 +283,7 @@ class Hub:
             return
         self.streams.remove(stream)
         group = stream.group
-        group.streams.discard(stream)
-        group.joiners.pop(stream, None)
-        if not group.streams and not group.joiners:
+        if group.remove(stream):
             del self._groups[group.wish]
             for channel in group.wish.channels:
                 self.topics[channel].groups.discard(group)
@@ -352,7 +350,7 @@ class Hub:
         group = self._groups.get(wish)
         if group is None:
             beat_at = self._clock() + self._heartbeat_s * random.uniform(0.5, 1.0)
-            group = self._groups[wish] = Group(wish, beat_at)
+            group = self._groups[wish] = Group(wish, self._outbox.windows, beat_at)
             for channel in wish.channels:
                 self.topics[channel].groups.add(group)
         return group

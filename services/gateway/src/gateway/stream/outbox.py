@@ -12,13 +12,14 @@ from typing import NamedTuple, Protocol
 from zlib import crc32
 
 from .backlog import Backlog
-from .body import Body
+from .body import Body, Windows
 from .fields import Fields
 from .flush import FlushClock
 from .stats import Stats
 
 SHORTEST_TIMER_S = 0.001  # the event loop's resolution
 NO_DESCRIPTOR = -1  # writing to it fails with OSError
+SETTLE_S = 5.0  # how often streams that were sent text of their own go back to the others of their group
 
 
 class Sink(Protocol):
@@ -75,13 +76,35 @@ class Wish(NamedTuple):
 
 
 class Group:
-    """The streams with one wish. Pending events are encoded once for all of them."""
+    """The streams with one wish. Pending events are encoded once for all of them.
 
-    __slots__ = ("beat_at", "body", "events", "joiners", "not_before", "pending", "queued", "shortest_s", "streams", "wish")
+    A compressed stream that was sent text of its own cannot share a piece that refers back to other text. That happens when it
+    begins, and when its client has read too slowly. It then is `apart`. The streams apart share pieces of their own, and go
+    back to the others each SETTLE_S. So streams that come all the time do not make every piece start anew.
+    """
 
-    def __init__(self, wish: Wish, beat_at: float = 0.0) -> None:
+    __slots__ = (
+        "apart",
+        "apart_body",
+        "beat_at",
+        "body",
+        "events",
+        "joiners",
+        "not_before",
+        "pending",
+        "queued",
+        "settle_at",
+        "shortest_s",
+        "streams",
+        "wish",
+    )
+
+    def __init__(self, wish: Wish, windows: Windows, beat_at: float = 0.0) -> None:
         self.wish = wish
-        self.body = Body(chunked=wish.chunked, compressed=wish.compressed)
+        self.body, self.apart_body = (
+            Body(windows, chunked=wish.chunked, compressed=wish.compressed) for _ in range(2)
+        )  # of `streams`, and of `apart`
+        self.settle_at = 0.0  # when the streams apart go back
         self.shortest_s = 1 / wish.max_hz if wish.max_hz else 0.0  # the shortest time from one flush to the next
         self.not_before = 0.0  # the earliest time of the next flush
         self.beat_at = beat_at  # when its streams get their next heartbeat
@@ -89,7 +112,45 @@ class Group:
         self.pending: dict[Slot, None] = {}  # the slots whose state has changed since the last flush
         self.events: dict[Slot, Backlog] = {}  # since the last flush, the events that do not replace each other
         self.streams: set[Stream] = set()
+        self.apart: set[Stream] = set()
         self.joiners: dict[Stream, Mapping[Slot, bytes]] = {}  # new streams, with the pending events that they have
+
+    def admit(self, stream: "Stream") -> None:
+        """Add a stream, which has had text of its own."""
+        if self.wish.compressed:
+            self.apart.add(stream)
+            self.apart_body.start_anew()
+        else:
+            self.streams.add(stream)
+
+    def set_apart(self, stream: "Stream") -> None:
+        """Note that one of the streams was sent text of its own, if that matters."""
+        if self.wish.compressed and (stream in self.streams or stream in self.apart):
+            self.streams.discard(stream)
+            self.admit(stream)
+
+    def settle(self, now: float) -> None:
+        """Let the streams apart share the pieces of the others again, if it is time."""
+        if self.apart and now >= self.settle_at:
+            self.settle_at = now + SETTLE_S
+            self.streams |= self.apart
+            self.apart.clear()
+            self.start_anew()
+
+    def start_anew(self) -> None:
+        """Let the next pieces refer back to nothing."""
+        self.body.start_anew()
+        self.apart_body.start_anew()
+
+    def remove(self, stream: "Stream") -> bool:
+        """Remove a stream. Return whether it was the last one."""
+        self.streams.discard(stream)
+        self.apart.discard(stream)
+        self.joiners.pop(stream, None)
+        if self.streams or self.apart or self.joiners:
+            return False
+        self.start_anew()
+        return True
 
 
 class Stream:
@@ -175,6 +236,7 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._dirty: list[Group] = []  # the groups that the next flush writes
         self._armed = False  # whether the next flush is scheduled
+        self.windows = Windows()
         self._oldest_unwritten_ms: int | None = None  # when the oldest message of the next flush was published
 
     def add(self, group: Group, slot: Slot) -> None:
@@ -218,6 +280,7 @@ class Outbox:
         stream.sink.write(data)
         if stream.group.wish.compressed:
             stream.sum_up(text)
+            stream.group.set_apart(stream)
         self._stats.frames += 1
         self._stats.bytes += len(data)
 
@@ -272,16 +335,41 @@ class Outbox:
         pending = {slot: slot.newest(now_ms, fields) for slot in slots}
         tail = b"".join(backlog.text() for backlog in events.values())
         text = b"".join(pending.values()) + tail
-        data = group.body.shared(text)
+        group.settle(now)
+        # Make all pieces first, because streams that are sent text of their own below do not get these.
+        lots = [
+            (list(streams), body.shared(text))
+            for streams, body in ((group.streams, group.body), (group.apart, group.apart_body))
+            if streams
+        ]
+        for streams, data in lots:
+            self._write_all(streams, text, data, pending, events, now)
+        # New streams get the events that their snapshot did not have. From now on they are streams like the others.
+        for stream, given in joiners.items():
+            group.admit(stream)
+            news = {slot: event for slot, event in pending.items() if given.get(slot) is not event}
+            if news or events:
+                self._offer(stream, b"".join(news.values()) + tail, news, events, now)
+
+    def _write_all(
+        self,
+        streams: Iterable[Stream],
+        text: bytes,
+        data: bytes,
+        pending: Mapping[Slot, bytes],
+        events: Mapping[Slot, Backlog],
+        now: float,
+    ) -> None:
+        """Write a text to streams that share its piece `data`. `pending` and `events` are what the text consists of."""
         # Usually nearly all streams have read everything before, so the same bytes are written directly to their sockets.
-        written, size, send, compressed = 0, len(data), os.write, group.wish.compressed
-        for stream in list(group.streams):
+        written, size, send = 0, len(data), os.write
+        for stream in streams:
             sink = stream.sink
             if stream.missed or sink.get_write_buffer_size() or sink.is_closing():
                 self._offer(stream, text, pending, events, now)
                 continue
             written += 1
-            if compressed:
+            if stream.group.wish.compressed:
                 stream.sum_up(text)
             try:
                 taken = send(stream.descriptor, data)
@@ -291,14 +379,6 @@ class Outbox:
                 sink.write(data[taken:])
         self._stats.frames += written
         self._stats.bytes += written * size
-        # New streams get the events that their snapshot did not have. From now on they are streams like the others.
-        for stream, given in joiners.items():
-            group.streams.add(stream)
-            news = {slot: event for slot, event in pending.items() if given.get(slot) is not event}
-            if news or events:
-                self._offer(stream, b"".join(news.values()) + tail, news, events, now)
-            else:
-                group.body.start_anew()
 
     def _offer(
         self, stream: Stream, text: bytes, pending: Mapping[Slot, bytes], events: Mapping[Slot, Backlog], now: float
