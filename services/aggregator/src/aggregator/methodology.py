@@ -255,8 +255,8 @@ def _judge_leg(
     votes: list[_Vote] = []
     lagging: _Lagging = []
     if rate.freshness and heard is not None and price is not None:
-        votes = [_converted(vote, heard, rate) for vote in fresh]
-        lagging = [(lag_s, _converted(vote, heard, rate)) for lag_s, vote in late]
+        votes = _converted(fresh, heard, rate)
+        lagging = [(lag_s, _converted([vote], heard, rate)[0]) for lag_s, vote in late]
         turnovers24h += [turnover * price for turnover in turnovers]
     if len(votes) < len(own) or rate.freshness < 1 or rate.reason is not None:
         own = _explain_rate(own, rate)
@@ -266,13 +266,20 @@ def _judge_leg(
     return _Converted(via, votes, lagging)
 
 
-def _converted(vote: _Vote, heard: Rate, rate: RateNow) -> _Vote:
-    """Convert a source of another quote. An exchange may have one by each of two rates, so its name holds the rate."""
-    own_price, name, source, tick, freshness = vote
-    converted = heard.convert(tick, own_price)
-    price = converted.price
-    source.own_price, source.via, source.price = own_price, rate.via, price
-    return price, f"{name} {heard.via.symbol}", source, converted, freshness * rate.freshness
+def _converted(votes: Sequence[_Vote], heard: Rate, rate: RateNow) -> list[_Vote]:
+    """Convert sources of another quote."""
+    via, of_rate, _ = rate
+    known = heard.converted
+    converted = []
+    for own_price, exchange, source, tick, freshness in votes:
+        market = exchange, tick.symbol
+        if market not in known or known[market][0] is not tick:
+            # An exchange may have a source by each of two rates, so the name that decides a tie holds the rate.
+            known[market] = tick, heard.convert(tick, own_price), f"{exchange} {via.symbol}"
+        _, in_quote, name = known[market]
+        source.own_price, source.via, source.price = own_price, via, in_quote.price
+        converted.append((in_quote.price, name, source, in_quote, freshness * of_rate))
+    return converted
 
 
 def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
