@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from market_pulse.messages import Symbol, Tick, Ticker, Via
@@ -110,7 +110,7 @@ class LegTicks(NamedTuple):
     dp: int = 0
 
 
-class RateNow(NamedTuple):
+class RateNow(Struct, gc=False):
     """A rate at one moment.
 
     `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.

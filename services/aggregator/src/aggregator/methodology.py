@@ -10,9 +10,9 @@ This runs for every ticker. For speed, figures are compared with SMALLEST and LA
 from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 from math import fsum
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from market_pulse.messages import Quality, Source, Tick, Ticker, Via
@@ -35,7 +35,7 @@ _Lagging = list[tuple[float, _Vote]]
 """Sources whose exchange's clock is off, each with how many seconds it is behind."""
 
 
-class _Converted(NamedTuple):
+class _Converted(Struct, gc=False):
     """The sources of one leg, in the ticker's quote."""
 
     via: Via
@@ -108,6 +108,7 @@ def aggregate(
         weights = _scaled(votes, direct, turnovers, factors)
 
     price, open24h, change_percent24h, used = _average(votes, weights, low, high, bool(converted))
+    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price)) if len(used) > 1 else None  # rule 10
     if factors or away or len(used) < len(votes):
         _explain(votes, factors, median, None if chosen is None else price, away)
     quality: Quality = "disputed" if disputed else "ok" if len(balloted) > 1 else "single"
@@ -122,7 +123,7 @@ def aggregate(
         price=price,
         dp=last.dp,
         quality=quality,
-        confidence=_confidence(used, price, converted),
+        confidence=_confidence(confidence, price, converted) if converted else confidence,
         spread_bps=(prices[-1] - prices[0]) / median * 10_000,
         sources_used=len(used),
         sources_total=len(sources),
@@ -230,10 +231,16 @@ def _judge_legs(
     Returns:
         Those legs that have a fresh source, and whether our own clock is probably wrong.
     """
-    converted = [_judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h) for leg in legs]
-    clock_skew = False
-    if lagging or any(one.lagging for one in converted):
-        clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
+    converted = []
+    is_any_off = bool(lagging)
+    for leg in legs:
+        one = _judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h)
+        if one.votes or one.lagging:
+            converted.append(one)
+            is_any_off = is_any_off or bool(one.lagging)
+    if not is_any_off:
+        return converted, False
+    clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
     return [one for one in converted if one.votes], clock_skew
 
 
@@ -268,7 +275,7 @@ def _judge_leg(
 
 def _converted(votes: Sequence[_Vote], heard: Rate, rate: RateNow) -> list[_Vote]:
     """Convert sources of another quote."""
-    via, of_rate, _ = rate
+    via, of_rate = rate.via, rate.freshness
     known = heard.converted
     converted = []
     for own_price, exchange, source, tick, freshness in votes:
@@ -449,9 +456,9 @@ def _weigh(
         whether more than half of the votes lie within c; whether the price is disputed (rules 7 and 9); which source makes the
         price alone (rule 7).
     """
-    factors = of_votes = _factors([vote[0] for vote in votes], median, parameters)
+    factors = of_votes = _factors(balloted, median, parameters)
     if direct < len(votes):
-        of_votes = _factors(balloted, median, parameters)
+        factors = _factors([vote[0] for vote in votes], median, parameters)
         turnovers = _scaled(votes, direct, turnovers, factors)
     weights, far = [], []
     for turnover, factor in zip(turnovers, factors, strict=True):
@@ -563,14 +570,14 @@ def _explain(
         source.reason = _and(reason, "its feed is away") if source.exchange in away else reason
 
 
-def _confidence(used: Sequence[_Vote], price: float, converted: Sequence[_Converted]) -> float | None:
-    """Return how far the used sources are from the price (rule 10), and what the rates' own confidence adds (rule 21)."""
-    if len(used) < 2:
+def _confidence(confidence: float | None, price: float, converted: Sequence[_Converted]) -> float | None:
+    """Return the confidence with what the rates' own confidence adds (rule 21)."""
+    if confidence is None:
         return None
-    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price))
-    for via, votes, _ in converted:
+    for one in converted:
+        via = one.via
         if via.price and via.confidence is not None:
-            share = fsum([source.weight for _, _, source, _, _ in votes])
+            share = fsum([source.weight for _, _, source, _, _ in one.votes])
             confidence += share * price * (via.confidence / via.price)
     return confidence
 
