@@ -132,16 +132,16 @@ def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
         via = copy(via)
         via.age_ms = age_ms
     if rate.fault is not None or via.age_ms is None:
-        return RateNow(via, 0.0, _both(rate.fault, rate.peg))
+        return RateNow(via, 0.0, both(rate.fault, rate.peg))
     age_s = via.age_ms / 1000
     soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
     if age_s <= soft_s:
         return RateNow(via, 1.0, rate.peg)
     silent = f"{leg.rate_symbol} silent for {age_s:.0f} s"
     if age_s >= hard_s:
-        return RateNow(via, 0.0, _both(silent, rate.peg))
+        return RateNow(via, 0.0, both(silent, rate.peg))
     freshness = (hard_s - age_s) / (hard_s - soft_s)
-    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg))
+    return RateNow(via, freshness, both(f"{silent}, counts {freshness:.0%}", rate.peg))
 
 
 def gives_none(direct: Tick | None, now_ms: int) -> bool:
@@ -149,7 +149,8 @@ def gives_none(direct: Tick | None, now_ms: int) -> bool:
     return direct is not None and (direct.ended is not None or now_ms - direct.received_time_ms <= DIRECT_FOR_MS)
 
 
-def _both(first: str | None, second: str | None) -> str | None:
+def both(first: str | None, second: str | None) -> str | None:
+    """Join two reasons, of which either may be missing."""
     return first if second is None else second if first is None else f"{first}; {second}"
 
 
