@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from market_pulse.messages import Symbol, Tick, Ticker, Via
@@ -34,8 +34,9 @@ class Rate:
     """A rate as one process knows it: the newest published ticker of the rate's symbol, and when this process received it.
 
     `via` is the rate as converted sources show it, with its age at publication. `fault` is why nothing may be converted by it,
-    None if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg. `converted` has the
-    newest tick of each market that was converted by it, as received and as converted, so that a tick is converted once.
+    None if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg. `converted` has, for each
+    exchange and symbol, the newest tick that was converted by it: as received, as converted, and with the name of its vote.
+    So a tick is converted once for each of the rate's tickers.
     """
 
     ticker: Ticker
@@ -43,7 +44,7 @@ class Rate:
     via: Via
     fault: str | None
     peg: str | None
-    converted: dict[tuple[str, Symbol], tuple[Tick, Tick]] = field(default_factory=dict, repr=False, compare=False)
+    converted: dict[tuple[str, Symbol], tuple[Tick, Tick, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, ticker: Ticker, received_ms: int) -> "Rate":
@@ -78,13 +79,23 @@ class Rate:
             tick: an exchange's tick.
             own_price: the exchange's price in it, by rule 1. Rule 1 must not be applied to the result.
         """
-        market = tick.exchange, tick.symbol
-        known = self.converted.get(market)
-        if known is not None and known[0] is tick:
-            return known[1]
-        converted = _convert(tick, own_price, self.ticker)
-        self.converted[market] = tick, converted
-        return converted
+        rate = self.ticker
+        price = rate.price or 0.0
+        bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
+        exchange_ms, rate_ms = tick.exchange_time_ms, rate.exchange_time_ms
+        return replace(
+            tick,
+            price=own_price * price,
+            bid=None if bid is None or rate.bid is None else bid * rate.bid,
+            ask=None if ask is None or rate.ask is None else ask * rate.ask,
+            # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
+            open24h=None if open24h is None or rate.open24h is None else open24h * rate.open24h,
+            # The rate at the moment of the high or of the low is not known.
+            high24h=None,
+            low24h=None,
+            quote_volume24h=None if turnover is None else turnover * price,
+            exchange_time_ms=None if exchange_ms is None or rate_ms is None else min(exchange_ms, rate_ms),
+        )
 
 
 class LegTicks(NamedTuple):
@@ -99,7 +110,7 @@ class LegTicks(NamedTuple):
     dp: int = 0
 
 
-class RateNow(NamedTuple):
+class RateNow(Struct, gc=False):
     """A rate at one moment.
 
     `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.
@@ -121,16 +132,16 @@ def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
         via = copy(via)
         via.age_ms = age_ms
     if rate.fault is not None or via.age_ms is None:
-        return RateNow(via, 0.0, _both(rate.fault, rate.peg))
+        return RateNow(via, 0.0, both(rate.fault, rate.peg))
     age_s = via.age_ms / 1000
     soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
     if age_s <= soft_s:
         return RateNow(via, 1.0, rate.peg)
     silent = f"{leg.rate_symbol} silent for {age_s:.0f} s"
     if age_s >= hard_s:
-        return RateNow(via, 0.0, _both(silent, rate.peg))
+        return RateNow(via, 0.0, both(silent, rate.peg))
     freshness = (hard_s - age_s) / (hard_s - soft_s)
-    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg))
+    return RateNow(via, freshness, both(f"{silent}, counts {freshness:.0%}", rate.peg))
 
 
 def gives_none(direct: Tick | None, now_ms: int) -> bool:
@@ -138,26 +149,8 @@ def gives_none(direct: Tick | None, now_ms: int) -> bool:
     return direct is not None and (direct.ended is not None or now_ms - direct.received_time_ms <= DIRECT_FOR_MS)
 
 
-def _convert(tick: Tick, own_price: float, rate: Ticker) -> Tick:
-    price = rate.price or 0.0
-    bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
-    exchange_ms, rate_ms = tick.exchange_time_ms, rate.exchange_time_ms
-    return replace(
-        tick,
-        price=own_price * price,
-        bid=None if bid is None or rate.bid is None else bid * rate.bid,
-        ask=None if ask is None or rate.ask is None else ask * rate.ask,
-        # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
-        open24h=None if open24h is None or rate.open24h is None else open24h * rate.open24h,
-        # The rate at the moment of the high or of the low is not known.
-        high24h=None,
-        low24h=None,
-        quote_volume24h=None if turnover is None else turnover * price,
-        exchange_time_ms=None if exchange_ms is None or rate_ms is None else min(exchange_ms, rate_ms),
-    )
-
-
-def _both(first: str | None, second: str | None) -> str | None:
+def both(first: str | None, second: str | None) -> str | None:
+    """Join two reasons, of which either may be missing."""
     return first if second is None else second if first is None else f"{first}; {second}"
 
 
