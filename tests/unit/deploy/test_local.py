@@ -28,6 +28,6 @@ def test_only_the_named_exchanges_are_read() -> None:
 
 @pytest.mark.parametrize(("named", "said"), [("okx,binanse", "binanse is not one of binance, "), ("okx;bybit", "'okx;bybit'")])
 def test_an_unknown_exchange_is_refused_by_name(named: str, said: str) -> None:
-    with pytest.raises(parts.CannotRunError, match="^EXCHANGES: ") as refused:
+    with pytest.raises(parts.CannotRunError, match=r"^EXCHANGES: ") as refused:
         started(EXCHANGES=named)
     assert said in str(refused.value)
