@@ -3,9 +3,11 @@
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from market_pulse.exchange.settings import read_exchanges
 
 INGESTS = tuple(sorted(path.name for path in (Path(__file__).parents[2] / "services").glob("ingest-*")))
 PAGE_PORT, REDIS_PORT, SIMULATOR_PORT, HEALTH_PORT = 8080, 6379, 9000, 9101
@@ -77,12 +79,28 @@ def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
         port = ports.take(SIMULATOR_PORT)
         parts.append(_module("simulator", HOST="127.0.0.1", PORT=str(port)))
         feed = {"WS_URL": f"ws://127.0.0.1:{port}", "REST_URL": f"http://127.0.0.1:{port}"}
-    parts += [_module(ingest, HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for ingest in INGESTS]
+    parts += [_module(ingest, HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for ingest in _ingests(environment)]
     parts.append(_module("aggregator", HEALTH_PORT=str(ports.take(HEALTH_PORT))))
     parts.append(_module("gateway", PORT=str(page_port)))
     # No proxy is before this gateway, so its stop need not wait until a proxy has noticed it.
     drain_s = environment.get("DRAIN_S") or "0.5"
     return Plan(tuple(parts), page_port, redis_port, {**environment, "REDIS_URL": redis_url, "DRAIN_S": drain_s})
+
+
+def _ingests(environment: Mapping[str, str]) -> Sequence[str]:
+    """Return the ingests of the exchanges that EXCHANGES names, or all ingests if it is empty.
+
+    Raises:
+        CannotRunError: EXCHANGES names an exchange that has no ingest.
+    """
+    try:
+        wanted = read_exchanges(environment.get("EXCHANGES", ""))
+    except ValueError as wrong:
+        raise CannotRunError(f"EXCHANGES: {wrong}") from wrong
+    if unknown := set(wanted) - {name.removeprefix("ingest-") for name in INGESTS}:
+        known = ", ".join(name.removeprefix("ingest-") for name in INGESTS)
+        raise CannotRunError(f"EXCHANGES: {min(unknown)} is not one of {known}")
+    return [name for name in INGESTS if name.removeprefix("ingest-") in wanted] if wanted else INGESTS
 
 
 def _module(name: str, **environment: str) -> Part:

@@ -7,8 +7,9 @@ from itertools import combinations_with_replacement
 from typing import Any, Final, get_args
 
 from simulator.faults import Action, StandingFault
-from support.stack import EXCHANGES
+from support.exchanges import NAMES
 
+EXCHANGES: Final = tuple(sorted(NAMES))
 ALL: Final = -1
 """Used instead of a copy's number: all copies of the part at once."""
 
@@ -29,6 +30,7 @@ _KINDS_AT: Final[Mapping[str, Place]] = {
     "server_shutdown": ("binance",),
     "bybit_restart": ("bybit",),
     "notice_64008": ("okx",),
+    "kraken_maintenance": ("kraken",),
 }
 EXCHANGE_FAULTS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "mute": ({}, {"symbol": "BTC-USDT"}),
@@ -48,6 +50,7 @@ EXCHANGE_FAULTS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "server_shutdown": ({},),
     "notice_64008": ({"close_after_s": 3},),
     "bybit_restart": ({},),
+    "kraken_maintenance": ({},),
     "begin_anew": ({}, {"symbol": "BTC-USDT"}),
 }
 ACTIONS: Final = frozenset(get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(Action))

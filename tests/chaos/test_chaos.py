@@ -22,7 +22,7 @@ from support.stack import is_complete
 from support.waiting import PATIENCE_S, until
 
 from .checks import TAKEOVER_S
-from .schedule import ALL, EXCHANGE_FAULTS, INGESTS, LOSES_SUBSCRIBERS, Episode, Fault, pairs, schedule
+from .schedule import ALL, EXCHANGE_FAULTS, EXCHANGES, INGESTS, LOSES_SUBSCRIBERS, Episode, Fault, pairs, schedule
 from .system import System
 from .watchers import SYMBOL_SILENT, ContainerWatcher, Log, StreamWatcher, growth, poll, watch_bus, watching
 
@@ -145,7 +145,7 @@ async def _whole(system: System, streams: list[StreamWatcher]) -> None:
     async with httpx.AsyncClient(base_url=system.demo.page, timeout=PATIENCE_S) as http:
 
         async def whole() -> bool:
-            return all(stream.is_live() for stream in streams) and await is_complete(http)
+            return all(stream.is_live() for stream in streams) and await is_complete(http, EXCHANGES)
 
         await until(whole, RECOVERY_LIMIT_S, every_s=0.2)
 
@@ -159,7 +159,7 @@ def _note(table: dict[str, dict[str, float]], episode: Episode, figures: Mapping
 
 
 def _name(fault: Fault) -> str:
-    part = "exchange" if fault.place in {"*", "binance", "bybit", "okx"} else fault.place.partition("-")[0]
+    part = "exchange" if fault.place in {"*", *EXCHANGES} else fault.place.partition("-")[0]
     return f"{part} {fault.kind}"
 
 

@@ -13,7 +13,7 @@ from market_pulse import kinds
 from market_pulse.messages import Symbol
 from support.compose import Deployment, deployed, on_containers
 from support.listening import listening
-from support.stack import HASTE, Events, is_complete
+from support.stack import EXCHANGES, HASTE, Events, is_complete
 from support.waiting import PATIENCE_S, until
 from support.whole_bus import WholeBus
 
@@ -24,7 +24,8 @@ CRASH = "for p in /proc/[0-9]*; do read -r name <$p/comm; [ $name != redis-serve
 
 @pytest.fixture
 async def group() -> AsyncIterator[Deployment]:
-    deployment = Deployment("sentinel", COMPOSE_FILE=OVERLAY, COMPOSE_PATH_SEPARATOR=",", **HASTE)
+    few = {"EXCHANGES": ",".join(EXCHANGES)}
+    deployment = Deployment("sentinel", COMPOSE_FILE=OVERLAY, COMPOSE_PATH_SEPARATOR=",", **few, **HASTE)
     with deployed(deployment):
         yield deployment
 
@@ -32,7 +33,7 @@ async def group() -> AsyncIterator[Deployment]:
 async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group: Deployment) -> None:
     """Docker restarts the master within a second, empty, before a Sentinel notices. As master it would empty its replica."""
     async with httpx.AsyncClient(base_url=group.page, timeout=PATIENCE_S) as http:
-        await until(lambda: is_complete(http))
+        await until(lambda: is_complete(http, EXCHANGES))
         known = (await history(http))["times"][0]
         async with aconnect_sse(http, "GET", "/api/realtime/BTC") as source:
             stream = Events(source.aiter_sse())

@@ -54,6 +54,39 @@ async def test_an_address_that_refuses_this_place_gives_way_to_the_next_at_once(
             await rest.listing()
 
 
+async def test_a_place_that_is_not_served_costs_one_warning(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each address refuses, for REST and for the socket, again and again. The operator reads of it once."""
+    monkeypatch.setattr(listing, "LEAST_PAUSE_S", 0.1)
+    refused: list[str] = []
+    with structlog.testing.capture_logs() as logs:
+        async with (
+            serving(Settings(port=0)) as first,
+            serving(Settings(port=0)) as second,
+            WholeBus.open(server.url) as bus,
+            RestClient(BINANCE, url(first), url(second)) as rest,
+        ):
+            for simulator in (first, second):
+                simulator.engine.inject(read_fault(REFUSED))
+            urls = tuple(url(simulator).replace("http", "ws") + BINANCE.ws_path for simulator in (first, second))
+            feed = Feed(BINANCE, urls, lambda _: None, blocked_retry_s=0.2, max_age_s=None)
+            settings = IngestSettings(redis_url=SecretStr(server.url), symbols=(Symbol("BTC-USDT"),), blocked_retry_s=1.0)
+            asked = rest._get_once
+
+            async def ask(path: str) -> bytes:
+                refused.append(path)
+                return await asked(path)
+
+            monkeypatch.setattr(rest, "_get_once", ask)
+            task = asyncio.create_task(carry(BINANCE, settings, bus, rest, feed, lambda *_: asyncio.sleep(0)))
+            try:
+                await until(lambda: len(refused) >= 6 and feed.stats.lost["http_451"] >= 4)
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+    assert [one["event"] for one in logs if one["log_level"] == "warning"] == ["feed blocked"]
+    assert [one["event"] for one in logs if one["log_level"] == "info"].count("listing refused") == 1
+
+
 async def test_a_ticker_of_two_answers_and_one_of_an_unknown_product() -> None:
     async with serving(Settings(port=0)) as simulator, RestClient(COINBASE, url(simulator)) as rest:
         (event,) = await rest.ticker("BTC-USD")

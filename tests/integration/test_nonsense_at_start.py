@@ -100,6 +100,18 @@ async def test_what_only_libraries_would_read_changes_nothing(part: str) -> None
     assert process.returncode == 0, output
 
 
+async def test_an_ingest_that_exchanges_does_not_name_is_alive_and_does_nothing() -> None:
+    """There is no Redis at its address, and it asks for none. Were it to end, an engine would start it again and again."""
+    port = free_port()
+    unwanted = {"EXCHANGES": "binance,bybit", "HEALTH_PORT": str(port), "REDIS_URL": "redis://127.0.0.1:1"}
+    async with started("ingest_okx", environment=unwanted) as process:
+        await until(lambda: answers(port, "/readyz"), START_LIMIT_S)
+        process.send_signal(signal.SIGTERM)
+        [line] = await end_of(process)
+    assert "EXCHANGES does not name it" in line
+    assert process.returncode == 0
+
+
 async def answers(port: int, path: str) -> bool:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

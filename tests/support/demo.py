@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from support.compose import Deployment
+from support.exchanges import NAMES as EXCHANGES
 from support.stack import HASTE, is_complete
 from support.waiting import PATIENCE_S, until
 
@@ -76,7 +77,7 @@ class Demo(Deployment):
 
     async def ready(self) -> None:
         async with httpx.AsyncClient(base_url=self.page, timeout=PATIENCE_S) as http:
-            await until(lambda: is_complete(http), RECOVERY_LIMIT_S)
+            await until(lambda: is_complete(http, EXCHANGES), RECOVERY_LIMIT_S)
 
     async def _compose(self, *arguments: str) -> str:
         return await asyncio.to_thread(self.compose, *arguments)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,7 +130,7 @@ class Stack:
         (await self.control.post("/control/rate", json=change)).raise_for_status()
 
     async def ready(self) -> bool:
-        return await is_complete(self.http)
+        return await is_complete(self.http, EXCHANGES)
 
     async def states(self) -> dict[str, str]:
         answer = await self.http.get("/api/status")
@@ -143,14 +143,17 @@ class Stack:
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
 
 
-async def is_complete(http: httpx.AsyncClient) -> bool:
-    """Return whether every featured symbol has a fresh price from all three exchanges, and the gateway knows what they list."""
+async def is_complete(http: httpx.AsyncClient, exchanges: Collection[str]) -> bool:
+    """Return whether each featured symbol's price is made of all exchanges that list it, and whether all these list one."""
     with contextlib.suppress(httpx.TransportError):
-        answer = await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
-        if answer.status_code == 200:
-            tickers = answer.json()["tickers"]
-            has_prices = len(tickers) == 4 and all(one["sourcesUsed"] == 3 and one["quality"] == "ok" for one in tickers)
-            return has_prices and "DOGE-USDT" in (await http.get("/api/symbols")).text
+        symbols, prices = await http.get("/api/symbols"), await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
+        if symbols.status_code == prices.status_code == 200:
+            listed = {one["symbol"]: one["exchanges"] for one in symbols.json()["symbols"]}
+            tickers = prices.json()["tickers"]
+            has_prices = len(tickers) == 4 and all(
+                one["quality"] == "ok" and one["sourcesUsed"] == len(listed.get(one["symbol"], ())) for one in tickers
+            )
+            return has_prices and set(listed["BTC-USDT"]) == set(exchanges) and "DOGE-USDT" in listed
     return False
 
 

@@ -123,7 +123,7 @@ class ListingKeeper:
         raise AssertionError("the jobs above end only by being cancelled")
 
     async def _keep_known(self) -> NoReturn:
-        failures = 0
+        failures, is_blocked = 0, False
         while True:
             self._in_doubt.clear()
             try:
@@ -131,9 +131,14 @@ class ListingKeeper:
             except FeedError as failed:
                 failures += 1
                 delay_s = self._retry_s(failed, failures)
-                log.warning("listing not updated", exchange=self._exchange, cause=str(failed), retry_in_s=round(delay_s, 1))
+                was_blocked, is_blocked = is_blocked, isinstance(failed, FeedRefused) and failed.blocked
+                facts = {"exchange": self._exchange, "cause": str(failed), "retry_in_s": round(delay_s, 1)}
+                if not is_blocked:
+                    log.warning("listing not updated", **facts)
+                elif not was_blocked:  # no warning: the feed warns of a place that the exchange does not serve
+                    log.info("listing refused", **facts)
             else:
-                failures = 0
+                failures, is_blocked = 0, False
                 delay_s = self._settings.listing_refresh_s
                 if self._learn(answer):
                     delay_s = min(delay_s, CONFIRM_S)

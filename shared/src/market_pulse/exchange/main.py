@@ -36,7 +36,17 @@ def main(adapter: Adapter) -> None:
     way_out = WayOut(load_settings(OutwardSettings))
     check_can_listen(settings.health_host, settings.health_port, ("HEALTH_HOST", "HEALTH_PORT"))
     configure_logs(f"ingest-{adapter.exchange}", settings.log_level, settings.log_format)
-    run(serve(adapter, settings, way_out))
+    is_wanted = adapter.exchange in settings.exchanges or not settings.exchanges
+    run(serve(adapter, settings, way_out) if is_wanted else do_nothing(adapter, settings))
+
+
+async def do_nothing(adapter: Adapter, settings: IngestSettings) -> None:
+    """Answer the probes until SIGTERM or SIGINT, and read no exchange.
+
+    The deployment starts an ingest for each exchange. If an unwanted one ended, it would be started again and again.
+    """
+    log.info("ingest does nothing: EXCHANGES does not name it", exchange=adapter.exchange, wanted=",".join(settings.exchanges))
+    await run_until_stopped(serve_health(settings.health_host, settings.health_port, live={}, ready={}))
 
 
 def ws_urls(adapter: Adapter, ws_url: str | None) -> tuple[str, ...]:
