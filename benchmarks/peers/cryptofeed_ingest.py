@@ -18,17 +18,20 @@ import uvloop
 from cryptofeed.backends.redis import TickerStream
 from cryptofeed.callback import BookCallback, TickerCallback
 from cryptofeed.defines import L2_BOOK, TICKER
-from cryptofeed.exchanges import OKX, Binance, Bybit
+from cryptofeed.exchanges import OKX, Binance, Bybit, CryptoDotCom
 from cryptofeed.symbols import Symbols
 from websockets.asyncio.client import connect
 
 from peers.timing import time_frames
 
-EXCHANGES = {"binance": Binance, "bybit": Bybit, "okx": OKX}
-KINDS = {  # the frames it has handlers for; it takes Binance's trades from another stream and no spot tickers of Bybit
+EXCHANGES = {"binance": Binance, "bybit": Bybit, "okx": OKX, "cryptocom": CryptoDotCom}
+KINDS: dict[str, dict[str, str]] = {
+    # The frames that it has handlers for. It takes Binance's trades from another stream, and no spot tickers of Bybit. It reads
+    # Coinbase's Advanced Trade, which has no tickers there, and version 1 of Kraken's frames.
     "binance": {"bookTicker": TICKER},
     "bybit": {"orderbook.1": L2_BOOK},
     "okx": {"tickers": TICKER},
+    "cryptocom": {"ticker": TICKER},
 }
 
 
