@@ -98,7 +98,9 @@ async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> R
 
 async def ccxt_markets(exchange: str, url: str) -> bytes:
     """Return, as JSON, the markets that ccxt reads from an exchange at an address."""
-    client: Any = getattr(pro, CCXT.get(exchange, exchange))({"options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}})
+    client: Any = getattr(pro, CCXT.get(exchange, exchange))(
+        {"options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}}
+    )
     client.options["fetchMargins"] = False
     client.has["fetchCurrencies"] = False
     client.urls["api"] |= {"public": f"{url}/api/v3" if exchange == "binance" else url, "rest": url, "v1": f"{url}/exchange/v1"}
