@@ -70,11 +70,25 @@ parameters = Parameters()
 state = SymbolState(Symbol("BTC-USDT"))
 for one in (tick("binance", 64000.1, 1.8e9), tick("bybit", 64001.2, 6e8), tick("okx", SPREAD, 4e8)):
     state.ticks[one.exchange] = one
-if "flags" in inspect.signature(aggregate).parameters:  # an earlier revision
+legs = ()
+if CONVERTED:
+    from aggregator.conversion import LegTicks, Rate
+    from market_pulse.messages import Source
+    from msgspec.structs import replace
+    symbol = Symbol("USDT-USD")
+    sources = [Source(exchange=name, price=0.9997, used_price=0.9997, weight=0.5, age_ms=100, state="used") for name in "ab"]
+    ticker = replace(SymbolState(symbol).last, seq=7, price=0.9997, bid=0.9996, ask=0.9998, open24h=0.9995, confidence=0.0001,
+                     quality="ok", sources=tuple(sources), exchange_time_ms=NOW_MS - 90, aggregated_time_ms=NOW_MS - 80)
+    ticks = {name: tick(name, price, turnover) for name, price, turnover in
+             (("gate", 64020.0, 1.8e9), ("kucoin", 64030.0, 6e8), ("mexc", 64015.0, 4e8))}
+    legs = (LegTicks(ticks, symbol, Rate.of(ticker, NOW_MS - 70)),)
+    price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), state.last, parameters, legs)
+    assert price()[0].sources_used == 6
+elif "flags" in inspect.signature(aggregate).parameters:  # an earlier revision
     price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), None, parameters)
 else:
     price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), state.last, parameters)
-ticker = lambda: state.make_ticker(NOW_MS, parameters)
+ticker = lambda: state.make_ticker(NOW_MS, parameters, (), legs) if legs else state.make_ticker(NOW_MS, parameters)
 gc.disable()
 for call in (price, ticker):
     least = 1e9
@@ -85,7 +99,8 @@ for call in (price, ticker):
         least = min(least, time.perf_counter() - began)
     print(least / 100 * 1e6)
 """
-STATES = {"three agree": 63999.5, "one 2 % off": 62720.0, "one 5 % off": 60800.0}
+AGREE, CONVERTED, ROUNDED = "three agree", "six agree, three of them converted", "a ticker, rounded"
+STATES = {AGREE: 63999.5, "one 2 % off": 62720.0, "one 5 % off": 60800.0}
 """The price of the third source."""
 
 
@@ -107,7 +122,10 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_price(revision: str | None, rounds: int) -> None:
-    """Print the time to make one price and one ticker. With a revision, measure that in turn with the present code."""
+    """Print the time to make one price and one ticker. With a revision, measure that in turn with the present code.
+
+    Also print how much longer it takes with three converted sources more.
+    """
     names = [name for name in ("now", revision) if name is not None]
     figures: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -119,20 +137,30 @@ def measure_price(revision: str | None, rounds: int) -> None:
             for state, price in STATES.items():
                 for name in names:
                     root = HERE.parent if name == "now" else Path(folder)
-                    path = f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"
-                    answer = subprocess.run(
-                        [sys.executable, "-c", PRICE.replace("SPREAD", str(price))],
-                        env=os.environ | {"PYTHONPATH": path},
-                        capture_output=True,
-                        check=True,
-                    )
-                    for what, figure in zip(("aggregate", "a ticker, rounded"), answer.stdout.split(), strict=True):
-                        figures.setdefault((state, what, name), []).append(float(figure))
+                    for what, figure in price_costs(root, price, is_converted=False).items():
+                        figures.setdefault((state, what, name), []).append(figure)
+            for what, figure in price_costs(HERE.parent, STATES[AGREE], is_converted=True).items():
+                figures.setdefault((CONVERTED, what, "now"), []).append(figure)
     rows = [
         (state, what, name, report.spread(costs), report.ratio(costs, figures[state, what, "now"]))
         for (state, what, name), costs in sorted(figures.items())
     ]
-    report.table("One price of three sources", ("sources", "what", "revision", "us", "ratio to now"), rows)
+    report.table("One price", ("sources", "what", "revision", "us", "ratio to now"), rows)
+    more = [
+        (what, report.ratio(figures[CONVERTED, what, "now"], figures[AGREE, what, "now"])) for what in ("aggregate", ROUNDED)
+    ]
+    report.table("Three converted sources more", ("what", "six to three"), more)
+
+
+def price_costs(root: Path, price: float, *, is_converted: bool) -> dict[str, float]:
+    """Return the microseconds to make one price and one ticker with the code of a folder. `price` is the third source's."""
+    answer = subprocess.run(
+        [sys.executable, "-c", PRICE.replace("SPREAD", str(price)).replace("CONVERTED", str(is_converted))],
+        env=os.environ | {"PYTHONPATH": f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"},
+        capture_output=True,
+        check=True,
+    )
+    return dict(zip(("aggregate", ROUNDED), map(float, answer.stdout.split()), strict=True))
 
 
 @dataclass

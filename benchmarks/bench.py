@@ -11,6 +11,8 @@ BENCHMARKS = {
     "ingest": "frames in, ticks out, beside other exchange clients",
     "publish": "the processor time of publishing one tick",
     "end_to_end": "how long a price takes from the exchange to the browser",
+    "line": "the cost of a visitor: bytes on the wire, and the processor time of the server and of the browser",
+    "tracking": "how far our price and each exchange's are from the true one while exchanges fail",
     "growth": "the resources of each part as symbols, clients and ticks grow, and the limit that is reached first",
 }
 

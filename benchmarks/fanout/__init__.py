@@ -68,18 +68,7 @@ def main(arguments: list[str]) -> None:
                 SCENES[scene](run)
     finally:
         fleet.stop()
-    verdict = {True: "yes", False: "**no**", None: "-"}
-    report.table(
-        "The gateway's goals",
-        ("goal", "reached", "met"),
-        [(one.what, one.reached, verdict[one.met]) for one in run.goals],
-    )
-    if run.broken:
-        report.table(
-            "Servers that broke and were started anew",
-            ("server", "scene", "how"),
-            [(*where, how) for where, how in run.broken.items()],
-        )
+    run.show()
     print(f"\nThe program that reads the streams used {run.busiest_load:.2f} of its core at most.")
     if any(name.startswith(GATEWAY.name) for name, _ in run.broken):
         raise SystemExit(1)

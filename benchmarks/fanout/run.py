@@ -86,6 +86,16 @@ class Run:
             Goal(f"{goal}: at least {limit:g}{unit}", _reached(value, unit), None if value is None else value >= limit)
         )
 
+    def show(self) -> None:
+        """Print the goals, and the servers that broke."""
+        verdict = {True: "yes", False: "**no**", None: "-"}
+        rows = [(one.what, one.reached, verdict[one.met]) for one in self.goals]
+        if rows:
+            report.table("The gateway's goals", ("goal", "reached", "met"), rows)
+        if self.broken:
+            rows = [(*where, how) for where, how in self.broken.items()]
+            report.table("Servers that broke and were started anew", ("server", "scene", "how"), rows)
+
     def note_load(self, figures: Figures) -> Figures:
         """Keep the highest load so far of the program that reads the streams."""
         self.busiest_load = max(self.busiest_load, figures.load_cores)

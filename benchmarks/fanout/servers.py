@@ -236,6 +236,12 @@ class Running:
                 self._keeper = None
         raise ToolError(f"{self.server.name} brought no tick within {START_LIMIT_S:.0f} s, but {said}")
 
+    def let_go(self) -> None:
+        """Close the stream that stays, so that the server has only the streams that a scene opens."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
+
     def refresh(self) -> None:
         """Publish each symbol once, as a running aggregator does each second, so that the last values are not old."""
         self.publish(1000, len(SYMBOLS))

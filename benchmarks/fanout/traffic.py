@@ -150,12 +150,16 @@ class Tool:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Streams with the same request and speed of reading. `bytes_per_s`: None reads as fast as data comes, 0 never reads."""
+    """Streams with the same request and speed of reading. `bytes_per_s`: None reads as fast as data comes, 0 never reads.
+
+    With `gzip` they ask for compressed bodies, of which only the bytes are counted.
+    """
 
     name: str = "all"
     count: int
     path: str
     bytes_per_s: float | None = None
+    gzip: bool = False
 
 
 def readers(port: int, groups: Sequence[Group], cores: set[int], *, only_news: bool = False) -> Tool:
@@ -163,7 +167,10 @@ def readers(port: int, groups: Sequence[Group], cores: set[int], *, only_news: b
 
     With `only_news` a tick counts only if its `exchangeTime` is later than all before, and its age runs from that time.
     """
-    arguments = [f"{one.name}:{one.count}:{-1 if one.bytes_per_s is None else one.bytes_per_s}:{one.path}" for one in groups]
+    arguments = [
+        f"{one.name}:{one.count}:{-1 if one.bytes_per_s is None else one.bytes_per_s}:{'gzip:' * one.gzip}{one.path}"
+        for one in groups
+    ]
     return Tool(compiled(HERE / "load" / "readers.c"), f"{port}/news" if only_news else port, *arguments, cores=cores)
 
 

@@ -1,6 +1,7 @@
 """The ingests' speed beside cryptofeed and ccxt: from a frame to a normalised object, and from a WebSocket to Redis.
 
-    python benchmarks/bench.py ingest [--exchanges okx,binance,bybit] [--rounds 5] [--frames 100000] [--rate 10000]
+    python benchmarks/bench.py ingest [--exchanges okx,binance,bybit,coinbase,kraken,cryptocom]
+                                      [--rounds 5] [--frames 100000] [--rate 10000]
 
 First the simulator's frames of 200 symbols are recorded at full rate. All programs then read this recording. Each program is a
 process of its own, and all take turns in every round.
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "bench.py ingest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--exchanges", default="okx,binance,bybit")
+    parser.add_argument("--exchanges", default="okx,binance,bybit,coinbase,kraken,cryptocom")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=100_000, help="the number of frames recorded of each exchange")
     parser.add_argument("--symbols", type=int, default=200)

@@ -23,7 +23,13 @@ MARKS = {  # bytes that occur only in one kind of an exchange's frames
     "binance": {"ticker": b'@ticker"', "trade": b'@trade"', "bookTicker": b'@bookTicker"'},
     "bybit": {"tickers": b'"topic":"tickers.', "orderbook.1": b'"topic":"orderbook.1.'},
     "okx": {"tickers": b'"channel":"tickers"'},
+    "coinbase": {"ticker": b'"type":"ticker"'},
+    "kraken": {"ticker": b'"channel":"ticker"'},
+    "cryptocom": {"ticker": b'"channel":"ticker"'},
 }
+DATA = {"coinbase": b'"price"'}  # bytes that occur only in frames with data; for the other exchanges `"data"`
+QUOTES = {"coinbase": "USD", "kraken": "USD", "cryptocom": "USD"}  # in which the exchange has most markets
+CCXT = {"coinbase": "coinbaseexchange"}  # the names that differ from ours
 
 
 class Recorder(Connection):
@@ -55,11 +61,12 @@ class Recording:
 async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> Recording:
     """Run the simulated market as fast as possible, and keep the frames sent to a client that subscribes to `symbols` symbols.
 
-    Here Bybit and OKX send every event at once, without their intervals. Binance has a real-time channel anyway.
+    Here all but Binance, which has a real-time channel anyway, send every event at once, without their intervals.
     """
     async with serving(Settings(port=0, rate=0)) as running, httpx.AsyncClient() as http:
         answer = await http.get(f"http://{running.host}:{running.port}{adapter.listing_path}")
-        usual = [one for one in adapter.parse_listing(answer.content) if one.symbol.endswith(f"-{DEFAULT_QUOTE}")][:symbols]
+        ending = f"-{QUOTES.get(adapter.exchange, DEFAULT_QUOTE)}"
+        usual = [one for one in adapter.parse_listing(answer.content) if one.symbol.endswith(ending)][:symbols]
         markets = await ccxt_markets(adapter.exchange, f"http://{running.host}:{running.port}")
         engine = running.engine
         exchange = next(one for name, one in engine.exchanges.items() if name == adapter.exchange)
@@ -80,7 +87,7 @@ async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> R
         kind.encode() + b"\t" + payload + b"\n"
         for payload in recorder.payloads
         for kind, mark in marks.items()
-        if mark in payload and b'"data"' in payload
+        if mark in payload and DATA.get(adapter.exchange, b'"data"') in payload
     ][:frames]
     file, listing, made = (folder / f"{adapter.exchange}.{what}" for what in ("frames", "listing", "markets"))
     file.write_bytes(b"".join(lines))
@@ -91,10 +98,12 @@ async def record(adapter: Adapter, symbols: int, frames: int, folder: Path) -> R
 
 async def ccxt_markets(exchange: str, url: str) -> bytes:
     """Return, as JSON, the markets that ccxt reads from an exchange at an address."""
-    client: Any = getattr(pro, exchange)({"options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}})
+    client: Any = getattr(pro, CCXT.get(exchange, exchange))(
+        {"options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}}
+    )
     client.options["fetchMargins"] = False
-    client.urls["api"]["public"] = f"{url}/api/v3" if exchange == "binance" else url
-    client.urls["api"]["rest"] = url
+    client.has["fetchCurrencies"] = False
+    client.urls["api"] |= {"public": f"{url}/api/v3" if exchange == "binance" else url, "rest": url, "v1": f"{url}/exchange/v1"}
     try:
         return orjson.dumps(await client.load_markets())
     finally:

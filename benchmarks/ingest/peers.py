@@ -12,6 +12,8 @@ CRYPTOFEED = HERE / ".cache" / "cryptofeed"
 # The last version for Python 3.11. It does not pin its dependencies, so their versions are pinned here.
 PACKAGES = ("cryptofeed==2.4.1", "redis==8.1.0", "hiredis==3.5.0", "websockets==17.4", "uvloop==0.23.0")
 INSTALL_LIMIT_S = 600
+CRYPTOFEED_READS = {"binance", "bybit", "okx", "cryptocom"}
+"""The exchanges some of whose recorded frames it reads. It has no tickers of Coinbase, and reads version 1 of Kraken."""
 
 
 def cryptofeed_python() -> str | None:

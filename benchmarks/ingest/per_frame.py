@@ -9,7 +9,7 @@ from statistics import median
 
 import report
 from ingest.frames import Recording
-from ingest.peers import PEERS, WITH_PEERS
+from ingest.peers import CRYPTOFEED_READS, PEERS, WITH_PEERS
 
 OURS = ("event", "tick", "message")
 LIMIT_S = 300
@@ -52,7 +52,7 @@ def _costs(recording: Recording, rounds: int, cryptofeed: str | None) -> Costs:
         name: [sys.executable, str(PEERS / "ours_frames.py"), exchange, frames, str(recording.listing), name] for name in OURS
     }
     programs["ccxt"] = [sys.executable, str(PEERS / "ccxt_frames.py"), exchange, frames, str(recording.markets)]
-    if cryptofeed is not None:
+    if cryptofeed is not None and exchange in CRYPTOFEED_READS:
         script = str(PEERS / "cryptofeed_ingest.py")
         programs["cryptofeed"] = [cryptofeed, script, "frames", exchange, frames, str(recording.listing)]
     costs: Costs = defaultdict(lambda: defaultdict(list))

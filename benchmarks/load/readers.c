@@ -3,12 +3,14 @@
  *     readers PORT[/news] NAME:COUNT:BYTES_PER_S:PATH...
  *
  * Each argument after the port is a group of streams: how many, how fast each is read (-1: as it comes, 0: never), and the
- * path of the request. 100 streams share a source address. A command is a line on stdin, its answer a line of JSON on stdout:
+ * path of the request. With gzip: before the path the group asks for compressed bodies, whose bytes are counted and not read. 100
+ * streams share a source address. A command is a line on stdin, its answer a line of JSON on stdout:
  *
  *     open      connect every stream; answered when each has its head, or has failed
  *     window    count anew from here
  *     report    the figures since then, in all and by group; times in milliseconds
  *     churn N   open N more streams of the first group's path and reset each at some moment of its life
+ *     renew R   from now on, R times a second, reset the next stream in turn and open it anew
  *
  * A tick is an event whose data has a member "quoteVolume24h", which is when it was published: Unix seconds with six decimals.
  * With /news it is one whose "exchangeTime", Unix milliseconds, is later than any before of that stream and that symbol (up to 8
@@ -31,7 +33,7 @@
 #include <unistd.h>
 
 #define SYMBOL "\"symbol\":\""
-enum { PER_ADDRESS = 100, IN_FLIGHT = 128, MSS = 1448, READ_BYTES = 256 * 1024, LONGEST_LINE = 64 * 1024, MOST_GROUPS = 64, MOST_SYMBOLS = 8 };
+enum { PER_ADDRESS = 100, IN_FLIGHT = 128, MSS = 1448, READ_BYTES = 256 * 1024, LONGEST_LINE = 64 * 1024, MOST_GROUPS = 1024, MOST_SYMBOLS = 8 };
 enum { HALF_BITS = 6, HALF = 1 << HALF_BITS, BUCKETS = 32 * HALF, SLOW_TICK_MS = 10 };
 
 struct histogram { uint64_t counts[BUCKETS], total; int64_t largest; };
@@ -40,9 +42,11 @@ struct group {
     const char *name, *path;
     int count;
     double bytes_per_s;
+    bool gzip;
     size_t stamp_at; /* where the last line had its time: the next one of this group has it there too, most of the time */
     int open, ended, finished; /* finished: ended with the last chunk of a body */
-    uint64_t ticks, others, bytes, reads;
+    uint64_t ticks, others, reads;
+    int64_t bytes; /* of bodies, with their chunks */
     struct histogram age;
 };
 
@@ -58,7 +62,7 @@ struct stream {
     enum state state;
     enum phase phase;
     enum fate fate;
-    bool chunked, has_data, is_named;
+    bool chunked, compressed, has_data, is_named;
     uint64_t chunk_left;
     int64_t started_us, stamp_us;
     double allowance;
@@ -79,6 +83,9 @@ static uint64_t errors;
 static char first_error[256];
 static int to_open, opening_now, failed;
 static int to_churn, churning, churned, refused;
+static int next_to_renew, renewed;
+static double renew_per_s;
+static int64_t renew_from_us;
 static bool open_asked, churn_asked; /* and not answered yet */
 static int64_t asked_us, window_started_us;
 static double window_cpu_s;
@@ -261,7 +268,7 @@ static int hex(char c) {
  * of it is kept in chunk_left (size so far) and phase; "\r\n" after a chunk's data likewise. */
 static bool take_body(struct stream *s, const char *at, size_t length, int64_t wall_us) {
     const char *end = at + length;
-    if (!s->chunked) return take_text(s, at, length, wall_us);
+    if (!s->chunked) return s->compressed || take_text(s, at, length, wall_us);
     while (at < end) {
         if (s->phase == SIZE) {
             if (*at == '\n') {
@@ -274,7 +281,7 @@ static bool take_body(struct stream *s, const char *at, size_t length, int64_t w
             at++;
         } else if (s->phase == DATA) {
             size_t part = (size_t)(end - at) < s->chunk_left ? (size_t)(end - at) : s->chunk_left;
-            if (!take_text(s, at, part, wall_us)) return false;
+            if (!s->compressed && !take_text(s, at, part, wall_us)) return false;
             at += part;
             s->chunk_left -= part;
             if (s->chunk_left == 0) s->phase = DATA_END;
@@ -307,6 +314,9 @@ static long take_head(struct stream *s, const char *text, size_t length) {
     if (strcasestr(s->line, "\r\ncontent-type: text/event-stream") == NULL || strcasestr(s->line, "\r\ncontent-length:") != NULL)
         return wrong(s, "not an event stream", s->line, head), -1;
     s->chunked = strcasestr(s->line, "\r\ntransfer-encoding: chunked") != NULL;
+    s->compressed = strcasestr(s->line, "\r\ncontent-encoding: gzip") != NULL;
+    if (s->compressed != s->group->gzip) return wrong(s, "compressed, or not, unlike the request", s->line, head), -1;
+    s->group->bytes -= (int64_t)head;
     s->line_length = 0;
     s->state = BODY;
     if (s->fate == LIVES) {
@@ -326,7 +336,7 @@ static void read_stream(struct stream *s, size_t most) {
         return;
     }
     int64_t wall_us = now_us(CLOCK_REALTIME);
-    s->group->bytes += (uint64_t)got;
+    s->group->bytes += got;
     s->group->reads++;
     s->allowance -= (double)got;
     const char *at = buffer;
@@ -347,7 +357,8 @@ static void read_stream(struct stream *s, size_t most) {
 static void on_ready(struct stream *s, uint32_t events) {
     if (s->state == CONNECTING) {
         char request[8192];
-        int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n", s->group->path);
+        int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s\r\n", s->group->path,
+                              s->group->gzip ? "Accept-Encoding: gzip\r\n" : "");
         if ((events & (EPOLLERR | EPOLLHUP)) || s->fate == AT_CONNECT || send(s->fd, request, (size_t)length, MSG_NOSIGNAL) != length ||
             s->fate == AT_REQUEST) {
             end_stream(s, true);
@@ -395,7 +406,7 @@ static void report(void) {
     printf("\",\"ticks\":%lu,\"p50_ms\":%.3f,\"p99_ms\":%.3f", all.total, percentile_ms(&all, 0.5), percentile_ms(&all, 0.99));
     printf(",\"groups\":{");
     for (struct group *g = groups; g < groups + group_count; g++)
-        printf("%s\"%s\":{\"open\":%d,\"ended\":%d,\"finished\":%d,\"ticks\":%lu,\"others\":%lu,\"bytes\":%lu,\"reads\":%lu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+        printf("%s\"%s\":{\"open\":%d,\"ended\":%d,\"finished\":%d,\"ticks\":%lu,\"others\":%lu,\"bytes\":%ld,\"reads\":%lu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
                "\"max_ms\":%.3f}", g == groups ? "" : ",", g->name, g->open, g->ended, g->finished, g->ticks, g->others, g->bytes, g->reads,
                percentile_ms(&g->age, 0.5), percentile_ms(&g->age, 0.99), (double)g->age.largest / 1000);
     printf("}}\n");
@@ -408,6 +419,7 @@ static void command(const char *line) {
     else if (strcmp(line, "window") == 0) start_window(), printf("{}\n"), fflush(stdout);
     else if (strcmp(line, "report") == 0) report();
     else if (strncmp(line, "churn ", 6) == 0) to_churn = atoi(line + 6), churned = refused = 0, churn_asked = true;
+    else if (sscanf(line, "renew %lf", &renew_per_s) == 1) renew_from_us = asked_us, renewed = 0, printf("{}\n"), fflush(stdout);
     else fprintf(stderr, "unknown command %s\n", line), exit(1);
 }
 
@@ -441,6 +453,22 @@ static void go_on(void) {
     }
 }
 
+/* Renews the streams that are due. One that is still opening waits for its next turn. */
+static void renew(void) {
+    int due = (int)((double)(now_us(CLOCK_MONOTONIC) - renew_from_us) / 1e6 * renew_per_s) - renewed;
+    for (; due > 0 && opening_now < IN_FLIGHT; due--, renewed++) {
+        int number = next_to_renew % stream_count, turn = next_to_renew++ / stream_count;
+        struct stream *s = &streams[number];
+        if (s->state == CONNECTING || s->state == HEAD) continue;
+        if (s->state == BODY) {
+            end_stream(s, true);
+            s->group->ended--; /* by us */
+        }
+        opening_now++;
+        start_stream(s, number, turn % 2 == 0); /* from another address than before, whose share may still be used up */
+    }
+}
+
 int main(int count, char **arguments) {
     char input[4096];
     size_t input_length = 0;
@@ -452,7 +480,8 @@ int main(int count, char **arguments) {
         g->name = strsep(&arguments[i], ":");
         g->count = atoi(strsep(&arguments[i], ":"));
         g->bytes_per_s = atof(strsep(&arguments[i], ":"));
-        g->path = arguments[i];
+        g->gzip = strncmp(arguments[i], "gzip:", 5) == 0;
+        g->path = arguments[i] + (g->gzip ? 5 : 0);
         stream_count += g->count;
     }
     streams = calloc((size_t)stream_count, sizeof *streams);
@@ -468,7 +497,7 @@ int main(int count, char **arguments) {
     for (struct group *g = groups; g < groups + group_count; g++) any_slow |= g->bytes_per_s > 0;
     int64_t slow_us = now_us(CLOCK_MONOTONIC);
     for (;;) {
-        int ready = epoll_wait(epoll_fd, events, 512, any_slow ? SLOW_TICK_MS : 1000);
+        int ready = epoll_wait(epoll_fd, events, 512, any_slow || renew_per_s > 0 ? SLOW_TICK_MS : 1000);
         bool input_ready = false;
         for (int i = 0; i < ready; i++) {
             if (events[i].data.ptr == NULL) input_ready = true;
@@ -494,5 +523,6 @@ int main(int count, char **arguments) {
             memmove(input, rest, input_length + 1);
         }
         go_on();
+        if (renew_per_s > 0) renew();
     }
 }

@@ -17,7 +17,9 @@ from peers.timing import time_frames
 
 
 async def main(exchange: str, frames: str, markets: str) -> None:
-    client: Any = getattr(pro, exchange)({"newUpdates": True, "options": {"defaultType": "spot"}})
+    client: Any = getattr(pro, {"coinbase": "coinbaseexchange"}.get(exchange, exchange))(
+        {"newUpdates": True, "options": {"defaultType": "spot"}}
+    )
     client.set_markets(json.loads(Path(markets).read_text()))  # noqa: ASYNC240 - nothing else runs yet
     url = "ws://127.0.0.1/v5/public/spot"  # by this path ccxt tells Bybit's spot market from its futures
     socket = Client(url, client.handle_message, lambda *_: None, lambda *_: None, lambda *_: None)

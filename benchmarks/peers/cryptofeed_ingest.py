@@ -18,17 +18,18 @@ import uvloop
 from cryptofeed.backends.redis import TickerStream
 from cryptofeed.callback import BookCallback, TickerCallback
 from cryptofeed.defines import L2_BOOK, TICKER
-from cryptofeed.exchanges import OKX, Binance, Bybit
+from cryptofeed.exchanges import OKX, Binance, Bybit, CryptoDotCom
 from cryptofeed.symbols import Symbols
 from websockets.asyncio.client import connect
 
 from peers.timing import time_frames
 
-EXCHANGES = {"binance": Binance, "bybit": Bybit, "okx": OKX}
+EXCHANGES = {"binance": Binance, "bybit": Bybit, "okx": OKX, "cryptocom": CryptoDotCom}
 KINDS = {  # the frames it has handlers for; it takes Binance's trades from another stream and no spot tickers of Bybit
     "binance": {"bookTicker": TICKER},
     "bybit": {"orderbook.1": L2_BOOK},
     "okx": {"tickers": TICKER},
+    "cryptocom": {"ticker": TICKER},
 }
 
 
@@ -36,9 +37,19 @@ def feed_of(exchange: str, listing: str, callbacks: dict[str, Any], channels: li
     """Return a feed of all symbols in a recorded listing, without requesting it over the network."""
     feed = EXCHANGES[exchange]
     answer = json.loads(Path(listing).read_text())
-    symbols, about = feed._parse_symbol_data(answer if exchange == "binance" else [answer])  # noqa: SLF001 - not over the network
+    if exchange == "cryptocom":
+        answer["result"]["instruments"] = [
+            _as_version_2(entry) for entry in answer["result"]["data"] if entry["inst_type"] == "CCY_PAIR"
+        ]
+    parts = answer if exchange in {"binance", "cryptocom"} else [answer]
+    symbols, about = feed._parse_symbol_data(parts)  # noqa: SLF001 - not over the network
     Symbols.set(feed.id, symbols, about)
     return feed(symbols=list(symbols), channels=channels, callbacks=callbacks)
+
+
+def _as_version_2(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of Crypto.com's listing as cryptofeed reads it: with the names of version 2, which is gone."""
+    return {"base_currency": entry["base_ccy"], "quote_currency": entry["quote_ccy"], "instrument_name": entry["symbol"]}
 
 
 async def frames(exchange: str, file: str, listing: str) -> None:

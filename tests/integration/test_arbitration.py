@@ -325,3 +325,33 @@ async def test_copies_that_lag_lose_and_reconnect_make_one_line(
         assert tick.bid == (tick.order[1] - 100 if tick.order[1] > 0 else None)
         assert tick.open24h == tick.order[3] - 1000
     assert line[-1].order == (10 * LENGTH, 100 + LENGTH, 0, 1000 + LENGTH, LENGTH)
+
+
+async def test_copies_that_hear_the_same_heartbeats_publish_each_renewal_once_and_the_next_match_at_once(bus: WholeBus) -> None:
+    """The copies heard the match at different times, and one of them joins later."""
+    listed = Listed(BTC, "BTC-USDT", 2)
+
+    def match(number: int, time_ms: int) -> Day:
+        return Day("BTC-USDT", 64000.0 + number, None, None, None, None, None, (number, time_ms), time_ms, trade_id=number)
+
+    async def published(copy: Merge) -> bool:
+        tick = copy.tick(listed)
+        assert tick is not None
+        return await bus.publish_ticks([tick]) == 0
+
+    one, other = Merge("okx"), Merge("okx")
+    one.apply(match(7, NOW), NOW + 20)
+    assert await published(one)
+    for second in range(1, 2000, 97):
+        if second > 1000:
+            other.apply(match(7, NOW), NOW + 1000 * second - 500)
+        for copy, late_ms in ((one, 30), (other, 60)):
+            renewed = copy.renew("BTC-USDT", 7, NOW + 1000 * second + late_ms)
+            assert await published(copy) is (copy is one) if renewed else copy is other
+    # The first copy is gone.
+    assert other.renew("BTC-USDT", 7, NOW + 2_000_060)
+    assert await published(other)
+    other.apply(match(8, NOW + 2_000_900), NOW + 2_000_950)
+    assert await published(other)
+    one.apply(match(8, NOW + 2_000_900), NOW + 2_000_990)
+    assert not await published(one)

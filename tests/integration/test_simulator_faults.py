@@ -173,6 +173,9 @@ async def test_spike_and_a_moved_market(http: httpx.AsyncClient) -> None:
     bybit = (await http.get("/v5/market/tickers", params=query)).json()["result"]["list"][0]
     assert float(okx["last"]) == pytest.approx(50_000, rel=0.01)
     assert float(bybit["lastPrice"]) == pytest.approx(100_000, rel=0.01)
+    prices = (await http.get("/control/market", params={"symbols": "BTC-USDT,BTC-USD"})).json()["prices"]
+    assert prices == {"BTC-USDT": pytest.approx(50_000, rel=0.01), "BTC-USD": pytest.approx(49_985, rel=0.01)}
+    assert (await http.get("/control/market", params={"symbols": "NOPE-USDT"})).status_code == 422
 
 
 async def test_a_depeg_at_one_exchange(http: httpx.AsyncClient) -> None:

@@ -142,3 +142,11 @@ def test_another_error_is_not_an_unknown_instrument() -> None:
 def test_requests_need_no_time() -> None:
     topics = ADAPTER.topics(native(Symbol("BTC-USD")))
     assert json.loads(subscribe(topics, 1)) == {"id": 1, "method": "subscribe", "params": {"channels": ["ticker.BTC_USD"]}}
+
+
+@pytest.mark.parametrize("factor", [1000, 1_000_000])
+def test_a_time_in_another_unit_is_no_time(factor: int) -> None:
+    events = read(ADAPTER.parse, frame(t=1786562995190 * factor))
+    assert not events
+    assert isinstance(events, Batch)
+    assert [one.native for one in events.skipped] == ["BTC_USD"]

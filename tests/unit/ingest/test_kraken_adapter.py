@@ -225,3 +225,11 @@ def test_requests() -> None:
         "req_id": 1,
     }
     assert json.loads(unsubscribe(symbols, 2))["method"] == "unsubscribe"
+
+
+@pytest.mark.parametrize("wrong", ["", "2026-09-04", "2026-09-04T00:21:20+02:00", "2200-01-01T00:00:00Z", 1788481280, None])
+def test_another_notation_of_a_time_is_no_time(wrong: object) -> None:
+    events = read(ADAPTER.parse, frame(timestamp=wrong))
+    assert not events
+    assert isinstance(events, Batch)
+    assert [one.native for one in events.skipped] == ["BTC/USD"]

@@ -13,7 +13,7 @@ from simulator.bybit.markets import BYBIT
 from simulator.coinbase.markets import COINBASE
 from simulator.cryptocom.markets import CRYPTOCOM
 from simulator.kraken.markets import KRAKEN
-from simulator.market import DAY_MS, HOUR_MS, Listing, Market
+from simulator.market import DAY_MS, HOUR_MS, MAX_PREMIUM, Listing, Market
 from simulator.okx.markets import OKX
 
 NOW_MS = 1_786_538_789_464
@@ -172,6 +172,21 @@ def test_a_depeg_at_one_exchange_leaves_the_others_alone() -> None:
     assert rates == {exchange: pytest.approx(0.9 if exchange == "kraken" else 0.9997, abs=0.001) for exchange in WITH_DOLLARS}
     in_usdt = trade(market, at(market, "kraken", "BTC-USDT")).last
     assert in_usdt == pytest.approx(trade(market, at(market, "okx", "BTC-USDT")).last / 0.9, rel=0.003)
+
+
+def test_a_symbol_s_own_price_has_no_premium_and_follows_a_depeg_of_most_exchanges() -> None:
+    market = Market(1, NOW_MS, VENUES)
+    bitcoin = market.price("BTC-USD", NOW_MS)
+    for exchange in WITH_DOLLARS:
+        assert market.fair(at(market, exchange, "BTC-USD"), NOW_MS) == pytest.approx(bitcoin, rel=MAX_PREMIUM)
+    assert market.price("BTC-USDT", NOW_MS) == pytest.approx(bitcoin / market.price("USDT-USD", NOW_MS), rel=1e-12)
+    market.depeg("USDT", 0.9, ["kraken"], NOW_MS)
+    assert market.price("USDT-USD", NOW_MS) == pytest.approx(0.9997, abs=0.0005)
+    market.depeg("USDT", 0.9, catalogue.EXCHANGES, NOW_MS)
+    assert market.price("USDT-USD", NOW_MS) == pytest.approx(0.9, abs=0.0005)
+    assert market.price("BTC-USD", NOW_MS) == bitcoin
+    with pytest.raises(KeyError):
+        market.price("NOPE-USD", NOW_MS)
 
 
 def test_a_depeg_ends_by_itself_or_when_it_is_called_back() -> None:

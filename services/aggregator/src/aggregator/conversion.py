@@ -5,10 +5,10 @@ Pure, as methodology.py is: time is an argument. A rate is never held, never rep
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from market_pulse.messages import Symbol, Tick, Ticker, Via
@@ -33,8 +33,10 @@ PEG_SHARE = 0.005
 class Rate:
     """A rate as one process knows it: the newest published ticker of the rate's symbol, and when this process received it.
 
-    `via` is the rate as its sources tell it, with its age at publication. `fault` is why nothing may be converted by it, None
-    if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg.
+    `via` is the rate as converted sources show it, with its age at publication. `fault` is why nothing may be converted by it,
+    None if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg. `converted` has, for each
+    exchange and symbol, the newest tick that was converted by it: as received, as converted, and with the name of its vote.
+    So a tick is converted once for each of the rate's tickers.
     """
 
     ticker: Ticker
@@ -42,6 +44,7 @@ class Rate:
     via: Via
     fault: str | None
     peg: str | None
+    converted: dict[tuple[str, Symbol], tuple[Tick, Tick, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, ticker: Ticker, received_ms: int) -> "Rate":
@@ -69,31 +72,6 @@ class Rate:
             fault = f"{ticker.symbol} has one source alone"
         return cls(ticker, received_ms, via, fault, _off_peg(ticker.symbol, ticker.price))
 
-
-class LegTicks(NamedTuple):
-    """The markets of one leg: the newest tick of each exchange, and the rate.
-
-    `rate` is None if no ticker of `rate_symbol` was received. `dp` is the number of decimals of the ticks' prices.
-    """
-
-    ticks: Mapping[str, Tick]
-    rate_symbol: Symbol
-    rate: Rate | None
-    dp: int = 0
-
-
-class RateNow(NamedTuple):
-    """A rate at one moment.
-
-    `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.
-    `ticker` is set if the freshness is above 0.
-    """
-
-    via: Via
-    freshness: float
-    reason: str | None
-    ticker: Ticker | None = None
-
     def convert(self, tick: Tick, own_price: float) -> Tick:
         """Return a tick of the currency that the rate converts, in the rate's quote.
 
@@ -101,11 +79,10 @@ class RateNow(NamedTuple):
             tick: an exchange's tick.
             own_price: the exchange's price in it, by rule 1. Rule 1 must not be applied to the result.
         """
-        rate = self.via
+        rate = self.ticker
         price = rate.price or 0.0
         bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
-        exchange_ms = tick.exchange_time_ms
-        rate_ms = None if self.ticker is None else self.ticker.exchange_time_ms
+        exchange_ms, rate_ms = tick.exchange_time_ms, rate.exchange_time_ms
         return replace(
             tick,
             price=own_price * price,
@@ -121,6 +98,29 @@ class RateNow(NamedTuple):
         )
 
 
+class LegTicks(NamedTuple):
+    """The markets of one leg: the newest tick of each exchange, and the rate.
+
+    `rate` is None if no ticker of `rate_symbol` was received. `dp` is the number of decimals of the ticks' prices.
+    """
+
+    ticks: Mapping[str, Tick]
+    rate_symbol: Symbol
+    rate: Rate | None
+    dp: int = 0
+
+
+class RateNow(Struct, gc=False):
+    """A rate at one moment.
+
+    `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.
+    """
+
+    via: Via
+    freshness: float
+    reason: str | None
+
+
 def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
     """Judge a leg's rate (rule 17). It is as fresh as the second freshest of the markets that it was made of."""
     rate = leg.rate
@@ -132,16 +132,16 @@ def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
         via = copy(via)
         via.age_ms = age_ms
     if rate.fault is not None or via.age_ms is None:
-        return RateNow(via, 0.0, _both(rate.fault, rate.peg))
+        return RateNow(via, 0.0, both(rate.fault, rate.peg))
     age_s = via.age_ms / 1000
     soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
     if age_s <= soft_s:
-        return RateNow(via, 1.0, rate.peg, rate.ticker)
+        return RateNow(via, 1.0, rate.peg)
     silent = f"{leg.rate_symbol} silent for {age_s:.0f} s"
     if age_s >= hard_s:
-        return RateNow(via, 0.0, _both(silent, rate.peg))
+        return RateNow(via, 0.0, both(silent, rate.peg))
     freshness = (hard_s - age_s) / (hard_s - soft_s)
-    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg), rate.ticker)
+    return RateNow(via, freshness, both(f"{silent}, counts {freshness:.0%}", rate.peg))
 
 
 def gives_none(direct: Tick | None, now_ms: int) -> bool:
@@ -149,7 +149,8 @@ def gives_none(direct: Tick | None, now_ms: int) -> bool:
     return direct is not None and (direct.ended is not None or now_ms - direct.received_time_ms <= DIRECT_FOR_MS)
 
 
-def _both(first: str | None, second: str | None) -> str | None:
+def both(first: str | None, second: str | None) -> str | None:
+    """Join two reasons, of which either may be missing."""
     return first if second is None else second if first is None else f"{first}; {second}"
 
 

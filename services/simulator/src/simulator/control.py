@@ -70,6 +70,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.post("/control/faults", control.inject),
         web.delete("/control/faults", control.clear),
         web.post("/control/rate", control.set_rate),
+        web.get("/control/market", control.prices),
         web.post("/control/market", control.move),
         web.post("/control/depeg", control.depeg),
         web.post("/control/pacing", control.set_pacing),
@@ -121,6 +122,14 @@ class _Control:
         self._engine.market.focus(change.symbols, evenly=change.evenly)
         self._engine.rate = change.events_per_s
         return _json(self._state())
+
+    async def prices(self, request: web.Request) -> web.Response:
+        market, now_ms = self._engine.market, wall_ms()
+        symbols = request.query.get("symbols", "").split(",")
+        unknown = set(symbols) - market.symbols()
+        if unknown:
+            raise _unprocessable([f"symbols: {', '.join(sorted(unknown))} listed nowhere"])
+        return _json({"prices": {symbol: market.price(symbol, now_ms) for symbol in symbols}})
 
     async def move(self, request: web.Request) -> web.Response:
         change = await _read(MarketMove, request)

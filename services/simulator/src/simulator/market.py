@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from statistics import median
 from typing import Literal, NamedTuple
 
 from . import catalogue
@@ -352,6 +353,20 @@ class Market:
         premium = listing.premium * math.sin(now_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + listing.phase)
         ratio = self._coins[listing.base].price / self._coins[listing.quote].price
         return ratio * self._factor(listing, now_ms) * (1 + premium)
+
+    def price(self, symbol: str, now_ms: int) -> float:
+        """Return a symbol's own price: its base's value over its quote's as of their last events, without a premium.
+
+        A depeg at less than half of the symbol's exchanges does not move it.
+
+        Raises:
+            KeyError: no exchange lists the symbol.
+        """
+        listed = [listing for listing in self.listings if listing.symbol == symbol]
+        if not listed:
+            raise KeyError(symbol)
+        ratio = self._coins[listed[0].base].price / self._coins[listed[0].quote].price
+        return ratio * median([self._factor(listing, now_ms) for listing in listed])
 
     def _factor(self, listing: Listing, now_ms: int) -> float:
         """Return the effect of depegs on a listing's price, as a factor. Without a depeg it is 1."""

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from math import inf
 from typing import Annotated, Any, Final, TypeVar
 
@@ -139,13 +139,25 @@ def instant_us(value: object) -> int:
     found = _INSTANT.fullmatch(value) if type(value) is str else None
     if found is None:
         raise FrameError("bad_time", repr(value)[:40])
+    whole_seconds, decimals_of_second = found.groups()
     try:
-        seconds = (datetime.fromisoformat(f"{found[1]}Z") - _EPOCH) // _SECOND
+        seconds = _seconds(whole_seconds)
     except ValueError as wrong:
         raise FrameError("bad_time", repr(value)[:40]) from wrong
     if not 0 <= seconds < LATEST_TIME_MS // 1000:
         raise FrameError("bad_time", repr(value)[:40])
-    return seconds * 1_000_000 + int((found[2] or "0")[:6].ljust(6, "0"))
+    return seconds * 1_000_000 + int((decimals_of_second or "0")[:6].ljust(6, "0"))
+
+
+# Messages that follow one another are often of the same second.
+@lru_cache(maxsize=64)
+def _seconds(time: str) -> int:
+    """Return a time without a zone, for example 2026-12-01T12:00:00, as Unix seconds.
+
+    Raises:
+        ValueError: there is no such time.
+    """
+    return (datetime.fromisoformat(f"{time}Z") - _EPOCH) // _SECOND
 
 
 def whole_or(value: object, otherwise: int) -> int:

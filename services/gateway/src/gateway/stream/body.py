@@ -11,7 +11,8 @@ from collections.abc import Callable
 from .sse import LAST_CHUNK, chunk, unframed
 
 LEVEL, WINDOW_BITS, MEMORY_LEVEL = 6, 12, 5
-"""A window of 4 KiB holds the last update of four symbols. A compressor with it takes 38 KiB (benchmarks/RESULTS.md)."""
+"""A window of 4 KiB holds the last update of four symbols without their sources. A compressor with it takes 38 KiB
+(benchmarks/RESULTS.md)."""
 MOST_WINDOWS = 2_000
 _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"  # an empty deflate block that is marked as the last one

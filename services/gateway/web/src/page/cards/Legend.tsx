@@ -7,7 +7,7 @@ import "./Legend.css";
 import { lineNumber } from "./lines.ts";
 
 export const Legend = memo(function Legend({ symbol, dp }: { symbol: string; dp: number }) {
-  const sources = [...useSources(symbol).list].sort((a, b) => a.exchange.localeCompare(b.exchange));
+  const sources = [...useSources(symbol)].sort((a, b) => a.exchange.localeCompare(b.exchange));
   return (
     <ul className="legend">
       {sources.map(({ exchange, price, state }) => (
