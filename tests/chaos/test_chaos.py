@@ -18,7 +18,7 @@ import structlog
 
 from support.compose import on_containers
 from support.demo import Demo
-from support.stack import is_complete
+from support.stack import Contributed
 from support.waiting import PATIENCE_S, until
 
 from .checks import TAKEOVER_S
@@ -143,9 +143,10 @@ async def _look_back(system: System, log: Log, episode: Episode, figures: Mappin
 
 async def _whole(system: System, streams: list[StreamWatcher]) -> None:
     async with httpx.AsyncClient(base_url=system.demo.page, timeout=PATIENCE_S) as http:
+        contributed = Contributed(http, EXCHANGES)
 
         async def whole() -> bool:
-            return all(stream.is_live() for stream in streams) and await is_complete(http, EXCHANGES)
+            return await contributed() and all(stream.is_live() for stream in streams)
 
         await until(whole, RECOVERY_LIMIT_S, every_s=0.2)
 

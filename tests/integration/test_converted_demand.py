@@ -1,15 +1,16 @@
-"""A subscriber to a price in USD makes each ingest carry the market that it contributes, and releases it afterwards."""
+"""A subscriber to a price in USD makes each ingest carry the market that it contributes, and releases it afterwards.
+
+Kraken has markets in USD, and USDT itself. Bybit has none in USD.
+"""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import pytest
 from pydantic import SecretStr
 
 from ingest_bybit.adapter import ADAPTER as BYBIT
-from ingest_okx.adapter import ADAPTER as OKX
+from ingest_kraken.adapter import ADAPTER as KRAKEN
 from market_pulse.exchange.adapter import Adapter
 from market_pulse.exchange.main import serve
 from market_pulse.exchange.settings import IngestSettings
@@ -17,8 +18,6 @@ from market_pulse.kinds import TICK, TICKER
 from market_pulse.messages import Symbol
 from market_pulse.process.way_out import STRAIGHT
 from simulator import app
-from simulator.catalogue import Quote
-from simulator.okx.markets import OKX as VENUE
 from simulator.settings import Settings
 from support.redis_server import RedisServer
 from support.waiting import free_port, until
@@ -26,14 +25,6 @@ from support.whole_bus import WholeBus
 
 FEATURED = Symbol("BTC-USDT")
 BESIDE = Symbol("SOL-USD")
-
-
-@pytest.fixture(autouse=True)
-def okx_trades_usd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the simulated OKX price coins in USD, too, and USDT itself. Bybit has no market in USD."""
-    quotes = (Quote("USD", 4e8, 20), Quote("USDT", 4e8))
-    okx = dataclasses.replace(VENUE, quotes=quotes, further={"USDT-USD": 1e8})
-    monkeypatch.setattr(app, "VENUES", tuple(okx if venue is VENUE else venue for venue in app.VENUES))
 
 
 @asynccontextmanager
@@ -61,8 +52,8 @@ async def ingests(adapters: Iterable[Adapter], redis_url: str) -> AsyncIterator[
 
 
 async def test_the_markets_of_a_converted_price_are_carried_while_it_is_wanted(server: RedisServer) -> None:
-    always = {"okx:BTC-USDT", "bybit:BTC-USDT"}
-    async with WholeBus.open(server.url) as bus, ingests((OKX, BYBIT), server.url):
+    always = {"kraken:BTC-USDT", "bybit:BTC-USDT"}
+    async with WholeBus.open(server.url) as bus, ingests((KRAKEN, BYBIT), server.url):
 
         async def carried(*expected: str) -> bool:
             keys = await bus.client.keys(f"last:{TICK.prefix}*")
@@ -73,7 +64,7 @@ async def test_the_markets_of_a_converted_price_are_carried_while_it_is_wanted(s
         subscriber = bus.subscriber(lambda *_: None, _subscribed)
         listening = asyncio.create_task(subscriber.run())
         await subscriber.subscribe(TICKER.channel(BESIDE))
-        await until(lambda: carried("okx:SOL-USD", "okx:USDT-USD", "bybit:SOL-USDT"))
+        await until(lambda: carried("kraken:SOL-USD", "kraken:USDT-USD", "bybit:SOL-USDT"))
 
         await subscriber.unsubscribe(TICKER.channel(BESIDE))
         await until(carried)

@@ -8,7 +8,7 @@ import httpx
 
 from support.compose import Deployment
 from support.exchanges import NAMES as EXCHANGES
-from support.stack import HASTE, is_complete
+from support.stack import HASTE, Contributed
 from support.waiting import PATIENCE_S, until
 
 RECOVERY_LIMIT_S = 60.0
@@ -67,7 +67,7 @@ class Demo(Deployment):
         self._down -= set(services)
 
     async def recover(self) -> None:
-        """Undo a test's changes, and wait until all exchanges contribute to the price of every featured symbol again."""
+        """Undo a test's changes, and wait until prices are complete again."""
         if self._down:
             await self.start(*self._down)
         if self._disturbed:
@@ -76,8 +76,9 @@ class Demo(Deployment):
         self._disturbed = False
 
     async def ready(self) -> None:
+        """Wait until each featured symbol has a fresh price, and each exchange has contributed to one."""
         async with httpx.AsyncClient(base_url=self.page, timeout=PATIENCE_S) as http:
-            await until(lambda: is_complete(http, EXCHANGES), RECOVERY_LIMIT_S)
+            await until(Contributed(http, EXCHANGES), RECOVERY_LIMIT_S)
 
     async def _compose(self, *arguments: str) -> str:
         return await asyncio.to_thread(self.compose, *arguments)

@@ -144,17 +144,42 @@ class Stack:
 
 
 async def is_complete(http: httpx.AsyncClient, exchanges: Collection[str]) -> bool:
-    """Return whether each featured symbol's price is made of all exchanges that list it, and whether all these list one."""
+    """Return whether each featured symbol's price is made of all these exchanges, and whether they have told what they list."""
+    tickers = await _featured(http)
+    return bool(tickers) and all(_contributors(one) == set(exchanges) for one in tickers)
+
+
+class Contributed:
+    """A condition to wait for: each of these exchanges has contributed to the price of BTC since this object was made.
+
+    Not all need to contribute at the same time, because thin markets are silent for longer than HASTE allows. Each featured
+    symbol must have a fresh price meanwhile.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, exchanges: Collection[str]) -> None:
+        self._http = http
+        self._missing = set(exchanges)
+
+    async def __call__(self) -> bool:
+        tickers = await _featured(self._http)
+        for ticker in tickers[:1]:
+            self._missing -= _contributors(ticker)
+        return bool(tickers) and not self._missing
+
+
+async def _featured(http: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """Return the tickers of the featured symbols, BTC first, or none if one is not fresh or symbols are not known yet."""
     with contextlib.suppress(httpx.TransportError):
-        symbols, prices = await http.get("/api/symbols"), await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
-        if symbols.status_code == prices.status_code == 200:
-            listed = {one["symbol"]: one["exchanges"] for one in symbols.json()["symbols"]}
-            tickers = prices.json()["tickers"]
-            has_prices = len(tickers) == 4 and all(
-                one["quality"] == "ok" and one["sourcesUsed"] == len(listed.get(one["symbol"], ())) for one in tickers
-            )
-            return has_prices and set(listed["BTC-USDT"]) == set(exchanges) and "DOGE-USDT" in listed
-    return False
+        answer = await http.get("/api/ticker", params={"symbols": "BTC,ETH,SOL,BNB"})
+        if answer.status_code == 200:
+            tickers: list[dict[str, Any]] = answer.json()["tickers"]
+            if len(tickers) == 4 and all(one["quality"] == "ok" for one in tickers):
+                return tickers if "DOGE-USDT" in (await http.get("/api/symbols")).text else []
+    return []
+
+
+def _contributors(ticker: dict[str, Any]) -> set[str]:
+    return {one["exchange"] for one in ticker["sources"] if one["weight"]}
 
 
 class Events:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cli.doctor import MAX_SKEW_MS, _clock, _time_in
+from cli.doctor import MAX_SKEW_MS, _clock
+from cli.reach import time_in
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ from cli.doctor import MAX_SKEW_MS, _clock, _time_in
     ],
 )
 def test_the_time_of_an_exchange(answer: bytes, time_ms: int | None) -> None:
-    assert _time_in(answer) == time_ms
+    assert time_in(answer) == time_ms
 
 
 @pytest.mark.parametrize(

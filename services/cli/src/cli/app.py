@@ -23,7 +23,14 @@ from market_pulse.client import UnlistedError
 from market_pulse.messages import parse_symbol, parse_symbols
 from market_pulse.process.addresses import read_node, read_redis_url, read_url
 from market_pulse.process.logs import configure_logs, scrub
-from market_pulse.process.settings import BusSettings, ConversionSettings, QuoteSettings, hide_secrets, load_settings
+from market_pulse.process.settings import (
+    BusSettings,
+    ConversionSettings,
+    QuoteSettings,
+    SymbolSettings,
+    hide_secrets,
+    load_settings,
+)
 from market_pulse.process.way_out import OutwardSettings
 
 from . import bus_tail, doctor, gateway, tape, verify, watch
@@ -212,12 +219,27 @@ def doctor_command(
     offline: Annotated[bool, typer.Option("--offline", help="Do not contact the exchanges.")] = False,
     json: Json = False,
 ) -> None:
-    """Look for faults: in DNS, at the exchanges, in clocks, on the bus, and a proxy that holds events back."""
+    """Look for faults: in DNS, at the exchanges, in clocks, on the bus, and a proxy that holds events back.
+
+    It also tells which exchanges serve this place, and which quality that gives the symbols of SYMBOLS.
+    """
     settings = load_settings(BusSettings)
     bus_named = bool(redis_url) or "redis_url" in settings.model_fields_set
     where = redis_url or settings.redis_url.get_secret_value()
-    quote = load_settings(QuoteSettings).quote
-    _run(doctor.examine(url, where, symbol, Output(json), quote=quote, bus_named=bus_named, ask_exchanges=not offline))
+    featured, conversions = load_settings(SymbolSettings), load_settings(ConversionSettings).conversions
+    _run(
+        doctor.examine(
+            url,
+            where,
+            symbol,
+            Output(json),
+            quote=featured.quote,
+            bus_named=bus_named,
+            ask_exchanges=not offline,
+            symbols=featured.symbols,
+            conversions=conversions,
+        )
+    )
 
 
 def _run(command: Coroutine[Any, Any, bool], seconds: float = 0) -> None:

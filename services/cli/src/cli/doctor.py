@@ -1,20 +1,19 @@
 """Diagnose an installation. Each check examines one thing, reports the result and, if that is wrong, how to repair it."""
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import entry_points
 from time import monotonic
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
-import orjson
 from httpx_sse import SSEError, aconnect_sse
 from rich.markup import escape
 
 from market_pulse.bus import BusError, DemandBus, Reader, RefusedError
+from market_pulse.conversions import DEFAULT_CONVERSIONS, Conversions
 from market_pulse.exchange.adapter import Adapter
 from market_pulse.kinds import TICKER
 from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_symbol
@@ -25,16 +24,13 @@ from market_pulse.process.logs import scrub
 from . import pacing
 from .gateway import ANSWER_LIMIT_S, DELIVERS, asking, get_status, message_of, way_out
 from .output import Output
+from .reach import quality_of, reach, time_in
 
 Result = Literal["ok", "note", "wrong"]
 
 MAX_SKEW_MS = 1_000
 LISTEN_S = 8.0
 """How long to time a stream. A running aggregator repeats each ticker every second, so about eight events must arrive."""
-BLOCKED = {403, 451}
-NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-"""The DNS errors which mean that a name does not exist. Its other errors mean that DNS did not answer."""
-
 EXCHANGES = "market_pulse.exchanges"
 """The entry point group in which each installed ingest registers its adapter."""
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "wrong": "[red]✗[/]"}
@@ -62,26 +58,38 @@ async def examine(
     bus_named: bool,
     ask_exchanges: bool,
     quote: str = DEFAULT_QUOTE,
+    symbols: Sequence[Symbol] = (),
+    conversions: Conversions = DEFAULT_CONVERSIONS,
 ) -> bool:
     """Run all checks and print their findings. Returns whether no finding is wrong.
 
     `symbol` is as users write it. On the bus, `quote` is the currency of a symbol without one. `bus_named` says whether the
     user gave the address of the bus. If not, then a bus that is not found is only a note, because the bus cannot be reached
-    from outside the installation.
+    from outside the installation. `symbols` and `conversions` are the service's settings: for each symbol, the quality is
+    reported that its price has if only the exchanges contribute that serve this place. By default this is `symbol` alone.
     """
     on_the_bus = parse_symbol(symbol, quote)
-    checks: list[Awaitable[Sequence[Finding]]] = [_gateway(url), _stream(url, symbol), _bus(redis_url, on_the_bus, bus_named)]
-    if ask_exchanges:
-        checks += [_exchange(found.load()) for found in entry_points(group=EXCHANGES)]
     well = True
-    for check in asyncio.as_completed(checks):
-        for seen in await check:
+
+    def report(findings: Sequence[Finding]) -> None:
+        nonlocal well
+        for seen in findings:
             finding = replace(seen, saw=scrub(seen.saw))
             well = well and finding.result != "wrong"
             if output.json:
                 output.object(asdict(finding))
             else:
                 output.console.print(f"{MARKS[finding.result]} {finding.check}: {escape(finding.saw)}")
+
+    async def ask() -> None:
+        async for findings in _exchanges(symbols or (on_the_bus,), conversions):
+            report(findings)
+
+    async with asyncio.TaskGroup() as tasks:
+        if ask_exchanges:
+            tasks.create_task(ask())
+        for check in asyncio.as_completed([_gateway(url), _stream(url, symbol), _bus(redis_url, on_the_bus, bus_named)]):
+            report(await check)
     return well
 
 
@@ -128,7 +136,11 @@ def _readiness(url: str, ready: httpx.Response, asked_ms: int) -> tuple[Result, 
 
 
 async def _stream(url: str, symbol: str) -> Sequence[Finding]:
-    """Time the events of a stream, because a proxy that holds them back delivers them in bursts."""
+    """Time the events of a stream, because a proxy that holds them back delivers them in bursts.
+
+    The gateway compresses the stream, as it does for a browser. If a proxy compresses it and waits for more text to do so, the
+    bursts show it.
+    """
     arrivals: list[pacing.Arrival] = []
     opened_s = monotonic()
     try:
@@ -140,7 +152,6 @@ async def _stream(url: str, symbol: str) -> Sequence[Finding]:
             if not source.response.is_success:
                 await source.response.aread()
                 return [Finding("stream", "wrong", f"{source.response.status_code}: {source.response.text[:200]}")]
-            encoding = source.response.headers.get("content-encoding")
             limit.reschedule(asyncio.get_running_loop().time() + LISTEN_S)
             async for event in source.aiter_sse():
                 if event.event != "message":
@@ -156,11 +167,7 @@ async def _stream(url: str, symbol: str) -> Sequence[Finding]:
         pass
     except (httpx.HTTPError, httpx.InvalidURL, SSEError) as failed:
         return [Finding("stream", "wrong", f"the stream broke: {str(failed) or type(failed).__name__}")]
-    findings = [Finding("stream", *pacing.judge(arrivals, LISTEN_S))]
-    if encoding:
-        saw = f"a proxy compresses the stream ({encoding}) and delays events to do so"
-        findings.append(Finding("compression", "wrong", saw))
-    return findings
+    return [Finding("stream", *pacing.judge(arrivals, LISTEN_S))]
 
 
 async def _bus(redis_url: str, symbol: Symbol, is_named: bool) -> Sequence[Finding]:
@@ -220,52 +227,29 @@ async def _right(name: str, attempt: Callable[[], Awaitable[Any]]) -> Finding:
     return Finding(f"right to {name}", "ok", "granted")
 
 
-async def _exchange(adapter: Adapter) -> Sequence[Finding]:
-    """Check whether an exchange's host names resolve, whether it serves this country, and its clock."""
-    name, clock_url = adapter.exchange, adapter.rest_urls[0] + adapter.clock_path
-    loop = asyncio.get_running_loop()
-    for host in (urlsplit(clock_url).hostname, urlsplit(adapter.ws_urls[0]).hostname):
-        try:
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                await loop.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-        except TimeoutError:
-            return [Finding(name, "note", f"DNS does not answer for {host}")]
-        except OSError as failed:
-            unknown = isinstance(failed, socket.gaierror) and failed.errno in NO_SUCH_NAME
-            saw = f"DNS does not know {host}" if unknown else f"DNS does not answer for {host}"
-            return [Finding(name, "note", f"{saw}: {failed.strerror or failed}")]
-    try:
-        async with way_out().http_client(timeout=ANSWER_LIMIT_S) as http:
-            sent_ms = now_ms()
-            answer = await http.get(clock_url)
-            asked_ms = now_ms() - sent_ms
-    except httpx.HTTPError as failed:
-        return [Finding(name, "note", f"cannot be reached: {str(failed) or type(failed).__name__}")]
-    if answer.status_code in BLOCKED:
-        return [
-            Finding(
-                name, "note", f"does not serve this country or address (HTTP {answer.status_code}); prices are made without it"
-            )
+async def _exchanges(symbols: Sequence[Symbol], conversions: Conversions) -> AsyncIterator[Sequence[Finding]]:
+    """Check each installed exchange: which of its hosts serve this place, and its clock. At last, which prices that gives."""
+    adapters: list[Adapter] = [found.load() for found in entry_points(group=EXCHANGES)]
+    listings: dict[str, AbstractSet[Symbol]] = {}
+    for checked in asyncio.as_completed([reach(adapter, way_out()) for adapter in adapters]):
+        reached = await checked
+        findings = [Finding(reached.name, "ok" if reached.delivers else "note", reached.said)]
+        if reached.delivers:
+            listings[reached.name] = reached.listed
+        if reached.clock is not None:
+            sent_ms, answer = reached.clock
+            if (time_ms := time_in(answer.content)) is not None:
+                clock = _clock(f"{reached.name}'s clock", time_ms - sent_ms - answer.took_ms // 2, answer.took_ms)
+                findings.append(clock)
+        yield findings
+    if not adapters:  # as in the container of the command line
+        yield [
+            Finding("exchanges", "note", "no ingest is installed here; the feeds' states tell which exchanges serve this place")
         ]
-    findings = [Finding(name, "ok" if answer.is_success else "note", f"HTTP {answer.status_code} in {asked_ms} ms")]
-    if (time_ms := _time_in(answer.content)) is not None:
-        findings.append(_clock(f"{name}'s clock", time_ms - sent_ms - asked_ms // 2, asked_ms))
-    return findings
-
-
-def _time_in(answer: bytes) -> int | None:
-    """Read the server's time, in Unix milliseconds, from the answer of any exchange."""
-    try:
-        match orjson.loads(answer):
-            case {"serverTime": int(time_ms)} | {"time": int(time_ms)}:
-                return time_ms
-            case {"data": [{"ts": str(text)}]} if text.isdecimal():
-                return int(text)
-            case {"epoch": int() | float() as seconds}:
-                return round(seconds * 1000)
-    except orjson.JSONDecodeError:
-        pass
-    return None
+    for symbol in symbols if adapters else ():
+        quality, names = quality_of(symbol, listings, conversions)
+        made_of = f", made of {', '.join(names)}" if names else ": no exchange that serves this place can price it"
+        yield [Finding(f"{symbol} from here", "ok" if quality == "ok" else "note", f"quality {quality}{made_of}")]
 
 
 def _clock(check: str, skew_ms: int, asked_ms: int) -> Finding:
