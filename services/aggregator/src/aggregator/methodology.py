@@ -9,14 +9,14 @@ This runs for every ticker. For speed, figures are compared with SMALLEST and LA
 
 from collections.abc import Container, Mapping, Sequence
 from math import fsum
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from market_pulse.messages import Quality, Source, Tick, Ticker, Via
 
-from .conversion import LegTicks, RateNow, gives_none, rate_now
+from .conversion import LegTicks, RateNow, Vote, gives_none, rate_now
 from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle, source_price
 from .parameters import Parameters
 
@@ -25,21 +25,12 @@ REASON_LENGTH = 100
 _OF_SOURCES = ("bid", "ask", "confidence", "spread_bps", "publisher")
 _OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "low24h", "exchange_time_ms", "received_time_ms")
 """The fields that are null in a ticker without sources; and the ones that are null, too, if it holds no price."""
-_Vote = tuple[float, str, Source, Tick, float]
-"""One fresh source: its price and name, by which sources are sorted; the source to publish, which each rule fills in further;
-its tick, in the ticker's quote; its freshness."""
 _Ballot = tuple[float, str, float, list[int]]
 """One vote (rules 4 and 18): its price, name and freshness, and which of the fresh sources it stands for."""
-_Lagging = list[tuple[float, _Vote]]
+_Lagging = list[tuple[float, Vote]]
 """Sources whose exchange's clock is off, each with how many seconds it is behind."""
-
-
-class _Converted(NamedTuple):
-    """The sources of one leg, in the ticker's quote."""
-
-    via: Via
-    votes: list[_Vote]
-    lagging: _Lagging
+_Converted = tuple[Via, list[Vote]]
+"""The rate of a leg, and the leg's fresh sources in the ticker's quote."""
 
 
 def aggregate(
@@ -79,13 +70,14 @@ def aggregate(
         held.volume24h, held.quote_volume24h = volume24h, quote_volume24h
         return held, clock_skew
 
-    votes.sort()
+    balloted: list[float] = []
     if converted:
         balloted = _balloted(votes, converted)
-        votes = sorted([*votes, *(vote for one in converted for vote in one.votes)])
-        prices = [vote[0] for vote in votes]
-    else:
-        balloted = prices = [vote[0] for vote in votes]
+        for _, more in converted:
+            votes += more
+    votes.sort()
+    prices = [vote[0] for vote in votes]
+    balloted = balloted or prices
     median = middle(balloted)  # rule 5
     clamp = parameters.clamp
     low, high = median * (1 - clamp), median * (1 + clamp)
@@ -146,7 +138,7 @@ def _without_converted(
     last: Ticker,
     parameters: Parameters,
     sources: Sequence[Source],
-    votes: Sequence[_Vote],
+    votes: Sequence[Vote],
     median: float,
 ) -> Ticker:
     """Return the ticker of the direct sources alone (rule 18), because no source lies within e of the median of all votes."""
@@ -163,9 +155,9 @@ def _without_converted(
 
 
 def _judge_freshness(
-    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters, rate: RateNow | None = None
-) -> tuple[list[Source], list[_Vote], _Lagging, list[float], list[float]]:
-    """Judge which sources are fresh (rules 2 and 3), and collect their volumes. With a rate, convert the fresh ones by it.
+    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
+) -> tuple[list[Source], list[Vote], _Lagging, list[float], list[float]]:
+    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
 
     Returns:
         All sources; the fresh ones whose exchange's clock is right, and those whose clock is off; the volumes and the quote
@@ -176,7 +168,7 @@ def _judge_freshness(
     volumes: list[float] = []
     quote_volumes: list[float] = []
     sources: list[Source] = []
-    votes: list[_Vote] = []
+    votes: list[Vote] = []
     lagging: _Lagging = []
     for name in sorted(ticks):
         tick = ticks[name]
@@ -187,8 +179,9 @@ def _judge_freshness(
         if not SMALLEST <= tick.price <= LARGEST or (has_ended and is_late):
             continue
         price = source_price(tick)
-        estimated = tick.quote_volume_estimated or UNSET
-        source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used", quote_volume_estimated=estimated)
+        source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used")
+        if tick.quote_volume_estimated:
+            source.quote_volume_estimated = True
         sources.append(source)
         if not (has_ended or is_late):
             # A volume of 0 is known: there was no trade in 24 h.
@@ -207,9 +200,7 @@ def _judge_freshness(
         # A tick without an exchange time counts as not lagging.
         lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
         if -max_lag_s <= lag_s <= max_lag_s:
-            votes.append(
-                (price, name, source, tick, freshness) if rate is None else _converted(name, source, tick, freshness, rate)
-            )
+            votes.append((price, name, source, tick, freshness))
         else:
             lagging.append((lag_s, (price, name, source, tick, freshness)))
     return sources, votes, lagging, volumes, quote_volumes
@@ -221,7 +212,7 @@ def _judge_legs(
     direct: Mapping[str, Tick],
     parameters: Parameters,
     sources: list[Source],
-    votes: list[_Vote],
+    votes: list[Vote],
     lagging: _Lagging,
     turnovers24h: list[float],
 ) -> tuple[list[_Converted], bool]:
@@ -232,11 +223,12 @@ def _judge_legs(
     Returns:
         Those legs that have a fresh source, and whether our own clock is probably wrong.
     """
-    converted = [_judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h) for leg in legs]
+    judged = [_judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h) for leg in legs]
+    behind = [own_lagging for _, _, own_lagging in judged if own_lagging]
     clock_skew = False
-    if lagging or any(one.lagging for one in converted):
-        clock_skew = _judge_lag([(votes, lagging), *((one.votes, one.lagging) for one in converted)])
-    return [one for one in converted if one.votes], clock_skew
+    if lagging or behind:
+        clock_skew = _judge_lag([(votes, lagging), *((own, own_lagging) for _, own, own_lagging in judged)])
+    return [(via, own) for via, own, _ in judged if own], clock_skew
 
 
 def _judge_leg(
@@ -246,34 +238,32 @@ def _judge_leg(
     parameters: Parameters,
     sources: list[Source],
     turnovers24h: list[float],
-) -> _Converted:
-    """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets."""
+) -> tuple[Via, list[Vote], _Lagging]:
+    """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets.
+
+    Returns:
+        The rate; the fresh sources whose exchange's clock is right, and those whose clock is off.
+    """
     ticks = leg.ticks
     if not direct.keys().isdisjoint(ticks):
         ticks = {name: tick for name, tick in ticks.items() if not gives_none(direct.get(name), now_ms)}
     rate = rate_now(leg, now_ms, parameters)
     via, price = rate.via, rate.via.price
+    own, votes, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters)
     if not rate.freshness or price is None:
-        own, votes, lagging, _, _ = _judge_freshness(now_ms, ticks, parameters)
         votes, lagging = [], []
     else:
-        own, votes, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters, rate)
-        lagging = [(lag_s, _converted(name, source, tick, f, rate)) for lag_s, (_, name, source, tick, f) in lagging]
+        votes = rate.convert(votes)
+        if lagging:
+            behind_s = [lag_s for lag_s, _ in lagging]
+            lagging = list(zip(behind_s, rate.convert([vote for _, vote in lagging]), strict=True))
         turnovers24h += [turnover * price for turnover in turnovers]
     if len(votes) < len(own) or rate.freshness < 1 or rate.reason is not None:
         own = _explain_rate(own, rate)
         votes = [vote for vote in votes if SMALLEST <= vote[0] <= LARGEST]
         lagging = [one for one in lagging if SMALLEST <= one[1][0] <= LARGEST]
     sources += own
-    return _Converted(via, votes, lagging)
-
-
-def _converted(name: str, source: Source, tick: Tick, freshness: float, rate: RateNow) -> _Vote:
-    """Return a source of another quote as a vote. An exchange may have one by each of two rates, so its name holds the rate."""
-    own_price, via = source.price or 0.0, rate.via
-    converted = rate.convert(tick, own_price)
-    source.own_price, source.via, source.price = own_price, via, converted.price
-    return converted.price, f"{name} {via.symbol}", source, converted, freshness * rate.freshness
+    return via, votes, lagging
 
 
 def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
@@ -293,7 +283,7 @@ def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
     return explained
 
 
-def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
+def _judge_lag(heard: Sequence[tuple[list[Vote], _Lagging]]) -> bool:
     """Mark sources whose exchange's clock is off. If that is every fresh source, all in the same direction, count them.
 
     Args:
@@ -315,19 +305,19 @@ def _judge_lag(heard: Sequence[tuple[list[_Vote], _Lagging]]) -> bool:
     return is_ours
 
 
-def _balloted(direct: Sequence[_Vote], converted: Sequence[_Converted]) -> list[float]:
+def _balloted(direct: Sequence[Vote], converted: Sequence[_Converted]) -> list[float]:
     """Return the prices of the votes of a symbol with converted sources, in rising order (rule 18).
 
     Args:
-        direct: the direct sources in rising order.
+        direct: the direct sources.
         converted: the converted ones.
     """
-    balloted = [vote[0] for vote in direct]
     if direct:
+        balloted = sorted([vote[0] for vote in direct])
         of_direct = middle(balloted)
-        balloted += [_group_price([vote[0] for vote in one.votes], of_direct) for one in converted]
+        balloted += [_group_price([vote[0] for vote in votes], of_direct) for _, votes in converted]
     else:
-        balloted = [vote[0] for one in converted for vote in one.votes]
+        balloted = [vote[0] for _, votes in converted for vote in votes]
     balloted.sort()
     return balloted
 
@@ -344,7 +334,7 @@ def _group_price(prices: list[float], of_direct: float) -> float:
     return prices[half] if len(prices) % 2 else min(max(of_direct, prices[half - 1]), prices[half])
 
 
-def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
+def _ballot(votes: Sequence[Vote]) -> list[_Ballot]:
     """Return the votes (rules 4 and 18) in rising order, from the fresh sources in rising order."""
     ballot: list[_Ballot] = []
     groups: dict[str, list[int]] = {}
@@ -363,7 +353,7 @@ def _ballot(votes: Sequence[_Vote]) -> list[_Ballot]:
     return ballot
 
 
-def _turnovers(votes: Sequence[_Vote], turnovers24h: list[float]) -> list[float]:
+def _turnovers(votes: Sequence[Vote], turnovers24h: list[float]) -> list[float]:
     """Return each source's turnover times its freshness (rule 6: Q times f)."""
     turnovers = []
     for _, _, _, tick, freshness in votes:
@@ -374,21 +364,23 @@ def _turnovers(votes: Sequence[_Vote], turnovers24h: list[float]) -> list[float]
     return turnovers if any(turnovers) else [vote[4] for vote in votes]
 
 
-def _scaled(votes: Sequence[_Vote], turnovers: list[float], factors: Sequence[float]) -> list[float]:
+def _scaled(votes: Sequence[Vote], turnovers: list[float], factors: Sequence[float]) -> list[float]:
     """Return the turnovers with those of converted sources scaled down (rule 19).
 
     So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The other
     direct markets' freshness alone decides this, so nothing jumps when the second one comes or goes.
     """
-    direct, converted, counts = [], [], []
     are_direct = [vote[2].via is UNSET for vote in votes]
+    direct, converted, counts = [], [], []
     for at, is_direct in enumerate(are_direct):
-        if is_direct:
-            factor = factors[at] if factors else 1.0
-            direct.append(turnovers[at] * factor)
-            counts.append(votes[at][4] * factor)
-        else:
+        if not is_direct:
             converted.append(turnovers[at])
+        elif factors:
+            direct.append(turnovers[at] * factors[at])
+            counts.append(votes[at][4] * factors[at])
+        else:
+            direct.append(turnovers[at])
+            counts.append(votes[at][4])
     of_direct, of_converted = fsum(direct), fsum(converted)
     if not of_converted > of_direct > 0:
         return turnovers
@@ -416,7 +408,7 @@ def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> 
 
 
 def _weigh(
-    votes: Sequence[_Vote],
+    votes: Sequence[Vote],
     balloted: list[float],
     median: float,
     turnovers: list[float],
@@ -449,7 +441,7 @@ def _weigh(
         weights.append(turnover * factor)
         if factor < 1:
             far.append(turnover)
-    agrees = 2 * sum([factor < 1 for factor in of_votes]) < len(of_votes)
+    agrees = 2 * of_votes.count(1) > len(of_votes)
     disputed = 2 * of_votes.count(0) >= len(of_votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
 
     half = len(balloted) // 2
@@ -463,7 +455,7 @@ def _weigh(
     return weights if any(weights) else [], factors, agrees, disputed, None
 
 
-def _choose(votes: Sequence[_Vote], turnovers: Sequence[float], agreed: float | None) -> int:
+def _choose(votes: Sequence[Vote], turnovers: Sequence[float], agreed: float | None) -> int:
     """Return which source makes the price alone, because the two middle votes are too far apart (rule 7)."""
     ballot = _ballot(votes)
     half = len(ballot) // 2
@@ -494,15 +486,15 @@ def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: 
 
 
 def _average(
-    votes: Sequence[_Vote], weights: Sequence[float], low: float, high: float
-) -> tuple[float, float | None, float | None, list[_Vote]]:
+    votes: Sequence[Vote], weights: Sequence[float], low: float, high: float
+) -> tuple[float, float | None, float | None, list[Vote]]:
     """Average the prices, each clamped to the band from `low` to `high` (rule 6).
 
     Returns:
         The price; the open and the change in percent (rule 11); the used sources, by rising price.
     """
     total = fsum(weights)
-    used: list[_Vote] = []
+    used: list[Vote] = []
     products, opens = [], []
     for vote, weight in zip(votes, weights, strict=True):
         if weight == 0:
@@ -534,7 +526,7 @@ def _average(
 
 
 def _explain(
-    votes: Sequence[_Vote], factors: Sequence[float], median: float, chosen_price: float | None, away: Container[str]
+    votes: Sequence[Vote], factors: Sequence[float], median: float, chosen_price: float | None, away: Container[str]
 ) -> None:
     """Set the reason of each source that does not count in full. `chosen_price` is the price of the one that counts alone."""
     for (price, _, source, _, _), factor in zip(votes, factors or [1.0] * len(votes), strict=True):
@@ -551,19 +543,19 @@ def _explain(
         source.reason = _and(reason, "its feed is away") if source.exchange in away else reason
 
 
-def _confidence(used: Sequence[_Vote], price: float, converted: Sequence[_Converted]) -> float | None:
+def _confidence(used: Sequence[Vote], price: float, converted: Sequence[_Converted]) -> float | None:
     """Return how far the used sources are from the price (rule 10), and what the rates' own confidence adds (rule 21)."""
     if len(used) < 2:
         return None
     confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price))
-    for via, votes, _ in converted:
+    for via, votes in converted:
         if via.price and via.confidence is not None:
-            share = fsum([source.weight for _, _, source, _, _ in votes])
+            share = fsum([vote[2].weight for vote in votes])
             confidence += share * price * (via.confidence / via.price)
     return confidence
 
 
-def _add_figures(ticker: Ticker, price: float, used: Sequence[_Vote], exclusion: float) -> None:
+def _add_figures(ticker: Ticker, price: float, used: Sequence[Vote], exclusion: float) -> None:
     """Add the best bid and ask (rule 14), the 24 h high and low (rule 12), and the newest tick's times."""
     best_bid = best_ask = None
     highs, lows = [], []
@@ -571,9 +563,9 @@ def _add_figures(ticker: Ticker, price: float, used: Sequence[_Vote], exclusion:
     newest_ms = newest.received_time_ms
     for _, _, _, tick, _ in used:
         bid, ask, high, low, received_ms = tick.bid, tick.ask, tick.high24h, tick.low24h, tick.received_time_ms
-        if bid is not None and SMALLEST <= bid <= LARGEST and (best_bid is None or bid > best_bid):
+        if bid is not None and (best_bid is None or bid > best_bid) and SMALLEST <= bid <= LARGEST:
             best_bid = bid
-        if ask is not None and SMALLEST <= ask <= LARGEST and (best_ask is None or ask < best_ask):
+        if ask is not None and (best_ask is None or ask < best_ask) and SMALLEST <= ask <= LARGEST:
             best_ask = ask
         if high is not None and SMALLEST <= high <= LARGEST:
             highs.append(high)
