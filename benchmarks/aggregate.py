@@ -2,14 +2,17 @@
 
     python benchmarks/bench.py aggregate [--against REVISION] [--rounds 5] [--seconds 3] [--rates 1000,10000,30000]
 
-The price is made of three sources that agree. With `--against`, the price function of an earlier revision runs in turn with
-this one, each in a process of its own. A figure is the lowest of many short repeats, since a disturbance can only add time.
+The price is made of three sources, and of six that agree, three of which are converted. With `--against`, the price function
+of an earlier revision runs in turn with this one, each in a process of its own. A figure is the lowest of many short repeats,
+since a disturbance can only add time.
 
 Then the benchmark sends ticks of three exchanges, over a Valkey of its own, to the aggregator as it is shipped, and in turn to
 `peers/republish.py`, which only parses and republishes each tick: `floor` with the bus's own decoder, `bare` as any JSON. Both
 send as many messages as the aggregator would, by the same clock, and of about the same length. A slower program sends fewer
 only when it is short of processor time, because more ticks then share a ticker. So the messages that each sent are shown
-beside its throughput, and the processor time per tick is comparable at the rates with which all three keep up.
+beside its throughput, and the processor time per tick is comparable at the rates with which all keep up. "Six sources" is the
+aggregator, too: half of its ticks are of markets in USDT, each of which it converts into a source of a symbol in USD. It makes
+tickers of both.
 
 Latency runs from the write of the newest tick in a ticker to the ticker's arrival here. It includes the wait for the symbol's
 turn (MAX_RATE_HZ), which is the same in all three. Throughput is in ticks per second of processor time, measured while more
@@ -43,6 +46,8 @@ from support.waiting import free_port
 
 HERE = Path(__file__).parent
 EXCHANGES = ("binance", "bybit", "okx")
+DOLLAR_EXCHANGES = ("coinbase", "kraken", "cryptocom")
+SIX = "six sources"
 SYMBOL_COUNTS = (4, 200, 1000)
 BURST = 60_000
 START_LIMIT_S = 20.0
@@ -147,9 +152,10 @@ def measure_price(revision: str | None, rounds: int) -> None:
     ]
     report.table("One price", ("sources", "what", "revision", "us", "ratio to now"), rows)
     more = [
-        (what, report.ratio(figures[CONVERTED, what, "now"], figures[AGREE, what, "now"])) for what in ("aggregate", ROUNDED)
+        (what, *(report.ratio(figures[CONVERTED, what, "now"], figures[AGREE, what, name]) for name in names))
+        for what in ("aggregate", ROUNDED)
     ]
-    report.table("Three converted sources more", ("what", "six to three"), more)
+    report.table("Three converted sources more", ("what", *(f"six to three, {name}" for name in names)), more)
 
 
 def price_costs(root: Path, price: float, *, is_converted: bool) -> dict[str, float]:
@@ -174,7 +180,12 @@ class Figures:
 
 
 REPUBLISH = str(HERE / "peers/republish.py")
-CONTENDERS = {"aggregator": ["-m", "aggregator"], "floor": [REPUBLISH], "bare": [REPUBLISH, "--bare"]}
+CONTENDERS = {
+    "aggregator": ["-m", "aggregator"],
+    SIX: ["-m", "aggregator"],
+    "floor": [REPUBLISH],
+    "bare": [REPUBLISH, "--bare"],
+}
 
 
 async def measure_path(counts: Sequence[int], rates: Sequence[int], rounds: int, seconds: float) -> None:
@@ -184,7 +195,12 @@ async def measure_path(counts: Sequence[int], rates: Sequence[int], rounds: int,
     for _ in range(rounds):
         for count in counts:
             for name in CONTENDERS:
-                async with redis_server() as server, contender(name, server, count) as pid, loading(server, count) as load:
+                is_six = name == SIX
+                async with (
+                    redis_server() as server,
+                    contender(name, server, 2 * count + 1 if is_six else count) as pid,
+                    loading(server, count, is_six=is_six) as load,
+                ):
                     for rate in [*rates, None]:
                         await load.measure(pid, rate, seconds, all_figures[count, rate][name])
     print_latencies({scene: by_name for scene, by_name in all_figures.items() if scene[1] is not None})
@@ -259,13 +275,16 @@ class Load(asyncio.Protocol):
     NUMBER = re.compile(rb'"seq":\d+,.{0,200}?"bid":(\d+)[.,]')  # the ticker's own: those of its "sources" come later
     HEAD = 256  # the number is within this many bytes of the message
 
-    def __init__(self, publishing: asyncio.WriteTransport, symbols: int) -> None:
+    def __init__(self, publishing: asyncio.WriteTransport, symbols: int, *, is_six: bool) -> None:
         self.number = 0
         self.sent_s: dict[int, float] = {}
         self.delays_s: list[float] = []
         self.newest = 0
         self._rest = b""
-        self._templates = [template(exchange, at) for at in range(symbols) for exchange in EXCHANGES]
+        self._is_six = is_six
+        self._templates = [template(exchange, symbol_of(at)) for at in range(symbols) for exchange in EXCHANGES]
+        if is_six:
+            self._templates += [template(name, symbol_of(at, "USD")) for at in range(symbols) for name in DOLLAR_EXCHANGES]
         self._publishing = publishing
 
     def data_received(self, data: bytes) -> None:
@@ -284,6 +303,9 @@ class Load(asyncio.Protocol):
     async def measure(self, pid: int, rate: int | None, seconds: float, figures: Figures) -> None:
         """Publish at a rate or, if it is None, as fast as the ticks are taken; add the measured values to the figures."""
         ticks = BURST if rate is None else round(rate * seconds)
+        if self._is_six:
+            self._send_rate()
+            await asyncio.sleep(SETTLE_S)
         self._send(len(self._templates))  # so that each symbol has all its sources before the measurement
         await self._until_answered()
         self.sent_s.clear()
@@ -321,6 +343,13 @@ class Load(asyncio.Protocol):
             self.sent_s[self.number + 100_000_000] = sent_s
         self._publishing.write(b"".join(frames))
 
+    def _send_rate(self) -> None:
+        """Publish the rate's ticks. It is 1, so a tick's number is the bid of its converted source, too."""
+        symbol = Symbol("USDT-USD")
+        for exchange in DOLLAR_EXCHANGES:
+            tick = Tick(exchange=exchange, symbol=symbol, price=1.0, bid=1.0, ask=1.0, dp=4, received_time_ms=now_ms())
+            self._publishing.write(command(kinds.TICK.channel(exchange, symbol).encode(), encode_tick(tick, now_ms())))
+
     async def _until_answered(self) -> None:
         """Wait for a ticker of the last tick, which shows that no tick waits any more."""
         async with asyncio.timeout(60):
@@ -329,14 +358,17 @@ class Load(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
-    """Connect to the server twice, to publish and to subscribe, and subscribe to all symbols."""
+async def loading(server: RedisServer, symbols: int, *, is_six: bool) -> AsyncIterator[Load]:
+    """Connect to the server twice, to publish and to subscribe, and subscribe to all symbols.
+
+    With `is_six` the symbols are in USD, and have three direct and three converted sources each.
+    """
     loop = asyncio.get_running_loop()
     publishing, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", server.port)
     publishing.write(b"CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'\r\n")
-    reading, load = await loop.create_connection(lambda: Load(publishing, symbols), "127.0.0.1", server.port)
+    reading, load = await loop.create_connection(lambda: Load(publishing, symbols, is_six=is_six), "127.0.0.1", server.port)
     # By name, since the aggregator drops symbols that no client requests.
-    names = " ".join(kinds.TICKER.channel(symbol_of(at)) for at in range(symbols))
+    names = " ".join(kinds.TICKER.channel(symbol_of(at, "USD" if is_six else "USDT")) for at in range(symbols))
     reading.write(f"SUBSCRIBE {names}\r\n".encode())
     try:
         await asyncio.sleep(SETTLE_S)
@@ -346,20 +378,22 @@ async def loading(server: RedisServer, symbols: int) -> AsyncIterator[Load]:
         publishing.abort()
 
 
-def symbol_of(at: int) -> Symbol:
-    return Symbol(f"C{at}-USDT")
+def symbol_of(at: int, quote: str = "USDT") -> Symbol:
+    return Symbol(f"C{at}-{quote}")
 
 
-def template(exchange: str, at: int) -> tuple[bytes, bytes, bytes]:
+def command(channel: bytes, message: bytes) -> bytes:
+    return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(message), message)
+
+
+def template(exchange: str, symbol: Symbol) -> tuple[bytes, bytes, bytes]:
     """Return the three parts of a tick's PUBLISH command, between which its number and its receive time are put."""
-    symbol = symbol_of(at)
     tick = Tick(
         exchange=exchange, symbol=symbol, price=64000.12, bid=111_111_111.0, open24h=62000.5, high24h=65000.5, low24h=61000.5,
         volume24h=12345.678, quote_volume24h=789_012_345.678, dp=2, exchange_time_ms=None, received_time_ms=2_222_222_222_222,
     )  # fmt: skip
     message = encode_tick(tick, 2_222_222_222_223)
-    channel = kinds.TICK.channel(exchange, symbol).encode()
-    frame = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(message), message)
+    frame = command(kinds.TICK.channel(exchange, symbol).encode(), message)
     head, _, rest = frame.partition(b"111111111")
     middle, _, tail = rest.partition(b"2222222222222")
     return head, middle, tail
