@@ -2,9 +2,9 @@
 
     python benchmarks/bench.py aggregate [--against REVISION] [--rounds 5] [--seconds 3] [--rates 1000,10000,30000]
 
-The price is made of three sources, and then of these and three more whose prices are converted. With `--against`, the price
-function of an earlier revision runs in turn with this one, each in a process of its own. A figure is the lowest of many short
-repeats, since a disturbance can only add time.
+The price is made of three sources, and of six that agree, three of which are converted. With `--against`, the price function
+of an earlier revision runs in turn with this one, each in a process of its own. A figure is the lowest of many short repeats,
+since a disturbance can only add time.
 
 Then the benchmark sends ticks of three exchanges, over a Valkey of its own, to the aggregator as it is shipped, and in turn to
 `peers/republish.py`, which only parses and republishes each tick: `floor` with the bus's own decoder, `bare` as any JSON. Both
@@ -56,7 +56,6 @@ STEP_S = 0.001
 
 PRICE = """
 import gc, inspect, time
-from msgspec.structs import replace
 try:
     from market_pulse.messages import Symbol, Tick
 except ImportError:  # an earlier revision
@@ -68,32 +67,33 @@ try:
 except ImportError:  # an earlier revision
     from aggregator.result import Parameters
 NOW_MS = 1_790_000_000_000
-def tick(exchange, price, turnover, symbol="BTC-USD"):
-    return Tick(exchange=exchange, symbol=Symbol(symbol), price=price, bid=price - 0.1, ask=price + 0.1, open24h=62000.0,
+def tick(exchange, price, turnover):
+    return Tick(exchange=exchange, symbol=Symbol("BTC-USDT"), price=price, bid=price - 0.1, ask=price + 0.1, open24h=62000.0,
                 high24h=65000.0, low24h=61000.0, volume24h=12345.678, quote_volume24h=turnover, dp=2,
                 exchange_time_ms=NOW_MS - 120, received_time_ms=NOW_MS - 100, published_time_ms=NOW_MS - 99)
 parameters = Parameters()
-state = SymbolState(Symbol("BTC-USD"))
-for one in (tick("coinbase", 64000.1, 1.8e9), tick("kraken", 64001.2, 6e8), tick("cryptocom", SPREAD, 4e8)):
+state = SymbolState(Symbol("BTC-USDT"))
+for one in (tick("binance", 64000.1, 1.8e9), tick("bybit", 64001.2, 6e8), tick("okx", SPREAD, 4e8)):
     state.ticks[one.exchange] = one
 legs = ()
 if CONVERTED:
     from aggregator.conversion import LegTicks, Rate
-    usdt = SymbolState(Symbol("USDT-USD"))
-    for exchange in ("coinbase", "kraken", "cryptocom"):
-        usdt.ticks[exchange] = replace(tick(exchange, 0.9997, 1e8, "USDT-USD"), bid=0.9996, ask=0.9998, open24h=0.9998)
-    rate = Rate.of(usdt.make_ticker(NOW_MS, parameters), NOW_MS)
-    tether = SymbolState(Symbol("BTC-USDT"))
-    for one in (("binance", 64019.3, 1.8e9), ("bybit", 64020.4, 6e8), ("okx", 64018.7, 4e8)):
-        tether.ticks[one[0]] = tick(*one, "BTC-USDT")
-    legs = (LegTicks(tether.ticks, Symbol("USDT-USD"), rate, 2),)
-if "flags" in inspect.signature(aggregate).parameters:  # an earlier revision
-    price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), None, parameters)
-elif legs:
+    from market_pulse.messages import Source
+    from msgspec.structs import replace
+    symbol = Symbol("USDT-USD")
+    sources = [Source(exchange=name, price=0.9997, used_price=0.9997, weight=0.5, age_ms=100, state="used") for name in "ab"]
+    ticker = replace(SymbolState(symbol).last, seq=7, price=0.9997, bid=0.9996, ask=0.9998, open24h=0.9995, confidence=0.0001,
+                     quality="ok", sources=tuple(sources), exchange_time_ms=NOW_MS - 90, aggregated_time_ms=NOW_MS - 80)
+    ticks = {name: tick(name, price, turnover) for name, price, turnover in
+             (("gate", 64020.0, 1.8e9), ("kucoin", 64030.0, 6e8), ("mexc", 64015.0, 4e8))}
+    legs = (LegTicks(ticks, symbol, Rate.of(ticker, NOW_MS - 70)),)
     price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), state.last, parameters, legs)
+    assert price()[0].sources_used == 6
+elif "flags" in inspect.signature(aggregate).parameters:  # an earlier revision
+    price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), None, parameters)
 else:
     price = lambda: aggregate(NOW_MS, state.ticks, frozenset(), state.last, parameters)
-ticker = (lambda: state.make_ticker(NOW_MS, parameters, (), legs)) if legs else (lambda: state.make_ticker(NOW_MS, parameters))
+ticker = lambda: state.make_ticker(NOW_MS, parameters, (), legs) if legs else state.make_ticker(NOW_MS, parameters)
 gc.disable()
 for call in (price, ticker):
     least = 1e9
@@ -104,10 +104,9 @@ for call in (price, ticker):
         least = min(least, time.perf_counter() - began)
     print(least / 100 * 1e6)
 """
-STATES = {"three agree": 63999.5, "one 2 % off": 62720.0, "one 5 % off": 60800.0}
+AGREE, CONVERTED, ROUNDED = "three agree", "six agree, three of them converted", "a ticker, rounded"
+STATES = {AGREE: 63999.5, "one 2 % off": 62720.0, "one 5 % off": 60800.0}
 """The price of the third source."""
-ALONE, CONVERTED = "", ", and three converted"
-"""The three sources alone, or with three more: markets in another quote. An earlier revision is measured only without them."""
 
 
 def main(arguments: list[str]) -> None:
@@ -128,7 +127,10 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_price(revision: str | None, rounds: int) -> None:
-    """Print the time to make one price and one ticker. With a revision, measure that in turn with the present code."""
+    """Print the time to make one price and one ticker. With a revision, measure that in turn with the present code.
+
+    Also print how much longer it takes with three converted sources more.
+    """
     names = [name for name in ("now", revision) if name is not None]
     figures: dict[tuple[str, str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -136,25 +138,35 @@ def measure_price(revision: str | None, rounds: int) -> None:
             sources = "services/aggregator/src", "shared/src"
             archive = subprocess.run(["git", "archive", revision, *sources], cwd=HERE.parent, capture_output=True, check=True)
             subprocess.run(["tar", "x", "-C", folder], input=archive.stdout, check=True)
-        scenes = [(state, more, name) for state in STATES for name in names for more in (ALONE, CONVERTED)]
         for _ in range(rounds):
-            for state, more, name in scenes:
-                if more and name == revision:
-                    continue
-                root = HERE.parent if name == "now" else Path(folder)
-                path = f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"
-                program = PRICE.replace("SPREAD", str(STATES[state])).replace("CONVERTED", str(more == CONVERTED))
-                answer = subprocess.run(
-                    [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=True
-                )
-                for what, figure in zip(("aggregate", "a ticker, rounded"), answer.stdout.split(), strict=True):
-                    figures.setdefault((state + more, what, name), []).append(float(figure))
+            for state, price in STATES.items():
+                for name in names:
+                    root = HERE.parent if name == "now" else Path(folder)
+                    for what, figure in price_costs(root, price, is_converted=False).items():
+                        figures.setdefault((state, what, name), []).append(figure)
+            for what, figure in price_costs(HERE.parent, STATES[AGREE], is_converted=True).items():
+                figures.setdefault((CONVERTED, what, "now"), []).append(figure)
     rows = [
-        (state, what, name, report.spread(costs), report.ratio(costs, figures[state.removesuffix(CONVERTED), what, names[-1]]))
+        (state, what, name, report.spread(costs), report.ratio(costs, figures[state, what, "now"]))
         for (state, what, name), costs in sorted(figures.items())
     ]
-    columns = ("sources", "what", "revision", "us", f"ratio to three, {names[-1]}")
-    report.table("One price", columns, rows)
+    report.table("One price", ("sources", "what", "revision", "us", "ratio to now"), rows)
+    more = [
+        (what, *(report.ratio(figures[CONVERTED, what, "now"], figures[AGREE, what, name]) for name in names))
+        for what in ("aggregate", ROUNDED)
+    ]
+    report.table("Three converted sources more", ("what", *(f"six to three, {name}" for name in names)), more)
+
+
+def price_costs(root: Path, price: float, *, is_converted: bool) -> dict[str, float]:
+    """Return the microseconds to make one price and one ticker with the code of a folder. `price` is the third source's."""
+    answer = subprocess.run(
+        [sys.executable, "-c", PRICE.replace("SPREAD", str(price)).replace("CONVERTED", str(is_converted))],
+        env=os.environ | {"PYTHONPATH": f"{root / 'services/aggregator/src'}:{root / 'shared/src'}"},
+        capture_output=True,
+        check=True,
+    )
+    return dict(zip(("aggregate", ROUNDED), map(float, answer.stdout.split()), strict=True))
 
 
 @dataclass

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from websockets.proxy import parse_proxy
 from websockets.uri import parse_uri
 
+from aggregator.settings import AggregatorSettings
 from cli.app import app
 from cli.gateway import Access
 from gateway.api.app import build_app
@@ -158,6 +159,7 @@ async def works(variable: str, settings: Settings) -> None:
         (OutwardSettings, "SSL_CERT_DIR", "/no/such/folder /dev/null"),
         (OutwardSettings, "SSLKEYLOGFILE", "/no/such/folder/file /"),
         (Access, "MARKET_PULSE_API_KEY", "schlüssel a,b"),
+        (AggregatorSettings, "CONVERSIONS", "USDT USDT:USD:EUR USD:USD USDT-USD , on"),
         (BusSettings, "REDIS_URL", ("redis+sentinel://[::1:26379/m redis+sentinel://h/ redis+sentinel://h/m/x redis+sentinel://h,/m redis://h/x "
          "redis://h:0 redis://h/1?db=2 unix://tmp/redis.sock unix:// rediss://h?ssl_ca_certs=/no/such/file rediss://h?ssl_ca_certs=/dev/null "
          "rediss://h?ssl_cert_reqs=perhaps rediss://h?ssl_keyfile=/dev/null rediss://h?ssl_check_hostname=perhaps redis://h?ssl_ca_certs=/x")),

@@ -1,4 +1,4 @@
-"""Rules 17 to 21: converted sources. The worked examples C1 to C8 of docs/methodology.md, and what lies between them."""
+"""Rules 17 to 21: converted sources. The worked examples C1 to C8 of docs/methodology.md, and the cases between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -490,10 +490,13 @@ def test_what_is_told_of_the_rate() -> None:
     assert {source.via for source in result.sources if source.exchange in {CB, KR, CR}} == {UNSET}
 
 
-def test_a_price_that_is_no_figure_after_conversion_is_no_source() -> None:
-    result = result_of(tick(CB, 1e-20), legs=[leg(tick(B, 1e-20), tick(Y, 1e-25), rate=rate_ticker(1e-8))])
+@pytest.mark.parametrize("symbol", ["EUR-USD", "USDT-USD"], ids=["no reason", "off its peg"])
+def test_a_price_that_is_no_figure_after_conversion_is_no_source(symbol: str) -> None:
+    rate = rate_ticker(1e-8, symbol=Symbol(symbol))
+    result = result_of(tick(CB, 1e-20), legs=[leg(tick(B, 1e-20), tick(Y, 1e-25), rate=rate)])
     assert [source.exchange for source in result.sources] == [CB, B]
-    late = leg(tick(B, 1e-25, lag_s=9), rate=rate_ticker(1e-8))
+    assert result.sources_total == 2
+    late = leg(tick(B, 1e-25, lag_s=9), rate=rate)
     assert [source.exchange for source in result_of(tick(CB, 1e-20), legs=[late]).sources] == [CB]
 
 

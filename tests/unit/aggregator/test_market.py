@@ -341,3 +341,13 @@ def test_without_room_a_wanted_symbol_is_not_followed() -> None:
     subject.take(tick(B, 64000.0))
     assert subject.want({BTC_USD}, NOW_MS) == []
     assert subject.is_full
+
+
+def test_whose_ticks_price_a_symbol() -> None:
+    """A copy that takes a symbol over reads the last ticks of all of them."""
+    subject = converting()
+    subject.take(usd(tick("coinbase", 64000.0)))
+    assert [state.symbol for state in subject.feeding(state_of(subject, BTC_USD))] == [BTC_USD]
+    subject.take(tick(B, 64000.0))
+    assert [state.symbol for state in subject.feeding(state_of(subject, BTC_USD))] == [BTC_USD, BTC]
+    assert [state.symbol for state in subject.feeding(state_of(subject, BTC))] == [BTC]

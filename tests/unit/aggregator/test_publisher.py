@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from aggregator.market import Market
 from aggregator.ownership import Ownership
 from aggregator.parameters import Parameters
 from aggregator.publisher import Publisher
 from market_pulse.bus import AggregatorBus, BusError, MembersChangedError, Published
-from market_pulse.messages import Symbol, Ticker
+from market_pulse.conversions import DEFAULT_CONVERSIONS
+from market_pulse.messages import Symbol, Tick, Ticker
 
-from .examples import BTC, B, tick
+from .examples import BTC, BTC_USD, B, O, Y, tick
 
 
 class BusInMemory:
@@ -168,3 +170,25 @@ async def test_stopping_is_bounded_when_redis_is_away(market: Market, monkeypatc
         task.cancel()
         await asyncio.wait({task}, timeout=5)
         assert task.cancelled()
+
+
+async def test_a_feed_is_judged_by_its_newest_tick_in_any_quote() -> None:
+    """An exchange has one feed, and a converted source may stand beside its old direct market."""
+    bus = BusInMemory()
+    market = Market(Parameters(), 10, DEFAULT_CONVERSIONS)
+    asked: list[dict[str, float]] = []
+
+    def away(ticks: Mapping[str, Tick], _: int) -> frozenset[str]:
+        asked.append({exchange: one.price for exchange, one in ticks.items()})
+        return frozenset()
+
+    place = Place(bus, {BTC_USD})
+    subject = Publisher(cast("AggregatorBus", bus), market, 50, cast("Ownership", place), away)
+    for one in (tick(B, 1.0), tick(Y, 2.0, age_s=9), tick(O, 3.0)):
+        market.take(one)
+    for one in (tick(B, 4.0, age_s=5), tick(Y, 5.0, age_s=5)):
+        market.take(replace(one, symbol=BTC_USD))
+    async with running(subject):
+        subject.touch(BTC_USD)
+        await until(lambda: bus.tickers)
+    assert asked[0] == {B: 1.0, Y: 5.0, O: 3.0}

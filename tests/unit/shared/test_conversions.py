@@ -1,6 +1,8 @@
 """Which conversions CONVERSIONS names, and which markets and rates a symbol's price needs by them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from market_pulse.conversions import DEFAULT_CONVERSIONS, Conversions, Leg, parse_conversions
 from market_pulse.messages import Symbol
@@ -109,3 +111,20 @@ def test_parts(wanted: str, conversions: Conversions, listed: set[str], parts: l
 )
 def test_can_price(wanted: str, conversions: Conversions, listed: set[str], expected: bool) -> None:
     assert conversions.can_price(Symbol(wanted), {Symbol(one) for one in listed}) is expected
+
+
+CURRENCIES = st.sampled_from(["BTC", "USDT", "USDC", "USD", "EUR"])
+PAIRS = st.lists(st.tuples(CURRENCIES, CURRENCIES).filter(lambda pair: pair[0] != pair[1]), max_size=8, unique=True)
+
+
+@given(PAIRS, CURRENCIES, CURRENCIES)
+def test_no_setting_makes_a_chain_or_a_cycle(pairs: list[tuple[str, str]], base: str, quote: str) -> None:
+    """A rate is never converted itself, so no price is made of itself."""
+    conversions = Conversions(tuple(pairs))
+    symbol = Symbol(f"{base}-{quote}")
+    for leg in conversions.legs(symbol):
+        assert leg.rate in conversions.rates
+        assert conversions.legs(leg.rate) == ()
+        assert symbol not in {leg.symbol, leg.rate}
+        assert leg.symbol.partition("-")[0] == base
+        assert leg.rate.partition("-")[2] == quote

@@ -3,14 +3,15 @@
 Pure, as methodology.py is: time is an argument. A rate is never held, never replaced by 1, and never made of converted sources.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from market_pulse.messages import Source, Symbol, Tick, Ticker, Via
+from market_pulse.messages import Symbol, Tick, Ticker, Via
 
 from .figures import TOLERANCE, is_figure
 from .parameters import Parameters
@@ -32,8 +33,10 @@ PEG_SHARE = 0.005
 class Rate:
     """A rate as one process knows it: the newest published ticker of the rate's symbol, and when this process received it.
 
-    `via` is the rate as its sources tell it, with its age at publication. `fault` is why nothing may be converted by it, None
-    if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg.
+    `via` is the rate as converted sources show it, with its age at publication. `fault` is why nothing may be converted by it,
+    None if nothing forbids that. `peg` says where a pegged currency is, None if that is near its peg. `converted` has, for each
+    exchange and symbol, the newest tick that was converted by it: as received, as converted, and with the name of its vote.
+    So a tick is converted once for each of the rate's tickers.
     """
 
     ticker: Ticker
@@ -41,6 +44,7 @@ class Rate:
     via: Via
     fault: str | None
     peg: str | None
+    converted: dict[tuple[str, Symbol], tuple[Tick, Tick, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, ticker: Ticker, received_ms: int) -> "Rate":
@@ -68,10 +72,30 @@ class Rate:
             fault = f"{ticker.symbol} has one source alone"
         return cls(ticker, received_ms, via, fault, _off_peg(ticker.symbol, ticker.price))
 
+    def convert(self, tick: Tick, own_price: float) -> Tick:
+        """Return a tick of the currency that the rate converts, in the rate's quote.
 
-Vote = tuple[float, str, Source, Tick, float]
-"""One fresh source: its price and name, by which sources are sorted; the source to publish, which each rule fills in further;
-its tick, in the ticker's quote; its freshness."""
+        Args:
+            tick: an exchange's tick.
+            own_price: the exchange's price in it, by rule 1. Rule 1 must not be applied to the result.
+        """
+        rate = self.ticker
+        price = rate.price or 0.0
+        bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
+        exchange_ms, rate_ms = tick.exchange_time_ms, rate.exchange_time_ms
+        return replace(
+            tick,
+            price=own_price * price,
+            bid=None if bid is None or rate.bid is None else bid * rate.bid,
+            ask=None if ask is None or rate.ask is None else ask * rate.ask,
+            # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
+            open24h=None if open24h is None or rate.open24h is None else open24h * rate.open24h,
+            # The rate at the moment of the high or of the low is not known.
+            high24h=None,
+            low24h=None,
+            quote_volume24h=None if turnover is None else turnover * price,
+            exchange_time_ms=None if exchange_ms is None or rate_ms is None else min(exchange_ms, rate_ms),
+        )
 
 
 class LegTicks(NamedTuple):
@@ -90,53 +114,11 @@ class RateNow(Struct, gc=False):
     """A rate at one moment.
 
     `via` is the rate as each converted source shows it. `freshness` is from 0 to 1. `reason` is for the reason of each source.
-    `ticker` is set if the freshness is above 0.
     """
 
     via: Via
     freshness: float
     reason: str | None
-    ticker: Ticker | None = None
-
-    def convert(self, votes: Sequence[Vote]) -> list[Vote]:
-        """Return sources of the currency that the rate converts, in the rate's quote.
-
-        Each source keeps its own price, and gets the converted one and the rate. An exchange may have one source by each of two
-        rates, so its name holds the rate.
-
-        Args:
-            votes: the sources in their own quote. Their prices are those of rule 1, which must not be applied to the result.
-        """
-        via = self.via
-        symbol, bid_rate, ask_rate, open_rate = via.symbol, via.bid, via.ask, via.open24h
-        price = via.price or 0.0
-        rate_ms = None if self.ticker is None else self.ticker.exchange_time_ms
-        converted = []
-        for own_price, name, source, tick, freshness in votes:
-            bid, ask, open24h, turnover = tick.bid, tick.ask, tick.open24h, tick.quote_volume24h
-            exchange_ms = tick.exchange_time_ms
-            if exchange_ms is None or rate_ms is None:
-                exchange_ms = None
-            elif rate_ms < exchange_ms:
-                exchange_ms = rate_ms
-            in_quote = own_price * price
-            source.own_price, source.via, source.price = own_price, via, in_quote
-            # It stays a Tick, because CPython reads the fields of one type at one place in the code faster.
-            in_quote_tick = replace(
-                tick,
-                price=in_quote,
-                bid=None if bid is None or bid_rate is None else bid * bid_rate,
-                ask=None if ask is None or ask_rate is None else ask * ask_rate,
-                # Today's rate would hide or fake a move, so the open is converted at the rate's own open.
-                open24h=None if open24h is None or open_rate is None else open24h * open_rate,
-                # The rate at the moment of the high or of the low is not known.
-                high24h=None,
-                low24h=None,
-                quote_volume24h=None if turnover is None else turnover * price,
-                exchange_time_ms=exchange_ms,
-            )
-            converted.append((in_quote, f"{name} {symbol}", source, in_quote_tick, freshness * self.freshness))
-        return converted
 
 
 def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
@@ -147,18 +129,19 @@ def rate_now(leg: LegTicks, now_ms: int, parameters: Parameters) -> RateNow:
     via = rate.via
     if via.age_ms is not None and now_ms > rate.received_ms:
         age_ms = via.age_ms + (now_ms - rate.received_ms)
-        via = replace(via, age_ms=age_ms)
+        via = copy(via)
+        via.age_ms = age_ms
     if rate.fault is not None or via.age_ms is None:
-        return RateNow(via, 0.0, _both(rate.fault, rate.peg))
+        return RateNow(via, 0.0, both(rate.fault, rate.peg))
     age_s = via.age_ms / 1000
     soft_s, hard_s = parameters.soft_age_s, parameters.hard_age_s
     if age_s <= soft_s:
-        return RateNow(via, 1.0, rate.peg, rate.ticker)
+        return RateNow(via, 1.0, rate.peg)
     silent = f"{leg.rate_symbol} silent for {age_s:.0f} s"
     if age_s >= hard_s:
-        return RateNow(via, 0.0, _both(silent, rate.peg))
+        return RateNow(via, 0.0, both(silent, rate.peg))
     freshness = (hard_s - age_s) / (hard_s - soft_s)
-    return RateNow(via, freshness, _both(f"{silent}, counts {freshness:.0%}", rate.peg), rate.ticker)
+    return RateNow(via, freshness, both(f"{silent}, counts {freshness:.0%}", rate.peg))
 
 
 def gives_none(direct: Tick | None, now_ms: int) -> bool:
@@ -166,7 +149,8 @@ def gives_none(direct: Tick | None, now_ms: int) -> bool:
     return direct is not None and (direct.ended is not None or now_ms - direct.received_time_ms <= DIRECT_FOR_MS)
 
 
-def _both(first: str | None, second: str | None) -> str | None:
+def both(first: str | None, second: str | None) -> str | None:
+    """Join two reasons, of which either may be missing."""
     return first if second is None else second if first is None else f"{first}; {second}"
 
 

@@ -14,23 +14,18 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from market_pulse.messages import Quality, Source, Tick, Ticker, Via
+from market_pulse.messages import Quality, Source, Tick, Ticker
 
-from .conversion import LegTicks, RateNow, Vote, gives_none, rate_now
-from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle, source_price
+from .conversion import LegTicks, both
+from .figures import LARGEST, SMALLEST, TOLERANCE, is_figure, middle
+from .freshness import Converted, Vote, judge_freshness, judge_lag, judge_legs
 from .parameters import Parameters
-
-REASON_LENGTH = 100
 
 _OF_SOURCES = ("bid", "ask", "confidence", "spread_bps", "publisher")
 _OF_PRICE = ("price", "open24h", "change24h", "change_percent24h", "high24h", "low24h", "exchange_time_ms", "received_time_ms")
 """The fields that are null in a ticker without sources; and the ones that are null, too, if it holds no price."""
 _Ballot = tuple[float, str, float, list[int]]
 """One vote (rules 4 and 18): its price, name and freshness, and which of the fresh sources it stands for."""
-_Lagging = list[tuple[float, Vote]]
-"""Sources whose exchange's clock is off, each with how many seconds it is behind."""
-_Converted = tuple[Via, list[Vote]]
-"""The rate of a leg, and the leg's fresh sources in the ticker's quote."""
 
 
 def aggregate(
@@ -55,29 +50,29 @@ def aggregate(
         The next ticker, not yet rounded, with the last one's number and decimals; and whether every fresh source's clock is
         off in the same direction, so that our own clock is probably wrong (rule 2).
     """
-    sources, votes, lagging, volumes, turnovers24h = _judge_freshness(now_ms, ticks, parameters)
+    sources, votes, lagging, volumes, turnovers24h = judge_freshness(now_ms, ticks, parameters)
     volume24h = fsum(volumes) if volumes else None
     quote_volume24h = fsum(turnovers24h) if turnovers24h else None
-    converted: Sequence[_Converted] = ()
+    converted: Sequence[Converted] = ()
     clock_skew = False
     if legs:
-        converted, clock_skew = _judge_legs(now_ms, legs, ticks, parameters, sources, votes, lagging, turnovers24h)
+        converted, clock_skew = judge_legs(now_ms, legs, ticks, parameters, sources, votes, lagging, turnovers24h)
     elif lagging:
-        clock_skew = _judge_lag([(votes, lagging)])
+        clock_skew = judge_lag([(votes, lagging)])
     if not (votes or converted):
         held = _hold(now_ms, last, parameters.hold_s)
         held.sources, held.sources_total = tuple(sources), len(sources)
         held.volume24h, held.quote_volume24h = volume24h, quote_volume24h
         return held, clock_skew
 
-    balloted: list[float] = []
-    if converted:
-        balloted = _balloted(votes, converted)
-        for _, more in converted:
-            votes += more
     votes.sort()
-    prices = [vote[0] for vote in votes]
-    balloted = balloted or prices
+    balloted = prices = [vote[0] for vote in votes]
+    direct = len(votes)
+    if converted:
+        balloted = _balloted(prices, converted)
+        for one in converted:
+            votes += one.votes
+        prices = sorted([vote[0] for vote in votes])
     median = middle(balloted)  # rule 5
     clamp = parameters.clamp
     low, high = median * (1 - clamp), median * (1 + clamp)
@@ -89,17 +84,17 @@ def aggregate(
     reach = (clamp + TOLERANCE) * median
     if prices[-1] - median > reach or median - prices[0] > reach:
         agreed = last.agreed_price if _is_recent(last.agreed_time_ms, now_ms, parameters.hold_s) else None
-        weights, factors, agrees, disputed, chosen = _weigh(
-            votes, balloted, median, turnovers, agreed, bool(converted), parameters
-        )
+        weights, factors, agrees, disputed, chosen = _weigh(votes, direct, balloted, median, turnovers, agreed, parameters)
         if not weights:
-            return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median), clock_skew
+            spread = (prices[-1] - prices[0]) / median
+            return _without_converted(now_ms, ticks, away, last, parameters, sources, votes, median, spread), clock_skew
         if chosen is not None:
-            low = high = prices[chosen]
+            low = high = votes[chosen][0]
     elif converted:
-        weights = _scaled(votes, turnovers, factors)
+        weights = _scaled(votes, direct, turnovers, factors)
 
-    price, open24h, change_percent24h, used = _average(votes, weights, low, high)
+    price, open24h, change_percent24h, used = _average(votes, weights, low, high, bool(converted))
+    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price)) if len(used) > 1 else None  # rule 10
     if factors or away or len(used) < len(votes):
         _explain(votes, factors, median, None if chosen is None else price, away)
     quality: Quality = "disputed" if disputed else "ok" if len(balloted) > 1 else "single"
@@ -114,7 +109,7 @@ def aggregate(
         price=price,
         dp=last.dp,
         quality=quality,
-        confidence=_confidence(used, price, converted),
+        confidence=_confidence(confidence, price, converted) if converted else confidence,
         spread_bps=(prices[-1] - prices[0]) / median * 10_000,
         sources_used=len(used),
         sources_total=len(sources),
@@ -140,6 +135,7 @@ def _without_converted(
     sources: Sequence[Source],
     votes: Sequence[Vote],
     median: float,
+    spread: float,
 ) -> Ticker:
     """Return the ticker of the direct sources alone (rule 18), because no source lies within e of the median of all votes."""
     ticker, _ = aggregate(now_ms, ticks, away, last, parameters)
@@ -147,177 +143,25 @@ def _without_converted(
     converted = [source for source in sources if source.via is not UNSET]
     ticker.sources = (*ticker.sources, *converted)
     ticker.sources_total = len(ticker.sources)
-    ticker.spread_bps = (votes[-1][0] - votes[0][0]) / median * 10_000
+    ticker.spread_bps = spread * 10_000
     ticker.agreed_price, ticker.agreed_time_ms = last.agreed_price, last.agreed_time_ms
     if ticker.quality != "stale":
         ticker.quality = "disputed"
     return ticker
 
 
-def _judge_freshness(
-    now_ms: int, ticks: Mapping[str, Tick], parameters: Parameters
-) -> tuple[list[Source], list[Vote], _Lagging, list[float], list[float]]:
-    """Judge which sources are fresh (rules 2 and 3), and collect their volumes.
-
-    Returns:
-        All sources; the fresh ones whose exchange's clock is right, and those whose clock is off; the volumes and the quote
-        volumes of all exchanges heard within T_vol, used or not, without ended ones (rule 13).
-    """
-    soft_s, hard_s, max_lag_s = parameters.soft_age_s, parameters.hard_age_s, parameters.max_lag_s
-    carry_s = parameters.volume_carry_s
-    volumes: list[float] = []
-    quote_volumes: list[float] = []
-    sources: list[Source] = []
-    votes: list[Vote] = []
-    lagging: _Lagging = []
-    for name in sorted(ticks):
-        tick = ticks[name]
-        received_ms, exchange_ms = tick.received_time_ms, tick.exchange_time_ms
-        age_ms = now_ms - received_ms if now_ms > received_ms else 0
-        age_s = age_ms / 1000
-        has_ended, is_late = tick.ended is not None, age_s > carry_s
-        if not SMALLEST <= tick.price <= LARGEST or (has_ended and is_late):
-            continue
-        price = source_price(tick)
-        source = Source(exchange=name, price=price, weight=0.0, age_ms=age_ms, state="used")
-        if tick.quote_volume_estimated:
-            source.quote_volume_estimated = True
-        sources.append(source)
-        if not (has_ended or is_late):
-            # A volume of 0 is known: there was no trade in 24 h.
-            volume, quote_volume = tick.volume24h, tick.quote_volume24h
-            if volume is not None and (SMALLEST <= volume <= LARGEST or volume == 0):
-                volumes.append(volume)
-            if quote_volume is not None and (SMALLEST <= quote_volume <= LARGEST or quote_volume == 0):
-                quote_volumes.append(quote_volume)
-        freshness = 1.0
-        if has_ended or age_s >= hard_s:
-            source.state, source.reason = "stale", (tick.ended or f"silent for {_seconds(age_s)}")[:REASON_LENGTH]
-            continue
-        if age_s > soft_s:
-            freshness = (hard_s - age_s) / (hard_s - soft_s)
-            source.state, source.reason = "fading", f"silent for {_seconds(age_s)}, counts {freshness:.0%}"
-        # A tick without an exchange time counts as not lagging.
-        lag_s = 0.0 if exchange_ms is None or tick.lag_unknown else (received_ms - exchange_ms) / 1000
-        if -max_lag_s <= lag_s <= max_lag_s:
-            votes.append((price, name, source, tick, freshness))
-        else:
-            lagging.append((lag_s, (price, name, source, tick, freshness)))
-    return sources, votes, lagging, volumes, quote_volumes
-
-
-def _judge_legs(
-    now_ms: int,
-    legs: Sequence[LegTicks],
-    direct: Mapping[str, Tick],
-    parameters: Parameters,
-    sources: list[Source],
-    votes: list[Vote],
-    lagging: _Lagging,
-    turnovers24h: list[float],
-) -> tuple[list[_Converted], bool]:
-    """Judge the markets in other quotes, and together with the direct ones, whether clocks are off (rule 2).
-
-    Add their sources and turnovers to those of the direct markets.
-
-    Returns:
-        Those legs that have a fresh source, and whether our own clock is probably wrong.
-    """
-    judged = [_judge_leg(now_ms, leg, direct, parameters, sources, turnovers24h) for leg in legs]
-    behind = [own_lagging for _, _, own_lagging in judged if own_lagging]
-    clock_skew = False
-    if lagging or behind:
-        clock_skew = _judge_lag([(votes, lagging), *((own, own_lagging) for _, own, own_lagging in judged)])
-    return [(via, own) for via, own, _ in judged if own], clock_skew
-
-
-def _judge_leg(
-    now_ms: int,
-    leg: LegTicks,
-    direct: Mapping[str, Tick],
-    parameters: Parameters,
-    sources: list[Source],
-    turnovers24h: list[float],
-) -> tuple[Via, list[Vote], _Lagging]:
-    """Judge and convert the markets of a leg (rule 17). Add their sources and turnovers to those of the direct markets.
-
-    Returns:
-        The rate; the fresh sources whose exchange's clock is right, and those whose clock is off.
-    """
-    ticks = leg.ticks
-    if not direct.keys().isdisjoint(ticks):
-        ticks = {name: tick for name, tick in ticks.items() if not gives_none(direct.get(name), now_ms)}
-    rate = rate_now(leg, now_ms, parameters)
-    via, price = rate.via, rate.via.price
-    own, votes, lagging, _, turnovers = _judge_freshness(now_ms, ticks, parameters)
-    if not rate.freshness or price is None:
-        votes, lagging = [], []
-    else:
-        votes = rate.convert(votes)
-        if lagging:
-            behind_s = [lag_s for lag_s, _ in lagging]
-            lagging = list(zip(behind_s, rate.convert([vote for _, vote in lagging]), strict=True))
-        turnovers24h += [turnover * price for turnover in turnovers]
-    if len(votes) < len(own) or rate.freshness < 1 or rate.reason is not None:
-        own = _explain_rate(own, rate)
-        votes = [vote for vote in votes if SMALLEST <= vote[0] <= LARGEST]
-        lagging = [one for one in lagging if SMALLEST <= one[1][0] <= LARGEST]
-    sources += own
-    return via, votes, lagging
-
-
-def _explain_rate(sources: Sequence[Source], rate: RateNow) -> list[Source]:
-    """Say in the sources of a leg what is to be said about its rate. Leave out those whose price is no figure with it."""
-    explained = []
-    for source in sources:
-        if source.via is UNSET:
-            price = rate.via.price
-            source.own_price, source.via = source.price or UNSET, rate.via
-            source.price = None if price is None or source.price is None else source.price * price
-        if rate.reason is not None:
-            source.reason = rate.reason if source.reason is None else _and(source.reason, rate.reason)
-        if rate.freshness < 1:
-            source.state = "fading" if rate.freshness and source.state != "stale" else "stale"
-        if source.price is None or SMALLEST <= source.price <= LARGEST:
-            explained.append(source)
-    return explained
-
-
-def _judge_lag(heard: Sequence[tuple[list[Vote], _Lagging]]) -> bool:
-    """Mark sources whose exchange's clock is off. If that is every fresh source, all in the same direction, count them.
-
-    Args:
-        heard: for the direct markets and for each leg: the fresh sources whose clock is right, and those whose clock is off.
-
-    Returns:
-        Whether they count, because our own clock is probably wrong (rule 2).
-    """
-    is_ours = not any(votes for votes, _ in heard) and len({lag_s > 0 for _, lagging in heard for lag_s, _ in lagging}) == 1
-    for votes, lagging in heard:
-        for lag_s, vote in lagging:
-            if is_ours:
-                votes.append(vote)
-                continue
-            source = vote[2]
-            reason = f"exchange clock {abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
-            # The reason of a converted source also tells of its rate.
-            source.state, source.reason = "lagging", reason if source.via is UNSET else _and(source.reason, reason)
-    return is_ours
-
-
-def _balloted(direct: Sequence[Vote], converted: Sequence[_Converted]) -> list[float]:
+def _balloted(direct: Sequence[float], converted: Sequence[Converted]) -> list[float]:
     """Return the prices of the votes of a symbol with converted sources, in rising order (rule 18).
 
     Args:
-        direct: the direct sources.
-        converted: the converted ones.
+        direct: the prices of the direct sources in rising order.
+        converted: the converted sources.
     """
     if direct:
-        balloted = sorted([vote[0] for vote in direct])
-        of_direct = middle(balloted)
-        balloted += [_group_price([vote[0] for vote in votes], of_direct) for _, votes in converted]
+        of_direct = middle(direct)
+        balloted = [*direct, *[_group_price([vote[0] for vote in one.votes], of_direct) for one in converted]]
     else:
-        balloted = [vote[0] for _, votes in converted for vote in votes]
+        balloted = [vote[0] for one in converted for vote in one.votes]
     balloted.sort()
     return balloted
 
@@ -335,16 +179,18 @@ def _group_price(prices: list[float], of_direct: float) -> float:
 
 
 def _ballot(votes: Sequence[Vote]) -> list[_Ballot]:
-    """Return the votes (rules 4 and 18) in rising order, from the fresh sources in rising order."""
+    """Return the votes (rules 4 and 18) in rising order. The members of a vote are in rising order, too."""
     ballot: list[_Ballot] = []
     groups: dict[str, list[int]] = {}
-    for at, (price, name, source, _, freshness) in enumerate(votes):
+    ordered = sorted(range(len(votes)), key=lambda at: votes[at][:2])
+    for at in ordered:
+        price, name, source, _, freshness = votes[at]
         if source.via is UNSET:
             ballot.append((price, name, freshness, [at]))
         else:
             groups.setdefault(source.via.symbol, []).append(at)
     if not ballot:
-        return [(price, name, freshness, [at]) for at, (price, name, _, _, freshness) in enumerate(votes)]
+        return [(votes[at][0], votes[at][1], votes[at][4], [at]) for at in ordered]
     of_direct = middle([one[0] for one in ballot])
     for symbol, members in groups.items():
         price = _group_price([votes[at][0] for at in members], of_direct)
@@ -364,34 +210,34 @@ def _turnovers(votes: Sequence[Vote], turnovers24h: list[float]) -> list[float]:
     return turnovers if any(turnovers) else [vote[4] for vote in votes]
 
 
-def _scaled(votes: Sequence[Vote], turnovers: list[float], factors: Sequence[float]) -> list[float]:
+def _scaled(votes: Sequence[Vote], direct: int, turnovers: list[float], factors: Sequence[float]) -> list[float]:
     """Return the turnovers with those of converted sources scaled down (rule 19).
 
-    So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The other
-    direct markets' freshness alone decides this, so nothing jumps when the second one comes or goes.
+    So if two direct markets are fresh and near the median, converted sources have no more than half of the weight. The
+    freshness of the second one decides how far that holds, so nothing jumps when it comes or goes.
+
+    Args:
+        votes: the fresh sources, direct ones first.
+        direct: the number of direct ones.
+        turnovers: each source's turnover times its freshness.
+        factors: each source's factor; empty if all are 1.
     """
-    are_direct = [vote[2].via is UNSET for vote in votes]
-    direct, converted, counts = [], [], []
-    for at, is_direct in enumerate(are_direct):
-        if not is_direct:
-            converted.append(turnovers[at])
-        elif factors:
-            direct.append(turnovers[at] * factors[at])
-            counts.append(votes[at][4] * factors[at])
-        else:
-            direct.append(turnovers[at])
-            counts.append(votes[at][4])
-    of_direct, of_converted = fsum(direct), fsum(converted)
+    own, others = turnovers[:direct], turnovers[direct:]
+    counts = [vote[4] for vote in votes[:direct]]
+    near = own
+    if factors:
+        near = [turnover * factor for turnover, factor in zip(own, factors, strict=False)]
+        counts = [count * factor for count, factor in zip(counts, factors, strict=False)]
+    of_direct, of_converted = fsum(near), fsum(others)
     if not of_converted > of_direct > 0:
         return turnovers
     counts.sort()
-    second = counts[-2] if len(counts) > 1 else 0.0
+    second = counts[-2] if direct > 1 else 0.0
     # The rule's D·s/(1 - s) / C, written so that no difference of almost equal numbers is left.
-    whole = of_converted + of_direct
-    share = (1 - second) * of_converted + second * whole / 2
-    rest = (1 - second) * of_direct + second * whole / 2
+    half = second * (of_converted + of_direct) / 2
+    share, rest = (1 - second) * of_converted + half, (1 - second) * of_direct + half
     scale = of_direct / of_converted * (share / rest)
-    return [turnover if is_direct else turnover * scale for turnover, is_direct in zip(turnovers, are_direct, strict=True)]
+    return own + [turnover * scale for turnover in others]
 
 
 def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> list[float]:
@@ -409,22 +255,22 @@ def _factors(prices: Sequence[float], median: float, parameters: Parameters) -> 
 
 def _weigh(
     votes: Sequence[Vote],
+    direct: int,
     balloted: list[float],
     median: float,
     turnovers: list[float],
     agreed: float | None,
-    is_converted: bool,
     parameters: Parameters,
 ) -> tuple[list[float], list[float], bool, bool, int | None]:
     """Weigh the sources if some of them lie further than c from the median.
 
     Args:
-        votes: the fresh sources in rising order.
+        votes: the fresh sources, direct ones first.
+        direct: the number of direct ones.
         balloted: the prices of the votes in rising order.
         median: their median.
         turnovers: each source's turnover times its freshness.
         agreed: the last agreed price if it is known and young enough.
-        is_converted: whether some of the sources are converted.
         parameters: the methodology's parameters.
 
     Returns:
@@ -432,16 +278,17 @@ def _weigh(
         whether more than half of the votes lie within c; whether the price is disputed (rules 7 and 9); which source makes the
         price alone (rule 7).
     """
-    factors = of_votes = _factors([vote[0] for vote in votes], median, parameters)
-    if is_converted:
-        of_votes = _factors(balloted, median, parameters)
-        turnovers = _scaled(votes, turnovers, factors)
+    factors = of_votes = _factors(balloted, median, parameters)
+    if direct < len(votes):
+        factors = _factors([vote[0] for vote in votes], median, parameters)
+        turnovers = _scaled(votes, direct, turnovers, factors)
     weights, far = [], []
     for turnover, factor in zip(turnovers, factors, strict=True):
         weights.append(turnover * factor)
         if factor < 1:
             far.append(turnover)
-    agrees = 2 * of_votes.count(1) > len(of_votes)
+    opposed = len(far) if of_votes is factors else sum([factor < 1 for factor in of_votes])
+    agrees = 2 * opposed < len(of_votes)
     disputed = 2 * of_votes.count(0) >= len(of_votes) or fsum(far) > fsum(turnovers) / 2 * (1 + TOLERANCE)
 
     half = len(balloted) // 2
@@ -462,7 +309,7 @@ def _choose(votes: Sequence[Vote], turnovers: Sequence[float], agreed: float | N
     sides = ballot[:half], ballot[half:]
     for_lower, for_upper = (fsum([turnovers[at] for _, _, _, members in side for at in members]) for side in sides)
     price, _, _, members = ballot[half - _prefers_lower(ballot[half - 1], ballot[half], for_lower, for_upper, agreed)]
-    return min(members, key=lambda at: (abs(votes[at][0] - price), at))
+    return min(members, key=lambda at: (abs(votes[at][0] - price), votes[at][:2]))
 
 
 def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: float, agreed: float | None) -> bool:
@@ -486,7 +333,7 @@ def _prefers_lower(lower: _Ballot, upper: _Ballot, for_lower: float, for_upper: 
 
 
 def _average(
-    votes: Sequence[Vote], weights: Sequence[float], low: float, high: float
+    votes: Sequence[Vote], weights: Sequence[float], low: float, high: float, is_converted: bool
 ) -> tuple[float, float | None, float | None, list[Vote]]:
     """Average the prices, each clamped to the band from `low` to `high` (rule 6).
 
@@ -511,6 +358,8 @@ def _average(
         open24h = tick.open24h
         if open24h is not None and SMALLEST <= open24h <= LARGEST:
             opens.append(weight * (open24h * (used_price / price)))
+    if is_converted:
+        used.sort()
     # A mean lies between its terms, but rounding of the products can put it just outside. So clamp it.
     price = min(max(fsum(products) / total, used[0][2].used_price or low), used[-1][2].used_price or high)
     if not opens:
@@ -537,20 +386,20 @@ def _explain(
             if chosen_price is not None:
                 why = _from(price, chosen_price, "price")
             # The reason of a converted source also tells of its rate.
-            reason = why if source.via is UNSET else _and(reason, why)
+            reason = why if source.via is UNSET else both(reason, why)
         elif factor < 1 and chosen_price is None:
-            reason = _and(reason, f"{_from(price, median, 'median')}, counts {factor:.0%}")
-        source.reason = _and(reason, "its feed is away") if source.exchange in away else reason
+            reason = both(reason, f"{_from(price, median, 'median')}, counts {factor:.0%}")
+        source.reason = both(reason, "its feed is away") if source.exchange in away else reason
 
 
-def _confidence(used: Sequence[Vote], price: float, converted: Sequence[_Converted]) -> float | None:
-    """Return how far the used sources are from the price (rule 10), and what the rates' own confidence adds (rule 21)."""
-    if len(used) < 2:
+def _confidence(confidence: float | None, price: float, converted: Sequence[Converted]) -> float | None:
+    """Return the confidence with the part of the rates' own confidence (rule 21)."""
+    if confidence is None:
         return None
-    confidence = max(abs(used[0][0] - price), abs(used[-1][0] - price))
-    for via, votes in converted:
+    for one in converted:
+        via = one.via
         if via.price and via.confidence is not None:
-            share = fsum([vote[2].weight for vote in votes])
+            share = fsum([source.weight for _, _, source, _, _ in one.votes])
             confidence += share * price * (via.confidence / via.price)
     return confidence
 
@@ -563,9 +412,9 @@ def _add_figures(ticker: Ticker, price: float, used: Sequence[Vote], exclusion: 
     newest_ms = newest.received_time_ms
     for _, _, _, tick, _ in used:
         bid, ask, high, low, received_ms = tick.bid, tick.ask, tick.high24h, tick.low24h, tick.received_time_ms
-        if bid is not None and (best_bid is None or bid > best_bid) and SMALLEST <= bid <= LARGEST:
+        if bid is not None and SMALLEST <= bid <= LARGEST and (best_bid is None or bid > best_bid):
             best_bid = bid
-        if ask is not None and (best_ask is None or ask < best_ask) and SMALLEST <= ask <= LARGEST:
+        if ask is not None and SMALLEST <= ask <= LARGEST and (best_ask is None or ask < best_ask):
             best_ask = ask
         if high is not None and SMALLEST <= high <= LARGEST:
             highs.append(high)
@@ -597,14 +446,6 @@ def _hold(now_ms: int, last: Ticker, hold_s: float) -> Ticker:
 def _is_recent(time_ms: int | None, now_ms: int, hold_s: float) -> bool:
     """Return whether a time is known and within H of now, in either direction: setting a clock back must not extend H."""
     return time_ms is not None and abs(now_ms - time_ms) / 1000 <= hold_s
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-
-
-def _and(reason: str | None, another: str) -> str:
-    return f"{reason}; {another}" if reason else another
 
 
 def _from(price: float, other: float, name: str) -> str:

@@ -30,7 +30,8 @@ function conforms(value: unknown, schema: Schema): boolean {
   if (schema.type !== "object") return typeof value === schema.type;
   if (typeof value !== "object" || value === null) return false;
   const members = value as Record<string, unknown>;
-  return Object.entries(schema.properties ?? {}).every(([name, one]) => conforms(members[name], one));
+  const isMissing = (name: string) => members[name] === undefined && !schema.required?.includes(name);
+  return Object.entries(schema.properties ?? {}).every(([name, one]) => isMissing(name) || conforms(members[name], one));
 }
 
 const status = {
