@@ -20,6 +20,6 @@ describe("search", () => {
     ["xyz", []],
     ["  ", []],
   ])("%j finds %j", (text, expected) => {
-    expect(matching(listed, text).map((one) => one.symbol)).toEqual(expected);
+    expect(matching(listed, text, "USDT").map((one) => one.symbol)).toEqual(expected);
   });
 });

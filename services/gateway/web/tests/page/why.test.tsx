@@ -147,7 +147,7 @@ describe("the table", () => {
     expect(bybit?.getByText("38,406.0000")).toBeTruthy();
     expect(okx?.getByText("25,600.0000")).toBeTruthy();
     expect(sum?.getByText("64,006.0000")).toBeTruthy();
-    expect(sum?.getByText("100.0%")).toBeTruthy();
+    expect(sum?.getByText("100.00%")).toBeTruthy();
   });
 
   test("strikes through sources that are not used, with the reason in words", async () => {
