@@ -11,13 +11,10 @@ import { createValue, useValue, type Value } from "./value.ts";
 
 const EVERY_MS = 3000;
 
-export interface Sources {
-  readonly list: readonly TickerSource[];
-  /** When they were received (`Date.now()`). */
-  readonly heardAt: number;
-}
+/** A new array with every answer. */
+export type Sources = readonly TickerSource[];
 
-const NONE: Sources = { list: [], heardAt: 0 };
+const NONE: Sources = [];
 const NOTHING_KNOWN = createValue(NONE);
 const known = new Map<string, Value<Sources>>();
 const readers = new Map<string, number>(); // how many readers each symbol has
@@ -61,10 +58,8 @@ function url(): string | null {
 
 function take(answer: unknown) {
   const { tickers = [], suggestions } = answer as Partial<Problem> & { tickers?: readonly TickerMessage<"sources">[] };
-  const heardAt = Date.now();
   for (const symbol of Object.keys(suggestions ?? {})) unlisted.add(symbol);
-  for (const ticker of tickers)
-    if (isTicker(ticker) && ticker.sources) sourcesOf(ticker.symbol).set({ list: ticker.sources, heardAt });
+  for (const ticker of tickers) if (isTicker(ticker) && ticker.sources) sourcesOf(ticker.symbol).set(ticker.sources);
 }
 
 /** Return a symbol's sources, renewed every few seconds unless updates are paused. Without a symbol there are no sources. */

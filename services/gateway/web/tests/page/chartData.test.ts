@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { goesOn, lineOf, type Row, rowsOf, withRow } from "../../src/page/cards/chartData.ts";
+import { goesOn, lineOf, type Row, rowsOf, sourceGapSteps, withRow } from "../../src/page/cards/chartData.ts";
 
 describe("a chart's rows", () => {
   const GRID = { stepS: 60, steps: 5 };
@@ -41,12 +41,38 @@ describe("a chart's rows", () => {
   });
 
   test.each([
-    ["the next step", row(120, 11, { okx: 1 }), true],
-    ["the same step", row(60, 11, { okx: 2 }), true],
-    ["after a gap", row(180, 11, { okx: 1 }), false],
-    ["an exchange fell silent", row(120, 11), false],
-    ["an exchange came back", row(120, 11, { okx: 1, bybit: 1 }), false],
+    ["the next step", row(360, 11, { okx: 1 }), true],
+    ["the same step", row(300, 11, { okx: 2 }), true],
+    ["a step too many", row(420, 11, { okx: 1 }), true],
+    ["after a gap", row(540, 11), false],
+    ["without the exchanges", row(360, 11), true],
+    ["an exchange is new", row(360, 11, { okx: 1, kraken: 1 }), true],
+    ["an exchange came back", row(360, 11, { okx: 1, bybit: 1 }), false],
   ])("%s goes on: %s", (_, next, expected) => {
-    expect(goesOn(row(60, 10, { okx: 1 }), next, GRID)).toBe(expected);
+    const rows = [row(60, 10, { okx: 1, bybit: 1 }), row(120, 10), row(180, 10), row(240, 10, { okx: 1 }), row(300, 10)];
+    expect(goesOn(rows, next, GRID)).toBe(expected);
+  });
+
+  test("no row goes on where there is none before", () => {
+    expect(goesOn([], row(60, 10), GRID)).toBe(false);
+  });
+
+  test("of the same step keep the exchanges' prices that the newer one lacks", () => {
+    const rows = withRow([row(60, 10, { okx: 1, bybit: 2 })], row(60, 11, { okx: 3 }), GRID);
+    expect(rows).toEqual([row(60, 11, { okx: 3, bybit: 2 })]);
+  });
+
+  test("make an exchange's line without a break between prices that come every few seconds", () => {
+    const seconds = { stepS: 1, steps: 20 };
+    const rows = [1, 4, 9, 18].map((time) => row(time, 10, { okx: time }));
+    const okx = lineOf(rows, 20, seconds, (one) => one.sources.okx, sourceGapSteps(seconds));
+    const known = okx.filter((point) => point.value !== undefined);
+    expect(known.map((point) => [point.time, point.isEnd])).toEqual([
+      [1, false],
+      [4, false],
+      [9, true],
+      [18, false],
+    ]);
+    expect(sourceGapSteps(GRID)).toBe(4);
   });
 });

@@ -111,7 +111,7 @@ describe("the table", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("stands still while updates are paused or the page is hidden, and goes on afterwards", async () => {
+  test("stands still while updates are paused, and goes on afterwards", async () => {
     await open();
     act(() => pausedAt.set(1));
     await pass(5000);
@@ -120,12 +120,23 @@ describe("the table", () => {
     act(() => pausedAt.set(null));
     await pass(0);
     expect(asked).toHaveLength(2);
+  });
+
+  test("is requested more rarely while the page is hidden, and at once when it is visible again", async () => {
+    await open();
     vi.spyOn(document, "hidden", "get").mockReturnValue(true);
-    await pass(5000);
+    await pass(1000);
     expect(asked).toHaveLength(2);
-    vi.spyOn(document, "hidden", "get").mockReturnValue(false);
+    await pass(9000);
+    expect(asked).toHaveLength(2);
     await pass(1000);
     expect(asked).toHaveLength(3);
+    vi.spyOn(document, "hidden", "get").mockReturnValue(false);
+    document.dispatchEvent(new Event("visibilitychange"));
+    await pass(0);
+    expect(asked).toHaveLength(4);
+    await pass(1000);
+    expect(asked).toHaveLength(5);
   });
 
   test.each([

@@ -8,7 +8,7 @@ import "./Legend.css";
 import { lineNumber, showHeaviest, shownLines, toggleLine } from "./lines.ts";
 
 export const Legend = memo(function Legend({ symbol, dp }: { symbol: string; dp: number }) {
-  const { list } = useSources(symbol);
+  const list = useSources(symbol);
   const shown = useValue(shownLines(symbol));
   useEffect(() => showHeaviest(symbol, list), [symbol, list]);
   const sources = [...list].sort((a, b) => a.exchange.localeCompare(b.exchange));

@@ -38,6 +38,6 @@ function sentenceOf(state: QualityState, ageMs: number | null, sources: Sources)
     const of = sourcesUsed === sourcesTotal ? `${sourcesUsed}` : `${sourcesUsed} of ${sourcesTotal}`;
     return `${of} exchanges agree within ±${formatPrice(confidence, dp).plain}`;
   }
-  const [used, ...others] = sources.list.filter((source) => source.usedPrice !== null);
+  const [used, ...others] = sources.filter((source) => source.usedPrice !== null);
   return reasonOf(state, ageMs, used && !others.length ? exchangeName(used.exchange) : undefined);
 }

@@ -4,7 +4,7 @@
  */
 import type { History } from "../history.ts";
 
-/** The values of all lines at one time: the price, and each exchange's own price by its name. */
+/** The values of all lines at one time: the price, and the exchanges' own prices by name, as far as they are known. */
 export interface Row {
   readonly time: number;
   readonly price: number;
@@ -44,12 +44,13 @@ export function rowsOf({ times, prices, sources }: History, grid: Grid): readonl
 }
 
 /**
- * Return the rows with one more. It replaces the last row if both are of the same step; rows older than the grid are dropped.
- * A row that is older than the last one is ignored.
+ * Return the rows with one more. If the last row is of the same step, the new one replaces it, and keeps those exchanges' prices
+ * that it does not have itself. Rows older than the grid are dropped. A row that is older than the last one is ignored.
  */
-export function withRow(rows: readonly Row[], row: Row, { stepS, steps }: Grid): Row[] {
+export function withRow(rows: readonly Row[], added: Row, { stepS, steps }: Grid): Row[] {
   const last = rows.at(-1);
-  if (last && row.time < last.time) return [...rows];
+  if (last && added.time < last.time) return [...rows];
+  const row = last?.time === added.time ? { ...added, sources: { ...last.sources, ...added.sources } } : added;
   const oldest = row.time - stepS * (steps - 1);
   const kept = last?.time === row.time ? rows.slice(0, -1) : [...rows];
   while (kept[0] && kept[0].time < oldest) kept.shift();
@@ -59,29 +60,45 @@ export function withRow(rows: readonly Row[], row: Row, { stepS, steps }: Grid):
 /** A distance of this many steps between two points is a gap. Shorter ones are jitter: a price per second can miss a step. */
 export const GAP_STEPS = 4;
 
+/** Return the same for an exchange's line. Its prices come only every few seconds, whatever the grid. */
+export function sourceGapSteps({ stepS }: Grid): number {
+  return Math.max(GAP_STEPS, Math.ceil(8 / stepS));
+}
+
 /** Return one line over the whole grid, with a point for each step. The last step is `end`. */
 export function lineOf(
   rows: readonly Row[],
   end: number,
   { stepS, steps }: Grid,
   valueIn: (row: Row) => number | undefined,
+  gapSteps = GAP_STEPS,
 ): readonly LinePoint[] {
   const byTime = new Map(rows.map((row) => [row.time, valueIn(row)]));
   return Array.from({ length: steps }, (_, index) => {
     const time = end - stepS * (steps - 1 - index);
     const value = byTime.get(time);
     if (value === undefined) return { time };
-    return { time, value, isEnd: time < end && !nextKnown(time) };
+    return { time, value, isEnd: end - time >= gapSteps * stepS && !nextKnown(time) };
   });
 
   function nextKnown(time: number): boolean {
-    for (let step = 1; step < GAP_STEPS; step++) if (byTime.get(time + step * stepS) !== undefined) return true;
+    for (let step = 1; step < gapSteps; step++) if (byTime.get(time + step * stepS) !== undefined) return true;
     return false;
   }
 }
 
-/** Whether the row `to` continues the row `from`: it is of the next step or of the same one, and has the same exchanges. */
-export function goesOn(from: Row, to: Row, { stepS }: Grid): boolean {
-  const exchanges = (row: Row) => Object.keys(row.sources).sort().join();
-  return to.time - from.time <= stepS && exchanges(from) === exchanges(to);
+/** Whether a row continues the lines of these rows: there is no gap before it, in any line that it has a point of. */
+export function goesOn(rows: readonly Row[], row: Row, grid: Grid): boolean {
+  const isNear = (before: Row | undefined, steps: number) => !before || row.time - before.time < steps * grid.stepS;
+  const last = rows.at(-1);
+  return (
+    last !== undefined &&
+    isNear(last, GAP_STEPS) &&
+    Object.keys(row.sources).every((exchange) =>
+      isNear(
+        rows.findLast(({ sources }) => exchange in sources),
+        sourceGapSteps(grid),
+      ),
+    )
+  );
 }

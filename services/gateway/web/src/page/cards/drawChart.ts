@@ -14,7 +14,7 @@ import {
 } from "lightweight-charts";
 import { formatAxis, formatPrice } from "../../format.ts";
 import { formatTimeOfDay } from "../clock.ts";
-import { type Grid, goesOn, type LinePoint, lineOf, type Row, withRow } from "./chartData.ts";
+import { type Grid, goesOn, type LinePoint, lineOf, type Row, sourceGapSteps, withRow } from "./chartData.ts";
 import { lineNumber } from "./lines.ts";
 
 const TRIM_AFTER = 60; // how many steps more than the grid has may be drawn before the oldest are dropped
@@ -106,11 +106,18 @@ export function drawChart(element: HTMLElement): DrawnChart {
     for (const row of rows) for (const exchange of Object.keys(row.sources)) sourceLine(exchange);
     for (const line of [price, ...sources.values()]) line.setData([]); // or the library mixes up old and new indices
     price.setData(points(lineOf(rows, end, grid, (row) => row.price)));
-    for (const [exchange, line] of sources) line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange])));
+    for (const [exchange, line] of sources)
+      line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange], sourceGapSteps(grid))));
     chart.timeScale().setVisibleLogicalRange({ from: 0, to: grid.steps - 1 });
   }
 
   function drawOne({ time, price: value, sources: others }: Row) {
+    // The library places points by their number, not by their time. So steps without a price get points, too.
+    while (end + grid.stepS < time) {
+      end += grid.stepS;
+      drawn += 1;
+      price.update(point({ time: end }));
+    }
     price.update(point({ time, value }));
     for (const [exchange, other] of Object.entries(others)) sourceLine(exchange).update(point({ time, value: other }));
     if (time > end) drawn += 1;
@@ -150,10 +157,10 @@ export function drawChart(element: HTMLElement): DrawnChart {
     add(told) {
       // An added row holds the newest price. If its time is before the newest step, it counts for that step.
       const row = { ...told, time: Math.max(told.time, end) };
-      const last = rows.at(-1);
+      const isOneMore = goesOn(rows, row, grid);
       rows = withRow(rows, row, grid);
       const isFull = row.time > end && drawn >= grid.steps + TRIM_AFTER;
-      change(() => (last && goesOn(last, row, grid) && !isFull ? drawOne(row) : drawAll(row.time)));
+      change(() => (isOneMore && !isFull ? drawOne(row) : drawAll(row.time)));
     },
     setDecimals(dp) {
       if (dp === decimals) return;

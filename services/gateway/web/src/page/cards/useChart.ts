@@ -26,8 +26,6 @@ export const RANGES = [
   { label: "24 h", words: "24 hours", resolution: "1m", grid: { stepS: 60, steps: 1440 } },
 ] as const satisfies readonly Range[];
 
-const SOURCES_HOLD_MS = 15_000; // an exchange's price that was not renewed for this long is not drawn any more
-
 /**
  * Draw a symbol's chart into the element. Return the part that could not be loaded, or null. The stream is asked for `name`,
  * the symbol as its card names it, so that the chart takes part in the card's wish.
@@ -89,6 +87,8 @@ function feed(
   let newest = 0; // the time of the newest step drawn
   let isLoading = false;
   let drawn: Ticker<"dp"> | null = null;
+  let drawnSources = sources.get();
+  let hiddenAt = 0; // when the page was last hidden, by the same clock as the prices' arrival
 
   function begin(rows: readonly Row[]) {
     const { ticker } = store.getSnapshot();
@@ -117,7 +117,9 @@ function feed(
     chart.setTagged(isConnected);
     if (!ticker || !isConnected || ticker === drawn || !chart.grid) return;
     drawn = ticker;
-    const row = rowNow(ticker, sources.get(), chart.grid);
+    const told = sources.get();
+    const row = rowNow(ticker, told === drawnSources ? [] : told, chart.grid);
+    drawnSources = told;
     if (row.time - newest >= GAP_STEPS * grid.stepS && newest) void load(); // the page may have slept and missed prices
     newest = Math.max(newest, row.time);
     chart.setDecimals(ticker.dp);
@@ -129,20 +131,27 @@ function feed(
   if (!chart.grid) begin([]);
   draw();
   void load();
+  /** Load what came more rarely, or not at all, while the page was hidden. */
+  function look() {
+    if (document.hidden) hiddenAt = Date.now();
+    else if (Date.now() - hiddenAt >= 1000 * GAP_STEPS * grid.stepS) void load();
+  }
+
+  document.addEventListener("visibilitychange", look);
   const end = ahead(store)(draw);
   const endLines = lines.subscribe(showLines);
   const endSources = readSources(symbol);
   return () => {
     abort.abort();
+    document.removeEventListener("visibilitychange", look);
     end();
     endLines();
     endSources();
   };
 }
 
-/** Return the row of now. The exchanges' lines go on with their newest prices, which are renewed every few seconds. */
-function rowNow({ price, aggregatedTime }: Ticker<"dp">, { list, heardAt }: Sources, grid: Grid): Row {
-  const heard = list.filter((source) => source.state !== "stale" && Date.now() - heardAt < SOURCES_HOLD_MS);
+function rowNow({ price, aggregatedTime }: Ticker<"dp">, sources: Sources, grid: Grid): Row {
+  const heard = sources.filter((source) => source.state !== "stale");
   return {
     time: stepTime(aggregatedTime, grid),
     price,
