@@ -183,7 +183,7 @@ async def test_a_failed_question_is_not_an_answer(visitor: Visitor) -> None:
 @pytest.mark.parametrize("spelling", ["BTC/USDT", "BTC_USDT", "btc usdt"])
 async def test_another_spelling_is_suggested(visitor: Visitor, elsewhere: Elsewhere, spelling: str) -> None:
     page = await visitor.open(f"/?symbols={spelling}")
-    await page.locator(".card-unknown").get_by_role("button", name="BTC", exact=True).click()
+    await page.locator(".card-unknown").get_by_role("button", name="BTC-USDT", exact=True).click()
     await expect(card(page, "BTC-USDT")).to_have_attribute("data-trust", "live")
     await page.get_by_role("combobox", name="Add a symbol").fill(spelling)
     await expect(page.get_by_role("option").first).to_contain_text("BTC/USDT")
