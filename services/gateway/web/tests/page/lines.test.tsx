@@ -82,7 +82,10 @@ test("six exchanges have six styles, which differ without their colours", () => 
   const css = readFileSync("src/page/cards/Legend.css", "utf8");
   const drawn = [1, 2, 3, 4, 5, 6].map((number) => {
     const [, rules = ""] = new RegExp(`\\[data-line="${number}"\\] svg \\{([^}]*)\\}`).exec(css) ?? [];
-    return rules.replace(/stroke: [^;]*;/, "").replace(/\s+/g, " ").trim();
+    return rules
+      .replace(/stroke: [^;]*;/, "")
+      .replace(/\s+/g, " ")
+      .trim();
   });
   expect(new Set(drawn).size).toBe(6);
 });

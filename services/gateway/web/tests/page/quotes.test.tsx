@@ -106,7 +106,8 @@ test("a symbol that has no price in the chosen quote stays in the one that is li
   await open("?symbols=FOO,USDT,BAR&quote=USDT");
   expect(cards()).toEqual(["FOO-USDT", "USDT-USD", "BAR-USDT"]);
   const error = { code: "unknown_symbol", message: "nobody lists it" } as const;
-  for (const symbol of ["FOO-USDT", "BAR-USDT"]) client.say(symbol, { ...state(symbol, "ok"), ticker: null, latest: null, error });
+  for (const symbol of ["FOO-USDT", "BAR-USDT"])
+    client.say(symbol, { ...state(symbol, "ok"), ticker: null, latest: null, error });
   expect(cards()).toEqual(["FOO-USD", "USDT-USD", "BAR-USDT"]);
   expect(location.search).toBe("?symbols=FOO,USDT,BAR&quote=USDT");
 });
