@@ -112,8 +112,8 @@ export interface Store<T> {
 
 export interface RealtimeClient {
   /**
-   * Return a symbol's store, always the same one for the same wish. `BTC` is what the gateway's setting QUOTE makes of it:
-   * the ticker says which symbol it is. While a store has a listener, its symbol streams, with the members of its wish and
+   * Return a symbol's store, always the same one for the same wish. The gateway's setting QUOTE decides the quote of `BTC`, and
+   * the ticker's `symbol` says it. While a store has a listener, its symbol streams, with the members of its wish and
    * at least as fast.
    */
   symbol<F extends Field = DefaultField>(symbol: string, wish?: Wish<F>): Store<SymbolState<F>>;

@@ -1,6 +1,6 @@
 /**
- * What the visitor chose to see: which symbols have a card, and the quote of those that are named without one. Both are kept in
- * the page's URL, which can be shared, and remembered for the next visit.
+ * The visitor's choice of symbols that have a card, and of the quote for symbols that are named without one. Both are kept in the
+ * page's URL, which can be shared, and remembered for the next visit.
  */
 import { parseSymbols, quoteInSearch, searchWith, symbolsInSearch } from "./symbolSet.ts";
 import { createValue, recall, remember } from "./value.ts";

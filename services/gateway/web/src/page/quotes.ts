@@ -1,4 +1,4 @@
-/** Which symbols stand for those that are named without a quote, in the quote that the visitor chose. */
+/** Gives symbols that are named without a quote the quote that the visitor chose. */
 import { useMemo, useRef, useSyncExternalStore } from "react";
 import type { components } from "../api.ts";
 import type { RealtimeClient } from "../types.ts";
@@ -24,9 +24,9 @@ export function listedFor(base: string, listed: Listed): string | null {
 }
 
 /**
- * Return the symbol that each of these names stands for, without repetitions. A name without a quote gets the chosen one, or
- * stays as it is if none was chosen: the gateway then decides. If the gateway does not know that symbol, the name stands for the
- * symbol that is listed. The array is the same one until its content changes.
+ * Return the symbol of each name. A name without a quote gets the chosen quote. If no quote was chosen, the name itself is the
+ * symbol, and the gateway decides its quote. If the gateway does not know the symbol in the chosen quote, the name gets a symbol
+ * that is listed. The map is the same object until its content changes.
  */
 export function useInQuote(names: readonly string[], quote: string | null): ReadonlyMap<string, string> {
   const client = useRealtimeClient();

@@ -3,7 +3,7 @@ import { type KeyboardEvent, useId, useState } from "react";
 import { formatTime } from "../clock.ts";
 import { type Listing, useListing, useListingFailure } from "../listing.ts";
 import { exchangeName, symbolName } from "../names.ts";
-import { matching } from "./matching.ts";
+import { convertible, matching } from "./matching.ts";
 import "./Search.css";
 
 const MOST_NAMED = 3;
@@ -23,7 +23,7 @@ export function Search({ shown, quote, onChoose }: Props) {
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
   const [isOpen, setIsOpen] = useState(false);
-  const options = matching(listing?.symbols ?? [], text, quote);
+  const options = matching(listing?.symbols ?? [], text, quote).concat(convertible(listing?.symbols ?? [], text));
   const isListed = isOpen && options.length > 0;
   const isInVain = isOpen && text.trim() !== "" && options.length === 0;
 
@@ -98,6 +98,7 @@ export function Search({ shown, quote, onChoose }: Props) {
 
 /** Return the names of the exchanges that list a symbol, or only their number if they would not fit. */
 function sellers(exchanges: readonly string[]): string {
+  if (!exchanges.length) return "if it can be converted";
   return exchanges.length > MOST_NAMED ? `${exchanges.length} exchanges` : exchanges.map(exchangeName).join(", ");
 }
 

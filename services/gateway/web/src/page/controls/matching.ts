@@ -1,6 +1,8 @@
 /** Finds symbols by a few letters. Pure. */
 import type { components } from "../../api.ts";
+import { normalizeSymbol } from "../../client.ts";
 import { symbolName } from "../names.ts";
+import { QUOTES } from "../quotes.ts";
 
 export type Listed = components["schemas"]["ListedSymbol"];
 
@@ -10,7 +12,7 @@ const SHOWN = 8;
  * Return the listed symbols that a text may mean, at most eight, the likeliest first. An empty text matches no symbol. Of equally
  * likely ones, those in the quote `first` come first.
  */
-export function matching(listed: readonly Listed[], text: string, first: string | null): readonly Listed[] {
+export function matching(listed: readonly Listed[], text: string, first: string | null): Listed[] {
   const wanted = text.trim().toUpperCase();
   if (!squeezed(wanted)) return [];
   return listed
@@ -21,6 +23,18 @@ export function matching(listed: readonly Listed[], text: string, first: string 
     )
     .slice(0, SHOWN)
     .map(({ one }) => one);
+}
+
+/**
+ * Return the symbol that a text spells, if no exchange lists it, but some exchange lists its base in another quote: the gateway
+ * may convert that one's price. Only the quotes that the page offers are tried.
+ */
+export function convertible(listed: readonly Listed[], text: string): readonly Listed[] {
+  const symbol = normalizeSymbol(text) ?? "";
+  const { base, quote } = symbolName(symbol);
+  const isListed = listed.some((one) => one.symbol === symbol);
+  if (!QUOTES.includes(quote) || isListed || !listed.some((one) => one.symbol.startsWith(`${base}-`))) return [];
+  return [{ symbol, exchanges: [] }];
 }
 
 const NO_MATCH = 9;
