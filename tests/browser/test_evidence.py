@@ -117,9 +117,9 @@ async def test_a_symbol_without_room_is_shown_as_that(visitor: Visitor, elsewher
     await visitor.context.route(re.compile("/api/realtime"), no_room)
     await visitor.context.route(re.compile("/api/ticker"), no_price)
     page = await visitor.open("/?symbols=DOGE")
-    await expect(card(page, "DOGE-USDT")).to_contain_text("Okx is full.")
-    await expect(card(page, "DOGE-USDT")).to_have_attribute("data-trust", "waiting")
-    await expect(card(page, "DOGE-USDT")).not_to_contain_text("lists")
+    await expect(card(page, "DOGE")).to_contain_text("Okx is full.")
+    await expect(card(page, "DOGE")).to_have_attribute("data-trust", "waiting")
+    await expect(card(page, "DOGE")).not_to_contain_text("lists")
     body = f'<script src="{visitor.url}/market-pulse.js"></script><market-pulse symbols="DOGE"></market-pulse>'
     other = await visitor.open(elsewhere.show(body))
     await expect(other.locator("market-pulse li")).to_contain_text("no room")

@@ -25,7 +25,7 @@ interface Props {
 }
 
 export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Props) {
-  const { base, coin } = symbolName(symbol);
+  const { base, quote, coin } = symbolName(symbol);
   const { state, lastTicker, isPaused } = useShownState(symbol, FIELDS);
   const trust = trustOf(state);
   const isOld = trust === "stale" || trust === "offline";
@@ -34,6 +34,7 @@ export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Prop
     <li className="tile" data-trust={trust}>
       <a className="tile-name" href={href} target={target}>
         <b>{base}</b> {coin && coin !== base && <span className="tile-coin">{coin}</span>}
+        {quote && <span className="visually-hidden"> in {quote}</span>}
       </a>
       <span className="tile-notes">
         <TileAway symbol={symbol} />

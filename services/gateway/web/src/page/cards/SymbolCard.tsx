@@ -29,6 +29,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
   const full = lastTicker?.symbol ?? symbol; // the symbol that the gateway made of `BTC`
   const { base, quote, coin } = symbolName(full);
   const trust = trustOf(state);
+  const name = quote ? `${base} in ${quote}` : base;
   const isOld = trust === "stale" || trust === "offline";
   const isUnknown = state.error?.code === "unknown_symbol" && !lastTicker;
   const dp = lastTicker?.dp ?? 2;
@@ -42,7 +43,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
           <svg viewBox="0 0 12 12" aria-hidden="true">
             <path d="m2 2 8 8m0-8-8 8" />
           </svg>
-          <span className="visually-hidden">Remove {base}</span>
+          <span className="visually-hidden">Remove {name}</span>
         </button>
       </header>
       {isUnknown ? (
