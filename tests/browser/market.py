@@ -47,6 +47,12 @@ async def streams(url: str) -> int:
     return int(status["gateway"]["streams"])
 
 
+async def exchanges(url: str) -> list[str]:
+    """Return the exchanges whose feeds the gateway hears."""
+    async with httpx.AsyncClient() as http:
+        return list((await http.get(f"{url}/api/status")).json()["exchanges"])
+
+
 async def newest_price(url: str, symbol: str) -> float:
     async with httpx.AsyncClient() as http:
         return float((await http.get(f"{url}/api/ticker/{symbol}")).json()["price"])

@@ -45,11 +45,14 @@ async def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 async def test_axe_finds_nothing(visitor: Visitor, theme: Literal["light", "dark"], width: int) -> None:
-    page = await visitor.open("/?symbols=BTC,ETH,PEPE")
+    page = await visitor.open("/?symbols=BTC,ETH-USD,PEPE")
     await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     await page.set_viewport_size({"width": width, "height": 800})
     await expect(card(page, "PEPE-USDT")).to_have_attribute("data-trust", "live")
-    await card(page, "BTC-USDT").get_by_text("Why this price?").click()
+    for symbol in ("BTC-USDT", "ETH-USD"):
+        await expect(card(page, symbol).locator(".legend button")).not_to_have_count(0)
+        await card(page, symbol).get_by_text("Why this price?").click()
+        await expect(card(page, symbol).locator(".why table")).to_be_visible()
     assert await violations(page) == []
 
 
@@ -77,9 +80,12 @@ async def test_the_keyboard_alone_is_enough(visitor: Visitor) -> None:
     await expect(card(page, "DOGE-USDT")).to_have_count(0)
 
 
-async def test_a_breakdown_and_the_display_by_keyboard(visitor: Visitor) -> None:
+async def test_quote_display_and_breakdown_by_keyboard(visitor: Visitor) -> None:
     page = await visitor.open("/?symbols=BTC")
     await expect_live(page, "BTC")
+    await tab_to(page, "^USD$")
+    await page.keyboard.press("Enter")
+    await expect(card(page, "BTC-USD")).to_be_visible()
     await tab_to(page, "^Display$")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("radio", name=re.compile("Dark", re.IGNORECASE))).to_be_visible()

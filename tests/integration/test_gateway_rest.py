@@ -183,7 +183,7 @@ async def test_nobody_says_no_while_the_listings_cannot_be_read(server: RedisSer
 async def test_the_listing(running: Running) -> None:
     answer = await running.http.get("/api/symbols")
     body = models.SymbolListing.model_validate(answer.json())
-    assert body.featured == [BTC, ETH]
+    assert (body.featured, body.quote) == ([BTC, ETH], "USDT")
     assert [listed.symbol for listed in body.symbols] == ["BTC-USDC", "BTC-USDT", "DOGE-USDT", "ETH-USDT", "SOL-USDT"]
     assert body.symbols[0].exchanges == ["okx"]
     again = await running.http.get("/api/symbols", headers={"If-None-Match": answer.headers["etag"]})

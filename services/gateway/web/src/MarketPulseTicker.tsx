@@ -1,4 +1,5 @@
 /** The Market Pulse bar: the prices of a few symbols, how far to trust each, and how many are connected. */
+import { useMemo } from "react";
 import "./MarketPulseTicker.css";
 import { Announcer } from "./page/bar/Announcer.tsx";
 import { AwayNote } from "./page/bar/AwayNote.tsx";
@@ -6,13 +7,15 @@ import { useAway } from "./page/bar/away.ts";
 import { ConnectedCount } from "./page/bar/ConnectedCount.tsx";
 import { PauseButton } from "./page/bar/PauseButton.tsx";
 import { Tile } from "./page/bar/Tile.tsx";
-import { useListing, useListingFailure } from "./page/listing.ts";
-import { shortSymbol } from "./page/names.ts";
+import { featuredNames, useListing, useListingFailure } from "./page/listing.ts";
+import { useInQuote } from "./page/quotes.ts";
 import { useSimulated } from "./page/simulated.ts";
 
 interface Props {
   /** The symbols to show; by default the gateway's featured symbols. */
   readonly symbols?: readonly string[];
+  /** The quote of symbols without one; by default the gateway's. */
+  readonly quote?: string | null;
   /** Whether the bar is one dense line without sparklines. */
   readonly isCompact?: boolean;
   /** Returns the URL that a symbol's tile links to; by default a page of that symbol. */
@@ -21,13 +24,13 @@ interface Props {
   readonly target?: string;
 }
 
-const NONE: readonly string[] = [];
 const PLACEHOLDERS = ["a", "b", "c", "d"];
-const toPage = (symbol: string) => `/?symbols=${shortSymbol(symbol)}`;
+const toPage = (symbol: string) => `/?symbols=${symbol}`;
 
-export function MarketPulseTicker({ symbols, isCompact = false, linkTo = toPage, target }: Props) {
+export function MarketPulseTicker({ symbols, quote = null, isCompact = false, linkTo = toPage, target }: Props) {
   const listing = useListing();
-  const shown = symbols ?? listing?.featured ?? NONE;
+  const chosen = useInQuote(symbols ?? featuredNames(listing), quote);
+  const shown = useMemo(() => [...new Set(chosen.values())], [chosen]);
   useAway(shown);
   return (
     <section className="bar" aria-label="Market Pulse" data-compact={isCompact || undefined}>

@@ -575,6 +575,12 @@ export interface components {
         SymbolListing: {
             /** Featured */
             featured: string[];
+            /**
+             * Quote
+             * @description The currency of a symbol without one: if it is USDT, BTC is BTC-USDT
+             * @example USDT
+             */
+            quote: string;
             /** Symbols */
             symbols: components["schemas"]["ListedSymbol"][];
         };

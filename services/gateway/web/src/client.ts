@@ -86,11 +86,13 @@ function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
 export const IDLE_STORE: Store<AnyState> = makeStore(IDLE);
 const NO_CONNECTION: ConnectionState = { status: "idle", exchanges: {}, simulated: false };
 
-/** Return a symbol in the project's spelling (`btc` becomes `BTC-USDT`), or null if the text is not a symbol. */
+/**
+ * Return a symbol in the project's spelling (`btc-usd` becomes `BTC-USD`), or null if the text is not a symbol. A symbol without
+ * a quote stays without one: the gateway decides what `BTC` means.
+ */
 export function normalizeSymbol(text: string): string | null {
   const symbol = text.trim().toUpperCase();
-  const full = symbol.includes("-") ? symbol : `${symbol}-USDT`;
-  return /^[\p{L}\p{N}]{1,32}-[\p{L}\p{N}]{1,32}$/u.test(full) ? full : null;
+  return /^[\p{L}\p{N}]{1,32}(-[\p{L}\p{N}]{1,32})?$/u.test(symbol) ? symbol : null;
 }
 
 /**
@@ -143,6 +145,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   let link: Link = { up: false, simulated: false, error: null }; // the newest report on the stream
   let linkSince = 0; // when the stream was opened, was lost, or began to be wanted
   let isTold: boolean | undefined; // whether this stream has reported an exchange; undefined until a stream has opened
+  let quote = ""; // the currency of a symbol that is asked for without one, as the gateway told it
   let exchanges: Readonly<Record<string, FeedStatus>> = NO_CONNECTION.exchanges; // the newest status of each exchange
   const connection = makeStore(NO_CONNECTION);
   let isDue = false; // an update is scheduled
@@ -169,14 +172,15 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
 
     /**
      * Whether a message replaces the known one. `at` is a time at which the message was the newest.
-     * - Any message does if the known one was not renewed for `YIELDS_AFTER_MS`.
+     * - Any message does if the known one was not renewed for `YIELDS_AFTER_MS`, or is of another symbol: `BTC` has come to mean
+     *   another one.
      * - A message with the same `seq` does unless the known one was renewed later.
      * - A higher `seq` does unless the message was made `FRESH_MS` or more before the known one.
      * - A lower `seq` does if the message was made later: its publisher has started to count anew.
      * Each publisher has its own clock, so times are compared only between messages of one publisher.
      */
-    function isNews({ seq, aggregatedTime, publisher }: TickerMessage<never>, at: number): boolean {
-      if (!latest || at - heardAt > YIELDS_AFTER_MS) return true;
+    function isNews({ symbol, seq, aggregatedTime, publisher }: TickerMessage<never>, at: number): boolean {
+      if (latest?.symbol !== symbol || at - heardAt > YIELDS_AFTER_MS) return true;
       const laterMs = publisher === latest.publisher ? aggregatedTime - latest.aggregatedTime : 0;
       if (seq === latest.seq) return at >= heardAt; // the gateway sends a ticker again when it has become stale
       return seq > latest.seq ? laterMs > -FRESH_MS : laterMs > 0;
@@ -195,6 +199,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
         if (news[0] === "refused") refusal = news[1].error;
         else if (isNews(news[1], news[2])) {
           const [, message, at] = news;
+          if (latest?.symbol !== message.symbol) latest = null;
           // While a stream with more fields opens, the old one delivers messages without them: keep the fields that are known.
           const kept = latest ? Object.entries(latest).filter(([field]) => wanted.fields.includes(field)) : [];
           latest = { ...Object.fromEntries(kept), ...message } as TickerMessage<Field>;
@@ -263,7 +268,11 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   function hear(...news: News) {
     const [type, data] = news;
     if (data && "symbol" in data) {
-      for (const entry of active) if (entry.symbol === data.symbol) entry.hear(news as Parameters<Entry["hear"]>[0]);
+      for (const entry of active)
+        if (entry.symbol === data.symbol || `${entry.symbol}-${quote}` === data.symbol)
+          entry.hear(news as Parameters<Entry["hear"]>[0]);
+    } else if (type === "quote") {
+      quote = data.quote;
     } else if (type === "status") {
       exchanges = Object.freeze({ ...(isTold ? exchanges : {}), [data.exchange]: data });
       isTold = true;

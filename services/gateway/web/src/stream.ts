@@ -78,6 +78,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   // The gateway's reports.
   let lastEventId = ""; // sent with the next stream, so that the gateway knows that it is a resumed one
   let simulated = false; // whether the prices are simulated
+  let quote = ""; // the currency of a symbol that is asked for without one
   let beatMs = BEAT_MS; // the heartbeat interval
 
   // Faults.
@@ -110,6 +111,20 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     tell("refused", { symbol, error });
   }
 
+  /**
+   * Learn the currency of the symbols that are asked for without one, from a request's symbols and the full ones in its answer.
+   * If these leave open which one `BTC` became, the first one counts, if the answer is in the order of the request.
+   */
+  function learn(asked: readonly string[], told: readonly string[], isInOrder = false) {
+    const name = asked.find((one) => !one.includes("-"));
+    const meant = told.filter((symbol) => symbol.startsWith(`${name}-`));
+    const symbol = meant.find((one) => !asked.includes(one)) ?? (isInOrder || !meant[1] ? meant[0] : "");
+    const [, news] = symbol?.split("-") ?? [];
+    if (!news || news === quote) return;
+    quote = news;
+    tell("quote", { quote });
+  }
+
   /** Report a ticker, or throw if it is malformed. `heardAt` is a time at which it was surely the newest. */
   function take(data: TickerMessage<"sources">, heardAt: number) {
     if (!isTicker(data)) throw new Error();
@@ -132,6 +147,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       current?.close();
       current = null;
       asked = [];
+      quote = "";
       tellLink(null);
       return;
     }
@@ -181,6 +197,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       beatMs = Math.min(positive(data.heartbeatMs) || BEAT_MS, LONGEST_BEAT_MS);
       for (const symbol of carrying.symbols) tellRefused(symbol, null); // the new stream reports which symbols have no room
       tellLink(null);
+      learn(carrying.symbols, data.symbols, true);
     } else if (type === "ticker") take(data, heardAt);
     else if (type === "status") {
       if (!isStatus(data)) throw new Error();
@@ -222,7 +239,8 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
     const at = Date.now();
     if (!symbols.length || at < askNotBefore) return;
     askedAt = at;
-    request(`${baseUrl}/api/ticker?${asQuery({ ...wanted, symbols })}`, ({ tickers }) => {
+    request(`${baseUrl}/api/ticker?${asQuery({ ...wanted, symbols })}`, ({ tickers, missing }) => {
+      learn(symbols, [...tickers.map(({ symbol }) => symbol), ...missing]);
       for (const ticker of tickers) take(ticker, at);
     });
   }
@@ -233,7 +251,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
    */
   async function request(
     url: string,
-    read?: (answer: { tickers: readonly TickerMessage<"sources">[] }) => void,
+    read?: (answer: { tickers: readonly TickerMessage<"sources">[]; missing: readonly string[] }) => void,
   ): Promise<unknown> {
     let news = unreachable;
     let waitMs = 0;
@@ -255,12 +273,14 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (problem.code === "malformed_symbol")
         for (const symbol of carrying.symbols) if (/[^\x21-\x7e]/.test(symbol)) unknown[symbol] ??= [];
       for (const [symbol, suggestions] of Object.entries(unknown)) {
-        tellRefused(symbol, {
+        // The gateway answers with full symbols. If this one was not asked for in full, it was asked for without its quote.
+        const name = [symbol, ...symbol.split("-")].find((one) => carrying.symbols.includes(one)) ?? symbol;
+        tellRefused(name, {
           code: "unknown_symbol",
           message: `nobody lists ${symbol}`,
           suggestions,
         });
-        refused.add(symbol);
+        refused.add(name);
         refusedAt = Date.now();
       }
       if (carrying.symbols.some((symbol) => refused.has(symbol))) {

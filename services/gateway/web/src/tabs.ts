@@ -28,7 +28,7 @@ const SUPPLY_AFTER_MS = 20; // until all tabs have sent their wants
 /** Make a feed of a gateway's prices that this tab shares with the origin's other tabs. It reports all news to `tell`. */
 export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   const locks = globalThis.navigator?.locks;
-  const name = ["market-pulse.v3", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
+  const name = ["market-pulse.v4", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error();
@@ -79,7 +79,8 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   function supply() {
     supplying = undefined;
     const all = joined([wanted, ...others.values()]);
-    for (const [key, [, data]] of known) if (data && "symbol" in data && !all.symbols.includes(data.symbol)) known.delete(key);
+    for (const [key, [, data]] of known)
+      if (data && "symbol" in data && !all.symbols.some((name) => `${data.symbol}-`.startsWith(`${name}-`))) known.delete(key);
     stream.want(all);
   }
 

@@ -112,8 +112,9 @@ export interface Store<T> {
 
 export interface RealtimeClient {
   /**
-   * Return a symbol's store (`BTC` is `BTC-USDT`), always the same one for the same wish. While a store has a listener, its
-   * symbol streams, with the members of its wish and at least as fast.
+   * Return a symbol's store, always the same one for the same wish. The gateway's setting QUOTE decides the quote of `BTC`, and
+   * the ticker's `symbol` says it. While a store has a listener, its symbol streams, with the members of its wish and
+   * at least as fast.
    */
   symbol<F extends Field = DefaultField>(symbol: string, wish?: Wish<F>): Store<SymbolState<F>>;
   /** The state of the stream and of the exchanges. Subscribing to this store does not open a stream. */
@@ -147,13 +148,15 @@ export interface RealtimeClientOptions {
 /**
  * A feed's reports to the client, from this tab's own stream or from another tab's.
  * - `ticker`: a message from the stream or by REST, and a time (`Date.now()`) at which it was surely the newest
+ * - `quote`: the currency of a symbol that is asked for without one
  * - `status`: the status of one exchange's feed
  * - `link`: whether the stream is open, and the error if there is one
- * - `refused`: why a symbol is not streamed; a null error ends the refusal
+ * - `refused`: why a symbol, in full or as it was asked for, is not streamed; a null error ends the refusal
  * - `beat`: a sign of life from the tab that has the stream
  */
 export type News =
   | readonly [type: "ticker", data: TickerMessage<never>, heardAt: number]
+  | readonly [type: "quote", data: { readonly quote: string }]
   | readonly [type: "status", data: FeedStatus]
   | readonly [type: "link", data: Link]
   | readonly [type: "refused", data: { readonly symbol: string; readonly error: RealtimeError | null }]

@@ -23,7 +23,7 @@ export interface RealtimeTicker<F extends Field = DefaultField> extends SymbolSt
 }
 
 export interface RealtimeTickerOptions<F extends Field = DefaultField> extends Wish<F> {
-  /** `BTC` is `BTC-USDT`. */
+  /** `BTC-USD`, or `BTC` for the quote that the gateway has as its default: `ticker.symbol` says which. */
   readonly symbol: string;
   /** If false, the symbol is not streamed, and its status is `idle`. */
   readonly enabled?: boolean;

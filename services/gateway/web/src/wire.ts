@@ -20,8 +20,15 @@ const have = (value: unknown, test: Test, ...names: readonly string[]) =>
 
 const allOf = (value: unknown, test: Test) => (value as readonly unknown[] | null)?.every?.(test); // in JSON, only arrays have `every`
 
+const isVia: Test = (rate) =>
+  have(rate, isText, "symbol", "quality") &&
+  have(rate, isNumber, "seq") &&
+  have(rate, orNull(isNumber), "price", "bid", "ask", "open24h", "confidence", "ageMs");
+
 const isSource: Test = (source) =>
   have(source, isText, "exchange", "state") &&
+  have(source, ifAny(isNumber), "ownPrice") &&
+  have(source, ifAny(isVia), "via") &&
   have(source, isNumber, "weight", "ageMs") &&
   have(source, orNull(isNumber), "price", "usedPrice") &&
   have(source, orNull(isText), "reason");

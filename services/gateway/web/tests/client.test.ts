@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createRealtimeClient, normalizeSymbol, realtimeClient, tickerAge } from "../src/client.ts";
 import type { FeedStatus, Field, RealtimeClient, SymbolState, Wish } from "../src/types.ts";
-import { FakeEventSource, type FakeRest, fakeBrowser, type Members, message, pass, unknownSymbols } from "./fakes.ts";
+import {
+  connected,
+  FakeEventSource,
+  type FakeRest,
+  fakeBrowser,
+  type Members,
+  message,
+  pass,
+  unknownSymbols,
+} from "./fakes.ts";
 
 let rest: FakeRest;
 let client: RealtimeClient;
@@ -44,7 +53,8 @@ function statusOf(exchange: string, simulated = false): FeedStatus {
 }
 
 test.each([
-  ["btc", "BTC-USDT"],
+  ["btc", "BTC"],
+  ["btc-usd", "BTC-USD"],
   [" eth-btc ", "ETH-BTC"],
   ["", null],
   ["BTC/USDT", null],
@@ -60,9 +70,9 @@ describe("a gateway that wants a key", () => {
     client = createRealtimeClient({ apiKey: "a-key/of=mine" });
     await live("BTC");
     expect(FakeEventSource.newest.url).toMatch(
-      /^\/api\/realtime\?symbols=BTC-USDT&fields=[\w%]+&max_hz=4&api_key=a-key%2Fof%3Dmine$/,
+      /^\/api\/realtime\?symbols=BTC&fields=[\w%]+&max_hz=4&api_key=a-key%2Fof%3Dmine$/,
     );
-    expect(rest.asked).toEqual([expect.stringMatching(/^\/api\/ticker\?symbols=BTC-USDT&fields=[\w%]+$/)]);
+    expect(rest.asked).toEqual([expect.stringMatching(/^\/api\/ticker\?symbols=BTC&fields=[\w%]+$/)]);
     expect(rest.keys).toEqual(["a-key/of=mine"]);
   });
 
@@ -80,11 +90,11 @@ describe("a gateway that wants a key", () => {
 
 describe("one stream for all", () => {
   test("the first price comes by REST, and live ones by one stream for every symbol and listener", async () => {
-    for (const symbol of ["BTC", "btc-usdt", "ETH", "SOL"]) listen(symbol);
+    for (const symbol of ["BTC", "btc", "ETH", "SOL"]) listen(symbol);
     expect(state("BTC").status).toBe("connecting");
     await pass(20);
     expect(FakeEventSource.sources.map((source) => source.symbols)).toEqual([["BTC-USDT", "ETH-USDT", "SOL-USDT"]]);
-    expect(rest.asked).toEqual([expect.stringContaining("/api/ticker?symbols=BTC-USDT%2CETH-USDT%2CSOL-USDT&")]);
+    expect(rest.asked).toEqual([expect.stringContaining("/api/ticker?symbols=BTC%2CETH%2CSOL&")]);
     expect(state("BTC")).toMatchObject({ status: "connecting", isConnected: false, ticker: { price: 64000.5, seq: 1 } });
     FakeEventSource.newest.connect();
     FakeEventSource.newest.tick("BTC-USDT", 2, { price: 65000 });
@@ -178,6 +188,80 @@ describe("one stream for all", () => {
     expect(FakeEventSource.newest.symbols).toHaveLength(100);
     expect(state("C102")).toMatchObject({ status: "offline", error: { code: "too_many_symbols" } });
     expect(state("C099").error).toBeNull();
+  });
+});
+
+describe("a symbol without a quote", () => {
+  const pricesOf = (names: readonly string[]) => names.map((name) => state(name).ticker?.symbol ?? null);
+
+  test("is asked for as it is written, and is what the gateway makes of it", async () => {
+    const names = ["BTC", "ETH-EUR", "SOL"];
+    rest.answer = () => null;
+    for (const name of names) listen(name);
+    await pass(20);
+    const source = FakeEventSource.newest;
+    expect(new URL(source.url, "http://here").searchParams.get("symbols")).toBe("BTC,ETH-EUR,SOL");
+    source.say({ type: "connected", data: connected(["BTC-USD", "ETH-EUR", "SOL-USD"]) });
+    for (const symbol of ["BTC-USD", "BTC-EUR", "ETH-EUR", "ETH-USD", "SOL-USD"]) source.tick(symbol, 2);
+    await pass(20);
+    expect(pricesOf(names)).toEqual(["BTC-USD", "ETH-EUR", "SOL-USD"]);
+    expect(state("BTC").status).toBe("live");
+  });
+
+  test("has a price by REST before a stream has told the quote", async () => {
+    rest.answer = () => ({ body: { tickers: [message("ETH-USD", 1)], missing: ["BTC-USD"] } });
+    for (const name of ["BTC", "ETH"]) listen(name);
+    await pass(20);
+    expect(pricesOf(["BTC", "ETH"])).toEqual([null, "ETH-USD"]);
+  });
+
+  test.each([
+    [["BTC", "BTC-EUR"], ["BTC-USD", "BTC-EUR"], "BTC-USD"],
+    [["BTC", "BTC-USD"], ["BTC-USD"], "BTC-USD"],
+    [["BTC", "BTC-EUR", "BTC-USD"], ["BTC-USD", "BTC-EUR"], "BTC-USD"],
+    [["BTC", "BTC-EUR", "BTC-USD"], ["BTC-EUR", "BTC-USD"], "BTC-EUR"],
+  ])("%j beside others is told apart by the answer %j", async (names, told, symbol) => {
+    rest.answer = () => null;
+    for (const name of names) listen(name);
+    await pass(20);
+    const source = FakeEventSource.newest;
+    source.say({ type: "connected", data: connected(told) });
+    for (const one of told) source.tick(one, 2);
+    await pass(20);
+    expect(pricesOf(names)).toEqual([symbol, ...names.slice(1)]);
+  });
+
+  test("has the price of its own quote when the gateway comes back with another default", async () => {
+    const source = await live("BTC");
+    expect(pricesOf(["BTC"])).toEqual(["BTC-USDT"]);
+    source.fail();
+    await pass(2000);
+    FakeEventSource.newest.say({ type: "connected", data: connected(["BTC-USD"]) });
+    FakeEventSource.newest.tick("BTC-USD", 1, { price: 1 });
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", ticker: { symbol: "BTC-USD", price: 1 } });
+  });
+
+  test("is refused alone, although the gateway names it in full", async () => {
+    rest.answer = (url) =>
+      /DOGGE%2C|DOGGE&/.test(url) ? unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] }) : { body: { tickers: [], missing: [] } };
+    for (const name of ["DOGGE", "DOGGE-EUR"]) listen(name);
+    await pass(1);
+    FakeEventSource.newest.fail("refused");
+    await pass(20);
+    expect(state("DOGGE").error).toMatchObject({ code: "unknown_symbol", message: "nobody lists DOGGE-USDT" });
+    expect(state("DOGGE-EUR").error).toBeNull();
+    expect(FakeEventSource.newest.symbols).toEqual(["DOGGE-EUR"]);
+  });
+
+  test("without room gets the error that names it in full", async () => {
+    const source = await live("BTC");
+    source.say({
+      type: "room",
+      data: { symbol: "BTC-USDT", room: false, detail: "okx is full", reason: "full", exchanges: [] },
+    });
+    await pass(20);
+    expect(state("BTC").error).toEqual({ code: "no_room", message: "okx is full" });
   });
 });
 
@@ -337,7 +421,7 @@ describe("what listeners ask for", () => {
     });
     ask({ fields: ["sources"] });
     await pass(1);
-    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC-USDT%2CETH-USDT&fields=dp%2Cprice%2Csources"]);
+    expect(rest.asked).toEqual(["/api/ticker?symbols=BTC%2CETH&fields=dp%2Cprice%2Csources"]);
     expect(store({ fields: ["sources"] }).getSnapshot()).toMatchObject({ status: "connecting", ticker: null, latest: null });
     expect(store({ fields: ["dp"] }).getSnapshot()).toMatchObject({ status: "live", ticker: { seq: 2 } });
     answer();
@@ -371,7 +455,7 @@ describe("what listeners ask for", () => {
       await pass(1000);
     }
     expect(rest.asked.length).toBeGreaterThan(1);
-    for (const url of rest.asked) expect(url).toBe("/api/ticker?symbols=BTC-USDT&fields=bid%2Cprice");
+    for (const url of rest.asked) expect(url).toBe("/api/ticker?symbols=BTC&fields=bid%2Cprice");
   });
 
   test("a hidden page asks for one price in two seconds, and for its own rate at once when it is visible again", async () => {

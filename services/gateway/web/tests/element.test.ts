@@ -7,7 +7,7 @@ import { aged, type Members } from "./fakes.ts";
 
 const GATEWAY = "https://prices.example";
 const written = (price: number) => formatPrice(price, 2).full; // in the default locale, which differs between machines
-const PRICE = written(97000.1);
+const PRICE = `${written(97000.1)} USDT`;
 const UP = formatPercent(1.234);
 const CLIENTS = Symbol.for("market-pulse/realtime.v2");
 
@@ -46,7 +46,9 @@ class PlayedClient implements RealtimeClient {
 }
 
 function state(status: Status, ticker: Members = {}, error: RealtimeError | null = null) {
-  const latest = ticker.price ? { dp: 2, quality: "ok", changePercent24h: 1.234, ...aged(0), ...ticker } : null;
+  const latest = ticker.price
+    ? { symbol: "BTC-USDT", dp: 2, quality: "ok", changePercent24h: 1.234, ...aged(0), ...ticker }
+    : null;
   return { ticker: latest, latest, heardAt: Date.now(), status, isConnected: status === "live", error } as SymbolState<Field>;
 }
 
@@ -94,22 +96,28 @@ function spoken(tile: Element): string {
 
 describe("what it shows", () => {
   test("is a list with a tile for each symbol, once", () => {
-    const element = place({ symbols: " btc, ETH,,BTC-USDT,eth-btc" });
+    const element = place({ symbols: " btc, ETH,,BTC,btc-usd" });
     expect(find(element, "ul").getAttribute("role")).toBe("list");
-    expect(tiles(element).map((tile) => tile.querySelector(".symbol")?.textContent)).toEqual([
-      "BTC/USDT",
-      "ETH/USDT",
-      "ETH/BTC",
-    ]);
+    expect(tiles(element).map((tile) => tile.querySelector(".symbol")?.textContent)).toEqual(["BTC", "ETH", "BTC"]);
+  });
+
+  test("names the quote of each price behind it, but copies only the number", () => {
+    const element = place({ symbols: "BTC,BTC-USD" });
+    client.symbol("BTC").set(state("live", { price: 97000.1 }));
+    client.symbol("BTC-USD").set(state("live", { symbol: "BTC-USD", price: 96970.5 }));
+    const quotes = tiles(element).map((tile) => tile.querySelector(".price .quote")?.textContent);
+    expect(quotes).toEqual([" USDT", " USD"]);
+    client.symbol("BTC").set(state("stale"));
+    expect(find(element, ".quote").textContent).toBe("");
   });
 
   test("is the four default symbols if the element names none", () => {
     place({});
-    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT"]);
+    expect(client.followed).toEqual(["BTC", "ETH", "SOL", "BNB"]);
   });
 
   test.each<[string, SymbolState<Field>, string, string]>([
-    ["live", state("live", { price: 97000.1 }), "full", `BTC/USDT ${PRICE} ${UP} live`],
+    ["live", state("live", { price: 97000.1 }), "full", `BTC ${PRICE} ${UP} live`],
     ["one source", state("live", { price: 97000.1, quality: "single" }), "half", `${PRICE} ${UP} live, from one exchange only`],
     [
       "disputed",
@@ -119,15 +127,15 @@ describe("what it shows", () => {
     ],
     ["all are falling silent", state("live", { price: 97000.1, ...aged(14_000) }), "half", `${PRICE} ${UP} live, but 14 s old`],
     ["stale", state("stale", { price: 97000.1, quality: "stale" }), "hollow", `${PRICE} ${UP} stale, just now`],
-    ["no price", state("stale"), "cross", "BTC/USDT – no price"],
-    ["connecting", state("connecting"), "hollow", "BTC/USDT – connecting"],
+    ["no price", state("stale"), "cross", "BTC – no price"],
+    ["connecting", state("connecting"), "hollow", "BTC – connecting"],
     ["reconnecting", state("reconnecting", { price: 97000.1 }), "hollow", `${PRICE} ${UP} reconnecting, just now`],
     ["offline", state("offline", { price: 97000.1 }), "cross", `${PRICE} ${UP} offline, just now`],
     [
       "unknown",
       state("offline", {}, { code: "unknown_symbol", message: "nobody lists it", suggestions: ["A-B", "C-D", "E-F"] }),
       "cross",
-      "BTC/USDT nobody lists it; did you mean A-B or C-D? not known",
+      "BTC nobody lists it; did you mean A-B or C-D? not known",
     ],
     [
       "not a symbol",
@@ -135,7 +143,7 @@ describe("what it shows", () => {
       "cross",
       "BTC/USDT it is not a symbol; did you mean BTC-USDT? not known",
     ],
-    ["no room", state("stale", {}, { code: "no_room", message: "okx is full" }), "hollow", "BTC/USDT okx is full no room"],
+    ["no room", state("stale", {}, { code: "no_room", message: "okx is full" }), "hollow", "BTC okx is full no room"],
     [
       "no room any more",
       state("stale", { price: 97000.1 }, { code: "no_room", message: "okx is full" }),
@@ -146,10 +154,10 @@ describe("what it shows", () => {
       "limited",
       state("connecting", {}, { code: "rate_limited", message: "not so many streams" }),
       "hollow",
-      "BTC/USDT not so many streams too many streams",
+      "BTC not so many streams too many streams",
     ],
-    ["busy", state("reconnecting", {}, { code: "busy", message: "draining" }), "hollow", "BTC/USDT draining busy"],
-    ["unreachable", state("offline", {}, { code: "unreachable", message: "no answer" }), "cross", "BTC/USDT no answer offline"],
+    ["busy", state("reconnecting", {}, { code: "busy", message: "draining" }), "hollow", "BTC draining busy"],
+    ["unreachable", state("offline", {}, { code: "unreachable", message: "no answer" }), "cross", "BTC no answer offline"],
   ])("%s: a dot of its own shape, and words", (name, shown, shape, words) => {
     const spelt = name === "not a symbol" ? "BTC/USDT" : "BTC-USDT";
     const element = place({ symbols: spelt });
@@ -169,7 +177,7 @@ describe("what it shows", () => {
       state("stale", { price: 1 }),
       state("offline", { price: 1 }),
     ]) {
-      client.symbol("BTC-USDT").set(one);
+      client.symbol("BTC").set(one);
       drawn.add(find(element, ".dot path").getAttribute("d"));
     }
     expect(drawn.size).toBe(4);
@@ -177,9 +185,9 @@ describe("what it shows", () => {
 
   test("an error of one symbol does not affect the others", () => {
     const element = place({ symbols: "NOPE,BTC" });
-    client.symbol("NOPE-USDT").set(state("offline", {}, { code: "unknown_symbol", message: "nobody lists NOPE-USDT" }));
-    client.symbol("BTC-USDT").set(state("live", { price: 97000.1 }));
-    expect(tiles(element).map(spoken)).toEqual(["NOPE/USDT nobody lists NOPE-USDT not known", `BTC/USDT ${PRICE} ${UP} live`]);
+    client.symbol("NOPE").set(state("offline", {}, { code: "unknown_symbol", message: "nobody lists NOPE-USDT" }));
+    client.symbol("BTC").set(state("live", { price: 97000.1 }));
+    expect(tiles(element).map(spoken)).toEqual(["NOPE nobody lists NOPE-USDT not known", `BTC ${PRICE} ${UP} live`]);
   });
 
   test("shows a gateway's messages as text, not as HTML", () => {
@@ -192,7 +200,7 @@ describe("what it shows", () => {
 
   test("draws a count of zeros in a <sub>, but reads and copies every zero", () => {
     const element = place();
-    client.symbol("BTC-USDT").set(state("live", { price: 0.00000123 }));
+    client.symbol("BTC").set(state("live", { price: 0.00000123 }));
     expect(find(element, ".digits").textContent).toBe(written(0.00000123).replace("00000", "05"));
     expect(find(element, ".digits sub").textContent).toBe("5");
     expect(find(element, ".price .spoken").textContent).toBe(written(0.00000123));
@@ -203,7 +211,7 @@ describe("what it shows", () => {
   test("shows the direction of the percentage", () => {
     const element = place();
     const seen = [1.5, -1.5, 0.001].map((changePercent24h) => {
-      client.symbol("BTC-USDT").set(state("live", { price: 1, changePercent24h }));
+      client.symbol("BTC").set(state("live", { price: 1, changePercent24h }));
       return [tiles(element)[0]?.dataset.direction, find(element, ".change").textContent];
     });
     expect(seen).toEqual([
@@ -215,7 +223,7 @@ describe("what it shows", () => {
 
   test("lets a stale price age by itself", () => {
     const element = place();
-    client.symbol("BTC-USDT").set(state("stale", { price: 97000.1 }));
+    client.symbol("BTC").set(state("stale", { price: 97000.1 }));
     vi.advanceTimersByTime(14_000);
     expect(find(element, ".note").textContent).toBe("14 s old");
   });
@@ -230,14 +238,14 @@ describe("what it shows", () => {
 
   test("takes its style from one shared sheet, without inline styles", () => {
     const [one, other] = [place(), place()];
-    client.symbol("BTC-USDT").set(state("live", { price: 0.00000123 }));
+    client.symbol("BTC").set(state("live", { price: 0.00000123 }));
     expect(shadow(one).adoptedStyleSheets).toEqual(shadow(other).adoptedStyleSheets);
     expect(shadow(one).querySelector("style, [style]")).toBeNull();
   });
 });
 
 describe("a change of digits", () => {
-  const show = (price: number, status: Status = "live") => client.symbol("BTC-USDT").set(state(status, { price }));
+  const show = (price: number, status: Status = "live") => client.symbol("BTC").set(state(status, { price }));
   const marked = (element: HTMLElement) => [
     shadow(element).querySelector(".changed")?.className,
     shadow(element).querySelector(".changed")?.textContent,
@@ -282,13 +290,13 @@ describe("a change of digits", () => {
 describe("its place in a page", () => {
   test("it subscribes only while it is in a page", () => {
     const element = place({ symbols: "BTC,ETH" });
-    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
+    expect(client.followed).toEqual(["BTC", "ETH"]);
     element.remove();
     expect(client.followed).toEqual([]);
     expect(client.connection.listeners.size).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
     document.body.append(element);
-    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
+    expect(client.followed).toEqual(["BTC", "ETH"]);
     expect(tiles(element)).toHaveLength(2);
   });
 
@@ -305,24 +313,24 @@ describe("its place in a page", () => {
 
   test("several elements share one client", () => {
     const [one] = [place({ symbols: "BTC" }), place({ symbols: "BTC,ETH" })];
-    expect(client.symbol("BTC-USDT").listeners.size).toBe(2);
+    expect(client.symbol("BTC").listeners.size).toBe(2);
     one.remove();
-    expect(client.followed).toEqual(["BTC-USDT", "ETH-USDT"]);
+    expect(client.followed).toEqual(["BTC", "ETH"]);
   });
 
   test("its symbols may change, and those that stay are not unsubscribed", () => {
     const element = place({ symbols: "BTC,ETH" });
-    client.symbol("ETH-USDT").set(state("live", { price: 3000 }));
+    client.symbol("ETH").set(state("live", { price: 3000 }));
     const [, eth] = tiles(element);
     const counts: number[] = [];
-    const { listeners } = client.symbol("ETH-USDT");
+    const { listeners } = client.symbol("ETH");
     vi.spyOn(listeners, "delete").mockImplementation((listener) => {
       const had = Set.prototype.delete.call(listeners, listener);
       counts.push(listeners.size);
       return had;
     });
     element.setAttribute("symbols", "ETH,SOL");
-    expect(client.followed).toEqual(["ETH-USDT", "SOL-USDT"]);
+    expect(client.followed).toEqual(["ETH", "SOL"]);
     expect(counts).toEqual([1]);
     expect(tiles(element)[0]).toBe(eth);
     expect(vi.getTimerCount()).toBe(1);
@@ -330,12 +338,12 @@ describe("its place in a page", () => {
 
   test("its gateway may change", () => {
     const element = place({ symbols: "BTC" });
-    client.symbol("BTC-USDT").set(state("live", { price: 97000.1 }));
+    client.symbol("BTC").set(state("live", { price: 97000.1 }));
     element.setAttribute("gateway", `${GATEWAY}/`);
-    expect([client.followed, elsewhere.followed]).toEqual([[], ["BTC-USDT"]]);
-    expect(spoken(tiles(element)[0] as Element)).toBe("BTC/USDT – connecting");
+    expect([client.followed, elsewhere.followed]).toEqual([[], ["BTC"]]);
+    expect(spoken(tiles(element)[0] as Element)).toBe("BTC – connecting");
     element.setAttribute("gateway", location.origin);
-    expect([client.followed, elsewhere.followed]).toEqual([["BTC-USDT"], []]);
+    expect([client.followed, elsewhere.followed]).toEqual([["BTC"], []]);
   });
 
   test("its attributes may be set before it is in a page", () => {

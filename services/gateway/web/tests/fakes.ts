@@ -47,6 +47,11 @@ export function aged(ageMs: number): Members {
   return { aggregatedTime: 1_700_000_000_000, receivedTime: 1_700_000_000_000 - ageMs };
 }
 
+/** Return what the fake gateway makes of symbols: without a quote they are in USDT, and each counts once. */
+export function resolved(names: readonly string[]): string[] {
+  return [...new Set(names.map((name) => (/^[^-]+$/.test(name) ? `${name}-USDT` : name)))];
+}
+
 type Connected = Extract<StreamEvent, { type: "connected" }>["data"];
 
 export function connected(symbols: string[], more: Partial<Connected> = {}): Connected {
@@ -81,8 +86,9 @@ export class FakeEventSource extends EventTarget {
     return FakeEventSource.sources.filter((source) => !source.closed);
   }
 
+  /** The symbols that it carries, in full. */
   get symbols(): string[] {
-    return this.asked("symbols").split(",");
+    return resolved(this.asked("symbols").split(","));
   }
 
   get fields(): string[] {
@@ -137,7 +143,7 @@ export class FakeRest {
   asked: string[] = [];
   keys: (string | undefined)[] = [];
   answer: (url: string) => Answer | null = (url) => {
-    const symbols = new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? [];
+    const symbols = resolved(new URL(url, "http://here").searchParams.get("symbols")?.split(",") ?? []);
     return url.includes("/api/ticker") ? { body: { tickers: symbols.map((symbol) => message(symbol, 1)), missing: [] } } : null;
   };
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import openapi from "../openapi.json";
 import { createRealtimeClient } from "../src/client.ts";
-import type { RealtimeClient } from "../src/types.ts";
+import type { RealtimeClient, TickerSource } from "../src/types.ts";
 import { DEFAULT_FIELDS } from "../src/wire.ts";
 import { FakeEventSource, fakeBrowser, message } from "./fakes.ts";
 
@@ -30,8 +30,9 @@ function conforms(value: unknown, schema: Schema): boolean {
   if (schema.type !== "object") return typeof value === schema.type;
   if (typeof value !== "object" || value === null) return false;
   const members = value as Record<string, unknown>;
-  const isMissing = (name: string) => members[name] === undefined && !schema.required?.includes(name);
-  return Object.entries(schema.properties ?? {}).every(([name, one]) => isMissing(name) || conforms(members[name], one));
+  return Object.entries(schema.properties ?? {}).every(
+    ([name, one]) => (members[name] === undefined && !schema.required?.includes(name)) || conforms(members[name], one),
+  );
 }
 
 const status = {
@@ -44,8 +45,17 @@ const status = {
   lastTickTime: 1,
   reconnects: 0,
 };
+const CONVERTED: TickerSource = {
+  ...{ exchange: "okx", price: 63980.8, usedPrice: 63980.8, weight: 1, ageMs: 20, state: "used", reason: null },
+  ...{ ownPrice: 64000, quoteVolumeEstimated: true },
+  via: {
+    ...{ symbol: "USDT-USD", seq: 3, price: 0.9997, bid: 0.9996, ask: 0.9998, open24h: 0.9999, confidence: 0.0001 },
+    ...{ quality: "ok", ageMs: 200 },
+  },
+};
 const REAL: unknown[] = [
   { type: "ticker", data: message("BTC-USDT", 7) },
+  { type: "ticker", data: message("BTC-USDT", 8, { sources: [CONVERTED] }) },
   { type: "status", data: { ...status, instance: "i", simulated: false, instances: 1, others: [] } },
   { type: "connected", data: { symbols: ["BTC-USDT"], instance: "i", simulated: false, resumed: true, heartbeatMs: 15_000 } },
   { type: "bye", data: { reason: "shutdown", retryMs: 1000 } },

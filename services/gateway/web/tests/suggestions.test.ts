@@ -12,7 +12,7 @@ test.each([
   ["eth:btc", ["ETH-BTC"]],
   ["BTC–USDT", ["BTC-USDT"]],
   ["BTC.USDT", ["BTC-USDT"]],
-  ["$btc", ["BTC-USDT"]],
+  ["$btc", ["BTC"]],
   ["not a symbol", []],
   ["BTC/USDT:USDT", []],
   ["??", []],

@@ -356,6 +356,22 @@ test("a frame that may not have locks has a stream of its own", async () => {
   expect(state(3, "BTC").isConnected).toBe(true);
 });
 
+test("a tab that joins gets the price of a symbol without a quote, also from a tab that held the stream before", async () => {
+  const [one, , three] = tabs as [RealtimeClient, RealtimeClient, RealtimeClient];
+  const rejoin = async () => {
+    const ends = [one.symbol("BTC").subscribe(() => {}), three.symbol("BTC").subscribe(() => {})];
+    await pass(50);
+    FakeEventSource.newest.say({ type: "connected", data: connected(["BTC-USD"]) });
+    FakeEventSource.newest.tick("BTC-USD", 1);
+    await pass(50);
+    expect([one, three].map((tab) => tab.symbol("BTC").getSnapshot().ticker?.symbol)).toEqual(["BTC-USD", "BTC-USD"]);
+    for (const end of ends) end();
+    await pass(50);
+  };
+  await rejoin();
+  await rejoin();
+});
+
 test("a tab with another key does not depend on a tab whose key may be void", async () => {
   listen(0, "BTC");
   await pass(50);

@@ -6,7 +6,7 @@ import { EventSource } from "eventsource";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createRealtimeClient, IDLE, realtimeClient } from "../src/client.ts";
 import type { RealtimeClient, RealtimeClientOptions, SymbolState } from "../src/types.ts";
-import { message } from "./fakes.ts";
+import { message, resolved } from "./fakes.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -21,7 +21,7 @@ const event = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`;
 
 /** Answer as a gateway does: a snapshot by REST, and a stream that stays open. */
 function asGateway(response: ServerResponse, url: URL) {
-  const symbols = url.searchParams.get("symbols")?.split(",") ?? [];
+  const symbols = resolved(url.searchParams.get("symbols")?.split(",") ?? []);
   if (url.pathname === "/api/ticker") {
     const tickers = symbols.map((symbol) => message(symbol, 1, { price: 1000 }));
     response.setHeader("Content-Type", "application/json").end(JSON.stringify({ tickers, missing: [] }));

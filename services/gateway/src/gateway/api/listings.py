@@ -187,7 +187,7 @@ class Listings:
 
     def _json(self, symbols: Iterable[Symbol]) -> bytes:
         listed = [{"symbol": symbol, "exchanges": self._exchanges[symbol]} for symbol in symbols]
-        return orjson.dumps({"featured": self._featured, "symbols": listed})
+        return orjson.dumps({"featured": self._featured, "quote": self._quote, "symbols": listed})
 
 
 def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]], usual_quote: str = DEFAULT_QUOTE) -> list[Symbol]:

@@ -106,6 +106,7 @@ class SymbolListing(_Model):
     """The symbols that a client can ask for. The gateway always subscribes to featured ones, to others when a client asks."""
 
     featured: list[str]
+    quote: str = Field(description="The currency of a symbol without one: if it is USDT, BTC is BTC-USDT", examples=["USDT"])
     symbols: list[ListedSymbol]
 
 

@@ -56,10 +56,10 @@ li {
   font-variant-numeric: tabular-nums;
 }
 .symbol { grid-area: symbol; font-size: 0.8125em; color: var(--muted); overflow-wrap: anywhere; }
-.quote { display: inline-block; } /* wraps only as a whole */
 .symbol b { font-weight: 600; color: var(--text); }
 .dot { grid-area: dot; width: 0.5625em; height: 0.5625em; overflow: visible; fill: currentColor; color: var(--muted); }
 .price { grid-area: price; min-width: 8ch; margin-block: 0.125em; font-size: 1.125em; font-weight: 600; overflow-wrap: anywhere; }
+.quote { display: inline-block; white-space: pre; font-size: 0.75em; font-weight: 400; color: var(--muted); } /* wraps only as a whole */
 .change { grid-area: change; min-width: 8ch; font-size: 0.8125em; white-space: nowrap; color: var(--flat); }
 .note { grid-area: note; font-size: 0.75em; white-space: nowrap; color: var(--muted); }
 .error { grid-area: price; margin-block: 0.25em; font-size: 0.8125em; color: var(--muted); overflow-wrap: anywhere; }
@@ -111,7 +111,7 @@ li[data-live][data-direction="down"] .change { color: var(--down); }
 :host([compact]) .price { text-align: end; }
 :host([compact]) :is(.change, .note) { flex: 1 0 9ch; text-align: end; } /* stays at the line's end when it wraps */
 :host([compact]) .error { flex: 1 1 12em; }
-:host([compact]) :is(.quote, li[data-live] .note, li:not([data-live]) .change) { display: none; }
+:host([compact]) :is(li[data-live] .note, li:not([data-live]) .change) { display: none; }
 
 [hidden] { display: none !important; }
 .spoken {
@@ -123,7 +123,7 @@ li[data-live][data-direction="down"] .change { color: var(--down); }
   white-space: nowrap;
 }
 /* A copied price must be a number. Where the drawn text counts zeros, the text that writes them out is selected instead. */
-.spoken, .counted .digits { user-select: none; }
+.spoken, .quote, .counted .digits { user-select: none; }
 .counted .spoken { user-select: text; }
 `;
 

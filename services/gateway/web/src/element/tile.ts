@@ -133,12 +133,11 @@ export function makeTile(symbol: string): Tile {
   for (const part of [name, note, price, change, error]) part.setAttribute("part", part.className);
   dot.setAttribute("part", "dot");
   element.setAttribute("part", "tile");
-  const [baseName, quoteName] = (normalizeSymbol(symbol) ?? symbol).split("-");
+  const [baseName] = (normalizeSymbol(symbol) ?? symbol).split("-");
   base.textContent = baseName ?? "";
-  quote.textContent = quoteName ? `/${quoteName}` : "";
-  name.append(base, quote);
+  name.append(base);
   digits.append(stayed, changed);
-  price.append(digits, spokenPrice);
+  price.append(digits, spokenPrice, quote);
   change.append(glyph, percent);
   element.append(dot, name, price, change, error, words, note);
 
@@ -164,6 +163,7 @@ export function makeTile(symbol: string): Tile {
     writeParts(stayed, same);
     writeParts(changed, rest);
     write(spokenPrice, text.full);
+    write(quote, ticker ? ` ${ticker.symbol.split("-")[1]}` : "");
   }
 
   return {

@@ -1,43 +1,52 @@
 /** The page: the bar, the state of the exchanges, and a card for each chosen symbol. */
-import { useCallback, useEffect } from "react";
+import { useCallback, useEffect, useMemo } from "react";
 import { MarketPulseTicker } from "../MarketPulseTicker.tsx";
 import { SymbolCard } from "./cards/SymbolCard.tsx";
-import { chosenSymbols } from "./chosenSymbols.ts";
+import { chosenQuote, chosenSymbols } from "./choice.ts";
 import { CopyLink } from "./controls/CopyLink.tsx";
 import { Display } from "./controls/Display.tsx";
+import { QuoteChoice } from "./controls/QuoteChoice.tsx";
 import { Search } from "./controls/Search.tsx";
 import { SortChoice } from "./controls/SortChoice.tsx";
 import { ExchangeStrip } from "./exchanges/ExchangeStrip.tsx";
-import { useListing, useListingFailure } from "./listing.ts";
+import { featuredNames, useListing, useListingFailure } from "./listing.ts";
+import { shortSymbol } from "./names.ts";
 import "./Page.css";
+import { inQuote, useInQuote } from "./quotes.ts";
 import { useSimulated } from "./simulated.ts";
 import { useSorted } from "./sorting.ts";
 import { useValue } from "./value.ts";
 
-const NONE: readonly string[] = [];
-
 export function Page() {
-  const featured = useListing()?.featured ?? NONE;
+  const listing = useListing();
+  const featured = featuredNames(listing);
   const chosen = useValue(chosenSymbols);
-  const symbols = chosen ?? featured;
+  const own = useValue(chosenQuote);
+  const usual = listing?.quote ?? null;
+  const quote = own ?? usual;
+  const names = chosen ?? featured;
   const isKnown = chosen !== null || featured.length > 0; // until then there is nothing in the place of the cards
+  const inBar = useSymbols(useInQuote(featured, own));
+  const meant = useInQuote(names, own);
+  const symbols = useSymbols(meant);
   const order = useSorted(symbols);
-  const { show, remove, replace } = useChanges(symbols);
+  const { show, remove, replace } = useChanges(meant, quote);
   useHash(show);
   return (
     <>
       <header className="page-bar">
-        <MarketPulseTicker linkTo={toCard} />
+        <MarketPulseTicker quote={own} linkTo={toCard} />
       </header>
       <main>
         <h1 className="visually-hidden">Live prices across exchanges</h1>
         <SimulatedBanner />
         <div className="tools">
-          <ExchangeStrip symbols={featured} />
+          <ExchangeStrip symbols={inBar} />
           <div className="controls">
-            <Search shown={symbols} onChoose={show} />
+            <Search shown={symbols.map((symbol) => inQuote(symbol, quote))} quote={quote} onChoose={show} />
+            <QuoteChoice quote={quote} usual={usual} />
             <SortChoice />
-            <CopyLink symbols={symbols} />
+            <CopyLink symbols={names} quote={own} />
             <Display />
           </div>
         </div>
@@ -96,25 +105,42 @@ function toCard(symbol: string): string {
   return `#${symbol}`;
 }
 
-/** Return the functions by which the visitor adds, removes and replaces cards. */
-function useChanges(symbols: readonly string[]) {
+/** Return the symbols that names stand for, each once. */
+function useSymbols(meant: ReadonlyMap<string, string>): readonly string[] {
+  return useMemo(() => [...new Set(meant.values())], [meant]);
+}
+
+/**
+ * Return the functions by which the visitor adds, removes and replaces cards, each named by its symbol. `meant` has the symbol
+ * of each chosen name. A symbol in the quote that is shown is kept without it, so that it follows the quote.
+ */
+function useChanges(meant: ReadonlyMap<string, string>, quote: string | null) {
   const show = useCallback(
     (symbol: string) => {
-      if (!symbols.includes(symbol)) chosenSymbols.set([...symbols, symbol]);
+      const name = shortSymbol(symbol, quote);
+      const known = [...meant].find(([own, shown]) => own === name || shown === symbol);
+      if (!known) chosenSymbols.set([...meant.keys(), name]);
+      const id = known?.[1] ?? inQuote(name, chosenQuote.get());
       // The card may not be drawn yet.
-      requestAnimationFrame(() => document.getElementById(symbol)?.focus());
+      requestAnimationFrame(() => document.getElementById(id)?.focus());
     },
-    [symbols],
+    [meant, quote],
   );
-  const remove = useCallback((symbol: string) => chosenSymbols.set(symbols.filter((other) => other !== symbol)), [symbols]);
+  const remove = useCallback(
+    (symbol: string) => chosenSymbols.set([...meant].filter(([, shown]) => shown !== symbol).map(([name]) => name)),
+    [meant],
+  );
   const replace = useCallback(
-    (symbol: string, by: string) => chosenSymbols.set([...new Set(symbols.map((other) => (other === symbol ? by : other)))]),
-    [symbols],
+    (symbol: string, by: string) => {
+      const names = [...meant].map(([name, shown]) => (shown === symbol ? shortSymbol(by, quote) : name));
+      chosenSymbols.set([...new Set(names)]);
+    },
+    [meant, quote],
   );
   return { show, remove, replace };
 }
 
-/** Show the card that a tile of the bar links to (`#BTC-USDT`), even if it was removed before. */
+/** Show the card that a tile of the bar links to (`#BTC`), even if it was removed before. */
 function useHash(show: (symbol: string) => void) {
   useEffect(() => {
     const look = () => {

@@ -1,6 +1,7 @@
 /** Which symbols the gateway features, and which the exchanges list. All components share one periodic request. */
 import { useEffect } from "react";
 import type { components } from "../api.ts";
+import { shortSymbol } from "./names.ts";
 import { createValue, useValue } from "./value.ts";
 
 export type Listing = components["schemas"]["SymbolListing"];
@@ -22,10 +23,10 @@ async function renew() {
     const response = await fetch("/api/symbols", { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
     if (!response.ok) throw new Error();
     const known = listing.get();
-    const { featured, symbols }: Listing = await response.json();
-    if (!Array.isArray(featured) || !Array.isArray(symbols)) throw new Error();
+    const { featured, quote, symbols }: Listing = await response.json();
+    if (!Array.isArray(featured) || typeof quote !== "string" || !Array.isArray(symbols)) throw new Error();
     // A gateway that has just started lists no symbols until the exchanges have sent it their listings.
-    listing.set({ featured, symbols: symbols.length ? symbols : (known?.symbols ?? []) });
+    listing.set({ featured, quote, symbols: symbols.length ? symbols : (known?.symbols ?? []) });
     failingSince.set(null);
     if (symbols.length) again = RENEW_MS;
   } catch {
@@ -45,6 +46,11 @@ export function useListing(): Listing | null {
     };
   }, []);
   return useValue(listing);
+}
+
+/** Return the featured symbols, without the quote that a symbol without one has anyway. */
+export function featuredNames(known: Listing | null): readonly string[] {
+  return known?.featured.map((symbol) => shortSymbol(symbol, known.quote)) ?? [];
 }
 
 /** Return since when the listing could not be loaded (`Date.now()`), or null if the last request succeeded. */

@@ -40,10 +40,12 @@ const COINS: Readonly<Record<string, string>> = {
   XRP: "XRP",
 };
 
-const EXCHANGES: Readonly<Record<string, string>> = { okx: "OKX" };
+/** The names of exchanges that differ from their identifier with a capital letter first. */
+const EXCHANGES: Readonly<Record<string, string>> = { cryptocom: "Crypto.com", okx: "OKX" };
 
 export interface SymbolName {
   readonly base: string;
+  /** Empty if the symbol has none: the gateway decides. */
   readonly quote: string;
   /** The coin's name, or null if it has no entry above. */
   readonly coin: string | null;
@@ -55,9 +57,10 @@ export function symbolName(symbol: string): SymbolName {
   return { base, quote, coin: COINS[base] ?? null };
 }
 
-/** Return the shortest text that stands for a symbol: BTC for `BTC-USDT`. */
-export function shortSymbol(symbol: string): string {
-  return symbol.replace(/-USDT$/, "");
+/** Return the shortest text that stands for a symbol where `usual` is the quote of symbols without one. */
+export function shortSymbol(symbol: string, usual: string | null): string {
+  const { base, quote } = symbolName(symbol);
+  return quote && quote === usual ? base : symbol;
 }
 
 export function exchangeName(exchange: string): string {

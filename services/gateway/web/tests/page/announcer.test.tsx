@@ -68,7 +68,7 @@ test("a lost stream is announced once, not symbol by symbol", () => {
 test("on request the prices are announced, at least ten seconds apart", () => {
   pass(3000);
   act(() => announcing.set(true));
-  expect(said()).toBe("Bitcoin 63,000.00, up 1.00%. Ethereum 3,000.00, unchanged.");
+  expect(said()).toBe("Bitcoin 63,000.00 USDT, up 1.00%. Ethereum 3,000.00 USDT, unchanged.");
   client.say("BTC-USDT", state("BTC-USDT", "ok", { price: 64_000, changePercent24h: 2 }));
   pass(10_000);
   expect(said()).toMatch(/^Bitcoin 63,000/);

@@ -14,9 +14,9 @@ afterEach(() => {
 });
 
 function renderPrice(price: number) {
-  const { container, rerender } = render(<Price price={price} dp={2} />);
+  const { container, rerender } = render(<Price price={price} dp={2} quote="USDT" />);
   return {
-    show: (next: number | null, isOld = false) => rerender(<Price price={next} dp={2} isOld={isOld} />),
+    show: (next: number | null, isOld = false) => rerender(<Price price={next} dp={2} quote="USDT" isOld={isOld} />),
     lit: () => container.querySelector(".flash")?.textContent ?? null,
     direction: () => container.querySelector(".flash")?.getAttribute("data-direction"),
     text: () => container.querySelector("[aria-hidden]")?.textContent,
@@ -69,7 +69,7 @@ test.each([
 });
 
 test("a price with many zeros is drawn short, and read out with every zero", () => {
-  const { container } = render(<Price price={0.00000123} dp={12} />);
+  const { container } = render(<Price price={0.00000123} dp={12} quote="USDT" />);
   expect(container.querySelector("sub")?.textContent).toBe("5");
   expect(container.querySelector(".visually-hidden")?.textContent).toBe("0.000001230");
 });

@@ -12,13 +12,13 @@ vi.mock("../../src/page/parts/Price.tsx", () => ({
   },
 }));
 vi.mock("../../src/page/cards/drawChart.ts", () => ({
-  drawChart: () => ({ load() {}, add() {}, setDecimals() {}, recolour() {}, remove() {} }),
+  drawChart: () => ({ load() {}, add() {}, setDecimals() {}, show() {}, recolour() {}, remove() {} }),
 }));
 
 beforeEach(() => {
   vi.stubGlobal("fetch", (url: string) =>
     url === "/api/symbols"
-      ? Promise.resolve(Response.json({ featured: ["BTC-USDT", "ETH-USDT"], symbols: [] }))
+      ? Promise.resolve(Response.json({ featured: ["BTC-USDT", "ETH-USDT"], quote: "USDT", symbols: [] }))
       : Promise.reject(new TypeError("no network in this test")),
   );
 });
@@ -33,9 +33,9 @@ test("a symbol's price renders only that symbol's tile and card", async () => {
   await act(async () => {
     render(<Page />, { wrapper: client.wrapper });
   });
-  client.say("BTC-USDT", state("BTC-USDT", "ok", { price: 63_000 }));
-  client.say("ETH-USDT", state("ETH-USDT", "ok", { price: 3000 }));
+  client.say("BTC", state("BTC-USDT", "ok", { price: 63_000 }));
+  client.say("ETH", state("ETH-USDT", "ok", { price: 3000 }));
   renders.tiles = [];
-  client.say("BTC-USDT", state("BTC-USDT", "ok", { price: 63_001 }));
+  client.say("BTC", state("BTC-USDT", "ok", { price: 63_001 }));
   expect(renders.tiles).toEqual([63_001, 63_001]);
 });

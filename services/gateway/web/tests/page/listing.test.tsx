@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { pass } from "../fakes.ts";
 import { FakeClient } from "./fakeClient.ts";
 
-const LISTING = { featured: ["BTC-USDT"], symbols: [{ symbol: "BTC-USDT", exchanges: ["okx"] }] };
+const LISTING = { featured: ["BTC-USDT"], quote: "USDT", symbols: [{ symbol: "BTC-USDT", exchanges: ["okx"] }] };
 let answer: () => Promise<Response>;
 
 beforeEach(() => {
@@ -22,7 +22,7 @@ const failing = () => Promise.reject(new TypeError("network error"));
 
 async function search(text: string) {
   const { Search } = await import("../../src/page/controls/Search.tsx");
-  render(<Search shown={[]} onChoose={() => {}} />);
+  render(<Search shown={[]} quote="USDT" onChoose={() => {}} />);
   await act(() => pass(1));
   fireEvent.change(screen.getByRole("combobox"), { target: { value: text } });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { matching } from "../../src/page/controls/matching.ts";
+import { convertible, matching } from "../../src/page/controls/matching.ts";
 
 describe("search", () => {
   const listed = ["BTC-USDT", "BTC-USDC", "ETH-BTC", "DOGE-USDT", "DOT-USDT", "WBTC-USDT"].map((symbol) => ({
@@ -20,6 +20,21 @@ describe("search", () => {
     ["xyz", []],
     ["  ", []],
   ])("%j finds %j", (text, expected) => {
-    expect(matching(listed, text).map((one) => one.symbol)).toEqual(expected);
+    expect(matching(listed, text, "USDT").map((one) => one.symbol)).toEqual(expected);
+  });
+
+  test("begins with the quote that is shown", () => {
+    expect(matching(listed, "bitcoin", "USDC").map((one) => one.symbol)).toEqual(["BTC-USDC", "BTC-USDT"]);
+  });
+
+  test.each([
+    ["btc-usd", ["BTC-USD"]],
+    ["btc-usdt", []],
+    ["btc-eur", []],
+    ["xyz-usd", []],
+    ["btc", []],
+    ["", []],
+  ])("%j may be converted to %j", (text, expected) => {
+    expect(convertible(listed, text).map((one) => one.symbol)).toEqual(expected);
   });
 });

@@ -6,9 +6,9 @@ const chosen = vi.fn();
 
 beforeEach(async () => {
   const symbols = ["BTC-USDT", "DOGE-USDT", "DOT-USDT"].map((symbol) => ({ symbol, exchanges: ["okx"] }));
-  vi.stubGlobal("fetch", () => Promise.resolve(Response.json({ featured: ["BTC-USDT"], symbols })));
+  vi.stubGlobal("fetch", () => Promise.resolve(Response.json({ featured: ["BTC-USDT"], quote: "USDT", symbols })));
   await act(async () => {
-    render(<Search shown={["BTC-USDT"]} onChoose={chosen} />);
+    render(<Search shown={["BTC-USDT"]} quote="USDT" onChoose={chosen} />);
   });
 });
 

@@ -48,11 +48,11 @@ test("the legends of all cards are filled by one request every few seconds, for 
   const page = render(<Legends symbols={["BTC-USDT", "ETH-USDT"]} />);
   await pass(0);
   expect(asked).toEqual(["/api/ticker?symbols=BTC-USDT%2CETH-USDT&fields=price,sources"]);
-  expect(shown()).toEqual(["OKX1,000.00", "OKX1,000.00"]);
+  expect(shown()).toEqual(["OKX 1,000.00", "OKX 1,000.00"]);
   price = 2000;
   await pass(3000);
   expect(asked).toHaveLength(2);
-  expect(shown()).toEqual(["OKX2,000.00", "OKX2,000.00"]);
+  expect(shown()).toEqual(["OKX 2,000.00", "OKX 2,000.00"]);
   page.rerender(<Legends symbols={["ETH-USDT"]} />);
   await pass(3000);
   expect(asked.at(-1)).toBe("/api/ticker?symbols=ETH-USDT&fields=price,sources");
@@ -76,7 +76,7 @@ test("nothing is requested while updates are paused", async () => {
   act(() => pausedAt.set(1));
   await pass(20_000);
   expect(asked).toHaveLength(1);
-  expect(shown()).toEqual(["OKX1,000.00"]);
+  expect(shown()).toEqual(["OKX 1,000.00"]);
   act(() => pausedAt.set(null));
   await pass(0);
   expect(asked).toHaveLength(2);
@@ -87,7 +87,7 @@ test("a symbol that no exchange lists any more keeps no other legend from being 
   await pass(0);
   await pass(3000);
   expect(asked.at(-1)).toBe("/api/ticker?symbols=XRP-USDT&fields=price,sources");
-  expect(shown()).toEqual(["OKX1,000.00"]);
+  expect(shown()).toEqual(["OKX 1,000.00"]);
   cleanup();
   render(<Legends symbols={["GONE-USDT"]} />);
   await pass(20_000);

@@ -35,6 +35,6 @@ describe("announcements", () => {
       ["ETH-USDT", state("ETH-USDT", "stale", { price: 3000 })],
       ["XYZ-USDT", state("XYZ-USDT", "down", { price: null })],
     ]);
-    expect(text).toBe("Bitcoin 63,000.00, down 1.50%. Ethereum was 3,000.00, which is stale. XYZ has no price.");
+    expect(text).toBe("Bitcoin 63,000.00 USDT, down 1.50%. Ethereum was 3,000.00 USDT, which is stale. XYZ has no price.");
   });
 });

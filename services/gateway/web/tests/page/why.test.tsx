@@ -1,8 +1,9 @@
 import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WhyThisPrice } from "../../src/page/cards/WhyThisPrice.tsx";
-import { contributions } from "../../src/page/cards/why.ts";
+import { contributions, type Rate } from "../../src/page/cards/why.ts";
 import { pausedAt } from "../../src/page/settings.ts";
+import type { TickerSource } from "../../src/types.ts";
 import { message } from "../fakes.ts";
 import { source } from "./fakeClient.ts";
 
@@ -158,7 +159,7 @@ describe("the table", () => {
     expect(bybit?.getByText("38,406.0000")).toBeTruthy();
     expect(okx?.getByText("25,600.0000")).toBeTruthy();
     expect(sum?.getByText("64,006.0000")).toBeTruthy();
-    expect(sum?.getByText("100.0%")).toBeTruthy();
+    expect(sum?.getByText("100.00%")).toBeTruthy();
   });
 
   test("strikes through sources that are not used, with the reason in words", async () => {
@@ -167,6 +168,76 @@ describe("the table", () => {
     expect(binance?.getByText("57,600.00").closest("s")).toBeTruthy();
     expect(binance?.getByText("excluded: 10.0 % from the median")).toBeTruthy();
     expect(bybit?.getByText("Bybit").closest("s")).toBeNull();
+  });
+
+  describe("with converted prices", () => {
+    const rate = {
+      symbol: "USDT-USD",
+      seq: 7,
+      price: 0.9997123,
+      bid: 0.9997,
+      ask: 0.9998,
+      open24h: 0.9999,
+      confidence: 0.0001,
+    };
+    const via: Rate = { ...rate, quality: "ok", ageMs: 1200 };
+    const converted = [
+      source("coinbase", { price: 64000, usedPrice: 64000, weight: 0.5, quoteVolumeEstimated: true }),
+      source("binance", { price: 64001.581446, usedPrice: 64001.581446, weight: 0.5, ownPrice: 64020, via }),
+    ];
+    const show = async (...sources: TickerSource[]) => {
+      const price = sources.reduce((sum, { weight, usedPrice }) => sum + weight * (usedPrice ?? 0), 0);
+      answer = message("BTC-USD", 1, { symbol: "BTC-USD", sources, price: price || null });
+      return open();
+    };
+    const notes = () => [...document.querySelectorAll(".why-note")].map((note) => note.textContent);
+
+    test("shows each one's own price and the rate, and the rate's spread, quality and age", async () => {
+      const [heads, coinbase, binance] = await show(...converted);
+      expect(heads?.getAllByRole("columnheader").map((cell) => cell.textContent)).toEqual([
+        ...["Exchange", "Own price × rate", "= USD", "Used", "× Weight", "= Part", "Age", "State"],
+      ]);
+      const cells = (row: typeof binance) => row?.getAllByRole("cell").map((cell) => cell.textContent);
+      expect(cells(binance)?.slice(0, 3)).toEqual(["64,020.00 USDT × 0.9997123", "64,001.58", "64,001.58"]);
+      expect(cells(coinbase)?.slice(0, 2)).toEqual(["–", "64,000.00"]);
+      expect(notes()[0]).toBe("Rate: USDT is 0.9997123 USD ± 0.0001, ok: several exchanges agree on it; 1 s old.");
+    });
+
+    test("marks a turnover that is estimated, and says what that means", async () => {
+      const [, coinbase, binance] = await show(...converted);
+      expect(coinbase?.getByText("≈ 50.00%")).toBeTruthy();
+      expect(binance?.getByText("50.00%")).toBeTruthy();
+      expect(notes()[1]).toMatch(/^≈ .* estimated/);
+    });
+
+    test("tells a depeg", async () => {
+      const [, binance] = await show(
+        source("binance", { ownPrice: 67000, via: { ...via, price: 0.95 }, reason: "USDT at 0.9500", weight: 1 }),
+      );
+      expect(binance?.getByText("used: USDT at 0.9500")).toBeTruthy();
+      expect(notes()[0]).toContain("USDT is 0.9500 USD");
+    });
+
+    test("shows an exchange's own price although there is no rate", async () => {
+      const none = { ...via, price: null, bid: null, ask: null, open24h: null, confidence: null, ageMs: null };
+      const gone = { price: null, usedPrice: null, weight: 0, state: "stale", reason: "no rate", ownPrice: 64020 } as const;
+      const [, , binance] = await show(
+        source("coinbase", { weight: 1 }),
+        source("binance", { ...gone, via: { ...none, quality: "down" } }),
+      );
+      expect(binance?.getByText("64,020.00 USDT × –")).toBeTruthy();
+      expect(binance?.getByText("no price")).toBeTruthy();
+      expect(binance?.getByText("stale: no rate")).toBeTruthy();
+      expect(notes()).toEqual(["Rate: there is no price of USDT in USD now, so prices in USDT do not count."]);
+    });
+
+    test.each([
+      ["disputed", 300, "disputed: the exchanges disagree on it, so it does not count; just now."],
+      ["single", null, "single: only one exchange has it; fewer than two fresh markets."],
+    ] as const)("says what a rate of quality %s and age %j means", async (quality, ageMs, words) => {
+      await show(source("binance", { ownPrice: 100, via: { ...via, quality, ageMs }, weight: 1 }));
+      expect(notes()[0]).toContain(words);
+    });
   });
 
   test("says that a held price is the last known price", async () => {

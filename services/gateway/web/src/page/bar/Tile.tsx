@@ -33,15 +33,15 @@ export const Tile = memo(function Tile({ symbol, href, target, isCompact }: Prop
   return (
     <li className="tile" data-trust={trust}>
       <a className="tile-name" href={href} target={target}>
-        <b>{base}</b>
-        {quote !== "USDT" && <span>/{quote}</span>} {coin && coin !== base && <span className="tile-coin">{coin}</span>}
+        <b>{base}</b> {coin && coin !== base && <span className="tile-coin">{coin}</span>}
+        {quote && <span className="visually-hidden"> in {quote}</span>}
       </a>
       <span className="tile-notes">
         <TileAway symbol={symbol} />
         <TileState symbol={symbol} state={state} isPaused={isPaused} />
       </span>
       <span className="tile-price">
-        <Price price={lastTicker?.price ?? null} dp={dp} isOld={isOld} />
+        <Price price={lastTicker?.price ?? null} dp={dp} quote={symbolName(lastTicker?.symbol ?? symbol).quote} isOld={isOld} />
       </span>
       <span className="tile-change">
         <Change percent={lastTicker?.changePercent24h ?? null} isOld={isOld} />

@@ -23,7 +23,7 @@ export function transitionsOf(before: readonly Standing[] | null, after: readonl
   return changed.map((now) => `${nameOf(now.symbol)}: ${now.trust === "live" ? "live." : now.reason}`).join(" ");
 }
 
-/** Return one sentence for each price: `Bitcoin 63,227.15, down 1.92%.` An old price is called stale. */
+/** Return one sentence for each price: `Bitcoin 63,227.15 USDT, down 1.92%.` An old price is called stale. */
 export function summaryOf(states: readonly (readonly [string, SpokenState])[]): string {
   return states.map(([symbol, state]) => `${nameOf(symbol)} ${priceOf(state)}.`).join(" ");
 }
@@ -31,7 +31,7 @@ export function summaryOf(states: readonly (readonly [string, SpokenState])[]): 
 function priceOf(state: SpokenState): string {
   const { ticker } = state;
   if (!ticker) return "has no price";
-  const price = formatPrice(ticker.price, ticker.dp).full;
+  const price = `${formatPrice(ticker.price, ticker.dp).full} ${symbolName(ticker.symbol).quote}`;
   const trust = trustOf(state);
   if (trust === "stale" || trust === "offline") return `was ${price}, which is stale`;
   const to = direction(ticker.changePercent24h);

@@ -8,11 +8,18 @@ const FAILURES: Readonly<Record<ChartFailure, string>> = {
   history: "The past could not be asked for: the chart begins when the page was opened. Trying again.",
 };
 
-export const PriceChart = memo(function PriceChart({ symbol }: { symbol: string }) {
+interface Props {
+  /** The symbol as its card asks for it: without a quote, the gateway decides. */
+  readonly name: string;
+  /** The symbol in full. */
+  readonly symbol: string;
+}
+
+export const PriceChart = memo(function PriceChart({ name, symbol }: Props) {
   const [index, setIndex] = useState(0);
   const range = RANGES[index] ?? RANGES[0];
   const canvas = useRef<HTMLDivElement>(null);
-  const failure = useChart(canvas, symbol, range);
+  const failure = useChart(canvas, name, symbol, range);
   return (
     <div className="chart">
       <fieldset className="chart-ranges">

@@ -20,7 +20,7 @@ interface Props {
 
 export function QualityLine({ symbol, state, isPaused }: Props) {
   const ageMs = useTickerAge(symbol);
-  const sources = useSources(state.latest?.quality === "single" ? symbol : null);
+  const sources = useSources(state.latest?.quality === "single" ? state.latest.symbol : null);
   const trust = trustOf(state);
   return (
     <p className="quality" data-trust={trust}>

@@ -17,6 +17,7 @@ import { WhyThisPrice } from "./WhyThisPrice.tsx";
 const FIELDS = ["change24h", "changePercent24h", ...QUALITY_FIELDS, ...FACTS_FIELDS] as const;
 
 interface Props {
+  /** The symbol as it is asked for: without a quote, the gateway decides. */
   readonly symbol: string;
   readonly onRemove: (symbol: string) => void;
   /** Shows another symbol (`by`) in the place of this one. */
@@ -25,23 +26,24 @@ interface Props {
 
 export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace }: Props) {
   const { state, lastTicker, isPaused } = useShownState(symbol, FIELDS);
-  const { base, quote, coin } = symbolName(symbol);
+  const full = lastTicker?.symbol ?? symbol; // the symbol that the gateway made of `BTC`
+  const { base, quote, coin } = symbolName(full);
   const trust = trustOf(state);
+  const name = quote ? `${base} in ${quote}` : base;
   const isOld = trust === "stale" || trust === "offline";
   const isUnknown = state.error?.code === "unknown_symbol" && !lastTicker;
   const dp = lastTicker?.dp ?? 2;
   return (
-    <article className="card" id={symbol} tabIndex={-1} aria-label={symbol} data-trust={trust}>
+    <article className="card" id={symbol} tabIndex={-1} aria-label={full} data-trust={trust}>
       <header className="card-header">
         <h2>
-          {base}
-          {quote && <span className="unit">/{quote}</span>} {coin && coin !== base && <span className="card-coin">{coin}</span>}
+          {base} {coin && coin !== base && <span className="card-coin">{coin}</span>}
         </h2>
         <button type="button" className="plain-button card-remove" onClick={() => onRemove(symbol)}>
           <svg viewBox="0 0 12 12" aria-hidden="true">
             <path d="m2 2 8 8m0-8-8 8" />
           </svg>
-          <span className="visually-hidden">Remove {base}</span>
+          <span className="visually-hidden">Remove {name}</span>
         </button>
       </header>
       {isUnknown ? (
@@ -50,7 +52,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
         <div className="card-body">
           <div className="card-figures">
             <div className="card-price">
-              <Price price={lastTicker?.price ?? null} dp={dp} isOld={isOld} />
+              <Price price={lastTicker?.price ?? null} dp={dp} quote={quote} isOld={isOld} />
             </div>
             <p className="card-change">
               <Change percent={lastTicker?.changePercent24h ?? null} isOld={isOld} />
@@ -59,14 +61,14 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
               </span>
             </p>
             <QualityLine symbol={symbol} state={state} isPaused={isPaused} />
-            <Facts symbol={symbol} ticker={lastTicker} />
+            <Facts symbol={full} ticker={lastTicker} />
           </div>
           <div className="card-chart">
-            {lastTicker && <PriceChart symbol={symbol} />}
-            {lastTicker ? <Legend symbol={symbol} dp={dp} /> : <ul className="legend" />}
+            {lastTicker && <PriceChart name={symbol} symbol={full} />}
+            {lastTicker ? <Legend symbol={full} dp={dp} /> : <ul className="legend" />}
           </div>
           <div className="card-why">
-            <WhyThisPrice symbol={symbol} />
+            <WhyThisPrice symbol={full} />
           </div>
         </div>
       )}

@@ -1,7 +1,6 @@
 /** Stands in place of a price if a symbol is unknown. Says why, and offers symbols that the visitor may have meant. */
 import { suggestionsFor } from "../../suggestions.ts";
 import type { RealtimeError } from "../../types.ts";
-import { shortSymbol } from "../names.ts";
 import { sentence } from "../parts/words.ts";
 
 interface Props {
@@ -22,7 +21,7 @@ export function UnknownSymbol({ symbol: asked, error, onChoose }: Props) {
             {suggestions.map((symbol) => (
               <li key={symbol}>
                 <button type="button" className="button" onClick={() => onChoose(symbol)}>
-                  {shortSymbol(symbol)}
+                  {symbol}
                 </button>
               </li>
             ))}

@@ -6,6 +6,7 @@ import {
   type IChartApi,
   type ISeriesApi,
   LineSeries,
+  type LineSeriesPartialOptions,
   LineStyle,
   type LineWidth,
   type Time,
@@ -17,7 +18,15 @@ import { type Grid, goesOn, type LinePoint, lineOf, type Row, sourceGapSteps, wi
 import { lineNumber } from "./lines.ts";
 
 const TRIM_AFTER = 60; // how many steps more than the grid has may be drawn before the oldest are dropped
-const DASHES = [LineStyle.Solid, LineStyle.Dashed, LineStyle.Dotted, LineStyle.LargeDashed];
+/** The exchanges' line styles, as Legend.css draws them. No two are alike without their colours. */
+const STYLES: readonly (readonly [LineStyle, LineWidth])[] = [
+  [LineStyle.Solid, 1],
+  [LineStyle.Dashed, 1],
+  [LineStyle.Dotted, 1],
+  [LineStyle.LargeDashed, 1],
+  [LineStyle.SparseDotted, 2],
+  [LineStyle.Dashed, 2],
+];
 
 export interface DrawnChart {
   /** The chart's grid; null before the first `load`. */
@@ -28,6 +37,8 @@ export interface DrawnChart {
   add(row: Row): void;
   /** Format prices with at most this many decimals, as `formatPrice` does. */
   setDecimals(dp: number): void;
+  /** Show the lines of these exchanges, and no other exchange's. */
+  show(exchanges: readonly string[]): void;
   /** Show or hide the tag with the newest price on the axis. Only a live price is to have it. */
   setTagged(isTagged: boolean): void;
   /** Read the colours from the style sheet again. */
@@ -39,8 +50,15 @@ type Line = ISeriesApi<"Line", Time>;
 
 export function drawChart(element: HTMLElement): DrawnChart {
   const chart = createChart(element, options());
-  const price = addLine(chart, 2, LineStyle.Solid);
+  const price = addLine(chart, {
+    lineWidth: 2,
+    lineStyle: LineStyle.Solid,
+    lastValueVisible: true,
+    crosshairMarkerVisible: true,
+    crosshairMarkerRadius: 3,
+  });
   const sources = new Map<string, Line>();
+  let shown: readonly string[] = [];
   let grid: Grid = { stepS: 1, steps: 0 };
   let rows: readonly Row[] = [];
   let end = 0; // the time of the newest step drawn
@@ -72,7 +90,8 @@ export function drawChart(element: HTMLElement): DrawnChart {
   function sourceLine(exchange: string): Line {
     let line = sources.get(exchange);
     if (!line) {
-      line = addLine(chart, 1, DASHES[lineNumber(exchange) - 1] ?? LineStyle.Solid);
+      const [lineStyle, lineWidth] = STYLES[lineNumber(exchange) - 1] ?? [LineStyle.Solid, 1];
+      line = addLine(chart, { lineStyle, lineWidth, visible: shown.includes(exchange) });
       price.setSeriesOrder(sources.size + 1); // keeps the price's line on top
       sources.set(exchange, line);
       paint();
@@ -148,6 +167,10 @@ export function drawChart(element: HTMLElement): DrawnChart {
       decimals = dp;
       format();
     },
+    show(exchanges) {
+      shown = exchanges;
+      for (const [exchange, line] of sources) line.applyOptions({ visible: shown.includes(exchange) });
+    },
     setTagged(next) {
       if (next === isTagged) return;
       isTagged = next;
@@ -158,15 +181,12 @@ export function drawChart(element: HTMLElement): DrawnChart {
   };
 }
 
-function addLine(chart: IChartApi, lineWidth: LineWidth, lineStyle: LineStyle): Line {
-  const isPrice = lineWidth > 1;
+function addLine(chart: IChartApi, options: LineSeriesPartialOptions): Line {
   return chart.addSeries(LineSeries, {
-    lineWidth,
-    lineStyle,
     priceLineVisible: false,
-    lastValueVisible: isPrice,
-    crosshairMarkerVisible: isPrice,
-    crosshairMarkerRadius: 3,
+    lastValueVisible: false,
+    crosshairMarkerVisible: false,
+    ...options,
   });
 }
 

@@ -1,6 +1,6 @@
 /** Puts a chart into an element and fills it: first from the gateway's history, then from the live stream. */
 import { type RefObject, useEffect, useState } from "react";
-import type { RealtimeClient, Ticker } from "../../types.ts";
+import type { Store, SymbolState, Ticker } from "../../types.ts";
 import { useRealtimeClient } from "../../useRealtimeTicker.ts";
 import { ahead } from "../frames.ts";
 import { fetchHistory, type Resolution } from "../history.ts";
@@ -9,6 +9,7 @@ import { readSources, type Sources, sourcesOf } from "../sources.ts";
 import { useValue } from "../value.ts";
 import { GAP_STEPS, type Grid, type Row, rowsOf, stepTime } from "./chartData.ts";
 import type { DrawnChart } from "./drawChart.ts";
+import { shownLines } from "./lines.ts";
 
 /** The part that could not be loaded: the chart's own code, or the history that it draws. */
 export type ChartFailure = "code" | "history";
@@ -25,8 +26,16 @@ export const RANGES = [
   { label: "24 h", words: "24 hours", resolution: "1m", grid: { stepS: 60, steps: 1440 } },
 ] as const satisfies readonly Range[];
 
-/** Draw a symbol's chart into the element. Return the part that could not be loaded, or null. */
-export function useChart(element: RefObject<HTMLElement | null>, symbol: string, range: Range): ChartFailure | null {
+/**
+ * Draw a symbol's chart into the element. Return the part that could not be loaded, or null. The stream is asked for `name`,
+ * the symbol as its card names it, so that the chart takes part in the card's wish.
+ */
+export function useChart(
+  element: RefObject<HTMLElement | null>,
+  name: string,
+  symbol: string,
+  range: Range,
+): ChartFailure | null {
   const client = useRealtimeClient();
   const isPaused = useValue(pausedAt) !== null;
   const [chart, setChart] = useState<DrawnChart | null>(null);
@@ -53,8 +62,10 @@ export function useChart(element: RefObject<HTMLElement | null>, symbol: string,
 
   useEffect(() => {
     if (!chart || isPaused) return; // when updates go on, the history contains what was missed
-    return feed(chart, client, symbol, range, (hasFailed) => setFailure(hasFailed ? "history" : null));
-  }, [chart, client, symbol, range, isPaused]);
+    return feed(chart, client.symbol(name, { fields: ["dp"] }), symbol, range, (hasFailed) =>
+      setFailure(hasFailed ? "history" : null),
+    );
+  }, [chart, client, name, symbol, range, isPaused]);
 
   return failure;
 }
@@ -65,13 +76,13 @@ export function useChart(element: RefObject<HTMLElement | null>, symbol: string,
  */
 function feed(
   chart: DrawnChart,
-  client: RealtimeClient,
+  store: Store<SymbolState<"dp">>,
   symbol: string,
   { grid, resolution }: Range,
   tellFailure: (hasFailed: boolean) => void,
 ): () => void {
-  const store = client.symbol(symbol, { fields: ["dp"] });
   const sources = sourcesOf(symbol);
+  const lines = shownLines(symbol);
   const abort = new AbortController();
   let newest = 0; // the time of the newest step drawn
   let isLoading = false;
@@ -115,6 +126,8 @@ function feed(
     chart.add(row);
   }
 
+  const showLines = () => chart.show(lines.get());
+  showLines();
   if (!chart.grid) begin([]);
   draw();
   void load();
@@ -126,11 +139,13 @@ function feed(
 
   document.addEventListener("visibilitychange", look);
   const end = ahead(store)(draw);
+  const endLines = lines.subscribe(showLines);
   const endSources = readSources(symbol);
   return () => {
     abort.abort();
     document.removeEventListener("visibilitychange", look);
     end();
+    endLines();
     endSources();
   };
 }

@@ -1,4 +1,4 @@
-/** Splits a price into the exchanges' contributions. Pure. */
+/** Splits a price into the exchanges' contributions, and finds the rates that it depends on. Pure. */
 import type { TickerSource } from "../../types.ts";
 
 export interface Sum {
@@ -8,6 +8,14 @@ export interface Sum {
   readonly total: number;
   /** How many decimals the parts and the total are rounded to. */
   readonly decimals: number;
+}
+
+export type Rate = NonNullable<TickerSource["via"]>;
+
+/** Return the rates by which sources are converted, each once. */
+export function ratesOf(sources: readonly TickerSource[]): readonly Rate[] {
+  const rates = new Map(sources.flatMap(({ via }) => (via ? [[via.symbol, via]] : [])));
+  return [...rates.values()];
 }
 
 const MOST_DIGITS = 15; // a double holds this many decimal digits exactly

@@ -1,11 +1,11 @@
-/** Copies a link to this page with these symbols, which shows them to anybody. */
+/** Copies a link to this page with these symbols in this quote, which shows them to anybody. */
 import { useEffect, useState } from "react";
 import { announcement } from "../announcement.ts";
 import { searchWith } from "../symbolSet.ts";
 
 const SAID_MS = 2000;
 
-export function CopyLink({ symbols }: { symbols: readonly string[] }) {
+export function CopyLink({ symbols, quote }: { symbols: readonly string[]; quote: string | null }) {
   const [isCopied, setIsCopied] = useState(false);
   useEffect(() => {
     if (!isCopied) return;
@@ -14,7 +14,7 @@ export function CopyLink({ symbols }: { symbols: readonly string[] }) {
   }, [isCopied]);
 
   async function copy() {
-    const link = location.origin + location.pathname + searchWith(location.search, symbols);
+    const link = location.origin + location.pathname + searchWith(location.search, symbols, quote);
     try {
       await navigator.clipboard.writeText(link);
       setIsCopied(true);

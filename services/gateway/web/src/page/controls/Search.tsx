@@ -3,22 +3,27 @@ import { type KeyboardEvent, useId, useState } from "react";
 import { formatTime } from "../clock.ts";
 import { type Listing, useListing, useListingFailure } from "../listing.ts";
 import { exchangeName, symbolName } from "../names.ts";
-import { matching } from "./matching.ts";
+import { convertible, matching } from "./matching.ts";
 import "./Search.css";
 
+const MOST_NAMED = 3;
+
 interface Props {
+  /** The symbols that have a card. */
   readonly shown: readonly string[];
+  /** The quote whose symbols are listed first. */
+  readonly quote: string | null;
   readonly onChoose: (symbol: string) => void;
 }
 
-export function Search({ shown, onChoose }: Props) {
+export function Search({ shown, quote, onChoose }: Props) {
   const id = useId();
   const listing = useListing();
   const failingSince = useListingFailure();
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
   const [isOpen, setIsOpen] = useState(false);
-  const options = matching(listing?.symbols ?? [], text);
+  const options = matching(listing?.symbols ?? [], text, quote).concat(convertible(listing?.symbols ?? [], text));
   const isListed = isOpen && options.length > 0;
   const isInVain = isOpen && text.trim() !== "" && options.length === 0;
 
@@ -82,13 +87,19 @@ export function Search({ shown, onChoose }: Props) {
                 <b>{symbolName(symbol).base}</b>
                 <span className="unit">/{symbolName(symbol).quote}</span> {symbolName(symbol).coin}
               </span>
-              <span className="label">{shown.includes(symbol) ? "shown" : exchanges.map(exchangeName).join(", ")}</span>
+              <span className="label">{shown.includes(symbol) ? "shown" : sellers(exchanges)}</span>
             </div>
           ))}
       </div>
       {isInVain && <p className="search-list search-vain">{vainWords(text.trim(), listing, failingSince)}</p>}
     </div>
   );
+}
+
+/** Return the names of the exchanges that list a symbol, or only their number if they would not fit. */
+function sellers(exchanges: readonly string[]): string {
+  if (!exchanges.length) return "if it can be converted";
+  return exchanges.length > MOST_NAMED ? `${exchanges.length} exchanges` : exchanges.map(exchangeName).join(", ");
 }
 
 /** Return why nothing was found. Only a current listing from the gateway proves that no exchange lists a symbol. */

@@ -7,11 +7,13 @@ import { useFlash } from "./useFlash.ts";
 interface Props {
   readonly price: number | null;
   readonly dp: number;
+  /** The currency of the price, which is written behind it. */
+  readonly quote: string;
   /** Whether this is an old price. An old price never flashes. */
   readonly isOld?: boolean;
 }
 
-export function Price({ price, dp, isOld = false }: Props) {
+export function Price({ price, dp, quote, isOld = false }: Props) {
   const { parts, plain, full } = formatPrice(price, dp);
   const flash = useFlash(plain, price);
   const [steady, changed] = splitParts(parts, flash && !isOld ? flash.from : plain.length);
@@ -20,16 +22,19 @@ export function Price({ price, dp, isOld = false }: Props) {
     event.preventDefault();
   };
   return (
-    <span className="price" data-old={isOld || undefined} title={full} onCopy={copyFull}>
-      <span aria-hidden="true">
-        <Digits parts={steady} />
-        {changed.length > 0 && (
-          <span className="flash" data-direction={flash?.direction} key={flash?.id}>
-            <Digits parts={changed} />
-          </span>
-        )}
+    <span className="price-whole">
+      <span className="price" data-old={isOld || undefined} title={full} onCopy={copyFull}>
+        <span aria-hidden="true">
+          <Digits parts={steady} />
+          {changed.length > 0 && (
+            <span className="flash" data-direction={flash?.direction} key={flash?.id}>
+              <Digits parts={changed} />
+            </span>
+          )}
+        </span>
+        <span className="visually-hidden">{full}</span>
       </span>
-      <span className="visually-hidden">{full}</span>
+      {price !== null && <span className="price-quote"> {quote}</span>}
     </span>
   );
 }
