@@ -642,12 +642,60 @@ export interface components {
          * @description A symbol's newest state: first a snapshot, then each change. Its `id:` is `<symbol>:<seq>`.
          */
         TickerEvent: {
-            data: components["schemas"]["Ticker"];
+            /** Data */
+            data: components["schemas"]["Ticker"] | components["schemas"]["TickerFields"];
             /**
              * Type
              * @constant
              */
             type: "ticker";
+        };
+        /** @description A ticker for a client that asked for some of its fields: these, and the fields that always come. */
+        TickerFields: {
+            /** @description When this ticker was made, by the publisher's clock. */
+            aggregatedTime: number;
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
+            agreedPrice?: number | null;
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
+            agreedTime?: number | null;
+            ask?: number | null;
+            bid?: number | null;
+            change24h?: number | null;
+            changePercent24h?: number | null;
+            /** @description The largest distance of a used source from the price, in quote units. */
+            confidence?: number | null;
+            /** @description How many decimals of the prices are worth showing. */
+            dp?: number;
+            /** @description That of the newest tick that the price was made from. */
+            exchangeTime?: number | null;
+            high24h?: number | null;
+            low24h?: number | null;
+            open24h?: number | null;
+            /** @description Null only when quality is down. */
+            price?: number | null;
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
+            pricedTime?: number | null;
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
+            publisher: string | null;
+            /** @enum {string} */
+            quality: "ok" | "single" | "disputed" | "stale" | "down";
+            /** @description In quote units. */
+            quoteVolume24h?: number | null;
+            /** @description That of the same tick. */
+            receivedTime: number | null;
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
+            seq: number;
+            sources?: components["schemas"]["Source"][];
+            sourcesTotal?: number;
+            sourcesUsed?: number;
+            /** @description The distance between the lowest and the highest source, in basis points. */
+            spreadBps?: number | null;
+            /** @example BTC-USDT */
+            symbol: string;
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. */
+            volume24h?: number | null;
         };
         /**
          * Tickers
@@ -664,7 +712,7 @@ export interface components {
                 [key: string]: "full" | "share";
             };
             /** Tickers */
-            tickers: components["schemas"]["Ticker"][];
+            tickers: (components["schemas"]["Ticker"] | components["schemas"]["TickerFields"])[];
         };
         /** @description The rate of a converted source: the newest ticker of the rate's symbol that the publisher had received. */
         Via: {
@@ -1058,7 +1106,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Ticker"];
+                    "application/json": components["schemas"]["Ticker"] | components["schemas"]["TickerFields"];
                 };
             };
             /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */

@@ -6,11 +6,16 @@ from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 
+from gateway.stream.fields import ALWAYS
 from market_pulse import messages
 from market_pulse.messages import Resolution
 
 
 class Ticker(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
+
+class TickerFields(RootModel[dict[str, Any]]):
     """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
@@ -50,6 +55,13 @@ def message_schemas() -> dict[str, Any]:
         "\n\nIf a ticker has not been renewed for 5 s, it is sent again as `stale`, with the numbers and times of its last "
         "renewal. After another 60 s it is sent as `down`, and its price is null. Both have the seq of the last renewal."
     )
+    members = found["Ticker"]["properties"]
+    found["TickerFields"] = {
+        "type": "object",
+        "description": "A ticker for a client that asked for some of its fields: these, and the fields that always come.",
+        "properties": members,
+        "required": [name for name in members if name in ALWAYS],
+    }
     whole = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
     status = {name: schema for name, schema in whole.items() if name not in messages.OF_ROOM}
     for name, properties, text in (
@@ -71,7 +83,7 @@ class _Model(BaseModel):
 class Tickers(_Model):
     """The known tickers of the requested symbols, in the order of the request, and the symbols without a known ticker."""
 
-    tickers: list[Ticker]
+    tickers: list[Ticker | TickerFields]
     missing: list[str]
     no_room: dict[str, Literal["full", "share"]] = Field(description="The missing symbols for which there is no room, and why")
 
@@ -218,7 +230,7 @@ class TickerEvent(BaseModel):
     """A symbol's newest state: first a snapshot, then each change. Its `id:` is `<symbol>:<seq>`."""
 
     type: Literal["ticker"]
-    data: Ticker
+    data: Ticker | TickerFields
 
 
 class StatusEvent(BaseModel):

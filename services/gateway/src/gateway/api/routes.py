@@ -66,7 +66,7 @@ def one_of_each(request: Request) -> None:
 api = APIRouter(prefix="/api", dependencies=[Depends(one_of_each)])
 
 
-@api.get("/ticker/{symbol:path}", response_model=models.Ticker, responses=_NO_ROOM, tags=["ticker"])
+@api.get("/ticker/{symbol:path}", response_model=models.Ticker | models.TickerFields, responses=_NO_ROOM, tags=["ticker"])
 async def ticker(request: Request, symbol: str, fields: Fields = None) -> Response:
     """Return a symbol's last ticker. If the gateway does not follow the symbol yet, it waits up to 3 s for the first one."""
     wished = read_fields(fields)
