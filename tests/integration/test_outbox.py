@@ -1,13 +1,14 @@
 """Ticks that wait to be published on a real server, which may be slow, away or back again."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterable
 
 import pytest
 
 from market_pulse import kinds
-from market_pulse.bus import connection
+from market_pulse.bus import BusError, connection
 from market_pulse.exchange.outbox import BUSY, Outbox
 from market_pulse.messages import Symbol, Tick, decode_tick
 from support.redis_server import RedisServer
@@ -57,8 +58,10 @@ async def test_a_frozen_redis_delays_nothing_but_the_publishing(server: RedisSer
 
 
 async def _last_price(bus: WholeBus, price: float) -> bool:
-    (last,) = await bus.last(kinds.TICK.channel("okx", BTC))
-    return last is not None and decode_tick(last).price == price
+    with contextlib.suppress(BusError):  # on a busy machine a command may take longer than the short limit of a test
+        (last,) = await bus.last(kinds.TICK.channel("okx", BTC))
+        return last is not None and decode_tick(last).price == price
+    return False
 
 
 async def test_it_always_ends_when_told_to_whatever_it_is_doing(server: RedisServer) -> None:
