@@ -32,7 +32,7 @@ MOST_CORES = 0.10
 class Cost:
     """One visitor's cost in one second: bytes of the body with its chunks, tickers, and the server's processor time.
 
-    `cpu_us` is what a visitor adds. `idle` is what the server used just before without any visitor, in cores.
+    A visitor adds `cpu_us`. The server without any visitor used `idle` cores just before.
     """
 
     bytes: float
