@@ -8,6 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from support.exchanges import NAMES
 from support.prometheus import Prometheus, names_in, no_prometheus, panel_expressions, prometheus, rules
 from support.stack import EXCHANGES, HASTE, Stack, events, running_stack
 from support.waiting import PATIENCE_S, until
@@ -18,7 +19,10 @@ pytestmark = [
     pytest.mark.skipif(no_prometheus is not None, reason=str(no_prometheus)),
 ]
 PARTS = {**{exchange: f"ingest-{exchange}" for exchange in EXCHANGES}, "aggregator": "aggregator", "gateway": "gateway"}
-NO_EDGE = ("MarketPulsePartMissing", "edge")  # the one part that does not run here
+ABSENT = {  # the alerts of the parts that do not run here
+    ("MarketPulsePartMissing", "edge"),
+    *(("MarketPulseIngestMissing", f"ingest-{name}") for name in NAMES - set(EXCHANGES)),
+}
 OF_THE_MACHINE = {"MarketPulseSlowHop", "MarketPulseBusy"}  # these alerts may be right on a machine where tests share two cores
 ONLY_WHEN_IT_HAPPENS = {  # these metrics appear with their first event
     "market_pulse_ingest_bad_frames_total",
@@ -42,7 +46,7 @@ async def watched(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
         async def has_seen_enough() -> bool:
             hops = await watching.ask("hop:market_pulse_seconds:p99 >= 0")  # drops NaN, the value of a hop without messages
-            return len(hops) == 4 and complaints(await watching.alerts()) == {NO_EDGE}
+            return len(hops) == 4 and complaints(await watching.alerts()) == ABSENT
 
         await until(has_seen_enough, 60, every_s=0.2)
         yield watching
@@ -75,7 +79,7 @@ async def test_no_label_is_made_of_what_a_client_asks_for(stack: Stack, watched:
 
 
 async def test_a_healthy_system_is_not_complained_of(watched: Prometheus) -> None:
-    assert complaints(await watched.alerts()) == {NO_EDGE}
+    assert complaints(await watched.alerts()) == ABSENT
 
 
 async def test_a_killed_part_is_missed_and_so_are_its_prices(stack: Stack, watched: Prometheus) -> None:
