@@ -44,15 +44,18 @@ test("every exchange has a price in the legend, and the three heaviest have a li
   expect(pressed()).toEqual(["Binance", "Bybit", "OKX"]);
 });
 
-test("a weight that changes moves no line, another exchange does", async () => {
+test("a line stays until a hidden exchange has twice its weight", async () => {
   render(<Legend symbol="B-USD" dp={2} />);
   await pass(0);
-  sources = weighed(0, 0.1, 0.5, 0.1, 0.05, 0.3);
+  sources = weighed(0.4, 0.06, 0.11, 0.1, 0.03, 0.3);
   await pass(3000);
   expect(pressed()).toEqual(["Binance", "Bybit", "OKX"]);
+  sources = weighed(0.4, 0.05, 0.11, 0.1, 0.03, 0.31);
+  await pass(3000);
+  expect(pressed()).toEqual(["Binance", "Coinbase", "OKX"]);
   sources = [...sources, source("bitstamp", { weight: 0.9 })];
   await pass(3000);
-  expect(pressed()).toEqual(["Bitstamp", "Coinbase", "OKX"]);
+  expect(pressed()).toEqual(["Binance", "Bitstamp", "OKX"]);
 });
 
 test("while no exchange counts, some lines are shown, and the heaviest once they are known", async () => {
@@ -61,6 +64,9 @@ test("while no exchange counts, some lines are shown, and the heaviest once they
   await pass(0);
   expect(pressed()).toEqual(["Binance", "Bybit", "Coinbase"]);
   sources = weighed(0.1, 0, 0, 0.3, 0.2, 0.4);
+  await pass(3000);
+  expect(pressed()).toEqual(["Crypto.com", "Kraken", "OKX"]);
+  sources = weighed(0, 0, 0, 0, 0, 0);
   await pass(3000);
   expect(pressed()).toEqual(["Crypto.com", "Kraken", "OKX"]);
 });

@@ -18,14 +18,14 @@ export function lineNumber(exchange: string): number {
 
 interface Choice {
   readonly shown: Value<readonly string[]>;
-  /** The exchanges among which the heaviest were chosen; null once the visitor has chosen. */
-  among: string | null;
+  /** Whether the visitor has chosen. */
+  isOwn: boolean;
 }
 
 const choices = new Map<string, Choice>();
 
 function choiceOf(symbol: string): Choice {
-  const choice = choices.get(symbol) ?? { shown: createValue<readonly string[]>([]), among: "" };
+  const choice = choices.get(symbol) ?? { shown: createValue<readonly string[]>([]), isOwn: false };
   choices.set(symbol, choice);
   return choice;
 }
@@ -36,23 +36,24 @@ export function shownLines(symbol: string): Value<readonly string[]> {
 }
 
 /**
- * Show the lines of the heaviest exchanges, unless the visitor has chosen. They are chosen once, and again when another exchange
- * appears, so that lines do not come and go with every change of a weight.
+ * Show the lines of the heaviest exchanges, unless the visitor has chosen. Lines that are shown stay until another exchange has
+ * twice the weight of one of them, so that they do not come and go with every change of a weight.
  */
 export function showHeaviest(symbol: string, sources: readonly TickerSource[]) {
-  const choice = choiceOf(symbol);
-  const isWeighed = sources.some(({ weight }) => weight > 0);
-  const among = isWeighed ? `${sources.map(({ exchange }) => exchange).sort()}` : "";
-  if (choice.among === null || (choice.among !== "" && choice.among === among) || (!among && choice.among)) return;
-  choice.among = among;
-  const next = heaviest(sources);
-  if (`${next}` !== `${choice.shown.get()}`) choice.shown.set(next);
+  const { shown, isOwn } = choiceOf(symbol);
+  if (isOwn) return;
+  const before = shown.get();
+  const weights = new Map(sources.map(({ exchange, weight }) => [exchange, weight]));
+  const lightest = Math.min(...before.map((exchange) => weights.get(exchange) ?? 0));
+  const heaviestHidden = Math.max(...sources.map(({ exchange, weight }) => (before.includes(exchange) ? 0 : weight)));
+  const isFull = before.length >= Math.min(SHOWN, sources.length);
+  if (!isFull || heaviestHidden > 2 * lightest) shown.set(heaviest(sources));
 }
 
 /** Show or hide the line of an exchange, because the visitor wants it. */
 export function toggleLine(symbol: string, exchange: string) {
   const choice = choiceOf(symbol);
-  choice.among = null;
+  choice.isOwn = true;
   const before = choice.shown.get();
   choice.shown.set(before.includes(exchange) ? before.filter((other) => other !== exchange) : [...before, exchange]);
 }

@@ -80,7 +80,7 @@ function Exchange({ feed, isTold }: Props) {
             {isWell ? state : `${state} since ${formatTimeOfDay(since, "minutes")}`}
             {!isWell && reason && `: ${reason}`}
           </span>
-          {isWell && isTold && <span className="label">{count(symbols, "symbol")}</span>}
+          {isWell && isTold && <span className="label exchange-count">{count(symbols, "symbol")}</span>}
           {isWell && isTold && troubled.length > 0 && (
             <span className="label">{count(troubled.length, "copy", "copies")} in trouble</span>
           )}
