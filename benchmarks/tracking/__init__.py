@@ -57,7 +57,7 @@ class Track:
     down: int = 0
 
     def add(self, at_s: float, price: float | None, true: float, *, stale: bool = False, down: bool = False) -> None:
-        """Add a sample. A sample without a price has None."""
+        """Add a sample. A `price` of None means that there was no price."""
         self.samples += 1
         self.stale += stale and not down
         self.down += down
