@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, Page, expect
 
 from support.demo import Demo
+from support.waiting import until
 
 from .elsewhere import Elsewhere
 from .market import FEATURED, card, expect_live, streams, tile
@@ -48,7 +49,7 @@ async def test_one_symbol_in_two_quotes_side_by_side_by_one_stream(visitor: Visi
     await add(page, "BTC-USD", r"BTC/USD\b")
     for symbol in ("BTC-USDT", "BTC-USD"):
         await expect(page.get_by_role("article", name=symbol, exact=True)).to_have_attribute("data-trust", "live")
-    assert await streams(visitor.url) == 1
+    await until(lambda: _streams_are(visitor.url, 1))
 
 
 async def test_converted_prices_add_up_and_tell_their_rate(visitor: Visitor) -> None:
@@ -113,3 +114,7 @@ async def test_embed_and_element_take_any_quote(visitor: Visitor, elsewhere: Els
     other = await visitor.open(elsewhere.show(body))
     await expect(other.locator("market-pulse li[data-live]")).to_have_count(2)
     assert await other.locator("market-pulse .quote").all_text_contents() == [" USDT", " USD"]
+
+
+async def _streams_are(url: str, count: int) -> bool:
+    return await streams(url) == count

@@ -20,7 +20,7 @@ export function DayRange({ ticker }: { ticker: Ticker<"dp" | "low24h" | "high24h
             : "24-hour low and high: not known"
         }
       >
-        {isKnown && <span style={{ insetInlineStart: `${100 * share}%` }} />}
+        {isKnown && <span style={{ translate: `${100 * share}cqi` }} />}
       </span>
       <span title="24-hour high">{to.plain}</span>
     </div>
