@@ -26,6 +26,7 @@ COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
 }"""
 
 
+@pytest.mark.long
 async def test_memory_stays_flat_over_thousands_of_ticks(visitor: Visitor, demo: Demo) -> None:
     page = await visitor.open("/")
     await expect_live(page, *FEATURED)

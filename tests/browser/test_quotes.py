@@ -1,6 +1,7 @@
 """Prices in USDT and in USD: the switch between them, and how converted prices are explained."""
 
 import re
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page, expect
@@ -10,10 +11,14 @@ from support.waiting import until
 
 from .elsewhere import Elsewhere
 from .market import FEATURED, card, expect_live, streams, tile
-from .test_choice import add, millionths, parts_and_total
+from .test_choice import add, parts_and_total
 from .visitor import Visitor
 
 RATE = re.compile(r"USDT is (\S+) USD")
+
+
+def figure(text: str | None) -> Decimal:
+    return Decimal(str(text).replace(",", ""))
 
 
 async def expect_quotes(page: Page, quote: str, *bases: str) -> None:
@@ -62,9 +67,7 @@ async def test_converted_prices_add_up_and_tell_their_rate(visitor: Visitor) -> 
     assert sum(parts) == total
     factors, price = await binance.locator("td").nth(0).text_content(), await binance.locator("td").nth(1).text_content()
     own, rate = str(factors).split(" USDT × ")
-    assert (
-        abs(millionths(own) * millionths(rate) / 1e6 - millionths(str(price))) <= 1e4
-    )  # a hundredth: prices have two decimals
+    assert abs(figure(own) * figure(rate) - figure(price)) <= Decimal("0.01"), "prices have two decimals"
     told = RATE.search(await page.locator(".why").inner_text())
     assert told is not None
     assert told[1] == rate

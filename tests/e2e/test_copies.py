@@ -124,7 +124,7 @@ async def test_a_copy_that_is_killed_is_not_missed(stack: Stack, line: Line) -> 
         assert (ticker["quality"], ticker["sourcesUsed"]) == ("ok", 3)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_a_copy_that_was_asleep_wakes_with_nothing_new(stack: Stack, line: Line, number: int) -> None:
     await line.goes_on()
     for part in copies_of(stack, number):

@@ -104,6 +104,7 @@ async def test_every_exchange_refuses_us(stack: Stack, heard: Heard) -> None:
     await until(lambda: heard.are_all("ok"), LONG_S)
 
 
+@pytest.mark.long
 async def test_every_ingest_is_killed_and_the_aggregator_begins_anew(stack: Stack, heard: Heard) -> None:
     copies = len(ingests(stack))
     for part in ingests(stack):
