@@ -73,7 +73,7 @@ li[data-live][data-direction="up"] .change { color: var(--up); }
 li[data-live][data-direction="down"] .change { color: var(--down); }
 .glyph { font-size: 0.75em; }
 
-.changed { border-radius: 0.15em; animation: changed 0.3s ease-out; }
+.changed { border-radius: 0.15em; animation: changed 0.2s steps(1); }
 .changed.up { --tint: var(--up); }
 .changed.down { --tint: var(--down); }
 @keyframes changed {
