@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the demo in containers, and the distribution of tests over processes (`pytest -n 4`)."""
+"""Fixtures for all tests: the demo in containers, and the distribution of tests over processes (`pytest -n 3`)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,22 +13,21 @@ from support.demo import Demo
 settings.register_profile("untimed", deadline=None)  # the duration of a case depends on the machine
 settings.load_profile("untimed")
 
-SHARED_DEPLOYMENT = ("tests/browser/", "tests/chaos/", "tests/e2e/test_compose.py")
-OWN_DEPLOYMENT = tuple(f"tests/e2e/test_{name}.py" for name in ("sentinels", "siege_of_the_edge", "strangers", "tls"))
+CONTAINERS = (
+    "tests/browser/",
+    "tests/chaos/",
+    *(f"tests/e2e/test_{name}.py" for name in ("compose", "sentinels", "siege_of_the_edge", "strangers", "tls")),
+)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # comes without types
-    """Keeps the tests of a file in one process, and so the tests that share a deployment, or that each start one of their own.
+    """Keeps the tests of a file in one process, and all tests with containers, since two deployments at once take all of two cores.
 
-    Tests mostly wait, so there are more processes than cores. Of deployments, no more than two run at the same time.
+    The other tests mostly wait, so there are more processes than cores.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(SHARED_DEPLOYMENT):
-            return "one deployment"
-        if nodeid.startswith(OWN_DEPLOYMENT):
-            return "deployments of their own"
-        return nodeid.partition("::")[0]
+        return "containers" if nodeid.startswith(CONTAINERS) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)  # the hook exists only with pytest-xdist
