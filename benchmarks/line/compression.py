@@ -29,7 +29,7 @@ START_MS = 1_790_000_000_000
 
 
 class Nowhere:
-    """A stream's sink that takes nothing, because the pieces are only made and counted."""
+    """A closing sink: the pieces are made and counted, and nothing is written. A write would be a fault of the benchmark."""
 
     def is_closing(self) -> bool:
         return True

@@ -66,7 +66,6 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.long  # on a busy machine some frames differ, and why is not known yet
 async def test_headline_tile_spoken_text_and_tag_are_one_price_in_every_frame(visitor: Visitor) -> None:
     await visitor.context.add_init_script(f"({WATCH % {'frames': FRAMES, 'symbols': list(SYMBOLS)}})()")
     page = await visitor.open("/")

@@ -1,4 +1,4 @@
-/** The quote that the visitor chose: which symbols the page asks for, and what it offers. */
+/** The symbols that the page asks for and offers, by the quote that the visitor chose. */
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FakeClient, state } from "./fakeClient.ts";

@@ -146,6 +146,8 @@ export function drawChart(element: HTMLElement): DrawnChart {
   }
 
   paint();
+  format(); // the first prices may have just these decimals, and `setDecimals` then changes nothing
+
   return {
     get grid() {
       return grid.steps ? grid : null;
