@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from market_pulse.bus import keys
 from market_pulse.kinds import KINDS
 from market_pulse.messages import (
+    Candle,
     FeedState,
     FeedStatus,
+    Interval,
+    Origin,
     Quality,
     Source,
     SourceState,
@@ -21,6 +24,7 @@ from market_pulse.messages import (
     Tick,
     Ticker,
     Via,
+    decode_candle,
     encode,
     encode_tick,
 )
@@ -111,6 +115,27 @@ STATUSES = st.builds(
 )
 
 
+CANDLES = st.builds(
+    Candle,
+    exchange=or_none(st.just("okx")),
+    symbol=st.just(BTC),
+    interval=st.sampled_from(Interval),
+    start_ms=TIMES,
+    end_ms=TIMES,
+    closed=st.booleans(),
+    revision=st.integers(0, 1000),
+    origin=st.sampled_from(get_args(Origin)),
+    exchanges=st.lists(st.just("okx"), max_size=2).map(tuple),
+    trades=or_none(st.integers(0, 10**6)),
+    vwap=or_none(PRICES),
+    received_time_ms=TIMES,
+    **dict.fromkeys(("open", "high", "low", "close"), PRICES),
+    **dict.fromkeys(("volume", "quote_volume", "buy_volume"), or_none(AMOUNTS)),
+    **dict.fromkeys(("first_seq", "last_seq", "seen", "missed"), or_none(st.integers(0, 2**53))),
+    **dict.fromkeys(("exchange_time_ms", "published_time_ms"), or_none(TIMES)),
+)
+
+
 @given(TICKS, TIMES)
 def test_ticks(tick: Tick, published_time_ms: int) -> None:
     assert problems_of("ticks:okx:BTC-USDT", encode_tick(tick, published_time_ms)) == []
@@ -125,6 +150,13 @@ def test_tickers(ticker: Ticker) -> None:
 @given(STATUSES)
 def test_statuses(status: FeedStatus) -> None:
     assert problems_of("status:okx", encode(status)) == []
+
+
+@given(CANDLES)
+def test_candles(candle: Candle) -> None:
+    assert problems_of("candle:1h:BTC-USDT", encode(candle)) == []
+    assert problems_of("candles:1m:okx:BTC-USDT", encode(candle)) == []
+    assert decode_candle(encode(candle)) == candle
 
 
 @given(TICKERS)
@@ -154,8 +186,17 @@ def test_every_documented_field_is_required_unless_it_is_left_out_at_times() -> 
             assert set(schema["required"]) == schema["properties"].keys() - LEFT_OUT.get(name, set()), name
 
 
+def filled(value: Any, interval: Interval) -> Any:
+    """Fill an interval into a name of the document, where it has a place for one."""
+    return value.replace("{interval}", interval) if isinstance(value, str) else value
+
+
 def test_each_kind_is_described() -> None:
-    described = {channel["address"]: channel["x-redis"] for channel in document()["channels"].values()}
+    described = {
+        filled(channel["address"], interval): {name: filled(text, interval) for name, text in channel["x-redis"].items()}
+        for channel in document()["channels"].values()
+        for interval in Interval
+    }
     assert described.keys() == {kind.address for kind in KINDS}
     for kind in KINDS:
         where = described[kind.address]

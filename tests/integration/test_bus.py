@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from market_pulse import kinds
 from market_pulse.bus import BusError, RefusedError, demand, keys, reader, subscriber
 from market_pulse.bus.connection import connect
-from market_pulse.messages import Point, Resolution, Symbol, decode_status, decode_tick, decode_ticker
+from market_pulse.messages import Bar, Interval, Point, Resolution, Symbol, decode_status, decode_tick, decode_ticker
 from support.listening import listening
 from support.redis_server import RedisServer, redis_server
 from support.waiting import PATIENCE_S, free_port, until
@@ -227,6 +227,42 @@ async def test_entries_and_keys_of_others_do_not_hide_history(bus: WholeBus) -> 
 
 def point(time_ms: int, price: float) -> Point:
     return Point(time_ms=time_ms, price=price, sources={"okx": 64000.1, "binance": 1e-7})
+
+
+def bar(start_ms: int, close: float = 2.0, revision: int = 0) -> Bar:
+    return Bar(start_ms, 1.0, 3.0, 0.5, close, 10.0, None, 7, revision)
+
+
+async def test_bars_may_come_late_twice_and_corrected(bus: WholeBus) -> None:
+    minute = Interval.MINUTE
+    assert await bus.keep_bars(minute, BTC, [bar(120_000), bar(180_000)]) == 2
+    assert await bus.keep_bars(minute, BTC, [bar(60_000), bar(180_000)]) == 1, (
+        "a late one is new, and an equal one changes nothing"
+    )
+    assert await bus.keep_bars(minute, BTC, [bar(120_000, 1.5, revision=2)]) == 1
+    assert await bus.keep_bars(minute, BTC, [bar(120_000, 1.7, revision=1)]) == 0, "a lower revision is older"
+    assert await bus.bars(minute, BTC) == [bar(60_000), bar(120_000, 1.5, revision=2), bar(180_000)]
+    assert await bus.bars(minute, BTC, before_ms=180_000, limit=1) == [bar(120_000, 1.5, revision=2)]
+    assert await bus.client.zrange("bar:1m:BTC-USDT", 0, 0) == [b"[60000,1.0,3.0,0.5,2.0,10.0,null,7,0,null]"]
+
+
+async def test_as_many_bars_are_kept_as_an_interval_wants(bus: WholeBus) -> None:
+    bars = [bar(number * 60_000) for number in range(1500)]
+    await bus.keep_bars(Interval.MINUTE, BTC, bars, "okx")
+    assert await bus.bars(Interval.MINUTE, BTC, "okx", limit=2000) == bars[-1440:]
+    assert await bus.bars(Interval.MINUTE, BTC) == []
+    assert 0 < await bus.client.ttl("bars:1m:okx:BTC-USDT") <= 3600
+    await bus.keep_bars(Interval.HOUR, BTC, [bar(0)], "okx")
+    assert 0 < await bus.client.ttl("bars:1h:okx:BTC-USDT") <= 600, "it only feeds ours"
+
+
+async def test_members_and_keys_of_others_do_not_hide_bars(bus: WholeBus) -> None:
+    await bus.client.zadd("bar:1m:BTC-USDT", {"hello": 60_000, "[120000,0,0,0,0,0,0,0,0]": 120_000})
+    await bus.client.set("bar:1m:ETH-USDT", "not a set")
+    assert await bus.keep_bars(Interval.MINUTE, BTC, [bar(60_000), bar(180_000)]) == 2
+    assert await bus.bars(Interval.MINUTE, BTC) == [bar(60_000), bar(180_000)]
+    assert await bus.keep_bars(Interval.MINUTE, ETH, [bar(60_000)]) == 0
+    assert await bus.bars(Interval.MINUTE, ETH) == []
 
 
 async def test_an_unreachable_server_is_a_bus_error() -> None:

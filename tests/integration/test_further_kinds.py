@@ -58,7 +58,7 @@ BOOKS = Channel(topics=lambda native: (f"books5:{native}",), frames={"books5": f
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demand, "KINDS", (TICKER, BOOK))
-    monkeypatch.setitem(kinds._BY_PREFIX, BOOK.prefix, BOOK)
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, BOOK))
     monkeypatch.setitem(okx.FRAMES, "books5", BOOKS.frames["books5"])
 
 

@@ -16,7 +16,7 @@ from cli.doctor import ExaminedBus
 from market_pulse import kinds
 from market_pulse.bus import AggregatorBus, Bus, BusError, IngestBus, Reader, keys
 from market_pulse.conversions import DEFAULT_CONVERSIONS
-from market_pulse.messages import Point, Resolution
+from market_pulse.messages import Bar, Interval, Point, Resolution
 from support.exchanges import NAMES
 from support.listening import listening
 from support.redis_server import make_users, redis_server
@@ -64,6 +64,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish_status": (STATUS,),
     "publish": ([("ticks:okx:BTC-USDT", b"{}"), ("status:okx", b"{}")],),
     "publish_listing": ("okx", [BTC]),
+    "keep_bars": (Interval.MINUTE, BTC, [Bar(0, 1.0, 1.0, 1.0, 1.0)], "okx"),
     "has_listing": ("okx",),
     "listing_size": ("okx",),
     "publish_tickers": ([TICKER],),
@@ -74,6 +75,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "last_matching": (kinds.TICKER.pattern,),
     "last_aged": (kinds.TICKER.channel(BTC),),
     "history": (Resolution.SECOND, BTC, 0),
+    "bars": (Interval.MINUTE, BTC),
 }
 
 

@@ -33,7 +33,7 @@ def _validator(schema: str) -> Draft7Validator:
 
 def problems_of(channel: str, message: bytes) -> list[str]:
     """Return how a message breaks the contract of its channel. An undocumented field is also an error."""
-    schema = SCHEMAS[channel.partition(":")[0] + ":"]
+    schema = next(name for prefix, name in SCHEMAS.items() if channel.startswith(prefix))
     content = orjson.loads(message)
     found = [f"{channel}: {error.json_path}: {error.message}" for error in _validator(schema).iter_errors(content)]
     undocumented = content.keys() - document()["components"]["schemas"][schema]["properties"].keys()

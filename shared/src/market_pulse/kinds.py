@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from .messages import FeedStatus, Symbol, Tick, Ticker, is_symbol
+from .messages import Candle, FeedStatus, Interval, Symbol, Tick, Ticker, is_symbol
 
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -27,8 +27,9 @@ class Shape(StrEnum):
 class Kind:
     """One kind of message.
 
-    `address` is the pattern of its channels' names, for example `ticks:{exchange}:{symbol}`. No two kinds may begin with the
-    same word. `expiry_s` is how long Redis keeps a channel's last message, in seconds. It is 0 for events, which are not kept.
+    `address` is the pattern of its channels' names, for example `ticks:{exchange}:{symbol}`. No two kinds may have the same
+    text before the first brace. `expiry_s` is how long Redis keeps a channel's last message, in seconds. It is 0 for events,
+    which are not kept. `made_of` has the kinds that its messages are made of: whoever subscribes to it also needs those.
     """
 
     name: str
@@ -36,11 +37,12 @@ class Kind:
     shape: Shape
     address: str
     expiry_s: int
+    made_of: tuple["Kind", ...] = ()
 
     @cached_property
     def prefix(self) -> str:
         """The text that all its channels' names begin with, for example `ticks:`."""
-        return self.address.partition(":")[0] + ":"
+        return self.address.partition("{")[0]
 
     @cached_property
     def pattern(self) -> str:
@@ -92,15 +94,28 @@ TICKER = Kind(name="ticker", message=Ticker, shape=Shape.STATE, address="ticker:
 # A running ingest repeats its status every 5 s, so a status expires after three missed repetitions.
 STATUS = Kind(name="status", message=FeedStatus, shape=Shape.STATE, address="status:{exchange}", expiry_s=15)
 
-KINDS = (TICK, TICKER, STATUS)
+EXCHANGE_CANDLE = Kind(
+    name="candles:1m", message=Candle, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=3600
+)
+CANDLES = {
+    interval: Kind(
+        name=f"candle:{interval}",
+        message=Candle,
+        shape=Shape.STATE,
+        address=f"candle:{interval}:{{symbol}}",
+        expiry_s=3600,
+        made_of=(TICKER, EXCHANGE_CANDLE),
+    )
+    for interval in Interval
+}
+"""The candles across exchanges, one kind for each interval."""
 
-_BY_PREFIX = {kind.prefix: kind for kind in KINDS}
+KINDS = (TICK, TICKER, STATUS, EXCHANGE_CANDLE, *CANDLES.values())
 
 
 def kind_of(channel: str) -> Kind | None:
     """Return the kind that a channel belongs to, or None if the text is no channel of any kind."""
-    kind = _BY_PREFIX.get(channel.partition(":")[0] + ":")
-    return None if kind is None or kind.names(channel) is None else kind
+    return next((kind for kind in KINDS if channel.startswith(kind.prefix) and kind.names(channel) is not None), None)
 
 
 def read_channel(channel: str) -> tuple[Kind, Symbol]:
@@ -123,3 +138,9 @@ def symbols_of(kind: Kind, channels: Iterable[str], exchange: str | None = None)
     """
     found = (names for channel in channels if (names := kind.names(channel)))
     return {Symbol(names[-1]) for names in found if exchange is None or len(names) == 1 or names[0] == exchange}
+
+
+def needed(kind: Kind, channels: Iterable[str], exchange: str | None = None) -> set[Symbol]:
+    """Return the symbols of which this kind is needed: for its own channels, or for those of kinds that are made of it."""
+    channels = tuple(channels)
+    return set().union(*(symbols_of(one, channels, exchange) for one in KINDS if one is kind or kind in one.made_of))

@@ -344,6 +344,113 @@ class Resolution(StrEnum):
         return time_ms - time_ms % self.step_ms
 
 
+class Interval(StrEnum):
+    """How long a candle lasts: a minute, an hour, or a day. Hours and days begin in UTC."""
+
+    MINUTE = "1m"
+    HOUR = "1h"
+    DAY = "1d"
+
+    @property
+    def step_ms(self) -> int:
+        """How long a candle lasts, in milliseconds."""
+        return {"1m": 60_000, "1h": 3_600_000, "1d": 86_400_000}[self.value]
+
+    @property
+    def kept(self) -> int:
+        """How many past candles are kept at most."""
+        return {"1m": 1440, "1h": 720, "1d": 365}[self.value]
+
+    def start_of(self, time_ms: int) -> int:
+        """Return when the candle that contains a moment begins."""
+        return time_ms - time_ms % self.step_ms
+
+
+Origin = Literal["live", "exchange", "exchanges"]
+Price = Annotated[float, Meta(gt=0)]
+
+
+class Candle(Message, kw_only=True):
+    """The prices of a symbol in one interval: at one exchange, or across exchanges if `exchange` is null.
+
+    A later message of the same `start` replaces it. Prices are quote units per base unit, times Unix milliseconds. An interval
+    without a trade or a price has no candle.
+    """
+
+    exchange: Annotated[Exchange | None, described("Null for a candle across exchanges.")] = None
+    symbol: SymbolText
+    interval: Interval
+    start_ms: Annotated[TimeMs, described("When the interval begins. Hours and days begin in UTC.")]
+    end_ms: Annotated[TimeMs, described("When the interval ends: the start of the next one.")]
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Annotated[Amount | None, described("In base units. Across exchanges: the sum of the named exchanges.")] = None
+    quote_volume: Annotated[Amount | None, described("In quote units. Across exchanges: the sum of the named exchanges.")] = (
+        None
+    )
+    vwap: Annotated[Figure | None, described("The mean price of its trades, weighted by volume.")] = None
+    trades: Annotated[Count | None, described("How many trades there were; null where an exchange does not say it.")] = None
+    buy_volume: Annotated[
+        Amount | None, described("The part of the volume whose taker bought; null where an exchange does not say it.")
+    ] = None
+    closed: Annotated[bool, described("Whether the interval is over. A correction of a closed candle has a higher revision.")]
+    revision: Annotated[Count, described("How many times the candle was corrected after it was closed.")] = 0
+    origin: Annotated[
+        Text,
+        promised(enum=get_args(Origin)),
+        described(
+            "`live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past "
+            "candles, each price weighted by their volumes."
+        ),
+    ]
+    exchanges: Annotated[
+        tuple[Exchange, ...], described("The exchanges whose volumes are in it, and with origin `exchanges` their prices too.")
+    ] = ()
+    first_seq: Annotated[Count | None, described("The `seq` of the first ticker in it; null unless the origin is `live`.")] = (
+        None
+    )
+    last_seq: Annotated[
+        Count | None,
+        described(
+            "The `seq` of the last ticker in it; null unless the origin is `live`. If a reader goes on with the ticker after "
+            "it, the reader misses no ticker and gets no ticker twice."
+        ),
+    ] = None
+    seen: Annotated[Count | None, described("The most tickers from firstSeq to lastSeq that one process has seen.")] = None
+    missed: Annotated[
+        Count | None,
+        described("How many tickers from firstSeq to lastSeq are missing from it, at most: lastSeq - firstSeq + 1 - seen."),
+    ] = None
+    exchange_time_ms: Annotated[TimeMs | None, described("When the exchange sent it, by its clock, if it says that.")] = None
+    received_time_ms: Annotated[
+        TimeMs, described("When the frame or answer arrived, or across exchanges the newest ticker, by our clock.")
+    ]
+    published_time_ms: Annotated[TimeMs | None, described("When it was published to the bus.")] = None
+
+
+class Bar(Struct, frozen=True, array_like=True, forbid_unknown_fields=False, gc=False):
+    """One past candle as Redis keeps it: a JSON array in this order. Units as in a Candle; None means unknown.
+
+    `missed` is None unless the candle is made of our own published prices. So it also tells the candle's origin.
+
+    It is a member of the sorted set `bars:<interval>:<exchange>:<symbol>`, or `bar:<interval>:<symbol>` across exchanges. Its
+    start is the score. Of two bars with one start, the one with the higher revision counts, and of equal ones the later.
+    """
+
+    start_ms: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Annotated[float, Meta(ge=0)] | None = None
+    quote_volume: Annotated[float, Meta(ge=0)] | None = None
+    trades: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] | None = None
+    revision: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] = 0
+    missed: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] | None = None
+
+
 class Point(Struct, frozen=True, kw_only=True, gc=False):
     """One point of a symbol's history: the first known price of a step, and each known exchange's own price at that moment.
 
@@ -405,7 +512,9 @@ def _plain(value: Any) -> Any:
 _encode = msgspec.json.Encoder().encode
 decode_tick = Decoder(Tick).decode
 decode_ticker = Decoder(Ticker).decode
+decode_candle = Decoder(Candle).decode
 _decode_status = Decoder(FeedStatus).decode
+_decode_bar = Decoder(Bar).decode
 
 
 def encode_tick(tick: Tick, published_time_ms: int) -> bytes:
@@ -423,6 +532,36 @@ def encode_ticker_around_seq(ticker: Ticker) -> tuple[bytes, bytes]:
 def encode(message: Message) -> bytes:
     """Write a message of any kind as it goes over the bus."""
     return _encode(message)
+
+
+def encode_bar(bar: Bar) -> bytes:
+    """Write a bar as the JSON array that Redis keeps."""
+    return _encode(bar)
+
+
+def decode_bar(data: bytes) -> Bar:
+    """Read a bar from Redis.
+
+    Raises:
+        CodecError: the data is not a bar.
+    """
+    return _decode_bar(data)
+
+
+def bar_of(candle: Candle) -> Bar:
+    """Return what is kept of a closed candle."""
+    return Bar(
+        candle.start_ms,
+        candle.open,
+        candle.high,
+        candle.low,
+        candle.close,
+        candle.volume,
+        candle.quote_volume,
+        candle.trades,
+        candle.revision,
+        candle.missed if candle.origin == "live" else None,
+    )
 
 
 def state_of(status: FeedStatus) -> dict[str, Any]:
@@ -487,8 +626,11 @@ def schemas(ref_template: str, *others: type[Struct]) -> dict[str, dict[str, Any
         ref_template: how one schema refers to another, for example `#/components/schemas/{name}`.
         others: further types to describe.
     """
-    _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus, *others), ref_template=ref_template)
-    shown = {name: _shown(schema) | {"required": _always_written(schema)} for name, schema in found.items()}
+    _, found = msgspec.json.schema_components((Tick, Ticker, FeedStatus, Candle, *others), ref_template=ref_template)
+    shown = {
+        name: _shown(schema) | ({"required": _always_written(schema)} if "properties" in schema else {})
+        for name, schema in found.items()
+    }
     shown["Ticker"] |= _PRICED_UNLESS_DOWN
     return shown
 

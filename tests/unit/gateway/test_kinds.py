@@ -26,7 +26,7 @@ async def turn() -> None:
 
 @pytest.fixture
 async def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
-    monkeypatch.setitem(kinds._BY_PREFIX, TRADES.prefix, TRADES)
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, TRADES))
     return Hub(listed_at=LISTED.__getitem__)
 
 

@@ -2,11 +2,21 @@
 
 import pytest
 
-from market_pulse.kinds import KINDS, STATUS, TICK, TICKER, Kind, Shape, kind_of, read_channel, symbols_of
-from market_pulse.messages import FeedStatus, Symbol
-
-# A fixed word among the names, which no kind has so far.
-CANDLE = Kind(name="candle", message=FeedStatus, shape=Shape.STATE, address="candles:1m:{exchange}:{symbol}", expiry_s=60)
+from market_pulse.kinds import (
+    CANDLES,
+    EXCHANGE_CANDLE,
+    KINDS,
+    STATUS,
+    TICK,
+    TICKER,
+    Kind,
+    Shape,
+    kind_of,
+    needed,
+    read_channel,
+    symbols_of,
+)
+from market_pulse.messages import Interval, Symbol
 
 
 @pytest.mark.parametrize(
@@ -15,13 +25,15 @@ CANDLE = Kind(name="candle", message=FeedStatus, shape=Shape.STATE, address="can
         pytest.param(TICK, ("okx", "BTC-USDT"), "ticks:okx:BTC-USDT", id="tick"),
         pytest.param(TICKER, ("BTC-USDT",), "ticker:BTC-USDT", id="ticker"),
         pytest.param(STATUS, ("okx",), "status:okx", id="status"),
-        pytest.param(CANDLE, ("okx", "BTC-USDT"), "candles:1m:okx:BTC-USDT", id="a fixed word"),
+        pytest.param(EXCHANGE_CANDLE, ("okx", "BTC-USDT"), "candles:1m:okx:BTC-USDT", id="a fixed word"),
+        pytest.param(CANDLES[Interval.HOUR], ("BTC-USDT",), "candle:1h:BTC-USDT", id="a fixed word that tells kinds apart"),
     ],
 )
 def test_a_channel_is_read_as_it_was_named(kind: Kind, names: tuple[str, ...], channel: str) -> None:
     assert kind.channel(*names) == channel
     assert kind.names(channel) == names
     assert channel.startswith(kind.prefix)
+    assert kind_of(channel) is kind
 
 
 @pytest.mark.parametrize("names", [("okx",), ("okx", "BTC-USDT", "x")], ids=["too few", "too many"])
@@ -47,11 +59,14 @@ def test_a_channel_has_all_its_names(names: tuple[str, ...]) -> None:
         pytest.param("ticker:*", id="a pattern"),
         pytest.param("ticker:BTC-USDT\n", id="a line's end"),
         pytest.param("last:ticker:BTC-USDT", id="a key"),
+        pytest.param("candle:5m:BTC-USDT", id="another fixed word"),
+        pytest.param("candle:BTC-USDT", id="no fixed word"),
+        pytest.param("candles:1h:okx:BTC-USDT", id="another interval of an exchange"),
     ],
 )
 def test_other_texts_are_no_channels(text: str) -> None:
     assert kind_of(text) is None
-    assert all(kind.names(text) is None for kind in (*KINDS, CANDLE))
+    assert all(kind.names(text) is None for kind in KINDS)
 
 
 def test_symbols_are_those_of_one_kind() -> None:
@@ -78,3 +93,15 @@ def test_a_channel_names_its_kind_and_symbol() -> None:
     assert read_channel("ticks:okx:BTC-USDT") == (TICK, "BTC-USDT")
     with pytest.raises(ValueError, match="no channel"):
         read_channel("trades:okx:BTC-USDT")
+
+
+def test_a_kind_is_needed_for_what_is_made_of_it() -> None:
+    channels = ["ticker:A-B", "candle:1m:C-D", "candle:1d:E-F", "candles:1m:okx:G-H", "candles:1m:bybit:I-J", "status:okx"]
+    assert needed(TICKER, channels, "okx") == {"A-B", "C-D", "E-F"}
+    assert needed(EXCHANGE_CANDLE, channels, "okx") == {"C-D", "E-F", "G-H"}
+    assert needed(CANDLES[Interval.DAY], channels) == {"E-F"}
+
+
+def test_no_two_kinds_can_be_confused() -> None:
+    assert len({kind.prefix for kind in KINDS}) == len({kind.name for kind in KINDS}) == len(KINDS)
+    assert not any(one.prefix.startswith(other.prefix) for one in KINDS for other in KINDS if one is not other)

@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from gateway.stream import sse
 from gateway.stream.statuses import Statuses
 from market_pulse.messages import (
+    Candle,
     FeedState,
     FeedStatus,
+    Interval,
     Point,
     Quality,
     Source,
@@ -22,7 +24,9 @@ from market_pulse.messages import (
     Symbol,
     Tick,
     Ticker,
+    bar_of,
     encode,
+    encode_bar,
     encode_points,
     encode_tick,
 )
@@ -155,6 +159,46 @@ def handed_on() -> Iterator[tuple[str, bytes]]:
     )
 
 
+def candles() -> Iterator[tuple[str, bytes]]:
+    least = Candle(
+        symbol=Symbol("BTC-USDT"),
+        interval=Interval.DAY,
+        start_ms=0,
+        end_ms=86_400_000,
+        open=1.0,
+        high=2.0,
+        low=0.5,
+        close=1.5,
+        closed=True,
+        origin="exchanges",
+        received_time_ms=NOW_MS,
+    )
+    yield "candle, least", encode(least)
+    full = replace(
+        least,
+        interval=Interval.MINUTE,
+        end_ms=60_000,
+        volume=10.5,
+        quote_volume=12.25,
+        vwap=1.25,
+        trades=7,
+        buy_volume=4.0,
+        closed=False,
+        revision=2,
+        origin="live",
+        exchanges=("binance", "okx"),
+        first_seq=5,
+        last_seq=9,
+        seen=4,
+        missed=1,
+        published_time_ms=NOW_MS,
+    )
+    yield "candle, full", encode(full)
+    yield "candle, an exchange's", encode(replace(full, exchange="okx", origin="exchange", exchange_time_ms=NOW_MS))
+    yield "bar", encode_bar(bar_of(full))
+    yield "bar, least", encode_bar(bar_of(least))
+
+
 def events() -> Iterator[tuple[str, bytes]]:
     yield "event, ticker", sse.state_event("ticker", "BTC-USDT", 1, ticker_bytes())
     yield "event, heartbeat", sse.heartbeat(NOW_MS)
@@ -176,7 +220,7 @@ def messages() -> dict[str, bytes]:
         Point(time_ms=NOW_MS, price=64000.0, sources={"okx": 64000.1, "bybit": 1e-8}),
         Point(time_ms=1, price=0.1, sources={}),
     ]
-    return {"points": encode_points(points)} | dict((*ticks(), *tickers(), *statuses(), *handed_on(), *events()))
+    return {"points": encode_points(points)} | dict((*ticks(), *tickers(), *statuses(), *candles(), *handed_on(), *events()))
 
 
 def recorded() -> dict[str, bytes]:

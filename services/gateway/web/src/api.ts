@@ -180,6 +180,67 @@ export interface components {
             type: "bye";
         };
         /**
+         * @description The prices of a symbol in one interval: at one exchange, or across exchanges if `exchange` is null.
+         *
+         *     A later message of the same `start` replaces it. Prices are quote units per base unit, times Unix milliseconds. An interval
+         *     without a trade or a price has no candle.
+         */
+        Candle: {
+            /** @description The part of the volume whose taker bought; null where an exchange does not say it. */
+            buyVolume: number | null;
+            close: number;
+            /** @description Whether the interval is over. A correction of a closed candle has a higher revision. */
+            closed: boolean;
+            /** @description When the interval ends: the start of the next one. */
+            end: number;
+            /**
+             * @description Null for a candle across exchanges.
+             * @example okx
+             */
+            exchange: string | null;
+            /** @description When the exchange sent it, by its clock, if it says that. */
+            exchangeTime: number | null;
+            /** @description The exchanges whose volumes are in it, and with origin `exchanges` their prices too. */
+            exchanges: string[];
+            /** @description The `seq` of the first ticker in it; null unless the origin is `live`. */
+            firstSeq: number | null;
+            high: number;
+            interval: components["schemas"]["Interval"];
+            /** @description The `seq` of the last ticker in it; null unless the origin is `live`. If a reader goes on with the ticker after it, the reader misses no ticker and gets no ticker twice. */
+            lastSeq: number | null;
+            low: number;
+            /** @description How many tickers from firstSeq to lastSeq are missing from it, at most: lastSeq - firstSeq + 1 - seen. */
+            missed: number | null;
+            open: number;
+            /**
+             * @description `live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past candles, each price weighted by their volumes.
+             * @enum {string}
+             */
+            origin: "live" | "exchange" | "exchanges";
+            /** @description When it was published to the bus. */
+            publishedTime: number | null;
+            /** @description In quote units. Across exchanges: the sum of the named exchanges. */
+            quoteVolume: number | null;
+            /** @description When the frame or answer arrived, or across exchanges the newest ticker, by our clock. */
+            receivedTime: number;
+            /** @description How many times the candle was corrected after it was closed. */
+            revision: number;
+            /** @description The most tickers from firstSeq to lastSeq that one process has seen. */
+            seen: number | null;
+            /** @description When the interval begins. Hours and days begin in UTC. */
+            start: number;
+            /** @example BTC-USDT */
+            symbol: string;
+            /** @description How many trades there were; null where an exchange does not say it. */
+            trades: number | null;
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. Across exchanges: the sum of the named exchanges. */
+            volume: number | null;
+            /** @description The mean price of its trades, weighted by volume. */
+            vwap: number | null;
+        };
+        /**
          * Connected
          * @description The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
          *
@@ -340,6 +401,11 @@ export interface components {
              */
             times: number[];
         };
+        /**
+         * @description How long a candle lasts: a minute, an hour, or a day. Hours and days begin in UTC.
+         * @enum {unknown}
+         */
+        Interval: "1d" | "1h" | "1m";
         /**
          * ListedSymbol
          * @description A symbol and the exchanges that list it.

@@ -10,14 +10,15 @@ from market_pulse.messages import FeedStatus, Symbol, Tick, encode, encode_tick
 from market_pulse.process.clock import now_ms
 
 from . import keys
+from .bars import BarsBus
 from .connection import bounded
 from .demand import DemandBus
 
 LISTING_EXPIRY_S = 86_400
 
 
-class IngestBus(DemandBus):
-    """Publishes all kinds of messages of an exchange, and its listing."""
+class IngestBus(BarsBus, DemandBus):
+    """Publishes all kinds of messages of an exchange, its past candles, and its listing."""
 
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(client)

@@ -1,6 +1,6 @@
 """The names of all keys in Redis: last messages, listings, histories, counters, and the group of aggregators."""
 
-from market_pulse.messages import Resolution, Symbol
+from market_pulse.messages import Interval, Resolution, Symbol
 
 MEMBERS = "members:aggregator"
 """The sorted set of the group's members. Each change of it is published on the channel of the same name."""
@@ -21,6 +21,11 @@ def listing(exchange: str) -> str:
 def history(resolution: Resolution, symbol: Symbol) -> str:
     """Return the key of the stream that holds a symbol's past prices."""
     return f"history:{resolution}:{symbol}"
+
+
+def bars(interval: Interval, symbol: Symbol, exchange: str | None = None) -> str:
+    """Return the key of the sorted set that holds a symbol's past candles: an exchange's, or ours if no exchange is given."""
+    return f"bar:{interval}:{symbol}" if exchange is None else f"bars:{interval}:{exchange}:{symbol}"
 
 
 def sequence(symbol: Symbol) -> str:

@@ -13,7 +13,7 @@ import orjson
 from msgspec.json import Decoder
 
 from market_pulse.kinds import TICKER, Kind
-from market_pulse.messages import Symbol, parse_symbol
+from market_pulse.messages import Candle, Interval, Symbol, parse_symbol
 
 from .errors import FrameError
 from .fields import FOREIGN_FAULTS, MISFITS, Shape, by_member, decimals, text
@@ -329,6 +329,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CandleHistory:
+    """How an exchange's REST API gives candles. All times are Unix milliseconds.
+
+    `path` returns the path that asks for the candles of a native symbol that began at or after one moment and before another.
+    These are at most `rows` intervals. `parse` reads the answer into candles, the oldest first. It may return others as well,
+    and the newest may not be closed yet. `reach` is how many intervals back the exchange gives; None means as many as we keep.
+    `rate` is the limit of the whole REST API, of which candles take at most a fifth. The exchange gives the final candle of a
+    minute `settled_s` after the minute's end, or later.
+    """
+
+    path: Callable[[str, Interval, int, int], str]
+    parse: Callable[[Interval, bytes], Batch[Candle]]
+    rows: int
+    rate: Rate
+    reach: int | None = None
+    settled_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter(Endpoint):
     """Everything that is particular to one exchange: the endpoint that gives the ticker, and the REST API.
 
@@ -336,7 +355,8 @@ class Adapter(Endpoint):
     returns the paths whose answers make up the ticker of a native symbol. `parse_ticker` reads these answers, in their order.
     Its first argument is the native symbol, because not all exchanges name it in their answers. `clock_path` is the REST path
     that returns the exchange's time, the cheapest request there is.
-    `further` has the exchange's other endpoints.
+    `further` has the exchange's other endpoints. `candles` says how to ask for past candles. If no endpoint has a channel of
+    the kind `candles:1m`, the candles of the last minutes are asked for in the same way.
     """
 
     rest_urls: tuple[str, ...]
@@ -347,6 +367,58 @@ class Adapter(Endpoint):
     clock_path: str
     native: Callable[[Symbol], str]
     further: tuple[Endpoint, ...] = ()
+    candles: CandleHistory | None = None
+
+
+def candle(
+    interval: Interval,
+    start_ms: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float | None,
+    quote_volume: float | None = None,
+    *,
+    trades: int | None = None,
+    buy_volume: float | None = None,
+    vwap: float | None = None,
+    closed: bool = False,
+    exchange_time_ms: int | None = None,
+) -> Candle:
+    """Return an exchange's candle as an adapter reads it. The ingest fills in exchange, symbol and when it was received.
+
+    `closed` is whether the exchange itself says that the candle is closed. If it does not say that, the ingest decides.
+
+    Raises:
+        FrameError: the start is not the start of an interval, or the prices contradict each other.
+    """
+    if start_ms != interval.start_of(start_ms):
+        raise FrameError("malformed", f"{start_ms} is not the start of a candle of {interval}")
+    if not low <= min(open_, close) <= max(open_, close) <= high:
+        raise FrameError("malformed", f"open {open_} and close {close} are not between low {low} and high {high}")
+    if vwap is None and volume and quote_volume:
+        vwap = quote_volume / volume
+    return Candle(
+        exchange="",
+        symbol=Symbol(""),
+        interval=interval,
+        start_ms=start_ms,
+        end_ms=start_ms + interval.step_ms,
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        quote_volume=quote_volume,
+        vwap=vwap or None,
+        trades=trades,
+        buy_volume=buy_volume,
+        closed=closed,
+        origin="exchange",
+        exchange_time_ms=exchange_time_ms,
+        received_time_ms=0,
+    )
 
 
 def frames_of(channels: Mapping[str, Channel]) -> dict[str, Frames]:

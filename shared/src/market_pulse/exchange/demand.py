@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from market_pulse.bus import BusError, IngestBus
 from market_pulse.conversions import Conversions
-from market_pulse.kinds import KINDS, TICKER, Kind, symbols_of
+from market_pulse.kinds import KINDS, TICKER, Kind, needed
 from market_pulse.messages import Symbol, unique
 from market_pulse.process.logs import get_logger
 
@@ -211,7 +211,7 @@ class DemandFollower:
         now_s = asyncio.get_running_loop().time()
         carried: dict[str, tuple[Kind, Listed]] = {}
         for kind, (asked, demand) in self._kinds.items():
-            wished = None if channels is None else symbols_of(kind, channels, self._adapter.exchange)
+            wished = None if channels is None else needed(kind, channels, self._adapter.exchange)
             symbols = demand.update(now_s, asked.believe(now_s, wished), self._listing.markets)
             carried |= {key_of(kind, listed.native): (kind, listed) for listed in map(self._listed, symbols)}
         demands = [demand for _, demand in self._kinds.values()]

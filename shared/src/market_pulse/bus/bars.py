@@ -1,0 +1,41 @@
+"""Past candles in Redis, for the parts that write them: sorted sets of bars, one set per symbol and interval."""
+
+from collections.abc import Iterable
+
+import redis.asyncio as redis
+
+from market_pulse.messages import Bar, Interval, Symbol, encode_bar
+
+from . import keys
+from .connection import Bus, bounded
+
+MOST_BARS_A_COMMAND = 300
+"""A command of more bars would keep Redis from its other work for more than a few milliseconds."""
+EXPIRY_S = 3600
+"""How long Redis keeps bars after the last write. Each write of the set renews it."""
+FEEDING_EXPIRY_S = 600
+"""How long Redis keeps an exchange's bars of an hour or a day. They only feed ours."""
+
+
+class BarsBus(Bus):
+    """Keeps bars."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        super().__init__(client)
+        self._keep_bars = self._script("keep_bars.lua")
+
+    async def keep_bars(self, interval: Interval, symbol: Symbol, bars: Iterable[Bar], exchange: str | None = None) -> int:
+        """Keep past candles of a symbol: an exchange's, or ours if no exchange is given. Return how many were new or changed.
+
+        A bar replaces the one with the same start, unless that one has a higher revision.
+        """
+        key, kept, batch = keys.bars(interval, symbol, exchange), 0, list(bars)
+        expiry_s = EXPIRY_S if exchange is None or interval is Interval.MINUTE else FEEDING_EXPIRY_S
+        for at in range(0, len(batch), MOST_BARS_A_COMMAND):
+            part = batch[at : at + MOST_BARS_A_COMMAND]
+            args: list[str | bytes | int] = [interval.kept, expiry_s]
+            for bar in part:
+                args += bar.start_ms, bar.revision, encode_bar(bar)
+            async with bounded():
+                kept += await self._keep_bars([key] * len(part), args)
+        return kept
