@@ -66,6 +66,7 @@ async def test_chaos(system: System) -> None:
     await _run(system, schedule(SEED, MINUTES * 60, COPIES))
 
 
+@pytest.mark.long
 async def test_faults_of_exchanges_by_pairs(system: System) -> None:
     """Inflict each fault of the simulator alone and with each other. Without CHAOS_PAIRS=all, the seed draws some of these."""
     episodes = list(pairs())

@@ -30,6 +30,7 @@ async def group() -> AsyncIterator[Deployment]:
         yield deployment
 
 
+@pytest.mark.long
 async def test_a_master_that_crashes_is_replaced_though_it_is_back_at_once(group: Deployment) -> None:
     """Docker restarts the master within a second, empty, before a Sentinel notices. As master it would empty its replica."""
     async with httpx.AsyncClient(base_url=group.page, timeout=PATIENCE_S) as http:
