@@ -147,13 +147,15 @@ def _converted(votes: Sequence[Vote], heard: Rate, rate: RateNow) -> list[Vote]:
     converted = []
     for own_price, exchange, source, tick, freshness in votes:
         market = exchange, tick.symbol
-        if market not in known or known[market][0] is not tick:
+        done = known.get(market)
+        if done is None or done[0] is not tick:
             # An exchange may have a source by each of two rates, so the name that decides a tie holds the rate.
-            known[market] = tick, heard.convert(tick, own_price), f"{exchange} {via.symbol}"
-        _, in_quote, name = known[market]
-        source.own_price, source.via, source.price = own_price, via, in_quote.price
-        if SMALLEST <= in_quote.price <= LARGEST:
-            converted.append((in_quote.price, name, source, in_quote, freshness * of_rate))
+            done = known[market] = tick, heard.convert(tick, own_price), f"{exchange} {via.symbol}"
+        _, in_quote, name = done
+        price = in_quote.price
+        source.own_price, source.via, source.price = own_price, via, price
+        if SMALLEST <= price <= LARGEST:
+            converted.append((price, name, source, in_quote, freshness * of_rate))
     return converted
 
 
