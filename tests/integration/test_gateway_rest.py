@@ -201,6 +201,10 @@ async def test_a_gateway_in_dollars(server: RedisServer, market: Market) -> None
         await market.publish(doge, 0.12)
         await until(lambda: running.gateway.listings.known)
         assert (await running.http.get("/api/ticker/btc")).json()["symbol"] == bitcoin
+        listed = {one["symbol"]: one for one in (await running.http.get("/api/symbols")).json()["symbols"]}
+        assert listed[doge] == {"symbol": doge, "exchanges": listed["DOGE-USDT"]["exchanges"], "via": "USDT-USD"}
+        assert "via" not in listed[bitcoin]
+        assert doge in [one["symbol"] for one in (await running.http.get("/api/symbols?q=doge")).json()["symbols"]]
         async with reading(running.http, "/api/realtime?symbols=BTC,DOGE,DOGE-USDT") as stream:
             assert (await stream.next("connected"))["symbols"] == [bitcoin, doge, "DOGE-USDT"]
         assert problem(await running.http.get("/api/ticker/BTCC"))["suggestions"] == {"BTCC-USD": [bitcoin]}

@@ -5,7 +5,7 @@ There is one step only: no rate is converted itself.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -65,6 +65,18 @@ class Conversions:
         It can if it is listed itself, or if a market that is converted and its rate are both listed.
         """
         return symbol in listed or any(leg.symbol in listed and leg.rate in listed for leg in self.legs(symbol))
+
+    def unlisted(self, listed: Mapping[Symbol, object]) -> dict[Symbol, Leg]:
+        """Return the symbols that are not listed and can have a price all the same, each with the first leg that prices it."""
+        found: dict[Symbol, Leg] = {}
+        for currency, quote in self.pairs:
+            rate = Symbol(f"{currency}-{quote}")
+            for market in listed if rate in listed else ():
+                base, _, of = market.partition("-")
+                symbol = Symbol(f"{base}-{quote}")
+                if of == currency and base != quote and symbol not in listed and symbol not in self.rates:
+                    found.setdefault(symbol, Leg(market, rate))
+        return found
 
 
 def parse_conversions(text: str) -> Conversions:

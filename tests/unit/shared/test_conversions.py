@@ -128,3 +128,14 @@ def test_no_setting_makes_a_chain_or_a_cycle(pairs: list[tuple[str, str]], base:
         assert symbol not in {leg.symbol, leg.rate}
         assert leg.symbol.partition("-")[0] == base
         assert leg.rate.partition("-")[2] == quote
+
+
+def test_unlisted() -> None:
+    names = "BTC-USD BTC-USDT PEPE-USDT USD-USDT USDT-USD USDC-USD SOL-USDC PEPE-USDC"
+    listed = dict.fromkeys(map(Symbol, names.split()))
+    both = parse_conversions("USDT:USD,USDC:USD")
+    assert both.unlisted(listed) == {"PEPE-USD": ("PEPE-USDT", "USDT-USD"), "SOL-USD": ("SOL-USDC", "USDC-USD")}
+    assert all(both.can_price(symbol, listed) for symbol in both.unlisted(listed))
+    del listed[Symbol("USDT-USD")]
+    assert both.unlisted(listed) == {"PEPE-USD": ("PEPE-USDC", "USDC-USD"), "SOL-USD": ("SOL-USDC", "USDC-USD")}
+    assert parse_conversions("off").unlisted(listed) == {}

@@ -409,12 +409,17 @@ export interface components {
         /**
          * ListedSymbol
          * @description A symbol and the exchanges that list it.
+         *
+         *     `via` is left out for most symbols. If no exchange lists the symbol, it is the rate by which listed prices are converted:
+         *     USDT-USD for a coin that is only traded in USDT. `exchanges` are then the exchanges that list the converted market.
          */
         ListedSymbol: {
             /** Exchanges */
             exchanges: string[];
             /** Symbol */
             symbol: string;
+            /** Via */
+            via?: string | null;
         };
         /** @description The state of another copy of an exchange's ingest, since when, and why. */
         OtherCopy: {

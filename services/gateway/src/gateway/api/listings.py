@@ -14,7 +14,7 @@ from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
 from market_pulse.bus import BusError, Reader
-from market_pulse.conversions import Conversions
+from market_pulse.conversions import Conversions, Leg
 from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_symbol, unique
 from market_pulse.process.logs import get_logger
 
@@ -60,6 +60,7 @@ class Listings:
         self._conversions = conversions
         self._by_exchange: dict[str, frozenset[Symbol]] = {}
         self._exchanges: dict[Symbol, list[str]] = {}
+        self._converted: dict[Symbol, Leg] = {}  # the symbols that no exchange lists and that have a price all the same
         self._reading = asyncio.Lock()
         self._read_at = -REFRESH_INTERVAL_S
         self.read = False  # whether the last attempt to read the listings succeeded
@@ -126,7 +127,7 @@ class Listings:
     def matching(self, text: str) -> bytes:
         """Return the listing's JSON with only the symbols that contain a text. Upper and lower case are the same."""
         wanted = text.strip().upper()
-        return self._json(symbol for symbol in self._exchanges if wanted in symbol)
+        return self._json(symbol for symbol in (*self._exchanges, *self._converted) if wanted in symbol)
 
     async def run(self) -> None:
         """Keep the listings fresh until cancelled."""
@@ -182,12 +183,18 @@ class Listings:
             for symbol in by_exchange[exchange]:
                 exchanges.setdefault(symbol, []).append(exchange)
         self._exchanges = dict(sorted(exchanges.items()))
-        self.json = self._json(self._exchanges)
+        self._converted = dict(sorted(self._conversions.unlisted(exchanges).items()))
+        self.json = self._json((*self._exchanges, *self._converted))
         self.etag = f'"{hashlib.sha256(self.json).hexdigest()[:16]}"'
 
     def _json(self, symbols: Iterable[Symbol]) -> bytes:
-        listed = [{"symbol": symbol, "exchanges": self._exchanges[symbol]} for symbol in symbols]
-        return orjson.dumps({"featured": self._featured, "quote": self._quote, "symbols": listed})
+        entries = [self._entry(symbol) for symbol in symbols]
+        return orjson.dumps({"featured": self._featured, "quote": self._quote, "symbols": entries})
+
+    def _entry(self, symbol: Symbol) -> dict[str, Any]:
+        if (leg := self._converted.get(symbol)) is None:
+            return {"symbol": symbol, "exchanges": self._exchanges[symbol]}
+        return {"symbol": symbol, "exchanges": self._exchanges[leg.symbol], "via": leg.rate}
 
 
 def near_matches(asked: str, listed: Mapping[Symbol, Sequence[str]], usual_quote: str = DEFAULT_QUOTE) -> list[Symbol]:

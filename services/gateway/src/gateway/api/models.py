@@ -108,10 +108,15 @@ class History(_Model):
 
 
 class ListedSymbol(_Model):
-    """A symbol and the exchanges that list it."""
+    """A symbol and the exchanges that list it.
+
+    `via` is left out for most symbols. If no exchange lists the symbol, it is the rate by which listed prices are converted:
+    USDT-USD for a coin that is only traded in USDT. `exchanges` are then the exchanges that list the converted market.
+    """
 
     symbol: str
     exchanges: list[str]
+    via: str | None = None
 
 
 class SymbolListing(_Model):
