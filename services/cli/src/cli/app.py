@@ -6,6 +6,7 @@
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import Coroutine
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 
 from market_pulse.bus import BusError
 from market_pulse.client import UnlistedError
-from market_pulse.messages import parse_symbol, parse_symbols
+from market_pulse.messages import Interval, parse_symbol, parse_symbols
 from market_pulse.process.addresses import read_node, read_redis_url, read_url
 from market_pulse.process.logs import configure_logs, scrub
 from market_pulse.process.settings import (
@@ -33,7 +34,7 @@ from market_pulse.process.settings import (
 )
 from market_pulse.process.way_out import OutwardSettings
 
-from . import bus_tail, doctor, gateway, tape, verify, watch
+from . import bus_tail, candles, doctor, gateway, tape, verify, watch
 from .output import Output
 from .recompute import Bounds
 
@@ -131,6 +132,12 @@ Symbols = Annotated[
 ]
 
 
+def _exchange(given: str | None) -> str | None:
+    if given is not None and not re.fullmatch("[a-z0-9_-]{1,32}", given):
+        raise typer.BadParameter("not the name of an exchange, for example okx")
+    return given
+
+
 @app.command("watch")
 def watch_command(
     symbols: Symbols,
@@ -153,7 +160,9 @@ def watch_command(
 
 @app.command("tail")
 def tail_command(
-    patterns: Annotated[list[str], typer.Argument(help="Channels or patterns: 'ticks:okx:*', ticker:BTC-USDT.")],
+    patterns: Annotated[
+        list[str], typer.Argument(help="Channels or patterns: candle:1m:BTC-USDT, ticker:BTC-USDT, 'ticks:okx:*'.")
+    ],
     redis_url: RedisUrl = "",
     json: Json = False,
     seconds: Seconds = 0,
@@ -166,6 +175,23 @@ def tail_command(
 def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Show the state of the exchanges and of the gateway. Fails when no exchange delivers prices."""
     _run(gateway.show_status(url, Output(json)))
+
+
+@app.command("candles")
+def candles_command(
+    symbol: Annotated[str, typer.Argument(parser=_symbol, help="A symbol. What BTC means is the gateway's setting QUOTE.")],
+    interval: Annotated[Interval, typer.Option("--interval", "-i", help="How long each candle lasts.")] = Interval.HOUR,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1440, help="How many candles, at most.")] = 24,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", callback=_exchange, help="That exchange's own candles, not those across exchanges."),
+    ] = None,
+    chart: Annotated[bool, typer.Option("--chart", help="Draw a chart.")] = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Show a symbol's past candles and the open one."""
+    _run(candles.show(url, symbol, interval, limit, exchange, Output(json), as_chart=chart))
 
 
 @app.command("verify")
