@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import httpx
@@ -208,15 +209,31 @@ def verify_command(
     _run(verify.verify(redis_url, Output(json), seconds, Bounds(clamp, exclusion, soft_age_s, hard_age_s)))
 
 
+def _columns() -> ModuleType:
+    try:
+        from . import columns  # noqa: PLC0415 - its packages are optional
+    except ImportError as missing:
+        told = f"Parquet needs two more packages ({missing}). In a checkout: uv pip install arro3-core arro3-io"
+        raise typer.BadParameter(told, param_hint="--parquet") from missing
+    return columns
+
+
 @app.command("record")
 def record_command(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The file to write, or with --parquet the folder; it must not exist yet.")],
+    parquet: Annotated[
+        bool,
+        typer.Option("--parquet", help="Write a folder of Parquet files, with the tickers and candles too. Not for replay."),
+    ] = False,
     redis_url: RedisUrl = "",
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
     """Record the ticks, states and listings of every exchange, until Ctrl-C or SIGTERM."""
-    _run(tape.record(redis_url, file, Output(json), seconds))
+    if parquet:
+        _run(_columns().record(redis_url, file, Output(json), seconds))
+    else:
+        _run(tape.record(redis_url, file, Output(json), seconds))
 
 
 @app.command("replay")
