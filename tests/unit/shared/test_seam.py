@@ -110,8 +110,8 @@ class Play:
 @contextmanager
 def on(bus: PlayedBus) -> Iterator[None]:
     with (
-        patch("market_pulse.client.candles.Reader", bus),
-        patch("market_pulse.client.candles.now_ms", now_ms),
+        patch("market_pulse.client.candle_stream.Reader", bus),
+        patch("market_pulse.client.candle_stream.now_ms", now_ms),
         patch("market_pulse.client.prices.now_ms", now_ms),
     ):
         yield

@@ -4,7 +4,7 @@ async for ticker in subscribe("BTC", "ETH"):
     print(ticker.symbol, ticker.price, ticker.quality)
 """
 
-from .candles import candles, candles_then_tickers
+from .candle_stream import candles, candles_then_tickers
 from .inbox import LAG_LIMIT_MS, MAX_WAITING, Inbox
 from .line import DEFAULT_REDIS_URL, OnGap, UnlistedError
 from .prices import subscribe

@@ -153,9 +153,7 @@ class _Past:
         begun_s = changed_s = looked_s = clock()
         known = self._inbox.past
         while not line.ended and clock() < begun_s + PATIENCE_S:
-            newest = self._inbox.newest
-            has_open = newest is not None and not newest.closed
-            if has_open and (known >= wish.limit or clock() >= changed_s + SETTLED_S):
+            if self._has_open and (known >= wish.limit or clock() >= changed_s + SETTLED_S):
                 break
             await line.wait()
             if clock() >= looked_s + LOOK_INTERVAL_S:
@@ -166,8 +164,10 @@ class _Past:
                 known, changed_s = self._inbox.past, clock()
         self._inbox.keep_newest(wish.limit)
         self._limit = wish.interval.kept
-        if self._inbox.newest is None or self._inbox.past < wish.limit:
+        if not self._has_open:
             await self._tell_missing()
+        elif self._inbox.past < wish.limit:
+            log.info("fewer past candles than wished", channel=wish.channel, wished=wish.limit, found=self._inbox.past)
 
     async def next(self) -> Candle | None:
         """Return the next candle to hand out, or None if there is none now. In a gap, look first for what is in Redis."""
@@ -201,11 +201,12 @@ class _Past:
             bars = await self._bus.bars(wish.interval, wish.symbol, wish.exchange, before_ms=before_ms, limit=kept)
             self._inbox.take_past(bars)
 
+    @property
+    def _has_open(self) -> bool:
+        return self._inbox.newest is not None and not self._inbox.newest.closed
+
     async def _tell_missing(self) -> None:
-        wish, newest = self._wish, self._inbox.newest
-        if newest is not None:
-            log.info("fewer past candles than wished", channel=wish.channel, wished=wish.limit, found=self._inbox.past)
-            return
+        wish = self._wish
         cause = "Redis does not answer"
         with suppress(BusError):
             [ticker] = await self._bus.last_aged(TICKER.channel(wish.symbol))
@@ -215,7 +216,7 @@ class _Past:
                 cause = "there is no live ticker to make it of"
             else:
                 cause = "there are tickers, but the service `candles` publishes none"
-        log.warning("no candle yet", channel=wish.channel, waited_s=PATIENCE_S, cause=cause)
+        log.warning("no open candle yet", channel=wish.channel, waited_s=PATIENCE_S, cause=cause)
 
 
 async def _refuse(bus: Reader, wish: _Wish, conversions: Conversions) -> None:
