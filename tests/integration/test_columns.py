@@ -87,7 +87,7 @@ def _known(value: Any) -> Any:
 
 
 def test_rows_are_written_in_pieces_that_are_whole(tmp_path: Path) -> None:
-    """What was written before a kill can be read, and what waits is bounded in time and size."""
+    """After a kill the written rows can be read. The rows that wait are bounded in time and size."""
     recording = Recording(tmp_path / "recording")
     ticker = encode(TICKER)
     now_s = 0.0

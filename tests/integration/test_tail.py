@@ -28,15 +28,18 @@ async def test_who_may_not_listen_is_told(name: str) -> None:
 
 
 async def test_a_channel_by_name_is_demand_and_a_pattern_only_listens() -> None:
-    async with redis_server() as server, WholeBus.open(server.url) as bus:
-        async with aclosing(messages(server.url, ["candle:1m:BTC-USDT", "candle:1h:*"])) as incoming:
-            first = asyncio.create_task(anext(incoming))
+    async with (
+        redis_server() as server,
+        WholeBus.open(server.url) as bus,
+        aclosing(messages(server.url, ["candle:1m:BTC-USDT", "candle:1h:*"])) as incoming,
+    ):
+        first = asyncio.create_task(anext(incoming))
 
-            async def is_heard() -> bool:
-                await bus.client.publish("candle:1h:ETH-USDT", b"{}")
-                return first.done()
+        async def is_heard() -> bool:
+            await bus.client.publish("candle:1h:ETH-USDT", b"{}")
+            return first.done()
 
-            await until(is_heard)
-            assert (await first).channel == "candle:1h:ETH-USDT"
-            channels = await bus.wanted_channels()
-            assert needed(TICKER, channels) == needed(EXCHANGE_CANDLE, channels) == {"BTC-USDT"}
+        await until(is_heard)
+        assert (await first).channel == "candle:1h:ETH-USDT"
+        channels = await bus.wanted_channels()
+        assert needed(TICKER, channels) == needed(EXCHANGE_CANDLE, channels) == {"BTC-USDT"}

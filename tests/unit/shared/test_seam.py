@@ -35,7 +35,7 @@ CLOCKS_MS = {"a": 0, "b": 600_000, "c": -600_000}
 
 
 class Play:
-    """One market on one bus, and what a reader was told."""
+    """One market on one bus, and all that a reader was told."""
 
     def __init__(self) -> None:
         self.bus, self.market = PlayedBus(), Market(seq=1_000)

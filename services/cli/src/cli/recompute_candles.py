@@ -19,7 +19,7 @@ ROUNDED = 1e-7
 
 
 class CandleCheck:
-    """What was heard of tickers and of exchanges' candles, and the closed minutes that are compared with it.
+    """The tickers and exchanges' candles heard so far, and the closed minutes that are compared with them.
 
     `checked` counts the minutes whose prices were recomputed, `unchecked` those that began before this listened, or of which a
     ticker was missed. `volumes` counts the minutes whose volumes were compared.
@@ -33,7 +33,7 @@ class CandleCheck:
         self._counted: dict[Symbol, dict[int, Candle]] = defaultdict(dict)  # the newest state of each closed minute
 
     def clear(self) -> None:
-        """Forget all, because messages were lost. What was counted stays."""
+        """Forget all, because messages were lost. The counts stay."""
         for known in (self._prices, self._parts, self._last, self._counted):
             known.clear()
 

@@ -170,7 +170,7 @@ class _Past:
             log.info("fewer past candles than wished", channel=wish.channel, wished=wish.limit, found=self._inbox.past)
 
     async def next(self) -> Candle | None:
-        """Return the next candle to hand out, or None if there is none now. In a gap, look first for what is in Redis."""
+        """Return the next candle to hand out, or None if no candle waits now. In a gap, first look for candles in Redis."""
         gap = self._inbox.gap()
         if gap is not None and not await self._has_looked(gap):
             return None

@@ -1,4 +1,4 @@
-"""What all iterators of the client share: a subscription, whose last values are read after each reconnect, and refusals."""
+"""The part that all iterators of the client share: a subscription, read anew after each reconnect, and refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
