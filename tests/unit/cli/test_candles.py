@@ -70,7 +70,7 @@ def test_a_table_shows_each_candle_and_what_is_wrong_with_it() -> None:
 
 def test_json_is_the_gateway_s_candles_one_a_line() -> None:
     with gateway(200, ANSWER | {"exchange": "okx"}) as asked:
-        ended = CliRunner().invoke(app, ["candles", "BTC", "-i", "1m", "--exchange", "okx", "--json"])
+        ended = CliRunner().invoke(app, ["candles", "BTC", "--exchange", "okx", "--json"])
     assert dict(asked[0].url.params) == {"interval": "1m", "limit": "24", "exchange": "okx"}
     objects = list(map(orjson.loads, ended.stdout.splitlines()))
     assert objects == [{"symbol": "BTC-USDT", "interval": "1h", "exchange": "okx"} | one for one in CANDLES]

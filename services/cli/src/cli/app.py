@@ -181,7 +181,10 @@ def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
 @app.command("candles")
 def candles_command(
     symbol: Annotated[str, typer.Argument(parser=_symbol, help="A symbol. What BTC means is the gateway's setting QUOTE.")],
-    interval: Annotated[Interval, typer.Option("--interval", "-i", help="How long each candle lasts.")] = Interval.HOUR,
+    interval: Annotated[
+        Interval | None,
+        typer.Option("--interval", "-i", help="How long each candle lasts; by default 1h, or 1m with --exchange."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1440, help="How many candles, at most.")] = 24,
     exchange: Annotated[
         str | None,
@@ -192,7 +195,8 @@ def candles_command(
     json: Json = False,
 ) -> None:
     """Show a symbol's past candles and the open one."""
-    _run(candles.show(url, symbol, interval, limit, exchange, Output(json), as_chart=chart))
+    length = interval or (Interval.MINUTE if exchange else Interval.HOUR)  # of an exchange, only minutes are kept
+    _run(candles.show(url, symbol, length, limit, exchange, Output(json), as_chart=chart))
 
 
 @app.command("verify")
