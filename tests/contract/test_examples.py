@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from market_pulse.messages import bar_of, encode
 from market_pulse.process.clock import now_ms
 from support.compose import ROOT
+from support.played_bus import BTC, MINUTE, Market
 from support.redis_server import RedisServer, redis_server
 from support.samples import ticker_bytes
 from support.waiting import PATIENCE_S
@@ -44,7 +46,7 @@ class Program:
 @pytest.mark.parametrize(
     ("language", "uses", "command", "silence"),
     [
-        pytest.param("python", "market_pulse", PYTHON, "BTC-USDT 64000.5 stale", id="our client"),
+        pytest.param("python", "import subscribe\n", PYTHON, "BTC-USDT 64000.5 stale", id="our client"),
         pytest.param("python", "redis.asyncio", PYTHON, "not live", id="redis-py"),
         pytest.param(
             "js",
@@ -85,6 +87,30 @@ async def test_a_subscriber_of_the_docs(language: str, uses: str, command: tuple
             await bus.client.client_kill_filter(_type="pubsub")
             assert [await program.line(), await program.line()] == ["missed 2", "BTC-USDT 64000.5 ok"]
             assert silence in await program.line(), "silence is told"
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def test_the_program_of_the_docs_that_joins_past_and_live() -> None:
+    async with redis_server() as server, WholeBus.open(server.url) as bus:
+        market = Market(seq=100)
+        for number in range(502):
+            market.heard(market.ticker(100.0 + number % 3, number * MINUTE.step_ms))
+        await bus.keep_bars(MINUTE, BTC, [bar_of(candle) for candle in market.ended])
+        assert market.open is not None
+        await bus.client.set(f"last:candle:1m:{BTC}", encode(market.open))
+        await bus.client.set(f"last:{CHANNEL}", ticker_bytes(seq=market.seq, time_ms=now_ms()))
+        process = await asyncio.create_subprocess_exec(
+            *PYTHON, example("python", "candles_then_tickers", server), cwd=HERE, stdout=asyncio.subprocess.PIPE
+        )
+        program = Program(process)
+        try:
+            candles = [await program.line() for _ in range(501)]
+            assert {line.split()[-1] for line in candles[:-1]} == {"True"}
+            assert candles[-1] == f"{market.open.start_ms} 100.0 100.0 100.0 100.0 False"
+            await bus.client.publish(CHANNEL, ticker_bytes(seq=market.seq + 1, price=64000.5, time_ms=now_ms()))
+            assert await program.line() == f"{market.seq + 1} 64000.5 ok"
         finally:
             process.kill()
             await process.wait()

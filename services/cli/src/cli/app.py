@@ -6,12 +6,14 @@
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import httpx
@@ -20,7 +22,7 @@ from pydantic import SecretStr
 
 from market_pulse.bus import BusError
 from market_pulse.client import UnlistedError
-from market_pulse.messages import parse_symbol, parse_symbols
+from market_pulse.messages import Interval, parse_symbol, parse_symbols
 from market_pulse.process.addresses import read_node, read_redis_url, read_url
 from market_pulse.process.logs import configure_logs, scrub
 from market_pulse.process.settings import (
@@ -33,7 +35,7 @@ from market_pulse.process.settings import (
 )
 from market_pulse.process.way_out import OutwardSettings
 
-from . import bus_tail, doctor, gateway, tape, verify, watch
+from . import bus_tail, candles, doctor, gateway, tape, verify, watch
 from .output import Output
 from .recompute import Bounds
 
@@ -131,6 +133,12 @@ Symbols = Annotated[
 ]
 
 
+def _exchange(given: str | None) -> str | None:
+    if given is not None and not re.fullmatch("[a-z0-9_-]{1,32}", given):
+        raise typer.BadParameter("not the name of an exchange, for example okx")
+    return given
+
+
 @app.command("watch")
 def watch_command(
     symbols: Symbols,
@@ -153,7 +161,9 @@ def watch_command(
 
 @app.command("tail")
 def tail_command(
-    patterns: Annotated[list[str], typer.Argument(help="Channels or patterns: 'ticks:okx:*', ticker:BTC-USDT.")],
+    patterns: Annotated[
+        list[str], typer.Argument(help="Channels or patterns: candle:1m:BTC-USDT, ticker:BTC-USDT, 'ticks:okx:*'.")
+    ],
     redis_url: RedisUrl = "",
     json: Json = False,
     seconds: Seconds = 0,
@@ -166,6 +176,27 @@ def tail_command(
 def status_command(url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Show the state of the exchanges and of the gateway. Fails when no exchange delivers prices."""
     _run(gateway.show_status(url, Output(json)))
+
+
+@app.command("candles")
+def candles_command(
+    symbol: Annotated[str, typer.Argument(parser=_symbol, help="A symbol. What BTC means is the gateway's setting QUOTE.")],
+    interval: Annotated[
+        Interval | None,
+        typer.Option("--interval", "-i", help="How long each candle lasts; by default 1h, or 1m with --exchange."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1440, help="How many candles, at most.")] = 24,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", callback=_exchange, help="That exchange's own candles, not those across exchanges."),
+    ] = None,
+    chart: Annotated[bool, typer.Option("--chart", help="Draw a chart.")] = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Show a symbol's past candles and the open one."""
+    length = interval or (Interval.MINUTE if exchange else Interval.HOUR)  # of an exchange, only minutes are kept
+    _run(candles.show(url, symbol, length, limit, exchange, Output(json), as_chart=chart))
 
 
 @app.command("verify")
@@ -182,15 +213,31 @@ def verify_command(
     _run(verify.verify(redis_url, Output(json), seconds, Bounds(clamp, exclusion, soft_age_s, hard_age_s)))
 
 
+def _columns() -> ModuleType:
+    try:
+        from . import columns  # noqa: PLC0415 - its packages are optional
+    except ImportError as missing:
+        told = f"Parquet needs two more packages ({missing}). In a checkout: uv pip install arro3-core arro3-io"
+        raise typer.BadParameter(told, param_hint="--parquet") from missing
+    return columns
+
+
 @app.command("record")
 def record_command(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The file to write, or with --parquet the folder; it must not exist yet.")],
+    parquet: Annotated[
+        bool,
+        typer.Option("--parquet", help="Write a folder of Parquet files, with the tickers and candles too. Not for replay."),
+    ] = False,
     redis_url: RedisUrl = "",
     json: Json = False,
     seconds: Seconds = 0,
 ) -> None:
     """Record the ticks, states and listings of every exchange, until Ctrl-C or SIGTERM."""
-    _run(tape.record(redis_url, file, Output(json), seconds))
+    if parquet:
+        _run(_columns().record(redis_url, file, Output(json), seconds))
+    else:
+        _run(tape.record(redis_url, file, Output(json), seconds))
 
 
 @app.command("replay")

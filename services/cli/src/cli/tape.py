@@ -77,7 +77,7 @@ async def record(redis_url: str, file: Path, output: Output, seconds: float) -> 
         except TimeoutError:
             pass
         finally:
-            _report(output, {"messages": written, "missed": missed, "gaps": gaps, "skipped": skipped, "file": str(file)})
+            report(output, {"messages": written, "missed": missed, "gaps": gaps, "skipped": skipped, "file": str(file)})
     return written > 0
 
 
@@ -111,7 +111,7 @@ async def replay(redis_url: str, file: Path, speed: float, output: Output) -> bo
                 await asyncio.sleep(started_s + at / 1000 / speed - monotonic())
             batch.append((channel, orjson.dumps(_moved(message, recorded_ms + at, started_ms + round(at / speed)))))
         published += await _publish(bus, batch)
-    _report(output, {"messages": published, "file": str(file)})
+    report(output, {"messages": published, "file": str(file)})
     return published > 0
 
 
@@ -153,7 +153,8 @@ def _moved(message: dict[str, Any], from_ms: float, to_ms: float) -> dict[str, A
     return message | moved
 
 
-def _report(output: Output, facts: dict[str, Any]) -> None:
+def report(output: Output, facts: dict[str, Any]) -> None:
+    """Print the figures of a recording."""
     if output.json:
         output.object(facts)
     else:

@@ -1,7 +1,8 @@
-"""Verifies the bus: recomputes each ticker's price from its sources, and compares its sources with the exchanges' ticks."""
+"""Verifies the bus: recomputes each ticker from its sources and each closed minute from its tickers, and compares ticks."""
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import isclose
@@ -10,13 +11,29 @@ from statistics import median
 from msgspec import UNSET, UnsetType
 from rich.markup import escape
 
-from market_pulse.kinds import TICK, TICKER
-from market_pulse.messages import CodecError, Source, Symbol, Tick, Ticker, Via, decode_tick, decode_ticker
+from market_pulse.kinds import CANDLES, EXCHANGE_CANDLE, TICK, TICKER
+from market_pulse.messages import (
+    Candle,
+    CodecError,
+    Interval,
+    Source,
+    Symbol,
+    Tick,
+    Ticker,
+    Via,
+    decode_candle,
+    decode_tick,
+    decode_ticker,
+)
 
 from .bus_tail import Message, messages
 from .output import Output
 from .recompute import Bounds, Memory, wrongs_of
+from .recompute_candles import CandleCheck
 
+MINUTE = CANDLES[Interval.MINUTE]
+
+PATTERNS = [TICK.pattern, TICKER.pattern, MINUTE.pattern, EXCHANGE_CANDLE.pattern]
 KEPT_TICKS = 500
 """How many prices of each exchange and symbol are kept. A ticker may use a tick that newer ticks have followed since."""
 KEPT_RATES = 500
@@ -42,6 +59,7 @@ class Verdict:
     gaps: int = 0
     unreadable: int = 0
     misplaced: int = 0
+    candles: CandleCheck = field(default_factory=CandleCheck)
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -71,7 +89,10 @@ class Verifier:
             self._heard.clear()
             self._memories.clear()
             self._rates.clear()
+            self.verdict.candles.clear()
         try:
+            if message.channel.startswith((MINUTE.prefix, EXCHANGE_CANDLE.prefix)):
+                return self._take_candle(message.channel, decode_candle(message.data))
             if message.channel.startswith(TICK.prefix):
                 return self._take_tick(message.channel, decode_tick(message.data))
             return self._take_ticker(message.channel, decode_ticker(message.data))
@@ -94,6 +115,26 @@ class Verifier:
         self.verdict.wrong += found
         return found
 
+    def _take_candle(self, channel: str, candle: Candle) -> list[str]:
+        """Check one of our own minutes, or remember an exchange's."""
+        if candle.exchange is not None:
+            if channel != EXCHANGE_CANDLE.channel(candle.exchange, candle.symbol):
+                return self._misplaced(channel, f"{candle.exchange}'s {candle.symbol}")
+            self.verdict.candles.take_part(candle)
+            return []
+        if channel != MINUTE.channel(candle.symbol) or candle.interval is not Interval.MINUTE:
+            return self._misplaced(channel, f"{candle.symbol}, {candle.interval}")
+        return self._note(self.verdict.candles.take_candle(candle))
+
+    def finish(self) -> list[str]:
+        """Compare what waited for a correction; return the errors found."""
+        return self._note(self.verdict.candles.finish())
+
+    def _note(self, problems: Iterable[str]) -> list[str]:
+        found = list(problems)
+        self.verdict.wrong += found
+        return found
+
     def _misplaced(self, channel: str, subject: str) -> list[str]:
         self.verdict.misplaced += 1
         return [f"{channel}: the message is about {subject}"]
@@ -107,6 +148,7 @@ class Verifier:
         elif known is not None:
             self.verdict.missed += ticker.seq - known - 1
         self._seq[ticker.symbol] = ticker.seq
+        self.verdict.candles.take_ticker(ticker)
         self.verdict.held += not ticker.sources_used
         found += wrongs_of(ticker, self._bounds)
         found += self._memories[ticker.symbol].wrongs_of(ticker, missed=known is None or ticker.seq != known + 1)
@@ -177,7 +219,7 @@ async def verify(redis_url: str, output: Output, seconds: float, bounds: Bounds)
     shown = 0
     try:
         async with asyncio.timeout(seconds or None):
-            async with aclosing(messages(redis_url, [TICK.pattern, TICKER.pattern])) as incoming:
+            async with aclosing(messages(redis_url, PATTERNS)) as incoming:
                 async for message in incoming:
                     for problem in verifier.take(message):
                         shown += 1
@@ -186,6 +228,8 @@ async def verify(redis_url: str, output: Output, seconds: float, bounds: Bounds)
     except TimeoutError:
         pass
     finally:
+        for problem in verifier.finish():
+            _say(output, problem)
         _sum_up(output, verifier.verdict)
     return verifier.verdict.well
 
@@ -198,11 +242,13 @@ def _say(output: Output, problem: str) -> None:
 
 
 def _sum_up(output: Output, verdict: Verdict) -> None:
+    candles = verdict.candles
     if output.json:
         facts = {
             name: getattr(verdict, name)
             for name in ("ticks", "tickers", "held", "missed", "gaps", "unreadable", "misplaced", "well")
         }
+        facts |= {"candles": candles.checked, "candlesUnchecked": candles.unchecked, "candleVolumes": candles.volumes}
         output.object({"type": "summary", **facts, "wrong": len(verdict.wrong)})
         return
     if verdict.well:
@@ -213,6 +259,7 @@ def _sum_up(output: Output, verdict: Verdict) -> None:
         mark = "[red]wrong[/]" if is_wrong else f"[yellow]no {missing}[/]"
     output.console.print(
         f"{mark}: {verdict.tickers} tickers recomputed ({verdict.held} of them held or without a price), "
+        f"{candles.checked} closed minutes ({candles.unchecked} unchecked, volumes of {candles.volumes}), "
         f"{verdict.ticks} ticks, {len(verdict.wrong)} wrong, {verdict.unreadable} unreadable, "
         f"{verdict.misplaced} on the wrong channel, {verdict.missed} missed"
         + (f", more of them in {verdict.gaps} gaps" if verdict.gaps else "")
