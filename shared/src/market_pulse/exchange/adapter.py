@@ -16,7 +16,7 @@ from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import Candle, Interval, Symbol, parse_symbol
 
 from .errors import FrameError
-from .fields import FOREIGN_FAULTS, MISFITS, Shape, by_member, decimals, text
+from .fields import FOREIGN_FAULTS, MISFITS, Shape, by_member, decimals, positive, text
 
 Answer = TypeVar("Answer")
 Source = TypeVar("Source", bytes, Sequence[bytes])
@@ -398,7 +398,7 @@ def candle(
     if not low <= min(open_, close) <= max(open_, close) <= high:
         raise FrameError("malformed", f"open {open_} and close {close} are not between low {low} and high {high}")
     if vwap is None and volume and quote_volume:
-        vwap = quote_volume / volume
+        vwap = positive(quote_volume / volume)
     return Candle(
         exchange="",
         symbol=Symbol(""),
@@ -411,7 +411,7 @@ def candle(
         close=close,
         volume=volume,
         quote_volume=quote_volume,
-        vwap=vwap or None,
+        vwap=vwap,
         trades=trades,
         buy_volume=buy_volume,
         closed=closed,
