@@ -1,4 +1,4 @@
-"""What is particular to each exchange's candles: names, closed flags, times, ranges and errors."""
+"""The peculiarities of each exchange's candles: names, closed flags, times, ranges and errors."""
 
 import json
 from typing import Any
