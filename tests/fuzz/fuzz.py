@@ -9,6 +9,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ with atheris.instrument_imports():
     from gateway.api.event_stream import read_query
     from gateway.api.problems import ProblemError
     from market_pulse import messages, tickers
-    from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, read
+    from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, Told, read
     from market_pulse.exchange.errors import FrameError
     from market_pulse.exchange.merge import Merge
-    from market_pulse.messages import Symbol, Tick, parse_symbols
+    from market_pulse.messages import Candle, Interval, Symbol, Tick, parse_symbols
 
     NAMES = sorted(folder.name.removeprefix("ingest-") for folder in (Path(__file__).parents[2] / "services").glob("ingest-*"))
     ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in NAMES}
@@ -40,14 +41,21 @@ HOSTILE: list[Any] = [
 
 
 def feed(name: str) -> Callable[[bytes], None]:
-    """Take an exchange's frames and answers through events, merged state and tick to a bus message, and decode that again."""
+    """Take an exchange's frames and answers through events, merged state and tick to bus messages, and decode these again."""
     adapter = ADAPTERS[name]
     listed = Listed(Symbol("BTC-USDT"), adapter.native(Symbol("BTC-USDT")), 2)
+    histories = [partial(adapter.candles.parse, interval) for interval in Interval]
+
+    def publish(candle: Candle) -> None:
+        candle.exchange, candle.symbol, candle.received_time_ms = name, listed.symbol, NOW_MS
+        assert messages.decode_candle(messages.encode(candle)) == candle
+        messages.decode_bar(messages.encode_bar(messages.bar_of(candle)))
 
     def take(data: bytes) -> None:
-        is_as_declared(adapter, data)
+        for endpoint in (adapter, *adapter.further):
+            is_as_declared(endpoint, data)
         merge = Merge(name)
-        for parse in (adapter.parse, lambda one: adapter.parse_ticker("X", [one, one]), adapter.parse_listing):
+        for parse in (adapter.parse, lambda one: adapter.parse_ticker("X", [one, one]), adapter.parse_listing, *histories):
             try:
                 answer = read(parse, data)
             except FrameError:
@@ -55,6 +63,8 @@ def feed(name: str) -> Callable[[bytes], None]:
             for event in answer:
                 if isinstance(event, MARKET_EVENTS):
                     merge.apply(event, NOW_MS)
+                elif isinstance(event, Told | Candle):
+                    publish(event.message if isinstance(event, Told) else event)
         tick = merge.tick(listed)
         if tick is not None:
             messages.decode_tick(messages.encode_tick(tick, NOW_MS))

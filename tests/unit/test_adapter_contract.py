@@ -26,6 +26,7 @@ from market_pulse.exchange.adapter import (
     Adapter,
     Alive,
     Day,
+    Endpoint,
     Event,
     Halted,
     Listed,
@@ -36,13 +37,16 @@ from market_pulse.exchange.adapter import (
     Subscribed,
     Trade,
     frames_of,
+    key_of,
     read,
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import MISFITS
 from market_pulse.exchange.merge import Merge
-from market_pulse.messages import Symbol, Tick, decode_tick, encode_tick
-from support.exchanges import ADAPTERS, FOLDERS
+from market_pulse.kinds import KINDS
+from market_pulse.messages import Interval, Symbol, Tick, decode_tick, encode_tick
+from support.broken import BAD, NUMBERS, ODD, as_sent, mutations
+from support.exchanges import ADAPTERS, ENDPOINTS, FOLDERS, samples
 from support.two_ways import is_as_declared
 
 ANY_JSON = st.recursive(
@@ -53,22 +57,17 @@ ANY_JSON = st.recursive(
 
 
 each_adapter = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS.keys())
-
-
-def samples(kind: str) -> list[Any]:
-    """Return the sample files of all adapters that have a member of this name."""
-    found = []
-    for folder in FOLDERS:
-        for path in sorted((folder / "frames").glob("*.json")):
-            sample = json.loads(path.read_text())
-            if kind in sample:
-                found.append(pytest.param(ADAPTERS[folder.name], sample, id=f"{folder.name}/{path.stem}"))
-    return found
+each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS.keys())
 
 
 def answers_of(sample: dict[str, Any]) -> list[bytes]:
     """Return the answers that make up a REST ticker: those to all paths, or the one answer to the only path."""
     return [orjson.dumps(answer) for answer in sample.get("answers", [sample.get("answer")])]
+
+
+def histories(adapter: Adapter) -> list[Callable[[bytes], Any]]:
+    """Return the functions that read an exchange's past candles, one for each interval."""
+    return [] if adapter.candles is None else [partial(adapter.candles.parse, interval) for interval in Interval]
 
 
 def tick_of(adapter: Adapter, sample: dict[str, Any], events: list[Event]) -> Tick | None:
@@ -100,15 +99,13 @@ def test_brings_evidence(adapter: Adapter) -> None:
     assert {"listing", "stream", "ticker"} <= {path.stem for path in (folder / "frames").glob("*.json")}
 
 
-@pytest.mark.parametrize(("adapter", "sample"), samples("frames"))
+@pytest.mark.parametrize(("adapter", "sample"), samples("frames", "tick"))
 def test_frames_become_the_tick(adapter: Adapter, sample: dict[str, Any]) -> None:
     events = [event for frame in sample["frames"] for event in read(adapter.parse, orjson.dumps(frame))]
     assert tick_of(adapter, sample, events) == as_expected(adapter, sample)
 
 
-@pytest.mark.parametrize(
-    ("adapter", "sample"), [one for kind in ("answer", "answers") for one in samples(kind) if "tick" in one.values[1]]
-)
+@pytest.mark.parametrize(("adapter", "sample"), [*samples("answer", "tick"), *samples("answers", "tick")])
 def test_rest_ticker_becomes_the_tick(adapter: Adapter, sample: dict[str, Any]) -> None:
     answers = answers_of(sample)
     assert len(answers) == len(adapter.ticker_paths(sample["native"]))
@@ -138,27 +135,24 @@ def test_listing(adapter: Adapter, sample: dict[str, Any]) -> None:
 @each_adapter
 @given(data=st.binary(max_size=64) | ANY_JSON.map(json.dumps).map(str.encode))
 def test_any_bytes_become_events_or_a_frame_error(adapter: Adapter, data: bytes) -> None:
-    for parse in (adapter.parse, adapter.parse_listing):
+    for parse in (adapter.parse, adapter.parse_listing, *(one.parse for one in adapter.further), *histories(adapter)):
         with contextlib.suppress(FrameError):  # any other exception would end the feed
             read(parse, data)
     with contextlib.suppress(FrameError):
         read(partial(adapter.parse_ticker, "X"), [data for _ in adapter.ticker_paths("X")])
 
 
-def as_sent(message: Any) -> bytes:
-    """Encode a message as JSON without blanks, as the exchanges do."""
-    return json.dumps(message, separators=(",", ":")).encode()
-
-
-@each_adapter
+@each_endpoint
 @given(data=ANY_JSON.map(as_sent))
-def test_any_json_is_read_alike_in_both_ways(adapter: Adapter, data: bytes) -> None:
-    is_as_declared(adapter, data)
+def test_any_json_is_read_alike_in_both_ways(endpoint: Endpoint, data: bytes) -> None:
+    is_as_declared(endpoint, data)
 
 
 @pytest.mark.parametrize(("adapter", "sample"), samples("frames"))
 def test_a_frame_with_odd_members_is_read_alike_in_both_ways(adapter: Adapter, sample: dict[str, Any]) -> None:
     draw = random.Random(1)
+    # The endpoints of an exchange read their frames with the same two functions.
+    assert {(one.declared, one.lenient) for one in adapter.further} <= {(adapter.declared, adapter.lenient)}
     for frame in sample["frames"]:
         for put in (*BAD, *NUMBERS):
             for broken in mutations(frame, put):
@@ -166,12 +160,12 @@ def test_a_frame_with_odd_members_is_read_alike_in_both_ways(adapter: Adapter, s
                 is_as_declared(adapter, as_sent(draw.choice(mutations(broken, draw.choice(NUMBERS)) or [0])))
 
 
-@each_adapter
-def test_the_frames_of_each_channel_have_the_shape_that_is_declared(adapter: Adapter) -> None:
-    folder = next(folder for folder in FOLDERS if ADAPTERS[folder.name] is adapter)
-    frames = json.loads((folder / "frames" / "stream.json").read_text())["frames"]
-    as_declared = [frame for frame in frames if is_as_declared(adapter, orjson.dumps(frame))]
-    for name, read_as in frames_of(adapter.channels).items():
+@each_endpoint
+def test_the_frames_of_each_channel_have_the_shape_that_is_declared(endpoint: Endpoint) -> None:
+    of_exchange = [one.values[1] for one in samples("frames") if one.values[0].exchange == endpoint.exchange]
+    frames = [frame for sample in of_exchange for frame in sample["frames"]]
+    as_declared = [frame for frame in frames if is_as_declared(endpoint, orjson.dumps(frame))]
+    for name, read_as in frames_of(endpoint.channels).items():
         assert any(_reads(read_as.declared, frame) for frame in as_declared), name
 
 
@@ -182,38 +176,8 @@ def _reads(declared: Any, frame: Any) -> bool:
         return False
 
 
-def mutations(value: Any, put: Any) -> list[Any]:
-    """Return copies of a JSON value, each with one member at any depth replaced or, if `put` is `del`, left out."""
-    members = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
-    deeper = [_with(value, key, copy) for key, inner in members for copy in mutations(inner, put)]
-    return deeper + [_without(value, key) if put == "del" else _with(value, key, put) for key, _ in members]
-
-
-def _without(value: Any, key: Any) -> Any:
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    del copy[key]
-    return copy
-
-
-def _with(value: Any, key: Any, new: Any) -> Any:
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[key] = new
-    return copy
-
-
-BAD: list[Any] = ["del", None, "", "NaN", "-1", "0", "1e999", -1, 0, True, [], {}, 10**400, 2**62, "1e400", "nonsense"]
-
-
-# Spellings of numbers that two parsers may read differently.
-NUMBERS: list[Any] = [
-    "1e5", 1e5, 1.0, "1.0", " 1", "1 ", "1_0", "+5", ".5", "5.", "007", "inf", "nan", "Infinity", "-0", -0.0, "0.0", 5e-324, "5e-324",
-    "1e-400", "\u0661\u0662", "0x10", "true", False, 2**53, 2**53 - 1, "9007199254740993", 4_100_000_000_000, 1.7976931348623157e308,
-    0.1 + 0.2, "0.1000000000000000055511151231257827", [["1", "2"]], [["1", "2", "3"]], [["1", None]], ["1", "2"], "delta",
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("put", BAD, ids=lambda bad: repr(bad)[:12])
-@pytest.mark.parametrize(("adapter", "sample"), samples("frames"))
+@pytest.mark.parametrize(("adapter", "sample"), samples("frames", "tick"))
 def test_a_frame_with_one_bad_member_never_makes_a_bad_tick(adapter: Adapter, sample: dict[str, Any], put: Any) -> None:
     for index, frame in enumerate(sample["frames"]):
         for broken in mutations(frame, put):
@@ -275,9 +239,6 @@ def in_envelope(envelope: Any, path: list[str], elements: list[Any]) -> bytes:
     copy: Any = json.loads(json.dumps(envelope))
     elements_of(copy, path[:-1])[path[-1]] = elements
     return json.dumps(copy).encode()
-
-
-ODD: list[Any] = ["del", None, "", "NaN", "-1", 0, True, [], {}, 10**30, 4_100_000_000_000, "4100000000000000", [None]]
 
 
 @pytest.mark.parametrize(("parse", "envelope", "path"), batches())
@@ -385,37 +346,51 @@ def assert_sane(tick: Tick) -> None:
         assert figure is None or (math.isfinite(figure) and figure >= 0)
 
 
-@each_adapter
-def test_requests_name_all_topics_and_their_number(adapter: Adapter) -> None:
-    names = [name for base in ("BTC", "ETH") for name in adapter.topics(adapter.native(Symbol(f"{base}-USDT")))]
-    for write in (adapter.subscribe, adapter.unsubscribe):
+def topics_of(endpoint: Endpoint, *symbols: str) -> list[str]:
+    """Return the topics of symbols, of all kinds that an endpoint gives."""
+    (native,) = {adapter.native for adapter in ADAPTERS.values() if adapter.exchange == endpoint.exchange}
+    kinds = [kind for kind in KINDS if kind.name in endpoint.channels]
+    assert len(kinds) == len(endpoint.channels)
+    return [topic for symbol in symbols for kind in kinds for topic in endpoint.topics(key_of(kind, native(Symbol(symbol))))]
+
+
+@each_endpoint
+def test_requests_name_all_topics_and_their_number(endpoint: Endpoint) -> None:
+    names = topics_of(endpoint, "BTC-USDT", "ETH-USDT")
+    for write in (endpoint.subscribe, endpoint.unsubscribe):
         text = write(names, 417)
         assert isinstance(json.loads(text), dict)
-        assert "417" in text or not adapter.echoes_request_id
+        assert "417" in text or not endpoint.echoes_request_id
         assert all(name.rpartition(":")[2] in text for name in names)
         assert len(text) < 64 * 1024
-    assert adapter.subscribe(names, 1) != adapter.unsubscribe(names, 1)
+    assert endpoint.subscribe(names, 1) != endpoint.unsubscribe(names, 1)
 
 
-@each_adapter
-def test_topics_belong_to_one_symbol_each(adapter: Adapter) -> None:
-    natives = [adapter.native(Symbol(f"{base}-{quote}")) for base in ("BTC", "ETH", "BT") for quote in ("USDT", "USDC", "BTC")]
-    all_topics = [topic for native in natives for topic in adapter.topics(native)]
+@each_endpoint
+def test_topics_belong_to_one_symbol_each(endpoint: Endpoint) -> None:
+    symbols = [f"{base}-{quote}" for base in ("BTC", "ETH", "BT") for quote in ("USDT", "USDC", "BTC")]
+    all_topics = topics_of(endpoint, *symbols)
     assert len(set(all_topics)) == len(all_topics)
-    assert len(adapter.topics(natives[0])) <= adapter.topics_per_request
+    assert len(topics_of(endpoint, "BTC-USDT")) <= endpoint.topics_per_request
+
+
+@each_endpoint
+def test_an_endpoint_states_its_limits(endpoint: Endpoint) -> None:
+    assert endpoint.rates
+    assert all(rate.messages > 0 and rate.window_s > 0 for rate in endpoint.rates)
+    assert endpoint.silence_s > 0
+    assert 0 < endpoint.pong_timeout_s < endpoint.ping_interval_s
+    assert endpoint.times_of in get_args(get_type_hints(Endpoint)["times_of"])
+    assert endpoint.first_request_s is None or endpoint.first_request_s > 0
+    assert all(
+        url.startswith("wss://") and urlsplit(url).path.strip("/") == endpoint.ws_path.strip("/") for url in endpoint.ws_urls
+    )
 
 
 @each_adapter
-def test_states_its_limits(adapter: Adapter) -> None:
-    assert adapter.rates
-    assert all(rate.messages > 0 and rate.window_s > 0 for rate in adapter.rates)
-    assert adapter.silence_s > 0
-    assert 0 < adapter.pong_timeout_s < adapter.ping_interval_s
-    assert adapter.times_of in get_args(get_type_hints(Adapter)["times_of"])
-    assert adapter.first_request_s is None or adapter.first_request_s > 0
+def test_states_its_rest_api(adapter: Adapter) -> None:
     assert all(path.startswith("/") for path in (*adapter.ticker_paths("X"), adapter.listing_path, adapter.clock_path))
     assert len({urlsplit(url).netloc for url in adapter.rest_urls}) == len(adapter.rest_urls)
-    assert all(url.startswith("wss://") for url in adapter.ws_urls)
     assert all(url.startswith("https://") for url in adapter.rest_urls)
 
 

@@ -5,10 +5,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from market_pulse.exchange.adapter import Listed, listed
 from market_pulse.exchange.errors import FrameError
-from market_pulse.exchange.fields import LATEST_TIME_MS, amount, decimals, instant_us, positive, signed
+from market_pulse.exchange.fields import (
+    FOREIGN_FAULTS,
+    LATEST_TIME_MS,
+    Amount,
+    Price,
+    Time,
+    amount,
+    by_member,
+    decimals,
+    instant_us,
+    positive,
+    signed,
+    time_of_s,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = EPOCH + timedelta(milliseconds=LATEST_TIME_MS - 1)
@@ -84,3 +98,36 @@ def test_a_tick_size_may_be_a_number(tick_size: object, dp: int) -> None:
 @pytest.mark.parametrize("quote", ["USD", "USDT", "USDC", "EUR"])
 def test_a_market_in_any_currency_is_listed(quote: str) -> None:
     assert listed("BTC", quote, f"BTC/{quote}", "0.1") == [Listed(f"BTC-{quote}", f"BTC/{quote}", 1)]  # type: ignore[arg-type]
+
+
+class Row(Struct, array_like=True):
+    start: Time
+    open: Price
+    volume: Amount = None
+
+
+@pytest.mark.parametrize(
+    ("message", "row"),
+    [
+        pytest.param(["1790208000000", "2.5", "0"], Row(1790208000000, 2.5, 0.0), id="by position"),
+        pytest.param([1, 2.5, "x", "more"], Row(1, 2.5, None), id="an invalid figure, and a member that is not declared"),
+        pytest.param([1, 2.5], Row(1, 2.5, None), id="without an optional member"),
+    ],
+)
+def test_an_array_is_read_by_position(message: list[object], row: Row) -> None:
+    assert by_member(Row, message) == row
+
+
+@pytest.mark.parametrize(
+    "message", ["0123", {"0": 1, "1": 2.5}, {"start": 1, "open": 2.5}, None, 7, [1], [], [None, 2.5], [1, None]]
+)
+def test_what_is_no_such_array_is_rejected(message: object) -> None:
+    with pytest.raises((FrameError, *FOREIGN_FAULTS)):
+        by_member(Row, message)
+
+
+def test_a_time_in_seconds() -> None:
+    assert time_of_s(1_790_208_000) == time_of_s("1790208000") == 1_790_208_000_000
+    for wrong in (1_790_208_000_000, LATEST_TIME_MS // 1000, -1, 1.5, None, "1.5"):
+        with pytest.raises(FrameError):
+            time_of_s(wrong)

@@ -24,11 +24,13 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import by_member, member, text
+from market_pulse.kinds import EXCHANGE_CANDLE
 from market_pulse.messages import Symbol
 
+from .candle import CANDLES, HISTORY
 from .ticker import TICKER, RestTicker, day
 
-CHANNELS = {"ticker": TICKER}
+CHANNELS = {"ticker": TICKER, EXCHANGE_CANDLE.name: CANDLES}
 FRAMES = frames_of(CHANNELS)
 TOO_MANY_SUBSCRIPTIONS = 4
 
@@ -136,6 +138,7 @@ ADAPTER = Adapter(
     ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/api/v3/time",
+    candles=HISTORY,
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

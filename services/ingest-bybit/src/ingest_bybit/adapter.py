@@ -23,13 +23,16 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import by_member, member, text, time
+from market_pulse.kinds import EXCHANGE_CANDLE
 from market_pulse.messages import Symbol
 
+from .answers import result
+from .candle import CANDLES, HISTORY
 from .ticker import TICKER, Ticker, day
 
-CHANNELS = {"ticker": TICKER}
+CHANNELS = {"ticker": TICKER, EXCHANGE_CANDLE.name: CANDLES}
 FRAMES = frames_of(CHANNELS)
-_NAMED_TOPIC = re.compile(r"((?:tickers|orderbook\.1)\.[^\s\],]+)")
+_NAMED_TOPIC = re.compile(rf"((?:{'|'.join(map(re.escape, FRAMES))})\.[^\s\],]+)")
 
 
 def native(symbol: Symbol) -> str:
@@ -75,7 +78,7 @@ def _answer(message: dict[str, Any]) -> Event:
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `instruments-info`: the symbols that trade now."""
-    return each(_market, _result(answer), "symbol")
+    return each(_market, result(answer), "symbol")
 
 
 def _market(entry: dict[str, Any]) -> list[Listed]:
@@ -98,14 +101,6 @@ def parse_ticker(_: str, answers: Sequence[bytes]) -> Sequence[Event]:
     return each(lambda entry: [day(by_member(Ticker, entry), time_ms)], message["result"]["list"], "symbol")
 
 
-def _result(answer: bytes) -> list[dict[str, Any]]:
-    message = orjson.loads(answer)
-    if message["retCode"] != 0:
-        raise FrameError("refused", f"{message['retCode']}: {message.get('retMsg')}")
-    entries: list[dict[str, Any]] = message["result"]["list"]
-    return entries
-
-
 ADAPTER = Adapter(
     exchange="bybit",
     ws_urls=("wss://stream.bybit.com/v5/public/spot",),
@@ -117,10 +112,11 @@ ADAPTER = Adapter(
     ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/v5/market/time",
+    candles=HISTORY,
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=by_beginning(FRAMES, '{"topic":"%s.'),
+    declared=by_beginning(FRAMES, '{"topic":"%s.', '{"type":"snapshot","topic":"%s.'),
     lenient=lenient,
     topics_per_request=10,
     topics_per_connection=800,  # because Bybit allows 21,000 characters for all names together

@@ -25,6 +25,7 @@ from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import amount, instant_us, positive, price, text
 from market_pulse.messages import Symbol
 
+from .candle import HISTORY
 from .ticker import TICKER, quote_volume, trade_number
 
 CHANNELS = {"ticker": TICKER}
@@ -142,6 +143,7 @@ ADAPTER = Adapter(
     ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/time",
+    candles=HISTORY,
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

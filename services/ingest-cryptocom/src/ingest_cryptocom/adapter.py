@@ -21,11 +21,14 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import text
+from market_pulse.kinds import EXCHANGE_CANDLE
 from market_pulse.messages import Symbol
 
-from .ticker import TICKER, rows
+from .answers import data
+from .candle import CANDLES, HISTORY
+from .ticker import TICKER, UNNUMBERED, rows
 
-CHANNELS = {"ticker": TICKER}
+CHANNELS = {"ticker": TICKER, EXCHANGE_CANDLE.name: CANDLES}
 FRAMES = frames_of(CHANNELS)
 TOPIC_WITHIN = 160  # bytes of a frame in which its topic is named
 TRY_LATER = {40107, 42901}  # too many channels, too many requests
@@ -53,9 +56,9 @@ def _request(method: str, topics: Sequence[str], request_id: int) -> str:
 
 
 def declared(frame: bytes) -> Sequence[Event]:
-    """Read a frame with market data. Its channel is the beginning of the topic, for example `ticker.BTC_USD`."""
+    """Read a frame with market data. Its channel is the beginning of the topic, for example `ticker` in `ticker.BTC_USD`."""
     begins = frame.find(_TOPIC, 0, TOPIC_WITHIN) + len(_TOPIC)
-    channel = frame[begins : frame.find(b".", begins)].decode()
+    channel = _channel(frame[begins : frame.find(b'"', begins)].decode())
     if channel not in FRAMES:
         raise FrameError("unknown")
     return FRAMES[channel].declared(frame)
@@ -66,7 +69,9 @@ def lenient(frame: bytes) -> Sequence[Event]:
     message = orjson.loads(frame)
     match message:
         case {"code": 0, "result": {"subscription": str(topic), "data": _}} if _channel(topic) in FRAMES:
-            return FRAMES[_channel(topic)].lenient(message)
+            return _with_acknowledgement(topic, message)
+        case {"method": "subscribe", "code": 0, "channel": str(topic), **rest}:
+            return [Acknowledged(request_id=_request_id(rest), topic=topic)]
         case {"method": "public/heartbeat", "id": int(number)}:
             return [Reply(orjson.dumps({"id": number, "method": "public/respond-heartbeat"}).decode())]
         case {"method": "unsubscribe", "code": 0, "id": int(number)}:
@@ -77,14 +82,29 @@ def lenient(frame: bytes) -> Sequence[Event]:
 
 
 def _channel(topic: str) -> str:
-    return topic.partition(".")[0]
+    return topic.rpartition(".")[0]
+
+
+def _with_acknowledgement(topic: str, message: dict[str, Any]) -> Sequence[Event]:
+    """Read a frame with market data. If it has the number of a request, it acknowledges the request."""
+    request_id = _request_id(message)
+    found = FRAMES[_channel(topic)].lenient({**message, "id": UNNUMBERED})
+    if request_id is None:
+        return found
+    return Batch([Acknowledged(request_id=request_id, topic=topic), *found], found.skipped if isinstance(found, Batch) else ())
+
+
+def _request_id(message: dict[Any, Any]) -> str | None:
+    """Return the number of the request that a message answers, or None if it answers none."""
+    number = message.get("id")
+    return str(number) if type(number) is int and number >= 0 else None
 
 
 def _refused(code: int, message: dict[Any, Any]) -> Refused:
-    number, channel = message.get("id"), message.get("channel")
+    channel = message.get("channel")
     kind: RefusalKind = "later" if code in TRY_LATER else "unknown"
     return Refused(
-        request_id=str(number) if type(number) is int and number >= 0 else None,
+        request_id=_request_id(message),
         topic=channel if isinstance(channel, str) else None,
         kind=kind,
         reason=f"{code}: {message.get('message')}",
@@ -93,7 +113,7 @@ def _refused(code: int, message: dict[Any, Any]) -> Refused:
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `get-instruments`: the currency pairs that trade now. Contracts have other types."""
-    return each(_market, _data(answer), "symbol")
+    return each(_market, data(answer), "symbol")
 
 
 def _market(entry: dict[str, Any]) -> list[Listed]:
@@ -110,23 +130,7 @@ def ticker_paths(native_symbol: str) -> tuple[str, ...]:
 def parse_ticker(native_symbol: str, answers: Sequence[bytes]) -> Sequence[Event]:
     """Read the ticker, which has the same rows as a socket's frame. Return no events if the instrument is unknown."""
     del native_symbol
-    return rows(_data(answers[0], {UNKNOWN_INSTRUMENT: []}))
-
-
-def _data(answer: bytes, instead: dict[int, list[Any]] | None = None) -> list[Any]:
-    """Return the rows of an answer, or those that stand for its error's code in `instead`.
-
-    Raises:
-        FrameError: the answer is another error.
-    """
-    message = orjson.loads(answer)
-    code = message["code"]
-    if code == 0:
-        data: list[Any] = message["result"]["data"]
-        return data
-    if instead is not None and code in instead:
-        return instead[code]
-    raise FrameError("refused", f"{code}: {message.get('message')}")
+    return rows(data(answers[0], {UNKNOWN_INSTRUMENT: []}))
 
 
 ADAPTER = Adapter(
@@ -140,6 +144,7 @@ ADAPTER = Adapter(
     ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/exchange/v1/public/get-tickers?instrument_name=BTC_USD",  # there is no path that returns only the time
+    candles=HISTORY,
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,

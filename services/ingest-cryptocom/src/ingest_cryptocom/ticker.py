@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from market_pulse.exchange.adapter import Acknowledged, Batch, Channel, Day, Event, Frames, each
+from market_pulse.exchange.adapter import Batch, Channel, Day, Event, Frames, each
 from market_pulse.exchange.errors import FrameError
-from market_pulse.exchange.fields import Amount, Figure, Price, Signed, Text, Time, amount, by_member, positive, text, time
+from market_pulse.exchange.fields import Amount, Figure, Price, Signed, Text, Time, amount, by_member, positive, time
 
 UNNUMBERED = -1
 """The number of each message but the first after a subscription, which has the number of its request."""
@@ -83,20 +83,26 @@ def rows(elements: Any) -> Batch[Event]:
     return each(lambda row: [day(by_member(Ticker, row))] if row["a"] is not None else [], elements, "i")
 
 
+def check_unnumbered(number: object, code: object) -> None:
+    """Check that a frame has only data. One with the number of a request or with an error is read member by member.
+
+    Raises:
+        FrameError: the frame has more to say.
+    """
+    if number != UNNUMBERED or code != 0:
+        raise FrameError("unknown")
+
+
 def _declared(frame: bytes) -> Sequence[Event]:
     message = _decode(frame)
-    if message.id != UNNUMBERED or message.code != 0 or not message.result.subscription.startswith("ticker."):
-        raise FrameError("unknown")  # `_lenient` also reads the request's number
+    check_unnumbered(message.id, message.code)
+    if not message.result.subscription.startswith("ticker."):
+        raise FrameError("unknown")
     return [day(message.result.data[0])]
 
 
 def _lenient(message: dict[str, Any]) -> Sequence[Event]:
-    result, number = message["result"], message["id"]
-    found = rows(result["data"])
-    if type(number) is not int or number < 0:
-        return found
-    accepted = Acknowledged(request_id=str(number), topic=text(result["subscription"]))
-    return Batch([accepted, *found], found.skipped)
+    return rows(message["result"]["data"])
 
 
 _decode = Decoder(Frame, strict=False).decode

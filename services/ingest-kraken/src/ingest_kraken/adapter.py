@@ -10,6 +10,7 @@ from market_pulse.exchange.adapter import (
     Adapter,
     Alive,
     Batch,
+    Endpoint,
     Event,
     Halted,
     Listed,
@@ -17,7 +18,6 @@ from market_pulse.exchange.adapter import (
     Rate,
     RefusalKind,
     Refused,
-    Skipped,
     by_beginning,
     each,
     frames_of,
@@ -25,15 +25,20 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import amount, positive, price, text
+from market_pulse.kinds import EXCHANGE_CANDLE
 from market_pulse.messages import Symbol
 
+from .answers import result
+from .candle import CANDLES, HISTORY
 from .ticker import TICKER, day_of
 
 CHANNELS = {"ticker": TICKER}
-FRAMES = frames_of(CHANNELS)
+FRAMES = frames_of({**CHANNELS, EXCHANGE_CANDLE.name: CANDLES})
+DECLARED = by_beginning(FRAMES, '{"channel":"%s"')
+RATES = (Rate(10, 1.0),)  # the limit is not published; clients keep to 20 a second
+TOPICS_PER_CONNECTION = 180  # 188 are known to work
 # The names of WebSocket v1 and of the REST API that differ from those of WebSocket v2.
 RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
-UNKNOWN_PAIR = "EQuery:Unknown asset pair"
 ONLINE = "online"
 
 
@@ -50,6 +55,17 @@ def subscribe(topics: Sequence[str], request_id: int) -> str:
 def unsubscribe(topics: Sequence[str], request_id: int) -> str:
     """Write the end of a subscription."""
     return _request("unsubscribe", {"channel": "ticker", "symbol": topics, "event_trigger": "bbo"}, request_id)
+
+
+def subscribe_to_candles(topics: Sequence[str], request_id: int) -> str:
+    """Write a subscription to candles of a minute. The snapshot has the last ten, also those that a lost socket missed."""
+    params = {"channel": "ohlc", "symbol": topics, "interval": 1, "snapshot": True}
+    return _request("subscribe", params, request_id)
+
+
+def unsubscribe_from_candles(topics: Sequence[str], request_id: int) -> str:
+    """Write the end of a subscription to candles."""
+    return _request("unsubscribe", {"channel": "ohlc", "symbol": topics, "interval": 1}, request_id)
 
 
 def _request(method: str, params: dict[str, Any], request_id: int) -> str:
@@ -91,7 +107,7 @@ def _refused(reason: str, message: dict[Any, Any]) -> Refused:
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `AssetPairs`: the currency pairs that trade now. Errors may stand beside a part of the pairs."""
-    pairs, errors = _result(answer)
+    pairs, errors = result(answer)
     entries = [{**entry, "pair": key} if isinstance(entry, dict) else entry for key, entry in pairs.items()]
     found = each(_market, entries, "pair")
     return Batch(found, [*found.skipped, *errors])
@@ -124,7 +140,7 @@ def parse_ticker(native_symbol: str, answers: Sequence[bytes]) -> Sequence[Event
 
     The one entry may have another name than the one that was asked for. Return no events if the pair is unknown.
     """
-    tickers, errors = _result(answers[0])
+    tickers, errors = result(answers[0])
     if not tickers:
         return []
     (ticker,) = tickers.values()
@@ -141,39 +157,46 @@ def parse_ticker(native_symbol: str, answers: Sequence[bytes]) -> Sequence[Event
     return Batch([day], errors)
 
 
-def _result(answer: bytes) -> tuple[dict[str, Any], list[Skipped]]:
-    """Return the result of an answer, and the errors beside it. An unknown pair is not an error.
-
-    Raises:
-        FrameError: there is no result.
-    """
-    message = orjson.loads(answer)
-    errors = [text(error) for error in message["error"]]
-    result = message.get("result", {} if UNKNOWN_PAIR in errors else None)
-    if not isinstance(result, dict):
-        raise FrameError("refused", "; ".join(errors))
-    return result, [Skipped("refused", error[:200]) for error in errors if error != UNKNOWN_PAIR]
-
+CANDLE_SOCKET = Endpoint(
+    exchange="kraken",
+    ws_urls=("wss://ws.kraken.com/v2",),
+    ws_path="/v2",
+    channels={EXCHANGE_CANDLE.name: CANDLES},
+    subscribe=subscribe_to_candles,
+    unsubscribe=unsubscribe_from_candles,
+    declared=DECLARED,
+    lenient=lenient,
+    topics_per_request=100,
+    topics_per_connection=TOPICS_PER_CONNECTION,
+    rates=RATES,
+    ping='{"method":"ping"}',
+    ping_interval_s=20.0,
+    silence_s=10.0,
+    answers_with_state=True,
+)
+"""A socket of its own for the candles. A request names one channel, and a refusal names none. Tickers may fill their socket."""
 
 ADAPTER = Adapter(
     exchange="kraken",
     ws_urls=("wss://ws.kraken.com/v2",),
     ws_path="/v2",
     channels=CHANNELS,
+    further=(CANDLE_SOCKET,),
     rest_urls=("https://api.kraken.com",),
     listing_path="/0/public/AssetPairs?assetVersion=1",
     parse_listing=parse_listing,
     ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/0/public/Time",
+    candles=HISTORY,
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=by_beginning(FRAMES, '{"channel":"%s"'),
+    declared=DECLARED,
     lenient=lenient,
     topics_per_request=100,
-    topics_per_connection=180,  # 188 are known to work
-    rates=(Rate(10, 1.0),),  # the limit is not published; clients keep to 20 a second
+    topics_per_connection=TOPICS_PER_CONNECTION,
+    rates=RATES,
     ping='{"method":"ping"}',
     ping_interval_s=20.0,
     silence_s=10.0,  # heartbeats come each second

@@ -10,6 +10,7 @@ from market_pulse.exchange.adapter import (
     Acknowledged,
     Adapter,
     Batch,
+    Endpoint,
     Event,
     GoingAway,
     Listed,
@@ -24,15 +25,26 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import text
+from market_pulse.kinds import EXCHANGE_CANDLE
 from market_pulse.messages import Symbol
 
+from .answers import data
+from .candle import CANDLES, HISTORY
 from .ticker import TICKER
 
 CHANNELS = {"ticker": TICKER}
-FRAMES = frames_of(CHANNELS)
+FRAMES = frames_of({**CHANNELS, EXCHANGE_CANDLE.name: CANDLES})
+DECLARED = by_beginning(FRAMES, '{"arg":{"channel":"%s"')
+RATES = (Rate(2, 1.0), Rate(450, 3600.0, pings_count=False))  # OKX allows 480 requests an hour
+PING_INTERVAL_S = 15.0  # OKX closes a connection after 30 s without traffic
 _NAMED = re.compile(r"channel:([^\s,]+),\s*instId:([^\s,]+)")
 UPGRADE_NOTICE = "64008"
 TRY_LATER = {"60014", "64007", "50011"}
+
+
+def _urls(path: str) -> tuple[str, ...]:
+    """Return an endpoint's addresses. OKX serves the US and the EEA from hosts of their own."""
+    return tuple(f"wss://{host}.okx.com:8443{path}" for host in ("ws", "wsus", "wseea"))
 
 
 def native(symbol: Symbol) -> str:
@@ -94,7 +106,7 @@ def _refused(code: str, reason: str, request_id: str | None) -> Refused:
 
 def parse_listing(answer: bytes) -> Batch[Listed]:
     """Read `instruments`: the spot pairs that are live now."""
-    return each(_market, _data(answer), "instId")
+    return each(_market, data(answer), "instId")
 
 
 def _market(entry: dict[str, Any]) -> list[Listed]:
@@ -114,40 +126,48 @@ def parse_ticker(_: str, answers: Sequence[bytes]) -> Sequence[Event]:
     return TICKER.frames["tickers"].lenient(message) if message["code"] == "0" else []
 
 
-def _data(answer: bytes) -> list[dict[str, Any]]:
-    message = orjson.loads(answer)
-    if message["code"] != "0":
-        raise FrameError("refused", f"{message['code']}: {message.get('msg')}")
-    entries: list[dict[str, Any]] = message["data"]
-    return entries
-
+BUSINESS = Endpoint(
+    exchange="okx",
+    ws_urls=_urls("/ws/v5/business"),
+    ws_path="/ws/v5/business",
+    channels={EXCHANGE_CANDLE.name: CANDLES},
+    subscribe=subscribe,
+    unsubscribe=unsubscribe,
+    declared=DECLARED,
+    lenient=lenient,
+    topics_per_request=100,
+    topics_per_connection=1000,
+    rates=RATES,
+    ping="ping",
+    ping_interval_s=PING_INTERVAL_S,
+    silence_s=30.0,
+    answers_with_state=True,
+)
+"""The endpoint that has the candles. The endpoint of the ticker refuses them."""
 
 ADAPTER = Adapter(
     exchange="okx",
-    # OKX serves the US and the EEA from hosts of their own.
-    ws_urls=(
-        "wss://ws.okx.com:8443/ws/v5/public",
-        "wss://wsus.okx.com:8443/ws/v5/public",
-        "wss://wseea.okx.com:8443/ws/v5/public",
-    ),
+    ws_urls=_urls("/ws/v5/public"),
     ws_path="/ws/v5/public",
     channels=CHANNELS,
+    further=(BUSINESS,),
     rest_urls=("https://www.okx.com", "https://us.okx.com", "https://eea.okx.com"),
     listing_path="/api/v5/public/instruments?instType=SPOT",
     parse_listing=parse_listing,
     ticker_paths=ticker_paths,
     parse_ticker=parse_ticker,
     clock_path="/api/v5/public/time",
+    candles=HISTORY,
     native=native,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=by_beginning(FRAMES, '{"arg":{"channel":"%s"'),
+    declared=DECLARED,
     lenient=lenient,
     topics_per_request=100,
     topics_per_connection=1000,
-    rates=(Rate(2, 1.0), Rate(450, 3600.0, pings_count=False)),  # OKX allows 480 requests an hour
+    rates=RATES,
     ping="ping",
-    ping_interval_s=15.0,  # OKX closes a connection after 30 s without traffic
+    ping_interval_s=PING_INTERVAL_S,
     silence_s=30.0,
     answers_with_state=True,
 )

@@ -16,12 +16,13 @@ from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import Candle, Interval, Symbol, parse_symbol
 
 from .errors import FrameError
-from .fields import FOREIGN_FAULTS, MISFITS, Shape, by_member, decimals, text
+from .fields import FOREIGN_FAULTS, MISFITS, Shape, by_member, decimals, positive, text
 
 Answer = TypeVar("Answer")
 Source = TypeVar("Source", bytes, Sequence[bytes])
 Content = TypeVar("Content")
 Element = TypeVar("Element")
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,39 @@ def frames_of_rows(shape: type[Shape], event: Callable[[Shape], Event], name: st
     )
 
 
+def frames_of_several(
+    shape: type[Shape], rows: Callable[[Shape], object], row: type[Row], event: Callable[[Shape, Row], Event]
+) -> Frames:
+    """Return the functions for frames that have several rows, and beside them what all rows share, for example the symbol.
+
+    Args:
+        shape: the shape of a frame. Its member with the rows is declared as `list[row]`.
+        rows: returns the rows of a frame.
+        row: the shape of one row.
+        event: turns a frame and one of its rows into an event.
+    """
+    decode = Decoder(shape, strict=False).decode
+
+    def declared(frame: bytes) -> Sequence[Event]:
+        content = decode(frame)
+        events = [event(content, one) for one in _array(rows(content))]
+        if not events:
+            raise FrameError("malformed", "no rows")  # so what they would share was not read
+        return events
+
+    def lenient(message: Any) -> Sequence[Event]:
+        content = by_member(shape, message)  # with its rows still as JSON values
+        return each(lambda one: [event(content, by_member(row, one))], _array(rows(content)))
+
+    return Frames(declared=declared, lenient=lenient)
+
+
+def _array(rows: object) -> list[Any]:
+    if type(rows) is not list:
+        raise FrameError("malformed", f"not an array: {rows!r:.100}")
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """How an exchange publishes one kind of data.
@@ -398,7 +432,7 @@ def candle(
     if not low <= min(open_, close) <= max(open_, close) <= high:
         raise FrameError("malformed", f"open {open_} and close {close} are not between low {low} and high {high}")
     if vwap is None and volume and quote_volume:
-        vwap = quote_volume / volume
+        vwap = positive(quote_volume / volume)
     return Candle(
         exchange="",
         symbol=Symbol(""),
@@ -411,7 +445,7 @@ def candle(
         close=close,
         volume=volume,
         quote_volume=quote_volume,
-        vwap=vwap or None,
+        vwap=vwap,
         trades=trades,
         buy_volume=buy_volume,
         closed=closed,
@@ -421,22 +455,33 @@ def candle(
     )
 
 
+def candles_of(rows: object, shape: type[Row], read_row: Callable[[Row], Candle]) -> Batch[Candle]:
+    """Read the rows of a history, in any order, into candles, the oldest first. A malformed row is skipped.
+
+    Raises:
+        FrameError: the value is not an array.
+    """
+    found = each(lambda row: [read_row(by_member(shape, row))], _array(rows))
+    found.sort(key=lambda one: one.start_ms)
+    return found
+
+
 def frames_of(channels: Mapping[str, Channel]) -> dict[str, Frames]:
     """Return the functions that read an endpoint's frames, by the exchange's own name of each channel."""
     return {name: frames for channel in channels.values() for name, frames in channel.frames.items()}
 
 
-def by_beginning(frames: Mapping[str, Frames], beginning: str) -> Callable[[bytes], Sequence[Event]]:
+def by_beginning(frames: Mapping[str, Frames], *beginnings: str) -> Callable[[bytes], Sequence[Event]]:
     """Return an endpoint's `declared` for an exchange that names the channel at the beginning of each frame.
 
     Args:
         frames: the functions that read the frames of each channel.
-        beginning: the text at the beginning of each frame, with %s in place of the channel's name.
+        beginnings: the texts with which a frame may begin, the most frequent first, with %s in place of the channel's name.
     """
-    beginnings = [((beginning % name).encode(), read_as.declared) for name, read_as in frames.items()]
+    declared_by = [((begins % name).encode(), read_as.declared) for begins in beginnings for name, read_as in frames.items()]
 
     def declared(frame: bytes) -> Sequence[Event]:
-        for begins, read_frame in beginnings:
+        for begins, read_frame in declared_by:
             if frame.startswith(begins):
                 return read_frame(frame)
         raise FrameError("unknown")

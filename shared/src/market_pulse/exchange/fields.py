@@ -25,6 +25,7 @@ from market_pulse.messages import LARGEST_INTEGER
 from .errors import FrameError
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
+Otherwise = TypeVar("Otherwise", int, None)
 LATEST_TIME_MS: Final = 4_100_000_000_000
 """A time in the year 2099. A later one must be in another unit than milliseconds."""
 LARGEST: Final = sys.float_info.max
@@ -123,6 +124,15 @@ def time(value: object) -> int:
     return time_ms
 
 
+def time_of_s(value: object) -> int:
+    """Read a time in Unix seconds, as Unix milliseconds.
+
+    Raises:
+        FrameError: the value is not a time, or so large that it must be in another unit.
+    """
+    return time(time(value) * 1000)
+
+
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -160,7 +170,7 @@ def _seconds(time: str) -> int:
     return (datetime.fromisoformat(f"{time}Z") - _EPOCH) // _SECOND
 
 
-def whole_or(value: object, otherwise: int) -> int:
+def whole_or(value: object, otherwise: Otherwise) -> int | Otherwise:
     """Read a whole number, or return `otherwise` if the value is not one."""
     try:
         return whole(value)
@@ -192,10 +202,16 @@ Whole = Annotated[object, whole]
 def by_member(shape: type[Shape], message: Any) -> Shape:
     """Read a message's JSON value as a declared shape. Each member is read by the function in its type's annotation.
 
+    If the shape is declared as `array_like`, the message is an array, and a member's place in the shape is its place there.
+
     Raises:
         FrameError: a member that the message must have is invalid.
         LookupError, TypeError, AttributeError: the message is not an object, or lacks a member that has no default.
     """
+    if shape.__struct_config__.array_like:
+        if type(message) is not list:
+            raise FrameError("malformed", f"not an array: {message!r:.40}")
+        message = dict(zip(shape.__struct_encode_fields__, message, strict=False))
     values = {}
     for name, sent_name, read, is_required in _members(shape):
         if is_required or sent_name in message:
