@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.server.protocol import lender, plain_descriptor, unchunk
 from gateway.stream.fields import Fields, wish_for
 from gateway.stream.hub import Hub
-from gateway.stream.outbox import Stream
+from gateway.stream.group import Stream
 from gateway.stream.sse import is_event_id
 from market_pulse.process.bounded_http import owner_of
 

@@ -20,7 +20,8 @@ from . import sse
 from .fields import Fields, FieldSets
 from .flush import FlushClock
 from .kinds import READINGS, one_line
-from .outbox import NO_DESCRIPTOR, SHORTEST_TIMER_S, Group, Notice, Outbox, Sink, Slot, Stream, Wish
+from .outbox import SHORTEST_TIMER_S, Outbox
+from .group import NO_DESCRIPTOR, Group, Notice, Sink, Slot, Stream, Wish
 from .stats import Stats
 from .statuses import Statuses
 from .topics import NoRoom, Topic, Topics

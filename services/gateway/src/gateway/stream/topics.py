@@ -11,7 +11,7 @@ from market_pulse.tickers import LatestTicker
 from . import sse
 from .fields import Fields
 from .kinds import READINGS
-from .outbox import Group, Notice
+from .group import Group, Notice
 
 LINGER_S = 5.0  # while there is room, a channel stays subscribed for this long after its last client has left
 SHARE_OF_ROOM = 4  # one address gets MAX_SYMBOLS divided by this
