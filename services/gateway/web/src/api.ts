@@ -241,6 +241,22 @@ export interface components {
             vwap: number | null;
         };
         /**
+         * CandleEvent
+         * @description A candle across exchanges as it was published: first the newest one, then each change. It has no `id:`.
+         *
+         *     A later event of the same `interval` and `start` replaces it. A closed candle is sent before the events of the next one that
+         *     come later. Like a ticker, an open candle is renewed each second. If its `receivedTime` is older than 5 s, it is not live:
+         *     it is not sent again, because it says nothing new.
+         */
+        CandleEvent: {
+            data: components["schemas"]["Candle"];
+            /**
+             * Type
+             * @constant
+             */
+            type: "candle";
+        };
+        /**
          * Connected
          * @description The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
          *
@@ -253,6 +269,11 @@ export interface components {
             heartbeatMs: number;
             /** Instance */
             instance: string;
+            /**
+             * Kinds
+             * @description What is sent of them: a kind of all symbols, for example `candle:1m`, or of one, `candle:1m:BTC-USDT`
+             */
+            kinds: string[];
             /** Maxhz */
             maxHz: number | null;
             /** Resumed */
@@ -339,11 +360,18 @@ export interface components {
         GatewayStatus: {
             /**
              * Beyondshare
-             * @description How many wanted symbols are not subscribed to: the addresses that want them have used up their share
+             * @description How many wanted channels are not subscribed to: the addresses that want them have used up their share
              */
             beyondShare: number;
             /** Busconnected */
             busConnected: boolean;
+            /**
+             * Channels
+             * @description How many channels of each kind the gateway is subscribed to right now
+             */
+            channels: {
+                [key: string]: number;
+            };
             /** Draining */
             draining: boolean;
             /** Instance */
@@ -551,7 +579,8 @@ export interface components {
         };
         /**
          * Room
-         * @description Whether there is room for a symbol, and if not, why. With `full`, `exchanges` names the exchanges that can carry no more
+         * @description Whether there is room for a symbol, and if not, why: for its ticker, or for its candles if the stream does not have its
+         *     ticker. With `full`, `exchanges` names the exchanges that can carry no more
          *     symbols. With `share`, each address that wants the symbol already has as many symbols as one address gets while room is
          *     short. Once there is room, the symbol's tickers arrive without a new request.
          */
@@ -633,7 +662,7 @@ export interface components {
          * StreamEvent
          * @description The data of a stream's default (`message`) events.
          */
-        StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["RoomEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
+        StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["CandleEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["RoomEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
         /**
          * SymbolListing
          * @description The symbols that a client can ask for. The gateway always subscribes to featured ones, to others when a client asks.
@@ -881,6 +910,8 @@ export interface operations {
             query: {
                 /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
+                /** @description The kinds of messages to send: ticker, candle:1m, candle:1h, candle:1d. Each stands for all symbols of the stream, or for one of them: candle:1m:BTC. By default ticker is sent. Separate them by commas or repeat the parameter */
+                kinds?: string[] | null;
                 /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
                 fields?: string[] | null;
                 /** @description The largest number of updates per second */
@@ -955,6 +986,8 @@ export interface operations {
     stream_symbol_api_realtime__symbol__get: {
         parameters: {
             query?: {
+                /** @description The kinds of messages to send: ticker, candle:1m, candle:1h, candle:1d. Each stands for all symbols of the stream, or for one of them: candle:1m:BTC. By default ticker is sent. Separate them by commas or repeat the parameter */
+                kinds?: string[] | null;
                 /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
                 fields?: string[] | null;
                 /** @description The largest number of updates per second */

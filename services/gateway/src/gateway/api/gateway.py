@@ -47,6 +47,7 @@ class Gateway:
             max_age_s=settings.stream_max_age_s,
             slow_client_s=settings.slow_client_s,
             share=max(1, settings.max_symbols // SHARE_OF_ROOM),
+            candle_share=max(1, settings.max_candle_symbols // SHARE_OF_ROOM),
             listed_at=self.listings.exchanges,
         )
         self._bus = bus

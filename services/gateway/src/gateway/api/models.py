@@ -11,6 +11,10 @@ from market_pulse import messages
 from market_pulse.messages import Resolution
 
 
+class Candle(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
+
 class Ticker(RootModel[dict[str, Any]]):
     """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
@@ -132,8 +136,9 @@ class GatewayStatus(_Model):
     symbols: list[str] = Field(description="The symbols that the gateway is subscribed to on the bus right now")
     room_is_short: bool = Field(description="Whether an exchange has turned symbols away within the last minute")
     beyond_share: int = Field(
-        description="How many wanted symbols are not subscribed to: the addresses that want them have used up their share"
+        description="How many wanted channels are not subscribed to: the addresses that want them have used up their share"
     )
+    channels: dict[str, int] = Field(description="How many channels of each kind the gateway is subscribed to right now")
     bus_connected: bool
     resyncs: int
     draining: bool
@@ -181,6 +186,9 @@ class Connected(_Model):
     """
 
     symbols: list[str]
+    kinds: list[str] = Field(
+        description="What is sent of them: a kind of all symbols, for example `candle:1m`, or of one, `candle:1m:BTC-USDT`"
+    )
     instance: str
     simulated: bool
     resumed: bool
@@ -196,7 +204,8 @@ class Resync(_Model):
 
 
 class Room(_Model):
-    """Whether there is room for a symbol, and if not, why. With `full`, `exchanges` names the exchanges that can carry no more
+    """Whether there is room for a symbol, and if not, why: for its ticker, or for its candles if the stream does not have its
+    ticker. With `full`, `exchanges` names the exchanges that can carry no more
     symbols. With `share`, each address that wants the symbol already has as many symbols as one address gets while room is
     short. Once there is room, the symbol's tickers arrive without a new request.
     """
@@ -233,6 +242,18 @@ class TickerEvent(BaseModel):
     data: Ticker | TickerFields
 
 
+class CandleEvent(BaseModel):
+    """A candle across exchanges as it was published: first the newest one, then each change. It has no `id:`.
+
+    A later event of the same `interval` and `start` replaces it. A closed candle is sent before the events of the next one that
+    come later. Like a ticker, an open candle is renewed each second. If its `receivedTime` is older than 5 s, it is not live:
+    it is not sent again, because it says nothing new.
+    """
+
+    type: Literal["candle"]
+    data: Candle
+
+
 class StatusEvent(BaseModel):
     """An exchange's state. It is sent at the start of a stream, and whenever it changes."""
 
@@ -261,7 +282,7 @@ class ByeEvent(BaseModel):
     data: Bye
 
 
-class StreamEvent(RootModel[ConnectedEvent | TickerEvent | StatusEvent | RoomEvent | ResyncEvent | ByeEvent]):
+class StreamEvent(RootModel[ConnectedEvent | TickerEvent | CandleEvent | StatusEvent | RoomEvent | ResyncEvent | ByeEvent]):
     """The data of a stream's default (`message`) events."""
 
 

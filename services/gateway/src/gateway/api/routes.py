@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from gateway.stream.fields import cut_down
-from gateway.stream.topics import NoRoom
+from gateway.stream.topic import NoRoom
 from market_pulse.bus import BusError
 from market_pulse.kinds import TICKER
 from market_pulse.messages import Resolution, Symbol
@@ -154,6 +154,7 @@ async def status(request: Request) -> Response:
                     "symbols": sorted(hub.topics.symbols),
                     "roomIsShort": hub.topics.room_is_short,
                     "beyondShare": hub.topics.beyond_share,
+                    "channels": hub.topics.by_kind,
                     "busConnected": gateway.intake.connected,
                     "resyncs": hub.stats.resyncs,
                     "draining": gateway.draining,
