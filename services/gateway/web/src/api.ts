@@ -4,6 +4,28 @@
  */
 
 export interface paths {
+    "/api/candles/{symbol}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Candles
+         * @description Return a symbol's candles. If the gateway does not follow them yet, it waits up to 3 s for them.
+         *
+         *     If there are none after that time, the list is empty. Ask again a little later: past candles come from the exchanges.
+         */
+        get: operations["candles_api_candles__symbol__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/history/{symbol}": {
         parameters: {
             query?: never;
@@ -15,8 +37,8 @@ export interface paths {
          * History
          * @description Return a symbol's past prices: each second of the last ten minutes, or each minute of the last day.
          *
-         *     This request does not make the gateway subscribe to the symbol. If no client has asked for its prices lately, the history
-         *     may be old or empty.
+         *     Seconds are kept only while clients ask for the symbol's prices, so this history may be old or empty. Minutes are those of
+         *     `/api/candles`, and are asked for in the same way.
          */
         get: operations["history_api_history__symbol__get"];
         put?: never;
@@ -257,6 +279,26 @@ export interface components {
             type: "candle";
         };
         /**
+         * Candles
+         * @description A symbol's candles, oldest first: the closed ones, then the open one as it was last published.
+         *
+         *     The open one and a stream's events are the same state: of two with one `start`, the one with the larger `lastSeq` is newer.
+         *     A candle that was published after the past ones were read is here as it was published, even if it is closed by now. If the
+         *     open candle's `receivedTime` is more than 5 s old, it is not live.
+         */
+        Candles: {
+            /** Candles */
+            candles: (components["schemas"]["PastCandle"] | components["schemas"]["Candle"])[];
+            /**
+             * Exchange
+             * @description The exchange whose candles they are, or null if they are ours, across exchanges
+             */
+            exchange: string | null;
+            interval: components["schemas"]["Interval"];
+            /** Symbol */
+            symbol: string;
+        };
+        /**
          * Connected
          * @description The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
          *
@@ -452,6 +494,66 @@ export interface components {
             since: number;
             /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
+        };
+        /**
+         * PastCandle
+         * @description A closed candle. An interval without a trade or a price has none.
+         */
+        PastCandle: {
+            /** Close */
+            close: number;
+            /**
+             * Closed
+             * @constant
+             */
+            closed: true;
+            /**
+             * End
+             * @description When the interval ends: the start of the next one
+             */
+            end: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /**
+             * Missed
+             * @description How many of our tickers are missing from it, at most; null unless the origin is `live`
+             */
+            missed: number | null;
+            /** Open */
+            open: number;
+            /**
+             * Origin
+             * @description `live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past candles, each price weighted by their volumes
+             * @enum {string}
+             */
+            origin: "live" | "exchange" | "exchanges";
+            /**
+             * Quotevolume
+             * @description In quote units; null if not known
+             */
+            quoteVolume: number | null;
+            /**
+             * Revision
+             * @description How many times the candle was corrected after it was closed
+             */
+            revision: number;
+            /**
+             * Start
+             * @description When the interval begins, in Unix milliseconds. Hours and days begin in UTC
+             */
+            start: number;
+            /**
+             * Trades
+             * @description How many trades there were; null if not known
+             */
+            trades: number | null;
+            /**
+             * Volume
+             * @description In base units; null if not known
+             */
+            volume: number | null;
         };
         /**
          * Problem
@@ -732,6 +834,112 @@ export interface components {
             /** @description In base units. */
             volume24h: number | null;
         };
+        /** @description A ticker as an answer has it: with the price's changes over longer times, which streams do not have. */
+        TickerAnswer: {
+            /** @description When this ticker was made, by the publisher's clock. */
+            aggregatedTime: number;
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
+            agreedPrice: number | null;
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
+            agreedTime: number | null;
+            ask: number | null;
+            bid: number | null;
+            change24h: number | null;
+            /** @description The price against that of an hour ago, in percent; null if that is not known. By our candles of a minute. */
+            changePercent1h: number | null;
+            changePercent24h: number | null;
+            /** @description The price against that of thirty days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent30d: number | null;
+            /** @description The price against that of seven days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent7d: number | null;
+            /** @description The largest distance of a used source from the price, in quote units. */
+            confidence: number | null;
+            /** @description How many decimals of the prices are worth showing. */
+            dp: number;
+            /** @description That of the newest tick that the price was made from. */
+            exchangeTime: number | null;
+            high24h: number | null;
+            low24h: number | null;
+            open24h: number | null;
+            /** @description Null only when quality is down. */
+            price: number | null;
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
+            pricedTime: number | null;
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
+            publisher: string | null;
+            /** @enum {string} */
+            quality: "ok" | "single" | "disputed" | "stale" | "down";
+            /** @description In quote units. */
+            quoteVolume24h: number | null;
+            /** @description That of the same tick. */
+            receivedTime: number | null;
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
+            seq: number;
+            sources: components["schemas"]["Source"][];
+            sourcesTotal: number;
+            sourcesUsed: number;
+            /** @description The distance between the lowest and the highest source, in basis points. */
+            spreadBps: number | null;
+            /** @example BTC-USDT */
+            symbol: string;
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. */
+            volume24h: number | null;
+        };
+        /** @description A ticker for a client that asked for some of its fields: these, and the fields that always come. */
+        TickerAnswerFields: {
+            /** @description When this ticker was made, by the publisher's clock. */
+            aggregatedTime: number;
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
+            agreedPrice?: number | null;
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
+            agreedTime?: number | null;
+            ask?: number | null;
+            bid?: number | null;
+            change24h?: number | null;
+            /** @description The price against that of an hour ago, in percent; null if that is not known. By our candles of a minute. */
+            changePercent1h?: number | null;
+            changePercent24h?: number | null;
+            /** @description The price against that of thirty days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent30d?: number | null;
+            /** @description The price against that of seven days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent7d?: number | null;
+            /** @description The largest distance of a used source from the price, in quote units. */
+            confidence?: number | null;
+            /** @description How many decimals of the prices are worth showing. */
+            dp?: number;
+            /** @description That of the newest tick that the price was made from. */
+            exchangeTime?: number | null;
+            high24h?: number | null;
+            low24h?: number | null;
+            open24h?: number | null;
+            /** @description Null only when quality is down. */
+            price?: number | null;
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
+            pricedTime?: number | null;
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
+            publisher: string | null;
+            /** @enum {string} */
+            quality: "ok" | "single" | "disputed" | "stale" | "down";
+            /** @description In quote units. */
+            quoteVolume24h?: number | null;
+            /** @description That of the same tick. */
+            receivedTime: number | null;
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
+            seq: number;
+            sources?: components["schemas"]["Source"][];
+            sourcesTotal?: number;
+            sourcesUsed?: number;
+            /** @description The distance between the lowest and the highest source, in basis points. */
+            spreadBps?: number | null;
+            /** @example BTC-USDT */
+            symbol: string;
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. */
+            volume24h?: number | null;
+        };
         /**
          * TickerEvent
          * @description A symbol's newest state: first a snapshot, then each change. Its `id:` is `<symbol>:<seq>`.
@@ -807,7 +1015,7 @@ export interface components {
                 [key: string]: "full" | "share";
             };
             /** Tickers */
-            tickers: (components["schemas"]["Ticker"] | components["schemas"]["TickerFields"])[];
+            tickers: (components["schemas"]["TickerAnswer"] | components["schemas"]["TickerAnswerFields"])[];
         };
         /** @description The rate of a converted source: the newest ticker of the rate's symbol that the publisher had received. */
         Via: {
@@ -834,6 +1042,83 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    candles_api_candles__symbol__get: {
+        parameters: {
+            query?: {
+                interval?: components["schemas"]["Interval"];
+                /** @description The most candles to return, the newest ones */
+                limit?: number;
+                /** @description Only closed candles that began before this moment, Unix ms */
+                before?: number | null;
+                /** @description Only the candle that holds this moment, Unix ms */
+                at?: number | null;
+                /** @description Return this exchange's candles instead of ours, by the minute */
+                exchange?: string | null;
+            };
+            header?: never;
+            path: {
+                symbol: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Candles"];
+                };
+            };
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is missing or out of range */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Room is short, and this address has used up its share of symbols; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible right now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     history_api_history__symbol__get: {
         parameters: {
             query?: {
@@ -1205,7 +1490,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Ticker"] | components["schemas"]["TickerFields"];
+                    "application/json": components["schemas"]["TickerAnswer"] | components["schemas"]["TickerAnswerFields"];
                 };
             };
             /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */

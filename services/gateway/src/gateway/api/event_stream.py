@@ -93,8 +93,10 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
         raise invalid_request([{**one, "loc": ("query", *one["loc"])} for one in invalid.errors()]) from invalid
 
 
-def read_fields(texts: list[str] | None) -> Fields:
+def read_fields(texts: list[str] | None, more: Collection[str] = ()) -> Fields:
     """Return the members of a ticker that a client asks for, from comma-separated texts, or None for all of them.
+
+    `more` are the members that a ticker has only in this place.
 
     Raises:
         ProblemError: a ticker has no such member.
@@ -102,7 +104,7 @@ def read_fields(texts: list[str] | None) -> Fields:
     if texts is None:
         return None
     try:
-        return wish_for(name.strip() for text in texts for name in text.split(",") if name.strip())
+        return wish_for((name.strip() for text in texts for name in text.split(",") if name.strip()), more)
     except ValueError as unknown:
         raise ProblemError(400, "unknown_field", str(unknown)) from unknown
 

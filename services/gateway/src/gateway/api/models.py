@@ -10,6 +10,8 @@ from gateway.stream.fields import ALWAYS
 from market_pulse import messages
 from market_pulse.messages import Resolution
 
+from .changes import SPANS
+
 
 class Candle(RootModel[dict[str, Any]]):
     """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
@@ -20,6 +22,14 @@ class Ticker(RootModel[dict[str, Any]]):
 
 
 class TickerFields(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
+
+class TickerAnswer(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
+
+class TickerAnswerFields(RootModel[dict[str, Any]]):
     """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
@@ -47,6 +57,17 @@ class _Copies(Struct):
     others: Annotated[list[OtherCopy], Meta(description="The other running copies, best first.")]
 
 
+_CHANGES = {
+    name: {
+        "type": ["number", "null"],
+        "description": f"The price against that of {ago}, in percent; null if that is not known. By our candles of {interval}.",
+    }
+    for name, ago, interval in zip(
+        SPANS, ("an hour ago", "seven days ago", "thirty days ago"), ("a minute", "an hour", "an hour"), strict=True
+    )
+}
+
+
 def message_schemas() -> dict[str, Any]:
     """Return the schemas of the bus's messages in the form that a client gets.
 
@@ -59,20 +80,27 @@ def message_schemas() -> dict[str, Any]:
         "\n\nIf a ticker has not been renewed for 5 s, it is sent again as `stale`, with the numbers and times of its last "
         "renewal. After another 60 s it is sent as `down`, and its price is null. Both have the seq of the last renewal."
     )
-    members = found["Ticker"]["properties"]
-    found["TickerFields"] = {
-        "type": "object",
-        "description": "A ticker for a client that asked for some of its fields: these, and the fields that always come.",
-        "properties": members,
-        "required": [name for name in members if name in ALWAYS],
+    ticker = found["Ticker"]
+    found["TickerAnswer"] = ticker | {
+        "description": "A ticker as an answer has it: with the price's changes over longer times, which streams do not have.",
+        "properties": ticker["properties"] | _CHANGES,
+        "required": [*ticker["required"], *_CHANGES],
     }
-    whole = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
-    status = {name: schema for name, schema in whole.items() if name not in messages.OF_ROOM}
+    for whole in ("Ticker", "TickerAnswer"):
+        members = found[whole]["properties"]
+        found[f"{whole}Fields"] = {
+            "type": "object",
+            "description": "A ticker for a client that asked for some of its fields: these, and the fields that always come.",
+            "properties": members,
+            "required": [name for name in members if name in ALWAYS],
+        }
+    feed = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
+    status = {name: schema for name, schema in feed.items() if name not in messages.OF_ROOM}
     for name, properties, text in (
         ("FeedStatus", status, "The state of one exchange's feed. If several copies of its ingest run, it is the best copy's."),
         (
             "ExchangeStatus",
-            whole,
+            feed,
             "A FeedStatus that also names the symbols for which no copy has room (MAX_SYMBOLS).",
         ),
     ):
@@ -84,10 +112,47 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
+class PastCandle(_Model):
+    """A closed candle. An interval without a trade or a price has none."""
+
+    start: int = Field(description="When the interval begins, in Unix milliseconds. Hours and days begin in UTC")
+    end: int = Field(description="When the interval ends: the start of the next one")
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None = Field(description="In base units; null if not known")
+    quote_volume: float | None = Field(description="In quote units; null if not known")
+    trades: int | None = Field(description="How many trades there were; null if not known")
+    revision: int = Field(description="How many times the candle was corrected after it was closed")
+    missed: int | None = Field(
+        description="How many of our tickers are missing from it, at most; null unless the origin is `live`"
+    )
+    origin: messages.Origin = Field(
+        description="`live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' "
+        "past candles, each price weighted by their volumes"
+    )
+    closed: Literal[True]
+
+
+class Candles(_Model):
+    """A symbol's candles, oldest first: the closed ones, then the open one as it was last published.
+
+    The open one and a stream's events are the same state: of two with one `start`, the one with the larger `lastSeq` is newer.
+    A candle that was published after the past ones were read is here as it was published, even if it is closed by now. If the
+    open candle's `receivedTime` is more than 5 s old, it is not live.
+    """
+
+    symbol: str
+    interval: messages.Interval
+    exchange: str | None = Field(description="The exchange whose candles they are, or null if they are ours, across exchanges")
+    candles: list[PastCandle | Candle]
+
+
 class Tickers(_Model):
     """The known tickers of the requested symbols, in the order of the request, and the symbols without a known ticker."""
 
-    tickers: list[Ticker | TickerFields]
+    tickers: list[TickerAnswer | TickerAnswerFields]
     missing: list[str]
     no_room: dict[str, Literal["full", "share"]] = Field(description="The missing symbols for which there is no room, and why")
 

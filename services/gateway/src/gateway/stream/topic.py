@@ -148,6 +148,10 @@ class Topic:
         waiting = [part for part in self._parts.values() if part is not self.lead and part in group.pending]
         return waiting if self.lead is None else [*waiting, self.lead]
 
+    def states(self) -> list[State]:
+        """Return the latest message of each part that is known, in the order of the parts."""
+        return [self._parts[key].latest for key in sorted(self._parts)]
+
     def read(self, now_ms: int) -> bytes | None:
         """Return the latest message, in the form that it has at its age, or None before the first one."""
         return None if self.lead is None else self.lead.read(now_ms)

@@ -104,6 +104,10 @@ class Topics:
         """Return a channel's topic, or None if the channel is not wanted."""
         return self._topics.get(channel)
 
+    def held_for_s(self, channel: str) -> float:
+        """Return how long a held channel has been wanted."""
+        return self._clock() - self._topics[channel].wanted_since
+
     def hold(self, channels: Iterable[str], owner: str) -> None:
         """Hold channels for an address, until `release` has been called as often."""
         for channel in channels:
