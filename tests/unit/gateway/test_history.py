@@ -220,7 +220,7 @@ async def test_one_address_leaves_room_for_the_reads_of_others() -> None:
 
 
 async def test_minutes_are_the_opens_of_candles() -> None:
-    """A minute without a candle of ours has no point, and the open candle is the last one. What a wrong clock kept is left out."""
+    """A minute without a candle of ours has no point, and the open candle is the last one. Other bytes on its channel are ignored."""
     bus, minute_ms = BusInMemory(), 60_000
     start = Interval.MINUTE.start_of(NOW_MS)
 

@@ -15,7 +15,7 @@ export interface paths {
          * Candles
          * @description Return a symbol's candles. If the gateway does not follow them yet, it waits up to 3 s for them.
          *
-         *     If there are none after that time, the list is empty. Ask again a little later: past candles come from the exchanges.
+         *     The list is empty if no candle has come by then. Ask again a little later: past candles come from the exchanges.
          */
         get: operations["candles_api_candles__symbol__get"];
         put?: never;

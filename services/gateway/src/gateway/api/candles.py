@@ -1,4 +1,4 @@
-"""Past candles as clients get them: each one an object, encoded once for all who ask within a second."""
+"""Past candles as clients get them: objects, which are encoded once for all requests of a second."""
 
 from array import array
 from bisect import bisect_left
@@ -38,7 +38,7 @@ class Of(NamedTuple):
 
 
 class PastCandle(Struct, gc=False, rename="camel"):
-    """A closed candle, from what is kept of it."""
+    """A closed candle, made from its bar."""
 
     start: int
     end: int

@@ -13,7 +13,7 @@ from .negotiation import takes_gzip
 SHORTEST = 1_000  # bytes: a shorter answer fits into one packet anyway
 LEVEL = 1  # 500 candles, 114 KB, become 26 KB in half a millisecond. Level 6 needs 4 ms for 22 KB
 OWN_THREAD_FROM = 16_384  # bytes: shorter ones take less than a millisecond
-BEST = 9  # for what is compressed once and sent often
+BEST = 9  # for the bodies that are compressed once and sent often
 SHARED = "market_pulse.shared"  # under this name an answer's start has its SharedBody, whose bytes do not count as its own
 
 _TEXTS = re.compile(r"application/(\w+\+)?json|application/manifest\+json|text/|image/svg\+xml")

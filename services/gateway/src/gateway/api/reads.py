@@ -1,4 +1,4 @@
-"""Reads from the bus that requests share: one read serves all who ask for the same within a second. Their number is bounded."""
+"""Reads from the bus that requests share: one read serves all requests for the same key within a second."""
 
 import asyncio
 import time

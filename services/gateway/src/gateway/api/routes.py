@@ -141,7 +141,7 @@ async def candles(
 ) -> Response:
     """Return a symbol's candles. If the gateway does not follow them yet, it waits up to 3 s for them.
 
-    If there are none after that time, the list is empty. Ask again a little later: past candles come from the exchanges.
+    The list is empty if no candle has come by then. Ask again a little later: past candles come from the exchanges.
     """
     if before is not None and at is not None:
         raise ProblemError(400, "two_moments", "give `before` or `at`, not both")
