@@ -185,6 +185,27 @@ async def test_memory_is_bounded_whatever_is_corrected(world: World) -> None:
     assert (0, 1, False) in told(sink), "the newest is among them"
 
 
+async def test_a_stream_hears_of_room_once_for_each_symbol(world: World) -> None:
+    """Room is told for a symbol: that of its ticker, or that of its candles where the stream does not have the ticker."""
+    both = world.open(BTC, kinds=(Asked(TICKER), Asked(MINUTE)))
+    candles = world.open(BTC, kinds=(Asked(MINUTE),))
+    for sink in (both, candles):
+        sink.take()
+    world.turn_away(BTC)
+    await turn()
+    for sink in (both, candles):
+        assert [one for one in sink.summary() if one.startswith("room")] == ["room BTC-USDT full"]
+    world.hub.on_message(TICKER.channel(BTC), ticker_bytes(BTC, 1, time_ms=world.wall_ms))
+    world.pass_time(1)
+    await turn()
+    assert "room BTC-USDT None" in both.summary()
+    assert candles.summary() == []
+    publish(world)
+    world.pass_time(1)
+    await turn()
+    assert candles.summary() == ["candle", "room BTC-USDT None"]
+
+
 MESSAGES = st.lists(
     st.tuples(st.integers(0, 3), st.integers(1, 12), st.integers(0, 2), st.booleans()).map(
         lambda drawn: (drawn[0], drawn[1] + 12 * drawn[0], drawn[2] if drawn[3] else 0, drawn[3])

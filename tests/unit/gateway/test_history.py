@@ -118,8 +118,8 @@ class BusInMemory:
         await self.gate.wait()
         return self.kept.get(exchange, [])
 
-    async def last(self, channel: str) -> list[bytes | None]:
-        return [self.lasts.get(channel)]
+    async def last(self, *channels: str) -> list[bytes | None]:
+        return [self.lasts.get(channel) for channel in channels]
 
 
 class Clock:

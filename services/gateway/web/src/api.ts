@@ -402,7 +402,7 @@ export interface components {
         GatewayStatus: {
             /**
              * Beyondshare
-             * @description How many wanted channels are not subscribed to: the addresses that want them have used up their share
+             * @description How many wanted symbols are not fully subscribed to: the addresses that want them have used up their share
              */
             beyondShare: number;
             /** Busconnected */

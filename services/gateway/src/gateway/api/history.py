@@ -122,19 +122,18 @@ class Histories(SharedReads[tuple[Resolution, Symbol], History]):
 
     async def _minutes(self, symbol: Symbol, since_ms: int) -> list[Point]:
         """Return a point for each of our candles of a minute since a moment. Its prices are those at which the candles open."""
-        exchanges = list(self._listed_at(symbol))[:MOST_SOURCES]
-        opens = {one: await self._opens(symbol, one, since_ms) for one in (None, *exchanges)}
+        all_of = [Of(symbol, Interval.MINUTE, one) for one in (None, *list(self._listed_at(symbol))[:MOST_SOURCES])]
+        lasts = await self._bus.last(*(of.channel for of in all_of))
+        opens = {of.exchange: await self._opens(of, last, since_ms) for of, last in zip(all_of, lasts, strict=True)}
         ours = opens.pop(None)
         return [
             Point(time_ms=start_ms, price=price, sources=_known_at(start_ms, opens)) for start_ms, price in sorted(ours.items())
         ]
 
-    async def _opens(self, symbol: Symbol, exchange: str | None, since_ms: int) -> dict[int, float]:
-        """Return the price at which each candle of a minute opened, the open one included: an exchange's, or ours."""
-        of = Of(symbol, Interval.MINUTE, exchange)
-        bars = await self._bus.bars(of.interval, symbol, exchange, limit=Resolution.MINUTE.points)
+    async def _opens(self, of: Of, last: bytes | None, since_ms: int) -> dict[int, float]:
+        """Return the price at which each candle opened. `last` is the last message about one, which may be open."""
+        bars = await self._bus.bars(of.interval, of.symbol, of.exchange, limit=Resolution.MINUTE.points)
         opens = {bar.start_ms: bar.open for bar in bars if bar.start_ms >= since_ms}
-        (last,) = await self._bus.last(of.channel)
         with suppress(CodecError):
             if last is not None and (candle := decode_candle(last)).start_ms >= since_ms:
                 opens.setdefault(candle.start_ms, candle.open)

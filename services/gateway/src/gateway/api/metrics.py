@@ -58,7 +58,7 @@ class GatewayCollector(Collector):
         yield received
         short = "1 while more symbols are wanted than the ingests carry, and a minute longer"
         yield GaugeMetricFamily(PREFIX + "room_short", short, hub.topics.room_is_short)
-        beyond = "Wanted channels that are not asked for: the addresses that want them have their share"
+        beyond = "Wanted symbols that are not asked for: the addresses that want them have their share"
         yield GaugeMetricFamily(PREFIX + "symbols_beyond_share", beyond, hub.topics.beyond_share)
         for name, (metric, text) in _COUNTS.items():
             yield CounterMetricFamily(PREFIX + metric, text, getattr(stats, name))

@@ -201,7 +201,7 @@ class GatewayStatus(_Model):
     symbols: list[str] = Field(description="The symbols that the gateway is subscribed to on the bus right now")
     room_is_short: bool = Field(description="Whether an exchange has turned symbols away within the last minute")
     beyond_share: int = Field(
-        description="How many wanted channels are not subscribed to: the addresses that want them have used up their share"
+        description="How many wanted symbols are not fully subscribed to: the addresses that want them have used up their share"
     )
     channels: dict[str, int] = Field(description="How many channels of each kind the gateway is subscribed to right now")
     bus_connected: bool

@@ -91,8 +91,10 @@ class Topics:
 
     @property
     def beyond_share(self) -> int:
-        """How many wanted channels are not subscribed to, because all addresses that want them have used up their share."""
-        return sum(topic.holders > 0 and not topic.sharers for topic in self._topics.values()) if self._room_is_short else 0
+        """How many symbols have wanted channels that are not subscribed to: all addresses that want those have their share."""
+        if not self._room_is_short:
+            return 0
+        return len({topic.symbol for topic in self._topics.values() if topic.holders > 0 and not topic.sharers})
 
     def __getitem__(self, channel: str) -> Topic:
         return self._topics[channel]
