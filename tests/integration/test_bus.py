@@ -247,7 +247,7 @@ async def test_bars_may_come_late_twice_and_corrected(bus: WholeBus) -> None:
 
 
 async def test_the_bars_of_moments(bus: WholeBus) -> None:
-    """Each is the newest that began until then. What is no bar, or no sorted set, is none."""
+    """Each is the newest bar that began until then. Other members and other keys are passed over."""
     minute, hour = Interval.MINUTE, Interval.HOUR
     await bus.keep_bars(minute, BTC, [bar(60_000), bar(180_000)])
     await bus.keep_bars(hour, BTC, [bar(0)])
