@@ -16,7 +16,7 @@ from fanout.run import Run
 from gateway.stream import sse
 from gateway.stream.body import LEVEL, MEMORY_LEVEL, WINDOW_BITS, Body, Windows
 from gateway.stream.fields import Fields, cut_down, wish_for
-from gateway.stream.outbox import Group, Stream, Wish
+from gateway.stream.group import Group, Stream, Wish
 from market_pulse.kinds import TICKER
 from market_pulse.messages import Symbol
 

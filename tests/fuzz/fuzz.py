@@ -17,8 +17,10 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports():
+    from gateway.api.candles import Of, Past
     from gateway.api.event_stream import read_query
     from gateway.api.problems import ProblemError
+    from gateway.stream.candles import read_candle
     from market_pulse import messages, tickers
     from market_pulse.exchange.adapter import MARKET_EVENTS, Listed, Told, read
     from market_pulse.exchange.errors import FrameError
@@ -28,6 +30,7 @@ with atheris.instrument_imports():
     NAMES = sorted(folder.name.removeprefix("ingest-") for folder in (Path(__file__).parents[2] / "services").glob("ingest-*"))
     ADAPTERS = {name: import_module(f"ingest_{name}.adapter").ADAPTER for name in NAMES}
 
+from support.played_candles import candle_bytes
 from support.samples import NOW_MS, status_bytes, ticker_bytes
 from support.two_ways import is_as_declared
 
@@ -35,6 +38,7 @@ ROOT = Path(__file__).parents[2]
 TICK = Tick(
     exchange="okx", symbol=Symbol("BTC-USDT"), price=1.5, exchange_time_ms=NOW_MS, received_time_ms=NOW_MS, order=(1, 2)
 )
+CANDLES_OF = Of(Symbol("BTC-USDT"), Interval.MINUTE)
 HOSTILE: list[Any] = [
     None, "", "NaN", "nan", "-0", "1e999", -1, 0, True, [], {}, [[]], 10**400, 2**63, 1e308, "1e400", "\ud800", "x" * 5000, "BTC-USDT",
 ]  # fmt: skip
@@ -74,11 +78,15 @@ def feed(name: str) -> Callable[[bytes], None]:
 
 def bus(data: bytes) -> None:
     """Decode a message that a compromised part, or anybody with its password, may publish on the bus."""
-    for decode in (messages.decode_tick, messages.decode_ticker, messages.decode_status):
+    for decode in (messages.decode_tick, messages.decode_ticker, messages.decode_status, messages.decode_candle):
         try:
             decode(data)
         except messages.CodecError:
             continue
+    with contextlib.suppress(messages.CodecError):
+        candle = read_candle(Interval.MINUTE, None, "BTC-USDT", data, NOW_MS, live=True)
+        assert candle.supersedes(candle)
+        json.loads(Past(CANDLES_OF, [messages.bar_of(messages.decode_candle(candle.data))]).objects(0, 1))
     try:
         latest = tickers.read_ticker("BTC-USDT", data, NOW_MS, live=True)
     except messages.CodecError:
@@ -114,7 +122,7 @@ def samples(target: str) -> Iterator[bytes]:
             for message in [*sample.get("frames", []), sample.get("answer", {})]
         )
     if target == "bus":
-        yield from (messages.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes())
+        yield from (messages.encode_tick(TICK, NOW_MS), ticker_bytes(), status_bytes(), candle_bytes(0))
     if target == "request":
         yield from (b"BTC", b"btc-usdt,ETH", b"?symbols=BTC,ETH&max_hz=2", b"DOGE?max_hz=1e400")
 

@@ -20,7 +20,8 @@ from gateway.api.gateway import Gateway
 from gateway.server.server import Server
 from gateway.settings import GatewaySettings
 from market_pulse import bus as bus_room
-from market_pulse.messages import FeedState, FeedStatus, Point, Resolution, Symbol
+from market_pulse.kinds import CANDLES, EXCHANGE_CANDLE
+from market_pulse.messages import Candle, FeedState, FeedStatus, Point, Resolution, Symbol, bar_of, encode
 from market_pulse.process.clock import now_ms
 from support.samples import ticker
 from support.waiting import PATIENCE_S, free_port, until
@@ -52,6 +53,16 @@ class Market:
         for point in points:
             assert await self.bus.record(resolution, {symbol: point}) == 1
         return points
+
+    async def play(self, candle: Candle) -> bytes:
+        """Publish a candle, and keep it if it is closed. Return the message."""
+        message, exchange = encode(candle), candle.exchange
+        if candle.closed:
+            await self.bus.keep_bars(candle.interval, candle.symbol, [bar_of(candle)], exchange)
+        names = (candle.symbol,) if exchange is None else (exchange, candle.symbol)
+        kind = CANDLES[candle.interval] if exchange is None else EXCHANGE_CANDLE
+        await self.bus.publish([(kind.channel(*names), message)])
+        return message
 
     async def list_symbols(self, *symbols: Symbol) -> None:
         await self.bus.publish_listing("okx", symbols)

@@ -246,6 +246,20 @@ async def test_bars_may_come_late_twice_and_corrected(bus: WholeBus) -> None:
     assert await bus.client.zrange("bar:1m:BTC-USDT", 0, 0) == [b"[60000,1.0,3.0,0.5,2.0,10.0,null,7,0,null]"]
 
 
+async def test_the_bars_of_moments(bus: WholeBus) -> None:
+    """Each is the newest bar that began until then. Other members and other keys are passed over."""
+    minute, hour = Interval.MINUTE, Interval.HOUR
+    await bus.keep_bars(minute, BTC, [bar(60_000), bar(180_000)])
+    await bus.keep_bars(hour, BTC, [bar(0)])
+    await bus.client.set("bar:1d:BTC-USDT", "not a sorted set")
+    await bus.client.zadd("bar:1m:ETH-USDT", {"no bar": 5})
+    asked = [(minute, BTC, at_ms) for at_ms in (59_999, 60_000, 179_999, 180_000, 10**15)]
+    asked += [(hour, BTC, 1), (Interval.DAY, BTC, 1), (minute, ETH, 10)]
+    expected = [None, bar(60_000), bar(60_000), bar(180_000), bar(180_000), bar(0), None, None]
+    assert await bus.bars_at(asked) == expected
+    assert await bus.bars_at([]) == []
+
+
 async def test_as_many_bars_are_kept_as_an_interval_wants(bus: WholeBus) -> None:
     bars = [bar(number * 60_000) for number in range(1500)]
     await bus.keep_bars(Interval.MINUTE, BTC, bars, "okx")

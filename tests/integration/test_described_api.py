@@ -12,6 +12,9 @@ from typing import NoReturn
 
 import pytest
 
+from market_pulse.messages import Interval
+from market_pulse.process.clock import now_ms
+from support.played_candles import candle
 from support.redis_server import RedisServer
 from support.whole_bus import WholeBus
 
@@ -28,6 +31,12 @@ async def publish(market: Market) -> NoReturn:
     while True:
         for symbol in (BTC, ETH):
             await market.publish(symbol, 1.0)
+            for interval in Interval:
+                start_ms = interval.start_of(now_ms())
+                await market.play(candle(start_ms - interval.step_ms, symbol=symbol, interval=interval, closed=True))
+                await market.play(candle(start_ms, symbol=symbol, interval=interval))
+            of_an_exchange = {"symbol": symbol, "exchange": "okx", "origin": "exchange", "first_seq": None, "last_seq": None}
+            await market.play(candle(Interval.MINUTE.start_of(now_ms()), **of_an_exchange))
         await asyncio.sleep(1)
 
 

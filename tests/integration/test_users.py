@@ -76,6 +76,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "last_aged": (kinds.TICKER.channel(BTC),),
     "history": (Resolution.SECOND, BTC, 0),
     "bars": (Interval.MINUTE, BTC),
+    "bars_at": ([(Interval.MINUTE, BTC, 0)],),
 }
 
 

@@ -2,8 +2,11 @@
 
 import pytest
 
-from gateway.api.event_stream import read_query
+from gateway.api.event_stream import read_kinds, read_query
 from gateway.api.problems import ProblemError
+from market_pulse.messages import Symbol, parse_symbol
+
+BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,39 @@ def test_a_query_that_is_invalid_is_refused_by_name(query: str, expected: dict[s
         read_query(query.encode())
     assert refused.value.status == 422
     assert {error["where"]: error["message"] for error in refused.value.facts["errors"]} == expected
+
+
+def named(text: str) -> Symbol:
+    return parse_symbol(text, "USDT")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        pytest.param(None, ["ticker"], id="by default"),
+        pytest.param(["candle:1m"], ["candle:1m"], id="only candles"),
+        pytest.param(["ticker, candle:1d", "candle:1h:eth"], ["ticker", "candle:1d", "candle:1h:ETH-USDT"], id="several ways"),
+        pytest.param(["candle:1m:BTC,candle:1m,ticker:BTC-USDT"], ["candle:1m", "ticker:BTC-USDT"], id="all include one"),
+        pytest.param(["candle:1m:BTC,candle:1m:BTC-USDT"], ["candle:1m:BTC-USDT"], id="twice"),
+    ],
+)
+def test_kinds(texts: list[str] | None, expected: list[str]) -> None:
+    assert list(map(str, read_kinds(texts, (BTC, ETH), named))) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("candle", "unknown_kind"),
+        ("candle:5m", "unknown_kind"),
+        ("tickers", "unknown_kind"),
+        ("candles:1m:okx:BTC", "unknown_kind"),
+        ("", "unknown_kind"),
+        ("candle:1m:SOL", "foreign_symbol"),
+    ],
+)
+def test_kinds_that_there_are_not(text: str, code: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        read_kinds([text], (BTC, ETH), named)
+    assert (refused.value.status, refused.value.code) == (400, code)
+    assert code == "foreign_symbol" or "ticker, candle:1m, candle:1h, candle:1d" in refused.value.detail

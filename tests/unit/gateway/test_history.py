@@ -8,10 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.api.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, SHARED_FOR_S, Histories, History, in_columns, thinned
+from gateway.api.history import AHEAD_MS, MOST_SHARED, MOST_SOURCES, Histories, History, in_columns, thinned
 from gateway.api.problems import ProblemError
+from gateway.api.reads import SHARED_FOR_S
 from market_pulse.bus import BusError, Reader
-from market_pulse.messages import Point, Resolution, Symbol
+from market_pulse.messages import Bar, Interval, Point, Resolution, Symbol
+from support.played_candles import candle_bytes
 
 BTC, ETH = Symbol("BTC-USDT"), Symbol("ETH-USDT")
 SECOND, MINUTE = Resolution
@@ -97,6 +99,8 @@ class BusInMemory:
 
     def __init__(self) -> None:
         self.reads: list[tuple[Resolution, Symbol, int]] = []
+        self.kept: dict[str | None, list[Bar]] = {}
+        self.lasts: dict[str, bytes] = {}
         self.fails = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -108,6 +112,15 @@ class BusInMemory:
             raise BusError("away")
         return [at(-len(self.reads))]
 
+    async def bars(self, interval: Interval, symbol: Symbol, exchange: str | None, *, limit: int) -> list[Bar]:
+        assert (interval, limit) == (Interval.MINUTE, MINUTE.points)
+        self.reads.append((MINUTE, symbol, 0))
+        await self.gate.wait()
+        return self.kept.get(exchange, [])
+
+    async def last(self, *channels: str) -> list[bytes | None]:
+        return [self.lasts.get(channel) for channel in channels]
+
 
 class Clock:
     def __init__(self) -> None:
@@ -118,20 +131,20 @@ class Clock:
 
 
 def histories(bus: BusInMemory, clock: Clock) -> Histories:
-    return Histories(cast("Reader", bus), clock, lambda: NOW_MS)
+    return Histories(cast("Reader", bus), lambda _: ("okx", "bybit"), clock, lambda: NOW_MS)
 
 
 async def test_who_asks_within_a_second_shares_a_read() -> None:
     bus, clock = BusInMemory(), Clock()
     subject = histories(bus, clock)
-    known = await asyncio.gather(*(subject.get(SECOND, BTC) for _ in range(20)))
+    known = await asyncio.gather(*(subject.get((SECOND, BTC)) for _ in range(20)))
     clock.now_s += SHARED_FOR_S - 0.001
-    assert [await subject.get(SECOND, BTC)] * 20 == known
+    assert [await subject.get((SECOND, BTC))] * 20 == known
     assert bus.reads == [(SECOND, BTC, NOW_MS - 600_000 + 1)]
-    await asyncio.gather(subject.get(MINUTE, BTC), subject.get(SECOND, ETH))
-    assert bus.reads[1:] == [(MINUTE, BTC, NOW_MS - 86_400_000 + 1), (SECOND, ETH, NOW_MS - 600_000 + 1)]
+    await asyncio.gather(subject.get((SECOND, Symbol("SOL-USDT"))), subject.get((SECOND, ETH)))
+    assert bus.reads[1:] == [(SECOND, "SOL-USDT", NOW_MS - 600_000 + 1), (SECOND, ETH, NOW_MS - 600_000 + 1)]
     clock.now_s += 0.001
-    assert (await subject.get(SECOND, BTC)).times != known[0].times
+    assert (await subject.get((SECOND, BTC))).times != known[0].times
     assert len(bus.reads) == 4
 
 
@@ -139,10 +152,10 @@ async def test_a_slow_read_is_shared_for_as_long_as_it_takes() -> None:
     bus, clock = BusInMemory(), Clock()
     subject = histories(bus, clock)
     bus.gate.clear()
-    first = asyncio.create_task(subject.get(SECOND, BTC))
+    first = asyncio.create_task(subject.get((SECOND, BTC)))
     await asyncio.sleep(0)
     clock.now_s += 2.5
-    second = asyncio.create_task(subject.get(SECOND, BTC))
+    second = asyncio.create_task(subject.get((SECOND, BTC)))
     await asyncio.sleep(0)
     first.cancel()  # its client has gone
     bus.gate.set()
@@ -154,12 +167,12 @@ async def test_a_failure_is_shared_too_and_then_forgotten() -> None:
     bus, clock = BusInMemory(), Clock()
     subject = histories(bus, clock)
     bus.fails = True
-    failed = await asyncio.gather(*(subject.get(SECOND, BTC) for _ in range(3)), return_exceptions=True)
+    failed = await asyncio.gather(*(subject.get((SECOND, BTC)) for _ in range(3)), return_exceptions=True)
     assert [type(one) for one in failed] == [BusError] * 3
     assert len(bus.reads) == 1
     bus.fails = False
     clock.now_s += SHARED_FOR_S
-    assert (await subject.get(SECOND, BTC)).times
+    assert (await subject.get((SECOND, BTC))).times
 
 
 async def test_what_is_kept_and_what_is_under_way_is_bounded() -> None:
@@ -168,21 +181,23 @@ async def test_what_is_kept_and_what_is_under_way_is_bounded() -> None:
     subject = histories(bus, clock)
     symbols = [Symbol(f"A{number}-USDT") for number in range(MOST_SHARED + 1)]
     for symbol in symbols:
-        await subject.get(SECOND, symbol)
-    await subject.get(SECOND, symbols[-1])
+        await subject.get((SECOND, symbol))
+    await subject.get((SECOND, symbols[-1]))
     assert len(bus.reads) == MOST_SHARED + 1
-    await subject.get(SECOND, symbols[0])
+    await subject.get((SECOND, symbols[0]))
     assert len(bus.reads) == MOST_SHARED + 2
 
     clock.now_s += SHARED_FOR_S
     bus.gate.clear()
-    waiting = [asyncio.create_task(subject.get(SECOND, symbol, f"{number % 4}")) for number, symbol in enumerate(symbols[:-1])]
+    waiting = [
+        asyncio.create_task(subject.get((SECOND, symbol), f"{number % 4}")) for number, symbol in enumerate(symbols[:-1])
+    ]
     await asyncio.sleep(0)
     with pytest.raises(ProblemError, match="too many"):
-        await subject.get(SECOND, symbols[-1])
+        await subject.get((SECOND, symbols[-1]))
     bus.gate.set()
     await asyncio.gather(*waiting)
-    assert await subject.get(SECOND, symbols[-1])
+    assert await subject.get((SECOND, symbols[-1]))
 
 
 async def test_one_address_leaves_room_for_the_reads_of_others() -> None:
@@ -190,10 +205,10 @@ async def test_one_address_leaves_room_for_the_reads_of_others() -> None:
     subject = histories(bus, clock)
     bus.gate.clear()
     symbols = [Symbol(f"A{number}-USDT") for number in range(MOST_SHARED)]
-    waiting = [asyncio.create_task(subject.get(SECOND, symbol, "a")) for symbol in symbols]
+    waiting = [asyncio.create_task(subject.get((SECOND, symbol), "a")) for symbol in symbols]
     await asyncio.sleep(0)
-    waiting.append(asyncio.create_task(subject.get(MINUTE, BTC, "b")))
-    waiting.append(asyncio.create_task(subject.get(SECOND, symbols[0], "a")))
+    waiting.append(asyncio.create_task(subject.get((MINUTE, BTC), "b")))
+    waiting.append(asyncio.create_task(subject.get((SECOND, symbols[0]), "a")))
     await asyncio.sleep(0)
     bus.gate.set()
     *answers, others, shared = await asyncio.gather(*waiting, return_exceptions=True)
@@ -201,4 +216,29 @@ async def test_one_address_leaves_room_for_the_reads_of_others() -> None:
     assert [(one.status, one.code) for one in refused] == [(429, "busy")] * (MOST_SHARED - MOST_SHARED // 4)
     assert isinstance(others, History)
     assert isinstance(shared, History), "sharing a read that is under way is not limited"
-    assert await subject.get(SECOND, symbols[-1], "a")
+    assert await subject.get((SECOND, symbols[-1]), "a")
+
+
+async def test_minutes_are_the_opens_of_candles() -> None:
+    """A minute without a candle of ours has no point, and the open candle is the last one. Other bytes on its channel are ignored."""
+    bus, minute_ms = BusInMemory(), 60_000
+    start = Interval.MINUTE.start_of(NOW_MS)
+
+    def bars(*minutes: int, price: float) -> list[Bar]:
+        return [Bar(start + minute * minute_ms, price + minute, 9e9, 1.0, 1.0) for minute in minutes]
+
+    bus.kept = {None: bars(-1440, -3, -1, price=100.0), "okx": bars(-3, -2, -1, price=200.0), "bybit": bars(-1, price=300.0)}
+    bus.lasts = {
+        "candle:1m:BTC-USDT": candle_bytes(start, open=107.0),
+        "candles:1m:okx:BTC-USDT": candle_bytes(start - minute_ms, exchange="okx", open=1.0),
+        "candles:1m:bybit:BTC-USDT": b"no candle",
+    }
+    body = orjson.loads((await histories(bus, Clock()).get((MINUTE, BTC))).json(1440))
+    assert body == {
+        "symbol": "BTC-USDT",
+        "resolution": "1m",
+        "stepMs": 60_000,
+        "times": [start - 3 * minute_ms, start - minute_ms, start],
+        "prices": [97.0, 99.0, 107.0],
+        "sources": {"bybit": [None, 299.0, None], "okx": [197.0, 199.0, None]},
+    }

@@ -15,9 +15,9 @@ import pytest
 
 from gateway.stream import body
 from gateway.stream.fields import ALL, ALWAYS, Fields
+from gateway.stream.group import SETTLE_S
 from gateway.stream.hub import NAMED_WITHIN_S, SHORT_FOR_S, Hub
 from gateway.stream.kinds import READINGS
-from gateway.stream.outbox import SETTLE_S
 from gateway.stream.sse import LAST_CHUNK
 from gateway.stream.topics import LINGER_S
 from market_pulse import kinds

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.stream.backlog import MOST_WAITING
 from gateway.stream.hub import Hub
+from gateway.stream.kinds import Asked
 from market_pulse import kinds
 from market_pulse.kinds import Kind, Shape
 from market_pulse.messages import Symbol
@@ -32,7 +33,7 @@ async def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 async def test_events_of_all_exchanges_that_list_a_symbol_are_sent_each(hub: Hub) -> None:
     sink = FakeSink()
-    hub.open(sink, (BTC, ETH), kinds=(TRADES,))
+    hub.open(sink, (BTC, ETH), kinds=(Asked(TRADES),))
     assert hub.topics.wanted == {"trades:bybit:BTC-USDT", "trades:okx:BTC-USDT", "trades:okx:ETH-USDT"}
     sink.take()
     for channel in ("trades:okx:BTC-USDT", "trades:okx:BTC-USDT", "trades:bybit:BTC-USDT", "trades:kraken:BTC-USDT"):
@@ -49,8 +50,8 @@ async def test_events_of_all_exchanges_that_list_a_symbol_are_sent_each(hub: Hub
 
 async def test_a_client_that_does_not_read_is_told_how_many_events_it_has_missed(hub: Hub) -> None:
     sink, quick = FakeSink(), FakeSink()
-    stream = hub.open(sink, (ETH,), kinds=(TRADES,))
-    hub.open(quick, (ETH,), kinds=(TRADES,))
+    stream = hub.open(sink, (ETH,), kinds=(Asked(TRADES),))
+    hub.open(quick, (ETH,), kinds=(Asked(TRADES),))
     sink.take()
     quick.take()
     sink.unsent = 1

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.stream.topics import LINGER_S, Topics
-from market_pulse.messages import Symbol
+from market_pulse.kinds import CANDLES
+from market_pulse.messages import Interval, Symbol
 
 BTC = "ticker:BTC-USDT"
 NAMES = [f"ticker:A{number}-USDT" for number in range(8)]
@@ -130,3 +131,18 @@ async def test_whatever_is_held_and_released(steps: list[tuple[str, bool, set[Sy
             assert len(names & wanted) >= min(len(names), SHARE), "each address has its share"
         assert len(wanted) - 1 <= sum(min(len(names), SHARE) for names in mine.values()), "and no address has more"
         assert topics.beyond_share == len(set().union(*mine.values()) - wanted)
+
+
+async def test_each_kind_has_a_share_of_its_own_and_a_featured_symbols_candles_need_none() -> None:
+    candles = CANDLES[Interval.MINUTE]
+    topics = Topics(Clock(), [BTC], SHARE, {candles: 1})
+    topics.room_is_short = True
+    mine = [candles.channel(f"A{number}-USDT") for number in range(3)]
+    featured = [candles.channel("BTC-USDT"), "candles:1m:okx:BTC-USDT"]
+    for channels in (featured, NAMES[:3], mine):
+        topics.hold(channels, "a")
+    assert topics.wanted == {BTC, *featured, *NAMES[:SHARE], mine[0]}
+    assert topics.by_kind == {"ticker": 1 + SHARE, "candle:1m": 2, "candles:1m": 1}
+    assert topics.symbols == {"BTC-USDT", "A0-USDT", "A1-USDT"}
+    topics.release([*featured, *NAMES[:3], *mine], "a")
+    assert topics.wanted == {BTC}

@@ -68,6 +68,8 @@ class GatewaySettings(BusSettings, ConversionSettings, SymbolSettings):
     trusted_proxies: Annotated[CommaList, AfterValidator(_networks)] = ()  # the proxies whose X-Forwarded-For is believed
     # How many symbols each ingest carries. Once room is short, one address gets at most a quarter of them.
     max_symbols: int = Field(default=200, ge=1, le=10_000)
+    # How many symbols have candles that are not featured. The share of one address is a quarter of them too.
+    max_candle_symbols: int = Field(default=50, ge=1, le=10_000)
     max_streams: int = Field(default=10_000, ge=1, le=1_000_000)
     max_streams_per_ip: int = Field(default=100, ge=1, le=1_000_000)
     max_answers: int = Field(default=1000, ge=1, le=1_000_000)  # open at the same time; streams do not count

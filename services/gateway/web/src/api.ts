@@ -4,6 +4,28 @@
  */
 
 export interface paths {
+    "/api/candles/{symbol}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Candles
+         * @description Return a symbol's candles. If the gateway does not follow them yet, it waits up to 3 s for them.
+         *
+         *     The list is empty if no candle has come by then. Ask again a little later: past candles come from the exchanges.
+         */
+        get: operations["candles_api_candles__symbol__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/history/{symbol}": {
         parameters: {
             query?: never;
@@ -15,8 +37,8 @@ export interface paths {
          * History
          * @description Return a symbol's past prices: each second of the last ten minutes, or each minute of the last day.
          *
-         *     This request does not make the gateway subscribe to the symbol. If no client has asked for its prices lately, the history
-         *     may be old or empty.
+         *     Seconds are kept only while clients ask for the symbol's prices, so this history may be old or empty. Minutes are those of
+         *     `/api/candles`, and are asked for in the same way.
          */
         get: operations["history_api_history__symbol__get"];
         put?: never;
@@ -241,6 +263,42 @@ export interface components {
             vwap: number | null;
         };
         /**
+         * CandleEvent
+         * @description A candle across exchanges as it was published: first the newest one, then each change. It has no `id:`.
+         *
+         *     A later event of the same `interval` and `start` replaces it. A closed candle is sent before the events of the next one that
+         *     come later. Like a ticker, an open candle is renewed each second. If its `receivedTime` is older than 5 s, it is not live:
+         *     it is not sent again, because it says nothing new.
+         */
+        CandleEvent: {
+            data: components["schemas"]["Candle"];
+            /**
+             * Type
+             * @constant
+             */
+            type: "candle";
+        };
+        /**
+         * Candles
+         * @description A symbol's candles, oldest first: the closed ones, then the open one as it was last published.
+         *
+         *     The open one and a stream's events are the same state: of two with one `start`, the one with the larger `lastSeq` is newer.
+         *     A candle that was published after the past ones were read is here as it was published, even if it is closed by now. If the
+         *     open candle's `receivedTime` is more than 5 s old, it is not live.
+         */
+        Candles: {
+            /** Candles */
+            candles: (components["schemas"]["PastCandle"] | components["schemas"]["Candle"])[];
+            /**
+             * Exchange
+             * @description The exchange whose candles they are, or null if they are ours, across exchanges
+             */
+            exchange: string | null;
+            interval: components["schemas"]["Interval"];
+            /** Symbol */
+            symbol: string;
+        };
+        /**
          * Connected
          * @description The content of the stream. `resumed` is true if the client sent a valid Last-Event-ID. It gets a new snapshot anyway.
          *
@@ -253,6 +311,11 @@ export interface components {
             heartbeatMs: number;
             /** Instance */
             instance: string;
+            /**
+             * Kinds
+             * @description What is sent of them: a kind of all symbols, for example `candle:1m`, or of one, `candle:1m:BTC-USDT`
+             */
+            kinds: string[];
             /** Maxhz */
             maxHz: number | null;
             /** Resumed */
@@ -339,11 +402,18 @@ export interface components {
         GatewayStatus: {
             /**
              * Beyondshare
-             * @description How many wanted symbols are not subscribed to: the addresses that want them have used up their share
+             * @description How many wanted symbols are not fully subscribed to: the addresses that want them have used up their share
              */
             beyondShare: number;
             /** Busconnected */
             busConnected: boolean;
+            /**
+             * Channels
+             * @description How many channels of each kind the gateway is subscribed to right now
+             */
+            channels: {
+                [key: string]: number;
+            };
             /** Draining */
             draining: boolean;
             /** Instance */
@@ -429,6 +499,66 @@ export interface components {
             since: number;
             /** @enum {string} */
             state: "connecting" | "connected" | "degraded" | "reconnecting" | "blocked" | "down";
+        };
+        /**
+         * PastCandle
+         * @description A closed candle. An interval without a trade or a price has none.
+         */
+        PastCandle: {
+            /** Close */
+            close: number;
+            /**
+             * Closed
+             * @constant
+             */
+            closed: true;
+            /**
+             * End
+             * @description When the interval ends: the start of the next one
+             */
+            end: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /**
+             * Missed
+             * @description How many of our tickers are missing from it, at most; null unless the origin is `live`
+             */
+            missed: number | null;
+            /** Open */
+            open: number;
+            /**
+             * Origin
+             * @description `live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past candles, each price weighted by their volumes
+             * @enum {string}
+             */
+            origin: "live" | "exchange" | "exchanges";
+            /**
+             * Quotevolume
+             * @description In quote units; null if not known
+             */
+            quoteVolume: number | null;
+            /**
+             * Revision
+             * @description How many times the candle was corrected after it was closed
+             */
+            revision: number;
+            /**
+             * Start
+             * @description When the interval begins, in Unix milliseconds. Hours and days begin in UTC
+             */
+            start: number;
+            /**
+             * Trades
+             * @description How many trades there were; null if not known
+             */
+            trades: number | null;
+            /**
+             * Volume
+             * @description In base units; null if not known
+             */
+            volume: number | null;
         };
         /**
          * Problem
@@ -556,7 +686,8 @@ export interface components {
         };
         /**
          * Room
-         * @description Whether there is room for a symbol, and if not, why. With `full`, `exchanges` names the exchanges that can carry no more
+         * @description Whether there is room for a symbol, and if not, why: for its ticker, or for its candles if the stream does not have its
+         *     ticker. With `full`, `exchanges` names the exchanges that can carry no more
          *     symbols. With `share`, each address that wants the symbol already has as many symbols as one address gets while room is
          *     short. Once there is room, the symbol's tickers arrive without a new request.
          */
@@ -638,7 +769,7 @@ export interface components {
          * StreamEvent
          * @description The data of a stream's default (`message`) events.
          */
-        StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["RoomEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
+        StreamEvent: components["schemas"]["ConnectedEvent"] | components["schemas"]["TickerEvent"] | components["schemas"]["CandleEvent"] | components["schemas"]["StatusEvent"] | components["schemas"]["RoomEvent"] | components["schemas"]["ResyncEvent"] | components["schemas"]["ByeEvent"];
         /**
          * SymbolListing
          * @description The symbols that a client can ask for. The gateway always subscribes to featured ones, to others when a client asks.
@@ -707,6 +838,112 @@ export interface components {
             v: 1;
             /** @description In base units. */
             volume24h: number | null;
+        };
+        /** @description A ticker as an answer has it: with the price's changes over longer times, which streams do not have. */
+        TickerAnswer: {
+            /** @description When this ticker was made, by the publisher's clock. */
+            aggregatedTime: number;
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
+            agreedPrice: number | null;
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
+            agreedTime: number | null;
+            ask: number | null;
+            bid: number | null;
+            change24h: number | null;
+            /** @description The price against that of an hour ago, in percent; null if that is not known. By our candles of a minute. */
+            changePercent1h: number | null;
+            changePercent24h: number | null;
+            /** @description The price against that of thirty days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent30d: number | null;
+            /** @description The price against that of seven days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent7d: number | null;
+            /** @description The largest distance of a used source from the price, in quote units. */
+            confidence: number | null;
+            /** @description How many decimals of the prices are worth showing. */
+            dp: number;
+            /** @description That of the newest tick that the price was made from. */
+            exchangeTime: number | null;
+            high24h: number | null;
+            low24h: number | null;
+            open24h: number | null;
+            /** @description Null only when quality is down. */
+            price: number | null;
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
+            pricedTime: number | null;
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
+            publisher: string | null;
+            /** @enum {string} */
+            quality: "ok" | "single" | "disputed" | "stale" | "down";
+            /** @description In quote units. */
+            quoteVolume24h: number | null;
+            /** @description That of the same tick. */
+            receivedTime: number | null;
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
+            seq: number;
+            sources: components["schemas"]["Source"][];
+            sourcesTotal: number;
+            sourcesUsed: number;
+            /** @description The distance between the lowest and the highest source, in basis points. */
+            spreadBps: number | null;
+            /** @example BTC-USDT */
+            symbol: string;
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. */
+            volume24h: number | null;
+        };
+        /** @description A ticker for a client that asked for some of its fields: these, and the fields that always come. */
+        TickerAnswerFields: {
+            /** @description When this ticker was made, by the publisher's clock. */
+            aggregatedTime: number;
+            /** @description The last price that was made while more than half of the fresh sources lay close to their median. Null before the first one. */
+            agreedPrice?: number | null;
+            /** @description The aggregatedTime of the ticker with agreedPrice. */
+            agreedTime?: number | null;
+            ask?: number | null;
+            bid?: number | null;
+            change24h?: number | null;
+            /** @description The price against that of an hour ago, in percent; null if that is not known. By our candles of a minute. */
+            changePercent1h?: number | null;
+            changePercent24h?: number | null;
+            /** @description The price against that of thirty days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent30d?: number | null;
+            /** @description The price against that of seven days ago, in percent; null if that is not known. By our candles of an hour. */
+            changePercent7d?: number | null;
+            /** @description The largest distance of a used source from the price, in quote units. */
+            confidence?: number | null;
+            /** @description How many decimals of the prices are worth showing. */
+            dp?: number;
+            /** @description That of the newest tick that the price was made from. */
+            exchangeTime?: number | null;
+            high24h?: number | null;
+            low24h?: number | null;
+            open24h?: number | null;
+            /** @description Null only when quality is down. */
+            price?: number | null;
+            /** @description The aggregatedTime of the last ticker with a used source. Null before the first one. */
+            pricedTime?: number | null;
+            /** @description The process that made this ticker. Each process has its own clock, so never compare the aggregatedTime of tickers from two processes. */
+            publisher: string | null;
+            /** @enum {string} */
+            quality: "ok" | "single" | "disputed" | "stale" | "down";
+            /** @description In quote units. */
+            quoteVolume24h?: number | null;
+            /** @description That of the same tick. */
+            receivedTime: number | null;
+            /** @description Rises by one with each message of this symbol. A gap means that messages were missed. */
+            seq: number;
+            sources?: components["schemas"]["Source"][];
+            sourcesTotal?: number;
+            sourcesUsed?: number;
+            /** @description The distance between the lowest and the highest source, in basis points. */
+            spreadBps?: number | null;
+            /** @example BTC-USDT */
+            symbol: string;
+            /** @enum {unknown} */
+            v: 1;
+            /** @description In base units. */
+            volume24h?: number | null;
         };
         /**
          * TickerEvent
@@ -783,7 +1020,7 @@ export interface components {
                 [key: string]: "full" | "share";
             };
             /** Tickers */
-            tickers: (components["schemas"]["Ticker"] | components["schemas"]["TickerFields"])[];
+            tickers: (components["schemas"]["TickerAnswer"] | components["schemas"]["TickerAnswerFields"])[];
         };
         /** @description The rate of a converted source: the newest ticker of the rate's symbol that the publisher had received. */
         Via: {
@@ -810,6 +1047,83 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    candles_api_candles__symbol__get: {
+        parameters: {
+            query?: {
+                interval?: components["schemas"]["Interval"];
+                /** @description The most candles to return, the newest ones */
+                limit?: number;
+                /** @description Only closed candles that began before this moment, Unix ms */
+                before?: number | null;
+                /** @description Only the candle that holds this moment, Unix ms */
+                at?: number | null;
+                /** @description Return this exchange's candles instead of ours, by the minute */
+                exchange?: string | null;
+            };
+            header?: never;
+            path: {
+                symbol: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Candles"];
+                };
+            };
+            /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No exchange lists this symbol; `suggestions` has near matches */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is missing or out of range */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Room is short, and this address has used up its share of symbols; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible right now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     history_api_history__symbol__get: {
         parameters: {
             query?: {
@@ -886,6 +1200,8 @@ export interface operations {
             query: {
                 /** @description Up to 100 symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter */
                 symbols: string[];
+                /** @description The kinds of messages to send: ticker, candle:1m, candle:1h, candle:1d. Each stands for all symbols of the stream, or for one of them: candle:1m:BTC. By default ticker is sent. Separate them by commas or repeat the parameter */
+                kinds?: string[] | null;
                 /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
                 fields?: string[] | null;
                 /** @description The largest number of updates per second */
@@ -960,6 +1276,8 @@ export interface operations {
     stream_symbol_api_realtime__symbol__get: {
         parameters: {
             query?: {
+                /** @description The kinds of messages to send: ticker, candle:1m, candle:1h, candle:1d. Each stands for all symbols of the stream, or for one of them: candle:1m:BTC. By default ticker is sent. Separate them by commas or repeat the parameter */
+                kinds?: string[] | null;
                 /** @description The members of each ticker to send, for example price,changePercent24h. By default all are sent. Separate them by commas or repeat the parameter. `v`, `symbol`, `seq`, `quality`, `receivedTime`, `aggregatedTime` and `publisher` always come */
                 fields?: string[] | null;
                 /** @description The largest number of updates per second */
@@ -1177,7 +1495,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Ticker"] | components["schemas"]["TickerFields"];
+                    "application/json": components["schemas"]["TickerAnswer"] | components["schemas"]["TickerAnswerFields"];
                 };
             };
             /** @description A text is not a symbol (`suggestions` has the symbols that it may mean), there are too many symbols, or a parameter is repeated */

@@ -55,7 +55,15 @@ export function resolved(names: readonly string[]): string[] {
 type Connected = Extract<StreamEvent, { type: "connected" }>["data"];
 
 export function connected(symbols: string[], more: Partial<Connected> = {}): Connected {
-  const data = { instance: "fake", simulated: false, resumed: false, heartbeatMs: 15_000, maxHz: null, fields: null };
+  const data = {
+    kinds: ["ticker"],
+    instance: "fake",
+    simulated: false,
+    resumed: false,
+    heartbeatMs: 15_000,
+    maxHz: null,
+    fields: null,
+  };
   return { symbols, ...data, ...more };
 }
 

@@ -1,6 +1,6 @@
 """A reader's side of the bus, for the gateway and every other program that only reads. It writes nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -50,6 +50,20 @@ class Reader(Follower):
                     raise
                 members = []
         return list(_bars_of(reversed(members)))
+
+    async def bars_at(self, asked: Sequence[tuple[Interval, Symbol, int]]) -> list[Bar | None]:
+        """Return for each interval, symbol and moment (Unix ms) our newest past candle that began until then, or None.
+
+        Takes one round trip.
+        """
+        async with bounded(), self._client.pipeline(transaction=False) as pipeline:
+            for interval, symbol, at_ms in asked:
+                pipeline.zrange(keys.bars(interval, symbol), at_ms, "-inf", desc=True, byscore=True, offset=0, num=1)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False) if asked else []
+            for answer in answers:
+                if isinstance(answer, Exception) and not is_of_another_type(answer):
+                    raise answer
+        return [None if isinstance(answer, Exception) else next(_bars_of(answer), None) for answer in answers]
 
     async def history(self, resolution: Resolution, symbol: Symbol, since_ms: int) -> list[Point]:
         """Return a symbol's points since `since_ms` (Unix ms), oldest first. Entries that are not valid points are left out.

@@ -3,7 +3,7 @@
 An answer is open from its request until the kernel has taken all of it. Streams do not count: they have limits of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from starlette.requests import Request
@@ -14,19 +14,24 @@ from gateway.server.protocol import cutter, taker
 from gateway.stream.stats import Stats
 from market_pulse.process.bounded_http import owner_of
 
+from .compression import SHARED, SharedBody
 from .problems import RETRY_AFTER_S, ProblemError, problem_response
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # a hundred bytes each
 MOST_UNREAD_BYTES, MOST_UNREAD_BYTES_PER_ADDRESS = 8 << 20, 2 << 20
-SHARED = "market_pulse.shared"  # marks an answer whose bytes all clients share, so that they do not count as its own
 
 
 class SharedResponse(Response):
-    """A response whose body is kept in memory for all clients."""
+    """A response whose body is kept in memory for all clients, plain and compressed."""
+
+    def __init__(self, shared: SharedBody, headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(shared.plain, headers=headers, media_type=media_type)
+        self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the response."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers, SHARED: True})
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers, SHARED: self._shared}
+        await send(start)
         await send({"type": "http.response.body", "body": self.body})
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from .answers import BoundAnswers
+from .compression import Compression
 from .description import GatewayApp
 from .event_stream import EventStreams
 from .front import FRONT, add_front
@@ -33,6 +34,7 @@ def build_app(gateway: Gateway, front: Path = FRONT) -> FastAPI:
     add_pages(app)
     add_front(app, front)
     add_problem_handlers(app)
+    app.add_middleware(Compression)
     app.add_middleware(HeadAsGet)
     app.add_middleware(EventStreams, hub=gateway.hub, listings=gateway.listings, limits=gateway.limits, edge=gateway.edge)
     keys = [key.get_secret_value() for key in gateway.settings.api_keys]

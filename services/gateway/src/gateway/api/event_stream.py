@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,9 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.server.protocol import lender, plain_descriptor, unchunk
 from gateway.stream.fields import Fields, wish_for
+from gateway.stream.group import Stream
 from gateway.stream.hub import Hub
-from gateway.stream.outbox import Stream
+from gateway.stream.kinds import STREAMED, Asked
 from gateway.stream.sse import is_event_id
+from market_pulse.kinds import TICKER
+from market_pulse.messages import Symbol
 from market_pulse.process.bounded_http import owner_of
 
 from .edge import Edge
@@ -38,6 +42,12 @@ FIELDS = (
 )
 
 
+KINDS = (
+    "The kinds of messages to send: ticker, candle:1m, candle:1h, candle:1d. Each stands for all symbols of the stream, or for "
+    "one of them: candle:1m:BTC. By default ticker is sent. Separate them by commas or repeat the parameter"
+)
+
+
 class StreamQuery(BaseModel):
     """The parameters of a stream's query. If the path names the symbol, `symbols` has only that one."""
 
@@ -45,6 +55,7 @@ class StreamQuery(BaseModel):
         description=f"Up to {MOST_SYMBOLS} symbols, for example BTC, ETH-USDT. Separate them by commas or repeat the parameter",
         examples=[["BTC,ETH"], ["BTC", "ETH"]],
     )
+    kinds: list[str] | None = Field(default=None, description=KINDS, examples=[["ticker,candle:1m:BTC"]])
     fields: list[str] | None = Field(default=None, description=FIELDS, examples=[["price,changePercent24h"]])
     max_hz: float | None = Field(default=None, ge=0.1, le=1000, description="The largest number of updates per second")
     last_event_id: str | None = Field(
@@ -64,8 +75,7 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
     """
     given = parse_qs(query_string.decode("latin-1"), keep_blank_values=True) if query_string else {}
     wanted: dict[str, Any] = {}
-    if "fields" in given:
-        wanted["fields"] = given["fields"]
+    wanted |= {name: given[name] for name in ("kinds", "fields") if name in given}
     for name in ("max_hz", "last_event_id"):
         if name in given:
             wanted[name], *others = given[name]
@@ -83,8 +93,10 @@ def read_query(query_string: bytes, in_path: str | None = None) -> StreamQuery:
         raise invalid_request([{**one, "loc": ("query", *one["loc"])} for one in invalid.errors()]) from invalid
 
 
-def read_fields(texts: list[str] | None) -> Fields:
+def read_fields(texts: list[str] | None, more: Collection[str] = ()) -> Fields:
     """Return the members of a ticker that a client asks for, from comma-separated texts, or None for all of them.
+
+    `more` are the members that a ticker has only in this place.
 
     Raises:
         ProblemError: a ticker has no such member.
@@ -92,9 +104,45 @@ def read_fields(texts: list[str] | None) -> Fields:
     if texts is None:
         return None
     try:
-        return wish_for(name.strip() for text in texts for name in text.split(",") if name.strip())
+        return wish_for((name.strip() for text in texts for name in text.split(",") if name.strip()), more)
     except ValueError as unknown:
         raise ProblemError(400, "unknown_field", str(unknown)) from unknown
+
+
+def read_kinds(texts: list[str] | None, symbols: Collection[Symbol], name: Callable[[str], Symbol]) -> tuple[Asked, ...]:
+    """Return the kinds that a client asks for, from comma-separated texts, without those that another one includes.
+
+    Args:
+        texts: the texts, or None for the default.
+        symbols: the symbols of the stream.
+        name: returns the symbol that a client's text names, or raises a ProblemError.
+
+    Raises:
+        ProblemError: there is no such kind, or no kind at all, or a kind's symbol is not one of the stream's.
+    """
+    if texts is None:
+        return (Asked(TICKER),)
+    asked = dict.fromkeys(_asked(part.strip(), name) for text in texts for part in text.split(",") if part.strip())
+    if not asked:
+        raise _unknown_kind("no kind is named")
+    for one in asked:
+        if one.symbol is not None and one.symbol not in symbols:
+            raise ProblemError(400, "foreign_symbol", f"{one} is of a symbol that is not in `symbols`: {', '.join(symbols)}")
+    return tuple(one for one in asked if one.symbol is None or Asked(one.kind) not in asked)
+
+
+def _asked(text: str, name: Callable[[str], Symbol]) -> Asked:
+    for known, kind in STREAMED.items():
+        if text == known:
+            return Asked(kind)
+        if text.startswith(f"{known}:"):
+            return Asked(kind, name(text.removeprefix(f"{known}:")))
+    raise _unknown_kind(f"there is no kind {text[:40]!r}")
+
+
+def _unknown_kind(cause: str) -> ProblemError:
+    kinds = ", ".join(STREAMED)
+    return ProblemError(400, "unknown_kind", f"{cause}: the kinds are {kinds}, each alone or with a symbol: candle:1m:BTC")
 
 
 class Limits:
@@ -198,6 +246,7 @@ class EventStreams:
         lend = lender(scope)
         if lend is None:
             raise ProblemError(501, "wrong_server", "streams need the gateway's own server: run `python -m gateway`")
+        kinds = read_kinds(query.kinds, symbols, self._listings.one_named)
         fields = read_fields(query.fields)
         await self._listings.check(symbols)
         last_event_id = _header(scope, b"last-event-id") or query.last_event_id
@@ -225,7 +274,8 @@ class EventStreams:
             symbols,
             query.max_hz,
             plain_descriptor(transport),
-            fields=fields,
+            kinds=kinds,
+            fields=fields if any(asked.kind is TICKER for asked in kinds) else None,
             owner=owner,
             resumed=resumed,
             chunked=chunked,

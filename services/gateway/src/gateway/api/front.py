@@ -3,7 +3,6 @@
 `make web` builds the page. If it was not built, the page's URLs answer with that command, and the API works all the same.
 """
 
-import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .answers import SharedResponse
-from .negotiation import takes_gzip
+from .compression import SharedBody
 from .problems import ProblemError
 
 FRONT = Path(__file__).parents[1] / "static"
@@ -41,10 +40,9 @@ _POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file as it is sent: plain, and also compressed if that is shorter."""
+    """One file as it is sent."""
 
-    body: bytes
-    compressed: bytes | None
+    body: SharedBody
     media_type: str
     headers: Mapping[str, str]
 
@@ -52,10 +50,6 @@ class File:
         """Return the file, or only its headers if the browser has this version already."""
         if any(self.headers["ETag"] in known for known in request.headers.getlist("If-None-Match")):
             return Response(status_code=304, headers=self.headers)
-        if self.compressed is not None and takes_gzip(request.headers.getlist("Accept-Encoding")):
-            return SharedResponse(
-                self.compressed, headers={**self.headers, "Content-Encoding": "gzip"}, media_type=self.media_type
-            )
         return SharedResponse(self.body, headers=self.headers, media_type=self.media_type)
 
 
@@ -73,10 +67,8 @@ def add_files(app: FastAPI, files: Mapping[str, Path]) -> None:
     """Serve files. `files` has each file's path on disk by its path in the URL."""
     for url, path in files.items():
         body = path.read_bytes()
-        compressed = gzip.compress(body, mtime=0)
         file = File(
-            body,
-            compressed if len(compressed) < len(body) else None,
+            SharedBody(body),
             _MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
             MappingProxyType(_headers(url, body)),
         )
@@ -88,7 +80,6 @@ def _headers(url: str, body: bytes) -> dict[str, str]:
         "Cache-Control": "public, max-age=300",
         "ETag": f'W/"{hashlib.sha256(body).hexdigest()[:20]}"',  # weak: the same for the compressed form
         "Referrer-Policy": "strict-origin-when-cross-origin",
-        "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
     }
     if url.startswith("/assets/"):  # their names change with their content
@@ -98,7 +89,7 @@ def _headers(url: str, body: bytes) -> dict[str, str]:
         headers["Content-Security-Policy"] = _POLICY + ("*" if url == "/embed" else "'none'")
     elif url == "/market-pulse.js":  # for pages of other sites, with `crossorigin` or without
         headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        headers["Vary"] = "Accept-Encoding, Origin"
+        headers["Vary"] = "Origin"
     return headers
 
 

@@ -18,6 +18,8 @@ from market_pulse.process.health import Check
 from market_pulse.process.instance import instance_name
 
 from .answers import OpenAnswers
+from .candles import Candles
+from .changes import Changes
 from .edge import Edge
 from .event_stream import Limits
 from .history import Histories
@@ -47,11 +49,14 @@ class Gateway:
             max_age_s=settings.stream_max_age_s,
             slow_client_s=settings.slow_client_s,
             share=max(1, settings.max_symbols // SHARE_OF_ROOM),
+            candle_share=max(1, settings.max_candle_symbols // SHARE_OF_ROOM),
             listed_at=self.listings.exchanges,
         )
         self._bus = bus
         self.intake = Intake(bus, self.hub)
-        self.histories = Histories(bus)
+        self.candles = Candles(bus)
+        self.histories = Histories(bus, self.listings.exchanges)
+        self.changes = Changes(bus)
         self.edge = Edge(settings.trusted_proxies)
         self.limits = Limits(settings.max_streams, settings.max_streams_per_ip)
         self.answers = OpenAnswers(settings.max_answers, settings.max_answers_per_ip)

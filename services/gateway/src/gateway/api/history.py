@@ -1,8 +1,8 @@
 """Past prices for a chart, in columns, with at most as many points as it asks for. Requests at the same time share one read."""
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import orjson
 
 from market_pulse.bus import Reader
-from market_pulse.messages import Point, Resolution, Symbol
+from market_pulse.messages import CodecError, Interval, Point, Resolution, Symbol, decode_candle
 from market_pulse.process.clock import now_ms
 
-from .problems import ProblemError
+from .candles import Of
+from .reads import SharedReads
 
-SHARED_FOR_S = 1.0
 MOST_SHARED = 128  # histories in memory; some 30 MB if all are whole days
-MOST_OF_ONE = MOST_SHARED // 4  # reads under way for one address, so that there is room for others
 MOST_SOURCES = 32
 AHEAD_MS = 5_000  # another machine's clock may be ahead of ours by this; points further ahead come from a wrong clock
 
@@ -89,59 +88,57 @@ def thinned(times: Sequence[int], step_ms: int, max_points: int, now_ms: int) ->
     return [at for at, time_ms in enumerate(times) if time_ms % step_ms == 0 or at == newest], step_ms
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    owner: str
-    began_s: float
-    task: "asyncio.Task[History]"
-
-
-class Histories:
-    """Histories from the bus. Requests for the same history within SHARED_FOR_S share one read, even if that fails.
+class Histories(SharedReads[tuple[Resolution, Symbol], History]):
+    """Histories from the bus. A history of seconds is kept as such, and one of minutes is made of past candles.
 
     Args:
         bus: the bus to read from.
+        listed_at: returns the exchanges that list a symbol.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
     """
 
     def __init__(
-        self, bus: Reader, clock: Callable[[], float] = time.monotonic, wall_clock_ms: Callable[[], int] = now_ms
+        self,
+        bus: Reader,
+        listed_at: Callable[[Symbol], Iterable[str]] = lambda _: (),
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock_ms: Callable[[], int] = now_ms,
     ) -> None:
+        super().__init__(self._of, "histories", MOST_SHARED, clock)
         self._bus = bus
-        self._clock = clock
+        self._listed_at = listed_at
         self._now_ms = wall_clock_ms
-        self._reads: dict[tuple[Resolution, Symbol], _Read] = {}
 
-    async def get(self, resolution: Resolution, symbol: Symbol, owner: str = "local") -> History:
-        """Return a symbol's history within the resolution's span, at most SHARED_FOR_S old. `owner` is the client's address.
-
-        Raises:
-            BusError: the history could not be read.
-            ProblemError: too many histories are being read already, for this address or in total.
-        """
-        read = self._reads.get((resolution, symbol))
-        if read is None or self._is_over(read):
-            self._make_room(owner)
-            read = _Read(owner, self._clock(), asyncio.create_task(self._read(resolution, symbol)))
-            self._reads[resolution, symbol] = read
-        return await asyncio.shield(read.task)  # a cancelled request must not end the read for others
-
-    async def _read(self, resolution: Resolution, symbol: Symbol) -> History:
+    async def _of(self, key: tuple[Resolution, Symbol]) -> History:
+        resolution, symbol = key
         read_ms = self._now_ms()
-        points = await self._bus.history(resolution, symbol, read_ms - resolution.span_ms + 1)
+        since_ms = read_ms - resolution.span_ms + 1
+        if resolution is Resolution.SECOND:
+            points = await self._bus.history(resolution, symbol, since_ms)
+        else:
+            points = await self._minutes(symbol, since_ms)
         return in_columns(symbol, resolution, points, read_ms)
 
-    def _is_over(self, read: _Read) -> bool:
-        return read.task.done() and self._clock() - read.began_s >= SHARED_FOR_S
+    async def _minutes(self, symbol: Symbol, since_ms: int) -> list[Point]:
+        """Return a point for each of our candles of a minute since a moment. Its prices are those at which the candles open."""
+        all_of = [Of(symbol, Interval.MINUTE, one) for one in (None, *list(self._listed_at(symbol))[:MOST_SOURCES])]
+        lasts = await self._bus.last(*(of.channel for of in all_of))
+        opens = {of.exchange: await self._opens(of, last, since_ms) for of, last in zip(all_of, lasts, strict=True)}
+        ours = opens.pop(None)
+        return [
+            Point(time_ms=start_ms, price=price, sources=_known_at(start_ms, opens)) for start_ms, price in sorted(ours.items())
+        ]
 
-    def _make_room(self, owner: str) -> None:
-        if sum(read.owner == owner and not read.task.done() for read in self._reads.values()) >= MOST_OF_ONE:
-            raise ProblemError(429, "busy", "too many histories are being read for this address: ask again", retry_after_s=1)
-        self._reads = {key: read for key, read in self._reads.items() if not self._is_over(read)}
-        if len(self._reads) < MOST_SHARED:
-            return
-        oldest = next((key for key, read in self._reads.items() if read.task.done()), None)
-        if oldest is None:
-            raise ProblemError(503, "busy", "too many histories are being read at once: ask again", retry_after_s=1)
-        del self._reads[oldest]
+    async def _opens(self, of: Of, last: bytes | None, since_ms: int) -> dict[int, float]:
+        """Return the price at which each candle opened. `last` is the last message about one, which may be open."""
+        bars = await self._bus.bars(of.interval, of.symbol, of.exchange, limit=Resolution.MINUTE.points)
+        opens = {bar.start_ms: bar.open for bar in bars if bar.start_ms >= since_ms}
+        with suppress(CodecError):
+            if last is not None and (candle := decode_candle(last)).start_ms >= since_ms:
+                opens.setdefault(candle.start_ms, candle.open)
+        return opens
+
+
+def _known_at(start_ms: int, opens: Mapping[str | None, Mapping[int, float]]) -> dict[str, float]:
+    return {one: prices[start_ms] for one, prices in opens.items() if one is not None and start_ms in prices}

@@ -18,6 +18,7 @@ from market_pulse.conversions import Conversions, Leg
 from market_pulse.messages import DEFAULT_QUOTE, Symbol, parse_symbol, unique
 from market_pulse.process.logs import get_logger
 
+from .compression import SharedBody
 from .problems import RETRY_AFTER_S, ProblemError
 
 MOST_SYMBOLS = 100  # in one request
@@ -65,6 +66,7 @@ class Listings:
         self._read_at = -REFRESH_INTERVAL_S
         self.read = False  # whether the last attempt to read the listings succeeded
         self.json = b""
+        self.shared = SharedBody(b"")
         self.etag = ""
         self._index({})
 
@@ -118,6 +120,23 @@ class Listings:
             raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S, suggestions=suggestions)
         hint = _hint(suggestions) or "; GET /api/symbols names what is listed"
         raise ProblemError(404, "unknown_symbol", f"nobody lists {', '.join(unlisted)}{hint}", suggestions=suggestions)
+
+    def check_exchange(self, exchange: str, symbol: Symbol) -> None:
+        """Refuse an exchange that does not list a symbol.
+
+        Raises:
+            ProblemError: the exchange does not list the symbol, or there is no such exchange, or that is not known.
+        """
+        if exchange in self.exchanges(symbol):
+            return
+        if exchange in self._by_exchange:
+            others = ", ".join(self.exchanges(symbol)) or "none does"
+            raise ProblemError(404, "not_listed_there", f"{exchange} does not list {symbol}; exchanges that do: {others}")
+        if unknown := self._why_unknown():
+            detail = f"whether {exchange[:LONGEST_TOLD]} lists {symbol} is not known: {unknown}"
+            raise ProblemError(503, "listing_unknown", detail, retry_after_s=RETRY_AFTER_S)
+        known = ", ".join(sorted(self._by_exchange))
+        raise ProblemError(404, "unknown_exchange", f"there is no exchange {exchange[:LONGEST_TOLD]!r}; there are {known}")
 
     def suggestions(self, asked: str) -> list[Symbol]:
         """Return the symbols that a text that is not a listed symbol probably means, best first."""
@@ -185,7 +204,8 @@ class Listings:
         self._exchanges = dict(sorted(exchanges.items()))
         self._converted = dict(sorted(self._conversions.unlisted(exchanges).items()))
         self.json = self._json((*self._exchanges, *self._converted))
-        self.etag = f'"{hashlib.sha256(self.json).hexdigest()[:16]}"'
+        self.shared = SharedBody(self.json)
+        self.etag = f'W/"{hashlib.sha256(self.json).hexdigest()[:16]}"'
 
     def _json(self, symbols: Iterable[Symbol]) -> bytes:
         entries = [self._entry(symbol) for symbol in symbols]

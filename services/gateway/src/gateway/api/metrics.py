@@ -8,6 +8,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.stream.kinds import READINGS
 from market_pulse.bus.redis_clock import AHEAD_S
 from market_pulse.kinds import TICKER
 from market_pulse.messages import Quality
@@ -21,7 +22,6 @@ QUALITIES: tuple[str, ...] = get_args(Quality)
 
 _COUNTS = {
     "opened": ("streams_opened", "Streams opened"),
-    "ticks": ("tickers_received", "Ticker messages received from the bus"),
     "conflated": ("events_conflated", "Events replaced by a newer one before they were written"),
     "bad_messages": ("bad_messages", "Malformed messages on the bus, skipped"),
     "invalid_requests": ("invalid_requests", "Requests that were no HTTP"),
@@ -48,7 +48,14 @@ class GatewayCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "streams", "Streams open now", len(hub.streams))
         limit = self._gateway.settings.max_streams
         yield GaugeMetricFamily(PREFIX + "streams_limit", "Streams that may be open: MAX_STREAMS", limit)
-        yield GaugeMetricFamily(PREFIX + "symbols", "Symbols subscribed now", len(hub.topics.wanted))
+        yield GaugeMetricFamily(PREFIX + "symbols", "Symbols subscribed now", len(hub.topics.symbols))
+        channels = GaugeMetricFamily(PREFIX + "channels", "Channels subscribed now, by kind", labels=["kind"])
+        received = CounterMetricFamily(PREFIX + "messages_received", "States received live from the bus", labels=["kind"])
+        for kind in READINGS:
+            channels.add_metric([kind.name], hub.topics.by_kind[kind.name])
+            received.add_metric([kind.name], stats.received[kind.name])
+        yield channels
+        yield received
         short = "1 while more symbols are wanted than the ingests carry, and a minute longer"
         yield GaugeMetricFamily(PREFIX + "room_short", short, hub.topics.room_is_short)
         beyond = "Wanted symbols that are not asked for: the addresses that want them have their share"

@@ -10,12 +10,26 @@ from gateway.stream.fields import ALWAYS
 from market_pulse import messages
 from market_pulse.messages import Resolution
 
+from .changes import SPANS
+
+
+class Candle(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
 
 class Ticker(RootModel[dict[str, Any]]):
     """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
 class TickerFields(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
+
+class TickerAnswer(RootModel[dict[str, Any]]):
+    """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
+
+
+class TickerAnswerFields(RootModel[dict[str, Any]]):
     """A placeholder: `message_schemas` has the schema, made from a message of the bus."""
 
 
@@ -43,6 +57,17 @@ class _Copies(Struct):
     others: Annotated[list[OtherCopy], Meta(description="The other running copies, best first.")]
 
 
+_CHANGES = {
+    name: {
+        "type": ["number", "null"],
+        "description": f"The price against that of {ago}, in percent; null if that is not known. By our candles of {interval}.",
+    }
+    for name, ago, interval in zip(
+        SPANS, ("an hour ago", "seven days ago", "thirty days ago"), ("a minute", "an hour", "an hour"), strict=True
+    )
+}
+
+
 def message_schemas() -> dict[str, Any]:
     """Return the schemas of the bus's messages in the form that a client gets.
 
@@ -55,20 +80,27 @@ def message_schemas() -> dict[str, Any]:
         "\n\nIf a ticker has not been renewed for 5 s, it is sent again as `stale`, with the numbers and times of its last "
         "renewal. After another 60 s it is sent as `down`, and its price is null. Both have the seq of the last renewal."
     )
-    members = found["Ticker"]["properties"]
-    found["TickerFields"] = {
-        "type": "object",
-        "description": "A ticker for a client that asked for some of its fields: these, and the fields that always come.",
-        "properties": members,
-        "required": [name for name in members if name in ALWAYS],
+    ticker = found["Ticker"]
+    found["TickerAnswer"] = ticker | {
+        "description": "A ticker as an answer has it: with the price's changes over longer times, which streams do not have.",
+        "properties": ticker["properties"] | _CHANGES,
+        "required": [*ticker["required"], *_CHANGES],
     }
-    whole = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
-    status = {name: schema for name, schema in whole.items() if name not in messages.OF_ROOM}
+    for whole in ("Ticker", "TickerAnswer"):
+        members = found[whole]["properties"]
+        found[f"{whole}Fields"] = {
+            "type": "object",
+            "description": "A ticker for a client that asked for some of its fields: these, and the fields that always come.",
+            "properties": members,
+            "required": [name for name in members if name in ALWAYS],
+        }
+    feed = found["FeedStatus"]["properties"] | found.pop("_Copies")["properties"]
+    status = {name: schema for name, schema in feed.items() if name not in messages.OF_ROOM}
     for name, properties, text in (
         ("FeedStatus", status, "The state of one exchange's feed. If several copies of its ingest run, it is the best copy's."),
         (
             "ExchangeStatus",
-            whole,
+            feed,
             "A FeedStatus that also names the symbols for which no copy has room (MAX_SYMBOLS).",
         ),
     ):
@@ -80,10 +112,47 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
+class PastCandle(_Model):
+    """A closed candle. An interval without a trade or a price has none."""
+
+    start: int = Field(description="When the interval begins, in Unix milliseconds. Hours and days begin in UTC")
+    end: int = Field(description="When the interval ends: the start of the next one")
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None = Field(description="In base units; null if not known")
+    quote_volume: float | None = Field(description="In quote units; null if not known")
+    trades: int | None = Field(description="How many trades there were; null if not known")
+    revision: int = Field(description="How many times the candle was corrected after it was closed")
+    missed: int | None = Field(
+        description="How many of our tickers are missing from it, at most; null unless the origin is `live`"
+    )
+    origin: messages.Origin = Field(
+        description="`live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' "
+        "past candles, each price weighted by their volumes"
+    )
+    closed: Literal[True]
+
+
+class Candles(_Model):
+    """A symbol's candles, oldest first: the closed ones, then the open one as it was last published.
+
+    The open one and a stream's events are the same state: of two with one `start`, the one with the larger `lastSeq` is newer.
+    A candle that was published after the past ones were read is here as it was published, even if it is closed by now. If the
+    open candle's `receivedTime` is more than 5 s old, it is not live.
+    """
+
+    symbol: str
+    interval: messages.Interval
+    exchange: str | None = Field(description="The exchange whose candles they are, or null if they are ours, across exchanges")
+    candles: list[PastCandle | Candle]
+
+
 class Tickers(_Model):
     """The known tickers of the requested symbols, in the order of the request, and the symbols without a known ticker."""
 
-    tickers: list[Ticker | TickerFields]
+    tickers: list[TickerAnswer | TickerAnswerFields]
     missing: list[str]
     no_room: dict[str, Literal["full", "share"]] = Field(description="The missing symbols for which there is no room, and why")
 
@@ -137,8 +206,9 @@ class GatewayStatus(_Model):
     symbols: list[str] = Field(description="The symbols that the gateway is subscribed to on the bus right now")
     room_is_short: bool = Field(description="Whether an exchange has turned symbols away within the last minute")
     beyond_share: int = Field(
-        description="How many wanted symbols are not subscribed to: the addresses that want them have used up their share"
+        description="How many wanted symbols are not fully subscribed to: the addresses that want them have used up their share"
     )
+    channels: dict[str, int] = Field(description="How many channels of each kind the gateway is subscribed to right now")
     bus_connected: bool
     resyncs: int
     draining: bool
@@ -186,6 +256,9 @@ class Connected(_Model):
     """
 
     symbols: list[str]
+    kinds: list[str] = Field(
+        description="What is sent of them: a kind of all symbols, for example `candle:1m`, or of one, `candle:1m:BTC-USDT`"
+    )
     instance: str
     simulated: bool
     resumed: bool
@@ -201,7 +274,8 @@ class Resync(_Model):
 
 
 class Room(_Model):
-    """Whether there is room for a symbol, and if not, why. With `full`, `exchanges` names the exchanges that can carry no more
+    """Whether there is room for a symbol, and if not, why: for its ticker, or for its candles if the stream does not have its
+    ticker. With `full`, `exchanges` names the exchanges that can carry no more
     symbols. With `share`, each address that wants the symbol already has as many symbols as one address gets while room is
     short. Once there is room, the symbol's tickers arrive without a new request.
     """
@@ -238,6 +312,18 @@ class TickerEvent(BaseModel):
     data: Ticker | TickerFields
 
 
+class CandleEvent(BaseModel):
+    """A candle across exchanges as it was published: first the newest one, then each change. It has no `id:`.
+
+    A later event of the same `interval` and `start` replaces it. A closed candle is sent before the events of the next one that
+    come later. Like a ticker, an open candle is renewed each second. If its `receivedTime` is older than 5 s, it is not live:
+    it is not sent again, because it says nothing new.
+    """
+
+    type: Literal["candle"]
+    data: Candle
+
+
 class StatusEvent(BaseModel):
     """An exchange's state. It is sent at the start of a stream, and whenever it changes."""
 
@@ -266,7 +352,7 @@ class ByeEvent(BaseModel):
     data: Bye
 
 
-class StreamEvent(RootModel[ConnectedEvent | TickerEvent | StatusEvent | RoomEvent | ResyncEvent | ByeEvent]):
+class StreamEvent(RootModel[ConnectedEvent | TickerEvent | CandleEvent | StatusEvent | RoomEvent | ResyncEvent | ByeEvent]):
     """The data of a stream's default (`message`) events."""
 
 

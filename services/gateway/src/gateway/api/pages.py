@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from market_pulse.process.health import Check, metrics_response, verdict
 
 from .answers import SharedResponse
+from .compression import SharedBody
 from .front import add_files
 from .metrics import gateway_registry
 
@@ -46,8 +47,8 @@ async def description(request: Request) -> Response:
     """Return the API's description."""
     state = request.app.state
     if not hasattr(state, "description"):
-        state.description = orjson.dumps(request.app.openapi())
-    return SharedResponse(state.description, media_type="application/json")
+        state.description = SharedBody(orjson.dumps(request.app.openapi()))
+    return SharedResponse(state.description, {}, media_type="application/json")
 
 
 @pages.get("/livez")

@@ -13,7 +13,7 @@ import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.stream.outbox import NO_DESCRIPTOR
+from gateway.stream.group import NO_DESCRIPTOR
 from gateway.stream.stats import Stats
 from market_pulse.process.bounded_http import BoundedProtocol, reset
 

@@ -1,7 +1,7 @@
 """The members of a ticker that streams ask for: which ones each stream gets, and how a ticker is cut down to them. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 from msgspec import Raw
@@ -20,15 +20,15 @@ _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def wish_for(names: Iterable[str]) -> frozenset[str]:
-    """Return the members to send to a client that asks for these.
+def wish_for(names: Iterable[str], more: Collection[str] = ()) -> frozenset[str]:
+    """Return the members to send to a client that asks for these. `more` are members that are not in a message of the bus.
 
     Raises:
         ValueError: a name is not a ticker's member. The text names it.
     """
     wished = frozenset(names)
-    for name in sorted(wished - {*ALL} - ALWAYS):
-        raise ValueError(f"a ticker has no {name[:40]!r}: name some of {', '.join(ALL)}")
+    for name in sorted(wished - {*ALL, *more} - ALWAYS):
+        raise ValueError(f"a ticker has no {name[:40]!r} here: name some of {', '.join((*ALL, *more))}")
     return wished | ALWAYS
 
 

@@ -11,19 +11,21 @@ import time
 from collections.abc import Callable, Collection, Iterable
 
 from market_pulse.bus import Last
-from market_pulse.kinds import TICKER, Kind
+from market_pulse.kinds import CANDLES, EXCHANGE_CANDLE, TICKER, Kind
 from market_pulse.messages import CodecError, Symbol
 from market_pulse.process.clock import now_ms
-from market_pulse.tickers import Clocks, LatestTicker
+from market_pulse.tickers import Clocks
 
 from . import sse
 from .fields import Fields, FieldSets
 from .flush import FlushClock
-from .kinds import READINGS, one_line
-from .outbox import NO_DESCRIPTOR, SHORTEST_TIMER_S, Group, Notice, Outbox, Sink, Slot, Stream, Wish
+from .group import NO_DESCRIPTOR, Group, Notice, Sink, Slot, Stream, Wish
+from .kinds import Asked, one_line
+from .outbox import SHORTEST_TIMER_S, Outbox
 from .stats import Stats
 from .statuses import Statuses
-from .topics import NoRoom, Topic, Topics
+from .topic import NoRoom, Part, Topic
+from .topics import Topics
 
 CLOSE_LIMIT_S = 5.0  # how long a client may take to read its goodbye
 RETRY_MS = (500, 2000)  # if a gateway dies without a goodbye, its clients are back within three seconds
@@ -43,7 +45,8 @@ class Hub:
         heartbeat_s: how often each stream gets a heartbeat.
         max_age_s: the age at which a stream is asked to reconnect, give or take 15 %, so that gateways share the load.
         slow_client_s: how long a client may leave data unread before it is disconnected.
-        share: how many channels beside the featured ones an address gets once room is short.
+        share: how many tickers beside the featured ones an address gets once room is short.
+        candle_share: the same for the candles of an interval.
         listed_at: returns the exchanges that list a symbol.
         clock: monotonic seconds.
         wall_clock_ms: Unix milliseconds.
@@ -59,6 +62,7 @@ class Hub:
         max_age_s: float = 1800.0,
         slow_client_s: float = 30.0,
         share: int = 50,
+        candle_share: int = 12,
         listed_at: Callable[[Symbol], Collection[str]] = lambda _: (),
         clock: Callable[[], float] = time.monotonic,  # not the event loop's clock, which stands still while a callback runs
         wall_clock_ms: Callable[[], int] = now_ms,
@@ -66,7 +70,12 @@ class Hub:
         self.instance = instance
         self.stats = Stats()
         self.statuses = Statuses()
-        self.topics = Topics(clock, [one for symbol in featured for one in TICKER.channels(symbol, listed_at)], share)
+        self.topics = Topics(
+            clock,
+            [one for symbol in featured for one in TICKER.channels(symbol, listed_at)],
+            share,
+            dict.fromkeys((EXCHANGE_CANDLE, *CANDLES.values()), candle_share),
+        )
         self.streams: set[Stream] = set()
         self._clock = clock
         self._now_ms = wall_clock_ms
@@ -122,20 +131,22 @@ class Hub:
             self._outbox.add_resync(group, event, self._snapshot(group))
 
     def _take(self, topic: Topic, data: bytes, *, live: bool, age_ms: int | None) -> None:
-        if topic.kind.shape == "events":
+        now_ms = self._now_ms()
+        reading = topic.reading
+        if reading is None:
             event = sse.message_event(topic.kind.name, one_line(data))
             for group in topic.groups:
-                self._outbox.add_event(group, topic, event)
+                self._outbox.add_event(group, topic.tail, event)
             return
-        read = READINGS[topic.kind].read
-        latest = read(topic.symbol, data, self._now_ms(), self._clocks, live=live, age_ms=age_ms)
-        self.stats.ticks += live
-        if not latest.supersedes(topic.latest):
+        latest = reading.read(topic.names, data, now_ms, self._clocks, live=live, age_ms=age_ms)
+        self.stats.received[topic.kind.name] += live
+        part = topic.take(reading, latest, now_ms)
+        if part is None:
             return
-        if live and topic.groups:
+        if live and topic.groups and latest.published_ms is not None:
             self._outbox.date(latest.published_ms)
-        self._tell(topic, latest)
-        if topic.level == 0:
+        self._tell(topic, part)
+        if part.level == 0:
             topic.live.set()
 
     def _take_status(self, exchange: str, data: bytes) -> None:
@@ -145,11 +156,10 @@ class Hub:
             self._status_slots[name].event = sse.message_event("status", status.json())
         self._look_for_room()
 
-    def _tell(self, topic: Topic, latest: LatestTicker) -> None:
-        """Queue a topic's latest message, marked stale or down if it is too old, for all groups that want it."""
-        topic.renew(latest, self._now_ms())
+    def _tell(self, topic: Topic, part: Part) -> None:
+        """Queue a part's latest message for all groups that want its channel."""
         for group in topic.groups:
-            self._outbox.add(group, topic)
+            self._outbox.add(group, part)
 
     def _tell_statuses(self) -> None:
         for status in self.statuses.changed(self._now_ms()):
@@ -164,10 +174,10 @@ class Hub:
         """Return why a held channel has no room, or None if it has room as far as is known."""
         return self._no_room(self.topics[channel])
 
-    def explain(self, no_room: NoRoom) -> str:
-        """Return in words why a channel has no room."""
+    def explain(self, no_room: NoRoom, kind: Kind = TICKER) -> str:
+        """Return in words why a channel of this kind has no room."""
         if no_room.reason == "share":
-            share = self.topics.share
+            share = self.topics.share_of(kind)
             return f"room is short, and one address gets {share} symbol{'s'[: share != 1]} beside the featured ones"
         return f"{' and '.join(no_room.exchanges)} can carry no more symbols (MAX_SYMBOLS)"
 
@@ -198,9 +208,11 @@ class Hub:
         if no_room is None:
             topic.room.event = sse.room_event(topic.symbol, None, (), None)
         else:
-            topic.room.event = sse.room_event(topic.symbol, no_room.reason, no_room.exchanges, self.explain(no_room))
+            why = self.explain(no_room, topic.kind)
+            topic.room.event = sse.room_event(topic.symbol, no_room.reason, no_room.exchanges, why)
         for group in topic.groups:
-            self._outbox.add(group, topic.room)
+            if _tells_room(topic, group):
+                self._outbox.add(group, topic.room)
 
     # To the streams.
 
@@ -211,7 +223,7 @@ class Hub:
         max_hz: float | None = None,
         descriptor: int = NO_DESCRIPTOR,
         *,
-        kinds: Iterable[Kind] = (TICKER,),
+        kinds: Collection[Asked] = (Asked(TICKER),),
         fields: Fields = None,
         owner: str = "local",
         resumed: bool = False,
@@ -226,7 +238,7 @@ class Hub:
             symbols: the symbols that it asks for, without repetitions.
             max_hz: the most writes per second, or None for no limit.
             descriptor: the descriptor of the connection's socket, if bytes may be written to it directly.
-            kinds: the kinds of messages that it gets for each symbol.
+            kinds: the kinds of messages that it asks for.
             fields: the members of each ticker that it asks for. It may get more of them.
             owner: the address whose share its channels count towards.
             resumed: whether the client has had a stream before.
@@ -235,7 +247,7 @@ class Hub:
             held: whether a proxy holds the client's next request while no gateway can take it.
         """
         # Hold the channels, and find out whether they have room.
-        channels = [one for kind in kinds for symbol in symbols for one in kind.channels(symbol, self._listed_at)]
+        channels = list(dict.fromkeys(one for asked in kinds for one in asked.channels(symbols, self._listed_at)))
         self.topics.hold(channels, owner)
         fields = self.field_sets.take(fields)
         group = self._group(Wish(tuple(sorted(channels)), max_hz, fields, chunked, compressed))
@@ -257,6 +269,7 @@ class Hub:
             "connected",
             {
                 "symbols": symbols,
+                "kinds": list(map(str, kinds)),
                 "instance": self.instance,
                 "simulated": self.statuses.simulated,
                 "resumed": resumed,
@@ -303,8 +316,8 @@ class Hub:
         # Forget unwanted channels. Send messages that have grown old once more, as stale or down.
         self.topics.expire()
         for topic in self.topics:
-            if topic.latest and topic.latest.staleness(wall_ms) > topic.level:
-                self._tell(topic, topic.latest)
+            if old := topic.grown_old(wall_ms):
+                self._tell(topic, old)
         self._tell_statuses()
         self._look_for_room()
         # Send heartbeats. Cut a slow stream, or end an old one.
@@ -359,7 +372,12 @@ class Hub:
         """Return the newest events: of each of the group's channels, of those channels' missing room, and of each exchange."""
         now_ms, fields = self._now_ms(), group.wish.fields
         topics = [self.topics[channel] for channel in group.wish.channels]
-        known: dict[Slot, bytes] = {topic: topic.newest(now_ms, fields) for topic in topics if topic.latest}
+        known: dict[Slot, bytes] = {part: part.newest(now_ms, fields) for topic in topics for part in topic.shown(group)}
         if self.topics.room_is_short:
-            known |= {topic.room: topic.room.event for topic in topics if topic.no_room}
+            known |= {topic.room: topic.room.event for topic in topics if topic.no_room and _tells_room(topic, group)}
         return known | {slot: slot.event for slot in self._status_slots.values()}
+
+
+def _tells_room(topic: Topic, group: Group) -> bool:
+    """Return whether a group hears of a topic's room. If it gets the symbol's ticker, it hears only of the ticker's room."""
+    return topic.kind is TICKER or TICKER.channel(topic.symbol) not in group.wish.channels

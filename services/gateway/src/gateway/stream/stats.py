@@ -13,13 +13,13 @@ class Stats:
     """Counts since the start of the process.
 
     `latency` measures the time from a ticker's aggregatedTime to the end of the flush that wrote it. `streams` measures how
-    long streams are open. `ticks` counts live messages from the bus.
+    long streams are open.
     """
 
     opened: int = 0
     closed: Counter[str] = field(default_factory=Counter)  # by reason: client, slow, max_age, shutdown
     answers_refused: Counter[str] = field(default_factory=Counter)  # by the bound that was reached: address, total
-    ticks: int = 0
+    received: Counter[str] = field(default_factory=Counter)  # live messages of states from the bus, by kind
     conflated: int = 0
     bad_messages: int = 0
     invalid_requests: int = 0

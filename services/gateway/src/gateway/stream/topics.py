@@ -1,99 +1,21 @@
-"""The wanted channels: the demand for each one, and its newest message."""
+"""The wanted channels, and the demand for each one."""
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
-from market_pulse.kinds import read_channel
+from market_pulse.kinds import Kind
 from market_pulse.messages import Symbol
-from market_pulse.tickers import LatestTicker
 
-from . import sse
-from .fields import Fields
-from .kinds import READINGS
-from .outbox import Group, Notice
+from .topic import Topic
 
 LINGER_S = 5.0  # while there is room, a channel stays subscribed for this long after its last client has left
 SHARE_OF_ROOM = 4  # one address gets MAX_SYMBOLS divided by this
 
 
-class NoRoom(NamedTuple):
-    """Why a symbol has no room: its exchanges are full, or all addresses that want it have used up their share."""
-
-    reason: Literal["full", "share"]
-    exchanges: tuple[str, ...] = ()
-
-
-class Topic:
-    """A wanted channel: its newest message, the groups that get it, and the counts of its clients."""
-
-    __slots__ = (
-        "_events",
-        "_events_of",
-        "channel",
-        "groups",
-        "holders",
-        "idle_since",
-        "kind",
-        "latest",
-        "level",
-        "live",
-        "no_room",
-        "room",
-        "sharers",
-        "symbol",
-        "wanted_since",
-    )
-
-    def __init__(self, channel: str, now: float) -> None:
-        self.channel = channel
-        self.kind, self.symbol = read_channel(channel)
-        self.wanted_since = now  # since when an address wants it within its share
-        self.holders = 0  # how many times it is held
-        self.sharers = 0  # how many addresses want it within their share
-        self.idle_since = now  # when it was last released
-        self.latest: LatestTicker | None = None  # the latest message of a state; always None for events
-        self.level = 0  # the staleness of the latest message that was last reported to clients
-        self._events: dict[Fields, bytes] = {}  # the newest event, cut down to each set of fields that was asked for
-        self._events_of: tuple[LatestTicker, int, int] | None = None  # the message, staleness and second of _events
-        self.live = asyncio.Event()  # set once a live message has come
-        self.no_room: NoRoom | None = None  # what was last reported to clients about room
-        self.room = Notice()  # the event that reported it; empty if there has always been room
-        self.groups: set[Group] = set()
-
-    def renew(self, latest: LatestTicker, now_ms: int) -> None:
-        """Keep the latest message, and how old it is."""
-        self.latest = latest
-        self.level = latest.staleness(now_ms)
-
-    def newest(self, now_ms: int, fields: Fields = None) -> bytes:
-        """Return the latest message's event, marked stale or down if it is too old, or an empty text before the first one."""
-        if self.latest is None:
-            return b""
-        # Write an event once for all streams that get the same fields. One with an old message is renewed each second.
-        level = self.latest.staleness(now_ms)
-        events_of = self.latest, level, now_ms // 1000 if level else 0
-        if self._events_of != events_of:
-            self._events_of, self._events = events_of, {}
-        event = self._events.get(fields)
-        if event is None:
-            message = READINGS[self.kind].as_of(self.latest, now_ms, fields)
-            event = self._events[fields] = sse.state_event(self.kind.name, self.symbol, self.latest.seq, message)
-        return event
-
-    def read(self, now_ms: int) -> bytes | None:
-        """Return the latest message, marked stale or down if it is too old, or None before the first one."""
-        return None if self.latest is None else READINGS[self.kind].as_of(self.latest, now_ms, None)
-
-    def is_live(self, now_ms: int) -> bool:
-        """Return whether the latest message is live, judged by its age and its content."""
-        if self.latest is None or self.latest.staleness(now_ms):
-            return False
-        return READINGS[self.kind].is_live(self.latest.data)
-
-
 class _Address:
-    """The channels that one address wants, and how often it holds each: within its share, and the later ones beyond it."""
+    """The channels of one kind that an address wants, and how often it holds each: within its share, and later ones beyond."""
 
     __slots__ = ("beyond", "within")
 
@@ -106,27 +28,34 @@ class Topics:
     """The wanted channels. `changed` is set whenever the process has to subscribe to more or fewer of them.
 
     While there is room, the process subscribes to every wanted channel, and to each that was wanted until LINGER_S ago. While
-    room is short, it subscribes to the featured channels, and for each address to the `share` channels that it asked for first.
-    So a client that asks for many symbols cannot keep other clients from theirs.
+    room is short, it subscribes to the featured channels, and for each address and each kind to the channels that it asked for
+    first, up to the kind's share. So a client that asks for many symbols cannot keep other clients from theirs.
 
     Args:
         clock: monotonic seconds.
-        featured: channels that are always wanted and count towards no share.
-        share: how many other channels one address gets once room is short.
+        featured: channels that are always wanted. All channels of their symbols count towards no share.
+        share: how many other channels of a kind one address gets once room is short.
+        shares: the same for the kinds that have another share.
     """
 
-    def __init__(self, clock: Callable[[], float], featured: Iterable[str] = (), share: int = 50) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        featured: Iterable[str] = (),
+        share: int = 50,
+        shares: Mapping[Kind, int] = MappingProxyType({}),
+    ) -> None:
         self.changed = asyncio.Event()
-        self.share = share
+        self._share, self._shares = share, shares
         self._clock = clock
         self._topics: dict[str, Topic] = {}
-        self._addresses: dict[str, _Address] = {}  # the addresses that want channels beside the featured ones
+        self._addresses: dict[tuple[str, Kind], _Address] = {}  # those that want channels of symbols that are not featured
         self._room_is_short = False
-        self._featured: Container[str] = frozenset(featured)
         for channel in featured:
             topic = self._topics[channel] = Topic(channel, clock())
             topic.holders = topic.sharers = 1
             self.changed.set()
+        self._featured = frozenset(topic.symbol for topic in self._topics.values())
 
     @property
     def room_is_short(self) -> bool:
@@ -152,9 +81,20 @@ class Topics:
         return {self._topics[channel].symbol for channel in self.wanted}
 
     @property
+    def by_kind(self) -> Counter[str]:
+        """How many channels of each kind to subscribe to, by the kind's name."""
+        return Counter(self._topics[channel].kind.name for channel in self.wanted)
+
+    def share_of(self, kind: Kind) -> int:
+        """Return how many channels of a kind one address gets while room is short."""
+        return self._shares.get(kind, self._share)
+
+    @property
     def beyond_share(self) -> int:
-        """How many wanted channels are not subscribed to, because all addresses that want them have used up their share."""
-        return sum(topic.holders > 0 and not topic.sharers for topic in self._topics.values()) if self._room_is_short else 0
+        """How many symbols have wanted channels that are not subscribed to: all addresses that want those have their share."""
+        if not self._room_is_short:
+            return 0
+        return len({topic.symbol for topic in self._topics.values() if topic.holders > 0 and not topic.sharers})
 
     def __getitem__(self, channel: str) -> Topic:
         return self._topics[channel]
@@ -166,6 +106,10 @@ class Topics:
         """Return a channel's topic, or None if the channel is not wanted."""
         return self._topics.get(channel)
 
+    def held_for_s(self, channel: str) -> float:
+        """Return how long a held channel has been wanted."""
+        return self._clock() - self._topics[channel].wanted_since
+
     def hold(self, channels: Iterable[str], owner: str) -> None:
         """Hold channels for an address, until `release` has been called as often."""
         for channel in channels:
@@ -174,8 +118,11 @@ class Topics:
                 topic = self._topics[channel] = Topic(channel, self._clock())
                 self.changed.set()
             topic.holders += 1
-            if channel not in self._featured:
-                self._count(self._addresses.setdefault(owner, _Address()), topic)
+            if topic.symbol in self._featured:
+                topic.sharers += 1
+                self.changed.set()
+            else:
+                self._count(self._addresses.setdefault((owner, topic.kind), _Address()), topic)
 
     def release(self, channels: Iterable[str], owner: str) -> None:
         """Release channels that an address held. While there is room, they stay subscribed for LINGER_S."""
@@ -183,11 +130,14 @@ class Topics:
             topic = self._topics[channel]
             topic.holders -= 1
             topic.idle_since = self._clock()
-            if channel not in self._featured:
-                address = self._addresses[owner]
-                self._count_down(address, topic)
-                if not address.within and not address.beyond:
-                    del self._addresses[owner]
+            if topic.symbol in self._featured:
+                topic.sharers -= 1
+                self.changed.set()
+                continue
+            address = self._addresses[owner, topic.kind]
+            self._count_down(address, topic)
+            if not address.within and not address.beyond:
+                del self._addresses[owner, topic.kind]
 
     def _count(self, address: _Address, topic: Topic) -> None:
         channel = topic.channel
@@ -195,7 +145,7 @@ class Topics:
             address.within[channel] += 1
         elif channel in address.beyond:
             address.beyond[channel] += 1
-        elif len(address.within) < self.share:
+        elif len(address.within) < self.share_of(topic.kind):
             address.within[channel] = 1
             self._take_into_share(topic)
         else:
