@@ -210,7 +210,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
       settle() {
         let status = linkStatus();
         if (!active.has(entry)) status = "idle";
-        else if (refusal && refusal.code !== "no_room") status = "offline";
+        else if (refusal?.code === "unknown_symbol" || refusal?.code === "too_many_symbols") status = "offline";
         else if (status === "live")
           if (!latest) status = "connecting";
           else if (!isBacked(latest) || since(heardAt) >= FRESH_MS) status = "stale";

@@ -63,7 +63,8 @@ function errorOf({ detail }: Problem, status: number): RealtimeError {
 export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: RealtimeClientOptions, tell: Tell): Feed {
   // What to carry.
   let wanted = NOTHING; // all that the page wants
-  const refused = new Set<string>(); // those that no exchange lists or that are malformed
+  // Those that the gateway refused, most of them because no exchange lists them: since when, and for how long they are left out.
+  const refused = new Map<string, { readonly at: number; readonly forMs: number }>();
   let asked: readonly string[] = []; // those whose first price, with all wanted fields, was requested by REST
 
   // Streams. While a new one takes over from an old one, there are two.
@@ -91,7 +92,6 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let askedAt = 0; // when prices were last requested by REST
   let openedAt = 0; // when the newest stream was opened
   let lookedAt = 0; // when this code last ran; if that is long ago, the page was asleep
-  let refusedAt = 0; // when a symbol was last refused because no exchange lists it
   let askNotBefore = 0; // the gateway wants no REST request before this
   let paceAt = 0; // each new stream moves this on by PACE_MS; it may run ahead of the clock by BURST - 1 of them
 
@@ -265,9 +265,10 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
         return read(await response.json());
       }
       waitMs = Math.min(1000 * positive(response.headers.get("Retry-After")), LONGEST_WAIT_MS);
-      if (read) askNotBefore = Date.now() + waitMs;
       const problem: Problem = await response.json();
-      const unknown = problem.suggestions ?? {};
+      news = errorOf(problem, response.status);
+      const isUnlisted = problem.code === "unknown_symbol" || problem.code === "malformed_symbol";
+      const unknown = isUnlisted || problem.code === "listing_unknown" ? (problem.suggestions ?? {}) : {};
       // The gateway does not always say which symbol is malformed. Beyond ASCII, browser and gateway may disagree on what a
       // letter is, so all symbols with other characters are refused.
       if (problem.code === "malformed_symbol")
@@ -275,18 +276,13 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       for (const [symbol, suggestions] of Object.entries(unknown)) {
         // The gateway answers with full symbols. If this one was not asked for in full, it was asked for without its quote.
         const name = [symbol, ...symbol.split("-")].find((one) => carrying.symbols.includes(one)) ?? symbol;
-        tellRefused(name, {
-          code: "unknown_symbol",
-          message: `nobody lists ${symbol}`,
-          suggestions,
-        });
-        refused.add(name);
-        refusedAt = Date.now();
+        tellRefused(name, isUnlisted ? { code: "unknown_symbol", message: `nobody lists ${symbol}`, suggestions } : news);
+        refused.set(name, { at: Date.now(), forMs: isUnlisted ? LONGEST_WAIT_MS : PATIENCE_MS });
       }
       if (carrying.symbols.some((symbol) => refused.has(symbol))) {
         return startOver(); // the gateway answered for none of the symbols: request those that are left
       }
-      news = errorOf(problem, response.status);
+      if (read) askNotBefore = Date.now() + waitMs;
     } catch {
       // The server did not answer, or its answer cannot be read. `news` holds the error already.
     } finally {
@@ -323,7 +319,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (!wanted.symbols.length) lookedAt = Date.now();
       if (`${wants.fields}` !== `${wanted.fields}`) asked = [];
       wanted = wants;
-      for (const symbol of refused) if (!wanted.symbols.includes(symbol)) refused.delete(symbol);
+      for (const symbol of refused.keys()) if (!wanted.symbols.includes(symbol)) refused.delete(symbol);
       for (const symbol of unrefused().slice(MOST_SYMBOLS))
         tellRefused(symbol, { code: "too_many_symbols", message: `more than ${MOST_SYMBOLS} symbols` });
       clearTimeout(lessening);
@@ -351,10 +347,9 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
       if (next && since(openedAt) > PATIENCE_MS) lose(next);
       if ((!current || retry) && since(askedAt) >= PATIENCE_MS) ask();
-      if (refused.size && since(refusedAt) >= LONGEST_WAIT_MS) {
-        refused.clear(); // an exchange may list one of them by now
-        later();
-      }
+      const again = [...refused].filter(([, { at, forMs }]) => since(at) >= forMs); // an exchange may list one of them by now
+      for (const [symbol] of again) refused.delete(symbol);
+      if (again.length) later();
     },
   };
 }
