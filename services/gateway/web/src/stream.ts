@@ -17,7 +17,7 @@ import type {
   Wants,
 } from "./types.ts";
 import { joined, NOTHING } from "./wants.ts";
-import { isStatus, isTicker } from "./wire.ts";
+import { isCandle, isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway accepts in one request. */
 export const MOST_SYMBOLS = 100;
@@ -73,6 +73,9 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let carrying = NOTHING; // what the newest stream carries
   let carried = ""; // the same as its URL's query
   let delivered = ""; // the current stream's query
+  let kinds: readonly string[] = []; // what the current stream carries beside tickers
+  let unbroken = 0; // since when no message can have been missed: a moment, different after each interruption
+  const getting = new Set<string>(); // the paths that are being requested for `get`
   let retry: ReturnType<typeof setTimeout> | undefined; // until the next attempt
   let lessening: ReturnType<typeof setTimeout> | undefined; // until a stream of less takes over
 
@@ -96,15 +99,29 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let paceAt = 0; // each new stream moves this on by PACE_MS; it may run ahead of the clock by BURST - 1 of them
 
   const unrefused = () => wanted.symbols.filter((symbol) => !refused.has(symbol));
-  const streamable = (): Wants => ({ ...wanted, symbols: unrefused().slice(0, MOST_SYMBOLS).sort() });
-  const asQuery = ({ symbols, fields }: Wants) =>
-    `symbols=${encodeURIComponent(symbols.join())}&fields=${encodeURIComponent(fields.join())}`;
-  const asStream = (wants: Wants) => (wants.symbols.length ? `${asQuery(wants)}&max_hz=${wants.maxHz}` : "");
+  const streamable = (): Wants => {
+    const symbols = unrefused().slice(0, MOST_SYMBOLS).sort();
+    return {
+      ...wanted,
+      symbols,
+      kinds: wanted.kinds.filter((kind) => symbols.includes(kind.slice(kind.lastIndexOf(":") + 1))),
+    };
+  };
+  const asList = (name: string, list: readonly string[]) => (list[0] ? `&${name}=${encodeURIComponent(list.join())}` : "");
+  const asQuery = ({ symbols, fields }: Wants) => `${asList("symbols", symbols)}${asList("fields", fields)}`.slice(1);
+  // Without `kinds` the gateway sends tickers.
+  const asKinds = ({ kinds, fields }: Wants) => asList("kinds", kinds[0] && fields[0] ? ["ticker", ...kinds] : kinds);
+  const asStream = (wants: Wants) => (wants.symbols.length ? `${asQuery(wants)}${asKinds(wants)}&max_hz=${wants.maxHz}` : "");
   const streamUrl = () => `${baseUrl}/api/realtime?${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
 
   function tellLink(news: RealtimeError | null = error) {
     error = news;
-    tell("link", { up: !!current, simulated, error });
+    tell("link", { up: !!current, simulated, error, since: unbroken, kinds });
+  }
+
+  /** Note that messages may have been missed before now. */
+  function breakOff() {
+    unbroken = Math.max(Date.now(), unbroken + 1);
   }
 
   function tellRefused(symbol: string, error: RealtimeError | null) {
@@ -190,16 +207,25 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
 
   function handle(source: EventSourceLike, { type, data }: StreamEvent) {
     if (type === "connected" && source === next) {
-      current?.close(); // not before the new stream delivers
+      if (current)
+        current.close(); // not before the new stream delivers
+      else breakOff();
       [current, next] = [source, null];
       delivered = carried;
+      kinds = carrying.kinds;
       simulated = data.simulated;
       beatMs = Math.min(positive(data.heartbeatMs) || BEAT_MS, LONGEST_BEAT_MS);
       for (const symbol of carrying.symbols) tellRefused(symbol, null); // the new stream reports which symbols have no room
       tellLink(null);
       learn(carrying.symbols, data.symbols, true);
     } else if (type === "ticker") take(data, heardAt);
-    else if (type === "status") {
+    else if (type === "candle") {
+      if (!isCandle(data)) throw new Error();
+      tell(type, data);
+    } else if (type === "resync") {
+      breakOff();
+      tellLink();
+    } else if (type === "status") {
       if (!isStatus(data)) throw new Error();
       tell(type, data);
     } else if (type === "room") tellRefused(data.symbol, data.room ? null : { code: "no_room", message: `${data.detail}` });
@@ -237,7 +263,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   /** Request the newest tickers by REST, unless the gateway wants no request yet. */
   function ask(symbols = streamable().symbols) {
     const at = Date.now();
-    if (!symbols.length || at < askNotBefore) return;
+    if (!symbols.length || !wanted.fields.length || at < askNotBefore) return;
     askedAt = at;
     request(`${baseUrl}/api/ticker?${asQuery({ ...wanted, symbols })}`, ({ tickers, missing }) => {
       learn(symbols, [...tickers.map(({ symbol }) => symbol), ...missing]);
@@ -246,19 +272,23 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   }
 
   /**
-   * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other. Return the milliseconds for
-   * which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it is a stream.
+   * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other, to `fail` if that is given. Return
+   * the milliseconds for which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it
+   * is a stream.
    */
   async function request(
     url: string,
     read?: (answer: { tickers: readonly TickerMessage<"sources">[]; missing: readonly string[] }) => void,
+    fail?: (error: RealtimeError, status: number) => void,
   ): Promise<unknown> {
     let news = unreachable;
     let waitMs = 0;
+    let status = 0;
     const end = new AbortController();
     const timer = setTimeout(() => end.abort(), PATIENCE_MS);
     try {
       const response = await fetch(url, { headers: apiKey ? { "X-API-Key": apiKey } : {}, signal: end.signal });
+      status = response.status;
       if (response.ok) {
         if (!read) return end.abort();
         news = NONSENSE;
@@ -266,7 +296,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       }
       waitMs = Math.min(1000 * positive(response.headers.get("Retry-After")), LONGEST_WAIT_MS);
       const problem: Problem = await response.json();
-      news = errorOf(problem, response.status);
+      news = errorOf(problem, status);
       const isUnlisted = problem.code === "unknown_symbol" || problem.code === "malformed_symbol";
       const unknown = isUnlisted || problem.code === "listing_unknown" ? (problem.suggestions ?? {}) : {};
       // The gateway does not always say which symbol is malformed. Beyond ASCII, browser and gateway may disagree on what a
@@ -282,13 +312,14 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (carrying.symbols.some((symbol) => refused.has(symbol))) {
         return startOver(); // the gateway answered for none of the symbols: request those that are left
       }
-      if (read) askNotBefore = Date.now() + waitMs;
+      if (read && !fail) askNotBefore = Date.now() + waitMs;
     } catch {
       // The server did not answer, or its answer cannot be read. `news` holds the error already.
     } finally {
       clearTimeout(timer);
     }
-    if (!current) tellLink(news);
+    if (fail) fail(news, status);
+    else if (!current) tellLink(news);
     return waitMs;
   }
 
@@ -341,6 +372,31 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
         delivered = "";
         startOver();
       } else if (since(askedAt) > PACE_MS) ask();
+    },
+    async get(symbol, path) {
+      if (getting.has(path)) return;
+      getting.add(path);
+      const from = current && unbroken;
+      const answer = {
+        symbol,
+        path,
+        at: Date.now(),
+        body: undefined as unknown,
+        error: null as RealtimeError | null,
+        status: 0,
+      };
+      const waitMs = await request(
+        baseUrl + path,
+        (body) => {
+          answer.body = body;
+        },
+        (error, status) => {
+          answer.error = error;
+          answer.status = status;
+        },
+      );
+      getting.delete(path);
+      tell("answer", { ...answer, waitMs: positive(waitMs), since: current && from === unbroken ? from : 0 });
     },
     look() {
       if (startedAnew()) return;

@@ -1,5 +1,5 @@
 /** Checks the messages from the gateway: all members that came, and that are drawn or computed with, must have the right types. */
-import type { FeedStatus, Field, TickerMessage } from "./types.ts";
+import type { Candle, FeedStatus, Field, TickerMessage } from "./types.ts";
 
 type Test = (value: unknown) => boolean | undefined;
 
@@ -70,6 +70,18 @@ export const isTicker = (ticker: TickerMessage<"sources">) =>
     ifAny((sources) => allOf(sources, isSource)),
     "sources",
   );
+
+/** Whether a candle's symbol and interval can be told. What reads candles checks the rest by `isWholeCandle`. */
+export const isCandle = (candle: Candle) => have(candle, isText, "symbol", "interval");
+
+export const isWholeCandle = (candle: Candle) =>
+  isCandle(candle) &&
+  have(candle, isNumber, "v", "start", "end", "open", "high", "low", "close", "revision", "receivedTime") &&
+  candle.start < candle.end &&
+  have(candle, orNull(isNumber), "volume", "quoteVolume", "vwap", "trades", "buyVolume") &&
+  have(candle, orNull(isNumber), "firstSeq", "lastSeq", "seen", "missed", "exchangeTime", "publishedTime") &&
+  have(candle, (value) => typeof value === "boolean", "closed") &&
+  allOf(candle.exchanges, isText);
 
 export const isStatus = (status: FeedStatus) =>
   isCopy(status) &&
