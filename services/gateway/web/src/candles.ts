@@ -8,8 +8,19 @@
 import { normalizeSymbol } from "./client.ts";
 import { merged, seamIn } from "./series.ts";
 import { backoffMs, since } from "./stream.ts";
-import type { Answer, Attach, Candle, Interval, Part, RealtimeClient, RealtimeError, Status, Store } from "./types.ts";
-import { isWholeCandle } from "./wire.ts";
+import type {
+  Answer,
+  Attach,
+  Candle,
+  CandleMessage,
+  Interval,
+  Part,
+  RealtimeClient,
+  RealtimeError,
+  Status,
+  Store,
+} from "./types.ts";
+import { isCandle } from "./wire.ts";
 
 export type { Candle, Interval } from "./types.ts";
 
@@ -23,6 +34,10 @@ const MOST_CLOSINGS = 4; // how many times it is requested before the gateway is
 const ANSWER_MS = 15_000; // a request without an answer has failed: the tab that made it may be asleep
 const ASLEEP_MS = 90_000; // code that did not run for longer was asleep; browsers wake hidden pages once a minute
 const REVISED = 3; // how many candles before a doubt are requested again, because they may have been corrected
+const MOST_PER_REQUEST = 1500; // the most candles that the gateway gives at once
+// The exchanges' past candles come some seconds after the first request for a symbol. If fewer came than wanted, all are
+// requested again after these times.
+const AGAIN_AFTER_MS: readonly number[] = [4000, 8000, 20_000, 60_000];
 const MOST_UNUSED = 8; // how many series without a listener are kept
 
 /**
@@ -45,7 +60,7 @@ export interface CandlesState {
 }
 
 export interface CandlesOptions {
-  /** The most candles; by default 500. */
+  /** The most candles, up to 1500; by default 500. */
   readonly limit?: number | undefined;
 }
 
@@ -65,7 +80,7 @@ export function candlesOf(
   { limit = DEFAULT_LIMIT }: CandlesOptions = {},
 ): Store<CandlesState> {
   const symbol = normalizeSymbol(text);
-  const most = Math.max(1, Math.floor(limit) || DEFAULT_LIMIT);
+  const most = Math.min(Math.max(1, Math.floor(limit) || DEFAULT_LIMIT), MOST_PER_REQUEST);
   return client.store(`candles ${symbol ?? text} ${interval} ${most}`, (attach) => {
     if (!symbol) return refusing("not a symbol");
     if (!Object.hasOwn(LENGTHS_MS, interval)) return refusing(`no interval ${interval}: there are ${Object.keys(LENGTHS_MS)}`);
@@ -124,6 +139,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
   let limit = 0; // the largest of any listener so far
 
   // What is known.
+  let fullName = ""; // the symbol in full, as the gateway told it
   let candles: readonly Candle[] = [];
   let settledTo = -Infinity; // the gateway has no other candles up to this start than the known ones
   let isAnswered = false; // whether any request was answered: before that, nothing tells what comes before a candle
@@ -147,6 +163,8 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
   let asking: { readonly path: string; readonly at: number } | null = null; // the one whose answer has not come
   let tries = 0; // how many requests in a row have not ended the need
   let askNotBefore = 0;
+  let again = 0; // how many requests were made because fewer candles came than wanted
+  let againAt = 0; // when the next one is due
   let wantsAll = true; // the next request is for as many candles as there may be
 
   let cut: readonly Candle[] = LOADING.candles; // the candles before the first seam
@@ -164,8 +182,8 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
   }
 
   /** Add candles, and return whether any has news. If the symbol has come to mean another one, start anew. */
-  function add(news: readonly Candle[]): boolean {
-    if (news[0] && candles[0] && news[0].symbol !== candles[0].symbol) {
+  function add(name: string, news: readonly Candle[]): boolean {
+    if (fullName && name !== fullName) {
       candles = [];
       settledTo = openTo = -Infinity;
       isAnswered = false;
@@ -173,6 +191,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
       heard = null;
       doubt();
     }
+    fullName = name;
     const before = candles;
     candles = merged(candles, news, limit);
     return candles !== before;
@@ -182,19 +201,20 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     if (!path.startsWith(prefix)) return;
     const isOurs = asking?.path === path;
     if (isOurs) asking = null;
-    const told = (body as { candles?: readonly Candle[] } | null | undefined)?.candles;
-    const isGood = Array.isArray(told) && told.every((one) => isWholeCandle(one) && one.interval === interval);
+    const { symbol: name = "", candles: told } = (body ?? {}) as { symbol?: string; candles?: readonly Candle[] };
+    const isGood = name && Array.isArray(told) && told.every(isCandle);
     if (!isGood && !isOurs) return; // another tab's request says nothing about the candles that are known here
     problem = isGood || body === undefined ? error : { code: "bad_data", message: "not candles" };
     isProblemTold = status > 0;
     askNotBefore = Date.now() + Math.max(waitMs, backoffMs(tries || 1));
     if (!isGood) return;
-    add(told);
+    add(name, told);
     const asked = Number(path.slice(prefix.length));
     const lastSound = Math.min(candles[seamIn(candles, settledTo) - 1]?.start ?? Infinity, doubtedFrom);
     wantsAll = told.length >= asked && asked < limit && (wantsAll || !((told[0]?.start ?? 0) <= lastSound));
     if (wantsAll) return; // there are older ones that are needed, too
     isAnswered = true;
+    againAt = Date.now() + (AGAIN_AFTER_MS[again] ?? 0);
     settledTo = Math.max(settledTo, told.at(-1)?.start ?? -Infinity);
     if (at < doubtedAt || !carriedSince || streamSince !== carriedSince) return;
     doubtedAt = 0;
@@ -202,9 +222,10 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     askNotBefore = 0;
   }
 
-  function hearCandle(candle: Candle) {
-    if (candle.interval !== interval || candle.exchange !== null || !isWholeCandle(candle)) return;
-    if (add([candle]) && !isFirst) heard = { at: Date.now(), publishedTime: candle.publishedTime ?? candle.receivedTime };
+  function hearCandle(candle: CandleMessage) {
+    if (candle.interval !== interval || candle.exchange !== null || !isCandle(candle)) return;
+    if (add(candle.symbol, [candle]) && !isFirst)
+      heard = { at: Date.now(), publishedTime: candle.publishedTime ?? candle.receivedTime };
     isFirst = false;
   }
 
@@ -215,14 +236,20 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     const open = candles.find((candle, index) => !candle.closed && candle.start > openTo && index < candles.length - 1);
     if (!open) openAt = 0;
     else if (!openAt) openAt = now;
-    if (!open || now - openAt < CLOSING_MS) return null;
-    if (tries < MOST_CLOSINGS) return open.start;
-    openTo = open.start;
-    return null;
+    if (open && now - openAt >= CLOSING_MS) {
+      if (tries < MOST_CLOSINGS) return open.start;
+      openTo = open.start;
+    }
+    if (candles.length >= limit || again >= AGAIN_AFTER_MS.length || now < againAt) return null;
+    return -Infinity;
   }
 
   function ask(from: number, now: number) {
     const end = Math.max(now, candles.at(-1)?.end ?? 0);
+    if (!doubtedAt && from === -Infinity) {
+      again += 1;
+      wantsAll = true;
+    }
     const count = wantsAll ? limit : Math.min(limit, Math.ceil((end - from) / lengthMs) + 1);
     tries += 1;
     asking = { path: `${prefix}${count}`, at: now };
@@ -288,6 +315,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
       }
       if (!attached) {
         attachedAt = lookedAt = Date.now();
+        again = 0;
         carriedSince = 0;
         wasLive = false;
         asking = heard = null;

@@ -17,7 +17,7 @@ import type {
   Wants,
 } from "./types.ts";
 import { joined, NOTHING } from "./wants.ts";
-import { isCandle, isStatus, isTicker } from "./wire.ts";
+import { isNamed, isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway accepts in one request. */
 export const MOST_SYMBOLS = 100;
@@ -220,7 +220,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       learn(carrying.symbols, data.symbols, true);
     } else if (type === "ticker") take(data, heardAt);
     else if (type === "candle") {
-      if (!isCandle(data)) throw new Error();
+      if (!isNamed(data)) throw new Error();
       tell(type, data);
     } else if (type === "resync") {
       breakOff();

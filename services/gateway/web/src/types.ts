@@ -8,14 +8,22 @@ export type TickerSource = Schemas["Source"];
 export type FeedStatus = Schemas["FeedStatus"];
 export type Quality = AnyTicker["quality"];
 export type Problem = Schemas["Problem"];
-export type Candle = Readonly<Schemas["Candle"]>;
+/** A candle as the stream sends it. */
+export type CandleMessage = Readonly<Schemas["Candle"]>;
 export type Interval = Schemas["Interval"];
 export type StreamEvent =
   | Exclude<Schemas["StreamEvent"], { type: "ticker" }>
   | { readonly type: "ticker"; readonly data: TickerMessage<Field> }
-  | { readonly type: "candle"; readonly data: Candle }
+  | { readonly type: "candle"; readonly data: CandleMessage }
   | { readonly type: "room"; readonly data: Room }
   | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // comes as an SSE event of this name
+
+type PastMember =
+  | ("start" | "end" | "open" | "high" | "low" | "close" | "volume" | "quoteVolume" | "trades")
+  | ("revision" | "missed" | "origin" | "closed");
+
+/** A candle. One that was past when it was requested has only those members that always come. */
+export type Candle = Pick<CandleMessage, PastMember> & Partial<CandleMessage>;
 
 /** Whether the gateway has room for a symbol beside the other streamed symbols. `detail` says why not. */
 interface Room {
@@ -186,7 +194,7 @@ export type News =
 
 export type SymbolNews =
   | readonly [type: "ticker", data: TickerMessage<never>, heardAt: number]
-  | readonly [type: "candle", data: Candle]
+  | readonly [type: "candle", data: CandleMessage]
   | readonly [type: "answer", data: Answer]
   | readonly [type: "refused", data: { readonly symbol: string; readonly error: RealtimeError | null }];
 

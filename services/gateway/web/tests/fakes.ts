@@ -1,6 +1,6 @@
 /** A fake gateway, a fake clock and a fake frame every 16 ms, so that a test decides when each thing happens. */
 import { vi } from "vitest";
-import type { Candle, Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
+import type { CandleMessage, Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
 
 /** A ticker with any members. One that is undefined is left out of the message. */
 export type Members = { [F in Field]?: TickerMessage<Field>[F] | undefined };
@@ -188,7 +188,7 @@ export const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 export const MINUTE_MS = 60_000;
 
 /** A candle of a minute, given in minutes since 1970. It is closed unless told otherwise. */
-export function candle(minute: number, more: Partial<Candle> = {}): Candle {
+export function candle(minute: number, more: Partial<CandleMessage> = {}): CandleMessage {
   const start = minute * MINUTE_MS;
   return {
     ...{ v: 1, exchange: null, symbol: "BTC-USDT", interval: "1m", start, end: start + MINUTE_MS },
