@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type CandlesState, candlesOf } from "../src/candles.ts";
 import { createRealtimeClient } from "../src/client.ts";
-import type { Candle, CandleMessage, RealtimeClient, Store } from "../src/types.ts";
+import type { CandleMessage, RealtimeClient, Store } from "../src/types.ts";
 import {
   candle,
   connected,
@@ -11,6 +11,7 @@ import {
   MINUTE_MS,
   message,
   pass,
+  past,
   unknownSymbols,
 } from "./fakes.ts";
 
@@ -45,12 +46,6 @@ afterEach(() => {
 /** Return a candle for each of these minutes; the last one is open. */
 function minutes(first: number, last: number, more: Partial<CandleMessage> = {}): CandleMessage[] {
   return Array.from({ length: last - first + 1 }, (_, at) => candle(first + at, { closed: first + at < last, ...more }));
-}
-
-/** Return what the gateway keeps of a closed candle. */
-function past({ start, end, open, high, low, close, volume, quoteVolume, trades, ...more }: CandleMessage): Candle {
-  const { revision, missed, origin, closed } = more;
-  return { start, end, open, high, low, close, volume, quoteVolume, trades, revision, missed, origin, closed };
 }
 
 const store = (symbol = "BTC", limit = 500): Store<CandlesState> => candlesOf(client, symbol, "1m", { limit });

@@ -1,6 +1,6 @@
 /** A fake gateway, a fake clock and a fake frame every 16 ms, so that a test decides when each thing happens. */
 import { vi } from "vitest";
-import type { CandleMessage, Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
+import type { Candle, CandleMessage, Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
 
 /** A ticker with any members. One that is undefined is left out of the message. */
 export type Members = { [F in Field]?: TickerMessage<Field>[F] | undefined };
@@ -196,4 +196,10 @@ export function candle(minute: number, more: Partial<CandleMessage> = {}): Candl
     ...{ closed: true, revision: 0, origin: "live", exchanges: ["binance"], firstSeq: 1, lastSeq: 100, seen: 100, missed: 0 },
     ...{ exchangeTime: start, receivedTime: start, publishedTime: start, ...more },
   };
+}
+
+/** Return what the gateway keeps of a closed candle. */
+export function past({ start, end, open, high, low, close, volume, quoteVolume, trades, ...more }: CandleMessage): Candle {
+  const { revision, missed, origin, closed } = more;
+  return { start, end, open, high, low, close, volume, quoteVolume, trades, revision, missed, origin, closed };
 }

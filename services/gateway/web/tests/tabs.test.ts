@@ -435,3 +435,39 @@ test("simulated prices stay marked as simulated while another tab takes over the
   await pass(50);
   expect(tab(1).connection.getSnapshot().simulated).toBe(true);
 });
+
+test("tabs share the stream and the requests of candles, and each has all that it wants", async () => {
+  const asked: string[] = [];
+  const NOW = 1_700_000_000_000 / MINUTE_MS - 0.333;
+  const minute = Math.floor(NOW);
+  let past = 300;
+  vi.stubGlobal("fetch", async (url: string) => {
+    const limit = Number(new URL(url, "http://here").searchParams.get("limit"));
+    if (url.includes("/api/candles")) asked.push(url);
+    const all = Array.from({ length: past }, (_, at) => candle(minute - past + 1 + at, { closed: at < past - 1 }));
+    return new Response(JSON.stringify({ symbol: "BTC-USDT", interval: "1m", exchange: null, candles: all.slice(-limit) }));
+  });
+  const of = (number: number, limit: number) => candlesOf(tab(number), "BTC", "1m", { limit });
+  of(0, 300).subscribe(() => {});
+  await pass(50);
+  FakeEventSource.newest.connect();
+  await pass(50);
+  of(1, 300).subscribe(() => {});
+  await pass(100);
+  expect(asked).toHaveLength(2);
+  expect(FakeEventSource.open).toHaveLength(1);
+  // After an interruption each tab lacks the same candles: they are requested once for all.
+  FakeEventSource.newest.fail();
+  await pass(3000);
+  past = 301;
+  asked.length = 0;
+  FakeEventSource.newest.connect();
+  await pass(100);
+  expect(asked).toEqual(["/api/candles/BTC?interval=1m&limit=6"]);
+  // A tab that only hears this answer is not satisfied by it: it lacks the candles before.
+  for (const lastSeq of [7000, 8000])
+    FakeEventSource.newest.say({ type: "candle", data: candle(minute, { closed: false, lastSeq }) });
+  await pass(50);
+  expect([of(0, 300), of(1, 300)].map((store) => store.getSnapshot().candles.length)).toEqual([300, 300]);
+  expect([of(0, 300), of(1, 300)].map((store) => store.getSnapshot().status)).toEqual(["live", "live"]);
+});
