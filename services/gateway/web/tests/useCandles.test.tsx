@@ -87,12 +87,14 @@ test("a change of symbol or interval never shows the candles of the one before",
   for (const [symbol, names] of seen) expect(names).toEqual([`${symbol}-USDT`]);
 });
 
+let renders = 0;
+
+function Price() {
+  renders += 1;
+  return useRealtimeTicker({ symbol: "BTC" }).ticker?.seq;
+}
+
 test("prices and candles of a page share one stream, and a candle renders no price", async () => {
-  let renders = 0;
-  function Price() {
-    renders += 1;
-    return useRealtimeTicker({ symbol: "BTC" }).ticker?.seq;
-  }
   render(
     <RealtimeContext value={client}>
       <Price />
