@@ -80,7 +80,8 @@ export const isCandle = (candle: Candle) =>
   candle.start < candle.end &&
   have(candle, orNull(isNumber), "volume", "quoteVolume", "trades", "missed") &&
   have(candle, isFlag, "closed") &&
-  have(candle, ifAny(orNull(isNumber)), "vwap", "buyVolume", "firstSeq", "lastSeq", "seen", "receivedTime", "publishedTime") &&
+  have(candle, ifAny(orNull(isNumber)), "vwap", "buyVolume", "firstSeq", "lastSeq", "seen", "publishedTime") &&
+  have(candle, ifAny(isNumber), "receivedTime") &&
   have(
     candle,
     ifAny((exchanges) => allOf(exchanges, isText)),
