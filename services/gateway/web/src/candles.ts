@@ -149,9 +149,9 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
   let isProblemTold = false; // whether a gateway told the problem
 
   // Doubt.
-  let carriedSince = 0; // the `since` of the stream that carries these candles; 0 if none does
+  let carriedSince = 0; // the `since` of the stream that carries these candles; 0 if no stream does
   let isFirst = true; // no candle has come from that stream yet: the first one may be an old one
-  let doubtedAt = 0; // when the doubt began; 0 if there is none
+  let doubtedAt = 0; // when the doubt began; 0 if there is no doubt
   let doubtedFrom = Infinity; // candles from this start on are in doubt
   let openAt = 0; // since when a candle is open although a later one has begun
   let openTo = -Infinity; // up to this start, the gateway itself says that candles are still open
@@ -229,7 +229,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     isFirst = false;
   }
 
-  /** Return the start from which on candles are needed, or null if none are. */
+  /** Return the start from which on candles are needed, or null if all are known. */
   function neededFrom(now: number, seam: number): number | null {
     if (doubtedAt) return doubtedFrom;
     if (seam < candles.length) return candles[seam - 1]?.start ?? null;

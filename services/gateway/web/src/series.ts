@@ -25,8 +25,8 @@ export function merged(known: readonly Candle[], news: readonly Candle[], limit:
 }
 
 /**
- * Return the index of the first candle before which one may be missing, or the length if there is none. The gateway has told that
- * it has none between those up to the start `settledTo`.
+ * Return the index of the first candle before which one may be missing, or the length if no candle is missing. The
+ * gateway has told that it has no others up to the start `settledTo`.
  */
 export function seamIn(candles: readonly Candle[], settledTo: number): number {
   const at = candles.findIndex(({ start }, index) => start > settledTo && (candles[index - 1]?.end ?? start) < start);

@@ -231,7 +231,7 @@ export interface Link {
 /** The wishes that a stream is to fulfil, in one. */
 export interface Wants {
   readonly symbols: readonly string[];
-  /** What to carry beside tickers, each with its symbol: `candle:1m:BTC`. */
+  /** The kinds to carry beside tickers, each with its symbol: `candle:1m:BTC`. */
   readonly kinds: readonly string[];
   /** The tickers' members, beside those that always come. Without any, no tickers are wanted. */
   readonly fields: readonly string[];

@@ -72,7 +72,7 @@ export const isTicker = (ticker: TickerMessage<"sources">) =>
     "sources",
   );
 
-/** Whether a candle's symbol and interval can be told. What reads candles checks the rest. */
+/** Whether a candle's symbol and interval can be told. The module for candles checks the rest. */
 export const isNamed = (candle: CandleMessage) => have(candle, isText, "symbol", "interval");
 
 export const isCandle = (candle: Candle) =>

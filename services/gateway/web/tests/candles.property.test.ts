@@ -1,7 +1,7 @@
 /**
  * Candles against a model: a gateway that makes candles, corrects them, has minutes without any, and whose answers, messages and streams
- * come late, out of order or not at all. In whatever order that happens, what is shown never has a seam and never goes back,
- * and as soon as all is delivered it is what the gateway has.
+ * come late, out of order or not at all. In any such order the series that is shown never has a seam and never goes back. As soon as
+ * all is delivered it is the gateway's own.
  */
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -15,7 +15,7 @@ const RUNS = Number(process.env.FUZZ_RUNS ?? 300);
 const LIMIT = 8;
 const FIRST = Math.floor(1_700_000_000_000 / MINUTE_MS);
 
-/** The gateway: its candles by minute, and what it would send to a stream. */
+/** The gateway: its candles by minute, and the messages that it makes of them. */
 class Gateway {
   readonly candles = new Map<number, CandleMessage>();
   minute = FIRST;
@@ -74,7 +74,7 @@ const step = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ does: fc.constant("missed" as const), changes: fc.array(change, { minLength: 1, maxLength: 6 }) }),
   },
-  { weight: 2, arbitrary: fc.record({ does: fc.constant("lose" as const) }) }, // the connection, with what follows
+  { weight: 2, arbitrary: fc.record({ does: fc.constant("lose" as const) }) }, // the connection breaks
   { weight: 2, arbitrary: fc.record({ does: fc.constant("drop" as const) }) }, // messages are left out from now on, or no longer
   { weight: 2, arbitrary: fc.record({ does: fc.constant("connect" as const) }) },
   { weight: 2, arbitrary: fc.record({ does: fc.constant("repeat" as const), back: fc.nat(20) }) }, // an old message comes again
