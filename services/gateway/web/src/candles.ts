@@ -171,10 +171,15 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
   let cutOf: readonly [readonly Candle[], number] = [candles, 0]; // what `cut` was made of
   let state = LOADING;
 
+  /** Return the start from which on candles may have changed since these were known. */
+  function doubtfulFrom(all: readonly Candle[]): number {
+    const newest = all.at(-1);
+    return newest ? newest.start - REVISED * lengthMs : -Infinity;
+  }
+
   /** Note that candles may be missing from shortly before the newest one on. */
   function doubt() {
-    const newest = candles.at(-1);
-    doubtedFrom = Math.min(doubtedFrom, newest ? newest.start - REVISED * lengthMs : -Infinity);
+    doubtedFrom = Math.min(doubtedFrom, doubtfulFrom(candles));
     doubtedAt = Date.now();
     tries = 0;
     askNotBefore = carriedSince ? 0 : doubtedAt + FIRST_REQUEST_MS;
@@ -216,7 +221,10 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     isAnswered = true;
     againAt = Date.now() + (AGAIN_AFTER_MS[again] ?? 0);
     settledTo = Math.max(settledTo, told.at(-1)?.start ?? -Infinity);
-    if (at < doubtedAt || !carriedSince || streamSince !== carriedSince) return;
+    if (at < doubtedAt || !carriedSince || streamSince !== carriedSince) {
+      doubtedFrom = Math.max(doubtedFrom, doubtfulFrom(told)); // the earlier ones are as the gateway had them just now
+      return;
+    }
     doubtedAt = 0;
     doubtedFrom = Infinity;
     askNotBefore = 0;
