@@ -2,10 +2,11 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import openapi from "../openapi.json";
+import { candlesOf } from "../src/candles.ts";
 import { createRealtimeClient } from "../src/client.ts";
-import type { RealtimeClient, TickerSource } from "../src/types.ts";
-import { DEFAULT_FIELDS } from "../src/wire.ts";
-import { FakeEventSource, fakeBrowser, message } from "./fakes.ts";
+import type { Candle, RealtimeClient, TickerSource } from "../src/types.ts";
+import { DEFAULT_FIELDS, isCandle } from "../src/wire.ts";
+import { candle, FakeEventSource, fakeBrowser, message, past } from "./fakes.ts";
 
 // `make fuzz TARGET=client RUNS=1000000`
 const RUNS = Number(process.env.FUZZ_RUNS ?? 3000);
@@ -58,11 +59,15 @@ const REAL: unknown[] = [
   { type: "ticker", data: message("BTC-USDT", 8, { sources: [CONVERTED] }) },
   { type: "status", data: { ...status, instance: "i", simulated: false, instances: 1, others: [] } },
   { type: "connected", data: { symbols: ["BTC-USDT"], instance: "i", simulated: false, resumed: true, heartbeatMs: 15_000 } },
+  { type: "candle", data: candle(28_333_333, { closed: false }) },
+  { type: "candle", data: candle(28_333_334, { closed: true, buyVolume: null }) },
   { type: "bye", data: { reason: "shutdown", retryMs: 1000 } },
   { type: "resync", data: { reason: "lost" } },
 ];
 /** Members that the client does not read, so any value will do. A publisher is only compared with another. */
 const UNREAD = { publisher: null };
+/** Members that a past candle lacks, and members that are not drawn. */
+const UNSTREAMED = candle(28_333_333);
 const HOSTILE = [
   "",
   "ok",
@@ -134,6 +139,7 @@ test(
     const { subscribe, getSnapshot } = client.symbol("BTC", { fields: ["sources", ...DEFAULT_FIELDS] });
     subscribe(() => {});
     client.connection.subscribe(() => {});
+    candlesOf(client, "BTC-USDT", "1m").subscribe(() => {});
     vi.advanceTimersByTime(20);
     let lives = 0;
     fc.assert(
@@ -159,6 +165,31 @@ test(
       { numRuns: RUNS, ...(process.env.FUZZ_RUNS ? {} : { seed: 1 }) },
     );
     expect(lives).toBeGreaterThan(RUNS / 20); // otherwise the test tried too little
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a malformed candle is not taken for one",
+  () => {
+    let taken = 0;
+    const one = candle(28_333_333);
+    fc.assert(
+      fc.property(fc.oneof(spoilt(one), spoilt(past(one))), (spoiltOne) => {
+        const value = JSON.parse(JSON.stringify(spoiltOne) ?? "null") as Candle;
+        if (!isCandle(value)) return;
+        taken += 1;
+        const read = {
+          ...UNSTREAMED,
+          ...value,
+          ...{ v: 1, symbol: "", interval: "1m", exchange: null, origin: "live", exchangeTime: null },
+        };
+        if (!conforms(read, { $ref: "#/Candle" })) throw new Error(JSON.stringify(value));
+      }),
+      { numRuns: RUNS, ...(process.env.FUZZ_RUNS ? {} : { seed: 1 }) },
+    );
+    expect(taken).toBeGreaterThan(RUNS / 20);
+    expect([isCandle(one), isCandle(past(one) as Candle)]).toEqual([true, true]);
   },
   LIMIT_MS,
 );
