@@ -261,7 +261,7 @@ def test_any_order_of_two_sockets_and_rest_gives_each_start_one_closing(
         closed = [one for one in frames if one.closed]
         assert [one.revision for one in closed] == list(range(len(closed))), "one closing, then its corrections in order"
         assert frames[len(frames) - len(closed) :] == closed, "never open again"
-        volumes = [one.volume for one in frames if not one.closed]
+        volumes = [one.volume or 0.0 for one in frames if not one.closed]
         assert volumes == sorted(volumes)
         contents = [(one.volume, one.close) for one in closed]
         assert len(set(contents)) == len(contents), "a correction is another content"

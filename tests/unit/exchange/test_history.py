@@ -229,7 +229,9 @@ def answer(starts: Iterable[int]) -> list[Candle]:
     [
         pytest.param(range(100), None, id="complete"),
         pytest.param([], None, id="empty: the market may be younger"),
-        pytest.param(range(50, 100), None, id="half"),
+        pytest.param(range(50, 100), (0, 50), id="half"),
+        pytest.param(range(5, 100), None, id="nearly all"),
+        pytest.param(range(50, 100, 5), None, id="half, rarely traded"),
         pytest.param(range(60, 100), (0, 60), id="the newest only"),
         pytest.param(range(40), (40, 100), id="the oldest only"),
         pytest.param([0, 50, 99], None, id="rarely traded"),

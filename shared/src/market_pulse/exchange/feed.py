@@ -60,7 +60,7 @@ class Feed:
     ) -> None:
         self.endpoint = endpoint
         self._has_ticker = TICKER.name in endpoint.channels
-        # What log lines say of the feed. A further endpoint also names its kinds.
+        # The facts by which log lines name the feed. For a further endpoint they include its kinds.
         self._named = {"exchange": endpoint.exchange} | ({} if self._has_ticker else {"kinds": ",".join(endpoint.channels)})
         self._urls = urls
         self._on_tick = on_tick
@@ -172,7 +172,8 @@ class Feed:
 
     def lacking(self) -> list[str]:
         """Return in words which kinds other than the ticker are missing, and why. The feed's state does not tell that."""
-        if not self._has_ticker and self._listed and self._phase in {"reconnecting", "blocked"}:
+        is_away = self.unbroken_since_ms is None and self._phase in {"reconnecting", "blocked"}
+        if not self._has_ticker and self._listed and is_away:
             return [f"{','.join(self.endpoint.channels)} missing: {self._phase}: {self._phase_reason}"]
         refused = self._connections[0].refused if self._connections else ()
         by_kind = Counter(kind for key in refused if (kind := kind_of_key(key)) != TICKER.name)

@@ -21,7 +21,7 @@ POLLED = 12
 RETRY_S = (5.0, 300.0)
 """The first and the longest pause after a request of a symbol whose answer could not be used. It doubles each time."""
 MOST_TRIES = 5
-MOST_REMAINDERS = 5
+MOST_REMAINDERS = 20
 """How often the rest of one window is asked for, if answers are shorter than `CandleHistory.rows` promises."""
 
 
@@ -80,17 +80,19 @@ def windows(interval: Interval, now_ms: int, history: CandleHistory) -> Iterator
 
 
 def remainder(request: Request, candles: Sequence[Candle]) -> Request | None:
-    """Return the request for the rest of a window, if an answer covers less than half of it, or None.
+    """Return the request for the rest of a window that an answer does not cover, or None if the answer counts as complete.
 
-    Where nothing was traded there is no candle, so an answer that covers half of a window counts as complete. An empty answer
-    does as well: the market may be younger.
+    A minute without a trade has no candle. So of a market that is rarely traded an answer must cover half of the window, and of
+    one that is traded nearly each minute nearly all of it. An empty answer is complete: the market may be younger.
     """
     starts = [candle.start_ms for candle in candles if request.holds(candle)]
     if not starts or request.remainders == MOST_REMAINDERS:
         return None
     before_ms = min(starts) - request.since_ms
     after_ms = request.until_ms - max(starts) - request.interval.step_ms
-    if 2 * max(before_ms, after_ms) <= request.until_ms - request.since_ms:
+    asked_ms = request.until_ms - request.since_ms
+    is_dense = len(starts) > 0.9 * (max(starts) - min(starts)) / request.interval.step_ms
+    if max(before_ms, after_ms) <= asked_ms * (0.05 if is_dense else 0.5):
         return None
     more = replace(request, tries=0, remainders=request.remainders + 1)
     if before_ms >= after_ms:
@@ -152,7 +154,7 @@ class History:
             if listed.symbol in subscribed:
                 known.wanted_s = now_s
         self._carried = tuple(listed.symbol for listed in carried)
-        # What comes back within the grace period goes on where it was.
+        # If a symbol comes back within the grace period, its requests go on.
         gone = self._symbols.keys() - set(self._carried)
         for symbol in [symbol for symbol in gone if now_s - self._symbols[symbol].wanted_s > self._grace_s]:
             del self._symbols[symbol]
@@ -197,7 +199,7 @@ class History:
         )
 
     def answered(self, request: Request, candles: Sequence[Candle]) -> None:
-        """Note an answer that could be used. If it lacks much of what was asked for, the rest is asked for next."""
+        """Note an answer that could be used. If it lacks much of the window, the rest is asked for next."""
         known = self._symbols.get(request.symbol)
         more = remainder(request, candles) if request.history else None
         if known is not None and more is not None:
