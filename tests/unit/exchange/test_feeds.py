@@ -1,4 +1,4 @@
-"""Several endpoints of one exchange: their addresses, their room, and what a status says of them."""
+"""Several endpoints of one exchange: their addresses, their room, and their part of the status."""
 
 from dataclasses import replace
 from typing import Any

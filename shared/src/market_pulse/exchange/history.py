@@ -179,8 +179,10 @@ class History:
         settled_ms = Interval.MINUTE.start_of(now_ms - self._settled_ms)
         carried = [known for symbol in self._carried if (known := self._symbols[symbol]).not_before_s <= now_s]
         for known in carried:
-            if known.recent is not None and known.recent.is_due(now_ms):
-                return self._recent(known, known.recent, settled_ms)
+            if (recent := known.recent) is not None and recent.is_due(now_ms):
+                known.recent = None
+                if recent.since_ms < settled_ms:  # later only if our clock was set back
+                    return self._recent(known, recent, settled_ms)
         if self._polls:
             # Not later than the last poll, but another minute: our clock may be set back.
             due = [known for known in carried if known.polled_ms != settled_ms]
@@ -249,7 +251,6 @@ class History:
             self._ask_recent(known, minute.start_of(now_ms - self._settled_ms), due_ms)
 
     def _recent(self, known: _Symbol, recent: _Recent, until_ms: int) -> Request:
-        known.recent = None
         since_ms = max(recent.since_ms, until_ms - self._of.rows * Interval.MINUTE.step_ms)
         request = self._request(known, Interval.MINUTE, since_ms, until_ms, history=False)
         return replace(request, tries=recent.tries)
