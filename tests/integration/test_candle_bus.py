@@ -23,7 +23,7 @@ def minute(at: int, volume: float | None, *, closed: bool = False, revision: int
 
 async def published(bus: WholeBus, *candles: Candle) -> list[bool]:
     """Publish candles one by one, and return of each whether it was published."""
-    return [bool(await bus.publish_candles("toy", [one])) for one in candles]
+    return [bool(await bus.publish_exchange_candles("toy", [one])) for one in candles]
 
 
 async def last(bus: WholeBus) -> Candle:
@@ -75,12 +75,12 @@ async def test_candles_without_a_volume_and_keys_of_others_do_no_harm(server: Re
         await bus.client.set(f"last:{CHANNEL}", "nonsense")
         await bus.client.set("bars:1m:toy:BTC-USDT", "not a set")
         assert await published(bus, minute(2, 1.0), minute(2, 1.0, closed=True)) == [True, True]
-        assert await bus.publish_candles("toy", []) == 0
+        assert await bus.publish_exchange_candles("toy", []) == 0
 
 
 async def test_past_candles_are_renewed_while_they_are_there(server: RedisServer) -> None:
     async with WholeBus.open(server.url) as bus:
         await published(bus, minute(1, 1.0, closed=True))
         await bus.client.expire("bars:1m:toy:BTC-USDT", 5)
-        assert await bus.renew_bars("toy", [BTC, Symbol("ETH-USDT")]) == {"ETH-USDT"}
+        assert await bus.renew_exchange_bars("toy", [BTC, Symbol("ETH-USDT")]) == {"ETH-USDT"}
         assert await bus.client.ttl("bars:1m:toy:BTC-USDT") > 3000

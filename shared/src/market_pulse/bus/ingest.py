@@ -24,7 +24,7 @@ class IngestBus(BarsBus, DemandBus):
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(client)
         self._publish_ticks = self._script("publish_ticks.lua")
-        self._publish_candles = self._script("publish_candles.lua")
+        self._publish_exchange_candles = self._script("publish_exchange_candles.lua")
 
     async def publish_ticks(self, ticks: Iterable[Tick]) -> int:
         """Publish ticks, stamped with the present time, all in one command. Ticks whose `order` shows nothing new are left out.
@@ -44,7 +44,7 @@ class IngestBus(BarsBus, DemandBus):
             suppressed: int = await self._publish_ticks(lasts, args)
         return suppressed
 
-    async def publish_candles(self, exchange: str, candles: Iterable[Candle]) -> int:
+    async def publish_exchange_candles(self, exchange: str, candles: Iterable[Candle]) -> int:
         """Publish an exchange's candles of a minute, stamped with the present time, and keep the closed ones as bars.
 
         All are published in one command. Candles that add nothing to those of another copy are left out. Returns how many were
@@ -64,10 +64,10 @@ class IngestBus(BarsBus, DemandBus):
         if not names:
             return 0
         async with bounded():
-            published: int = await self._publish_candles(names, args)
+            published: int = await self._publish_exchange_candles(names, args)
         return published
 
-    async def renew_bars(self, exchange: str, symbols: Collection[Symbol]) -> set[Symbol]:
+    async def renew_exchange_bars(self, exchange: str, symbols: Collection[Symbol]) -> set[Symbol]:
         """Keep an exchange's past candles of a minute for as long again. Return the symbols of which Redis has none."""
         async with bounded(), self._client.pipeline(transaction=False) as pipeline:
             for symbol in symbols:

@@ -108,7 +108,7 @@ class CandleKeeper:
 
     async def _publish(self, batches: Collection[tuple[Candle, ...]]) -> None:
         candles = [candle for batch in batches for candle in batch]
-        self._stats.candles += await self._bus.publish_candles(self._exchange, candles)
+        self._stats.candles += await self._bus.publish_exchange_candles(self._exchange, candles)
 
     async def _tick(self) -> NoReturn:
         while True:
@@ -195,7 +195,7 @@ class CandleKeeper:
             await asyncio.sleep(RENEW_S)
             stored = [symbol for symbol in self._carried if symbol in self._stored]
             try:
-                lost = await self._bus.renew_bars(self._exchange, stored) if stored else set()
+                lost = await self._bus.renew_exchange_bars(self._exchange, stored) if stored else set()
             except BusError:
                 continue
             for symbol in lost:
