@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from market_pulse import kinds
-from market_pulse.exchange import asked, candle_keeper, feed, socket
+from market_pulse.exchange import asked, candle_keeper, feed, history, socket
 from market_pulse.exchange.adapter import Adapter
 from market_pulse.exchange.main import serve
 from market_pulse.exchange.settings import IngestSettings
@@ -284,6 +284,19 @@ async def test_a_refusal_pauses_all_requests_and_loses_none(server: RedisServer,
             await until(lambda: _count(heard, ETH, Interval.DAY, 365))
             assert await _count(heard, BTC, Interval.MINUTE, 1440)
             assert len(toy.asked) == 12
+
+
+async def test_an_answer_that_cannot_be_read_is_asked_for_again(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "RETRY_S", (0.2, 0.2))
+    async with invented(TOY) as toy, listener(server) as heard:
+        for interval in Interval:
+            toy.fill(BTC, interval, M0, 1500)
+        toy.refuses = 200, ""  # an empty answer
+        async with ingest(server, toy):
+            await until(lambda: toy.refused >= 3)
+            toy.refuses = None
+            await until(lambda: _count(heard, BTC, Interval.MINUTE, 1440))
+            await until(lambda: _count(heard, BTC, Interval.DAY, 365))
 
 
 async def _has_last(bus: WholeBus) -> bool:

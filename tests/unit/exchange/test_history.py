@@ -189,22 +189,19 @@ def test_without_a_socket_each_minute_is_asked_for_when_it_is_settled() -> None:
 def test_answers_that_cannot_be_used_are_asked_for_again_later_and_not_for_ever() -> None:
     history = History(of(), 60, polls=False)
     history.want(0, NOW, [BTC, ETH], NOBODY)
-    now, tries = 0.0, 0
-    while (
-        (request := history.next(now, NOW))
-        and request.native == "btc"
-        and request.interval is Interval.MINUTE
-        and request.until_ms > NOW - 3600_000
-    ):
-        tries += 1
-        if not history.failed(request, now):
-            break
-        other = history.next(now, NOW)
-        assert other
-        assert other.native == "eth", "others need not wait"
-        history.not_sent(other)
-        now += 1000
+    first = history.next(0, NOW)
+    assert first
+    assert history.failed(first, 0)
+    assert [native for native, _ in asked(history)] == ["eth"] * 4, "others need not wait"
+    assert history.next(4.9, NOW) is None
+    assert asked(history, 5)[-1] == ("btc", "1m"), "the other requests of the symbol come first"
+    again, tries = first, 1
+    while history.failed(again, 0):
+        found = history.next(1000, NOW)
+        assert found
+        again, tries = found, tries + 1
     assert tries == MOST_TRIES
+    assert history.next(1000, NOW) is None
 
 
 @pytest.mark.parametrize("polls", [False, True])

@@ -143,6 +143,9 @@ class CandleKeeper:
                 history.not_sent(request)
                 budget.pause(clock(), self._pause_s(lost))
             except FrameError as bad:
+                # Some exchanges refuse with an answer like any other, so several in a row slow all requests down.
+                self._failures += 1
+                budget.pause(clock(), backoff_s(self._failures))
                 self._stats.history_failures[bad.kind] += 1
                 again = history.failed(request, clock())
                 log.info("past candles not read", exchange=self._exchange, native=request.native, cause=str(bad), again=again)

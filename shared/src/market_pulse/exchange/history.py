@@ -20,7 +20,8 @@ POLLED = 12
 """Without a socket for candles, each minute's request covers this many minutes, to see corrections for ten minutes."""
 RETRY_S = (5.0, 300.0)
 """The first and the longest pause after a request of a symbol whose answer could not be used. It doubles each time."""
-MOST_TRIES = 5
+MOST_TRIES = 10
+"""How often one request is sent whose answers cannot be used: for some twenty minutes."""
 MOST_REMAINDERS = 20
 """How often the rest of one window is asked for, if answers are shorter than `CandleHistory.rows` promises."""
 
@@ -215,7 +216,11 @@ class History:
             return False
         first_s, longest_s = RETRY_S
         known.not_before_s = now_s + min(first_s * 2**request.tries, longest_s)
-        self._put_back(known, replace(request, tries=request.tries + 1))
+        again = replace(request, tries=request.tries + 1)
+        if request.history:
+            known.history.append(again)  # the other requests of the symbol come first
+        else:
+            self._put_back(known, again)
         return True
 
     def not_sent(self, request: Request) -> None:
