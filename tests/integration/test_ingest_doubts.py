@@ -17,6 +17,7 @@ from market_pulse.exchange import listing
 from market_pulse.exchange.adapter import Batch, Listed
 from market_pulse.exchange.asked import SETTLE_S
 from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.feeds import Feeds
 from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
@@ -75,7 +76,7 @@ async def ingest(server: RedisServer, most: int | None = None) -> AsyncIterator[
             feed = Feed(
                 OKX, (url.replace("http", "ws") + OKX.ws_path,), running.ticks.append, blocked_retry_s=300, max_age_s=None
             )
-            task = asyncio.create_task(carry(OKX, settings, bus, rest, feed, release))
+            task = asyncio.create_task(carry(OKX, settings, bus, rest, Feeds([feed]), release))
             try:
                 await until(lambda: running.ticks_of(BTC))
                 yield running

@@ -18,6 +18,7 @@ from market_pulse.exchange import listing, quiet
 from market_pulse.exchange.adapter import Adapter, Batch, Day, Listed
 from market_pulse.exchange.errors import FeedRefused
 from market_pulse.exchange.feed import Feed
+from market_pulse.exchange.feeds import Feeds
 from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
@@ -77,7 +78,7 @@ async def test_a_place_that_is_not_served_costs_one_warning(server: RedisServer,
                 return await asked(path)
 
             monkeypatch.setattr(rest, "_get_once", ask)
-            task = asyncio.create_task(carry(BINANCE, settings, bus, rest, feed, lambda *_: asyncio.sleep(0)))
+            task = asyncio.create_task(carry(BINANCE, settings, bus, rest, Feeds([feed]), lambda *_: asyncio.sleep(0)))
             try:
                 await until(lambda: len(refused) >= 6 and feed.stats.lost["http_451"] >= 4)
             finally:
@@ -124,7 +125,7 @@ async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any
         feed = Feed(OKX, (ws_url,), running.ticks.append, blocked_retry_s=300, max_age_s=None)
         symbols = (Symbol("BTC-USDT"), Symbol("ETH-USDT"))
         settings = IngestSettings(redis_url=SecretStr(server.url), symbols=symbols).model_copy(update=settings_of)
-        task = asyncio.create_task(carry(adapter, settings, bus, rest, feed, release))
+        task = asyncio.create_task(carry(adapter, settings, bus, rest, Feeds([feed]), release))
         try:
             await until(lambda: running.has("BTC-USDT"))
             yield running

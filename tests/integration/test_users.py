@@ -16,7 +16,7 @@ from cli.doctor import ExaminedBus
 from market_pulse import kinds
 from market_pulse.bus import AggregatorBus, Bus, BusError, IngestBus, Reader, keys
 from market_pulse.conversions import DEFAULT_CONVERSIONS
-from market_pulse.messages import Bar, Interval, Point, Resolution
+from market_pulse.messages import Bar, Candle, Interval, Point, Resolution
 from support.exchanges import NAMES
 from support.listening import listening
 from support.redis_server import make_users, redis_server
@@ -58,6 +58,20 @@ CLASSES: dict[str, type[Bus]] = {
 # Abilities that a user has because it needs their commands for another: the aggregator's script reads the history it adds to.
 BESIDES = {"aggregator": {"history"}, "gateway": {"listing_size"}, "reader": {"listing_size", "has_listing"}}
 FORGOTTEN = {"ingest-okx": "ticks:okx:BTC-USDT"}  # other users drop last tickers, if they have that right
+CANDLE = Candle(
+    exchange="okx",
+    symbol=BTC,
+    interval=Interval.MINUTE,
+    start_ms=0,
+    end_ms=60_000,
+    open=1.0,
+    high=1.0,
+    low=1.0,
+    close=1.0,
+    closed=True,
+    origin="exchange",
+    received_time_ms=60_000,
+)
 POINTS = {BTC: Point(time_ms=2000, price=64000.5, sources={"okx": 64000.5})}
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish_ticks": ([TICK],),
@@ -65,6 +79,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish": ([("ticks:okx:BTC-USDT", b"{}"), ("status:okx", b"{}")],),
     "publish_listing": ("okx", [BTC]),
     "keep_bars": (Interval.MINUTE, BTC, [Bar(0, 1.0, 1.0, 1.0, 1.0)], "okx"),
+    "publish_exchange_candles": ("okx", [CANDLE]),
+    "renew_exchange_bars": ("okx", [BTC]),
     "has_listing": ("okx",),
     "listing_size": ("okx",),
     "publish_tickers": ([TICKER],),

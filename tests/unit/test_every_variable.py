@@ -28,7 +28,7 @@ from gateway.settings import GatewaySettings
 from ingest_okx.adapter import ADAPTER
 from market_pulse.bus import Reader
 from market_pulse.bus.connection import connect
-from market_pulse.exchange.main import ws_urls
+from market_pulse.exchange.feeds import ws_urls
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
 from market_pulse.process.settings import EXIT_BAD_CONFIGURATION, BusSettings, Settings, load_settings
@@ -117,7 +117,7 @@ async def works(variable: str, settings: Settings) -> None:
                 Server(build_app(gateway), gateway)
             assert settings.heartbeat_s < 30
         case IngestSettings():
-            [url, *_] = ws_urls(ADAPTER, settings.ws_url)
+            [url, *_] = ws_urls(ADAPTER, settings.ws_url, ADAPTER)
             parse_uri(url)
             async with RestClient(ADAPTER, settings.rest_url or "https://h"):
                 pass
@@ -183,6 +183,17 @@ def test_each_is_said_where_two_are_wrong(monkeypatch: pytest.MonkeyPatch, capsy
     with pytest.raises(SystemExit):
         load_settings(IngestSettings)
     assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == ["MAX_SYMBOLS", "WS_URL"]
+
+
+@pytest.mark.parametrize("variable", ["MAX_SYMBOLS", "MAX_CANDLE_SYMBOLS"])
+def test_there_must_be_room_for_the_featured_symbols(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYMBOLS", "BTC,ETH")
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(SystemExit):
+        load_settings(IngestSettings)
+    assert capsys.readouterr().err.startswith(f"configuration: {variable}: ")
 
 
 @pytest.mark.parametrize(

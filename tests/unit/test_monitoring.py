@@ -47,7 +47,7 @@ async def test_only_an_ingest_announces_an_ingests_metrics() -> None:
         others = generate_latest(gateway_registry(Gateway(GatewaySettings(), bus))) + generate_latest(REGISTRY)
     assert b"market_pulse_aggregator_" in others
     assert b"market_pulse_ingest_" not in others
-    assert len(set(re.findall(r"^# HELP market_pulse_ingest_(\S+)", ingest_metrics(), re.MULTILINE))) == 18
+    assert len(set(re.findall(r"^# HELP market_pulse_ingest_(\S+)", ingest_metrics(), re.MULTILINE))) == 26
 
 
 async def test_every_metric_that_is_asked_for_is_there() -> None:

@@ -61,6 +61,21 @@ def test_ticks_are_counted_by_what_the_bus_made_of_them() -> None:
     assert read(stats, FACTS, "publish_seconds_count") == 1
 
 
+def test_candles_and_their_requests_are_counted() -> None:
+    stats = Stats(candles=7, candle_revisions=2, history_requests=5, history_waited_s=1.5)
+    stats.candles_skipped["idle"] += 3
+    stats.history_failures["http_429"] += 1
+    stats.further_lost["cut"] += 1
+    stats.no_room["candles:1m"] = 4
+    assert [read(stats, FACTS, f"{name}_total") for name in ("candles", "candle_revisions", "history_requests")] == [7, 2, 5]
+    assert read(stats, FACTS, "history_wait_seconds_total") == 1.5
+    assert read(stats, FACTS, "candles_skipped_total", {"kind": "idle"}) == 3
+    assert read(stats, FACTS, "history_failures_total", {"kind": "http_429"}) == 1
+    assert read(stats, FACTS, "further_reconnects_total", {"reason": "cut"}) == 1
+    assert read(stats, FACTS, "reconnects_total", {"reason": "cut"}) is None
+    assert read(stats, FACTS, "no_room_symbols", {"kind": "candles:1m"}) == 4
+
+
 @pytest.mark.parametrize(
     ("lost", "reason"),
     [

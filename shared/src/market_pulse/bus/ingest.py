@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import redis.asyncio as redis
+from msgspec.structs import replace
 
-from market_pulse.kinds import STATUS, TICK, kind_of
-from market_pulse.messages import FeedStatus, Symbol, Tick, encode, encode_tick
+from market_pulse.kinds import EXCHANGE_CANDLE, STATUS, TICK, kind_of
+from market_pulse.messages import Candle, FeedStatus, Interval, Symbol, Tick, bar_of, encode, encode_bar, encode_tick
 from market_pulse.process.clock import now_ms
 
 from . import keys
-from .bars import BarsBus
+from .bars import EXPIRY_S, BarsBus
 from .connection import bounded
 from .demand import DemandBus
 
@@ -23,6 +24,7 @@ class IngestBus(BarsBus, DemandBus):
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(client)
         self._publish_ticks = self._script("publish_ticks.lua")
+        self._publish_exchange_candles = self._script("publish_exchange_candles.lua")
 
     async def publish_ticks(self, ticks: Iterable[Tick]) -> int:
         """Publish ticks, stamped with the present time, all in one command. Ticks whose `order` shows nothing new are left out.
@@ -41,6 +43,37 @@ class IngestBus(BarsBus, DemandBus):
         async with bounded():
             suppressed: int = await self._publish_ticks(lasts, args)
         return suppressed
+
+    async def publish_exchange_candles(self, exchange: str, candles: Iterable[Candle]) -> int:
+        """Publish an exchange's candles of a minute, stamped with the present time, and keep the closed ones as bars.
+
+        All are published in one command. Candles that add nothing to those of another copy are left out. Returns how many were
+        published.
+        """
+        published_time_ms = now_ms()
+        names: list[str] = []
+        args: list[str | bytes | int] = [EXCHANGE_CANDLE.expiry_s, Interval.MINUTE.kept, EXPIRY_S]
+        for candle in candles:
+            symbol = Symbol(candle.symbol)
+            channel = EXCHANGE_CANDLE.channel(exchange, symbol)
+            names += keys.last(channel), keys.bars(Interval.MINUTE, symbol, exchange)
+            volume = "" if candle.volume is None else repr(candle.volume)
+            bar = encode_bar(bar_of(candle)) if candle.closed else b""
+            message = encode(replace(candle, published_time_ms=published_time_ms))
+            args += channel, candle.start_ms, candle.revision, volume, bar, message
+        if not names:
+            return 0
+        async with bounded():
+            published: int = await self._publish_exchange_candles(names, args)
+        return published
+
+    async def renew_exchange_bars(self, exchange: str, symbols: Collection[Symbol]) -> set[Symbol]:
+        """Keep an exchange's past candles of a minute for as long again. Return the symbols of which Redis has none."""
+        async with bounded(), self._client.pipeline(transaction=False) as pipeline:
+            for symbol in symbols:
+                pipeline.expire(keys.bars(Interval.MINUTE, symbol, exchange), EXPIRY_S)
+            renewed: list[Any] = await pipeline.execute()
+        return {symbol for symbol, is_there in zip(symbols, renewed, strict=True) if not is_there}
 
     async def publish_status(self, status: FeedStatus) -> None:
         """Publish a feed's status. Redis keeps it both as the exchange's last status and as the last one of this copy."""

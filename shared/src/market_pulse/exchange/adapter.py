@@ -203,6 +203,11 @@ def key_of(kind: Kind, native: str) -> str:
     return native if kind is TICKER else f"{kind.name} {native}"
 
 
+def kind_of_key(key: str) -> str:
+    """Return the name of the kind that a key stands for."""
+    return key.rpartition(" ")[0] or TICKER.name
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """A limit: at most `messages` in any window of `window_s` seconds. `pings_count` says whether pings count as messages."""
@@ -349,10 +354,13 @@ class Endpoint:
     times_of: Literal["sent", "event"] = "sent"
     first_request_s: float | None = None
 
+    def has(self, key: str) -> bool:
+        """Return whether this endpoint gives what a key (`key_of`) stands for."""
+        return kind_of_key(key) in self.channels
+
     def topics(self, key: str) -> tuple[str, ...]:
         """Name the topics of one kind of a native symbol, by its key (`key_of`)."""
-        kind, _, native = key.rpartition(" ")
-        return self.channels[kind or TICKER.name].topics(native)
+        return self.channels[kind_of_key(key)].topics(key.rpartition(" ")[2])
 
     def parse(self, frame: bytes) -> Sequence[Event]:
         """Read one frame as declared, or member by member if it does not fit."""
@@ -402,6 +410,11 @@ class Adapter(Endpoint):
     native: Callable[[Symbol], str]
     further: tuple[Endpoint, ...] = ()
     candles: CandleHistory | None = None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All endpoints, the one with the ticker first."""
+        return self, *self.further
 
 
 def candle(

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 from market_pulse.bus import BusError, IngestBus
 from market_pulse.conversions import Conversions
-from market_pulse.kinds import KINDS, TICKER, Kind, needed
+from market_pulse.kinds import EXCHANGE_CANDLE, KINDS, TICKER, Kind, needed
 from market_pulse.messages import Symbol, unique
 from market_pulse.process.logs import get_logger
 
 from .adapter import Adapter, Listed, key_of
 from .asked import Asked
-from .feed import Feed
+from .candle_keeper import CandleKeeper
+from .feeds import Feeds
 from .listing import ListingKeeper
 from .settings import IngestSettings
 
@@ -65,7 +66,7 @@ class _Wish:
 
 
 class Demand:
-    """Decides which symbols get the room that MAX_SYMBOLS leaves beside the featured symbols. No I/O; one for each kind.
+    """Decides which symbols get the room that `max_symbols` leaves beside the featured symbols. No I/O; one for each kind.
 
     A symbol is wanted while it has subscribers, or while a symbol whose price it is a part of has them. A wanted symbol that
     is carried stays. A wanted symbol that is not carried waits; the longest waiting one gets room first, and if several were
@@ -99,6 +100,11 @@ class Demand:
         self.turned_away: tuple[Symbol, ...] = ()
         # How many carried symbols are no longer wanted.
         self.lingering = 0
+
+    @property
+    def wanted(self) -> frozenset[Symbol]:
+        """The symbols that have subscribers, as far as is known."""
+        return self._wanted
 
     def update(self, now_s: float, subscribed: Iterable[Symbol] | None, listed: Container[Symbol] | None) -> tuple[Symbol, ...]:
         """Return the symbols to carry now: the featured ones, then the wanted ones, then those that linger.
@@ -160,8 +166,32 @@ class Demand:
         self._wishes = {symbol: wish for symbol, wish in self._wishes.items() if wish.carried or wish.last_wanted_s == now_s}
 
 
+def rooms(adapter: Adapter, settings: IngestSettings) -> dict[Kind, int]:
+    """Return the kinds that an exchange gives, each with how many symbols of it may be carried.
+
+    These are as many as the settings allow. If the topics of all kinds of an endpoint do not fit on one socket, the kinds share
+    the socket: a kind that needs less than an equal part gets all that it needs.
+    """
+    allowed = {
+        kind: settings.max_candle_symbols if kind is EXCHANGE_CANDLE else settings.max_symbols
+        for kind in KINDS
+        if any(kind.name in endpoint.channels for endpoint in adapter.endpoints)
+        or (kind is EXCHANGE_CANDLE and adapter.candles is not None)
+    }
+    for endpoint in adapter.endpoints:
+        topics = {kind: len(endpoint.topics(key_of(kind, "X"))) for kind in allowed if kind.name in endpoint.channels}
+        left = endpoint.topics_per_connection
+        for nth, kind in enumerate(sorted(topics, key=lambda kind: allowed[kind] * topics[kind])):
+            fits = left // (len(topics) - nth) // topics[kind]
+            if allowed[kind] > fits:
+                log.warning("fewer symbols than allowed fit on one socket", exchange=adapter.exchange, kind=kind.name, fit=fits)
+            allowed[kind] = min(allowed[kind], fits)
+            left -= allowed[kind] * topics[kind]
+    return allowed
+
+
 class DemandFollower:
-    """Asks Redis once a second which symbols are wanted, and makes the feed carry them.
+    """Asks Redis once a second which symbols are wanted, and makes the feeds carry them.
 
     A subscriber to `ticker:B-Q` needs ticks of B-Q, and of the markets that CONVERSIONS names for B-Q. A subscriber to a
     channel of another kind, such as `books:okx:B-Q`, needs that channel of that exchange. If a kind of a symbol is no longer
@@ -174,25 +204,24 @@ class DemandFollower:
         settings: IngestSettings,
         bus: IngestBus,
         listing: ListingKeeper,
-        feed: Feed,
+        feeds: Feeds,
         release: Callable[[Kind, Symbol], Awaitable[None]],
+        candles: CandleKeeper | None = None,
     ) -> None:
-        kinds = [kind for kind in KINDS if kind.name in adapter.channels]
-        capacity = adapter.topics_per_connection // sum(len(adapter.topics(key_of(kind, "X"))) for kind in kinds)
-        if settings.max_symbols > capacity:
-            log.warning("fewer symbols than MAX_SYMBOLS fit on one socket", exchange=adapter.exchange, max_symbols=capacity)
-        max_symbols = min(settings.max_symbols, capacity)
         lots = Lots.of(settings.redis_url.get_secret_value())
         self._adapter = adapter
         self._bus = bus
         self._listing = listing
-        self._feed = feed
+        self._feeds = feeds
+        self._stats = feeds.ticker.stats
         self._release = release
-        # Each kind has room of its own, and its own record of Redis's answers. A featured symbol always has its ticker.
+        self._candles = candles
+        # Each kind has room of its own, and its own record of Redis's answers. Featured symbols always have ticker and candles.
         self._kinds: dict[Kind, tuple[Asked, Demand]] = {}
-        for kind in kinds:
-            featured, conversions = (settings.symbols, settings.conversions) if kind is TICKER else ((), NO_CONVERSIONS)
-            demand = Demand(featured, max_symbols, settings.symbol_grace_s, lots.draw, conversions)
+        for kind, room in rooms(adapter, settings).items():
+            featured = settings.symbols if kind in {TICKER, EXCHANGE_CANDLE} else ()
+            conversions = settings.conversions if kind is TICKER else NO_CONVERSIONS
+            demand = Demand(featured, room, settings.symbol_grace_s, lots.draw, conversions)
             self._kinds[kind] = Asked(), demand
         self._carried: dict[str, tuple[Kind, Listed]] = {}  # by key
 
@@ -203,7 +232,7 @@ class DemandFollower:
             await self.look()
 
     async def look(self) -> None:
-        """Ask Redis once which symbols are wanted, and make the feed carry them."""
+        """Ask Redis once which symbols are wanted, and make the feeds carry them."""
         try:
             channels = await self._bus.wanted_channels()
         except BusError:
@@ -213,22 +242,29 @@ class DemandFollower:
         for kind, (asked, demand) in self._kinds.items():
             wished = None if channels is None else needed(kind, channels, self._adapter.exchange)
             symbols = demand.update(now_s, asked.believe(now_s, wished), self._listing.markets)
-            carried |= {key_of(kind, listed.native): (kind, listed) for listed in map(self._listed, symbols)}
-        demands = [demand for _, demand in self._kinds.values()]
-        self._tell_turned_away(unique(symbol for demand in demands for symbol in demand.turned_away))
-        self._feed.stats.lingering = sum(demand.lingering for demand in demands)
+            listed = [self._listed(symbol) for symbol in symbols]
+            carried |= {key_of(kind, one.native): (kind, one) for one in listed}
+            if kind is EXCHANGE_CANDLE and self._candles is not None:
+                self._candles.want(listed, demand.wanted)
+            self._tell_turned_away(kind, demand.turned_away)
+        self._stats.lingering = sum(demand.lingering for _, demand in self._kinds.values())
         if carried != self._carried:
             await self._carry(carried)
 
-    def _tell_turned_away(self, symbols: tuple[Symbol, ...]) -> None:
-        """Report the symbols for which there is no room: in each status, and in the log when room runs out or is back."""
-        exchange, before = self._adapter.exchange, self._feed.turned_away
+    def _tell_turned_away(self, kind: Kind, symbols: tuple[Symbol, ...]) -> None:
+        """Report the symbols for which there is no room: in the log when room runs out or is back, and in a metric.
+
+        The status names only the symbols whose ticker has no room, because it is a ticker's readers who are told of it.
+        """
+        exchange, before = self._adapter.exchange, self._stats.no_room[kind.name]
+        self._stats.no_room[kind.name] = len(symbols)
         if symbols and not before:
             named = ",".join(symbols[:MOST_NAMED])
-            log.warning("MAX_SYMBOLS reached; more are wanted", exchange=exchange, count=len(symbols), symbols=named)
+            log.warning("no room; more are wanted", exchange=exchange, kind=kind.name, count=len(symbols), symbols=named)
         elif before and not symbols:
-            log.info("room for all wanted symbols again", exchange=exchange)
-        self._feed.turned_away = symbols
+            log.info("room for all wanted symbols again", exchange=exchange, kind=kind.name)
+        if kind is TICKER:
+            self._feeds.turn_away(symbols)
 
     async def _carry(self, carried: dict[str, tuple[Kind, Listed]]) -> None:
         before, self._carried = self._carried, carried
@@ -244,10 +280,10 @@ class DemandFollower:
         }
         for symbol in sorted(ended.values()):
             log.info("not traded any more", exchange=self._adapter.exchange, symbol=symbol)
-            self._feed.end(symbol, "delisted")
+            self._feeds.ticker.end(symbol, "delisted")
             self._listing.note_end()
 
-        self._feed.want({key: listed for key, (_, listed) in carried.items()})
+        self._feeds.want({key: listed for key, (_, listed) in carried.items()})
         if added or released:
             log.info(
                 "symbols changed",

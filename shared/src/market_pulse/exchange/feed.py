@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from market_pulse.kinds import Kind
+from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import FeedState, Symbol, Tick
 from market_pulse.process.backoff import backoff_s
 from market_pulse.process.clock import now_ms
@@ -16,7 +17,7 @@ from market_pulse.process.instance import instance_name
 from market_pulse.process.logs import get_logger
 from market_pulse.process.way_out import STRAIGHT, WayOut
 
-from .adapter import Adapter, Listed, MarketEvent
+from .adapter import Endpoint, Listed, MarketEvent, kind_of_key
 from .errors import FeedLost, FeedRefused, FeedSilent
 from .merge import Change, Merge
 from .metrics import Stats
@@ -38,16 +39,16 @@ log = get_logger()
 
 
 class Feed:
-    """Passes one exchange's ticks to `on_tick`, and its messages of other kinds to `on_message`.
+    """Passes an endpoint's ticks to `on_tick`, and its messages of other kinds to `on_message`.
 
-    It reconnects as needed, and reports the facts for the feed's status.
+    It keeps a socket open while something is wanted, reconnects as needed, and reports the facts for the feed's status.
 
     `merge` combines the socket's messages into ticks, and is replaced with each new connection after a loss.
     """
 
     def __init__(
         self,
-        adapter: Adapter,
+        endpoint: Endpoint,
         urls: tuple[str, ...],
         on_tick: Callable[[Tick], None],
         *,
@@ -57,7 +58,10 @@ class Feed:
         stats: Stats | None = None,
         on_message: Callable[[Kind, Any], None] = lambda *_: None,
     ) -> None:
-        self.adapter = adapter
+        self.endpoint = endpoint
+        self._has_ticker = TICKER.name in endpoint.channels
+        # The facts by which log lines name the feed. For a further endpoint they include its kinds.
+        self._named = {"exchange": endpoint.exchange} | ({} if self._has_ticker else {"kinds": ",".join(endpoint.channels)})
         self._urls = urls
         self._on_tick = on_tick
         self._on_message = on_message
@@ -78,6 +82,8 @@ class Feed:
         self._listed: Mapping[str, Listed] = {}  # what to carry, by key (`key_of`): for the ticker that is the native symbol
         self.carried_since_ms: dict[str, int] = {}  # native symbol -> since when it is carried
         self._anything_wanted = asyncio.Event()
+        self._nothing_wanted = asyncio.Event()
+        self._used_since_ms = 0  # since when the socket in use, or one that it took over from, is used
         self._connections: list[Connection] = []  # the socket in use, and during a hand-over its successor
         # Wanted symbols for which there is no room, the longest waiting first. The status reports them.
         self.turned_away: Sequence[Symbol] = ()
@@ -92,14 +98,13 @@ class Feed:
     def want(self, listed: Mapping[str, Listed]) -> None:
         """Set what to carry: key (`key_of`) -> listing, the most important first."""
         self._listed = listed
-        tickers = [key for key, one in listed.items() if key == one.native]
+        tickers = _tickers(listed)
         self.carried_since_ms = {native: self.carried_since_ms.get(native, now_ms()) for native in tickers}
-        if listed:
-            self._anything_wanted.set()
-        else:
-            self._anything_wanted.clear()
+        true, false = (self._anything_wanted, self._nothing_wanted)[:: 1 if listed else -1]
+        true.set()
+        false.clear()
         self.merge.keep(listed)
-        symbols = {one.symbol for one in listed.values()}
+        symbols = {listed[key].symbol for key in tickers}
         self._last_ticks = {symbol: tick for symbol, tick in self._last_ticks.items() if symbol in symbols}
         self._anew_s = {native: at_s for native, at_s in self._anew_s.items() if native in listed}
         for connection in self._connections:
@@ -127,6 +132,11 @@ class Feed:
         """How long the socket in use has been open, in seconds; zero without an open socket."""
         return self._connections[0].age_s if self._connections and self._connections[0].opened else 0.0
 
+    @property
+    def unbroken_since_ms(self) -> int | None:
+        """Since when sockets have been open without a gap, in Unix ms; None without an open socket."""
+        return self._used_since_ms if self._connections and self._connections[0].opened else None
+
     def seed(self, events: Iterable[MarketEvent]) -> None:
         """Apply REST's data of a symbol of which the socket has sent nothing yet. The socket's own messages count as newer."""
         for event in events:
@@ -141,7 +151,7 @@ class Feed:
         current = self._connections[0] if self._connections else None
         anew_since_s = asyncio.get_running_loop().time() - ANEW_TOLD_S
         return Facts(
-            exchange=self.adapter.exchange,
+            exchange=self.endpoint.exchange,
             instance=self._instance,
             now_ms=now_ms(),
             phase=self._phase,
@@ -150,15 +160,24 @@ class Feed:
             simulated=self._simulated,
             reconnects=self.stats.lost.total(),
             last_tick=self._last_tick,
-            wanted=len(self._listed),
-            delivered=current.delivered if current else (),
-            refused=current.refused if current else (),
-            overdue=current.overdue(OVERDUE_S) if current else (),
+            wanted=len(_tickers(self._listed)),
+            delivered=_tickers(current.delivered) if current else (),
+            refused=_tickers(current.refused) if current else (),
+            overdue=_tickers(current.overdue(OVERDUE_S)) if current else (),
             held_back=self.merge.held_back(now_ms()),
             anew=[native for native, at_s in self._anew_s.items() if at_s > anew_since_s],
             turned_away=self.turned_away,
             halted=current.halted if current else {},
         )
+
+    def lacking(self) -> list[str]:
+        """Return in words which kinds other than the ticker are missing, and why. The feed's state does not tell that."""
+        is_away = self.unbroken_since_ms is None and self._phase in {"reconnecting", "blocked"}
+        if not self._has_ticker and self._listed and is_away:
+            return [f"{','.join(self.endpoint.channels)} missing: {self._phase}: {self._phase_reason}"]
+        refused = self._connections[0].refused if self._connections else ()
+        by_kind = Counter(kind for key in refused if (kind := kind_of_key(key)) != TICKER.name)
+        return [f"{kind} of {count} symbols refused" for kind, count in sorted(by_kind.items())]
 
     def stop(self) -> None:
         """Report `down` from now on: the process is about to end."""
@@ -172,10 +191,10 @@ class Feed:
     def _begin_anew(self, native: str) -> None:
         self._anew_s[native] = asyncio.get_running_loop().time()
         self.stats.anew += 1
-        log.warning("the exchange's numbers started again", exchange=self.adapter.exchange, native=native)
+        log.warning("the exchange's numbers started again", exchange=self.endpoint.exchange, native=native)
 
     def _new_merge(self) -> Merge:
-        return Merge(self.adapter.exchange, self._paces, self._begin_anew)
+        return Merge(self.endpoint.exchange, self._paces, self._begin_anew)
 
     async def run(self) -> NoReturn:
         """Connect, deliver and reconnect until cancelled."""
@@ -185,13 +204,17 @@ class Feed:
                 if not self._listed:
                     self._enter("connecting", "this exchange lists none of the wanted symbols")
                     await self._anything_wanted.wait()
+                    failures = 0
 
                 # Data from before the loss may be outdated, so it must not be merged with later data.
                 self.merge = self._new_merge()
                 connection, task = self._start()
                 if self._phase != "blocked":
-                    log.info("feed connecting", exchange=self.adapter.exchange, url=self._url)
+                    log.info("feed connecting", url=self._url, **self._named)
                 connection, lost = await self._use(connection, task)
+                if lost is None:
+                    log.info("feed closed: nothing is wanted", **self._named)
+                    continue
 
                 # The loss decides for the next attempt how long to wait, how much silence to accept, and which address to try.
                 healthy = connection.delivering.is_set() and connection.age_s > HEALTHY_S
@@ -213,7 +236,7 @@ class Feed:
     def _start(self) -> tuple[Connection, asyncio.Task[NoReturn]]:
         max_age_s = self._max_age_s and self._max_age_s * random.uniform(0.97, 1.0)
         connection = Connection(
-            self.adapter,
+            self.endpoint,
             self._url,
             self.merge,
             self._pass_on,
@@ -231,15 +254,21 @@ class Feed:
         self._last_tick = self._last_ticks[tick.symbol] = tick
         self._on_tick(tick)
 
-    async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost]:
-        """Use a socket, and its successors, until one is lost without a successor. Return that socket, and why it was lost."""
+    async def _use(self, connection: Connection, task: asyncio.Task[NoReturn]) -> tuple[Connection, FeedLost | None]:
+        """Use a socket, and its successors, until one is lost without a successor, or nothing is wanted any more.
+
+        Returns that socket, and why it was lost; None: nothing is wanted.
+        """
         try:
-            await _first(task, connection.delivering.wait())
+            self._used_since_ms = now_ms()
+            await _first(task, connection.delivering.wait(), self._nothing_wanted.wait())
             if connection.delivering.is_set():
                 self._delivers(connection)
             failures = 0
             while not task.done():
-                await _first(task, connection.leaving.wait())
+                await _first(task, connection.leaving.wait(), self._nothing_wanted.wait())
+                if self._nothing_wanted.is_set():
+                    return connection, None
                 if not task.done():
                     old = connection
                     connection, task = await self._hand_over(old, task, failures + 1)
@@ -251,7 +280,7 @@ class Feed:
 
     def _delivers(self, connection: Connection) -> None:
         self._simulated = connection.simulated
-        log.info("feed connected", exchange=self.adapter.exchange, simulated=connection.simulated)
+        log.info("feed connected", **self._named, simulated=connection.simulated)
         self._enter("connected")
 
     async def _hand_over(
@@ -261,7 +290,7 @@ class Feed:
 
         Returns the socket to use from now on, with its task. If the new socket fails, this is the old one.
         """
-        log.info("feed hands over to a new socket", exchange=self.adapter.exchange, reason=old.leaving_reason)
+        log.info("feed hands over to a new socket", **self._named, reason=old.leaving_reason)
         new, new_task = self._start()
         try:
             with contextlib.suppress(TimeoutError):
@@ -272,12 +301,12 @@ class Feed:
                 self._connections = [new]
                 self._simulated = new.simulated
                 self.stats.handovers += 1
-                log.info("feed handed over", exchange=self.adapter.exchange)
+                log.info("feed handed over", **self._named)
                 old_task, new_task = new_task, old_task
                 return new, old_task
             self._connections = [old]
             failed = _reason(new_task) if new_task.done() else FeedLost("silent", "no data in time")
-            log.warning("feed could not hand over yet", exchange=self.adapter.exchange, cause=str(failed))
+            log.warning("feed could not hand over yet", **self._named, cause=str(failed))
         finally:
             await _end(new_task)  # the task of the socket that is not used any more
         await _first(old_task, asyncio.sleep(handover_delay_s(failed, attempt)))
@@ -292,7 +321,6 @@ class Feed:
             await asyncio.sleep(0.05)
 
     async def _wait_after(self, lost: FeedLost, failures: int, connection: Connection) -> None:
-        exchange = self.adapter.exchange
         opened, halted = connection.opened, connection.halted
         refused = lost if isinstance(lost, FeedRefused) else None
         was_blocked = self._phase == "blocked" and not opened  # the feed stays blocked until a handshake succeeds
@@ -308,7 +336,7 @@ class Feed:
             if refused is not None and not was_blocked and all_tried:
                 reason = f"HTTP {refused.status}: the exchange does not serve this place"
                 self._enter("blocked", reason)
-                log.warning("feed blocked", exchange=exchange, cause=reason, retry_in_s=round(delay_s))
+                log.warning("feed blocked", **self._named, cause=reason, retry_in_s=round(delay_s))
         else:
             delay_s = backoff_s(failures, cap_s=SILENT_CAP_S) if opened else backoff_s(failures)
             if refused is not None and refused.retry_after_s is not None:
@@ -319,8 +347,8 @@ class Feed:
                 delay_s += HALTED_DELAY_S
                 reason = f"{reason}; {closed(halted, len(self._listed))}"
             self._enter("reconnecting", reason)
-            log.warning("feed lost", exchange=exchange, cause=reason, retry_in_s=round(delay_s, 1))
-        self.stats.lost[lost.kind] += 1
+            log.warning("feed lost", **self._named, cause=reason, retry_in_s=round(delay_s, 1))
+        (self.stats.lost if self._has_ticker else self.stats.further_lost)[lost.kind] += 1
         await asyncio.sleep(delay_s)
 
 
@@ -337,13 +365,19 @@ def handover_delay_s(failed: FeedLost, failures: int) -> float:
     return delay_s
 
 
-async def _first(task: asyncio.Task[NoReturn], other: Coroutine[Any, Any, object]) -> None:
-    """Wait until the task or the coroutine is done, whichever comes first. The coroutine is then cancelled."""
-    waiting = asyncio.ensure_future(other)
+async def _first(task: asyncio.Task[NoReturn], *others: Coroutine[Any, Any, object]) -> None:
+    """Wait until the task or a coroutine is done, whichever comes first. The coroutines are then cancelled."""
+    waiting = [asyncio.ensure_future(other) for other in others]
     try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, *waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        waiting.cancel()
+        for one in waiting:
+            one.cancel()
+
+
+def _tickers(keys: Iterable[str]) -> list[str]:
+    """Return the keys that stand for tickers: native symbols."""
+    return [key for key in keys if kind_of_key(key) == TICKER.name]
 
 
 async def _end(task: asyncio.Task[NoReturn]) -> None:

@@ -1,13 +1,12 @@
-"""The entry point of all ingests. It reads the settings, and wires one feed and the jobs around it together."""
+"""The entry point of all ingests. It reads the settings, and wires the feeds and the jobs around them together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from market_pulse.bus import IngestBus
 from market_pulse.bus.redis_clock import watch_clock
-from market_pulse.kinds import TICK, TICKER, Kind
+from market_pulse.kinds import EXCHANGE_CANDLE, TICK, TICKER, Kind
 from market_pulse.messages import Symbol, Tick, encode
 from market_pulse.process.health import serve_health
 from market_pulse.process.lifecycle import run, run_until_stopped
@@ -16,8 +15,9 @@ from market_pulse.process.settings import check_can_listen, load_settings
 from market_pulse.process.way_out import OutwardSettings, WayOut
 
 from .adapter import Adapter
+from .candle_keeper import CandleKeeper
 from .demand import DemandFollower
-from .feed import Feed
+from .feeds import Feeds, open_feeds, ws_urls
 from .listing import ListingKeeper
 from .metrics import IngestCollector, Stats
 from .outbox import Outbox
@@ -49,27 +49,16 @@ async def do_nothing(adapter: Adapter, settings: IngestSettings) -> None:
     await run_until_stopped(serve_health(settings.health_host, settings.health_port, live={}, ready={}))
 
 
-def ws_urls(adapter: Adapter, ws_url: str | None) -> tuple[str, ...]:
-    """Return the WebSocket URLs to try in turn: the configured one, or the exchange's own.
-
-    If the configured URL has no path, the exchange's path is added.
-    """
-    if ws_url is None:
-        return adapter.ws_urls
-    parts = urlsplit(ws_url)
-    return (ws_url if parts.path.strip("/") else parts._replace(path=adapter.ws_path).geturl(),)
-
-
 async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> None:
     """Wire the parts together and run them until SIGTERM or SIGINT."""
-    urls = ws_urls(adapter, settings.ws_url)
     rest_urls = (settings.rest_url,) if settings.rest_url else adapter.rest_urls
     log.info(
         "ingest starting",
         exchange=adapter.exchange,
         symbols=",".join(settings.symbols),
         max_symbols=settings.max_symbols,
-        ws_url=urls[0],
+        max_candle_symbols=settings.max_candle_symbols,
+        ws_url=ws_urls(adapter, settings.ws_url, adapter)[0],
         rest_url=rest_urls[0],
     )
     stats = Stats()
@@ -90,34 +79,31 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
         further = Outbox(bus.publish)
 
         def put_further(kind: Kind, message: Any) -> None:
+            if kind is EXCHANGE_CANDLE:
+                candles.hear(message)
+                return
             channel = kind.channel(adapter.exchange, message.symbol)
             stats.conflated += further.put(channel, (channel, encode(message)))
 
-        feed = Feed(
-            adapter,
-            urls,
-            put,
-            blocked_retry_s=settings.blocked_retry_s,
-            max_age_s=settings.max_connection_age_s or adapter.max_age_s,
-            way_out=way_out,
-            stats=stats,
-            on_message=put_further,
-        )
+        feeds = open_feeds(adapter, settings, put, put_further, way_out, stats)
+        candles = CandleKeeper(adapter, feeds.of(EXCHANGE_CANDLE), settings, bus, rest, stats)
 
         async def release(kind: Kind, symbol: Symbol) -> None:
             channel = (TICK if kind is TICKER else kind).channel(adapter.exchange, symbol)
             if kind is TICKER:
                 outbox.discard(symbol)
+            elif kind is EXCHANGE_CANDLE:
+                candles.release(symbol)
             else:
                 further.discard(channel)
             await bus.forget(channel)
 
         def fails() -> bool:
-            return any(box.failing_since_s is not None for box in (outbox, further))
+            return candles.fails or any(box.failing_since_s is not None for box in (outbox, further))
 
-        reporter = StatusReporter(bus, feed)
+        reporter = StatusReporter(bus, feeds)
         await run_until_stopped(
-            carry(adapter, settings, bus, rest, feed, release),
+            carry(adapter, settings, bus, rest, feeds, release, candles),
             outbox.run(),
             further.run(),
             reporter.run(),
@@ -128,9 +114,9 @@ async def serve(adapter: Adapter, settings: IngestSettings, way_out: WayOut) -> 
                 live={"status loop": reporter.stalled},
                 ready={
                     "bus": lambda: None if reporter.reached and not fails() else "publishing fails",
-                    "feed": lambda: None if feed.delivering else "{}: {}".format(*condition(feed.facts())),
+                    "feed": lambda: None if feeds.ticker.delivering else "{}: {}".format(*condition(feeds.facts())),
                 },
-                collectors=(IngestCollector(stats, feed.facts),),
+                collectors=(IngestCollector(stats, feeds.facts),),
             ),
         )
 
@@ -140,18 +126,19 @@ async def carry(
     settings: IngestSettings,
     bus: IngestBus,
     rest: RestClient,
-    feed: Feed,
+    feeds: Feeds,
     release: Callable[[Kind, Symbol], Awaitable[None]],
+    candles: CandleKeeper | None = None,
 ) -> NoReturn:
-    """Run a feed, and the jobs that decide which symbols it carries, until cancelled. `release` is for DemandFollower."""
+    """Run the feeds, and the jobs that decide which symbols they carry, until cancelled. `release` is for DemandFollower."""
     listing = ListingKeeper(adapter, settings, bus, rest)
-    demand = DemandFollower(adapter, settings, bus, listing, feed, release)
-    quiet = QuietSymbols(settings, rest, feed, listing.doubt)
+    demand = DemandFollower(adapter, settings, bus, listing, feeds, release, candles)
+    quiet = QuietSymbols(settings, rest, feeds.ticker, listing.doubt)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listing.run())
-        # The feed starts after the demand has been read once, so that its first socket subscribes to all symbols at once.
+        # The feeds start after the demand has been read once, so that the first sockets subscribe to all symbols at once.
         await listing.tried()
         await demand.look()
-        for job in (demand.run(), quiet.run(), feed.run()):
+        for job in (demand.run(), quiet.run(), feeds.run(), *([candles.run()] if candles is not None else [])):
             tasks.create_task(job)
     raise AssertionError("the jobs above end only by being cancelled")

@@ -343,6 +343,14 @@ class Merge:
                 share += 1 / limit_s
         return 1 / share if share else None
 
+    def note(self, key: str, received_time_ms: int) -> None:
+        """Note that data of another kind than the ticker has arrived, for `silence_limit_s`."""
+        symbol = self._symbols.get(key)
+        if symbol is None:
+            symbol = self._symbols[key] = _Symbol(self._paces.setdefault(key, Pace()))
+            symbol.pace.pause()
+        symbol.pace.heard(received_time_ms)
+
     def forget(self, native: str) -> None:
         """Forget a symbol's state, so that its next event counts as its first."""
         self._symbols.pop(native, None)

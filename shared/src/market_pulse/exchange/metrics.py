@@ -34,9 +34,17 @@ class Stats:
     published: int = 0
     conflated: int = 0
     suppressed: int = 0
-    lost: Counter[str] = field(default_factory=Counter)  # lost sockets, by kind
+    lost: Counter[str] = field(default_factory=Counter)  # lost sockets with tickers, by kind
+    further_lost: Counter[str] = field(default_factory=Counter)  # lost sockets of further endpoints, by kind
     handovers: int = 0
     lingering: int = 0
+    no_room: Counter[str] = field(default_factory=Counter)  # wanted symbols without room now, by kind
+    candles: int = 0
+    candle_revisions: int = 0
+    candles_skipped: Counter[str] = field(default_factory=Counter)  # by kind
+    history_requests: int = 0
+    history_failures: Counter[str] = field(default_factory=Counter)  # by kind
+    history_waited_s: float = 0.0
     publish: Durations = field(default_factory=Durations)
 
     def count_published(self, ticks: Collection[Tick], suppressed: int) -> None:
@@ -65,6 +73,10 @@ class IngestCollector(Collector):
             ("conflated", "Ticks replaced by a newer one of their symbol while they waited", stats.conflated),
             ("suppressed", "Ticks not published because another copy had been ahead", stats.suppressed),
             ("handovers", "Sockets replaced without a gap", stats.handovers),
+            ("candles", "Candles published", stats.candles),
+            ("candle_revisions", "Corrections of closed candles", stats.candle_revisions),
+            ("history_requests", "REST requests for past candles", stats.history_requests),
+            ("history_wait_seconds", "Time that requests for past candles waited for their turn", stats.history_waited_s),
         ):
             counter = CounterMetricFamily(PREFIX + name, text, labels=["exchange"])
             counter.add_metric([exchange], count)
@@ -72,7 +84,10 @@ class IngestCollector(Collector):
         bad = "Frames, and single elements of frames and listings, skipped by what was wrong with them"
         for name, text, label, counts in (
             ("bad_frames", bad, "kind", stats.bad_frames),
-            ("reconnects", "Sockets lost, by why", "reason", stats.lost),
+            ("reconnects", "Sockets with tickers lost, by why", "reason", stats.lost),
+            ("further_reconnects", "Sockets of other kinds alone lost, by why", "reason", stats.further_lost),
+            ("candles_skipped", "Candles not used, by why", "kind", stats.candles_skipped),
+            ("history_failures", "REST requests for past candles that failed, by why", "kind", stats.history_failures),
         ):
             counter = CounterMetricFamily(PREFIX + name, text, labels=["exchange", label])
             for value, count in counts.items():
@@ -97,6 +112,12 @@ class IngestCollector(Collector):
             if figure is not None:
                 gauge.add_metric([exchange], figure)
             yield gauge
+        no_room = GaugeMetricFamily(
+            PREFIX + "no_room_symbols", "Wanted symbols without room, by kind", labels=["exchange", "kind"]
+        )
+        for kind, count in stats.no_room.items():
+            no_room.add_metric([exchange, kind], count)
+        yield no_room
         state = StateSetMetricFamily(PREFIX + "state", "1 for the state that the feed is in", labels=["exchange"])
         state.add_metric([exchange], {one: one == status.state for one in get_args(FeedState)})
         yield state

@@ -28,7 +28,7 @@ class QuietSymbols:
 
     def __init__(self, settings: IngestSettings, rest: RestClient, feed: Feed, doubt: Callable[[], None]) -> None:
         self._quiet_ms = int(settings.quiet_symbol_s * 1000)
-        self._exchange = feed.adapter.exchange
+        self._exchange = feed.endpoint.exchange
         self._rest = rest
         self._feed = feed
         self._doubt = doubt

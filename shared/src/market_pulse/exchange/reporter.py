@@ -7,7 +7,7 @@ from market_pulse.bus import BusError, IngestBus
 from market_pulse.messages import FeedStatus
 from market_pulse.process.logs import get_logger
 
-from .feed import Feed
+from .feeds import Feeds
 from .status import status_of
 
 INTERVAL_S = 5.0
@@ -20,9 +20,9 @@ log = get_logger()
 class StatusReporter:
     """Publishes the feed's status on each change and every INTERVAL_S. The last status that it publishes is `down`."""
 
-    def __init__(self, bus: IngestBus, feed: Feed) -> None:
+    def __init__(self, bus: IngestBus, feeds: Feeds) -> None:
         self._bus = bus
-        self._feed = feed
+        self._feeds = feeds
         self._clock = asyncio.get_running_loop().time
         self._turned_s = self._clock()  # when the loop in `run` last began a round
         self._status: FeedStatus | None = None  # the status in the last round
@@ -48,11 +48,11 @@ class StatusReporter:
                     published, published_s = news, self._turned_s
                 await asyncio.sleep(LOOK_S)
         finally:
-            self._feed.stop()
+            self._feeds.stop()
             await self._publish(self._look())
 
     def _look(self) -> FeedStatus:
-        self._status = status_of(self._feed.facts(), self._status)
+        self._status = status_of(self._feeds.facts(), self._status)
         return self._status
 
     async def _publish(self, status: FeedStatus) -> None:

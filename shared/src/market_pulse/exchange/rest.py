@@ -10,10 +10,11 @@ from typing import Self
 
 import httpx
 
+from market_pulse.messages import Candle, Interval
 from market_pulse.process.logs import get_logger
 from market_pulse.process.way_out import STRAIGHT, WayOut
 
-from .adapter import Adapter, Batch, Event, Listed, Skipped, read
+from .adapter import Adapter, Batch, CandleHistory, Event, Listed, Skipped, read
 from .errors import FeedLost, FeedRefused
 from .metrics import Stats
 
@@ -61,6 +62,16 @@ class RestClient:
         if isinstance(events, Batch):
             self._count(events.skipped)
         return events
+
+    async def candles(
+        self, history: CandleHistory, native: str, interval: Interval, since_ms: int, until_ms: int
+    ) -> Batch[Candle]:
+        """Return a symbol's candles that began at or after one moment and before another, the oldest first."""
+        answer = await self._get(history.path(native, interval, since_ms, until_ms))
+        # In a thread, because parsing a thousand rows would delay ticks.
+        candles = await asyncio.to_thread(read, partial(history.parse, interval), answer)
+        self._count(candles.skipped)
+        return Batch([candle for candle in candles if since_ms <= candle.start_ms < until_ms])
 
     def _count(self, skipped: Sequence[Skipped]) -> None:
         """Count the elements that were left out of an answer, and log them if there is one that was not logged before."""

@@ -50,6 +50,7 @@ class IngestSettings(BusSettings, HealthSettings, ConversionSettings, SymbolSett
 
     exchanges: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_exchanges)] = ()
     max_symbols: int = Field(default=200, ge=1, le=10_000)
+    max_candle_symbols: int = Field(default=50, ge=1, le=1000)
     symbol_grace_s: float = Field(default=60.0, ge=0, le=86_400)
     ws_url: Annotated[str, AfterValidator(_check_ws_url)] | None = None
     rest_url: Annotated[str, AfterValidator(_check_rest_url)] | None = None
@@ -59,7 +60,7 @@ class IngestSettings(BusSettings, HealthSettings, ConversionSettings, SymbolSett
     listing_refresh_s: Annotated[Seconds, Field(ge=10)] = 300.0
     quiet_symbol_s: Annotated[Seconds, Field(ge=10)] = 180.0
 
-    @field_validator("max_symbols")
+    @field_validator("max_symbols", "max_candle_symbols")
     @classmethod
     def _room_for_all(cls, max_symbols: int, others: ValidationInfo) -> int:
         always = len(others.data.get("symbols", ()))  # pydantic leaves out a field that is wrong itself

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from market_pulse.kinds import Kind
+from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import Tick
 from market_pulse.process.clock import now_ms
 from market_pulse.process.dial import dialling
@@ -20,10 +20,10 @@ from market_pulse.process.way_out import STRAIGHT, WayOut
 from .adapter import (
     MARKET_EVENTS,
     Acknowledged,
-    Adapter,
     Alive,
     Batch,
     Day,
+    Endpoint,
     GoingAway,
     Halted,
     Listed,
@@ -70,7 +70,7 @@ class Connection:
 
     def __init__(
         self,
-        adapter: Adapter,
+        endpoint: Endpoint,
         url: str,
         merge: Merge,
         on_tick: Callable[[Tick], None],
@@ -81,8 +81,8 @@ class Connection:
         on_message: Callable[[Kind, Any], None] = lambda *_: None,
         patience_s: float = 0.0,
     ) -> None:
-        self._adapter = adapter
-        self._parse = adapter.parse
+        self._endpoint = endpoint
+        self._parse = endpoint.parse
         self._url = url
         self._merge = merge
         self._on_tick = on_tick
@@ -93,9 +93,10 @@ class Connection:
         # Silence up to this is accepted, whatever the symbols' usual pauses are.
         self._patience_s = patience_s
         self._listed: Mapping[str, Listed] = {}  # what to carry, by key (`key_of`): for the ticker that is the native symbol
+        self._natives: set[str] = set()  # the native symbols of these
         self._wanted_s: dict[str, float] = {}  # key -> since when it is to be carried
-        self._ledger = Subscriptions(adapter)
-        self._pacer = Pacer(adapter.rates)
+        self._ledger = Subscriptions(endpoint)
+        self._pacer = Pacer(endpoint.rates)
         self._changed = asyncio.Event()  # set when there may be a request to send
         self._clock = asyncio.get_running_loop().time
         # When the socket opened, when market data last arrived, and when an answer to our ping last arrived.
@@ -108,6 +109,8 @@ class Connection:
         self._missed_s: dict[str, float] = {}  # native symbol -> when it was last asked for again because a trade was missed
         self._replies: deque[str] = deque(maxlen=MOST_REPLIES)  # texts to send at once
         self._replying = asyncio.Event()
+        # Whether only the ticker's data proves that the socket delivers. An endpoint without a ticker has other data alone.
+        self._has_ticker = TICKER.name in endpoint.channels
         self.delivered: set[str] = set()  # the keys of which any data has arrived
         # Why the exchange is closed, by native symbol; by None if all of it is. Data ends a halt.
         self.halted: dict[str | None, str] = {}
@@ -124,8 +127,9 @@ class Connection:
         now_s = self._clock()
         self._wanted_s = {native: self._wanted_s.get(native, now_s) for native in listed}
         self._listed = listed
+        self._natives = {one.native for one in listed.values()}
         self.delivered.intersection_update(listed)
-        self.halted = {native: why for native, why in self.halted.items() if native is None or native in listed}
+        self.halted = {native: why for native, why in self.halted.items() if native is None or native in self._natives}
         self._missed_s = {native: at_s for native, at_s in self._missed_s.items() if native in listed}
         for natives in self._answered.values():
             natives.intersection_update(listed)
@@ -182,14 +186,14 @@ class Connection:
             await self._close(socket)
 
     async def _open(self) -> ClientConnection:
-        beating = self._adapter.ping is None
+        beating = self._endpoint.ping is None
         try:
             socket = await connect(
                 self._url,
                 open_timeout=OPEN_LIMIT_S,
                 close_timeout=CLOSE_LIMIT_S,
-                ping_interval=self._adapter.ping_interval_s if beating else None,
-                ping_timeout=self._adapter.pong_timeout_s if beating else None,
+                ping_interval=self._endpoint.ping_interval_s if beating else None,
+                ping_timeout=self._endpoint.pong_timeout_s if beating else None,
                 max_size=MAX_FRAME_BYTES,
                 compression=None,  # it costs more than it saves on such small frames
                 user_agent_header="market-pulse",
@@ -252,11 +256,11 @@ class Connection:
         if native not in self.delivered:
             self._note_delivered(native)
             self.delivering.set()
-        is_answer = self._adapter.answers_with_state and native not in self._answered[type(event)]
+        is_answer = self._endpoint.answers_with_state and native not in self._answered[type(event)]
         if is_answer:
             self._answered[type(event)].add(native)
         if change is NEW:
-            is_sent_now = self._adapter.times_of == "sent" or event.sent_time_ms is not None
+            is_sent_now = self._endpoint.times_of == "sent" or event.sent_time_ms is not None
             tick = self._merge.tick(listed, lag_unknown=is_answer or not is_sent_now)
             if tick is not None:
                 self._on_tick(tick)
@@ -268,8 +272,14 @@ class Connection:
             return  # it was released while its data was on the way
         if key not in self.delivered:
             self._note_delivered(key)
+        if not self._has_ticker:
+            self._merge.note(key, received_time_ms)
+            self._heard_s = self._clock()
+            self.halted.pop(None, None)
+            self.halted.pop(told.native, None)
+            self.delivering.set()
         message = told.message
-        message.exchange, message.symbol, message.received_time_ms = self._adapter.exchange, listed.symbol, received_time_ms
+        message.exchange, message.symbol, message.received_time_ms = self._endpoint.exchange, listed.symbol, received_time_ms
         self._on_message(told.kind, message)
 
     def _note_delivered(self, key: str) -> None:
@@ -291,14 +301,14 @@ class Connection:
             case Refused():
                 native = self._ledger.refused_by(event, self._clock())
                 if native is not None or event.kind == "later":
-                    log.warning("subscription refused", exchange=self._adapter.exchange, native=native, cause=event.reason)
+                    log.warning("subscription refused", exchange=self._endpoint.exchange, native=native, cause=event.reason)
                 self._changed.set()
             case GoingAway():
                 self._leave(event.reason)
             case Halted():
-                if event.native is None or event.native in self._listed:
+                if event.native is None or event.native in self._natives:
                     if event.native not in self.halted:
-                        log.warning("halted", exchange=self._adapter.exchange, native=event.native, cause=event.reason)
+                        log.warning("halted", exchange=self._endpoint.exchange, native=event.native, cause=event.reason)
                     self.halted[event.native] = event.reason
             case Reply():
                 self._replies.append(event.text)
@@ -318,7 +328,7 @@ class Connection:
                 self._on_tick(tick)
         elif self._merge.misses(native, trade_id) and self._heard_s - self._missed_s.get(native, -inf) > MISSED_LIMIT_S:
             self._missed_s[native] = self._heard_s
-            log.warning("a trade was missed; subscribing again", exchange=self._adapter.exchange, native=native)
+            log.warning("a trade was missed; subscribing again", exchange=self._endpoint.exchange, native=native)
             self._merge.forget(native)
             self.ask_again(native)
 
@@ -327,7 +337,7 @@ class Connection:
         self._stats.bad_frames[kind] += 1
         if kind not in self._logged_kinds:
             self._logged_kinds.add(kind)
-            log.warning("frame skipped, first of its kind", exchange=self._adapter.exchange, kind=kind, cause=cause)
+            log.warning("frame skipped, first of its kind", exchange=self._endpoint.exchange, kind=kind, cause=cause)
 
     def _leave(self, reason: str) -> None:
         if not self.leaving.is_set():
@@ -336,7 +346,7 @@ class Connection:
 
     async def _ask(self, socket: ClientConnection) -> NoReturn:
         """Subscribe to the wanted symbols and unsubscribe from the others, no faster than the exchange allows."""
-        is_urgent = self._adapter.first_request_s is not None
+        is_urgent = self._endpoint.first_request_s is not None
         while True:
             self._changed.clear()
             if not is_urgent:
@@ -347,7 +357,7 @@ class Connection:
                     async with asyncio.timeout(1.0):  # refused topics become due again without setting `_changed`
                         await self._changed.wait()
                 continue
-            write = self._adapter.subscribe if request.kind == "subscribe" else self._adapter.unsubscribe
+            write = self._endpoint.subscribe if request.kind == "subscribe" else self._endpoint.unsubscribe
             await self._send(socket, write(request.topics, request.request_id))
             is_urgent = False
 
@@ -372,29 +382,31 @@ class Connection:
 
     async def _beat(self, socket: ClientConnection) -> None:
         """Send the exchange's own pings. If it wants WebSocket pings instead, the library sends them, and this only waits."""
-        text = self._adapter.ping
+        text = self._endpoint.ping
         if text is None:
             await asyncio.Event().wait()
             return
         while True:
-            await asyncio.sleep(self._adapter.ping_interval_s - self._adapter.pong_timeout_s)
+            await asyncio.sleep(self._endpoint.ping_interval_s - self._endpoint.pong_timeout_s)
             asked_s = self._clock()
             await self._send(socket, text, ping=True)
-            await asyncio.sleep(self._adapter.pong_timeout_s)
+            await asyncio.sleep(self._endpoint.pong_timeout_s)
             if self._ponged_s < asked_s:
-                raise FeedLost("pong", f"no pong within {self._adapter.pong_timeout_s:.0f} s")
+                raise FeedLost("pong", f"no pong within {self._endpoint.pong_timeout_s:.0f} s")
 
     def _silence_limit_s(self) -> float:
         """Return how many seconds this socket may be silent: as the exchange promises, or from its symbols' usual pauses."""
-        if None in self.halted or self._listed.keys() <= self.halted.keys():
-            return max(self._adapter.silence_s, QUIET_LIMIT_S)
+        if None in self.halted or self._natives <= self.halted.keys():
+            return max(self._endpoint.silence_s, QUIET_LIMIT_S)
         if self._lives:
-            return self._adapter.silence_s
+            return self._endpoint.silence_s
         if not self.delivered:
-            return max(self._adapter.silence_s, SILENT_FROM_THE_START_LIMIT_S)
+            # Without a ticker, an illiquid symbol's first message may take long.
+            first_s = SILENT_FROM_THE_START_LIMIT_S if self._has_ticker else QUIET_LIMIT_S
+            return max(self._endpoint.silence_s, first_s)
         usual_s = self._merge.silence_limit_s()
         limit_s = QUIET_LIMIT_S if usual_s is None else min(max(usual_s, self._patience_s), QUIET_LIMIT_S)
-        return max(self._adapter.silence_s, limit_s)
+        return max(self._endpoint.silence_s, limit_s)
 
     async def _watch(self, socket: ClientConnection) -> NoReturn:
         """Watch for silence, the socket's age and unanswered requests, which the reading task cannot notice while it waits."""

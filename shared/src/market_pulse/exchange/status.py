@@ -12,7 +12,9 @@ MOST_NAMED = 5  # native symbols in a reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A feed at one moment. Times are Unix milliseconds. Symbols are in the exchange's spelling unless stated otherwise.
+    """A feed of tickers at one moment. Times are Unix milliseconds.
+
+    Symbols are in the exchange's spelling unless stated otherwise.
 
     `phase` is the state of the feed's socket, since `since_ms`, with a reason. It is never `degraded`: `condition` derives that
     from missing or halted symbols. `simulated` is whether the latest socket that delivered led to the simulator.
@@ -43,11 +45,15 @@ class Facts:
     turned_away: Sequence[Symbol]
     # Why the exchange says that symbols are halted; by None if it says that all of it is closed.
     halted: Mapping[str | None, str] = field(default_factory=dict)
+    # In words, which kinds other than the ticker are missing. They do not change the state.
+    lacking: Sequence[str] = ()
 
 
 def condition(facts: Facts) -> tuple[FeedState, str | None]:
     """Return the state of a feed, and the reason for it if there is one. Secrets are removed from the reason."""
     state, reason = _condition(facts)
+    if facts.lacking and state != "down":
+        reason = "; ".join(one for one in (reason, *facts.lacking) if one)
     return state, reason and scrub(reason)[:LONGEST_REASON]
 
 

@@ -1,4 +1,7 @@
-"""The terse exchange's adapter: answers without a number, heartbeats, notices, and a REST ticker in two parts."""
+"""The terse exchange's adapter: answers without a number, heartbeats, notices, and a REST ticker in two parts.
+
+Its sockets have no candles: the candles come from REST alone.
+"""
 
 from collections.abc import Sequence
 
@@ -26,6 +29,7 @@ from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import amount, positive, price, text, whole
 from market_pulse.messages import Symbol
 
+from .candle import HISTORY
 from .ticker import TICKER
 
 CHANNELS = {"ticker": TICKER}
@@ -132,4 +136,5 @@ ADAPTER = Adapter(
     echoes_request_id=False,
     times_of="event",
     first_request_s=5.0,
+    candles=HISTORY,
 )

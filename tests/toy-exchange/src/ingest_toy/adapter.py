@@ -1,4 +1,7 @@
-"""The toy exchange's adapter: addresses and limits, WebSocket requests and their answers, and the REST listing."""
+"""The toy exchange's adapter: addresses and limits, WebSocket requests and their answers, and the REST listing.
+
+Its candles come from a WebSocket endpoint of their own.
+"""
 
 from collections.abc import Sequence
 
@@ -8,6 +11,7 @@ from market_pulse.exchange.adapter import (
     Acknowledged,
     Adapter,
     Batch,
+    Endpoint,
     Event,
     Listed,
     Rate,
@@ -19,12 +23,16 @@ from market_pulse.exchange.adapter import (
 )
 from market_pulse.exchange.errors import FrameError
 from market_pulse.exchange.fields import by_member
+from market_pulse.kinds import EXCHANGE_CANDLE
 from market_pulse.messages import Symbol
 
+from .candle import CANDLES, HISTORY
 from .ticker import TICKER, Ticker, day
 
 CHANNELS = {"ticker": TICKER}
-FRAMES = frames_of(CHANNELS)
+CANDLE_CHANNELS = {EXCHANGE_CANDLE.name: CANDLES}
+FRAMES = frames_of({**CHANNELS, **CANDLE_CHANNELS})
+DECLARED = by_beginning(FRAMES, '{"channel":"%s"')
 
 
 def native(symbol: Symbol) -> str:
@@ -87,10 +95,27 @@ ADAPTER = Adapter(
     channels=CHANNELS,
     subscribe=subscribe,
     unsubscribe=unsubscribe,
-    declared=by_beginning(FRAMES, '{"channel":"%s"'),
+    declared=DECLARED,
     lenient=lenient,
     topics_per_request=50,
     topics_per_connection=500,
     rates=(Rate(5, 1.0),),
     silence_s=10.0,
+    further=(
+        Endpoint(
+            exchange="toy",
+            ws_urls=("wss://toy.invalid/candles",),
+            ws_path="/candles",
+            channels=CANDLE_CHANNELS,
+            subscribe=subscribe,
+            unsubscribe=unsubscribe,
+            declared=DECLARED,
+            lenient=lenient,
+            topics_per_request=50,
+            topics_per_connection=100,
+            rates=(Rate(5, 1.0),),
+            silence_s=10.0,
+        ),
+    ),
+    candles=HISTORY,
 )
