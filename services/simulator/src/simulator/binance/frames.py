@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from simulator.market import DAY_MS, Listing
+from simulator.candles import DAY_MS
+from simulator.market import Listing
 from simulator.topic import Channel, Message, Topic
 from simulator.wire import eight, encode
 
