@@ -119,6 +119,16 @@ class Tape:
         """Return the candle of the last minute that has a trade, as it is now."""
         return None if self.current is None else _candle(self.current)
 
+    def newest(self) -> Candle:
+        """Return the candle of the last minute that has a trade.
+
+        Raises:
+            LookupError: no trade has happened.
+        """
+        if self.current is None:
+            raise LookupError("no trade has happened")
+        return _candle(self.current)
+
     def minutes(self, first_ms: int, end_ms: int) -> list[Candle]:
         """Return the candles of minutes that began at or after one moment and before another, as far as they are kept."""
         found = _between(self._minutes, first_ms, end_ms)

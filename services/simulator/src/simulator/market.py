@@ -212,6 +212,13 @@ class Listing:
         """Return the slowly moving premium of this exchange, as a fraction of the price."""
         return self.premium * math.sin(time_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + self.phase)
 
+    def stated(self, candle: Candle) -> Candle:
+        """Return a candle with the prices that the exchange states, which a fault may distort."""
+        if self.factor == 1.0:
+            return candle
+        opened, high, low, closed = (self.to_tick(price * self.factor) for price in candle[1:5])
+        return candle._replace(open=opened, high=high, low=low, close=closed, turnover=candle.turnover * self.factor)
+
     def requote(self, fair: float, rng: random.Random) -> None:
         """Set the best bid and ask around a fair price, at least one price step apart, with new sizes."""
         half = fair * self.spread / 2

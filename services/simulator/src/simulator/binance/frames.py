@@ -7,6 +7,8 @@ from simulator.market import Listing
 from simulator.topic import Channel, Message, Topic
 from simulator.wire import eight, encode
 
+from . import candles
+
 CLOSES_BEFORE_EVENT_MS = 5
 STATUS = {"trading": "TRADING", "suspended": "BREAK", "preopen": "HALT"}
 
@@ -213,6 +215,7 @@ def _sides(listing: Listing, limit: int) -> dict[str, list[list[str]]]:
 _QUOTES = ("b", "B", "a", "A")
 
 CHANNELS = (
+    candles.CHANNEL,
     Channel(
         name="ticker",
         build=ticker,
