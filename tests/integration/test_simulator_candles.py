@@ -30,10 +30,14 @@ CRYPTOCOM = ("/exchange/v1/market", {"id": 1, "method": "subscribe", "params": {
 
 
 @pytest.fixture
-async def simulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    """A simulator by whose clock a minute ends some seconds after its start."""
+def _late_in_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a minute end by the simulator's clock some seconds after the test begins."""
     ahead_ns = (MINUTE_MS - SECONDS_LEFT * 1000 - time.time_ns() // 1_000_000 % MINUTE_MS) * 1_000_000
     monkeypatch.setattr(clock, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + ahead_ns))
+
+
+@pytest.fixture
+async def simulator(_late_in_a_minute: None) -> AsyncIterator[Running]:
     async with serving(Settings(port=0, rate=200.0)) as running:
         running.engine.market.focus(["BTC-USDT", "BTC-USD"], evenly=True)
         yield running
@@ -176,24 +180,28 @@ async def test_cryptocom_sends_the_last_state_of_a_minute(simulator: Running) ->
     assert [float(closed[name]) for name in "ohlcv"] == figures(true)
 
 
-async def test_coinbase_s_matches_make_the_candle_that_rest_returns(simulator: Running, http: httpx.AsyncClient) -> None:
-    """The trades of one whole minute, as sent on the socket, add up to the row of that minute."""
+@pytest.mark.usefixtures("_late_in_a_minute")
+async def test_coinbase_s_matches_make_the_candle_that_rest_returns() -> None:
+    """All trades of a minute, as sent on the socket, add up to the row of that minute."""
     request = {"type": "subscribe", "product_ids": ["BTC-USD"], "channels": ["matches"]}
-    minutes: list[str] = []
-    by_minute: dict[str, list[Any]] = {}
-    async with asyncio.timeout(2 * WITHIN_S), connect(f"ws://127.0.0.1:{simulator.port}/") as socket:
-        await socket.send(json.dumps(request))
-        while len(minutes) < 3:
-            match = json.loads(await socket.recv())
-            if match["type"] == "match":
-                if match["time"][:16] not in minutes:
-                    minutes.append(match["time"][:16])
-                by_minute.setdefault(match["time"][:16], []).append(match)
-    trades = by_minute[minutes[1]]
-    prices, sizes = [float(it["price"]) for it in trades], [float(it["size"]) for it in trades]
-    asked: dict[str, Any] = {"granularity": 60, "start": f"{minutes[1]}:00Z", "end": f"{minutes[1]}:00Z"}
-    (row,) = (await http.get("/products/BTC-USD/candles", params=asked)).json()
-    assert row[1:] == [min(prices), max(prices), prices[0], prices[-1], pytest.approx(sum(sizes))]
+    matches: list[Any] = []
+    async with asyncio.timeout(WITHIN_S), serving(Settings(port=0, rate=0.0)) as running:
+        running.engine.market.focus(["BTC-USD"])
+        async with connect(f"ws://127.0.0.1:{running.port}/") as socket:
+            await socket.send(json.dumps(request))
+            while json.loads(await socket.recv())["type"] != "subscriptions":
+                pass
+            running.engine.rate = 200.0  # no trade happened before
+            while not matches or matches[-1]["time"][:16] == matches[0]["time"][:16]:
+                match = json.loads(await socket.recv())
+                if match["type"] == "match":
+                    matches.append(match)
+        minute, prices = matches[0]["time"][:16], [float(it["price"]) for it in matches[:-1]]
+        asked: dict[str, Any] = {"granularity": 60, "start": f"{minute}:00Z", "end": f"{minute}:00Z"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=30.0) as http:
+            (row,) = (await http.get("/products/BTC-USD/candles", params=asked)).json()
+    assert row[1:5] == [min(prices), max(prices), prices[0], prices[-1]]
+    assert row[5] == pytest.approx(sum(float(it["size"]) for it in matches[:-1]))
 
 
 async def inject(http: httpx.AsyncClient, **fault: Any) -> None:
@@ -227,15 +235,16 @@ async def test_a_candle_is_never_closed_or_closed_twice(simulator: Running, http
 
 
 async def test_a_correction_reaches_rest_and_on_demand_the_socket(simulator: Running, http: httpx.AsyncClient) -> None:
-    asked = {"category": "spot", "symbol": "BTCUSDT", "interval": "1", "limit": "3"}
+    asked = {"category": "spot", "symbol": "BTCUSDT", "interval": "1", "limit": "5"}
     async with connect(f"ws://127.0.0.1:{simulator.port}{BYBIT[0]}") as socket:
         await socket.send(json.dumps(BYBIT[1]))
         before = (await http.get("/v5/market/kline", params=asked)).json()["result"]["list"]
         await inject(http, exchange="bybit", kind="correct_candle", symbol="BTC-USDT", ago=1, push=True)
         after = (await http.get("/v5/market/kline", params=asked)).json()["result"]["list"]
-        changed = next(row for row in after if row not in before and row[0] in {it[0] for it in before[1:]})
-        was = next(row for row in before if row[0] == changed[0])
-        assert float(changed[5]) > float(was[5])
+        # The row of an idle minute changes too, but has no volume.
+        ((was, changed),) = [
+            (old, new) for old in before[1:] for new in after if old[0] == new[0] and float(old[5]) < float(new[5])
+        ]
         assert float(changed[2]) > float(was[2])
         while True:
             items = (await data(socket)).get("data", [])
@@ -290,16 +299,16 @@ async def test_garbage_and_empty_figures(simulator: Running, http: httpx.AsyncCl
 
 
 async def test_control_tells_the_true_candles(simulator: Running, http: httpx.AsyncClient) -> None:
-    asked: dict[str, Any] = {"exchange": "kraken", "symbol": "BTC-USD", "limit": 5}
+    asked: dict[str, Any] = {"exchange": "kraken", "symbol": "BTC-USD", "limit": 10}
     answer = (await http.get("/control/candles", params=asked)).json()
-    assert 4 <= len(answer["candles"]) <= 5
+    assert 5 <= len(answer["candles"]) <= 10
     for row in answer["candles"][:-1]:
         assert row["closed"]
         true = true_minute(simulator, "kraken", "BTC-USD", row["start_ms"])
         assert row == true._asdict() | {"closed": True}
     before = {**asked, "interval": "1h", "before": answer["candles"][0]["start_ms"] - HOUR_MS}
     hours = (await http.get("/control/candles", params=before)).json()["candles"]
-    assert len(hours) == 5
+    assert len(hours) == 10
     assert all(row["start_ms"] < before["before"] for row in hours)
 
 
