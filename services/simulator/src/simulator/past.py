@@ -12,13 +12,10 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from .candles import DAY_MS, HOUR_MS, MINUTE_MS, Candle, start_of
-from .catalogue import CURRENCIES
-
-if TYPE_CHECKING:
-    from .market import Listing
+from .catalogue import CURRENCIES, ExchangeName
 
 DAYS: Final = 800
 MOST_COURSES: Final = 500  # days of a symbol
@@ -26,6 +23,23 @@ DRIFT: Final = 0.0035  # of a coin's usual price in an hour, so that it is elsew
 USD_PER_TRADE: Final = 800
 FEW_TRADES: Final = 240  # in an hour: each of them gets a minute of its own choice
 MOST_AT_ONE_POLE: Final = 0.8
+
+
+class Listed(Protocol):
+    """The part of a market's listing that its past depends on."""
+
+    exchange: ExchangeName
+    symbol: str
+    base: str
+    quote: str
+    turnover24h: float
+    size_scale: float
+
+    def to_tick(self, price: float) -> float:
+        """Round a price to the market's steps."""
+
+    def premium_at(self, time_ms: float) -> float:
+        """Return the premium of the market's exchange, as a fraction of the price."""
 
 
 class Path:
@@ -102,7 +116,7 @@ class Past:
         self._seed, self._paths, self._usual = seed, paths, usual
         self._kept_courses: dict[tuple[str, str, int], list[Course]] = {}
 
-    def hours(self, listing: "Listing", day_ms: int, first_ms: int = 0) -> list[Candle]:
+    def hours(self, listing: Listed, day_ms: int, first_ms: int = 0) -> list[Candle]:
         """Return the candles of a day's hours from `first_ms` on. The hour in which the simulator started ends at its start."""
         if not self.begin_ms <= day_ms < self.end_ms:
             return []
@@ -114,7 +128,7 @@ class Past:
                 found.append(self._hour(listing, course, busy, buyers))
         return found
 
-    def minutes(self, listing: "Listing", hour: Candle, first_ms: int, end_ms: int) -> list[Candle]:
+    def minutes(self, listing: Listed, hour: Candle, first_ms: int, end_ms: int) -> list[Candle]:
         """Divide what was traded between two full minutes of one hour into minutes. A minute without a trade is left out.
 
         The minutes add up to the hour: exactly in prices, count and volume, and in turnover as far as numbers allow.
@@ -185,7 +199,7 @@ class Past:
             yield Course(start_ms, end_ms, math.exp(first), math.exp(up), math.exp(down), math.exp(last))
             first = last
 
-    def _hour(self, listing: "Listing", course: Course, busy: float, buyers: float) -> Candle:
+    def _hour(self, listing: Listed, course: Course, busy: float, buyers: float) -> Candle:
         start_ms, end_ms, first, up, down, last = course
         premium = 1 + listing.premium_at(start_ms)
         opened, closed = listing.to_tick(first * premium), listing.to_tick(last * (1 + listing.premium_at(end_ms)))
