@@ -8,6 +8,9 @@ import pytest
 from ccxt import pro
 
 from simulator.app import Running, serving
+from simulator.candles import DAY_MS, HOUR_MS, MINUTE_MS
+from simulator.catalogue import ExchangeName
+from simulator.clock import wall_ms
 from simulator.settings import Settings
 
 PRICES = {"BTC/USDT": (50_000, 80_000), "PEPE/USDT": (0.000005, 0.00003), "ETH/BTC": (0.03, 0.07)}
@@ -160,3 +163,67 @@ async def test_ccxt_reads_an_exchange_that_trades_in_usd(simulator: Running, nam
     finally:
         await client.close()
         await further.close()
+
+
+def true_candles(running: Running, exchange: ExchangeName, symbol: str, step_ms: int, since_ms: int) -> dict[int, list[Any]]:
+    """Return what the simulator says of its market: the candles from a moment on, by their start."""
+    played = running.engine.exchanges[exchange]
+    listing = next(it for it in played.listings.values() if it.symbol == symbol)
+    found = [candle for block in played.history.blocks(listing, step_ms, since_ms, wall_ms() + 1) for candle in block]
+    return {it.start_ms: [it.open, it.high, it.low, it.close, pytest.approx(it.volume, rel=1e-6)] for it in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange", "symbol"),
+    [
+        ("binance", "binance", "BTC/USDT"),
+        ("bybit", "bybit", "BTC/USDT"),
+        ("okx", "okx", "BTC/USDT"),
+        ("kraken", "kraken", "BTC/USD"),
+        ("cryptocom", "cryptocom", "BTC/USD"),
+        ("coinbaseexchange", "coinbase", "BTC/USD"),
+    ],
+)
+async def test_ccxt_reads_past_candles(simulator: Running, name: str, exchange: ExchangeName, symbol: str) -> None:
+    """Minutes, hours and days of UTC equal those of the market, except the open one, which may have changed since."""
+    client = aimed_at(simulator, name)
+    try:
+        async with asyncio.timeout(3 * WITHIN_S):
+            await client.load_markets()
+            for timeframe, step_ms in (("1m", MINUTE_MS), ("1h", HOUR_MS), ("1d", DAY_MS)):
+                since_ms = (wall_ms() // step_ms - 20) * step_ms
+                rows = await client.fetch_ohlcv(symbol, timeframe, since_ms, 25)
+                true = true_candles(simulator, exchange, symbol.replace("/", "-"), step_ms, since_ms)
+                closed = [row for row in rows if row[0] in true and row[0] + step_ms <= wall_ms() - 1000]
+                assert len(closed) >= 15
+                for start_ms, *figures in closed[:-1]:
+                    assert figures == true[start_ms]
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange", "symbol"),
+    [
+        ("binance", "binance", "BTC/USDT"),
+        ("bybit", "bybit", "BTC/USDT"),
+        ("okx", "okx", "BTC/USDT"),
+        ("kraken", "kraken", "BTC/USD"),
+        ("cryptocom", "cryptocom", "BTC/USD"),
+    ],
+)
+async def test_ccxt_watches_candles(simulator: Running, name: str, exchange: ExchangeName, symbol: str) -> None:
+    """The open candle of each message is a state of the market's own: the same open, and no more than is now in it."""
+    client = aimed_at(simulator, name)
+    try:
+        async with asyncio.timeout(3 * WITHIN_S):
+            await client.load_markets()
+            for _ in range(3):
+                (*_, (start_ms, *figures)) = await client.watch_ohlcv(symbol, "1m")
+                opened, high, low, close, volume = map(float, figures)  # ccxt leaves those of Kraken as texts
+                true = true_candles(simulator, exchange, symbol.replace("/", "-"), MINUTE_MS, start_ms)[start_ms]
+                assert opened == true[0]
+                assert true[2] <= low <= close <= high <= true[1]
+                assert 0 < volume <= true[4].expected * (1 + 1e-6)
+    finally:
+        await client.close()

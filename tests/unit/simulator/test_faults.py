@@ -43,6 +43,10 @@ def test_nothing_is_wrong_at_first() -> None:
         ({"kind": "duplicate"}, Effects(duplicate=True)),
         ({"kind": "delist", "symbol": "BTC-USDT"}, Effects(delist=True)),
         ({"kind": "no_open"}, Effects(no_open=True)),
+        ({"kind": "never_closed"}, Effects(never_closed=True)),
+        ({"kind": "closed_twice"}, Effects(closed_twice=True)),
+        ({"kind": "few_candles", "rows": 3}, Effects(few_rows=3)),
+        ({"kind": "old_candles", "age_s": 60}, Effects(old_ms=60_000)),
         ({"kind": "refuse", "status": 451}, NO_EFFECTS),
         ({"kind": "half_open"}, NO_EFFECTS),
     ],
@@ -124,3 +128,16 @@ def test_an_action_has_its_defaults() -> None:
 def test_what_is_no_fault_is_refused(body: str) -> None:
     with pytest.raises(ValidationError):
         read_fault(body.encode())
+
+
+def test_a_refusal_of_candles_alone() -> None:
+    faults = board({"exchange": "okx", "kind": "refuse", "only": "candles"})
+    assert faults.refusal("okx") is None
+    assert faults.refusal("okx", of_candles=True) is not None
+    assert faults.refusal("bybit", of_candles=True) is None
+
+
+def test_crypto_com_s_acknowledgement_is_bare_while_the_fault_is_on() -> None:
+    assert not FaultBoard().bare_ack()
+    assert board({"exchange": "cryptocom", "kind": "bare_ack"}).bare_ack()
+    assert not board({"exchange": "cryptocom", "kind": "bare_ack", "on": False}).bare_ack()

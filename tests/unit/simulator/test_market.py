@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from simulator import catalogue
 from simulator.binance.markets import BINANCE
 from simulator.bybit.markets import BYBIT
+from simulator.candles import DAY_MS, HOUR_MS
 from simulator.coinbase.markets import COINBASE
 from simulator.cryptocom.markets import CRYPTOCOM
 from simulator.kraken.markets import KRAKEN
-from simulator.market import DAY_MS, HOUR_MS, MAX_PREMIUM, Listing, Market
+from simulator.market import MAX_PREMIUM, Listing, Market
 from simulator.okx.markets import OKX
 
 NOW_MS = 1_786_538_789_464

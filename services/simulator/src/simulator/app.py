@@ -97,7 +97,7 @@ def _refusable(engine: Engine, exchange: Exchange, route: web.RouteDef) -> web.R
     """Wrap a route so that it answers with an error while a `refuse` fault is on."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        refusal = engine.faults.refusal(exchange.name)
+        refusal = engine.faults.refusal(exchange.name, of_candles=route.path in exchange.candle_paths)
         if refusal is None or ("Upgrade" not in request.headers and not refusal.rest):
             answered: web.StreamResponse = await route.handler(request)
             return answered

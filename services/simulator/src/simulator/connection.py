@@ -22,7 +22,8 @@ class Connection:
     """The exchange's side of an open WebSocket.
 
     Frames are written without waiting. If more than MAX_BACKLOG_BYTES are unsent because the client does not read, the next
-    write calls `overflow` instead. `wrapped`: the client gets each message in its exchange's envelope.
+    write calls `overflow` instead. `path` is that of the socket's URL. With `wrapped`, the client gets each message in an
+    envelope.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class Connection:
         transport: asyncio.Transport,
         overflow: "Callable[[Connection], None]",
         *,
+        path: str = "",
         wrapped: bool = False,
     ) -> None:
         self.id = secrets.token_hex(4)
-        self.wrapped = wrapped
+        self.path, self.wrapped = path, wrapped
         self.topics: dict[str, None] = {}  # names on the wire, in the order of subscription, unknown names included
         self.opened_s = self.active_s = self.pinged_s = time.monotonic()
         self.unanswered: dict[bytes, float] = {}  # payloads of unanswered pings, with the monotonic time of each

@@ -2,16 +2,17 @@
 
 import time
 from collections import Counter
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .candles import DAY_MS, HOUR_MS, MINUTE_MS, start_of
 from .catalogue import CURRENCIES, EXCHANGES, ExchangeName
 from .clock import wall_ms
 from .connection import Connection
 from .engine import Engine
-from .exchange import Exchange
+from .exchange import Exchange, unhurried
 from .faults import Standing, read_fault
 from .wire import encode
 
@@ -58,6 +59,17 @@ class PacingChange(_Body):
     pacing: bool
 
 
+class CandlesQuestion(_Body):
+    """Which market's candles: those of the last `limit` intervals, or of the last ones that began before `before` (Unix ms)."""
+
+    exchange: ExchangeName
+    symbol: str
+    interval: Literal["1m", "1h", "1d"] = "1m"
+    limit: int = Field(default=100, ge=1, le=1500)
+    before: int | None = Field(default=None, ge=0, le=10**14)
+
+
+STEPS: Final = {"1m": MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 BodyType = TypeVar("BodyType", bound=_Body)
 
 
@@ -71,6 +83,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.delete("/control/faults", control.clear),
         web.post("/control/rate", control.set_rate),
         web.get("/control/market", control.prices),
+        web.get("/control/candles", control.candles),
         web.post("/control/market", control.move),
         web.post("/control/depeg", control.depeg),
         web.post("/control/pacing", control.set_pacing),
@@ -130,6 +143,19 @@ class _Control:
         if unknown:
             raise _unprocessable([f"symbols: {', '.join(sorted(unknown))} listed nowhere"])
         return _json({"prices": {symbol: market.price(symbol, now_ms) for symbol in symbols}})
+
+    async def candles(self, request: web.Request) -> web.Response:
+        asked = _asked(CandlesQuestion, request)
+        exchange = self._engine.exchanges[asked.exchange]
+        listing = next((it for it in exchange.listings.values() if it.symbol == asked.symbol), None)
+        if listing is None:
+            raise _unprocessable([f"symbol: {asked.symbol} is not listed at {asked.exchange}"])
+        step_ms, now_ms = STEPS[asked.interval], wall_ms()
+        end_ms = now_ms + 1 if asked.before is None else min(asked.before, now_ms + 1)
+        first_ms = start_of(end_ms - 1, step_ms) - (asked.limit - 1) * step_ms
+        found = await unhurried(exchange.history.blocks(listing, step_ms, first_ms, end_ms))
+        rows = [candle._asdict() | {"closed": candle.start_ms + step_ms <= now_ms} for candle in found]
+        return _json({"exchange": asked.exchange, "symbol": asked.symbol, "interval": asked.interval, "candles": rows})
 
     async def move(self, request: web.Request) -> web.Response:
         change = await _read(MarketMove, request)
@@ -207,6 +233,13 @@ def _connection(exchange: ExchangeName, connection: Connection) -> dict[str, Any
         "frames_received": connection.frames_received,
         "messages_sent": connection.sent,
     }
+
+
+def _asked(kind: type[BodyType], request: web.Request) -> BodyType:
+    try:
+        return kind.model_validate_strings(dict(request.query))
+    except ValidationError as wrong:
+        raise _unprocessable(_reasons(wrong)) from None
 
 
 async def _read(kind: type[BodyType], request: web.Request) -> BodyType:

@@ -42,12 +42,16 @@ class Mute(_SymbolFault):
 
 
 class Refuse(_Fault):
-    """Handshakes are answered with an error status. So are REST requests, unless `rest` is false."""
+    """Handshakes are answered with an error status. So are REST requests, unless `rest` is false.
+
+    With `only`, nothing else than the REST requests for candles is refused.
+    """
 
     kind: Literal["refuse"]
     status: Literal[400, 403, 418, 429, 451, 503] = 503
     retry_after_s: int | None = Field(default=None, ge=0)
     rest: bool = True
+    only: Literal["candles"] | None = None
 
 
 class HalfOpen(_Fault):
@@ -112,6 +116,40 @@ class NoOpen(_SymbolFault):
     kind: Literal["no_open"]
 
 
+class NeverClosed(_SymbolFault):
+    """The socket does not send the last message of a candle, which closes it."""
+
+    kind: Literal["never_closed"]
+
+
+class ClosedTwice(_SymbolFault):
+    """The socket sends the message that closes a candle twice."""
+
+    kind: Literal["closed_twice"]
+
+
+class FewCandles(_SymbolFault):
+    """The REST API returns only the newest `rows` of the candles that are asked for."""
+
+    kind: Literal["few_candles"]
+    rows: int = Field(ge=0, le=1000)
+
+
+class OldCandles(_SymbolFault):
+    """The REST API returns no candle that began in the last `age_s` seconds."""
+
+    kind: Literal["old_candles"]
+    age_s: int = Field(default=240, ge=1, le=3600)
+
+
+class BareAck(_Fault):
+    """Crypto.com acknowledges a subscription to candles in a message of its own, or by the first message with data."""
+
+    kind: Literal["bare_ack"]
+    exchange: Literal["cryptocom"] = "cryptocom"
+    on: bool = True
+
+
 class NestedErrors(_Fault):
     """Binance answers wrong requests with a nested error object (the default) or with the flat one in its documents."""
 
@@ -120,7 +158,10 @@ class NestedErrors(_Fault):
     on: bool
 
 
-StandingFault = Mute | Refuse | HalfOpen | Clock | Late | Spike | Garbage | Empty | Duplicate | Delist | NoOpen | NestedErrors
+CandleFault = NeverClosed | ClosedTwice | FewCandles | OldCandles | BareAck
+StandingFault = (
+    Mute | Refuse | HalfOpen | Clock | Late | Spike | Garbage | Empty | Duplicate | Delist | NoOpen | NestedErrors | CandleFault
+)
 
 
 class _Action(_Fault):
@@ -182,9 +223,18 @@ class Burst(_Action):
     stall_s: float = Field(default=2.0, ge=0, le=600)
 
 
+class CorrectCandle(_Action):
+    """A closed candle gets a late trade: the `ago`-th last minute with trades. With `push` the socket sends it again."""
+
+    kind: Literal["correct_candle"]
+    symbol: str
+    ago: int = Field(default=1, ge=1, le=100)
+    push: bool = False
+
+
 OwnAction = ServerShutdown | Notice64008 | BybitRestart | KrakenMaintenance
 """An action that exists at one exchange only."""
-Action = Cut | BeginAnew | Burst | OwnAction
+Action = Cut | BeginAnew | Burst | CorrectCandle | OwnAction
 
 
 _KNOWN: Final[TypeAdapter[StandingFault | Action]] = TypeAdapter(Annotated[StandingFault | Action, Field(discriminator="kind")])
@@ -209,6 +259,10 @@ class Effects:
     empty: bool = False
     duplicate: bool = False
     no_open: bool = False
+    never_closed: bool = False
+    closed_twice: bool = False
+    few_rows: int | None = None
+    old_ms: int = 0
     clock_ms: int = 0
     late_ms: int = 0
     late_share: float = 0.0
@@ -226,6 +280,7 @@ class Effects:
             return listing
         seen = copy.copy(listing)
         step = 1 / seen.scale
+        seen.factor = self.factor
         seen.bid = seen.to_tick(listing.bid * self.factor)
         seen.ask = max(seen.to_tick(listing.ask * self.factor), seen.bid + step)
         seen.last = seen.to_tick(listing.last * self.factor)
@@ -292,9 +347,10 @@ class FaultBoard:
             found = self._effects[key] = self._read(exchange, symbol)
         return found
 
-    def refusal(self, exchange: ExchangeName) -> Refuse | None:
-        """Return the newest `refuse` fault of an exchange, or None if the exchange accepts connections."""
-        return next((fault for fault in self._on(exchange) if isinstance(fault, Refuse)), None)
+    def refusal(self, exchange: ExchangeName, *, of_candles: bool = False) -> Refuse | None:
+        """Return the newest `refuse` fault of an exchange on a request, which may be for candles, or None if it is accepted."""
+        refusals = (fault for fault in self._on(exchange) if isinstance(fault, Refuse))
+        return next((fault for fault in refusals if of_candles or fault.only is None), None)
 
     def half_open(self, exchange: ExchangeName) -> HalfOpen | None:
         """Return the newest fault that freezes an exchange's sockets, or None."""
@@ -307,6 +363,10 @@ class FaultBoard:
     def nested_errors(self) -> bool:
         """Return whether Binance answers with nested error objects."""
         return next((fault.on for fault in self._on("binance") if isinstance(fault, NestedErrors)), True)
+
+    def bare_ack(self) -> bool:
+        """Return whether Crypto.com acknowledges a subscription to candles in a message of its own."""
+        return next((fault.on for fault in self._on("cryptocom") if isinstance(fault, BareAck)), False)
 
     def _on(self, exchange: ExchangeName) -> list[StandingFault]:
         """Return an exchange's faults, the newest first."""
@@ -340,6 +400,10 @@ def _effect(fault: StandingFault) -> dict[str, Any]:
             return {"clock_ms": fault.ms}
         case Late():
             return {"late_ms": fault.ms, "late_share": fault.share}
+        case FewCandles():
+            return {"few_rows": fault.rows}
+        case OldCandles():
+            return {"old_ms": fault.age_s * 1000}
         case Spike():
             return {"factor": fault.factor}
         case Garbage():

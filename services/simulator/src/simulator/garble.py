@@ -15,14 +15,20 @@ _STRANGE: Final[tuple[Any, ...]] = (None, True, 0, "pong", [], [[]], {}, {"data"
 
 
 def row_of(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the object with the figures inside a message's envelope. Without an envelope it is the message itself."""
+    """Return the object with the figures inside a message's envelope. Without an envelope it is the message itself.
+
+    An OKX candle is a list in place of an object.
+    """
     inner = message.get("result", message)
     data = inner.get("data", inner)
     row: dict[str, Any] = data[0] if isinstance(data, list) else data
-    return row
+    inside = row.get("k") if isinstance(row, dict) else None
+    return inside if isinstance(inside, dict) else row
 
 
-def garble(message: dict[str, Any], price_fields: Sequence[str], variety: Variety, rng: random.Random) -> tuple[bytes, int]:
+def garble(
+    message: dict[str, Any], price_fields: Sequence[str | int], variety: Variety, rng: random.Random
+) -> tuple[bytes, int]:
     """Return the payload of a spoilt message, and the WebSocket opcode to send it with."""
     whole = encode(message)
     match variety:
@@ -35,7 +41,7 @@ def garble(message: dict[str, Any], price_fields: Sequence[str], variety: Variet
         case "binary":
             return rng.randbytes(len(whole)), BINARY
         case "extra_fields":
-            return encode(_changed(message, lambda row: row.update(newField={"a": [1, None]}, st="7"))), TEXT
+            return encode(_changed(message, _extend)), TEXT
         case _:
             strange = _PRICES[variety]
             return encode(_changed(message, lambda row: _put(row, price_fields, strange))), TEXT
@@ -44,22 +50,38 @@ def garble(message: dict[str, Any], price_fields: Sequence[str], variety: Variet
 _PRICES: Final[dict[str, str]] = {"nan": "NaN", "negative": "-1", "huge": "1e400", "zero": "0"}
 
 
-def _changed(message: dict[str, Any], change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def _changed(message: dict[str, Any], change: Callable[[Any], None]) -> dict[str, Any]:
     copied: dict[str, Any] = orjson.loads(encode(message))
     change(row_of(copied))
     return copied
 
 
-def _retyped(message: dict[str, Any], price_fields: Sequence[str]) -> dict[str, Any]:
+def _extend(row: Any) -> None:
+    if isinstance(row, list):
+        row.extend(({"a": [1, None]}, "7"))
+    else:
+        row.update(newField={"a": [1, None]}, st="7")
+
+
+def _retyped(message: dict[str, Any], price_fields: Sequence[str | int]) -> dict[str, Any]:
     """Return the message with each price in a list."""
-    return _changed(message, lambda row: row.update({name: [row[name]] for name in price_fields if name in row}))
+
+    def change(row: Any) -> None:
+        for name in _present(row, price_fields):
+            row[name] = [row[name]]
+
+    return _changed(message, change)
 
 
-def _put(row: dict[str, Any], price_fields: Sequence[str], price: str) -> None:
+def _put(row: Any, price_fields: Sequence[str | int], price: str) -> None:
     """Replace every price in a row, in plain fields and in book levels."""
-    for name in price_fields:
-        value = row.get(name)
+    for name in _present(row, price_fields):
+        value = row[name]
         if isinstance(value, list):
             row[name] = [[price, *level[1:]] for level in value]
         elif value is not None:
             row[name] = price
+
+
+def _present(row: Any, names: Sequence[str | int]) -> list[str | int]:
+    return [name for name in names if isinstance(row, list) or name in row]

@@ -15,59 +15,20 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 from . import catalogue
+from .candles import DAY_MS, HOUR_MS, Candle, Tape, start_of
 from .catalogue import CURRENCIES, ExchangeName
+from .coin import Coin
+from .past import Past
 from .peg import Peg
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-# A shock fades over hours, so that prices stay plausible over days. A currency is back within the hour.
-REVERSION_PER_S, CURRENCY_REVERSION_PER_S = 1 / 21_600, 1 / 1800
 MAX_PREMIUM = 0.0003
 MAX_CURRENCY_PREMIUM = 0.00002  # between two currencies
-CURRENCY_VOLATILITY = 2e-6  # with that reversion, it keeps a currency within two basis points of its usual value
 PREMIUM_PERIOD_MS = 1_200_000
 ACTIVITY_EXPONENT = 0.75  # 1: events are distributed by turnover; 0: evenly
 TRADE_SHARE = 0.5
 LONGEST_TRADELESS_S = 60.0
 
 Side = Literal["buy", "sell"]
-
-
-class Coin:
-    """A coin's price in USD: an Ornstein-Uhlenbeck walk of its logarithm around an anchor. The price of USD is always 1."""
-
-    __slots__ = ("anchor", "history", "log_price", "reversion_per_s", "stepped_ms", "volatility")
-
-    def __init__(self, name: str, usual_price: float, now_ms: int, rng: random.Random) -> None:
-        is_currency = name in CURRENCIES
-        self.reversion_per_s = CURRENCY_REVERSION_PER_S if is_currency else REVERSION_PER_S
-        usual = CURRENCY_VOLATILITY if is_currency else rng.uniform(1.2e-4, 2.2e-4)
-        self.volatility = 0.0 if name == "USD" else usual
-        self.anchor = self.log_price = math.log(usual_price)
-        self.stepped_ms = now_ms - 25 * HOUR_MS
-        self.history: list[float] = [self.price]  # hourly, 25 hours ago first, now last
-        for hours_ago in range(24, -1, -1):
-            self.step(now_ms - hours_ago * HOUR_MS, rng)
-            self.history.append(self.price)
-
-    @property
-    def price(self) -> float:
-        """The price in USD."""
-        return math.exp(self.log_price)
-
-    def step(self, now_ms: int, rng: random.Random) -> None:
-        """Walk from the last step to `now_ms`."""
-        elapsed_s = (now_ms - self.stepped_ms) / 1000
-        if elapsed_s <= 0 or not self.volatility:
-            return
-        self.stepped_ms = now_ms
-        kept = math.exp(-self.reversion_per_s * elapsed_s)
-        spread = self.volatility * math.sqrt((1 - kept * kept) / (2 * self.reversion_per_s))
-        self.log_price = self.anchor + (self.log_price - self.anchor) * kept + rng.gauss(0.0, spread)
-
-    def move(self, price: float) -> None:
-        """Set the price, and the anchor to which it reverts."""
-        self.anchor = self.log_price = math.log(price)
 
 
 class Hour:
@@ -80,6 +41,14 @@ class Hour:
         self.open = self.high = self.low = price
         self.volume = self.turnover = 0.0
         self.count = 0
+
+    @classmethod
+    def of(cls, candle: Candle) -> "Hour":
+        """Return the hour that a candle describes."""
+        hour = cls(candle.start_ms, candle.open)
+        hour.high, hour.low = candle.high, candle.low
+        hour.volume, hour.turnover, hour.count = candle.volume, candle.turnover, candle.trades
+        return hour
 
 
 class Turnover(NamedTuple):
@@ -102,6 +71,7 @@ class Listing:
         "bid_size",
         "changed_us",
         "exchange",
+        "factor",
         "high24h",
         "hours",
         "last",
@@ -120,21 +90,15 @@ class Listing:
         "spread",
         "state",
         "symbol",
+        "tape",
         "trade_id",
         "traded_ms",
         "turnover24h",
         "update_id",
     )
 
-    def __init__(self, entry: catalogue.Entry, prices: Sequence[float], now_ms: int, rng: random.Random) -> None:
-        """Make a listing with an invented day of trading before now.
-
-        Args:
-            entry: the market in its exchange's listing.
-            prices: the price at each full hour; the first was 25 hours ago, the last is now.
-            now_ms: the time of the last price.
-            rng: the source of randomness.
-        """
+    def __init__(self, entry: catalogue.Entry, rng: random.Random) -> None:
+        """Make a listing. It has no prices before `start`."""
         self.exchange, self.base, self.quote = entry.exchange, entry.base, entry.quote
         self.symbol, self.native, self.state = entry.symbol, entry.native, entry.state
         self.price_decimals, self.size_decimals = entry.price_decimals, entry.size_decimals
@@ -148,14 +112,27 @@ class Listing:
         self.sequence = rng.randrange(10**11, 2 * 10**11)
         self.last_side: Side = "buy"
         self.hours: deque[Hour] = deque(maxlen=25)
-        for number, price in enumerate(prices[:-1]):
-            self._add_past_hour(now_ms - (len(prices) - 1 - number) * HOUR_MS, price, prices[number + 1], rng)
-        self.hours.append(Hour(now_ms, self.to_tick(prices[-1])))
-        self.high24h = self.low24h = self.hours[-1].open
+        self.high24h = self.low24h = 0.0
+        self.tape = Tape()
+        self.factor = 1.0  # of the prices of its candles, which a fault may multiply
+
+    def start(self, hours: Sequence[Candle], price: float, now_ms: int, rng: random.Random) -> None:
+        """Take over the last trades of the past, and make the first quote.
+
+        Args:
+            hours: what was traded in each hour of the last 24 hours. The last one may have begun less than an hour ago.
+            price: the price now.
+            now_ms: the present time.
+            rng: the source of randomness.
+        """
+        self.hours.extend(Hour.of(hour) for hour in hours)
+        self.last = hours[-1].close
+        if self.hours[-1].start_ms < start_of(now_ms, HOUR_MS):
+            self.hours.append(Hour(start_of(now_ms, HOUR_MS), self.last))
         self.traded_ms, self.changed_us = now_ms, now_ms * 1000
-        self.last, self.last_size = self.hours[-1].open, self.to_size(self.turnover24h / 30_000 / prices[-1])
+        self.last_size = self.to_size(self.turnover24h / 30_000 / price)
         self._read_hours()
-        self.requote(prices[-1], rng)
+        self.requote(price, rng)
 
     @property
     def open24h(self) -> float:
@@ -182,12 +159,27 @@ class Listing:
     def volume(self, now_ms: int) -> Turnover:
         """Return the rolling day's volume. The oldest hour counts in part: only its minutes within the last 24 hours."""
         oldest, rest = self.hours[0], self._rest
-        kept = 1 - min(max((now_ms - self.hours[-1].start_ms) / HOUR_MS, 0.0), 1.0)
+        ended, over_ms = divmod(max(now_ms - self.hours[-1].start_ms, 0), HOUR_MS)
+        if ended:  # without a trade since
+            ended = min(ended, len(self.hours) - 2)
+            oldest, rest = self.hours[ended], _sum_of(list(self.hours)[ended + 1 :])
+        kept = 1 - over_ms / HOUR_MS
         return Turnover(
             rest.volume + oldest.volume * kept,
             rest.turnover + oldest.turnover * kept,
             rest.count + int(oldest.count * kept) or 1,
         )
+
+    def premium_at(self, time_ms: float) -> float:
+        """Return the slowly moving premium of this exchange, as a fraction of the price."""
+        return self.premium * math.sin(time_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + self.phase)
+
+    def stated(self, candle: Candle) -> Candle:
+        """Return a candle with the prices that the exchange states, which a fault may distort."""
+        if self.factor == 1.0:
+            return candle
+        opened, high, low, closed = (self.to_tick(price * self.factor) for price in candle[1:5])
+        return candle._replace(open=opened, high=high, low=low, close=closed, turnover=candle.turnover * self.factor)
 
     def requote(self, fair: float, rng: random.Random) -> None:
         """Set the best bid and ask around a fair price, at least one price step apart, with new sizes."""
@@ -215,17 +207,9 @@ class Listing:
             total.volume += self.last_size
             total.turnover += self.last_size * self.last
             total.count += 1
+        self.tape.trade(now_ms, self.last, self.last_size, bought=self.last_side == "buy")
         hour.high, hour.low = max(hour.high, self.last), min(hour.low, self.last)
         self.high24h, self.low24h = max(self.high24h, self.last), min(self.low24h, self.last)
-
-    def _add_past_hour(self, start_ms: int, opened: float, closed: float, rng: random.Random) -> None:
-        hour = Hour(start_ms, self.to_tick(opened))
-        hour.high = self.to_tick(max(opened, closed) * (1 + rng.uniform(0, 0.002)))
-        hour.low = self.to_tick(min(opened, closed) * (1 - rng.uniform(0, 0.002)))
-        hour.turnover = self.turnover24h / 24 * rng.uniform(0.6, 1.4)
-        hour.volume = hour.turnover / ((hour.high + hour.low) / 2)
-        hour.count = max(int(hour.turnover / 800), 1)
-        self.hours.append(hour)
 
     def _roll(self, now_ms: int) -> None:
         """Start the hours that have begun since the last trade. Hours older than a day drop out."""
@@ -240,10 +224,16 @@ class Listing:
         """Recompute the day's high and low, and the sums over all hours but the first."""
         hours = list(self.hours)
         self.high24h, self.low24h = max(hour.high for hour in hours), min(hour.low for hour in hours)
-        self._rest = Hour(hours[0].start_ms, hours[0].open)
-        self._rest.volume = sum(hour.volume for hour in hours[1:])
-        self._rest.turnover = sum(hour.turnover for hour in hours[1:])
-        self._rest.count = sum(hour.count for hour in hours[1:])
+        self._rest = _sum_of(hours[1:])
+
+
+def _sum_of(hours: Sequence[Hour]) -> Hour:
+    """Return the sums of volume, turnover and count over hours."""
+    found = Hour(hours[0].start_ms, hours[0].open)
+    found.volume = sum(hour.volume for hour in hours)
+    found.turnover = sum(hour.turnover for hour in hours)
+    found.count = sum(hour.count for hour in hours)
+    return found
 
 
 class Event(NamedTuple):
@@ -258,9 +248,14 @@ class Market:
 
     def __init__(self, seed: int, now_ms: int, venues: Iterable[catalogue.Venue]) -> None:
         self._rng = random.Random(seed)
-        self._coins = {coin.name: Coin(coin.name, coin.usual_price, now_ms, self._rng) for coin in catalogue.coins().values()}
+        coins = catalogue.coins().values()
+        self._coins = {coin.name: Coin(coin.name, coin.usual_price, now_ms, self._rng, seed) for coin in coins}
+        usual = {coin.name: coin.usual_price for coin in coins}
+        self.past = Past(seed, now_ms, {name: coin.path for name, coin in self._coins.items()}, usual)
         self._pegs: dict[tuple[ExchangeName, str], Peg] = {}  # by exchange and currency; empty until a currency is moved
-        self.listings = [self._list(entry, now_ms) for entry in catalogue.entries(venues)]
+        self.listings = [Listing(entry, self._rng) for entry in catalogue.entries(venues)]
+        for listing in sorted(self.listings, key=lambda it: it.symbol):  # so that a course is computed once for all exchanges
+            self._start(listing, now_ms)
         self.focus(None)
 
     def of(self, exchange: ExchangeName) -> dict[str, Listing]:
@@ -350,9 +345,8 @@ class Market:
 
     def fair(self, listing: Listing, now_ms: int) -> float:
         """Return a listing's fair price: the ratio of its two coins, plus the slowly moving premium of its exchange."""
-        premium = listing.premium * math.sin(now_ms % PREMIUM_PERIOD_MS / PREMIUM_PERIOD_MS * math.tau + listing.phase)
         ratio = self._coins[listing.base].price / self._coins[listing.quote].price
-        return ratio * self._factor(listing, now_ms) * (1 + premium)
+        return ratio * self._factor(listing, now_ms) * (1 + listing.premium_at(now_ms))
 
     def price(self, symbol: str, now_ms: int) -> float:
         """Return a symbol's own price: its base's value over its quote's as of their last events, without a premium.
@@ -375,7 +369,7 @@ class Market:
         base, quote = (self._pegs.get((listing.exchange, name)) for name in (listing.base, listing.quote))
         return (base.at(now_ms) if base else 1.0) / (quote.at(now_ms) if quote else 1.0)
 
-    def _list(self, entry: catalogue.Entry, now_ms: int) -> Listing:
-        base, quote = self._coins[entry.base].history, self._coins[entry.quote].history
-        prices = [of_base / of_quote for of_base, of_quote in zip(base, quote, strict=True)]
-        return Listing(entry, prices, now_ms, self._rng)
+    def _start(self, listing: Listing, now_ms: int) -> None:
+        oldest_ms, midnight_ms = start_of(now_ms, HOUR_MS) - DAY_MS, start_of(now_ms, DAY_MS)
+        hours = [hour for day_ms in (midnight_ms - DAY_MS, midnight_ms) for hour in self.past.hours(listing, day_ms, oldest_ms)]
+        listing.start(hours, self.fair(listing, now_ms), now_ms, self._rng)

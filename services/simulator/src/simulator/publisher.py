@@ -3,9 +3,11 @@
 import asyncio
 import random
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from .candles import MINUTE_MS, Candle
 from .catalogue import ExchangeName
 from .clock import wall_ms
 from .connection import Connection
@@ -32,6 +34,7 @@ class Publisher:
         self.topics: dict[str, Topic] = {}
         self._market, self._faults, self._rng, self._wrap = market, faults, rng, wrap
         self._of_listing: dict[str, list[Topic]] = {}  # by native symbol
+        self._candles: dict[str, Topic] = {}  # the topics whose candles are closed
         self._held: deque[tuple[Topic, bytes, int]] | None = None  # during a stall: the messages to send after it
 
     def add(self, connection: Connection, name: str, channel: Channel, listing: Listing) -> None:
@@ -40,6 +43,11 @@ class Publisher:
         if topic is None:
             topic = self.topics[name] = Topic(name, channel, listing)
             self._of_listing.setdefault(listing.native, []).append(topic)
+            if channel.closing is not None:
+                self._candles[name] = topic
+                current = listing.tape.last()
+                if current is not None and wall_ms() < current.start_ms + MINUTE_MS:
+                    topic.open_ms = current.start_ms
         topic.subscribers.add(connection)
 
     def remove(self, connection: Connection, name: str) -> None:
@@ -51,6 +59,7 @@ class Publisher:
         if not topic.subscribers:
             topic.forget()
             del self.topics[name]
+            self._candles.pop(name, None)
             self._of_listing[topic.listing.native].remove(topic)
 
     def effects(self, listing: Listing) -> Effects:
@@ -63,16 +72,18 @@ class Publisher:
             if _is_about(event, topic.channel):
                 self._offer(topic)
 
-    def push(self, topic: Topic) -> None:
-        """Send a topic's current state to its subscribers now."""
+    def push(self, topic: Topic, build: Build | None = None) -> None:
+        """Send a topic's current state to its subscribers now. `build` makes the message in place of the channel's."""
         topic.forget()
+        if build is None and not _may_send(topic):
+            return
         topic.sent_s = time.monotonic()
         effects = self.effects(topic.listing)
         if effects is NO_EFFECTS and self._held is None:
-            message = topic.channel.build(topic.listing, wall_ms())
+            message = (build or topic.channel.build)(topic.listing, wall_ms())
             self._write(topic, encode(message), TEXT, topic.subscribers)
         elif not effects.silence(topic.channel.name):
-            payload, opcode = self._spoil(topic, effects)
+            payload, opcode = self._spoil(topic, effects, build)
             if self._held is None:
                 self._deliver(topic, payload, opcode, effects, topic.subscribers)
             else:
@@ -81,6 +92,8 @@ class Publisher:
     def push_to(self, connection: Connection, topic: Topic, build: Build | None = None) -> None:
         """Send a topic's current state to one of its subscribers now. `build` makes the message in place of the channel's."""
         effects = self.effects(topic.listing)
+        if build is None and not _may_send(topic):
+            return
         if self._held is None and not effects.silence(topic.channel.name):
             topic.sent_s = topic.sent_s or time.monotonic()
             payload, opcode = self._spoil(topic, effects, build)
@@ -93,6 +106,30 @@ class Publisher:
             if topic.channel is channel and topic.sent_s <= oldest_s and topic.due is None:
                 self.push(topic)
 
+    def close_candles(self) -> None:
+        """Close each candle that is due, and send the next one if that has a trade."""
+        now_ms = wall_ms()
+        for topic in list(self._candles.values()):
+            open_ms, closing = topic.open_ms, topic.channel.closing
+            if open_ms is None or closing is None or now_ms < open_ms + MINUTE_MS + _delay_ms(topic, closing.after_ms, open_ms):
+                continue
+            current = topic.listing.tape.last()
+            newer = None if current is None or current.start_ms == open_ms else current
+            topic.open_ms = None if newer is None else newer.start_ms
+            effects = self.effects(topic.listing)
+            if not effects.never_closed:
+                for candle in topic.listing.tape.minutes(open_ms, open_ms + 1) * (2 if effects.closed_twice else 1):
+                    self.send_closed(topic, candle, newer if closing.joined else None)
+            if newer is not None and (effects.never_closed or not closing.joined):
+                self._offer(topic)
+
+    def send_closed(self, topic: Topic, candle: Candle, newer: Candle | None = None) -> None:
+        """Send a closed candle of a topic, and the one after it if that is given."""
+        closing = topic.channel.closing
+        if closing is not None:
+            build = closing.build
+            self.push(topic, lambda listing, now_ms: build(listing, now_ms, candle, newer))
+
     def stall(self, stall_s: float, n: int) -> None:
         """Hold all messages back for `stall_s`, then send `n` at once: the newest of those held, filled up with new ones."""
         self._held = deque(self._held or (), maxlen=n)
@@ -100,7 +137,7 @@ class Publisher:
 
     def _offer(self, topic: Topic) -> None:
         """Send a topic's state now, or as soon as its interval is over."""
-        if topic.due is not None:
+        if topic.due is not None or not _may_send(topic):
             return
         interval_ms = topic.channel.interval_ms
         wait_s = topic.sent_s + interval_ms / 1000 - time.monotonic() if self.pacing and interval_ms else 0.0
@@ -128,7 +165,7 @@ class Publisher:
         row = row_of(message)
         if effects.no_open and channel.open24h is not None:
             row[channel.open24h] = "0"
-        if effects.empty:
+        if effects.empty and channel.optional:
             row.update({name: [] if isinstance(row[name], list) else "" for name in channel.optional})
         if effects.garbage_share and self._rng.random() < effects.garbage_share:
             variety = self._rng.choice(effects.varieties or VARIETIES)
@@ -162,3 +199,19 @@ class Publisher:
 def _is_about(event: Event, channel: Channel) -> bool:
     """Return whether a channel sends a message about an event."""
     return channel.on == "book" or (event.traded and channel.on == "trade")
+
+
+def _may_send(topic: Topic) -> bool:
+    """Return whether a topic's state may be sent. A candle waits until the one before it is closed."""
+    if topic.channel.closing is None:
+        return True
+    current = topic.listing.tape.last()
+    if topic.open_ms is None and current is not None and wall_ms() < current.start_ms + MINUTE_MS:
+        topic.open_ms = current.start_ms
+    return current is not None and current.start_ms == topic.open_ms
+
+
+def _delay_ms(topic: Topic, between: tuple[int, int], start_ms: int) -> float:
+    """Return a topic's delay for the candle that began at `start_ms`, so far as it is the same at each call."""
+    share = zlib.crc32(f"{topic.name} {start_ms}".encode()) / 2**32
+    return between[0] + (between[1] - between[0]) * share

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from simulator.market import DAY_MS, Listing
+from simulator.candles import DAY_MS
+from simulator.market import Listing
 from simulator.topic import Channel, Message, Topic
 from simulator.wire import eight, encode
+
+from . import candles
 
 CLOSES_BEFORE_EVENT_MS = 5
 STATUS = {"trading": "TRADING", "suspended": "BREAK", "preopen": "HALT"}
@@ -212,6 +215,7 @@ def _sides(listing: Listing, limit: int) -> dict[str, list[list[str]]]:
 _QUOTES = ("b", "B", "a", "A")
 
 CHANNELS = (
+    candles.CHANNEL,
     Channel(
         name="ticker",
         build=ticker,

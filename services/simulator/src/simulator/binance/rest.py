@@ -1,16 +1,18 @@
 """Binance's public market data REST API."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from simulator.candles import start_of
 from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
-from . import frames
+from . import candles, frames
 
 MAX_LEVELS = 5000
 MAX_INVENTED_LEVELS = 500
@@ -30,7 +32,8 @@ def routes(binance: Exchange) -> list[web.RouteDef]:
     def serve(answer: Callable[[Exchange, web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
             try:
-                return _json(answer(binance, request))
+                answered = answer(binance, request)
+                return _json(await answered if inspect.isawaitable(answered) else answered)
             except ApiError as refused:
                 return _json({"code": refused.code, "msg": refused.reason}, status=400)
 
@@ -43,6 +46,7 @@ def routes(binance: Exchange) -> list[web.RouteDef]:
         "ticker/24hr": day_ticker,
         "ticker/bookTicker": book_ticker,
         "depth": depth,
+        "klines": klines,
     }
     return [web.get(f"/api/v3/{path}", serve(answer)) for path, answer in answers.items()]
 
@@ -92,6 +96,31 @@ def depth(binance: Exchange, request: web.Request) -> dict[str, Any]:
     if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LEVELS:
         raise ApiError(-1100, "Illegal characters found in parameter 'limit'.")
     return frames.depth(binance.seen(named[0]), min(int(limit), MAX_INVENTED_LEVELS))
+
+
+async def klines(binance: Exchange, request: web.Request) -> list[Any]:
+    """Answer with candles, the oldest first. From a start, the first ones; otherwise the newest ones until the end."""
+    named, interval = _named(binance, request), request.query.get("interval")
+    if named is None or interval is None:
+        missing = "interval" if named else "symbol"
+        raise ApiError(-1102, f"Mandatory parameter '{missing}' was not sent, was empty/null, or malformed.")
+    step_ms = candles.STEPS.get(interval)
+    if step_ms is None:
+        raise ApiError(-1120, "Invalid interval.")
+    first_ms, end_ms, limit = (_whole(request, name) for name in ("startTime", "endTime", "limit"))
+    rows = min(candles.DEFAULT_ROWS if limit is None else limit, candles.MOST_ROWS)
+    stop_ms = binance.now_ms() + 1 if end_ms is None else min(end_ms, binance.now_ms()) + 1
+    if first_ms is None:
+        first_ms = start_of(stop_ms - 1, step_ms) - (rows - 1) * step_ms
+    found = await binance.candles(named[0], step_ms, first_ms, min(stop_ms, first_ms + rows * step_ms))
+    return [candles.rest_row(candle, step_ms) for candle in found]
+
+
+def _whole(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is not None and not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
+    return None if text is None else int(text)
 
 
 def _one_or_many(binance: Exchange, request: web.Request, row: Callable[[Listing], dict[str, Any]]) -> Any:

@@ -33,6 +33,7 @@ class Binance(Exchange):
     """Binance spot: its WebSocket streams and its REST API."""
 
     name = "binance"
+    candle_paths: ClassVar[frozenset[str]] = frozenset({"/api/v3/klines"})
     channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
 
     def __init__(self, market: Market, faults: FaultBoard, seed: int, timing: Timing) -> None:

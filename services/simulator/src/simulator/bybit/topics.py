@@ -11,7 +11,7 @@ from simulator.faults import BybitRestart, OwnAction
 from simulator.market import Listing
 from simulator.topic import Channel
 
-from . import rest
+from . import candles, rest
 from .frames import CHANNELS
 
 MAX_ARGS = 10
@@ -22,7 +22,8 @@ class Bybit(Exchange):
     """Bybit v5 spot: its WebSocket topics and its REST API."""
 
     name = "bybit"
-    channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
+    channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in (*CHANNELS, candles.CHANNEL)}
+    candle_paths: ClassVar[frozenset[str]] = frozenset({"/v5/market/kline"})
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the public spot topics and of the REST API."""

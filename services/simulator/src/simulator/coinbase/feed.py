@@ -1,7 +1,7 @@
 """Coinbase's feed: requests, which are answered with the whole state of the socket, heartbeats, and the cut of idle sockets."""
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import orjson
@@ -30,6 +30,7 @@ class Coinbase(Exchange):
     """Coinbase Exchange. A connection that has not subscribed within `first_request_s` is cut."""
 
     name = "coinbase"
+    candle_paths: ClassVar[frozenset[str]] = frozenset({"/products/{id}/candles"})
 
     def __init__(self, market: Market, faults: FaultBoard, seed: int, first_request_s: float = 5.0) -> None:
         super().__init__(market, faults, seed)

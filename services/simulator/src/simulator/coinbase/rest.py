@@ -9,7 +9,7 @@ from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
-from . import frames
+from . import candles, frames
 
 Find = Callable[[str], Listing | None]
 
@@ -45,10 +45,14 @@ def routes(coinbase: Exchange, find: Find, aliases: Callable[[], dict[str, Listi
         names = dict.fromkeys(name for listing in coinbase.listed() for name in (listing.base, listing.quote))
         return _json([{"id": name, "name": name, "status": "online", "details": {"type": "crypto"}} for name in names])
 
+    async def past_candles(request: web.Request) -> web.Response:
+        return await candles.answer(coinbase, _named(find, request), request)
+
     answers = {
         "/products": products,
         "/products/{id}/ticker": ticker,
         "/products/{id}/stats": stats,
+        "/products/{id}/candles": past_candles,
         "/currencies": currencies,
         "/time": time,
     }

@@ -12,10 +12,10 @@ from simulator.connection import Connection
 from simulator.exchange import Exchange
 from simulator.faults import FaultBoard, OwnAction
 from simulator.market import Listing, Market
-from simulator.topic import Channel, Message
+from simulator.topic import Build, Channel, Message
 
-from . import rest
-from .frames import CHANNELS, NO_REQUEST_ID, ROWS, pushed
+from . import candles, rest
+from .frames import CHANNELS, NO_REQUEST_ID, ROWS, UNNUMBERED, pushed
 
 MAX_CHANNELS = 400
 MAX_REQUESTS_PER_S = 100
@@ -28,7 +28,8 @@ class Cryptocom(Exchange):
     """Crypto.com Exchange v1 spot. It sends a heartbeat each `heartbeat_every_s`, and closes after two unanswered ones."""
 
     name = "cryptocom"
-    channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
+    channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in (*CHANNELS, candles.CHANNEL)}
+    candle_paths: ClassVar[frozenset[str]] = frozenset({"/exchange/v1/public/get-candlestick"})
 
     def __init__(self, market: Market, faults: FaultBoard, seed: int, heartbeat_every_s: float = 30.0) -> None:
         super().__init__(market, faults, seed)
@@ -39,8 +40,8 @@ class Cryptocom(Exchange):
         return [web.get("/exchange/v1/market", self.serve), *rest.routes(self)]
 
     def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
-        """Read a topic such as `ticker.BTC_USD`."""
-        channel_name, _, native = topic.partition(".")
+        """Read a topic such as `ticker.BTC_USD` or `candlestick.1m.BTC_USD`."""
+        channel_name, _, native = topic.rpartition(".")
         channel, listing = self.channels.get(channel_name), self.find(native)
         return None if channel is None or listing is None else (channel, listing)
 
@@ -64,8 +65,10 @@ class Cryptocom(Exchange):
                 self.unsubscribe(connection, channel)
             connection.send({"id": request.get("id", NO_REQUEST_ID), "method": method, "code": 0})
         else:
+            snapshots: dict[str, Build] = {}
             for channel in channels:
-                self._subscribe(connection, request, channel)
+                self._subscribe(connection, request, channel, snapshots)
+            self.begin(connection, snapshots)
 
     def keep_alive(self, connection: Connection, now_s: float) -> None:
         """Send a heartbeat. If the client has answered neither of two, close in place of the third."""
@@ -81,7 +84,12 @@ class Cryptocom(Exchange):
     def act_alone(self, action: OwnAction) -> None:
         """Do nothing: no action exists at this exchange alone."""
 
-    def _subscribe(self, connection: Connection, request: dict[str, Any], topic: str) -> None:
+    def _subscribe(self, connection: Connection, request: dict[str, Any], topic: str, snapshots: dict[str, Build]) -> None:
+        """Subscribe to a channel. The past candles that come first take time to make, so these channels go to `snapshots`."""
+        channel_name, _, native = topic.rpartition(".")
+        interval = channel_name.removeprefix("candlestick.")
+        if interval in candles.OLD_NAMES:
+            topic = f"candlestick.{candles.OLD_NAMES[interval]}.{native}"
         meant = self.meaning(topic)
         if meant is None:
             self._refuse(connection, request, UNKNOWN_CHANNEL, "Unknown symbol", topic)
@@ -89,8 +97,18 @@ class Cryptocom(Exchange):
         if topic not in connection.topics and len(connection.topics) >= MAX_CHANNELS:
             self._refuse(connection, request, TOO_MANY_CHANNELS, "Maximum subscriptions exceeded", topic)
             return
+        request_id = request.get("id", NO_REQUEST_ID)
+        if meant[0] is candles.CHANNEL:
+            connection.topics[topic] = None
+            if self.faults.bare_ack():
+                connection.send({"id": request_id, "method": "subscribe", "code": 0, "channel": topic})
+                request_id = UNNUMBERED
+            snapshots[topic] = lambda listing, now_ms: candles.message(
+                listing, now_ms, self.newest(listing, candles.SNAPSHOT_MINUTES), request_id
+            )
+            return
         self.subscribe(connection, topic)
-        self.send_snapshot(connection, topic, partial(_first, meant[0].name, request.get("id", NO_REQUEST_ID)))
+        self.send_snapshot(connection, topic, partial(_first, meant[0].name, request_id))
 
     @staticmethod
     def _refuse(connection: Connection, request: dict[str, Any], code: int, reason: str, channel: str = "") -> None:

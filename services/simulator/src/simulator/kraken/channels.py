@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from aiohttp import web
@@ -13,7 +13,7 @@ from simulator.faults import FaultBoard, KrakenMaintenance, OwnAction
 from simulator.market import Listing, Market
 from simulator.topic import Channel, Message
 
-from . import rest
+from . import candles, rest
 from .frames import channels, instant, message, ticker_row
 
 HEARTBEAT_EVERY_S = 1.0
@@ -26,11 +26,12 @@ class Kraken(Exchange):
     """Kraken spot, WebSocket v2. A connection without subscriptions and without traffic for `idle_s` is closed."""
 
     name = "kraken"
+    candle_paths: ClassVar[frozenset[str]] = frozenset({"/0/public/OHLC"})
 
     def __init__(self, market: Market, faults: FaultBoard, seed: int, idle_s: float = 60.0) -> None:
         super().__init__(market, faults, seed)
         self._idle_s = idle_s
-        self._channels: dict[str, Channel] = {channel.name: channel for channel in channels(self._event_us)}
+        self._channels: dict[str, Channel] = {channel.name: channel for channel in (*channels(self._event_us), candles.CHANNEL)}
         self._back_online_s = 0.0  # when maintenance ends, a monotonic time
 
     def routes(self) -> list[web.RouteDef]:
@@ -89,8 +90,11 @@ class Kraken(Exchange):
             self._refuse(connection, request, received, "Malformed request")
             return
         channel, trigger = given.get("channel"), given.get("event_trigger", "trades")
-        if channel not in {"ticker", "trade"} or trigger not in TRIGGERS:
+        if channel not in {"ticker", "trade", "ohlc"} or trigger not in TRIGGERS:
             self._refuse(connection, request, received, f"Unsupported channel {channel}, event_trigger {trigger}")
+            return
+        if channel == "ohlc" and str(given.get("interval")) not in candles.STEPS:
+            self._refuse(connection, request, received, "Unsupported ohlc interval")
             return
         for symbol in symbols:
             name = TRIGGERS[trigger] if channel == "ticker" else channel
@@ -110,6 +114,9 @@ class Kraken(Exchange):
             self.unsubscribe(connection, subscribed)
             self._accept(connection, request, received, {"channel": channel, "symbol": symbol})
             return
+        if channel == "ohlc":
+            self._begin_candles(connection, request, received, symbol, given)
+            return
         if self.find(symbol) is None:
             self._refuse(connection, request, received, f"Currency pair not supported {symbol}", symbol)
             return
@@ -124,6 +131,28 @@ class Kraken(Exchange):
         self._accept(connection, request, received, result)
         if wants_snapshot:
             self.send_snapshot(connection, topic, self._snapshot)
+
+    def _begin_candles(
+        self, connection: Connection, request: dict[str, Any], received: str, symbol: str, given: dict[str, Any]
+    ) -> None:
+        """Subscribe to the candles of a symbol. Those of another interval than a minute are accepted, but never sent."""
+
+        def snapshot(listing: Listing, now_ms: int) -> Message:
+            return candles.snapshot(listing, now_ms, self.newest(listing, candles.SNAPSHOT_ROWS))
+
+        topic = f"{candles.CHANNEL.name} {symbol}"
+        if self.find(symbol) is None or topic in connection.topics:
+            reason = "Already subscribed" if topic in connection.topics else f"Currency pair not supported {symbol}"
+            self._refuse(connection, request, received, reason, symbol)
+            return
+        connection.topics[topic] = None
+        wants_snapshot = given.get("snapshot", True)
+        result = {"channel": "ohlc", "interval": given["interval"], "snapshot": wants_snapshot, "symbol": symbol}
+        self._accept(connection, request, received, result | {"warnings": [candles.WARNING]})
+        if given["interval"] == 1 and wants_snapshot:
+            self.begin(connection, {topic: snapshot})
+        elif given["interval"] == 1:
+            self.subscribe(connection, topic)
 
     def _snapshot(self, listing: Listing, now_ms: int) -> Message:
         return message("ticker", "snapshot", ticker_row(listing, self._event_us(listing), now_ms))

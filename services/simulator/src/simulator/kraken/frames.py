@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from simulator.market import DAY_MS, Listing
+from simulator.candles import DAY_MS
+from simulator.market import Listing
 from simulator.topic import Channel, Message
 from simulator.wire import number
 

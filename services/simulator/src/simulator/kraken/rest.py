@@ -1,17 +1,19 @@
 """Kraken's public REST API. Errors have the HTTP status 200, and may stand beside a result."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from simulator.candles import start_of
 from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
-from . import frames
+from . import candles, frames
 from .names import old_names
 
 UNKNOWN_PAIR = "EQuery:Unknown asset pair"
@@ -25,18 +27,28 @@ class Answer(NamedTuple):
     errors: list[str]
 
 
+Answering = Callable[[Exchange, web.Request], Answer | Awaitable[Answer]]
+
+
 def routes(kraken: Exchange) -> list[web.RouteDef]:
     """Return the REST API's routes."""
 
-    def serve(answer: Callable[[Exchange, web.Request], Answer]) -> Callable[[web.Request], Any]:
+    def serve(answer: Answering) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
-            result, errors = answer(kraken, request)
+            answered = answer(kraken, request)
+            result, errors = await answered if inspect.isawaitable(answered) else answered
             body = {"error": errors} if result is None else {"error": errors, "result": result}
             return web.Response(body=encode(body), content_type="application/json")
 
         return handler
 
-    answers = {"AssetPairs": asset_pairs, "Ticker": ticker, "Time": time, "SystemStatus": system_status}
+    answers: dict[str, Answering] = {
+        "AssetPairs": asset_pairs,
+        "Ticker": ticker,
+        "Time": time,
+        "SystemStatus": system_status,
+        "OHLC": ohlc,
+    }
     return [web.get(f"/0/public/{path}", serve(answer)) for path, answer in answers.items()]
 
 
@@ -61,6 +73,27 @@ def ticker(kraken: Exchange, request: web.Request) -> Answer:
         if listing.state != "preopen"
     }
     return Answer(rows or None, errors)
+
+
+async def ohlc(kraken: Exchange, request: web.Request) -> Answer:
+    """Answer with the newest 720 closed candles and the open one, or with those of them that began at `since` or later."""
+    found, errors = _named(kraken, request)
+    step_ms = candles.STEPS.get(request.query.get("interval", "1"))
+    if "pair" not in request.query or step_ms is None:
+        return Answer(None, [NO_PAIR])
+    if errors or len(found) != 1:
+        return Answer(None, errors or [UNKNOWN_PAIR])
+    now_ms, since = kraken.now_ms(), request.query.get("since", "")
+    newest_ms = start_of(now_ms, step_ms)
+    first_ms = newest_ms - candles.MOST_ROWS * step_ms
+    # A time of another unit than seconds is later than now, and is ignored.
+    if since.isascii() and since.isdecimal() and len(since) <= 15 and int(since) * 1000 <= now_ms:
+        first_ms = max(first_ms, min(int(since) * 1000, newest_ms))
+    rows = await kraken.candles(found[0], step_ms, first_ms, now_ms + 1)
+    key = _key(found[0], current=_wants_current_names(request))
+    closed = [candle.start_ms // 1000 for candle in rows if candle.start_ms + step_ms <= now_ms]
+    last = closed[-1] if closed else (newest_ms - step_ms) // 1000
+    return Answer({key: [candles.rest_row(found[0], candle) for candle in rows], "last": last}, [])
 
 
 def time(kraken: Exchange, request: web.Request) -> Answer:

@@ -12,11 +12,12 @@ from simulator.faults import FaultBoard, Notice64008, OwnAction
 from simulator.market import Listing, Market
 from simulator.topic import Channel
 
-from . import rest
+from . import candles, rest
 from .frames import CHANNELS
 
 MAX_REQUESTS_PER_HOUR = 480
 HOUR_S = 3600.0
+BUSINESS_PATH = "/ws/v5/business"  # of the socket that has the candles, and nothing else
 SERVICE_UPGRADE = "The connection will soon be closed for a service upgrade. Please reconnect."
 
 
@@ -24,7 +25,8 @@ class Okx(Exchange):
     """OKX v5 spot. A connection without traffic for `idle_s` is closed."""
 
     name = "okx"
-    channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in CHANNELS}
+    channels: ClassVar[dict[str, Channel]] = {channel.name: channel for channel in (*CHANNELS, candles.CHANNEL)}
+    candle_paths: ClassVar[frozenset[str]] = frozenset({"/api/v5/market/candles", "/api/v5/market/history-candles"})
 
     def __init__(self, market: Market, faults: FaultBoard, seed: int, idle_s: float = 30.0) -> None:
         super().__init__(market, faults, seed)
@@ -32,7 +34,7 @@ class Okx(Exchange):
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the public channels and of the REST API."""
-        return [web.get("/ws/v5/public", self.serve), *rest.routes(self)]
+        return [web.get("/ws/v5/public", self.serve), web.get(BUSINESS_PATH, self.serve), *rest.routes(self)]
 
     def meaning(self, topic: str) -> tuple[Channel, Listing] | None:
         """Read a topic such as `tickers:BTC-USDT`, our short form of a request's argument."""
@@ -85,7 +87,8 @@ class Okx(Exchange):
         given = arg if isinstance(arg, dict) else {}
         channel, native = given.get("channel"), given.get("instId")
         topic = f"{channel}:{native}"
-        if self.meaning(topic) is None and topic not in connection.topics:
+        is_elsewhere = (channel == candles.CHANNEL.name) != (connection.path == BUSINESS_PATH)
+        if (self.meaning(topic) is None or is_elsewhere) and topic not in connection.topics:
             self._refuse(
                 connection,
                 request,

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from simulator.market import DAY_MS, HOUR_MS, Listing
+from simulator.candles import DAY_MS, HOUR_MS
+from simulator.market import Listing
 from simulator.topic import Channel, Message
 from simulator.wire import trimmed
 

@@ -1,15 +1,17 @@
 """OKX's public market REST API."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
+from simulator.candles import start_of
 from simulator.exchange import Exchange
 from simulator.market import Listing
 from simulator.wire import encode
 
-from . import frames
+from . import candles, frames
 
 MAX_LEVELS = 400
 EMPTY_PARAMETER, WRONG_PARAMETER, UNKNOWN_INSTRUMENT = "50014", "51000", "51001"
@@ -26,12 +28,13 @@ class ApiError(Exception):
 def routes(okx: Exchange) -> list[web.RouteDef]:
     """Return the REST API's routes."""
 
-    def serve(answer: Callable[[Exchange, web.Request], list[Any]]) -> Callable[[web.Request], Any]:
+    def serve(answer: Callable[[Exchange, web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handler(request: web.Request) -> web.Response:
             status, envelope = 200, {"code": "0", "msg": ""}
             rows: list[Any] = []
             try:
-                rows = answer(okx, request)
+                answered = answer(okx, request)
+                rows = await answered if inspect.isawaitable(answered) else answered
             except ApiError as refused:
                 status, envelope = refused.status, {"code": refused.code, "msg": refused.reason}
             return web.Response(body=encode(envelope | {"data": rows}), status=status, content_type="application/json")
@@ -44,6 +47,8 @@ def routes(okx: Exchange) -> list[web.RouteDef]:
         "market/tickers": tickers,
         "market/ticker": ticker,
         "market/books": books,
+        "market/candles": recent_candles,
+        "market/history-candles": history_candles,
     }
     return [web.get(f"/api/v5/{path}", serve(answer)) for path, answer in answers.items()]
 
@@ -74,6 +79,41 @@ def books(okx: Exchange, request: web.Request) -> list[Any]:
         raise ApiError(WRONG_PARAMETER, "Parameter sz error")
     listing = okx.seen(_named(okx, request))
     return [{**frames.sides(listing, int(limit)), "ts": str(okx.now_ms()), "seqId": listing.sequence}]
+
+
+async def recent_candles(okx: Exchange, request: web.Request) -> list[Any]:
+    """Answer with candles of the last 1,440 intervals."""
+    return await _candles(okx, request, candles.REACH_ROWS)
+
+
+async def history_candles(okx: Exchange, request: web.Request) -> list[Any]:
+    """Answer with candles of any age."""
+    return await _candles(okx, request, None)
+
+
+async def _candles(okx: Exchange, request: web.Request, reach: int | None) -> list[Any]:
+    """Return the newest candles that are older than `after` and newer than `before`, both exclusive, the newest first."""
+    listing = _named(okx, request)
+    if request.query.get("bar", "1m") not in candles.STEPS:
+        raise ApiError(WRONG_PARAMETER, "Parameter bar error")
+    step_ms, shift_ms = candles.STEPS[request.query.get("bar", "1m")]
+    after_ms, before_ms, limit = (_whole(request, name) for name in ("after", "before", "limit"))
+    rows, now_ms = min(max(candles.DEFAULT_ROWS if limit is None else limit, 1), candles.MOST_ROWS), okx.now_ms()
+    stop_ms = now_ms + 1 if after_ms is None else min(after_ms, now_ms + 1)
+    first_ms = start_of(stop_ms - 1, step_ms, shift_ms) - (rows - 1) * step_ms
+    if before_ms is not None:
+        first_ms = max(first_ms, before_ms + 1)
+    if reach is not None:
+        first_ms = max(first_ms, start_of(now_ms, step_ms, shift_ms) - (reach - 1) * step_ms)
+    found = await okx.candles(listing, step_ms, first_ms, stop_ms, shift_ms=shift_ms)
+    return [candles.row(listing, it, closed=it.start_ms + step_ms <= now_ms) for it in reversed(found)]
+
+
+def _whole(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is not None and not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise ApiError(WRONG_PARAMETER, f"Parameter {name} error")
+    return None if text is None else int(text)
 
 
 def time(okx: Exchange, request: web.Request) -> list[Any]:
