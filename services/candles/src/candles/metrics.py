@@ -19,3 +19,6 @@ REKEPT = Counter(PREFIX + "rekept_bars", "Past candles that Redis had lost and g
 SYMBOLS = Gauge(PREFIX + "symbols", "Symbols that have candles")
 LATE = Gauge(PREFIX + "late_symbols", "Symbols whose newest candle began more than two minutes ago")
 TURNED_AWAY = Gauge(PREFIX + "turned_away_symbols", "Symbols with subscribers to candles for which there is no room")
+REDIS_USED = Gauge("market_pulse_redis_used_bytes", "Memory that Redis uses")
+REDIS_MOST = Gauge("market_pulse_redis_most_bytes", "Memory that Redis may use; 0: no limit")
+REDIS_EVICTED = Gauge("market_pulse_redis_evicted_keys", "Keys that Redis has evicted for lack of memory since its start")

@@ -253,6 +253,10 @@ class Service:
 
     async def _renew(self) -> None:
         sets = [(interval, series) for series in self._by_symbol.values() for interval in Interval]
+        used, most, evicted = await self._bus.memory()
+        metrics.REDIS_USED.set(used)
+        metrics.REDIS_MOST.set(most)
+        metrics.REDIS_EVICTED.set(evicted)
         sizes = await self._bus.renew_bars([(interval, series.symbol) for interval, series in sets])
         for (interval, series), size in zip(sets, sizes, strict=True):
             await self._keep(series)
