@@ -14,9 +14,9 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from cli.doctor import ExaminedBus
 from market_pulse import kinds
-from market_pulse.bus import AggregatorBus, Bus, BusError, IngestBus, Reader, keys
+from market_pulse.bus import AggregatorBus, Bus, BusError, CandlesBus, IngestBus, Reader, keys
 from market_pulse.conversions import DEFAULT_CONVERSIONS
-from market_pulse.messages import Bar, Interval, Point, Resolution
+from market_pulse.messages import Bar, Candle, Interval, Point, Resolution
 from support.exchanges import NAMES
 from support.listening import listening
 from support.redis_server import make_users, redis_server
@@ -52,13 +52,22 @@ async def ask(redis: Any, *command: str) -> Any:
 CLASSES: dict[str, type[Bus]] = {
     "ingest-okx": IngestBus,
     "aggregator": AggregatorBus,
+    "candles": CandlesBus,
     "gateway": Reader,
     "reader": ExaminedBus,
 }
 # Abilities that a user has because it needs their commands for another: the aggregator's script reads the history it adds to.
-BESIDES = {"aggregator": {"history"}, "gateway": {"listing_size"}, "reader": {"listing_size", "has_listing"}}
+BESIDES = {
+    "aggregator": {"history", "exchanges"},
+    "gateway": {"listing_size", "exchanges", "last_candles"},
+    "reader": {"listing_size", "has_listing", "exchanges", "last_candles"},
+}
 FORGOTTEN = {"ingest-okx": "ticks:okx:BTC-USDT"}  # other users drop last tickers, if they have that right
 POINTS = {BTC: Point(time_ms=2000, price=64000.5, sources={"okx": 64000.5})}
+CANDLE = Candle(
+    symbol=BTC, interval=Interval.MINUTE, start_ms=0, end_ms=60_000, open=1.0, high=1.0, low=1.0, close=1.0, closed=True,
+    origin="live", received_time_ms=1,
+)  # fmt: skip
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish_ticks": ([TICK],),
     "publish_status": (STATUS,),
@@ -74,8 +83,17 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "last": (kinds.TICKER.channel(BTC),),
     "last_matching": (kinds.TICKER.pattern,),
     "last_aged": (kinds.TICKER.channel(BTC),),
+    "publish_candles": (Interval.MINUTE, [CANDLE]),
+    "last_candles": (Interval.MINUTE, BTC),
+    "renew_bars": ([(Interval.MINUTE, BTC)],),
     "history": (Resolution.SECOND, BTC, 0),
     "bars": (Interval.MINUTE, BTC),
+}
+
+# What a user does to its own channels and keys, where that of the others is refused.
+OWN_ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("candles", "last"): (kinds.CANDLES[Interval.MINUTE].channel(BTC),),
+    ("candles", "keep_bars"): (Interval.MINUTE, BTC, [Bar(0, 1.0, 1.0, 1.0, 1.0)]),
 }
 
 
@@ -106,7 +124,8 @@ async def is_granted(bus: WholeBus, user: str, name: str) -> bool:
         elif name == "forget":
             await bus.forget(FORGOTTEN.get(user, "ticker:BTC-USDT"))
         else:
-            await getattr(bus, name)(*ARGUMENTS.get(name, ()))
+            arguments = OWN_ARGUMENTS.get((user, name)) or ARGUMENTS.get(name, ())
+            await getattr(bus, name)(*arguments)
     except BusError as refused:
         if re.search("(?i)permission|ACL failure", str(refused)):
             return False
@@ -191,6 +210,18 @@ REFUSED = {
         ("DEL", "symbols:okx"),
         ("EVAL", LUA.format("PUBLISH', 'ticks:okx:BTC-USDT', '{}"), "0"),
         ("EVAL", LUA.format("SET', 'last:ticks:okx:BTC-USDT', '{}"), "0"),
+    ],
+    "candles": [
+        ("PUBLISH", "ticker:BTC-USDT", "{}"),
+        ("PUBLISH", "candles:1m:okx:BTC-USDT", "{}"),
+        ("PSUBSCRIBE", "*"),
+        ("PSUBSCRIBE", "ticks:*"),
+        ("SET", "last:ticker:BTC-USDT", "{}"),
+        ("SET", "last:candles:1m:okx:BTC-USDT", "{}"),
+        ("ZADD", "bars:1m:okx:BTC-USDT", "1", "[]"),
+        ("DEL", "bar:1m:BTC-USDT"),
+        ("EVAL", LUA.format("PUBLISH', 'ticker:BTC-USDT', '{}"), "0"),
+        ("EVAL", LUA.format("ZADD', 'bars:1m:okx:BTC-USDT', '1', '[]"), "0"),
     ],
     "gateway": [
         ("PUBLISH", "ticker:BTC-USDT", "{}"),

@@ -1,6 +1,7 @@
 """The candle maker's side of the bus: it hears tickers and exchanges' candles, and publishes candles across exchanges."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import redis.asyncio as redis
 
@@ -14,6 +15,14 @@ from .demand import DemandBus
 from .follower import Listener
 
 LAST_EXPIRY_S = CANDLES[Interval.MINUTE].expiry_s
+
+
+class Memory(NamedTuple):
+    """How many bytes Redis uses, how many it may use (0: no limit), and how many keys it has evicted for lack of memory."""
+
+    used: int
+    most: int
+    evicted: int
 
 
 class CandlesBus(Listener, PastBus, BarsBus, DemandBus):
@@ -54,6 +63,14 @@ class CandlesBus(Listener, PastBus, BarsBus, DemandBus):
         async with bounded():
             sizes: list[int] = await self._renew_bars([keys.bars(*one) for one in sets], [EXPIRY_S])
         return sizes
+
+    async def memory(self) -> Memory:
+        """Return how much memory Redis uses."""
+        async with bounded():
+            found: dict[str, Any] = {**await self._client.info("memory"), **await self._client.info("stats")}
+        return Memory(
+            *(int(found.get(name, 0)) for name in ("used_memory", "maxmemory", "evicted_keys")),
+        )
 
     async def exchanges(self) -> list[str]:
         """Return the names of the exchanges that have published which symbols they list, in order."""
