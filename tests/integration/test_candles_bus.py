@@ -198,7 +198,7 @@ tickers = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=8)
 
 @st.composite
 def copies(draw: st.DrawFn) -> list[Candle]:
-    """What three copies know of one candle at several moments. Each hears the same tickers, from and to any."""
+    """Candles of copies that have heard the same tickers, each from some moment to some other."""
     prices = draw(tickers)
     made = []
     for _ in range(draw(st.integers(1, 4))):

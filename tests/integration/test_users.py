@@ -90,7 +90,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "bars": (Interval.MINUTE, BTC),
 }
 
-# What a user does to its own channels and keys, where that of the others is refused.
+# The arguments for a user that has this ability with its own channels and keys alone.
 OWN_ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("candles", "last"): (kinds.CANDLES[Interval.MINUTE].channel(BTC),),
     ("candles", "keep_bars"): (Interval.MINUTE, BTC, [Bar(0, 1.0, 1.0, 1.0, 1.0)]),

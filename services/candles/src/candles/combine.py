@@ -107,8 +107,8 @@ def vwap(volume: float | None, quote_volume: float | None) -> float | None:
 
 
 def decimals_of(bar: Bar) -> int:
-    """Return how many decimals a candle's prices have."""
-    return max(_decimals(price) for price in (bar.open, bar.high, bar.low, bar.close))
+    """Return how many decimals a candle's open and close have."""
+    return max(_decimals(bar.open), _decimals(bar.close))
 
 
 def _decimals(price: float) -> int:
@@ -120,7 +120,7 @@ def _decimals(price: float) -> int:
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
-    """Return the sum of values, rounded; None if there is none, or if one is not known."""
+    """Return the sum of values, rounded; None without any value, or if one is not known."""
     if not values or None in values:
         return None
     return round(fsum(value for value in values if value is not None), VOLUME_DECIMALS)

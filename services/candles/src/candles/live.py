@@ -6,7 +6,7 @@ from market_pulse.messages import LIVE, Candle, Decoder, Message, SymbolText, Ti
 
 
 class Heard(Message, kw_only=True):
-    """What a candle needs of a ticker. Decoding only this takes a fraction of the time that a whole ticker takes."""
+    """The members of a ticker that a candle needs. Decoding only this takes a fraction of the time that a whole ticker takes."""
 
     symbol: SymbolText
     seq: Whole

@@ -1,6 +1,7 @@
 """Reads past candles from Redis: our own and the exchanges'. History comes late and in pieces, so it is read repeatedly."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from market_pulse.bus import CandlesBus
@@ -19,6 +20,7 @@ NEWEST = 10
 """How many of each exchange's newest candles are read between these times."""
 
 EXCHANGES_EACH_S = 10.0
+PORTION = 200  # starts: some ten milliseconds of work
 
 log = get_logger()
 
@@ -84,7 +86,7 @@ class Loader:
             for exchange in self._exchanges:
                 limit = interval.kept if is_all else NEWEST
                 found[exchange] = await self._bus.bars(interval, series.symbol, exchange, limit=limit)
-            series.learn(interval, found, now_ms)
+            await _teach(series, interval, found, now_ms)
         reading.newest_s = now_s + NEWEST_EACH_S
         while reading.all_s <= now_s:
             reading.times += 1
@@ -103,8 +105,18 @@ class Loader:
             series.resume(interval, bars, last)
 
 
+async def _teach(series: Series, interval: Interval, found: Mapping[str, list[Bar]], now_ms: int) -> None:
+    """Pass past candles on in portions, so that tickers are heard and candles published in between."""
+    starts = sorted({bar.start_ms for bars in found.values() for bar in bars})
+    for at in range(0, len(starts), PORTION):
+        first_ms, last_ms = starts[at], starts[min(at + PORTION, len(starts)) - 1]
+        portion = {name: [bar for bar in bars if first_ms <= bar.start_ms <= last_ms] for name, bars in found.items()}
+        series.learn(interval, portion, now_ms)
+        await asyncio.sleep(0)
+
+
 def read_candle(message: bytes) -> Candle | None:
-    """Read a candle; return None, and count it, if it is none."""
+    """Read a candle. If the message is not a candle, count it and return None."""
     try:
         return decode_candle(message)
     except CodecError as wrong:

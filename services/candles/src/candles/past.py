@@ -1,4 +1,4 @@
-"""The closed candles of one symbol, and what may replace them. Pure.
+"""The closed candles of one symbol, and the rules by which others replace them. Pure.
 
 A candle of our own prices is complete if its beginning was heard, or, for an hour or a day, if all of its minutes are known.
 History never replaces a complete one. It replaces all others, and fills in those that are not there.
@@ -127,7 +127,7 @@ class Past:
         return list(self._minutes(interval, start_ms))
 
     def folded(self, interval: Interval, start_ms: int) -> Bar | None:
-        """Return the closed minutes of a longer interval as one candle, or None if there are none. The newest is remembered."""
+        """Return the closed minutes of a longer interval as one candle, or None if no minute is known. The newest is remembered."""
         found = self._folds.get(interval)
         if found is None or found[0] != start_ms:
             minutes = self.minutes(interval, start_ms)

@@ -11,7 +11,7 @@ from market_pulse.messages import Bar, Candle, Interval, Symbol, bar_of
 
 from .combine import NO_VOLUMES, Share, Volumes, fold, volumes_of, vwap
 from .live import Heard, Live, resumed
-from .past import LONGER, MINUTE, Past
+from .past import LONGER, MINUTE, SPARE, Past
 from .track import Track
 
 WAIT_MS = 3_000
@@ -44,6 +44,8 @@ class Series:
         self._seq = 0  # of the newest ticker heard
         self._unpriced = 0  # how many tickers without a live price were heard since the last one with a live price
         self._closed: list[Candle] = []
+        # A hash of the exchanges' history of each start, because the same history is read repeatedly.
+        self._learnt: dict[Interval, dict[int, int]] = {interval: {} for interval in Interval}
 
     @property
     def newest_ms(self) -> int:
@@ -92,11 +94,15 @@ class Series:
     def learn(self, interval: Interval, bars: Mapping[str, Iterable[Bar]], now_ms: int) -> None:
         """Take the exchanges' past candles. Those that are not closed yet are ignored."""
         by_start: dict[int, dict[str, Bar]] = {}
+        known = self._learnt[interval]
         for exchange, found in bars.items():
             for bar in found:
                 if bar.start_ms + interval.step_ms <= now_ms and bar.start_ms == interval.start_of(bar.start_ms):
                     by_start.setdefault(bar.start_ms, {})[exchange] = bar
         for start_ms, parts in sorted(by_start.items()):
+            told = hash(frozenset(parts.items()))
+            if known.get(start_ms) == told:
+                continue
             if interval is MINUTE and (shares := self._shares.get(start_ms)) is not None:
                 for exchange, bar in parts.items():
                     share = shares.get(exchange)
@@ -106,13 +112,16 @@ class Series:
                     self._correct(start_ms)
                     continue
             if self._tracks[interval].find(start_ms) is None:
+                known[start_ms] = told
                 self.past.learn(interval, start_ms, parts)
                 if interval is MINUTE:
                     self._name(start_ms, parts)
+        while len(known) > interval.kept + SPARE:
+            del known[min(known)]
         self._publish_corrections()
 
     def resume(self, interval: Interval, bars: Iterable[Bar], last: Iterable[Candle]) -> None:
-        """Go on from what Redis has kept: closed candles, and the newest two candles, the older one first."""
+        """Go on from the candles that Redis has kept: closed ones, and the newest two candles, the older one first."""
         for bar in bars:
             self.past.resume(interval, bar)
         last_seq = None

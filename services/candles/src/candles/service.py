@@ -190,7 +190,7 @@ class Service:
             metrics.BAD_MESSAGES.inc()
 
     async def _on_subscribed(self, resync: bool) -> None:
-        """Note that tickers may have been missed. What exchanges said meanwhile is read from their past candles."""
+        """Note that tickers may have been missed. The exchanges' candles of that time are read from their past ones."""
         metrics.RESYNCS.inc(resync)
         now_ms = self._time.now_ms()
         for series in self._by_symbol.values():

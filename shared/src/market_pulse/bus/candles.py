@@ -34,10 +34,10 @@ class CandlesBus(Listener, PastBus, BarsBus, DemandBus):
         self._renew_bars = self._script("renew_bars.lua")
 
     async def publish_candles(self, interval: Interval, candles: Sequence[Candle]) -> list[bytes | None]:
-        """Publish candles of one interval in one command, each merged with what other copies have published of the same start.
+        """Publish candles of one interval in one command, each merged with other copies' of the same start.
 
         Of each candle, Redis keeps the newest two of its symbol as last messages, and a closed one also as a bar. The answer
-        has, for each, the JSON of the candle as it is now known, or None if that is the given one or none is known.
+        has, for each, the JSON of the candle as it is now known, or None if it is the given one or not known.
         """
         if not candles:
             return []

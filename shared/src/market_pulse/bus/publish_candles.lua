@@ -1,11 +1,11 @@
--- Publish candles across exchanges, each merged with what other copies have published of the same start, in one step.
+-- Publish candles across exchanges, each merged with other copies' of the same start, in one step.
 -- KEYS per candle: `last:<channel>`; `last:<channel>:previous`, the candle before that one; the set of bars.
 -- ARGV: how long to keep a last message, and a set of bars, in seconds; how many bars a set keeps; then per candle its channel and JSON.
 --
 -- Of two messages of one start the one with the higher revision counts. Of equal revisions the result has the open of the smaller
 -- firstSeq, the highest high, the lowest low, the close of the larger lastSeq, and the volumes of the one with more exchanges (of
 -- equal numbers: the later). A closed candle that changes gets the next revision. Nothing that is kept goes back in start, lastSeq
--- or revision. What changes nothing is not published. A closed candle is also kept as a bar.
+-- or revision. A message that changes nothing is not published. A closed candle is also kept as a bar.
 -- An open candle that is older than the newest one is left out. A closed one is published all the same.
 -- Returns, per candle, the candle as it is now known, if it is another than the given one.
 local FUTURE_MS = 5000 -- a candle that starts later than this was dated by a wrong clock, and must not keep out the others
