@@ -46,9 +46,9 @@ class PlayedTime(RedisTime):
 @contextlib.asynccontextmanager
 async def candles(url: str, time: PlayedTime, **others: Any) -> AsyncIterator[Service]:
     """Run a candle maker in this process. It has subscribed, and has read what Redis kept, when the context starts."""
-    others = {"symbols": "BTC", "symbol_grace_s": 0} | others
+    variables: dict[str, Any] = {"symbols": "BTC", "symbol_grace_s": 0, "redis_url": SecretStr(url)} | others
     async with CandlesBus.open(url) as bus:
-        service = Service(bus, CandlesSettings(redis_url=SecretStr(url), **others), time)
+        service = Service(bus, CandlesSettings(**variables), time)
         async with running(service.follow(), service.look(), service.load(), service.publish(), service.renew()):
             await until(lambda: not any(check() for check in service.ready().values()))
             await until(lambda: service.has_resumed(BTC))
@@ -94,6 +94,14 @@ async def is_last(bus: WholeBus, seq: int, interval: Interval = MINUTE, symbol: 
     return found is not None and found.last_seq == seq
 
 
+async def until_last(bus: WholeBus, seq: int, interval: Interval = MINUTE, symbol: Symbol = BTC) -> None:
+    await until(lambda: is_last(bus, seq, interval, symbol))
+
+
+async def until_closed(ear: Ear, number: int) -> None:
+    await until(lambda: len(closed_in(ear)) == number)
+
+
 def closed_in(ear: Ear, interval: Interval = MINUTE) -> list[Candle]:
     heard = [decode_candle(message) for channel, message in ear.heard if channel.startswith(CANDLES[interval].prefix)]
     return [one for one in heard if one.closed]
@@ -104,14 +112,14 @@ async def test_candles_of_all_intervals_and_no_gap_between_two(redis_url: str, b
         seq = [await price(bus, time, value) for value in (100.0, 103.0, 101.0)][-1]
         time.ms += PATIENCE_MS  # nobody knows how the day began
         for interval in Interval:
-            await until(lambda interval=interval: is_last(bus, seq, interval))
+            await until_last(bus, seq, interval)
             made = await last(bus, interval)
             assert made is not None
             assert (made.open, made.high, made.low, made.close, made.closed) == (100.0, 103.0, 100.0, 101.0, False)
         await exchange_says(bus, time, 2.0, start=time.began_ms, closed=False)
         time.ms = time.began_ms + STEP
         seq = await price(bus, time, 102.0)
-        await until(lambda: is_last(bus, seq))
+        await until_last(bus, seq)
         assert closed_in(ear) == []
         await exchange_says(bus, time, 2.5, start=time.began_ms)
         await until(lambda: closed_in(ear))
@@ -127,12 +135,12 @@ async def test_candles_of_all_intervals_and_no_gap_between_two(redis_url: str, b
 async def test_late_and_corrected_volumes(redis_url: str, bus: WholeBus, time: PlayedTime) -> None:
     async with listening(bus, patterns=ALL) as ear, candles(redis_url, time):
         seq = await price(bus, time, 100.0)
-        await until(lambda: is_last(bus, seq))
+        await until_last(bus, seq)
         time.ms += STEP + 3_000
-        await until(lambda: len(closed_in(ear)) == 1)
+        await until_closed(ear, 1)
         for number, (volume, revision) in enumerate([(2.0, 0), (1.5, 1)], 2):
             await exchange_says(bus, time, volume, start=time.began_ms, revision=revision)
-            await until(lambda number=number: len(closed_in(ear)) == number)
+            await until_closed(ear, number)
     assert [(one.volume, one.revision) for one in closed_in(ear)] == [(None, 0), (2.0, 1), (1.5, 2)]
     assert await bus.bars(MINUTE, BTC) == [bar_of(closed_in(ear)[-1])]
 
@@ -140,12 +148,12 @@ async def test_late_and_corrected_volumes(redis_url: str, bus: WholeBus, time: P
 async def test_a_restart_in_an_open_minute(redis_url: str, bus: WholeBus, time: PlayedTime) -> None:
     async with candles(redis_url, time):
         first = await price(bus, time, 100.0)
-        await until(lambda: is_last(bus, first))
+        await until_last(bus, first)
     await price(bus, time, 150.0)  # nobody hears it
     time.ms += 20_000
     async with candles(redis_url, time), listening(bus, patterns=ALL) as ear:
         seq = await price(bus, time, 99.0)
-        await until(lambda: is_last(bus, seq))
+        await until_last(bus, seq)
         made = await last(bus)
         assert made is not None
         assert (made.open, made.high, made.low, made.close) == (100.0, 100.0, 99.0, 99.0)
@@ -161,14 +169,14 @@ async def test_two_copies_and_the_end_of_one(redis_url: str, bus: WholeBus, time
         async with candles(redis_url, time):
             for value in (100.0, 103.0, 101.0):
                 seq = await price(bus, time, value)
-            await until(lambda: is_last(bus, seq))
+            await until_last(bus, seq)
             time.ms += STEP
             seq = await price(bus, time, 105.0)
-            await until(lambda: is_last(bus, seq))
+            await until_last(bus, seq)
             time.ms += 3_000
             await until(lambda: closed_in(ear))
         seq = await price(bus, time, 106.0)
-        await until(lambda: is_last(bus, seq))
+        await until_last(bus, seq)
         made = await last(bus)
         assert made is not None
         assert (made.open, made.missed) == (105.0, 0)
@@ -185,7 +193,7 @@ async def test_a_fast_and_a_slow_publisher(redis_url: str, bus: WholeBus, time: 
         await price(bus, time, 100.0, late_ms=-4_000)
         await price(bus, time, 101.0, late_ms=4_000)
         seq = await price(bus, time, 102.0, late_ms=600_000)
-        await until(lambda: is_last(bus, seq))
+        await until_last(bus, seq)
         made = await last(bus)
         assert made is not None
         assert (made.start_ms, made.open, made.close, made.missed) == (time.began_ms + STEP, 100.0, 102.0, 0)
@@ -220,7 +228,7 @@ async def test_what_redis_loses_comes_back(server: RedisServer, time: PlayedTime
         async with candles(server.url, time):
             await until(lambda: is_all(bus, past))
             first = await price(bus, time, 100.0)
-            await until(lambda: is_last(bus, first))
+            await until_last(bus, first)
             await server.kill()
             await server.start()
 
@@ -240,7 +248,7 @@ async def test_symbols_have_candles_while_they_are_wanted(redis_url: str, bus: W
         async with listening(bus, CANDLES[HOUR].channel(PEPE)):
             await until(lambda: service.has_resumed(PEPE))
             seq = await price(bus, time, 1.0, PEPE)
-            await until(lambda: is_last(bus, seq, symbol=PEPE))
+            await until_last(bus, seq, symbol=PEPE)
             async with listening(bus, CANDLES[MINUTE].channel(WIF)):
                 await until(lambda: service.turned_away == (WIF,))
                 await price(bus, time, 1.0, WIF)
@@ -257,4 +265,4 @@ async def test_messages_that_are_none_are_skipped(redis_url: str, bus: WholeBus,
             await bus.client.publish(channel, b"nonsense")
         await bus.client.publish("ticker:BTC-USDT", encode(ticker("ETH-USDT", price=1.0, time_ms=time.ms)))
         seq = await price(bus, time, 100.0)
-        await until(lambda: is_last(bus, seq))
+        await until_last(bus, seq)

@@ -6,7 +6,7 @@ from market_pulse.messages import LIVE, Candle, Decoder, Message, SymbolText, Ti
 
 
 class Heard(Message, kw_only=True):
-    """The members of a ticker that a candle needs. Decoding only this takes a fraction of the time that a whole ticker takes."""
+    """The members of a ticker that a candle needs. Decoding the whole ticker would take several times as long."""
 
     symbol: SymbolText
     seq: Whole

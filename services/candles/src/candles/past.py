@@ -127,7 +127,7 @@ class Past:
         return list(self._minutes(interval, start_ms))
 
     def folded(self, interval: Interval, start_ms: int) -> Bar | None:
-        """Return the closed minutes of a longer interval as one candle, or None if no minute is known. The newest is remembered."""
+        """Return the closed minutes of a longer interval as one candle, or None if no minute is known."""
         found = self._folds.get(interval)
         if found is None or found[0] != start_ms:
             minutes = self.minutes(interval, start_ms)
