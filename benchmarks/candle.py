@@ -1,4 +1,4 @@
-"""What the candles of many symbols cost: cores of `candles`, beside `floor`, a process that only receives the same messages.
+"""The cost of the candles of many symbols: cores of `candles`, beside `floor`, a process that only receives the same messages.
 
     python benchmarks/bench.py candle [--rounds 3] [--seconds 10] [--symbols 50] [--rate 1000]
 

@@ -1,4 +1,4 @@
-"""What holds for any tickers, whatever is lost: candles have no seam that they do not tell, and nothing is counted twice."""
+"""For any tickers, whichever are lost: candles have no seam that they do not tell, and nothing is counted twice."""
 
 from itertools import pairwise
 from random import Random
