@@ -139,6 +139,8 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         AggregatorBus.open(as_user(url, "aggregator")) as aggregator,
         Reader.open(as_user(url, "gateway")) as gateway,
         ExaminedBus.open(as_user(url, "reader")) as reader,
+        CandlesBus.open(as_user(url, "candles")) as maker,
+        listening(maker, patterns=(kinds.TICKER.pattern, kinds.EXCHANGE_CANDLE.pattern)) as made_of,
         listening(aggregator, keys.MEMBERS, patterns=(kinds.TICK.pattern, kinds.STATUS.pattern, *RATES)) as ticks,
         listening(gateway, kinds.TICKER.channel(BTC), patterns=(kinds.STATUS.pattern, kinds.TICKER.pattern)) as tickers,
         listening(reader, patterns=("ticks:okx:*", "ticker:B*")) as all_of_it,
@@ -148,6 +150,7 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 0
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 1
         await ingest.publish_status(STATUS)
+        await ingest.publish([(kinds.EXCHANGE_CANDLE.channel("okx", BTC), b"{}")])
         membership = await aggregator.beat("a", 5000)
         assert len(await aggregator.last_matching(kinds.TICK.pattern)) == 1
         assert {channel for channel, _, _ in await aggregator.last_statuses()} == {"status:okx", "status:okx:a:1"}
@@ -156,6 +159,7 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         for bus in (gateway, reader):
             assert len(await bus.last_matching(kinds.TICKER.pattern)) == 1
             assert await bus.last(kinds.STATUS.channel("okx")) != [None]
+    assert {channel for channel, _ in made_of.heard} == {"ticker:BTC-USDT", "candles:1m:okx:BTC-USDT"}
     assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "status:okx", "members:aggregator"}
     assert {channel for channel, _ in tickers.heard} == {"ticker:BTC-USDT", "status:okx"}
     assert {channel for channel, _ in all_of_it.heard} == {"ticks:okx:BTC-USDT", "ticker:BTC-USDT"}
