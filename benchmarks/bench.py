@@ -9,6 +9,7 @@ BENCHMARKS = {
     "fanout": "one ticker to many streams, beside other servers for the same job",
     "aggregate": "ticks in, tickers out, beside a program that only republishes them",
     "ingest": "frames in, ticks out, beside other exchange clients",
+    "candle": "the candles of many symbols, beside a process that only receives",
     "publish": "the processor time of publishing one tick",
     "end_to_end": "how long a price takes from the exchange to the browser",
     "line": "the cost of a visitor: bytes on the wire, and the processor time of the server and of the browser",

@@ -80,7 +80,7 @@ def plan(environment: Mapping[str, str], *, demo: bool) -> Plan:
         parts.append(_module("simulator", HOST="127.0.0.1", PORT=str(port)))
         feed = {"WS_URL": f"ws://127.0.0.1:{port}", "REST_URL": f"http://127.0.0.1:{port}"}
     parts += [_module(ingest, HEALTH_PORT=str(ports.take(HEALTH_PORT)), **feed) for ingest in _ingests(environment)]
-    parts.append(_module("aggregator", HEALTH_PORT=str(ports.take(HEALTH_PORT))))
+    parts += [_module(name, HEALTH_PORT=str(ports.take(HEALTH_PORT))) for name in ("aggregator", "candles")]
     parts.append(_module("gateway", PORT=str(page_port)))
     # No proxy is before this gateway, so its stop need not wait until a proxy has noticed it.
     drain_s = environment.get("DRAIN_S") or "0.5"

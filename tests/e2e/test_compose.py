@@ -137,7 +137,7 @@ class TestCompose:
         }
 
     def test_a_part_knows_no_password_but_its_own(self, demo: Deployment) -> None:
-        for service in (*(f"ingest-{name}" for name in sorted(EXCHANGES)), "aggregator", "gateway"):
+        for service in (*(f"ingest-{name}" for name in sorted(EXCHANGES)), "aggregator", "candles", "gateway"):
             assert demo.compose("exec", "-T", service, "ls", "/run/secrets").split() == [f"{service}.password", "redis_url"]
             assert f"//{service}:" in demo.compose("exec", "-T", service, "cat", "/run/secrets/redis_url")
 

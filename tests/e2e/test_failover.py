@@ -36,7 +36,8 @@ async def group(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guard
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """Every part and a second aggregator, on the master that the Sentinels name."""
-    urls = dict.fromkeys((*(f"ingest-{exchange}" for exchange in EXCHANGES), "aggregator", "gateway", "reader"), group.url)
+    users = (*(f"ingest-{exchange}" for exchange in EXCHANGES), "aggregator", "candles", "gateway", "reader")
+    urls = dict.fromkeys(users, group.url)
     async with (
         WholeBus.open(group.url) as bus,
         running_parts(

@@ -21,7 +21,7 @@ from support.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 PREFERRED_PORTS = (8080, 6379, 9000)
-PARTS = ("simulator", *(f"ingest_{name}" for name in sorted(EXCHANGES)), "aggregator", "gateway")
+PARTS = ("simulator", *(f"ingest_{name}" for name in sorted(EXCHANGES)), "aggregator", "candles", "gateway")
 START_LIMIT_S, STOP_LIMIT_S = 90.0, 30.0
 
 pytestmark = [

@@ -18,7 +18,10 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(no_prometheus is not None, reason=str(no_prometheus)),
 ]
-PARTS = {**{exchange: f"ingest-{exchange}" for exchange in EXCHANGES}, "aggregator": "aggregator", "gateway": "gateway"}
+PARTS = {
+    **{exchange: f"ingest-{exchange}" for exchange in EXCHANGES},
+    **{name: name for name in ("aggregator", "candles", "gateway")},
+}
 ABSENT = {  # the alerts of the parts that do not run here
     ("MarketPulsePartMissing", "edge"),
     *(("MarketPulseIngestMissing", f"ingest-{name}") for name in NAMES - set(EXCHANGES)),

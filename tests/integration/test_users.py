@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from cli.doctor import ExaminedBus
 from market_pulse import kinds
-from market_pulse.bus import AggregatorBus, Bus, BusError, IngestBus, Reader, keys
+from market_pulse.bus import AggregatorBus, Bus, BusError, CandlesBus, IngestBus, Reader, keys
 from market_pulse.conversions import DEFAULT_CONVERSIONS
 from market_pulse.messages import Bar, Candle, Interval, Point, Resolution
 from support.exchanges import NAMES
@@ -52,11 +52,16 @@ async def ask(redis: Any, *command: str) -> Any:
 CLASSES: dict[str, type[Bus]] = {
     "ingest-okx": IngestBus,
     "aggregator": AggregatorBus,
+    "candles": CandlesBus,
     "gateway": Reader,
     "reader": ExaminedBus,
 }
 # Abilities that a user has because it needs their commands for another: the aggregator's script reads the history it adds to.
-BESIDES = {"aggregator": {"history"}, "gateway": {"listing_size"}, "reader": {"listing_size", "has_listing"}}
+BESIDES = {
+    "aggregator": {"history", "exchanges"},
+    "gateway": {"listing_size", "exchanges", "last_candles"},
+    "reader": {"listing_size", "has_listing", "exchanges", "last_candles"},
+}
 FORGOTTEN = {"ingest-okx": "ticks:okx:BTC-USDT"}  # other users drop last tickers, if they have that right
 CANDLE = Candle(
     exchange="okx",
@@ -73,6 +78,10 @@ CANDLE = Candle(
     received_time_ms=60_000,
 )
 POINTS = {BTC: Point(time_ms=2000, price=64000.5, sources={"okx": 64000.5})}
+CANDLE = Candle(
+    symbol=BTC, interval=Interval.MINUTE, start_ms=0, end_ms=60_000, open=1.0, high=1.0, low=1.0, close=1.0, closed=True,
+    origin="live", received_time_ms=1,
+)  # fmt: skip
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "publish_ticks": ([TICK],),
     "publish_status": (STATUS,),
@@ -90,9 +99,18 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "last": (kinds.TICKER.channel(BTC),),
     "last_matching": (kinds.TICKER.pattern,),
     "last_aged": (kinds.TICKER.channel(BTC),),
+    "publish_candles": (Interval.MINUTE, [CANDLE]),
+    "last_candles": (Interval.MINUTE, BTC),
+    "renew_bars": ([(Interval.MINUTE, BTC)],),
     "history": (Resolution.SECOND, BTC, 0),
     "bars": (Interval.MINUTE, BTC),
     "bars_at": ([(Interval.MINUTE, BTC, 0)],),
+}
+
+# The arguments for a user that has this ability with its own channels and keys alone.
+OWN_ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("candles", "last"): (kinds.CANDLES[Interval.MINUTE].channel(BTC),),
+    ("candles", "keep_bars"): (Interval.MINUTE, BTC, [Bar(0, 1.0, 1.0, 1.0, 1.0)]),
 }
 
 
@@ -123,7 +141,8 @@ async def is_granted(bus: WholeBus, user: str, name: str) -> bool:
         elif name == "forget":
             await bus.forget(FORGOTTEN.get(user, "ticker:BTC-USDT"))
         else:
-            await getattr(bus, name)(*ARGUMENTS.get(name, ()))
+            arguments = OWN_ARGUMENTS.get((user, name)) or ARGUMENTS.get(name, ())
+            await getattr(bus, name)(*arguments)
     except BusError as refused:
         if re.search("(?i)permission|ACL failure", str(refused)):
             return False
@@ -137,6 +156,8 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         AggregatorBus.open(as_user(url, "aggregator")) as aggregator,
         Reader.open(as_user(url, "gateway")) as gateway,
         ExaminedBus.open(as_user(url, "reader")) as reader,
+        CandlesBus.open(as_user(url, "candles")) as maker,
+        listening(maker, patterns=(kinds.TICKER.pattern, kinds.EXCHANGE_CANDLE.pattern)) as made_of,
         listening(aggregator, keys.MEMBERS, patterns=(kinds.TICK.pattern, kinds.STATUS.pattern, *RATES)) as ticks,
         listening(gateway, kinds.TICKER.channel(BTC), patterns=(kinds.STATUS.pattern, kinds.TICKER.pattern)) as tickers,
         listening(reader, patterns=("ticks:okx:*", "ticker:B*")) as all_of_it,
@@ -146,6 +167,7 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 0
         assert await ingest.publish_ticks([replace(TICK, order=(1,))]) == 1
         await ingest.publish_status(STATUS)
+        await ingest.publish([(kinds.EXCHANGE_CANDLE.channel("okx", BTC), b"{}")])
         membership = await aggregator.beat("a", 5000)
         assert len(await aggregator.last_matching(kinds.TICK.pattern)) == 1
         assert {channel for channel, _, _ in await aggregator.last_statuses()} == {"status:okx", "status:okx:a:1"}
@@ -154,6 +176,7 @@ async def test_each_part_hears_and_sees_its_share(url: str) -> None:
         for bus in (gateway, reader):
             assert len(await bus.last_matching(kinds.TICKER.pattern)) == 1
             assert await bus.last(kinds.STATUS.channel("okx")) != [None]
+    assert {channel for channel, _ in made_of.heard} == {"ticker:BTC-USDT", "candles:1m:okx:BTC-USDT"}
     assert {channel for channel, _ in ticks.heard} == {"ticks:okx:BTC-USDT", "status:okx", "members:aggregator"}
     assert {channel for channel, _ in tickers.heard} == {"ticker:BTC-USDT", "status:okx"}
     assert {channel for channel, _ in all_of_it.heard} == {"ticks:okx:BTC-USDT", "ticker:BTC-USDT"}
@@ -208,6 +231,18 @@ REFUSED = {
         ("DEL", "symbols:okx"),
         ("EVAL", LUA.format("PUBLISH', 'ticks:okx:BTC-USDT', '{}"), "0"),
         ("EVAL", LUA.format("SET', 'last:ticks:okx:BTC-USDT', '{}"), "0"),
+    ],
+    "candles": [
+        ("PUBLISH", "ticker:BTC-USDT", "{}"),
+        ("PUBLISH", "candles:1m:okx:BTC-USDT", "{}"),
+        ("PSUBSCRIBE", "*"),
+        ("PSUBSCRIBE", "ticks:*"),
+        ("SET", "last:ticker:BTC-USDT", "{}"),
+        ("SET", "last:candles:1m:okx:BTC-USDT", "{}"),
+        ("ZADD", "bars:1m:okx:BTC-USDT", "1", "[]"),
+        ("DEL", "bar:1m:BTC-USDT"),
+        ("EVAL", LUA.format("PUBLISH', 'ticker:BTC-USDT', '{}"), "0"),
+        ("EVAL", LUA.format("ZADD', 'bars:1m:okx:BTC-USDT', '1', '[]"), "0"),
     ],
     "gateway": [
         ("PUBLISH", "ticker:BTC-USDT", "{}"),

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from market_pulse.bus.follower import Follower
+from market_pulse.bus.follower import Listener
 
 from .waiting import until
 
@@ -12,7 +12,7 @@ from .waiting import until
 class Ear:
     """Subscribes to channels of the bus and keeps the messages."""
 
-    def __init__(self, bus: Follower) -> None:
+    def __init__(self, bus: Listener) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.subscribed: list[bool] = []
         self.subscriber = bus.subscriber(lambda channel, message: self.heard.append((channel, message)), self._told)
@@ -22,7 +22,7 @@ class Ear:
 
 
 @contextlib.asynccontextmanager
-async def listening(bus: Follower, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
+async def listening(bus: Listener, *names: str, patterns: tuple[str, ...] = ()) -> AsyncIterator[Ear]:
     ear = Ear(bus)
     await ear.subscriber.subscribe(*names)
     await ear.subscriber.subscribe_patterns(*patterns)

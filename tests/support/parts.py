@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from aggregator.settings import AggregatorSettings
+from candles.settings import CandlesSettings
 from gateway.settings import GatewaySettings
 from market_pulse.exchange.settings import IngestSettings
 from market_pulse.process.settings import Settings
@@ -15,6 +16,7 @@ INGESTS = sorted(folder.name for folder in (ROOT / "services").glob("ingest-*"))
 SETTINGS: dict[str, type[Settings]] = {
     **dict.fromkeys(INGESTS, IngestSettings),
     "aggregator": AggregatorSettings,
+    "candles": CandlesSettings,
     "gateway": GatewaySettings,
     "simulator": SimulatorSettings,
 }

@@ -19,6 +19,7 @@ from support.waiting import PATIENCE_S, free_port, until
 from .whole_bus import WholeBus
 
 EXCHANGES = ("binance", "bybit", "okx")
+MAKERS = ("aggregator", "candles")
 HASTE = {  # shorter times, so that a test need not wait for minutes
     "SOFT_AGE_S": "2",
     "HARD_AGE_S": "6",
@@ -251,7 +252,7 @@ async def running_parts(
     folder: Path, server: RedisServer, bus: WholeBus, urls: Mapping[str, str], **environment: str
 ) -> AsyncIterator[Stack]:
     """Run every part on an existing bus, each as its own user, while the context lasts. Prices are complete at the start."""
-    ports = {name: free_port() for name in ("simulator", "gateway", "aggregator", *EXCHANGES)}
+    ports = {name: free_port() for name in ("simulator", "gateway", *MAKERS, *EXCHANGES)}
     simulator, gateway = (f"http://127.0.0.1:{ports[name]}" for name in ("simulator", "gateway"))
     parts = {"simulator": Part("simulator", "simulator", folder, {"PORT": str(ports["simulator"])}, ports["simulator"])}
     for exchange in EXCHANGES:
@@ -262,8 +263,9 @@ async def running_parts(
         }
         own = environment | feed | {"REDIS_URL": urls[f"ingest-{exchange}"]}
         parts[exchange] = Part(f"ingest-{exchange}", f"ingest_{exchange}", folder, own, ports[exchange])
-    own = environment | {"REDIS_URL": urls["aggregator"], "HEALTH_PORT": str(ports["aggregator"])}
-    parts["aggregator"] = Part("aggregator", "aggregator", folder, own, ports["aggregator"])
+    for name in MAKERS:
+        own = environment | {"REDIS_URL": urls[name], "HEALTH_PORT": str(ports[name])}
+        parts[name] = Part(name, name, folder, own, ports[name])
     own = environment | {"REDIS_URL": urls["gateway"], "PORT": str(ports["gateway"])}
     parts["gateway"] = Part("gateway", "gateway", folder, own, ports["gateway"])
     stack = Stack(server, bus, urls["reader"], parts, gateway, simulator)

@@ -2,10 +2,10 @@
 
 import redis.asyncio as redis
 
-from market_pulse.bus import AggregatorBus, IngestBus, Reader
+from market_pulse.bus import AggregatorBus, CandlesBus, IngestBus, Reader
 
 
-class WholeBus(IngestBus, AggregatorBus, Reader):
+class WholeBus(IngestBus, AggregatorBus, CandlesBus, Reader):
     """The bus methods of all parts, and the Redis client for commands that no part uses."""
 
     @property

@@ -11,6 +11,7 @@ import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 import aggregator.metrics
+import candles.metrics
 from gateway.api.gateway import Gateway
 from gateway.api.metrics import gateway_registry
 from gateway.settings import GatewaySettings
@@ -25,6 +26,7 @@ ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 OTHERS_OWN = ("haproxy_", "process_", "hop:")  # HAProxy's metrics, the client library's, and our recorded ones
 
 assert aggregator.metrics.PREFIX
+assert candles.metrics.PREFIX
 
 
 def exposed(text: str) -> set[str]:

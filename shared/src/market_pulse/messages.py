@@ -402,19 +402,17 @@ class Candle(Message, kw_only=True):
         promised(enum=get_args(Origin)),
         described(
             "`live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past "
-            "candles, each price weighted by their volumes."
+            "candles, each price weighted by their volumes; of an hour or a day, at least a part."
         ),
     ]
     exchanges: Annotated[
         tuple[Exchange, ...], described("The exchanges whose volumes are in it, and with origin `exchanges` their prices too.")
     ] = ()
-    first_seq: Annotated[Count | None, described("The `seq` of the first ticker in it; null unless the origin is `live`.")] = (
-        None
-    )
+    first_seq: Annotated[Count | None, described("The `seq` of the first ticker in it; null if no ticker is in it.")] = None
     last_seq: Annotated[
         Count | None,
         described(
-            "The `seq` of the last ticker in it; null unless the origin is `live`. If a reader goes on with the ticker after "
+            "The `seq` of the last ticker in it; null if no ticker is in it. If a reader goes on with the ticker after "
             "it, the reader misses no ticker and gets no ticker twice."
         ),
     ] = None

@@ -1,15 +1,15 @@
-"""The points that are added to a symbol's history, and their times, in milliseconds after a full minute."""
+"""The point that is added to a symbol's history, and its time, in milliseconds after a full minute."""
 
 import pytest
 from msgspec.structs import replace
 
-from aggregator.sampling import points_due
+from aggregator.sampling import point_due
 from market_pulse.messages import Point, Resolution, Ticker
 
 from .examples import NOTHING, NOW_MS, B, O, Y, published, result_of, tick
 
-MINUTE_MS = Resolution.MINUTE.step_of(NOW_MS)
-SECOND, MINUTE = Resolution
+SECOND = Resolution.SECOND
+MINUTE_MS = NOW_MS - NOW_MS % 60_000
 
 
 def ticker_at(time_ms: int) -> Ticker:
@@ -20,19 +20,17 @@ def ticker_at(time_ms: int) -> Ticker:
 @pytest.mark.parametrize(
     ("recorded_ms", "now_ms", "expected"),
     [
-        pytest.param(None, 20_300, {SECOND: 20_000, MINUTE: 0}, id="the first time"),
-        pytest.param(20_300, 20_999, {}, id="the same second"),
-        pytest.param(20_999, 21_000, {SECOND: 21_000}, id="the next second"),
-        pytest.param(20_300, 25_700, {SECOND: 25_000}, id="seconds passed over"),
-        pytest.param(59_990, 60_000, {SECOND: 60_000, MINUTE: 60_000}, id="the next minute"),
-        pytest.param(58_000, 61_500, {SECOND: 61_000, MINUTE: 60_000}, id="the turn of the minute passed over"),
-        pytest.param(60_500, 59_500, {SECOND: 59_000, MINUTE: 0}, id="a clock set back"),
+        pytest.param(None, 20_300, 20_000, id="the first time"),
+        pytest.param(20_300, 20_999, None, id="the same second"),
+        pytest.param(20_999, 21_000, 21_000, id="the next second"),
+        pytest.param(20_300, 25_700, 25_000, id="seconds passed over"),
+        pytest.param(60_500, 59_500, 59_000, id="a clock set back"),
     ],
 )
-def test_steps(recorded_ms: int | None, now_ms: int, expected: dict[Resolution, int]) -> None:
-    """A point is due once in each step, and has the time at which the step began."""
-    points = points_due(ticker_at(now_ms), None if recorded_ms is None else MINUTE_MS + recorded_ms, MINUTE_MS + now_ms)
-    assert {resolution: point.time_ms - MINUTE_MS for resolution, point in points.items()} == expected
+def test_steps(recorded_ms: int | None, now_ms: int, expected: int | None) -> None:
+    """A point is due once in each second, and has the time at which the second began."""
+    point = point_due(ticker_at(now_ms), None if recorded_ms is None else MINUTE_MS + recorded_ms, MINUTE_MS + now_ms)
+    assert (point and point.time_ms - MINUTE_MS) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,11 +47,11 @@ def test_steps(recorded_ms: int | None, now_ms: int, expected: dict[Resolution, 
 )
 def test_only_what_is_known_now_is_recorded(change: dict[str, object], is_known: bool) -> None:
     ticker = replace(ticker_at(4_500), **change)
-    assert bool(points_due(ticker, None, MINUTE_MS + 5_000)) == is_known
+    assert (point_due(ticker, None, MINUTE_MS + 5_000) is not None) == is_known
 
 
 def test_nothing_was_published_yet() -> None:
-    assert points_due(NOTHING, None, NOW_MS) == {}
+    assert point_due(NOTHING, None, NOW_MS) is None
 
 
 def test_a_point_is_the_price_as_published_and_what_each_source_said() -> None:
@@ -63,6 +61,4 @@ def test_a_point_is_the_price_as_published_and_what_each_source_said() -> None:
     assert {source.state for source in ticker.sources} == {"used", "fading", "excluded", "lagging", "stale"}
     assert ticker.price is not None
     sources = {B: 64000.11, Y: 64000.22, "kraken": 64000.33, O: 70000.0}
-    assert points_due(ticker, None, NOW_MS)[SECOND] == Point(
-        time_ms=SECOND.step_of(NOW_MS), price=ticker.price, sources=sources
-    )
+    assert point_due(ticker, None, NOW_MS) == Point(time_ms=SECOND.step_of(NOW_MS), price=ticker.price, sources=sources)

@@ -259,7 +259,7 @@ def test_policies_are_about_somebody(kustomization: str) -> None:
     """A policy with a wrong selector would silently protect no pod."""
     policies = named(kustomization, "NetworkPolicy")
     assert policies["nothing-else"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    bus = {*INGESTS, "aggregator", "gateway"}
+    bus = {*INGESTS, "aggregator", "candles", "gateway"}
     assert {name: chosen(policy["spec"]["podSelector"], kustomization) for name, policy in policies.items()}.items() >= {
         "dns": set(pods(kustomization)),
         "to-redis": bus,

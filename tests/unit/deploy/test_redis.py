@@ -10,9 +10,9 @@ from support.parts import ROOT
 
 BOUNDS = {
     "client-output-buffer-limit": "pubsub 64mb 16mb 30",
-    "maxmemory": "256mb",
+    "maxmemory": "512mb",
     "maxmemory-clients": "96mb",
-    "maxmemory-policy": "volatile-ttl",
+    "maxmemory-policy": "volatile-lru",
 }
 
 

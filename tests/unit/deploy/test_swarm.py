@@ -71,6 +71,6 @@ def test_every_setting_reaches_the_edge() -> None:
 
 
 def test_an_update_begins_with_the_new_copy() -> None:
-    for name in (*INGESTS, "aggregator", "gateway"):
+    for name in (*INGESTS, "aggregator", "candles", "gateway"):
         assert STACK[name]["deploy"]["update_config"]["order"] == "start-first"
         assert STACK[name]["deploy"]["replicas"] >= 2

@@ -11,7 +11,7 @@ from .clock import Clock
 from .market import Market, SymbolState
 from .metrics import HISTORY_FAILURES, HISTORY_POINTS
 from .ownership import Owns
-from .sampling import points_due
+from .sampling import point_due
 
 MAX_BATCH = 100
 """The most symbols per command. Between two commands, this process reads ticks and publishes tickers."""
@@ -20,9 +20,9 @@ log = get_logger()
 
 
 class Recorder:
-    """Records the first price of each second and of each minute, for the symbols that this process publishes.
+    """Records the first price of each second, for the symbols that this process publishes.
 
-    If Redis is away, or there is no price, during a whole second or minute, that point stays missing.
+    If Redis is away, or there is no price, during a whole second, that point stays missing.
     """
 
     def __init__(self, bus: AggregatorBus, market: Market, owns: Owns, clock: Clock | None = None) -> None:
@@ -52,10 +52,9 @@ class Recorder:
             await self._record(states[start : start + MAX_BATCH], time_ms)
 
     async def _record(self, states: list[SymbolState], time_ms: int) -> None:
-        due = [(state, points_due(state.last, state.recorded_ms, time_ms)) for state in states]
-        for resolution in Resolution:
-            points = {state.symbol: news[resolution] for state, news in due if resolution in news}
-            HISTORY_POINTS.inc(await self._bus.record(resolution, points))
-        for state, news in due:
-            if news:
+        due = [(state, point_due(state.last, state.recorded_ms, time_ms)) for state in states]
+        points = {state.symbol: point for state, point in due if point is not None}
+        HISTORY_POINTS.inc(await self._bus.record(Resolution.SECOND, points))
+        for state, point in due:
+            if point is not None:
                 state.recorded_ms = time_ms

@@ -224,18 +224,18 @@ export interface components {
             exchangeTime: number | null;
             /** @description The exchanges whose volumes are in it, and with origin `exchanges` their prices too. */
             exchanges: string[];
-            /** @description The `seq` of the first ticker in it; null unless the origin is `live`. */
+            /** @description The `seq` of the first ticker in it; null if no ticker is in it. */
             firstSeq: number | null;
             high: number;
             interval: components["schemas"]["Interval"];
-            /** @description The `seq` of the last ticker in it; null unless the origin is `live`. If a reader goes on with the ticker after it, the reader misses no ticker and gets no ticker twice. */
+            /** @description The `seq` of the last ticker in it; null if no ticker is in it. If a reader goes on with the ticker after it, the reader misses no ticker and gets no ticker twice. */
             lastSeq: number | null;
             low: number;
             /** @description How many tickers from firstSeq to lastSeq are missing from it, at most: lastSeq - firstSeq + 1 - seen. */
             missed: number | null;
             open: number;
             /**
-             * @description `live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past candles, each price weighted by their volumes.
+             * @description `live`: from our own published prices. `exchange`: from one exchange. `exchanges`: from the exchanges' past candles, each price weighted by their volumes; of an hour or a day, at least a part.
              * @enum {string}
              */
             origin: "live" | "exchange" | "exchanges";

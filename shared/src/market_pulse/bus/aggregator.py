@@ -13,7 +13,7 @@ from .connection import BusError, bounded
 from .demand import DemandBus
 from .follower import Follower
 
-HISTORY_EXPIRY_S = {Resolution.SECOND: 600, Resolution.MINUTE: 3600}  # how long Redis keeps a history after its last point
+HISTORY_EXPIRY_S = 600  # how long Redis keeps a history after its last point
 
 
 class MembersChangedError(BusError):
@@ -108,5 +108,5 @@ class AggregatorBus(Follower, DemandBus):
         names = [keys.history(resolution, symbol) for symbol in points]
         entries = encode_points(points.values())
         async with bounded():
-            written: int = await self._record(names, [resolution.points, HISTORY_EXPIRY_S[resolution], entries])
+            written: int = await self._record(names, [resolution.points, HISTORY_EXPIRY_S, entries])
         return written

@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Any
 
-from market_pulse.kinds import TICKER, kind_of, symbols_of
+from market_pulse.kinds import TICKER, kind_of, needed
 from market_pulse.messages import Symbol
 
 from .connection import Bus, bounded
@@ -25,5 +25,5 @@ class DemandBus(Bus):
         return frozenset(islice((channel for channel in channels if kind_of(channel) is not None), MOST_CHANNELS))
 
     async def demanded(self) -> set[Symbol]:
-        """Return the symbols whose ticker channel has a subscriber by name."""
-        return symbols_of(TICKER, await self.wanted_channels(TICKER.pattern))
+        """Return the symbols whose ticker has a subscriber by name, or is needed for a channel that has one."""
+        return needed(TICKER, await self.wanted_channels())

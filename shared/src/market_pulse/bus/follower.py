@@ -19,8 +19,8 @@ class Last(NamedTuple):
     age_ms: int | None
 
 
-class Follower(Bus):
-    """Subscribes to channels, and reads their last messages."""
+class Listener(Bus):
+    """Subscribes to channels, and reads the last messages of channels that it names."""
 
     def subscriber(
         self, on_message: OnMessage, on_subscribed: OnSubscribed, on_standing: OnStanding | None = None
@@ -35,6 +35,22 @@ class Follower(Bus):
         async with bounded():
             messages: list[Any] = await self._client.mget([keys.last(channel) for channel in channels])
         return messages
+
+    async def _find(self, pattern: str) -> list[bytes]:
+        """Return the keys that match a pattern, searched in pages. Each page is a round trip with its own time limit."""
+        found: set[bytes] = set()
+        cursor = 0
+        while True:
+            async with bounded():
+                page: Any
+                cursor, page = await self._client.scan(cursor, match=pattern, count=SCAN_COUNT)
+            found.update(page)
+            if cursor == 0:
+                return list(found)
+
+
+class Follower(Listener):
+    """Listens, and also finds last messages by pattern, with their ages."""
 
     async def last_matching(self, pattern: str) -> list[tuple[str, bytes]]:
         """Return channel and last message of each channel that matches a pattern, for example `ticks:*`.
@@ -82,18 +98,6 @@ class Follower(Bus):
             for key, message in messages.items()
             if message is not None
         ]
-
-    async def _find(self, pattern: str) -> list[bytes]:
-        """Return the keys that match a pattern, searched in pages. Each page is a round trip with its own time limit."""
-        found: set[bytes] = set()
-        cursor = 0
-        while True:
-            async with bounded():
-                page: Any
-                cursor, page = await self._client.scan(cursor, match=pattern, count=SCAN_COUNT)
-            found.update(page)
-            if cursor == 0:
-                return list(found)
 
     async def _of_each(self, found: Sequence[bytes], ask: Callable[[Any, bytes], object]) -> dict[bytes, Any]:
         """Send one command per key in one round trip. Keys that hold another type are another program's and are left out."""

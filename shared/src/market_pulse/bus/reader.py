@@ -1,14 +1,15 @@
 """A reader's side of the bus, for the gateway and every other program that only reads. It writes nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 from typing import Any
 
 from redis.exceptions import ResponseError
 
-from market_pulse.messages import Bar, CodecError, Interval, Point, Resolution, Symbol, decode_bar, decode_point, is_symbol
+from market_pulse.messages import CodecError, Point, Resolution, Symbol, decode_point, is_symbol
 
 from . import keys
+from .bars import PastBus
 from .connection import bounded, is_of_another_type
 from .follower import Follower
 
@@ -16,54 +17,8 @@ HISTORY_PAGE = 200
 LONGEST_LISTING = 20_000  # symbols; the largest exchange lists some 3,000
 
 
-class Reader(Follower):
+class Reader(Follower, PastBus):
     """Follows the bus, and reads histories, past candles and listings."""
-
-    async def bars(
-        self,
-        interval: Interval,
-        symbol: Symbol,
-        exchange: str | None = None,
-        *,
-        before_ms: int | None = None,
-        limit: int = 500,
-    ) -> list[Bar]:
-        """Return the newest past candles of a symbol, oldest first: an exchange's, or ours if no exchange is given.
-
-        Members that are not valid bars are left out.
-
-        Args:
-            interval: how long each candle lasts.
-            symbol: our spelling.
-            exchange: whose candles; None: ours.
-            before_ms: only candles that began before this moment (Unix ms).
-            limit: the most candles to return.
-        """
-        highest = "+inf" if before_ms is None else f"({before_ms}"
-        async with bounded():
-            try:
-                members: list[Any] = await self._client.zrange(
-                    keys.bars(interval, symbol, exchange), highest, "-inf", desc=True, byscore=True, offset=0, num=limit
-                )
-            except ResponseError as failed:
-                if not is_of_another_type(failed):
-                    raise
-                members = []
-        return list(_bars_of(reversed(members)))
-
-    async def bars_at(self, asked: Sequence[tuple[Interval, Symbol, int]]) -> list[Bar | None]:
-        """Return for each interval, symbol and moment (Unix ms) our newest past candle that began until then, or None.
-
-        Takes one round trip.
-        """
-        async with bounded(), self._client.pipeline(transaction=False) as pipeline:
-            for interval, symbol, at_ms in asked:
-                pipeline.zrange(keys.bars(interval, symbol), at_ms, "-inf", desc=True, byscore=True, offset=0, num=1)
-            answers: list[Any] = await pipeline.execute(raise_on_error=False) if asked else []
-            for answer in answers:
-                if isinstance(answer, Exception) and not is_of_another_type(answer):
-                    raise answer
-        return [None if isinstance(answer, Exception) else next(_bars_of(answer), None) for answer in answers]
 
     async def history(self, resolution: Resolution, symbol: Symbol, since_ms: int) -> list[Point]:
         """Return a symbol's points since `since_ms` (Unix ms), oldest first. Entries that are not valid points are left out.
@@ -102,14 +57,6 @@ class Reader(Follower):
             key.decode(errors="replace").removeprefix(keys.listing("")): frozenset(_symbols_of(members))
             for key, members in sets.items()
         }
-
-
-def _bars_of(members: Iterable[bytes]) -> Iterator[Bar]:
-    for member in members:
-        try:
-            yield decode_bar(member)
-        except CodecError:
-            continue
 
 
 def _points_of(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[Point]:

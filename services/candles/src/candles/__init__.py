@@ -1,0 +1,1 @@
+"""Market Pulse candles: one candle per symbol and interval, across exchanges."""
