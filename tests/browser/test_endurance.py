@@ -21,7 +21,7 @@ TICKS = 2000
 CHARTS_FILL_BYTES = 3_000_000  # charts fill for ten minutes, then drop old points; a page that kept its tickers grew by 5 MB
 COUNT_TICKS = """() => {  // on the channel over which tabs share their stream
   window.ticks = 0;
-  const channel = new BroadcastChannel("market-pulse.v4  ");
+  const channel = new BroadcastChannel("market-pulse.v5  ");
   channel.onmessage = ({ data: [type] }) => { if (type === "ticker") ticks += 1; };
 }"""
 

@@ -2,16 +2,19 @@
 import { since } from "./stream.ts";
 import { shareStream } from "./tabs.ts";
 import type {
+  Attach,
   ConnectionState,
   FeedStatus,
   Field,
   Link,
   News,
+  Part,
   RealtimeClient,
   RealtimeClientOptions,
   RealtimeError,
   Status,
   Store,
+  SymbolNews,
   SymbolState,
   Ticker,
   TickerMessage,
@@ -40,14 +43,9 @@ type Timer = ReturnType<typeof setTimeout> | undefined;
 type AnyState = SymbolState<Field>;
 
 /** One symbol's store, with the methods that fill it. */
-interface Entry extends Store<AnyState> {
-  readonly symbol: string;
+interface Entry extends Store<AnyState>, Part {
   /** The stores that callers get, by their wishes. */
   readonly views: Map<string, Store<AnyState>>;
-  /** Receive news of this symbol. Listeners see it after the next `settle`. */
-  hear(news: Extract<News, readonly ["ticker", ...unknown[]] | readonly ["refused", unknown]>): void;
-  /** Compute the current state. If it differs from the last one, store it and call the listeners. */
-  settle(): void;
 }
 
 /** The state of a symbol without listeners. On a server, every symbol has this state. */
@@ -124,7 +122,7 @@ function withFields(state: AnyState, fields: readonly string[]): AnyState {
   return Object.freeze({ ...IDLE, error: state.error, status: isUnknown ? "connecting" : status });
 }
 
-const REGISTRY = Symbol.for("market-pulse/realtime.v2");
+const REGISTRY = Symbol.for("market-pulse/realtime.v3");
 const here: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;
 /** This page's clients, by gateway. The map is global, so that all copies of this module that a bundler made share it. */
 function registry(): Map<string, RealtimeClient> {
@@ -137,12 +135,13 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   const { baseUrl = "" } = options;
   const page: Document | undefined = globalThis.document; // undefined in a worker
   const entries = new Map<string, Entry>();
-  const active = new Set<Entry>(); // the entries that have a listener
+  const stores = new Map<string, Store<unknown>>(); // those of other modules, by key
+  const active = new Set<Part>(); // the entries that have a listener, and other modules' parts
   const wishes = new Set<Wants>(); // the wish of each listener
   let wanted = NOTHING; // all wishes together
-  const changed = new Set<Entry>(); // the entries whose state may have changed since the last update
+  const changed = new Set<Part>(); // those whose state may have changed since the last update
   const feed = shareStream(options, hear);
-  let link: Link = { up: false, simulated: false, error: null }; // the newest report on the stream
+  let link: Link = { up: false, simulated: false, error: null, since: 0, kinds: [] }; // the newest report on the stream
   let linkSince = 0; // when the stream was opened, was lost, or began to be wanted
   let isTold: boolean | undefined; // whether this stream has reported an exchange; undefined until a stream has opened
   let quote = ""; // the currency of a symbol that is asked for without one, as the gateway told it
@@ -187,17 +186,16 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     }
 
     const store = makeStore(IDLE, (isUsed) => {
-      if (isUsed && active.add(entry).size === 1) start();
-      if (!isUsed && active.delete(entry) && !active.size) stop();
-      entry.settle();
+      if (isUsed) join(entry);
+      else leave(entry);
+      entry.settle(link, linkStatus());
     });
     const entry: Entry = Object.assign(store, {
       symbol,
       views: new Map(),
-      hear(news: Parameters<Entry["hear"]>[0]) {
-        changed.add(entry);
+      hear(news: SymbolNews) {
         if (news[0] === "refused") refusal = news[1].error;
-        else if (isNews(news[1], news[2])) {
+        else if (news[0] === "ticker" && isNews(news[1], news[2])) {
           const [, message, at] = news;
           if (latest?.symbol !== message.symbol) latest = null;
           // While a stream with more fields opens, the old one delivers messages without them: keep the fields that are known.
@@ -207,10 +205,9 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
           if (isBacked(latest)) refusal = null;
         }
       },
-      settle() {
-        let status = linkStatus();
+      settle(link: Link, status: Status) {
         if (!active.has(entry)) status = "idle";
-        else if (refusal && refusal.code !== "no_room") status = "offline";
+        else if (refusal?.code === "unknown_symbol" || refusal?.code === "too_many_symbols") status = "offline";
         else if (status === "live")
           if (!latest) status = "connecting";
           else if (!isBacked(latest) || since(heardAt) >= FRESH_MS) status = "stale";
@@ -229,6 +226,7 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
   function makeView({ symbol, subscribe, getSnapshot }: Entry, { fields, maxHz = DEFAULT_HZ }: Wish<Field>): Store<AnyState> {
     const wish: Wants = {
       symbols: normalizeSymbol(symbol) ? [symbol] : [],
+      kinds: [],
       fields: ["price", ...(fields ?? DEFAULT_FIELDS)],
       maxHz: Math.min(Math.max(maxHz, LOWEST_HZ), HIGHEST_HZ),
     };
@@ -236,12 +234,10 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     let shown = IDLE;
     return {
       subscribe(listener) {
-        const own = { ...wish };
-        wishes.add(own);
+        const unwish = addWish(wish);
         const end = subscribe(listener);
-        supplySoon();
         return () => {
-          if (wishes.delete(own)) supplySoon();
+          unwish();
           end();
         };
       },
@@ -251,6 +247,15 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
         return shown;
       },
       getServerSnapshot: () => IDLE,
+    };
+  }
+
+  function addWish(wish: Wants): () => void {
+    const own = { ...wish };
+    wishes.add(own);
+    supplySoon();
+    return () => {
+      if (wishes.delete(own)) supplySoon();
     };
   }
 
@@ -269,8 +274,10 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     const [type, data] = news;
     if (data && "symbol" in data) {
       for (const entry of active)
-        if (entry.symbol === data.symbol || `${entry.symbol}-${quote}` === data.symbol)
-          entry.hear(news as Parameters<Entry["hear"]>[0]);
+        if (entry.symbol === data.symbol || `${entry.symbol}-${quote}` === data.symbol) {
+          entry.hear(news as SymbolNews);
+          changed.add(entry);
+        }
     } else if (type === "quote") {
       quote = data.quote;
     } else if (type === "status") {
@@ -296,11 +303,11 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
 
   /** Update the states of the changed symbols and of the connection, and call their listeners. */
   function settle() {
+    const status = linkStatus();
     for (const entry of changed) {
       changed.delete(entry);
-      entry.settle();
+      entry.settle(link, status);
     }
-    const status = linkStatus();
     const simulated = link.simulated || Object.values(exchanges).some((one) => one.simulated);
     const before = connection.getSnapshot();
     if (status !== before.status || exchanges !== before.exchanges || simulated !== before.simulated)
@@ -350,6 +357,27 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     [globalThis, "online", wake],
   ];
 
+  function join(part: Part) {
+    if (active.add(part).size === 1) start();
+  }
+
+  function leave(part: Part) {
+    if (active.delete(part) && !active.size) stop();
+  }
+
+  const attach: Attach = (part, wants) => {
+    join(part);
+    const unwish = addWish(wants);
+    changed.add(part);
+    return {
+      get: (path) => feed.get(part.symbol, path),
+      end() {
+        unwish();
+        leave(part);
+      },
+    };
+  };
+
   function start() {
     linkSince = Date.now();
     clock = setInterval(look, LOOK_MS);
@@ -367,10 +395,12 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
     settle();
   }
 
+  const hasStreams = () => options.EventSource ?? globalThis.EventSource;
+
   const client: RealtimeClient = {
     symbol(text: string, wish: Wish<Field> = {}) {
       // On a server: keep no entry, because visitors' symbols would fill the memory.
-      if (!(options.EventSource ?? globalThis.EventSource)) return IDLE_STORE;
+      if (!hasStreams()) return IDLE_STORE;
       const symbol = normalizeSymbol(text) ?? text;
       const entry = entries.get(symbol) ?? makeEntry(symbol);
       entries.set(symbol, entry);
@@ -379,12 +409,18 @@ export function createRealtimeClient(options: RealtimeClientOptions = {}): Realt
       entry.views.set(key, view);
       return view;
     },
+    store<T>(key: string, make: (attach: Attach) => Store<T>) {
+      if (!hasStreams()) return make(attach);
+      const store = (stores.get(key) as Store<T> | undefined) ?? make(attach);
+      stores.set(key, store);
+      return store;
+    },
     connection,
     reconnect: () => feed.wake(true),
     close() {
       for (const entry of active) {
         active.delete(entry);
-        entry.settle();
+        entry.settle(link, "idle");
       }
       stop();
       wishes.clear();

@@ -17,7 +17,7 @@ import type {
   Wants,
 } from "./types.ts";
 import { joined, NOTHING } from "./wants.ts";
-import { isStatus, isTicker } from "./wire.ts";
+import { isNamed, isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway accepts in one request. */
 export const MOST_SYMBOLS = 100;
@@ -63,7 +63,8 @@ function errorOf({ detail }: Problem, status: number): RealtimeError {
 export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: RealtimeClientOptions, tell: Tell): Feed {
   // What to carry.
   let wanted = NOTHING; // all that the page wants
-  const refused = new Set<string>(); // those that no exchange lists or that are malformed
+  // Those that the gateway refused, most of them because no exchange lists them: since when, and for how long they are left out.
+  const refused = new Map<string, { readonly at: number; readonly forMs: number }>();
   let asked: readonly string[] = []; // those whose first price, with all wanted fields, was requested by REST
 
   // Streams. While a new one takes over from an old one, there are two.
@@ -72,6 +73,9 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let carrying = NOTHING; // what the newest stream carries
   let carried = ""; // the same as its URL's query
   let delivered = ""; // the current stream's query
+  let kinds: readonly string[] = []; // what the current stream carries beside tickers
+  let unbroken = 0; // since when no message can have been missed: a moment, different after each interruption
+  const getting = new Set<string>(); // the paths that are being requested for `get`
   let retry: ReturnType<typeof setTimeout> | undefined; // until the next attempt
   let lessening: ReturnType<typeof setTimeout> | undefined; // until a stream of less takes over
 
@@ -91,20 +95,33 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   let askedAt = 0; // when prices were last requested by REST
   let openedAt = 0; // when the newest stream was opened
   let lookedAt = 0; // when this code last ran; if that is long ago, the page was asleep
-  let refusedAt = 0; // when a symbol was last refused because no exchange lists it
   let askNotBefore = 0; // the gateway wants no REST request before this
   let paceAt = 0; // each new stream moves this on by PACE_MS; it may run ahead of the clock by BURST - 1 of them
 
   const unrefused = () => wanted.symbols.filter((symbol) => !refused.has(symbol));
-  const streamable = (): Wants => ({ ...wanted, symbols: unrefused().slice(0, MOST_SYMBOLS).sort() });
-  const asQuery = ({ symbols, fields }: Wants) =>
-    `symbols=${encodeURIComponent(symbols.join())}&fields=${encodeURIComponent(fields.join())}`;
-  const asStream = (wants: Wants) => (wants.symbols.length ? `${asQuery(wants)}&max_hz=${wants.maxHz}` : "");
+  const streamable = (): Wants => {
+    const symbols = unrefused().slice(0, MOST_SYMBOLS).sort();
+    return {
+      ...wanted,
+      symbols,
+      kinds: wanted.kinds.filter((kind) => symbols.includes(kind.slice(kind.lastIndexOf(":") + 1))),
+    };
+  };
+  const asList = (name: string, list: readonly string[]) => (list[0] ? `&${name}=${encodeURIComponent(list.join())}` : "");
+  const asQuery = ({ symbols, fields }: Wants) => `${asList("symbols", symbols)}${asList("fields", fields)}`.slice(1);
+  // Without `kinds` the gateway sends tickers.
+  const asKinds = ({ kinds, fields }: Wants) => asList("kinds", kinds[0] && fields[0] ? ["ticker", ...kinds] : kinds);
+  const asStream = (wants: Wants) => (wants.symbols.length ? `${asQuery(wants)}${asKinds(wants)}&max_hz=${wants.maxHz}` : "");
   const streamUrl = () => `${baseUrl}/api/realtime?${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
 
   function tellLink(news: RealtimeError | null = error) {
     error = news;
-    tell("link", { up: !!current, simulated, error });
+    tell("link", { up: !!current, simulated, error, since: unbroken, kinds });
+  }
+
+  /** Note that messages may have been missed before now. */
+  function breakOff() {
+    unbroken = Math.max(Date.now(), unbroken + 1);
   }
 
   function tellRefused(symbol: string, error: RealtimeError | null) {
@@ -190,16 +207,25 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
 
   function handle(source: EventSourceLike, { type, data }: StreamEvent) {
     if (type === "connected" && source === next) {
-      current?.close(); // not before the new stream delivers
+      if (current)
+        current.close(); // not before the new stream delivers
+      else breakOff();
       [current, next] = [source, null];
       delivered = carried;
+      kinds = carrying.kinds;
       simulated = data.simulated;
       beatMs = Math.min(positive(data.heartbeatMs) || BEAT_MS, LONGEST_BEAT_MS);
       for (const symbol of carrying.symbols) tellRefused(symbol, null); // the new stream reports which symbols have no room
       tellLink(null);
       learn(carrying.symbols, data.symbols, true);
     } else if (type === "ticker") take(data, heardAt);
-    else if (type === "status") {
+    else if (type === "candle") {
+      if (!isNamed(data)) throw new Error();
+      tell(type, data);
+    } else if (type === "resync") {
+      breakOff();
+      tellLink();
+    } else if (type === "status") {
       if (!isStatus(data)) throw new Error();
       tell(type, data);
     } else if (type === "room") tellRefused(data.symbol, data.room ? null : { code: "no_room", message: `${data.detail}` });
@@ -237,7 +263,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   /** Request the newest tickers by REST, unless the gateway wants no request yet. */
   function ask(symbols = streamable().symbols) {
     const at = Date.now();
-    if (!symbols.length || at < askNotBefore) return;
+    if (!symbols.length || !wanted.fields.length || at < askNotBefore) return;
     askedAt = at;
     request(`${baseUrl}/api/ticker?${asQuery({ ...wanted, symbols })}`, ({ tickers, missing }) => {
       learn(symbols, [...tickers.map(({ symbol }) => symbol), ...missing]);
@@ -246,28 +272,33 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
   }
 
   /**
-   * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other. Return the milliseconds for
-   * which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it is a stream.
+   * Request a URL. Pass the JSON of a good answer to `read`; report what is wrong with any other, to `fail` if that is given. Return
+   * the milliseconds for which the server wants no further request, if it says so. Without `read`, a good answer is aborted: it
+   * is a stream.
    */
   async function request(
     url: string,
     read?: (answer: { tickers: readonly TickerMessage<"sources">[]; missing: readonly string[] }) => void,
+    fail?: (error: RealtimeError, status: number) => void,
   ): Promise<unknown> {
     let news = unreachable;
     let waitMs = 0;
+    let status = 0;
     const end = new AbortController();
     const timer = setTimeout(() => end.abort(), PATIENCE_MS);
     try {
       const response = await fetch(url, { headers: apiKey ? { "X-API-Key": apiKey } : {}, signal: end.signal });
+      status = response.status;
       if (response.ok) {
         if (!read) return end.abort();
         news = NONSENSE;
         return read(await response.json());
       }
       waitMs = Math.min(1000 * positive(response.headers.get("Retry-After")), LONGEST_WAIT_MS);
-      if (read) askNotBefore = Date.now() + waitMs;
       const problem: Problem = await response.json();
-      const unknown = problem.suggestions ?? {};
+      news = errorOf(problem, status);
+      const isUnlisted = problem.code === "unknown_symbol" || problem.code === "malformed_symbol";
+      const unknown = isUnlisted || problem.code === "listing_unknown" ? (problem.suggestions ?? {}) : {};
       // The gateway does not always say which symbol is malformed. Beyond ASCII, browser and gateway may disagree on what a
       // letter is, so all symbols with other characters are refused.
       if (problem.code === "malformed_symbol")
@@ -275,24 +306,20 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       for (const [symbol, suggestions] of Object.entries(unknown)) {
         // The gateway answers with full symbols. If this one was not asked for in full, it was asked for without its quote.
         const name = [symbol, ...symbol.split("-")].find((one) => carrying.symbols.includes(one)) ?? symbol;
-        tellRefused(name, {
-          code: "unknown_symbol",
-          message: `nobody lists ${symbol}`,
-          suggestions,
-        });
-        refused.add(name);
-        refusedAt = Date.now();
+        tellRefused(name, isUnlisted ? { code: "unknown_symbol", message: `nobody lists ${symbol}`, suggestions } : news);
+        refused.set(name, { at: Date.now(), forMs: isUnlisted ? LONGEST_WAIT_MS : PATIENCE_MS });
       }
       if (carrying.symbols.some((symbol) => refused.has(symbol))) {
         return startOver(); // the gateway answered for none of the symbols: request those that are left
       }
-      news = errorOf(problem, response.status);
+      if (read && !fail) askNotBefore = Date.now() + waitMs;
     } catch {
       // The server did not answer, or its answer cannot be read. `news` holds the error already.
     } finally {
       clearTimeout(timer);
     }
-    if (!current) tellLink(news);
+    if (fail) fail(news, status);
+    else if (!current) tellLink(news);
     return waitMs;
   }
 
@@ -323,7 +350,7 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       if (!wanted.symbols.length) lookedAt = Date.now();
       if (`${wants.fields}` !== `${wanted.fields}`) asked = [];
       wanted = wants;
-      for (const symbol of refused) if (!wanted.symbols.includes(symbol)) refused.delete(symbol);
+      for (const symbol of refused.keys()) if (!wanted.symbols.includes(symbol)) refused.delete(symbol);
       for (const symbol of unrefused().slice(MOST_SYMBOLS))
         tellRefused(symbol, { code: "too_many_symbols", message: `more than ${MOST_SYMBOLS} symbols` });
       clearTimeout(lessening);
@@ -346,15 +373,39 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
         startOver();
       } else if (since(askedAt) > PACE_MS) ask();
     },
+    async get(symbol, path) {
+      if (getting.has(path)) return;
+      getting.add(path);
+      const from = current && unbroken;
+      const answer = {
+        symbol,
+        path,
+        at: Date.now(),
+        body: undefined as unknown,
+        error: null as RealtimeError | null,
+        status: 0,
+      };
+      const waitMs = await request(
+        baseUrl + path,
+        (body) => {
+          answer.body = body;
+        },
+        (error, status) => {
+          answer.error = error;
+          answer.status = status;
+        },
+      );
+      getting.delete(path);
+      tell("answer", { ...answer, waitMs: positive(waitMs), since: current && from === unbroken ? from : 0 });
+    },
     look() {
       if (startedAnew()) return;
       if (current && since(heardAt) > SILENT_BEATS * beatMs) lose(current);
       if (next && since(openedAt) > PATIENCE_MS) lose(next);
       if ((!current || retry) && since(askedAt) >= PATIENCE_MS) ask();
-      if (refused.size && since(refusedAt) >= LONGEST_WAIT_MS) {
-        refused.clear(); // an exchange may list one of them by now
-        later();
-      }
+      const again = [...refused].filter(([, { at, forMs }]) => since(at) >= forMs); // an exchange may list one of them by now
+      for (const [symbol] of again) refused.delete(symbol);
+      if (again.length) later();
     },
   };
 }

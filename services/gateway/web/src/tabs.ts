@@ -16,6 +16,7 @@ type Said =
   | News
   | readonly [type: "wants", tab: string, wants: Wants]
   | readonly [type: "wake", anew: boolean] // asks the holder for Feed.wake with this argument
+  | readonly [type: "get", symbol: string, path: string] // asks the holder for Feed.get with these arguments
   // Asks all tabs to answer. A new holder sends it to learn their wants, other tabs to learn whether the holder is alive.
   | readonly [type: "who"];
 
@@ -28,7 +29,7 @@ const SUPPLY_AFTER_MS = 20; // until all tabs have sent their wants
 /** Make a feed of a gateway's prices that this tab shares with the origin's other tabs. It reports all news to `tell`. */
 export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   const locks = globalThis.navigator?.locks;
-  const name = ["market-pulse.v4", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
+  const name = ["market-pulse.v5", options.baseUrl, options.apiKey].join(" "); // another key may get another answer
   try {
     new BroadcastChannel(name).close();
     if (!locks) throw new Error();
@@ -85,10 +86,10 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
   }
 
   function passOn(news: News) {
-    const about = news[1] as { symbol?: string; exchange?: string } | undefined;
-    const key = `${news[0]} ${about?.symbol ?? about?.exchange}`;
+    const about = news[1] as { symbol?: string; exchange?: string; interval?: string } | undefined;
+    const key = `${news[0]} ${about?.symbol ?? about?.exchange} ${about?.interval}`;
     known.delete(key); // so that the new entry goes last
-    known.set(key, news);
+    if (news[0] !== "answer") known.set(key, news);
     tell(...news);
     say(...news);
   }
@@ -100,6 +101,8 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
       else sayWants();
     } else if (said[0] === "wake") {
       if (holds) stream.wake(said[1]);
+    } else if (said[0] === "get") {
+      if (holds) stream.get(said[1], said[2]);
     } else if (said[0] === "wants") {
       if (holds) serve(said[1], said[2]);
     } else if (!holds) {
@@ -152,7 +155,7 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
     if (!holds) return;
     holds = false;
     stream.want(NOTHING);
-    tell("link", { up: false, simulated: false, error: null }); // this tab has no stream until the next holder reports one
+    tell("link", { up: false, simulated: false, error: null, since: 0, kinds: [] }); // this tab has no stream until the next holder reports one
     others.clear();
     known.clear();
   }
@@ -200,6 +203,10 @@ export function shareStream(options: RealtimeClientOptions, tell: Tell): Feed {
       heardAt = Math.min(heardAt, Date.now() - LOOKED_AT_MS);
       say("wake", anew);
       say("who");
+    },
+    get(symbol, path) {
+      if (holds) stream.get(symbol, path);
+      else say("get", symbol, path);
     },
     look() {
       stream.look();

@@ -8,11 +8,22 @@ export type TickerSource = Schemas["Source"];
 export type FeedStatus = Schemas["FeedStatus"];
 export type Quality = AnyTicker["quality"];
 export type Problem = Schemas["Problem"];
+/** A candle as the stream sends it. */
+export type CandleMessage = Readonly<Schemas["Candle"]>;
+export type Interval = Schemas["Interval"];
 export type StreamEvent =
   | Exclude<Schemas["StreamEvent"], { type: "ticker" }>
   | { readonly type: "ticker"; readonly data: TickerMessage<Field> }
+  | { readonly type: "candle"; readonly data: CandleMessage }
   | { readonly type: "room"; readonly data: Room }
   | { readonly type: "refused"; readonly data: Problem & { readonly retryMs?: number } }; // comes as an SSE event of this name
+
+type PastMember =
+  | ("start" | "end" | "open" | "high" | "low" | "close" | "volume" | "quoteVolume" | "trades")
+  | ("revision" | "missed" | "origin" | "closed");
+
+/** A candle. One that was past when it was requested has only those members that always come. */
+export type Candle = Pick<CandleMessage, PastMember> & Partial<CandleMessage>;
 
 /** Whether the gateway has room for a symbol beside the other streamed symbols. `detail` says why not. */
 interface Room {
@@ -117,6 +128,11 @@ export interface RealtimeClient {
    * at least as fast.
    */
   symbol<F extends Field = DefaultField>(symbol: string, wish?: Wish<F>): Store<SymbolState<F>>;
+  /**
+   * Return the store of this key, the same one each time. The first call makes it with `make`. A module that needs more than
+   * tickers joins the stream so: its store attaches a part while it has a listener.
+   */
+  store<T>(key: string, make: (attach: Attach) => Store<T>): Store<T>;
   /** The state of the stream and of the exchanges. Subscribing to this store does not open a stream. */
   readonly connection: Store<ConnectionState>;
   /** Open a new stream now, and request refused symbols again. */
@@ -124,6 +140,19 @@ export interface RealtimeClient {
   /** Close all connections. The client cannot be used afterwards. */
   close(): void;
 }
+
+/** A part of the client that the stream fills. */
+export interface Part {
+  /** The symbol in the project's spelling, with or without a quote. */
+  readonly symbol: string;
+  /** Receive news of this symbol. The next `settle` shows it. */
+  hear(news: SymbolNews): void;
+  /** Compute the current state. It is called after each change of the stream's state, after news, and every second. */
+  settle(link: Link, status: Status): void;
+}
+
+/** Fulfil a part's wish, and call it, until `end`. `get` requests a path by REST: an `answer` follows, unless a tab is lost. */
+export type Attach = (part: Part, wants: Wants) => { readonly end: () => void; readonly get: (path: string) => void };
 
 /** The part of an `EventSource` that the client uses. Browsers have it, and so do most packages for other runtimes. */
 export interface EventSourceLike {
@@ -148,6 +177,8 @@ export interface RealtimeClientOptions {
 /**
  * A feed's reports to the client, from this tab's own stream or from another tab's.
  * - `ticker`: a message from the stream or by REST, and a time (`Date.now()`) at which it was surely the newest
+ * - `candle`: a candle from the stream
+ * - `answer`: the answer to a request of some part, in this tab or in another one
  * - `quote`: the currency of a symbol that is asked for without one
  * - `status`: the status of one exchange's feed
  * - `link`: whether the stream is open, and the error if there is one
@@ -155,12 +186,34 @@ export interface RealtimeClientOptions {
  * - `beat`: a sign of life from the tab that has the stream
  */
 export type News =
-  | readonly [type: "ticker", data: TickerMessage<never>, heardAt: number]
+  | SymbolNews
   | readonly [type: "quote", data: { readonly quote: string }]
   | readonly [type: "status", data: FeedStatus]
   | readonly [type: "link", data: Link]
-  | readonly [type: "refused", data: { readonly symbol: string; readonly error: RealtimeError | null }]
   | readonly [type: "beat"];
+
+export type SymbolNews =
+  | readonly [type: "ticker", data: TickerMessage<never>, heardAt: number]
+  | readonly [type: "candle", data: CandleMessage]
+  | readonly [type: "answer", data: Answer]
+  | readonly [type: "refused", data: { readonly symbol: string; readonly error: RealtimeError | null }];
+
+/** The answer to a request for a symbol. If the symbol is refused, `body` is undefined and `error` null. */
+export interface Answer {
+  readonly symbol: string;
+  readonly path: string;
+  /** When it was requested. */
+  readonly at: number;
+  /** The `since` of the stream that ran all the time from the request to the answer; 0 if there was no such stream. */
+  readonly since: number;
+  /** The JSON of a good answer. Its type is unknown until it is checked. */
+  readonly body: unknown;
+  readonly error: RealtimeError | null;
+  /** The HTTP status of an error; 0 if nothing answered. */
+  readonly status: number;
+  /** For how long the server wants no further request. */
+  readonly waitMs: number;
+}
 
 export type Tell = (...news: News) => void;
 
@@ -169,12 +222,18 @@ export interface Link {
   /** Whether the stream that opened last reported that its prices are simulated. */
   readonly simulated: boolean;
   readonly error: RealtimeError | null;
+  /** The moment from which on no message can have been missed; another one after each interruption. */
+  readonly since: number;
+  /** The kinds that the open stream carries beside tickers. */
+  readonly kinds: readonly string[];
 }
 
 /** The wishes that a stream is to fulfil, in one. */
 export interface Wants {
   readonly symbols: readonly string[];
-  /** The tickers' members, beside those that always come. */
+  /** What to carry beside tickers, each with its symbol: `candle:1m:BTC`. */
+  readonly kinds: readonly string[];
+  /** The tickers' members, beside those that always come. Without any, no tickers are wanted. */
   readonly fields: readonly string[];
   /** The most updates per second. */
   readonly maxHz: number;
@@ -192,6 +251,8 @@ export interface Feed {
    * and request refused symbols again.
    */
   wake(anew: boolean): void;
+  /** Request a path by REST. The answer comes as news of this symbol. The same path is requested once at a time. */
+  get(symbol: string, path: string): void;
   /** Notice silence, and poll where there is no stream. To be called every second while any symbol is wanted. */
   look(): void;
 }

@@ -1,10 +1,11 @@
 /** Checks the messages from the gateway: all members that came, and that are drawn or computed with, must have the right types. */
-import type { FeedStatus, Field, TickerMessage } from "./types.ts";
+import type { Candle, CandleMessage, FeedStatus, Field, TickerMessage } from "./types.ts";
 
 type Test = (value: unknown) => boolean | undefined;
 
 const isText: Test = (value) => typeof value === "string";
 const isNumber: Test = Number.isFinite;
+const isFlag: Test = (value) => typeof value === "boolean";
 const orNull =
   (test: Test): Test =>
   (value) =>
@@ -69,6 +70,21 @@ export const isTicker = (ticker: TickerMessage<"sources">) =>
     ticker,
     ifAny((sources) => allOf(sources, isSource)),
     "sources",
+  );
+
+/** Whether a candle's symbol and interval can be told. What reads candles checks the rest. */
+export const isNamed = (candle: CandleMessage) => have(candle, isText, "symbol", "interval");
+
+export const isCandle = (candle: Candle) =>
+  have(candle, isNumber, "start", "end", "open", "high", "low", "close", "revision") &&
+  candle.start < candle.end &&
+  have(candle, orNull(isNumber), "volume", "quoteVolume", "trades", "missed") &&
+  have(candle, isFlag, "closed") &&
+  have(candle, ifAny(orNull(isNumber)), "vwap", "buyVolume", "firstSeq", "lastSeq", "seen", "receivedTime", "publishedTime") &&
+  have(
+    candle,
+    ifAny((exchanges) => allOf(exchanges, isText)),
+    "exchanges",
   );
 
 export const isStatus = (status: FeedStatus) =>

@@ -828,6 +828,30 @@ describe("bad input", () => {
     expect(state("BTC")).toMatchObject({ status: "live", error: null });
   });
 
+  test("a symbol of which it is not known whether it is listed is not called unknown, and is found soon", async () => {
+    const body = { code: "listing_unknown", detail: "okx has not said yet what it lists", suggestions: { "NEW-USDT": [] } };
+    rest.answer = (url) =>
+      url.includes("NEW") ? { status: 503, headers: { "Retry-After": "5" }, body } : { body: { tickers: [], missing: [] } };
+    listen("BTC");
+    listen("NEW");
+    await pass(1);
+    FakeEventSource.sources[0]?.fail("refused");
+    await pass(20);
+    expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT"]);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("BTC-USDT", 2);
+    await pass(20);
+    expect(state("BTC")).toMatchObject({ status: "live", error: null });
+    expect(state("NEW")).toMatchObject({ status: "connecting", error: { code: "busy", message: body.detail } });
+    rest.answer = () => ({ body: { tickers: [], missing: [] } });
+    await pass(10_000);
+    expect(FakeEventSource.newest.symbols).toEqual(["BTC-USDT", "NEW-USDT"]);
+    FakeEventSource.newest.connect();
+    FakeEventSource.newest.tick("NEW-USDT", 1);
+    await pass(20);
+    expect(state("NEW")).toMatchObject({ status: "live", error: null });
+  });
+
   test("a symbol that an exchange has listed since is found again", async () => {
     rest.answer = (url) => (url.includes("NEW") ? unknownSymbols({ "NEW-USDT": [] }) : { body: { tickers: [], missing: [] } });
     listen("BTC");

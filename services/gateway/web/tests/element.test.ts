@@ -9,7 +9,7 @@ const GATEWAY = "https://prices.example";
 const written = (price: number) => formatPrice(price, 2).full; // in the default locale, which differs between machines
 const PRICE = `${written(97000.1)} USDT`;
 const UP = formatPercent(1.234);
-const CLIENTS = Symbol.for("market-pulse/realtime.v2");
+const CLIENTS = Symbol.for("market-pulse/realtime.v3");
 
 /** A store whose value is set by a test. */
 class Played<T> implements Store<T> {
@@ -33,6 +33,9 @@ class PlayedClient implements RealtimeClient {
   readonly connection = new Played<ConnectionState>({ status: "live", exchanges: {}, simulated: false });
   readonly reconnect = () => {};
   readonly close = () => {};
+  readonly store = (): never => {
+    throw new Error("an element needs nothing but prices");
+  };
   symbol(symbol: string, wish?: Wish<Field>): Played<SymbolState<Field>> {
     this.wishes.push(wish);
     const store = this.symbols.get(symbol) ?? new Played(state("connecting"));

@@ -1,6 +1,6 @@
 /** A fake gateway, a fake clock and a fake frame every 16 ms, so that a test decides when each thing happens. */
 import { vi } from "vitest";
-import type { Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
+import type { Candle, CandleMessage, Field, Problem, StreamEvent, TickerMessage } from "../src/types.ts";
 
 /** A ticker with any members. One that is undefined is left out of the message. */
 export type Members = { [F in Field]?: TickerMessage<Field>[F] | undefined };
@@ -184,3 +184,22 @@ export function fakeBrowser(): FakeRest {
 }
 
 export const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+export const MINUTE_MS = 60_000;
+
+/** A candle of a minute, given in minutes since 1970. It is closed unless told otherwise. */
+export function candle(minute: number, more: Partial<CandleMessage> = {}): CandleMessage {
+  const start = minute * MINUTE_MS;
+  return {
+    ...{ v: 1, exchange: null, symbol: "BTC-USDT", interval: "1m", start, end: start + MINUTE_MS },
+    ...{ open: 100, high: 110, low: 90, close: 101, volume: 5, quoteVolume: 500, vwap: 100, trades: 50, buyVolume: 2 },
+    ...{ closed: true, revision: 0, origin: "live", exchanges: ["binance"], firstSeq: 1, lastSeq: 100, seen: 100, missed: 0 },
+    ...{ exchangeTime: start, receivedTime: start, publishedTime: start, ...more },
+  };
+}
+
+/** Return what the gateway keeps of a closed candle. */
+export function past({ start, end, open, high, low, close, volume, quoteVolume, trades, ...more }: CandleMessage): Candle {
+  const { revision, missed, origin, closed } = more;
+  return { start, end, open, high, low, close, volume, quoteVolume, trades, revision, missed, origin, closed };
+}

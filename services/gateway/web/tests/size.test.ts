@@ -3,19 +3,29 @@ import { gzipSync } from "node:zlib";
 import { build } from "vite";
 import { expect, test } from "vitest";
 
-test("client and hooks together are at most 5,850 bytes gzipped", async () => {
+/** Return a module in the form that a page loads, with all that it needs but React. */
+async function bundled(entry: string): Promise<string> {
   const built = await build({
     configFile: false,
     logLevel: "error",
     build: {
       write: false,
       target: "es2022",
-      lib: { entry: "src/useRealtimeTicker.ts", formats: ["iife"], name: "hooks" }, // Vite keeps the white space of ES modules
+      lib: { entry, formats: ["iife"], name: "bundle", cssFileName: "bundle" }, // Vite keeps the white space of ES modules
       rolldownOptions: { external: ["react"], output: { globals: { react: "React" } } },
     },
   });
   const outputs = [built].flat().flatMap((bundle) => ("output" in bundle ? bundle.output : []));
-  const code = outputs.map((output) => ("code" in output ? output.code : "")).join("");
+  return outputs.map((output) => ("code" in output ? output.code : "")).join("");
+}
+
+test.each([
+  ["client and hooks", "src/useRealtimeTicker.ts", 6400],
+  ["client and the hook for candles", "src/useCandles.ts", 8000],
+  ["client and element", "src/element.ts", 12_000],
+])("%s together are at most so large, gzipped; only the hook for candles has their code", async (_, entry, most) => {
+  const code = await bundled(entry);
   expect(code).toContain("api/realtime"); // proves that the client is in the bundle
-  expect(gzipSync(code).length).toBeLessThanOrEqual(5850);
+  expect(code.includes("api/candles")).toBe(entry.includes("andles"));
+  expect(gzipSync(code).length).toBeLessThanOrEqual(most);
 });

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { candlesOf } from "../src/candles.ts";
 import { createRealtimeClient } from "../src/client.ts";
 import type { Field, RealtimeClient, Wish } from "../src/types.ts";
-import { connected, FakeEventSource, fakeBrowser, pass, unknownSymbols } from "./fakes.ts";
+import { candle, connected, FakeEventSource, fakeBrowser, MINUTE_MS, pass, unknownSymbols } from "./fakes.ts";
 
 type Waiting = { start: () => void };
 
@@ -434,4 +435,58 @@ test("simulated prices stay marked as simulated while another tab takes over the
   tab(0).close();
   await pass(50);
   expect(tab(1).connection.getSnapshot().simulated).toBe(true);
+});
+
+test("tabs share the stream and the requests of candles, and each has all that it wants", async () => {
+  const asked: string[] = [];
+  const minute = Math.floor(1_700_000_000_000 / MINUTE_MS);
+  const past = 300;
+  vi.stubGlobal("fetch", async (url: string) => {
+    const limit = Number(new URL(url, "http://here").searchParams.get("limit"));
+    if (url.includes("/api/candles")) asked.push(url);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const all = Array.from({ length: past }, (_, at) => candle(minute - past + 1 + at, { closed: at < past - 1 }));
+    return new Response(JSON.stringify({ symbol: "BTC-USDT", interval: "1m", exchange: null, candles: all.slice(-limit) }));
+  });
+  const of = (number: number, limit: number) => candlesOf(tab(number), "BTC", "1m", { limit });
+  of(0, 300).subscribe(() => {});
+  await pass(50);
+  FakeEventSource.newest.connect();
+  await pass(50);
+  of(1, 300).subscribe(() => {});
+  await pass(100);
+  expect(asked).toHaveLength(2);
+  expect(FakeEventSource.open).toHaveLength(1);
+  // After an interruption each tab lacks the same candles: they are requested once for all.
+  FakeEventSource.newest.fail();
+  await pass(3000);
+  asked.length = 0;
+  FakeEventSource.newest.connect();
+  await pass(100);
+  expect(asked).toEqual(["/api/candles/BTC?interval=1m&limit=5"]);
+  for (const lastSeq of [7000, 8000])
+    FakeEventSource.newest.say({ type: "candle", data: candle(minute, { closed: false, lastSeq }) });
+  await pass(50);
+  expect([of(0, 300), of(1, 300)].map((store) => store.getSnapshot().candles.length)).toEqual([300, 300]);
+  expect([of(0, 300), of(1, 300)].map((store) => store.getSnapshot().status)).toEqual(["live", "live"]);
+});
+
+test("a tab that hears a short answer of another tab requests the candles that it lacks itself", async () => {
+  const minute = Math.floor(1_700_000_000_000 / MINUTE_MS);
+  vi.stubGlobal("fetch", async (url: string) => {
+    const limit = Number(new URL(url, "http://here").searchParams.get("limit"));
+    const all = Array.from({ length: 300 }, (_, at) => candle(minute - 299 + at, { closed: at < 299 }));
+    await new Promise((resolve) => setTimeout(resolve, limit > 100 ? 500 : 5)); // the long answer comes last
+    return new Response(JSON.stringify({ symbol: "BTC-USDT", interval: "1m", exchange: null, candles: all.slice(-limit) }));
+  });
+  const of = (number: number, limit: number) => candlesOf(tab(number), "BTC", "1m", { limit });
+  of(0, 300).subscribe(() => {});
+  of(1, 5).subscribe(() => {});
+  await pass(50);
+  FakeEventSource.newest.connect();
+  await pass(300);
+  expect(of(0, 300).getSnapshot().candles).toEqual([]);
+  expect(of(1, 5).getSnapshot().candles).toHaveLength(5);
+  await pass(3000);
+  expect(of(0, 300).getSnapshot().candles).toHaveLength(300);
 });

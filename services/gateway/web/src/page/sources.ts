@@ -57,8 +57,9 @@ function url(): string | null {
 }
 
 function take(answer: unknown) {
-  const { tickers = [], suggestions } = answer as Partial<Problem> & { tickers?: readonly TickerMessage<"sources">[] };
-  for (const symbol of Object.keys(suggestions ?? {})) unlisted.add(symbol);
+  const { tickers = [], code, suggestions } = answer as Partial<Problem> & { tickers?: readonly TickerMessage<"sources">[] };
+  // Other problems have suggestions, too: then it is only not known yet whether a symbol is listed.
+  if (code === "unknown_symbol") for (const symbol of Object.keys(suggestions ?? {})) unlisted.add(symbol);
   for (const ticker of tickers) if (isTicker(ticker) && ticker.sources) sourcesOf(ticker.symbol).set(ticker.sources);
 }
 

@@ -7,5 +7,9 @@ export function withStores(client: RealtimeClient, make: <T>(store: Store<T>) =>
     if (!made.has(store)) made.set(store, make(store));
     return made.get(store) as Store<T>;
   }
-  return { ...client, symbol: (symbol, wish) => once(client.symbol(symbol, wish)) };
+  return {
+    ...client,
+    symbol: (symbol, wish) => once(client.symbol(symbol, wish)),
+    store: (key, make) => once(client.store(key, make)),
+  };
 }

@@ -4,6 +4,7 @@ import { createElement, type ReactNode } from "react";
 import { IDLE } from "../../src/client.ts";
 import { pausable } from "../../src/page/pause.ts";
 import type {
+  Attach,
   ConnectionState,
   FeedStatus,
   Field,
@@ -48,6 +49,7 @@ export class FakeClient implements RealtimeClient {
   private readonly symbols = new Map<string, Settable<WholeState>>();
   readonly connection = settable<ConnectionState>({ status: "live", exchanges: {}, simulated: false });
   reconnect = () => {};
+  store = <T>(_: string, make: (attach: Attach) => Store<T>): Store<T> => make(() => ({ get: () => {}, end: () => {} }));
   close = () => {};
 
   symbol = (symbol: string): Settable<WholeState> => {

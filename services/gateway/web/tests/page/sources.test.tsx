@@ -21,6 +21,10 @@ beforeEach(() => {
       const { status, body } = unknownSymbols({ "GONE-USDT": [] });
       return new Response(JSON.stringify(body), { status: status ?? 404 });
     }
+    if (symbols.includes("NEW-USDT") && asked.length === 1) {
+      const body = { code: "listing_unknown", suggestions: { "NEW-USDT": [] } };
+      return new Response(JSON.stringify(body), { status: 503 });
+    }
     const tickers = symbols.map((symbol) => message(symbol, 1, { sources: [source("okx", { price })] }));
     return new Response(JSON.stringify({ tickers: [...tickers, null, { symbol: "BTC-USDT" }], missing: [] }));
   });
@@ -92,6 +96,13 @@ test("a symbol that no exchange lists any more keeps no other legend from being 
   render(<Legends symbols={["GONE-USDT"]} />);
   await pass(20_000);
   expect(asked).toHaveLength(3); // the last one asked once more whether it is listed
+});
+
+test("a symbol of which it was not known whether it is listed is requested again", async () => {
+  render(<Legends symbols={["NEW-USDT"]} />);
+  await pass(0);
+  await pass(20_000);
+  expect(shown()).toEqual(["OKX 1,000.00"]);
 });
 
 test("the sole exchange of a price is named, and requested only then", async () => {
