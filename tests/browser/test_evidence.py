@@ -178,7 +178,7 @@ async def test_a_failed_question_is_not_an_answer(visitor: Visitor) -> None:
     await expect(card(other, "BTC-USDT")).to_contain_text("The past could not be asked for")
     await visitor.context.unroute(failing)
     await expect_live(page, *FEATURED)
-    await expect(card(other, "BTC-USDT").locator(".chart-failure")).to_have_count(0)
+    await expect(card(other, "BTC-USDT").locator(".chart-note")).to_have_count(0)
 
 
 @pytest.mark.parametrize("spelling", ["BTC/USDT", "BTC_USDT", "btc usdt"])

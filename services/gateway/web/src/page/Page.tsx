@@ -29,6 +29,7 @@ export function Page() {
   const inBar = useSymbols(useInQuote(featured, own));
   const meant = useInQuote(names, own);
   const symbols = useSymbols(meant);
+  const measured = symbols.length ? symbols : inBar; // the cards know their symbols first, so their stream has all fields
   const order = useSorted(symbols);
   const { show, remove, replace } = useChanges(meant, quote);
   useHash(show);
@@ -41,7 +42,7 @@ export function Page() {
         <h1 className="visually-hidden">Live prices across exchanges</h1>
         <SimulatedBanner />
         <div className="tools">
-          <ExchangeStrip symbols={inBar} />
+          <ExchangeStrip symbols={measured} />
           <div className="controls">
             <Search shown={symbols.map((symbol) => inQuote(symbol, quote))} quote={quote} onChoose={show} />
             <QuoteChoice quote={quote} usual={usual} />

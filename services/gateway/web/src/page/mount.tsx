@@ -5,7 +5,6 @@ import { realtimeClient } from "../client.ts";
 import { RealtimeContext } from "../useRealtimeTicker.ts";
 import "./tokens.css";
 import "./base.css";
-import { framed } from "./frames.ts";
 import { pausable } from "./pause.ts";
 
 export function mount(page: ReactNode) {
@@ -13,7 +12,7 @@ export function mount(page: ReactNode) {
   if (!root) return;
   createRoot(root).render(
     <StrictMode>
-      <RealtimeContext value={framed(pausable(realtimeClient()))}>{page}</RealtimeContext>
+      <RealtimeContext value={pausable(realtimeClient())}>{page}</RealtimeContext>
     </StrictMode>,
   );
 }

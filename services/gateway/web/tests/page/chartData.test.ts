@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { goesOn, lineOf, type Row, rowsOf, sourceGapSteps, withRow } from "../../src/page/cards/chartData.ts";
+import { goesOn, lineOf, newRows, type Row, rowsOf, sourceGapSteps, withRow } from "../../src/page/cards/chartData.ts";
 
 describe("a chart's rows", () => {
-  const GRID = { stepS: 60, steps: 5 };
+  const GRID = { stepS: 60, steps: 5, gapSteps: 4 };
   const row = (time: number, price: number, sources: Row["sources"] = {}): Row => ({ time, price, sources });
 
   test("come from a history, without the values that an exchange did not report", () => {
@@ -24,7 +24,7 @@ describe("a chart's rows", () => {
     expect(rows.at(-1)?.price).toBe(5980);
   });
 
-  const line = (...rows: Row[]) => lineOf(rows, 300, GRID, (one) => one.price);
+  const line = (...rows: Row[]) => lineOf(rows, 300, GRID, (one) => one.price, GRID.gapSteps);
 
   test("make a line with a point for each step, over a step or two without one", () => {
     expect(line(row(60, 10), row(240, 12), row(300, 13))).toEqual([
@@ -63,7 +63,7 @@ describe("a chart's rows", () => {
   });
 
   test("make an exchange's line without a break between prices that come every few seconds", () => {
-    const seconds = { stepS: 1, steps: 20 };
+    const seconds = { stepS: 1, steps: 20, gapSteps: 4 };
     const rows = [1, 4, 9, 18].map((time) => row(time, 10, { okx: time }));
     const okx = lineOf(rows, 20, seconds, (one) => one.sources.okx, sourceGapSteps(seconds));
     const known = okx.filter((point) => point.value !== undefined);
@@ -74,5 +74,30 @@ describe("a chart's rows", () => {
       [18, false],
     ]);
     expect(sourceGapSteps(GRID)).toBe(4);
+  });
+});
+
+describe("the rows that are new", () => {
+  const OKX = { okx: 1 };
+  const row = (time: number, price: number, sources: Row["sources"] = OKX): Row => ({ time, price, sources });
+  const BEFORE = [row(60, 10), row(120, 11), row(180, 12)];
+
+  test.each<[name: string, after: readonly Row[], news: readonly Row[] | null]>([
+    ["the newest one changed", [row(60, 10), row(120, 11), row(180, 13)], [row(180, 13)]],
+    ["one more", [...BEFORE, row(240, 13)], [row(180, 12), row(240, 13)]],
+    ["one more, and the oldest was dropped", [row(120, 11), row(180, 12), row(240, 13)], [row(180, 12), row(240, 13)]],
+    ["after a gap", [...BEFORE, row(480, 13)], [row(180, 12), row(480, 13)]],
+    ["an older one was corrected", [row(60, 10), row(120, 11.5), row(180, 12)], null],
+    ["an exchange's older price came", [row(60, 10, { okx: 2 }), row(120, 11), row(180, 12)], null],
+    ["an older one came", [row(0, 9), ...BEFORE], null],
+    ["one in a gap came", [row(60, 10), row(90, 10), row(120, 11), row(180, 12)], null],
+    ["the newest one is missing", BEFORE.slice(0, 2), null],
+    ["none is left", [], null],
+  ])("%s", (_, after, news) => {
+    expect(newRows(BEFORE, after)).toEqual(news);
+  });
+
+  test("are all of them where there were none", () => {
+    expect(newRows([], BEFORE)).toBeNull();
   });
 });

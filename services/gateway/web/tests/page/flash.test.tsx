@@ -31,9 +31,20 @@ test("only the digits from the first changed one on light up, for a moment", () 
   price.show(63_415.2);
   expect(price.text()).toBe("63,415.20");
   expect([price.lit(), price.direction()]).toEqual(["5.20", "up"]);
-  pass(200);
+  pass(300);
   expect(price.lit()).toBeNull();
   expect(price.text()).toBe("63,415.20");
+});
+
+test("the next price ends it, but not at once", () => {
+  const price = renderPrice(100);
+  price.show(101);
+  pass(100);
+  price.show(102);
+  expect(price.lit()).toBe("2.00");
+  pass(150);
+  price.show(103);
+  expect(price.lit()).toBeNull();
 });
 
 test("they light up at most twice a second", () => {

@@ -22,6 +22,8 @@ export interface LinePoint {
 export interface Grid {
   readonly stepS: number;
   readonly steps: number;
+  /** A distance of this many steps between two prices is a gap. Shorter ones are jitter. */
+  readonly gapSteps: number;
 }
 
 /** Return the time of the step that contains a moment (Unix milliseconds). */
@@ -57,12 +59,9 @@ export function withRow(rows: readonly Row[], added: Row, { stepS, steps }: Grid
   return [...kept, row];
 }
 
-/** A distance of this many steps between two points is a gap. Shorter ones are jitter: a price per second can miss a step. */
-export const GAP_STEPS = 4;
-
-/** Return the same for an exchange's line. Its prices come only every few seconds, whatever the grid. */
+/** Return how many steps are a gap in an exchange's line. Its prices come only every few seconds, whatever the grid. */
 export function sourceGapSteps({ stepS }: Grid): number {
-  return Math.max(GAP_STEPS, Math.ceil(8 / stepS));
+  return Math.max(4, Math.ceil(8 / stepS));
 }
 
 /** Return one line over the whole grid, with a point for each step. The last step is `end`. */
@@ -71,7 +70,7 @@ export function lineOf(
   end: number,
   { stepS, steps }: Grid,
   valueIn: (row: Row) => number | undefined,
-  gapSteps = GAP_STEPS,
+  gapSteps: number,
 ): readonly LinePoint[] {
   const byTime = new Map(rows.map((row) => [row.time, valueIn(row)]));
   return Array.from({ length: steps }, (_, index) => {
@@ -93,7 +92,7 @@ export function goesOn(rows: readonly Row[], row: Row, grid: Grid): boolean {
   const last = rows.at(-1);
   return (
     last !== undefined &&
-    isNear(last, GAP_STEPS) &&
+    isNear(last, grid.gapSteps) &&
     Object.keys(row.sources).every((exchange) =>
       isNear(
         rows.findLast(({ sources }) => exchange in sources),
@@ -101,4 +100,20 @@ export function goesOn(rows: readonly Row[], row: Row, grid: Grid): boolean {
       ),
     )
   );
+}
+
+/**
+ * Return the rows that make these rows of those before: at most the newest known one and later ones. Return null if any other row
+ * is different, so that all must be drawn.
+ */
+export function newRows(before: readonly Row[], after: readonly Row[]): readonly Row[] | null {
+  const from = before.findIndex(({ time }) => time === after[0]?.time);
+  const newest = before.length - 1 - from; // the index of the newest known row among those after
+  if (from < 0 || newest >= after.length) return null;
+  for (let index = 0; index <= newest; index++) {
+    const [old, now] = [before[from + index], after[index]];
+    if (old?.time !== now?.time) return null;
+    if (index < newest && (old?.price !== now?.price || old?.sources !== now?.sources)) return null;
+  }
+  return after.slice(newest);
 }

@@ -9,13 +9,15 @@ import {
   type LineSeriesPartialOptions,
   LineStyle,
   type LineWidth,
+  type TickMarkType,
   type Time,
   type UTCTimestamp,
 } from "lightweight-charts";
 import { formatAxis, formatPrice } from "../../format.ts";
-import { formatTimeOfDay } from "../clock.ts";
+import { formatMark, formatStep } from "../clock.ts";
 import { type Grid, goesOn, type LinePoint, lineOf, type Row, sourceGapSteps, withRow } from "./chartData.ts";
 import { lineNumber } from "./lines.ts";
+import { addTag } from "./tag.ts";
 
 const TRIM_AFTER = 60; // how many steps more than the grid has may be drawn before the oldest are dropped
 /** The exchanges' line styles, as Legend.css draws them. No two are alike without their colours. */
@@ -33,14 +35,14 @@ export interface DrawnChart {
   readonly grid: Grid | null;
   /** Draw these rows and nothing else, on a grid whose newest step is `newest`. */
   load(rows: readonly Row[], newest: number, grid: Grid): void;
-  /** Draw one more row, or replace the newest one. */
+  /** Draw one more row, or replace the newest one. An older row is ignored. */
   add(row: Row): void;
   /** Format prices with at most this many decimals, as `formatPrice` does. */
   setDecimals(dp: number): void;
   /** Show the lines of these exchanges, and no other exchange's. */
   show(exchanges: readonly string[]): void;
-  /** Show or hide the tag with the newest price on the axis. Only a live price is to have it. */
-  setTagged(isTagged: boolean): void;
+  /** Show a live price in the tag on the axis, or hide the tag for null. The lines stay as they are. */
+  setTag(live: number | null): void;
   /** Read the colours from the style sheet again. */
   recolour(): void;
   remove(): void;
@@ -49,22 +51,24 @@ export interface DrawnChart {
 type Line = ISeriesApi<"Line", Time>;
 
 export function drawChart(element: HTMLElement): DrawnChart {
-  const chart = createChart(element, options());
+  let grid: Grid = { stepS: 1, steps: 0, gapSteps: 1 };
+  const chart = createChart(
+    element,
+    options(() => grid.stepS),
+  );
   const price = addLine(chart, {
     lineWidth: 2,
     lineStyle: LineStyle.Solid,
-    lastValueVisible: true,
     crosshairMarkerVisible: true,
     crosshairMarkerRadius: 3,
   });
   const sources = new Map<string, Line>();
   let shown: readonly string[] = [];
-  let grid: Grid = { stepS: 1, steps: 0 };
   let rows: readonly Row[] = [];
   let end = 0; // the time of the newest step drawn
   let drawn = 0; // the number of steps drawn
   let decimals = 2;
-  let isTagged = true;
+  const tag = addTag(element, chart, price, (value) => formatPrice(value, decimals).plain);
   let pointer: { readonly time: Time; readonly price: number } | null = null; // the point under the mouse
 
   chart.subscribeCrosshairMove(({ sourceEvent, time, point: at }) => {
@@ -105,7 +109,7 @@ export function drawChart(element: HTMLElement): DrawnChart {
     drawn = grid.steps;
     for (const row of rows) for (const exchange of Object.keys(row.sources)) sourceLine(exchange);
     for (const line of [price, ...sources.values()]) line.setData([]); // or the library mixes up old and new indices
-    price.setData(points(lineOf(rows, end, grid, (row) => row.price)));
+    price.setData(points(lineOf(rows, end, grid, (row) => row.price, grid.gapSteps)));
     for (const [exchange, line] of sources)
       line.setData(points(lineOf(rows, end, grid, (row) => row.sources[exchange], sourceGapSteps(grid))));
     chart.timeScale().setVisibleLogicalRange({ from: 0, to: grid.steps - 1 });
@@ -156,27 +160,21 @@ export function drawChart(element: HTMLElement): DrawnChart {
       [rows, grid] = [next, nextGrid];
       change(() => drawAll(newest));
     },
-    add(told) {
-      // An added row holds the newest price. If its time is before the newest step, it counts for that step.
-      const row = { ...told, time: Math.max(told.time, end) };
-      const isOneMore = goesOn(rows, row, grid);
+    add(row) {
+      const isOneMore = row.time >= end && goesOn(rows, row, grid);
       rows = withRow(rows, row, grid);
       const isFull = row.time > end && drawn >= grid.steps + TRIM_AFTER;
-      change(() => (isOneMore && !isFull ? drawOne(row) : drawAll(row.time)));
+      change(() => (isOneMore && !isFull ? drawOne(row) : drawAll(Math.max(row.time, end))));
     },
     setDecimals(dp) {
       if (dp === decimals) return;
       decimals = dp;
       format();
     },
+    setTag: tag.set,
     show(exchanges) {
       shown = exchanges;
       for (const [exchange, line] of sources) line.applyOptions({ visible: shown.includes(exchange) });
-    },
-    setTagged(next) {
-      if (next === isTagged) return;
-      isTagged = next;
-      price.applyOptions({ lastValueVisible: next });
     },
     recolour: paint,
     remove: () => chart.remove(),
@@ -192,7 +190,8 @@ function addLine(chart: IChartApi, options: LineSeriesPartialOptions): Line {
   });
 }
 
-function options() {
+/** `stepS` returns the length of the grid's steps in seconds. */
+function options(stepS: () => number) {
   const { fontFamily } = getComputedStyle(document.body);
   return {
     autoSize: true,
@@ -208,10 +207,10 @@ function options() {
       allowBoldLabels: false,
       minBarSpacing: 0.01,
       lockVisibleTimeRangeOnResize: true,
-      tickMarkFormatter: (time: Time) => formatTimeOfDay(1000 * (time as UTCTimestamp), "minutes"),
+      tickMarkFormatter: (time: Time, type: TickMarkType) => formatMark(1000 * (time as UTCTimestamp), stepS(), type),
     },
     // The library formats times in UTC; these are in the visitor's time zone.
-    localization: { timeFormatter: (time: Time) => formatTimeOfDay(1000 * (time as UTCTimestamp), "seconds") },
+    localization: { timeFormatter: (time: Time) => formatStep(1000 * (time as UTCTimestamp), stepS()) },
   };
 }
 

@@ -27,7 +27,7 @@ export function Price({ price, dp, quote, isOld = false }: Props) {
         <span aria-hidden="true">
           <Digits parts={steady} />
           {changed.length > 0 && (
-            <span className="flash" data-direction={flash?.direction} key={flash?.id}>
+            <span className={flash?.isLit ? "flash" : undefined} data-direction={flash?.direction}>
               <Digits parts={changed} />
             </span>
           )}
