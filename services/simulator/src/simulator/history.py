@@ -12,8 +12,9 @@ from .catalogue import ExchangeName
 from .market import Listing
 from .past import Past
 
-MOST_HOURS, MOST_DAYS, MOST_DAY_CANDLES = 400, 400, 20_000  # kept: the minutes of an hour, the hours of a day, a day's candle
+MOST_HOURS, MOST_DAYS, MOST_DAY_CANDLES = 100, 100, 20_000  # kept: the minutes of an hour, the hours of a day, a day's candle
 MOST_CORRECTIONS = 1000
+WALK_MS = 30 * DAY_MS
 LATE_SHARE = 0.1  # of a candle's volume, which a correction adds
 
 Place = tuple[ExchangeName, str, int]
@@ -53,6 +54,9 @@ class History:
         """
         listing.tape.wanted = True
         first_ms = max(first_ms, self.past.begin_ms)
+        for time_ms in range(self.past.end_ms, first_ms, -WALK_MS):  # in steps, because a long walk back takes a while
+            self.past.walk_to(listing, time_ms)
+            yield []
         block_ms = HOUR_MS if step_ms == MINUTE_MS else DAY_MS
         read = {MINUTE_MS: self._minutes, HOUR_MS: self._hours, DAY_MS: self._day}[step_ms]
         for start_ms in range(start_of(first_ms, block_ms), end_ms, block_ms):

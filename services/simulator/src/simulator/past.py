@@ -128,6 +128,11 @@ class Past:
                 found.append(self._hour(listing, course, busy, buyers))
         return found
 
+    def walk_to(self, listing: Listed, time_ms: int) -> None:
+        """Walk the paths of a market's coins back to a moment, so that candles of a later time take little work."""
+        for coin in (listing.base, listing.quote):
+            self._paths[coin].at(start_of(time_ms, HOUR_MS))
+
     def minutes(self, listing: Listed, hour: Candle, first_ms: int, end_ms: int) -> list[Candle]:
         """Divide what was traded between two full minutes of one hour into minutes. A minute without a trade is left out.
 
