@@ -44,6 +44,13 @@ async def test_digits_change_and_all_are_connected(visitor: Visitor) -> None:
     await expect(mark_of(tile(page, "BTC"))).to_have_attribute("data-state", "live")
 
 
+async def test_nothing_is_animated_while_prices_come(visitor: Visitor) -> None:
+    page = await visitor.open("/")
+    await expect_live(page, *FEATURED)
+    # A single animation has the browser draw sixty frames a second, which costs more than all prices together.
+    assert await page.evaluate("document.getAnimations().map(({ animationName }) => animationName)") == []
+
+
 async def test_a_symbol_whose_sources_fall_silent_is_told_apart_by_shape_and_words(visitor: Visitor, demo: Demo) -> None:
     page = await visitor.open("/")
     await expect_count(page, "4/4 connected")
