@@ -12,6 +12,8 @@ from market_pulse.messages import Bar
 MORE_DECIMALS = 2
 """A weighted price has this many decimals more than the prices that it is made of."""
 VOLUME_DECIMALS = 8
+SMALLEST = 1e-30
+"""No real volume is smaller. The products of smaller ones would underflow."""
 
 
 class Share(Struct, gc=False):
@@ -56,7 +58,7 @@ def weighted(bars: Mapping[str, Bar]) -> Bar:
         bars: the candle of each exchange that has one, at least one.
     """
     parts = [bar for _, bar in sorted(bars.items())]
-    weights = [bar.volume or 0.0 for bar in parts]
+    weights = [bar.volume if bar.volume is not None and bar.volume >= SMALLEST else 0.0 for bar in parts]
     total = fsum(weights)
     if total <= 0:
         weights, total = [1.0] * len(parts), float(len(parts))
