@@ -31,6 +31,7 @@ _KINDS_AT: Final[Mapping[str, Place]] = {
     "bybit_restart": ("bybit",),
     "notice_64008": ("okx",),
     "kraken_maintenance": ("kraken",),
+    "bare_ack": ("cryptocom",),
 }
 EXCHANGE_FAULTS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "mute": ({}, {"symbol": "BTC-USDT"}),
@@ -52,6 +53,12 @@ EXCHANGE_FAULTS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "bybit_restart": ({},),
     "kraken_maintenance": ({},),
     "begin_anew": ({}, {"symbol": "BTC-USDT"}),
+    "correct_candle": ({"symbol": "BTC-USDT"},),
+    "never_closed": ({},),
+    "closed_twice": ({},),
+    "few_candles": ({"rows": 10},),
+    "old_candles": ({},),
+    "bare_ack": ({},),
 }
 ACTIONS: Final = frozenset(get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(Action))
 KINDS_OF_SIMULATOR: Final = ACTIONS | {get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(StandingFault)}

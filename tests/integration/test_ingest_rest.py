@@ -22,7 +22,7 @@ from market_pulse.exchange.feeds import Feeds
 from market_pulse.exchange.main import carry
 from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.settings import IngestSettings
-from market_pulse.kinds import Kind
+from market_pulse.kinds import TICKER, Kind
 from market_pulse.messages import Symbol, Tick
 from simulator.app import Running, serving
 from simulator.faults import read_fault
@@ -111,8 +111,9 @@ class Ingest:
 
 @contextlib.asynccontextmanager
 async def ingest(server: RedisServer, adapter: Adapter = OKX, **settings_of: Any) -> AsyncIterator[Ingest]:
-    async def release(_: Kind, symbol: Symbol) -> None:
-        running.released.append(symbol)
+    async def release(kind: Kind, symbol: Symbol) -> None:
+        if kind is TICKER:
+            running.released.append(symbol)
 
     async with (
         serving(Settings(port=0)) as simulator,
