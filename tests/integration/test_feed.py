@@ -28,8 +28,8 @@ from market_pulse.exchange.rest import RestClient
 from market_pulse.exchange.status import condition, status_of
 from market_pulse.messages import FeedStatus, Symbol, Tick
 from market_pulse.process.clock import now_ms
-from simulator.app import serving
-from simulator.settings import Settings
+from simulator.app import Running
+from support.lively import lively
 from support.waiting import until
 
 ADAPTERS = {adapter.exchange: adapter for adapter in (BINANCE, BYBIT, OKX, COINBASE, KRAKEN, CRYPTOCOM)}
@@ -40,8 +40,11 @@ each_exchange = pytest.mark.parametrize("exchange", list(ADAPTERS))
 class Exchange:
     """A simulator, and one feed on it, whose ticks are kept."""
 
-    def __init__(self, adapter: Adapter, http: httpx.AsyncClient, listing: dict[str, Listed], **options: Any) -> None:
+    def __init__(
+        self, adapter: Adapter, http: httpx.AsyncClient, listing: dict[str, Listed], simulator: Running, **options: Any
+    ) -> None:
         self.http = http
+        self.simulator = simulator
         self.listing = listing
         self.ticks: list[Tick] = []
         self.statuses: list[tuple[str, str | None]] = []
@@ -79,11 +82,11 @@ class Exchange:
 
 @contextlib.asynccontextmanager
 async def exchange_feed(adapter: Adapter, *symbols: str, **options: Any) -> AsyncIterator[Exchange]:
-    async with serving(Settings(port=0, rate=4000.0)) as running:
+    async with lively() as running:
         base = f"http://127.0.0.1:{running.port}"
         async with httpx.AsyncClient(base_url=base, timeout=20) as http, RestClient(adapter, base) as rest:
             listing = {str(listed.symbol): listed for listed in await rest.listing()}
-            played = Exchange(adapter, http, listing, **options)
+            played = Exchange(adapter, http, listing, running, **options)
             played.want(*symbols)
             task = asyncio.create_task(played.feed.run())
             try:
@@ -158,6 +161,7 @@ async def _topics_name(played: Exchange, base: str, *, expected: bool) -> bool:
 async def test_many_symbols_stay_under_the_limits(exchange: str) -> None:
     async with exchange_feed(ADAPTERS[exchange]) as played:
         symbols = list(played.listing)[:150]
+        played.simulator.engine.market.focus(symbols, evenly=True)
         played.want(*symbols)
         await until(lambda: len(played.status().reason or "") < 100 and played.status().symbols == 150, 60)
         assert played.status().reconnects == 0

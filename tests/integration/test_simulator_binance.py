@@ -12,13 +12,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulator.app import Running, serving
 from simulator.settings import Settings
+from support.lively import lively
 
 WITHIN_S = 10.0
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with serving(Settings(port=0, rate=3000.0)) as running:
+    async with lively() as running:
         yield running
 
 

@@ -11,13 +11,14 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from simulator.app import Running, serving
 from simulator.settings import Settings
+from support.lively import lively
 
 WITHIN_S = 10.0
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with serving(Settings(port=0, rate=3000.0)) as running:
+    async with lively() as running:
         yield running
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from ccxt import pro
 
-from simulator.app import Running, serving
+from simulator.app import Running
 from simulator.candles import DAY_MS, HOUR_MS, MINUTE_MS
 from simulator.catalogue import ExchangeName
 from simulator.clock import wall_ms
-from simulator.settings import Settings
+from support.lively import lively
 
 PRICES = {"BTC/USDT": (50_000, 80_000), "PEPE/USDT": (0.000005, 0.00003), "ETH/BTC": (0.03, 0.07)}
 IN_USD = {"BTC/USD": (50_000, 80_000)}
@@ -20,7 +20,7 @@ WITHIN_S = 20.0
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with serving(Settings(port=0, rate=2000.0)) as running:
+    async with lively() as running:
         yield running
 
 

@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from simulator.app import Running, serving
-from simulator.settings import Settings
+from simulator.app import Running
+from support.lively import lively
 
 WITHIN_S = 10.0
 SILENT_S = 0.3
@@ -34,7 +34,7 @@ EXCHANGES = pytest.mark.parametrize("exchange", list(PATHS))
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with serving(Settings(port=0, rate=5000.0)) as running:
+    async with lively() as running:
         yield running
 
 

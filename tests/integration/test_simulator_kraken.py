@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from simulator.app import Running, serving
 from simulator.settings import Settings
+from support.lively import lively
 
 WITHIN_S = 10.0
 BTC, ETH = "BTC/USD", "ETH/USD"
@@ -20,7 +21,7 @@ BTC, ETH = "BTC/USD", "ETH/USD"
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with serving(Settings(port=0, rate=3000.0)) as running:
+    async with lively() as running:
         yield running
 
 
