@@ -387,9 +387,13 @@ class Candle(Message, kw_only=True):
     low: Price
     close: Price
     volume: Annotated[Amount | None, described("In base units. Across exchanges: the sum of the named exchanges.")] = None
-    quote_volume: Annotated[Amount | None, described("In quote units. Across exchanges: the sum of the named exchanges.")] = (
-        None
-    )
+    quote_volume: Annotated[
+        Amount | None,
+        described(
+            "In quote units. Across exchanges: the sum of the named exchanges; an exchange that does not say it counts at "
+            "the mean price of the others."
+        ),
+    ] = None
     vwap: Annotated[Figure | None, described("The mean price of its trades, weighted by volume.")] = None
     trades: Annotated[Count | None, described("How many trades there were; null where an exchange does not say it.")] = None
     buy_volume: Annotated[
