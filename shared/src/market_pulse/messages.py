@@ -423,7 +423,10 @@ class Candle(Message, kw_only=True):
     seen: Annotated[Count | None, described("The most tickers from firstSeq to lastSeq that one process has seen.")] = None
     missed: Annotated[
         Count | None,
-        described("How many tickers from firstSeq to lastSeq are missing from it, at most: lastSeq - firstSeq + 1 - seen."),
+        described(
+            "How many tickers are missing from it, at most: lastSeq - firstSeq + 1 - seen, plus those that it may lack before "
+            "firstSeq or after lastSeq. If a minute lacks its beginning and their number is not known, they count as 1."
+        ),
     ] = None
     exchange_time_ms: Annotated[TimeMs | None, described("When the exchange sent it, by its clock, if it says that.")] = None
     received_time_ms: Annotated[
