@@ -114,7 +114,8 @@ def test_an_exchange_without_a_quote_volume_counts_at_the_mean_price_of_the_othe
     one, two = Bar(0, 3.0, 3.0, 3.0, 3.0, 0.1, 0.3), Bar(0, 4.0, 4.0, 4.0, 4.0, 0.1, 0.4)
     unsaid, idle = Bar(0, 9.0, 9.0, 9.0, 9.0, 0.2), Bar(0, 9.0, 9.0, 9.0, 9.0, 0.0)
     for made in (weighted({"okx": one, "bybit": two, "cryptocom": unsaid}), fold(0, [one, two, unsaid, idle])):
-        assert (made.volume, made.quote_volume) == (0.4, pytest.approx(1.4))
+        assert made.volume == 0.4
+        assert made.quote_volume == pytest.approx(1.4)
         assert vwap(made.volume, made.quote_volume) == pytest.approx(3.5), "the mean of those that tell it"
     assert weighted({"cryptocom": unsaid}).quote_volume is None, "no exchange tells it"
     assert fold(0, [unsaid, idle]).quote_volume is None
