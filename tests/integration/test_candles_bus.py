@@ -104,6 +104,26 @@ async def test_two_copies_merge(bus: WholeBus) -> None:
     assert await kept(bus) == merged
 
 
+@pytest.mark.parametrize(
+    ("copies", "missed"),
+    [
+        pytest.param([live(6, 9, missed=3), live(6, 12, missed=3)], 3, id="it lacks its beginning"),
+        pytest.param([live(6, 12, missed=3), live(3, 9)], 3, id="the other one has it; so many were not seen by one copy"),
+        pytest.param([live(3, 12), live(6, 12, missed=3)], 0, id="another one has had it"),
+        pytest.param([live(6, 9, missed=3), live(6, 9)], 0, id="its copy has learnt that there was no other"),
+        pytest.param([live(3, 9), live(3, 9, missed=4, closed=True)], 4, id="it lacks its end"),
+        pytest.param([live(3, 9, missed=4, closed=True), live(3, 12, closed=True)], 0, id="the other one has the end"),
+    ],
+)
+async def test_a_merged_candle_says_that_it_lacks_its_beginning_or_end(
+    bus: WholeBus, copies: list[Candle], missed: int
+) -> None:
+    await publish(bus, *copies)
+    merged = await kept(bus)
+    assert merged is not None
+    assert merged.missed == missed
+
+
 async def test_nothing_goes_back(bus: WholeBus) -> None:
     old, new = live(3, 9, (100.0,)), live(10, 12, (101.0,), start=START + STEP)
     await publish(bus, old, new)

@@ -387,9 +387,13 @@ class Candle(Message, kw_only=True):
     low: Price
     close: Price
     volume: Annotated[Amount | None, described("In base units. Across exchanges: the sum of the named exchanges.")] = None
-    quote_volume: Annotated[Amount | None, described("In quote units. Across exchanges: the sum of the named exchanges.")] = (
-        None
-    )
+    quote_volume: Annotated[
+        Amount | None,
+        described(
+            "In quote units. Across exchanges: the sum of the named exchanges; an exchange that does not say it counts at "
+            "the mean price of the others."
+        ),
+    ] = None
     vwap: Annotated[Figure | None, described("The mean price of its trades, weighted by volume.")] = None
     trades: Annotated[Count | None, described("How many trades there were; null where an exchange does not say it.")] = None
     buy_volume: Annotated[
@@ -419,7 +423,10 @@ class Candle(Message, kw_only=True):
     seen: Annotated[Count | None, described("The most tickers from firstSeq to lastSeq that one process has seen.")] = None
     missed: Annotated[
         Count | None,
-        described("How many tickers from firstSeq to lastSeq are missing from it, at most: lastSeq - firstSeq + 1 - seen."),
+        described(
+            "How many tickers are missing from it, at most: lastSeq - firstSeq + 1 - seen, plus those that it may lack before "
+            "firstSeq or after lastSeq. If a minute lacks its beginning and their number is not known, they count as 1."
+        ),
     ] = None
     exchange_time_ms: Annotated[TimeMs | None, described("When the exchange sent it, by its clock, if it says that.")] = None
     received_time_ms: Annotated[

@@ -103,7 +103,20 @@ def test_a_sum_of_volumes_is_unknown_if_one_is() -> None:
     known = Share(Bar(0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.3, 4), 0.05, is_closed=True)
     unsaid = Share(Bar(0, 1.0, 1.0, 1.0, 1.0, 0.2), None, is_closed=True)
     assert volumes_of([known, known]) == (0.2, 0.6, 8, 0.1)
-    assert volumes_of([known, unsaid]) == (0.3, None, None, None)
+    assert volumes_of([Share(Bar(0, 1.0, 1.0, 1.0, 1.0), None, is_closed=True), known]) == (None, None, None, None)
+    assert volumes_of([known, unsaid])[2:] == (None, None)
     assert volumes_of([]) == (None, None, None, None)
     assert vwap(0.2, 0.6) == pytest.approx(3)
     assert vwap(0.0, 0.0) is vwap(None, 1.0) is None
+
+
+def test_an_exchange_without_a_quote_volume_counts_at_the_mean_price_of_the_others() -> None:
+    one, two = Bar(0, 3.0, 3.0, 3.0, 3.0, 0.1, 0.3), Bar(0, 4.0, 4.0, 4.0, 4.0, 0.1, 0.4)
+    unsaid, idle = Bar(0, 9.0, 9.0, 9.0, 9.0, 0.2), Bar(0, 9.0, 9.0, 9.0, 9.0, 0.0)
+    for made in (weighted({"okx": one, "bybit": two, "cryptocom": unsaid}), fold(0, [one, two, unsaid, idle])):
+        assert made.volume == 0.4
+        assert made.quote_volume == pytest.approx(1.4)
+        assert vwap(made.volume, made.quote_volume) == pytest.approx(3.5), "the mean of those that tell it"
+    assert weighted({"cryptocom": unsaid}).quote_volume is None, "no exchange tells it"
+    assert fold(0, [unsaid, idle]).quote_volume is None
+    assert fold(0, [one, idle]).quote_volume == 0.3

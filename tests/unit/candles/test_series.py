@@ -212,6 +212,68 @@ def test_a_restart_in_an_open_minute_goes_on(played: Played) -> None:
     assert (made.first_seq, made.last_seq, made.seen, made.missed) == (11, 17, 5, 2)
 
 
+def test_a_minute_says_that_it_lacks_its_beginning() -> None:
+    played = Played(T0 + 30_000, seq=10)
+    played.hear()
+    made = played.open()
+    assert made is not None
+    assert (made.seen, made.missed) == (1, 1), "how many is not known: at least one"
+    played.hear(after_ms=25_000)
+    played.series.listening_ms = T0 + MINUTE_MS + 5_000  # the connection was lost until then
+    played.now_ms = T0 + MINUTE_MS + 6_000
+    played.hear(lost=7)
+    made = played.open()
+    assert made is not None
+    assert (made.first_seq, made.missed) == (20, 7), "they may have been in this minute"
+    assert [(one.last_seq, one.missed) for one in played.of(MINUTE)] == [(12, 8)], "or in the one before"
+
+
+def test_what_an_open_minute_lacks_is_known_after_a_restart() -> None:
+    played = Played(T0 + 30_000, seq=10)
+    played.hear()
+    kept = played.open()
+    assert kept is not None
+    restarted = Played(T0 + 40_000, seq=11)
+    restarted.series.resume(MINUTE, [], [kept])
+    restarted.hear()
+    restarted.at(T0 + MINUTE_MS + 3_000)
+    restarted.hear_exchange(share("okx", T0, 3.0, close=99.0))
+    assert [(one.open, one.missed, one.origin) for one in restarted.closed] == [(100.0, 1, "live"), (99.0, None, "exchanges")]
+
+
+@pytest.mark.parametrize("is_heard_first", [False, True], ids=["read, then heard", "heard, then read"])
+def test_a_minute_that_ended_while_nobody_listened_lacks_its_end(played: Played, is_heard_first: bool) -> None:
+    played.hear(100.0, after_ms=50_000)
+    kept = played.open()
+    assert kept is not None
+    restarted = Played(T0 + MINUTE_MS + 10_000, seq=11)
+    if is_heard_first:
+        restarted.hear(102.0, lost=40)
+    restarted.series.resume(MINUTE, [], [kept])
+    if not is_heard_first:
+        restarted.at(restarted.now_ms)
+        restarted.hear(102.0, after_ms=900, lost=40)
+    restarted.at(restarted.now_ms)
+    assert [(one.start_ms, one.last_seq, one.missed) for one in restarted.of(MINUTE)] == [(T0, 11, 40)]
+    restarted.learn(MINUTE, okx=[bar(T0, 99.0)])
+    assert [(one.open, one.origin) for one in restarted.of(MINUTE)[1:]] == [(99.0, "exchanges")]
+
+
+def test_tickers_that_were_heard_before_and_after_the_kept_candle_was_read_count(played: Played) -> None:
+    played.hear(100.0)
+    played.hear(103.0)
+    restarted = Played(T0 + 20_000, seq=11)
+    restarted.hear(103.0)
+    restarted.hear(101.0)
+    for interval in (MINUTE, HOUR):
+        kept = played.open(interval)
+        assert kept is not None
+        restarted.series.resume(interval, [], [kept])
+        made = restarted.open(interval)
+        assert made is not None
+        assert (made.first_seq, made.last_seq, made.seen, made.missed) == (11, 13, 3, 0)
+
+
 def test_a_candle_that_nobody_closed_is_closed_after_a_restart(played: Played) -> None:
     played.hear(100.0)
     kept = played.open()

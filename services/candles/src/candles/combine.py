@@ -25,7 +25,7 @@ class Share(Struct, gc=False):
 
 
 class Volumes(NamedTuple):
-    """The volumes of several exchanges together. None: not known of all of them."""
+    """The volumes of several exchanges together. None: not known of all of them; of the quote volume: of none of them."""
 
     volume: float | None
     quote_volume: float | None
@@ -42,7 +42,7 @@ def volumes_of(shares: Iterable[Share]) -> Volumes:
     trades = _sum([share.bar.trades for share in found])
     return Volumes(
         _sum([share.bar.volume for share in found]),
-        _sum([share.bar.quote_volume for share in found]),
+        _quote_volume([share.bar for share in found]),
         None if trades is None else int(trades),
         _sum([share.buy_volume for share in found]),
     )
@@ -97,10 +97,25 @@ def fold(start_ms: int, minutes: Sequence[Bar]) -> Bar:
         min(minute.low for minute in minutes),
         minutes[-1].close,
         _sum([minute.volume for minute in sold]),
-        _sum([minute.quote_volume for minute in sold]),
+        _quote_volume(sold),
         None if trades is None else int(trades),
         missed=None if None in missed else sum(one for one in missed if one is not None),
     )
+
+
+def _quote_volume(bars: Sequence[Bar]) -> float | None:
+    """Add up quote volumes. A candle without one has traded at the mean price of the others. None if that is not known."""
+    told = [bar for bar in bars if bar.quote_volume is not None]
+    quote_volume = _sum([bar.quote_volume for bar in told])
+    if quote_volume is None or len(told) == len(bars):
+        return quote_volume
+    volume, told_volume = _sum([bar.volume for bar in bars]), _sum([bar.volume for bar in told])
+    if volume is None:
+        return None
+    if volume == told_volume:
+        return quote_volume
+    mean = vwap(told_volume, quote_volume)
+    return None if mean is None else round(mean * volume, VOLUME_DECIMALS)
 
 
 def vwap(volume: float | None, quote_volume: float | None) -> float | None:

@@ -28,7 +28,8 @@ class Live(Struct, gc=False):
     """The prices heard in one interval.
 
     `seen` is how many tickers from `first_seq` to `last_seq` this process has seen, those without a live price included.
-    `is_whole` is whether the tickers from the interval's beginning on are in it. `exchanges` are those whose volumes are in it.
+    `lacking` is how many tickers of the interval from before `first_seq` or after `last_seq` are missing, at most; 1 if their
+    number is not known. `exchanges` are those whose volumes are in it.
     """
 
     start_ms: int
@@ -41,13 +42,13 @@ class Live(Struct, gc=False):
     last_seq: int
     seen: int
     received_ms: int
-    is_whole: bool
+    lacking: int = 0
     exchanges: frozenset[str] = frozenset()
 
     @property
     def missed(self) -> int:
-        """How many tickers from `first_seq` to `last_seq` are missing, at most."""
-        return max(0, self.last_seq - self.first_seq + 1 - self.seen)
+        """How many tickers of the interval are missing, at most."""
+        return max(0, self.last_seq - self.first_seq + 1 - self.seen) + self.lacking
 
     def add(self, price: float, seq: int, unpriced: int, received_ms: int) -> None:
         """Add the next ticker with a live price. Before it came `unpriced` tickers without one."""
@@ -65,12 +66,20 @@ class Live(Struct, gc=False):
         self.exchanges |= set(known.exchanges)
         self.high, self.low = max(self.high, known.high), min(self.low, known.low)
         if known.first_seq < self.first_seq:
-            self.first_seq, self.open, self.is_whole = known.first_seq, known.open, True
+            self.first_seq, self.open, self.lacking = known.first_seq, known.open, _lacking(known)
+        elif known.first_seq == self.first_seq:
+            self.lacking = min(self.lacking, _lacking(known))
         if known.last_seq == self.last_seq:
             self.seen = max(self.seen, known.seen or 0)
 
 
-def resumed(known: Candle, is_whole: bool) -> Live | None:
+def _lacking(known: Candle) -> int:
+    """Return how many tickers a candle lacks besides those between its first and its last."""
+    between = (known.last_seq or 0) - (known.first_seq or 0) + 1 - (known.seen or 0)
+    return max(0, (known.missed or 0) - max(0, between))
+
+
+def resumed(known: Candle) -> Live | None:
     """Return the live candle that a kept one is the state of, or None if no ticker is in it."""
     if known.first_seq is None or known.last_seq is None:
         return None
@@ -85,7 +94,7 @@ def resumed(known: Candle, is_whole: bool) -> Live | None:
         known.last_seq,
         known.seen or 0,
         known.received_time_ms,
-        is_whole,
+        _lacking(known),
         frozenset(known.exchanges),
     )
 
@@ -93,9 +102,9 @@ def resumed(known: Candle, is_whole: bool) -> Live | None:
 def joined(earlier: Live, later: Live) -> Live:
     """Return one live candle of two of the same interval: what an earlier process has heard, and what this one has heard since.
 
-    Tickers that both have heard count once.
+    Tickers that both can have heard count once.
     """
-    is_apart = later.first_seq > earlier.last_seq
+    both = min(earlier.last_seq, later.last_seq) - max(earlier.first_seq, later.first_seq) + 1
     first = earlier if earlier.first_seq <= later.first_seq else later
     last = later if later.last_seq >= earlier.last_seq else earlier
     return Live(
@@ -107,8 +116,8 @@ def joined(earlier: Live, later: Live) -> Live:
         last.close,
         first.first_seq,
         last.last_seq,
-        earlier.seen + later.seen if is_apart else max(earlier.seen, later.seen),
+        max(earlier.seen, later.seen, earlier.seen + later.seen - max(0, both)),
         max(earlier.received_ms, later.received_ms),
-        first.is_whole,
+        first.lacking,
         earlier.exchanges | later.exchanges,
     )

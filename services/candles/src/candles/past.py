@@ -4,7 +4,7 @@ A candle of our own prices is complete if its beginning was heard, or, for an ho
 History never replaces a complete one. It replaces all others, and fills in those that are not there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -124,7 +124,9 @@ class Past:
 
     def minutes(self, interval: Interval, start_ms: int) -> list[Bar]:
         """Return the known minutes of a longer interval, in order."""
-        return list(self._minutes(interval, start_ms))
+        known = self.bars[MINUTE]
+        starts = range(start_ms, start_ms + interval.step_ms, MINUTE.step_ms)
+        return [known[minute_ms] for minute_ms in starts if minute_ms in known]
 
     def folded(self, interval: Interval, start_ms: int) -> Bar | None:
         """Return the closed minutes of a longer interval as one candle, or None if no minute is known."""
@@ -133,12 +135,6 @@ class Past:
             minutes = self.minutes(interval, start_ms)
             found = self._folds[interval] = (start_ms, fold(start_ms, minutes) if minutes else None)
         return found[1]
-
-    def _minutes(self, interval: Interval, start_ms: int) -> Iterator[Bar]:
-        known = self.bars[MINUTE]
-        for minute_ms in range(start_ms, start_ms + interval.step_ms, MINUTE.step_ms):
-            if (bar := known.get(minute_ms)) is not None:
-                yield bar
 
     def _has_all_minutes(self, interval: Interval, start_ms: int) -> bool:
         known = self.bars[MINUTE]

@@ -43,6 +43,8 @@ class Series:
         self._floor_ms = 0  # no ticker goes to a minute before this one
         self._seq = 0  # of the newest ticker heard
         self._unpriced = 0  # how many tickers without a live price were heard since the last one with a live price
+        # How many were not heard since then, at most; 1 if that is not known.
+        self._unheard = 1
         self._closed: list[Candle] = []
         # A hash of the exchanges' history of each start, because the same history is read repeatedly.
         self._learnt: dict[Interval, dict[int, int]] = {interval: {} for interval in Interval}
@@ -56,7 +58,9 @@ class Series:
         """Take a ticker that has just arrived. One that has been heard before is ignored."""
         if heard.seq <= self._seq:
             return
-        follows, self._seq = heard.seq == self._seq + 1, heard.seq
+        if self._seq:
+            self._unheard += heard.seq - self._seq - 1
+        self._seq = heard.seq
         if not heard.is_live or heard.price is None:
             self._unpriced += 1
             return
@@ -70,9 +74,11 @@ class Series:
         self._floor_ms = max(self._floor_ms, MINUTE.start_of(time_ms))
         received_ms = heard.received_time_ms or now_ms
         for interval, track in self._tracks.items():
-            is_whole = follows or self.listening_ms <= interval.start_of(self._floor_ms)
-            track.add(self._floor_ms, heard.price, heard.seq, self._unpriced, received_ms, is_whole)
-        self._unpriced = 0
+            # History fills in the beginning of an hour or a day.
+            has_beginning = interval is not MINUTE or self.listening_ms <= self._floor_ms
+            lacking = 0 if has_beginning else self._unheard
+            track.add(self._floor_ms, heard.price, heard.seq, self._unpriced, received_ms, self._unheard, lacking)
+        self._unpriced = self._unheard = 0
 
     def hear_exchange(self, exchange: str, candle: Candle, now_ms: int) -> None:
         """Take an exchange's candle of a minute. An older state of one that is known is ignored."""
@@ -124,26 +130,26 @@ class Series:
         """Go on from the candles that Redis has kept: closed ones, and the newest two candles, the older one first."""
         for bar in bars:
             self.past.resume(interval, bar)
-        last_seq = None
         for candle in last:
             if candle.first_seq is None or candle.last_seq is None:
                 continue
             if not candle.closed:
-                live = resumed(candle, is_whole=last_seq is not None and candle.first_seq == last_seq + 1)
+                live = resumed(candle)
                 if live is not None:
                     self._tracks[interval].resume(live)
                     self._floor_ms = max(self._floor_ms, MINUTE.start_of(live.start_ms))
-            last_seq = candle.last_seq
-            track = self._tracks[interval]
-            if track.open is not None and track.open.first_seq == last_seq + 1:
-                track.open.is_whole = True
-            self._seq = max(self._seq, last_seq)
+            newest = self._tracks[interval].open
+            if newest is not None and newest.lacking and newest.first_seq > candle.last_seq:
+                newest.lacking = newest.first_seq - candle.last_seq - 1
+            if candle.last_seq > self._seq:
+                self._seq, self._unheard = candle.last_seq, 0
 
     def advance(self, now_ms: int) -> None:
         """Close what is to be closed now."""
         minutes = self._tracks[MINUTE]
         for interval, track in self._tracks.items():
-            if track.open is not None and now_ms >= track.open.end_ms + WAIT_MS:
+            # If this process could not listen, the next ticker tells whether the end of the candle was heard.
+            if track.open is not None and now_ms >= max(track.open.end_ms, self.listening_ms) + WAIT_MS:
                 self._floor_ms = max(self._floor_ms, MINUTE.start_of(track.open.end_ms))
                 track.end()
             for start_ms in sorted(track.over):
@@ -215,7 +221,7 @@ class Series:
     def _close_minute(self, live: Live) -> None:
         shares = self._shares.get(live.start_ms, {})
         self._name(live.start_ms, shares)
-        bar = self.past.close(MINUTE, self._minute(live), is_whole=live.is_whole, exchanges=len(shares))
+        bar = self.past.close(MINUTE, self._minute(live), is_whole=not live.lacking, exchanges=len(shares))
         if bar is not None:
             self._closed.append(self._candle(MINUTE, bar, live, closed=True))
         if self.past.awaits_exchanges(live.start_ms):

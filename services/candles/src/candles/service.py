@@ -207,7 +207,8 @@ class Service:
         for symbol, series in self._by_symbol.items():
             if not self.has_resumed(symbol):
                 continue
-            series.advance(now_ms)
+            if self._subscriber.connected:  # else tickers are missed, and the next one is needed to tell how many
+                series.advance(now_ms)
             closed[symbol] = series.take_closed()
             # After a closed candle also publish the open one, so that the newest message of a channel is of the newest candle.
             also_open = {candle.interval for candle in closed[symbol]}

@@ -15,21 +15,23 @@ class Track:
         self.over: dict[int, Live] = {}
         self.recent: dict[int, Live] = {}
 
-    def add(self, minute_ms: int, price: float, seq: int, unpriced: int, received_ms: int, is_whole: bool) -> None:
+    def add(self, minute_ms: int, price: float, seq: int, unpriced: int, received_ms: int, unheard: int, lacking: int) -> None:
         """Add a ticker that belongs to a minute. If a new candle begins with it, the open one is over.
 
-        `is_whole` is whether the candle has its beginning if it begins with this ticker.
+        `unheard` is how many tickers before this one were not heard. If a new candle begins with it, the open one may lack
+        them at its end. `lacking` is how many the new one may lack at its beginning.
         """
         start_ms = minute_ms - minute_ms % self.step_ms
         if self.open is not None and self.open.start_ms == start_ms:
             self.open.add(price, seq, unpriced, received_ms)
             return
-        self.end()
-        self.open = Live(start_ms, start_ms + self.step_ms, price, price, price, price, seq, seq, 1, received_ms, is_whole)
+        self.end(unheard)
+        self.open = Live(start_ms, start_ms + self.step_ms, price, price, price, price, seq, seq, 1, received_ms, lacking)
 
-    def end(self) -> None:
-        """Note that the open candle is over."""
+    def end(self, unheard: int = 0) -> None:
+        """Note that the open candle is over, and how many tickers were not heard at its end."""
         if self.open is not None:
+            self.open.lacking += unheard
             self.over[self.open.start_ms] = self.open
             self.open = None
 
@@ -40,9 +42,11 @@ class Track:
         elif self.open is not None and self.open.start_ms == live.start_ms:
             self.open = joined(live, self.open)
         elif self.open is not None and self.open.start_ms < live.start_ms:
-            self.end()
+            self.end(max(0, live.first_seq - self.open.last_seq - 1))
             self.open = live
         else:
+            if self.open is not None:
+                live.lacking += max(0, self.open.first_seq - live.last_seq - 1)
             known = self.over.get(live.start_ms)
             self.over[live.start_ms] = live if known is None else joined(live, known)
 

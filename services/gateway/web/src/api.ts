@@ -231,7 +231,7 @@ export interface components {
             /** @description The `seq` of the last ticker in it; null if no ticker is in it. If a reader goes on with the ticker after it, the reader misses no ticker and gets no ticker twice. */
             lastSeq: number | null;
             low: number;
-            /** @description How many tickers from firstSeq to lastSeq are missing from it, at most: lastSeq - firstSeq + 1 - seen. */
+            /** @description How many tickers are missing from it, at most: lastSeq - firstSeq + 1 - seen, plus those that it may lack before firstSeq or after lastSeq. If a minute lacks its beginning and their number is not known, they count as 1. */
             missed: number | null;
             open: number;
             /**
@@ -241,7 +241,7 @@ export interface components {
             origin: "live" | "exchange" | "exchanges";
             /** @description When it was published to the bus. */
             publishedTime: number | null;
-            /** @description In quote units. Across exchanges: the sum of the named exchanges. */
+            /** @description In quote units. Across exchanges: the sum of the named exchanges; an exchange that does not say it counts at the mean price of the others. */
             quoteVolume: number | null;
             /** @description When the frame or answer arrived, or across exchanges the newest ticker, by our clock. */
             receivedTime: number;

@@ -63,6 +63,30 @@ local function copy(to, from, ...)
   return to
 end
 
+-- How many of a message's tickers from firstSeq to lastSeq its copy has not seen.
+local function unseen_in(message)
+  local first, last = number(message, 'firstSeq'), number(message, 'lastSeq')
+  return first and last and math.max(0, last - first + 1 - (number(message, 'seen') or 0)) or 0
+end
+
+-- How many tickers a message lacks before firstSeq or after lastSeq. The rest of `missed` is those between.
+local function lacking_in(message)
+  return math.max(0, (number(message, 'missed') or 0) - unseen_in(message))
+end
+
+-- How many tickers the result of a merge lacks at its ends: what the one with the beginning lacks. If both begin alike, a closed one
+-- knows better what the end lacks.
+local function lacking_of(new, known)
+  local first, known_first = number(new, 'firstSeq'), number(known, 'firstSeq')
+  if not first or not known_first or first ~= known_first then
+    return lacking_in((first or math.huge) < (known_first or math.huge) and new or known)
+  end
+  if raw(new, 'closed') == raw(known, 'closed') then
+    return math.min(lacking_in(new), lacking_in(known))
+  end
+  return lacking_in(raw(new, 'closed') == 'true' and new or known)
+end
+
 -- Merge two messages of one start and one revision.
 local function merged(new, known)
   local result = new
@@ -85,9 +109,8 @@ local function merged(new, known)
   if (number(known, 'seen') or 0) > (number(new, 'seen') or 0) then
     result = copy(result, known, 'seen')
   end
-  first, last = number(result, 'firstSeq'), number(result, 'lastSeq')
-  if first and last then
-    result = put(result, 'missed', string.format('%.0f', math.max(0, last - first + 1 - (number(result, 'seen') or 0))))
+  if number(result, 'firstSeq') and number(result, 'lastSeq') then
+    result = put(result, 'missed', string.format('%.0f', unseen_in(result) + lacking_of(new, known)))
   end
   local is_closed = raw(known, 'closed') == 'true'
   local fewer = exchanges_in(new) < exchanges_in(known)
