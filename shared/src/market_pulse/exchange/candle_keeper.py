@@ -115,7 +115,7 @@ class CandleKeeper:
             await asyncio.sleep(TICK_S)
             unbroken_since_ms = self._feed.unbroken_since_ms if self._feed is not None else None
             if unbroken_since_ms is not None and unbroken_since_ms != self._unbroken_since_ms:
-                if self._unbroken_since_ms is not None and self._history is not None:
+                if self._history is not None:
                     for symbol in self._carried:
                         self._history.reopened(symbol, self._candles.newest_closed_ms(symbol), now_ms())
                 self._unbroken_since_ms = unbroken_since_ms
