@@ -328,6 +328,23 @@ async def test_a_redis_that_lost_its_data_gets_the_past_again(server: RedisServe
             await until(lambda: _count(heard, BTC, Interval.MINUTE, 1440))
 
 
+async def test_hours_and_days_are_there_as_long_as_their_symbol_is_wanted(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candle maker that starts long after the ingest finds them. Nobody has subscribed to the symbol."""
+    monkeypatch.setattr(candle_keeper, "RENEW_S", 0.2)
+    async with invented(TOY) as toy, listener(server) as heard:
+        for interval in Interval:
+            toy.fill(BTC, interval, M0, 1500)
+        async with ingest(server, toy):
+            await until(lambda: _count(heard, BTC, Interval.DAY, 365))
+            names = [f"bars:{interval}:toy:{BTC}" for interval in (Interval.HOUR, Interval.DAY)]
+            await heard.bus.client.delete(*names)
+            await until(lambda: _count(heard, BTC, Interval.HOUR, 720))
+            await until(lambda: _count(heard, BTC, Interval.DAY, 365))
+            assert len(toy.asked) == 6 + 3, "only the hours and days"
+
+
 async def test_without_a_socket_rest_gives_each_minute_and_what_comes_late(server: RedisServer, clock: Clock) -> None:
     row = (10.0, 12.0, 9.0, 11.0)
     async with invented(TERSE) as terse, listener(server, channel(TERSE)) as heard:

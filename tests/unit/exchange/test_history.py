@@ -234,6 +234,16 @@ def test_without_a_socket_each_minute_is_asked_for_when_it_is_settled() -> None:
     assert asked(history, 47, start - 3600_000 + 20_000) == [("btc", "1m"), ("eth", "1m")], "our clock was set back"
 
 
+def test_hours_and_days_are_asked_for_again_only_when_the_history_is_complete() -> None:
+    history = History(of(), 60, polls=False)
+    history.want(0, NOW, [BTC], NOBODY)
+    assert not history.refresh(BTC.symbol, NOW)
+    assert not history.refresh(ETH.symbol, NOW)
+    assert asked(history) == [("btc", "1m"), ("btc", "1m"), ("btc", "1h"), ("btc", "1d")]
+    assert history.refresh(BTC.symbol, NOW)
+    assert asked(history) == [("btc", "1h"), ("btc", "1d")]
+
+
 def test_answers_that_cannot_be_used_are_asked_for_again_later_and_not_for_ever() -> None:
     history = History(of(), 60, polls=False)
     history.want(0, NOW, [BTC, ETH], NOBODY)

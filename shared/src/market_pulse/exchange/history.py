@@ -4,7 +4,7 @@ The requests are one after the other, and take at most a fifth of the exchange's
 the history of each symbol in the order of importance: minutes before hours before days, the newest first.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -168,8 +168,16 @@ class History:
         if (known := self._symbols.get(symbol)) is not None:
             self._begin(known, now_ms)
 
+    def refresh(self, symbol: Symbol, now_ms: int) -> bool:
+        """Ask for a symbol's hours and days again. Return whether that is to be: not while its history is being asked for."""
+        known = self._symbols.get(symbol)
+        if known is None or known.history:
+            return False
+        known.history = self._past(known, now_ms, (Interval.HOUR, Interval.DAY))
+        return True
+
     def reopened(self, symbol: Symbol, newest_closed_ms: int | None, now_ms: int) -> None:
-        """Ask for the candles of a gap, and for the last ones before it: a socket has opened after a loss, or for the first time."""
+        """Ask for the candles of a gap, and for the last ones before it: a socket has opened, the first one or after a loss."""
         known = self._symbols.get(symbol)
         if known is None:
             return
@@ -254,16 +262,19 @@ class History:
     def _begin(self, known: _Symbol, now_ms: int) -> None:
         known.not_before_s = -inf
         known.covered_ms = Interval.MINUTE.start_of(now_ms - self._settled_ms)
-        known.history = [
-            self._request(known, interval, since_ms, until_ms, history=True)
-            for interval in (Interval.MINUTE, Interval.HOUR, Interval.DAY)
-            for since_ms, until_ms in windows(interval, now_ms, self._of)
-        ]
+        known.history = self._past(known, now_ms, (Interval.MINUTE, Interval.HOUR, Interval.DAY))
         if not self._polls:
             # The socket may deliver only after the present minute, so that minute is asked for when it has ended.
             minute = Interval.MINUTE
             due_ms = minute.start_of(now_ms) + minute.step_ms + self._settled_ms
             self._ask_recent(known, minute.start_of(now_ms - self._settled_ms), due_ms)
+
+    def _past(self, known: _Symbol, now_ms: int, intervals: Iterable[Interval]) -> list[Request]:
+        return [
+            self._request(known, interval, since_ms, until_ms, history=True)
+            for interval in intervals
+            for since_ms, until_ms in windows(interval, now_ms, self._of)
+        ]
 
     def _recent(self, known: _Symbol, recent: _Recent, until_ms: int) -> Request:
         since_ms = max(recent.since_ms, until_ms - self._of.rows * Interval.MINUTE.step_ms)
