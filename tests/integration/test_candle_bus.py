@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from market_pulse import kinds
 from market_pulse.exchange.adapter import candle
-from market_pulse.messages import Candle, Interval, Symbol, decode_candle
+from market_pulse.messages import Candle, Interval, Symbol, bar_of, decode_candle
 from support.listening import listening
 from support.redis_server import RedisServer
 from support.waiting import until
@@ -84,3 +84,15 @@ async def test_past_candles_are_renewed_while_they_are_there(server: RedisServer
         await bus.client.expire("bars:1m:toy:BTC-USDT", 5)
         assert await bus.renew_exchange_bars("toy", [BTC, Symbol("ETH-USDT")]) == {"ETH-USDT"}
         assert await bus.client.ttl("bars:1m:toy:BTC-USDT") > 3000
+
+
+async def test_an_exchanges_hours_and_days_are_missed_before_they_expire(server: RedisServer) -> None:
+    eth = Symbol("ETH-USDT")
+    async with WholeBus.open(server.url) as bus:
+        for symbol, intervals in {BTC: (Interval.HOUR, Interval.DAY), eth: (Interval.HOUR,)}.items():
+            for interval in intervals:
+                await bus.keep_bars(interval, symbol, [bar_of(minute(0, 1.0, closed=True))], "toy")
+        assert await bus.expiring_exchange_bars("toy", [eth, BTC], 60.0) == [eth], "it has no days"
+        await bus.client.expire(f"bars:1h:toy:{BTC}", 59)
+        assert await bus.expiring_exchange_bars("toy", [eth, BTC], 60.0) == [eth, BTC]
+        assert await bus.expiring_exchange_bars("toy", [], 60.0) == []

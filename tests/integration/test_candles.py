@@ -191,6 +191,21 @@ async def test_a_lost_socket_of_candles_leaves_the_ticker_connected(server: Redi
         assert await heard.bars("toy") == {M0: 1.5, M0 + MINUTE: 7.0}
 
 
+async def test_a_socket_of_candles_that_opens_late_leaves_no_gap(server: RedisServer, clock: Clock) -> None:
+    async with invented(TOY) as toy, listener(server, channel(TOY)) as heard:
+        toy.cut = {"/candles"}
+        async with ingest(server, toy):
+            await until(lambda: _lacks(heard.bus, True))
+            await until(lambda: len(toy.asked) == 6)  # all of the past
+            for at in range(9):
+                toy.rows[BTC, "1m", M0 + at * MINUTE] = (10.0, 12.0, 9.0, 11.0, 1.0 + at)
+            clock.forward_to(M0 + MINUTE + 10_000)
+            await until(lambda: len(toy.asked) == 7)
+            clock.forward_to(M0 + 9 * MINUTE + 10_000)
+            toy.cut = set()
+            await until(lambda: heard.closed() == [(at, 0, 1.0 + at) for at in range(9)])
+
+
 async def _lacks(bus: WholeBus, lacks: bool) -> bool:
     return ("candles:1m missing" in ((await status_of(bus, "toy"))["reason"] or "")) is lacks
 
@@ -311,6 +326,23 @@ async def test_a_redis_that_lost_its_data_gets_the_past_again(server: RedisServe
             await until(lambda: _count(heard, BTC, Interval.MINUTE, 1440))
             await heard.bus.client.flushall()
             await until(lambda: _count(heard, BTC, Interval.MINUTE, 1440))
+
+
+async def test_hours_and_days_are_there_as_long_as_their_symbol_is_wanted(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candle maker that starts long after the ingest finds them. Nobody has subscribed to the symbol."""
+    monkeypatch.setattr(candle_keeper, "RENEW_S", 0.2)
+    async with invented(TOY) as toy, listener(server) as heard:
+        for interval in Interval:
+            toy.fill(BTC, interval, M0, 1500)
+        async with ingest(server, toy):
+            await until(lambda: _count(heard, BTC, Interval.DAY, 365))
+            names = [f"bars:{interval}:toy:{BTC}" for interval in (Interval.HOUR, Interval.DAY)]
+            await heard.bus.client.delete(*names)
+            await until(lambda: _count(heard, BTC, Interval.HOUR, 720))
+            await until(lambda: _count(heard, BTC, Interval.DAY, 365))
+            assert len(toy.asked) == 6 + 3, "only the hours and days"
 
 
 async def test_without_a_socket_rest_gives_each_minute_and_what_comes_late(server: RedisServer, clock: Clock) -> None:

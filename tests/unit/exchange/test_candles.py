@@ -155,6 +155,15 @@ def test_history_is_kept_and_not_published() -> None:
     assert [bar.start_ms for bar in bars] == [M0 - 3 * MINUTE, M0 - 2 * MINUTE], "the last minute is not settled yet"
 
 
+def test_history_keeps_the_minutes_that_were_published_too_because_redis_may_have_lost_them() -> None:
+    candles = Candles("toy")
+    told(candles, 0, frame(M0 - MINUTE, volume=2, closed=True), frame(M0 - MINUTE, volume=3, closed=True))
+    rows = [frame(M0 - 2 * MINUTE, volume=1), frame(M0 - MINUTE, volume=3)]
+    messages, bars = candles.rows(BTC, rows, M0 + 5000, SETTLED, history=True)
+    assert messages == []
+    assert [(bar.start_ms, bar.volume, bar.revision) for bar in bars] == [(M0 - 2 * MINUTE, 1, 0), (M0 - MINUTE, 3, 1)]
+
+
 def test_a_row_of_the_open_minute_closes_it_when_it_is_settled() -> None:
     candles = Candles("toy")
     told(candles, 0, frame(volume=1))

@@ -124,10 +124,24 @@ def test_a_featured_symbol_is_asked_for_anew_when_somebody_comes_after_a_grace_p
     history.want(1001, NOW, [BTC], {BTC.symbol})
     assert len(asked(history, 1001)) == 4
     history.want(2000, NOW, [BTC], {BTC.symbol})
+    assert asked(history, 2000) == [], "nobody left meanwhile"
+    history.want(2001, NOW, [BTC], NOBODY)
     history.want(3000, NOW, [BTC], {BTC.symbol})
-    assert len(asked(history, 3000)) == 4, "unless nobody left meanwhile"
+    assert len(asked(history, 3000)) == 4
     history.want(3001, NOW, [BTC], {BTC.symbol})
     assert asked(history, 3001) == []
+
+
+@pytest.mark.parametrize("featured", [True, False])
+def test_a_grace_period_shorter_than_a_look_begins_nothing_anew_while_somebody_is_there(featured: bool) -> None:
+    history = History(of(), 0.5, polls=False)
+    history.want(0, NOW, [BTC], NOBODY if featured else {BTC.symbol})
+    history.want(1, NOW, [BTC], {BTC.symbol})
+    requests = [history.next(1, NOW)]
+    for second in range(2, 10):
+        history.want(second, NOW, [BTC], {BTC.symbol})
+        requests.append(history.next(second, NOW))
+    assert sum(request is not None for request in requests) == 4
 
 
 def test_a_released_symbol_is_asked_for_no_more_and_goes_on_when_it_comes_back() -> None:
@@ -172,6 +186,40 @@ def test_after_a_lost_socket_the_gap_and_the_last_candles_before_it_come_first(n
         assert (request.since_ms, request.until_ms) == (min(start + first * MINUTE, request.since_ms), start)
 
 
+def test_a_socket_that_opens_late_leaves_no_gap_after_the_history() -> None:
+    history = History(of(), 60, polls=False)
+    start = NOW - 30_000
+    history.want(0, NOW, [BTC], NOBODY)
+    asked(history)
+    first = history.next(0, NOW + MINUTE)
+    assert first
+    history.answered(first, [])
+    history.reopened(BTC.symbol, None, NOW + 20 * MINUTE)
+    request = history.next(0, NOW + 20 * MINUTE)
+    assert request
+    assert request.since_ms <= first.until_ms
+    assert request.until_ms == start + 20 * MINUTE
+
+
+@pytest.mark.parametrize("minutes", [20, 200])
+def test_without_a_socket_the_minutes_in_which_rest_was_away_are_asked_for(minutes: int) -> None:
+    history = History(of(rows=100, settled_s=15.0), 60, polls=True)
+    history.want(0, NOW, [BTC], NOBODY)
+    start = NOW - 30_000
+    first = history.next(0, NOW)
+    assert first
+    history.answered(first, [])
+    asked(history)
+    for minute in range(1, minutes):
+        lost = history.next(0, NOW + minute * MINUTE)
+        assert lost
+        history.not_sent(lost)
+    request = history.next(0, NOW + minutes * MINUTE)
+    assert request
+    assert request.until_ms == start + minutes * MINUTE
+    assert request.since_ms == max(start - (POLLED - 1) * MINUTE, request.until_ms - 100 * MINUTE)
+
+
 def test_without_a_socket_each_minute_is_asked_for_when_it_is_settled() -> None:
     history = History(of(settled_s=15.0), 60, polls=True)
     history.want(0, NOW, [BTC, ETH], NOBODY)
@@ -184,6 +232,16 @@ def test_without_a_socket_each_minute_is_asked_for_when_it_is_settled() -> None:
     assert asked(history, 45, start + MINUTE + 15_000) == [("btc", "1m"), ("eth", "1m")]
     assert asked(history, 46, start + MINUTE + 16_000) == []
     assert asked(history, 47, start - 3600_000 + 20_000) == [("btc", "1m"), ("eth", "1m")], "our clock was set back"
+
+
+def test_hours_and_days_are_asked_for_again_only_when_the_history_is_complete() -> None:
+    history = History(of(), 60, polls=False)
+    history.want(0, NOW, [BTC], NOBODY)
+    assert not history.refresh(BTC.symbol, NOW)
+    assert not history.refresh(ETH.symbol, NOW)
+    assert asked(history) == [("btc", "1m"), ("btc", "1m"), ("btc", "1h"), ("btc", "1d")]
+    assert history.refresh(BTC.symbol, NOW)
+    assert asked(history) == [("btc", "1h"), ("btc", "1d")]
 
 
 def test_answers_that_cannot_be_used_are_asked_for_again_later_and_not_for_ever() -> None:

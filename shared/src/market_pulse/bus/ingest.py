@@ -75,6 +75,18 @@ class IngestBus(BarsBus, DemandBus):
             renewed: list[Any] = await pipeline.execute()
         return {symbol for symbol, is_there in zip(symbols, renewed, strict=True) if not is_there}
 
+    async def expiring_exchange_bars(self, exchange: str, symbols: Collection[Symbol], within_s: float) -> list[Symbol]:
+        """Return the symbols of which Redis has no hours or no days of an exchange, or not for longer than this."""
+        if not symbols:
+            return []
+        async with bounded(), self._client.pipeline(transaction=False) as pipeline:
+            for symbol in symbols:
+                for interval in (Interval.HOUR, Interval.DAY):
+                    pipeline.pttl(keys.bars(interval, symbol, exchange))
+            lives_ms: list[int] = await pipeline.execute()
+        pairs = zip(symbols, lives_ms[::2], lives_ms[1::2], strict=True)
+        return [symbol for symbol, *lives in pairs if min(lives) < 1000 * within_s]
+
     async def publish_status(self, status: FeedStatus) -> None:
         """Publish a feed's status. Redis keeps it both as the exchange's last status and as the last one of this copy."""
         channel, message = STATUS.channel(status.exchange), encode(status)

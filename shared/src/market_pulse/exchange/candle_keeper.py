@@ -25,6 +25,7 @@ RENEW_S = 60.0
 IDLE_S, LONGEST_WAIT_S = 0.25, 1.0  # the shortest and the longest pause before looking for a request to send
 REFUSED_S = 60.0  # the pause after a refusal that names no time
 AGAIN_S = 600.0  # a symbol's history that Redis has lost is asked for again at most once in this time
+EXPIRING_S = 120.0  # hours and days are asked for again when Redis keeps them for no longer than this
 
 log = get_logger()
 
@@ -61,6 +62,7 @@ class CandleKeeper:
         # The symbols with past candles in Redis, and when each symbol's were last found to be lost, by the event loop's clock.
         self._stored: set[Symbol] = set()
         self._lost_s: dict[Symbol, float] = {}
+        self._refreshed_s: dict[Symbol, float] = {}  # when each symbol's hours and days were last asked for again
         self._failures = 0  # how many requests in a row were refused or failed
 
     @property
@@ -74,6 +76,7 @@ class CandleKeeper:
         self._candles.keep(self._carried)
         self._stored.intersection_update(self._carried)
         self._lost_s = {symbol: at_s for symbol, at_s in self._lost_s.items() if symbol in self._stored}
+        self._refreshed_s = {symbol: at_s for symbol, at_s in self._refreshed_s.items() if symbol in self._carried}
         if self._history is not None:
             self._history.want(asyncio.get_running_loop().time(), now_ms(), carried, subscribed)
 
@@ -115,7 +118,7 @@ class CandleKeeper:
             await asyncio.sleep(TICK_S)
             unbroken_since_ms = self._feed.unbroken_since_ms if self._feed is not None else None
             if unbroken_since_ms is not None and unbroken_since_ms != self._unbroken_since_ms:
-                if self._unbroken_since_ms is not None and self._history is not None:
+                if self._history is not None:
                     for symbol in self._carried:
                         self._history.reopened(symbol, self._candles.newest_closed_ms(symbol), now_ms())
                 self._unbroken_since_ms = unbroken_since_ms
@@ -199,6 +202,7 @@ class CandleKeeper:
             stored = [symbol for symbol in self._carried if symbol in self._stored]
             try:
                 lost = await self._bus.renew_exchange_bars(self._exchange, stored) if stored else set()
+                expiring = await self._bus.expiring_exchange_bars(self._exchange, self._carried, EXPIRING_S)
             except BusError:
                 continue
             for symbol in lost:
@@ -206,3 +210,18 @@ class CandleKeeper:
                     self._lost_s[symbol] = clock()
                     log.info("past candles lost; asking again", exchange=self._exchange, symbol=symbol)
                     self._history.again(symbol, now_ms())
+            self._refresh_one(expiring)
+
+    def _refresh_one(self, expiring: Sequence[Symbol]) -> None:
+        """Ask for the hours and days of one symbol again: so few requests that no other symbol's history waits for long.
+
+        The candle maker may start long after this ingest. It needs them for as long as the symbol is carried.
+        """
+        if self._history is None:
+            return
+        now_s = asyncio.get_running_loop().time()
+        # The one that was asked for the longest ago comes first, because a young market may have no days at all.
+        for symbol in sorted(expiring, key=lambda symbol: self._refreshed_s.get(symbol, 0.0)):
+            if self._history.refresh(symbol, now_ms()):
+                self._refreshed_s[symbol] = now_s
+                return

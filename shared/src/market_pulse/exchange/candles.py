@@ -190,6 +190,8 @@ class Candles:
                 # An answer may be out of a cache, so less than is known is a correction only if the exchange calls it final.
                 if row.closed or not is_less(row, closed):
                     messages += self._correct(known, closed, candle)
+                if history:
+                    bars.append(bar_of(known.closed[row.start_ms]))  # perhaps Redis has lost it
             elif known.is_before_all(row.start_ms) or (history and (first_ms is None or row.start_ms < first_ms)):
                 bars.append(bar_of(candle))
             else:

@@ -4,7 +4,7 @@ The requests are one after the other, and take at most a fifth of the exchange's
 the history of each symbol in the order of importance: minutes before hours before days, the newest first.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -123,6 +123,8 @@ class _Symbol:
     recent: "_Recent | None" = None
     not_before_s: float = -inf  # the earliest time for the next request, after an answer that could not be used
     polled_ms: int = 0  # the end of the last minute that was asked for
+    covered_ms: int = 0  # until when the requests for the history, and the answers for the last minutes, reach
+    had_subscribers: bool = False  # at the last look
 
 
 class History:
@@ -149,10 +151,11 @@ class History:
             if known is None:
                 self._symbols[listed.symbol] = known = _Symbol(listed, now_s)
                 self._begin(known, now_ms)
-            elif listed.symbol in subscribed and now_s - known.wanted_s > self._grace_s:
+            elif listed.symbol in subscribed and not known.had_subscribers and now_s - known.wanted_s > self._grace_s:
                 self._begin(known, now_ms)
             known.listed = listed
-            if listed.symbol in subscribed:
+            known.had_subscribers = listed.symbol in subscribed
+            if known.had_subscribers:
                 known.wanted_s = now_s
         self._carried = tuple(listed.symbol for listed in carried)
         # If a symbol comes back within the grace period, its requests go on.
@@ -165,14 +168,22 @@ class History:
         if (known := self._symbols.get(symbol)) is not None:
             self._begin(known, now_ms)
 
+    def refresh(self, symbol: Symbol, now_ms: int) -> bool:
+        """Ask for a symbol's hours and days again. Return whether that is to be: not while its history is being asked for."""
+        known = self._symbols.get(symbol)
+        if known is None or known.history:
+            return False
+        known.history = self._past(known, now_ms, (Interval.HOUR, Interval.DAY))
+        return True
+
     def reopened(self, symbol: Symbol, newest_closed_ms: int | None, now_ms: int) -> None:
-        """Ask for the candles of a gap, and for the last ones before it: the socket was lost, and is back."""
+        """Ask for the candles of a gap, and for the last ones before it: a socket has opened, the first one or after a loss."""
         known = self._symbols.get(symbol)
         if known is None:
             return
         step_ms = Interval.MINUTE.step_ms
         last_ms = Interval.MINUTE.start_of(now_ms) - step_ms
-        since_ms = min(last_ms if newest_closed_ms is None else newest_closed_ms, last_ms) - (RECENT - 1) * step_ms
+        since_ms = min(known.covered_ms if newest_closed_ms is None else newest_closed_ms, last_ms) - (RECENT - 1) * step_ms
         self._ask_recent(known, since_ms, Interval.MINUTE.start_of(now_ms) + self._settled_ms)
 
     def next(self, now_s: float, now_ms: int) -> Request | None:
@@ -190,7 +201,10 @@ class History:
             if due:
                 known = min(due, key=lambda one: one.polled_ms)
                 known.polled_ms = settled_ms
-                since_ms = settled_ms - min(POLLED, self._of.rows) * Interval.MINUTE.step_ms
+                # If earlier requests failed, their minutes are asked for too.
+                step_ms = Interval.MINUTE.step_ms
+                since_ms = min(settled_ms, known.covered_ms + step_ms) - POLLED * step_ms
+                since_ms = max(since_ms, settled_ms - self._of.rows * step_ms)
                 return self._request(known, Interval.MINUTE, since_ms, settled_ms, history=False)
         return next((known.history.pop(0) for known in carried if known.history), None)
 
@@ -204,8 +218,11 @@ class History:
     def answered(self, request: Request, candles: Sequence[Candle]) -> None:
         """Note an answer that could be used. If it lacks much of the window, the rest is asked for next."""
         known = self._symbols.get(request.symbol)
-        more = remainder(request, candles) if request.history else None
-        if known is not None and more is not None:
+        if known is None:
+            return
+        if not request.history:
+            known.covered_ms = request.until_ms
+        elif (more := remainder(request, candles)) is not None:
             known.history.insert(0, more)
 
     def failed(self, request: Request, now_s: float) -> bool:
@@ -244,16 +261,20 @@ class History:
 
     def _begin(self, known: _Symbol, now_ms: int) -> None:
         known.not_before_s = -inf
-        known.history = [
-            self._request(known, interval, since_ms, until_ms, history=True)
-            for interval in (Interval.MINUTE, Interval.HOUR, Interval.DAY)
-            for since_ms, until_ms in windows(interval, now_ms, self._of)
-        ]
+        known.covered_ms = Interval.MINUTE.start_of(now_ms - self._settled_ms)
+        known.history = self._past(known, now_ms, (Interval.MINUTE, Interval.HOUR, Interval.DAY))
         if not self._polls:
             # The socket may deliver only after the present minute, so that minute is asked for when it has ended.
             minute = Interval.MINUTE
             due_ms = minute.start_of(now_ms) + minute.step_ms + self._settled_ms
             self._ask_recent(known, minute.start_of(now_ms - self._settled_ms), due_ms)
+
+    def _past(self, known: _Symbol, now_ms: int, intervals: Iterable[Interval]) -> list[Request]:
+        return [
+            self._request(known, interval, since_ms, until_ms, history=True)
+            for interval in intervals
+            for since_ms, until_ms in windows(interval, now_ms, self._of)
+        ]
 
     def _recent(self, known: _Symbol, recent: _Recent, until_ms: int) -> Request:
         since_ms = max(recent.since_ms, until_ms - self._of.rows * Interval.MINUTE.step_ms)
