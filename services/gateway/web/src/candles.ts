@@ -5,9 +5,9 @@
  * The series is sound if it was requested while the stream carried its candles, and if the stream has not been interrupted since. In
  * any other case it is in doubt, and is requested again from shortly before the doubt began.
  */
-import { normalizeSymbol } from "./client.ts";
 import { merged, seamIn } from "./series.ts";
-import { backoffMs, since } from "./stream.ts";
+import { normalizeSymbol } from "./symbolState.ts";
+import { backoffMs, since } from "./timing.ts";
 import type {
   Answer,
   Attach,
