@@ -121,6 +121,19 @@ test("of one start the closed one, the higher revision and the later tickers win
   expect(state().candles.at(-1)).toEqual(versions[3]);
 });
 
+test("if numbers begin anew, an open candle counts once it was published much later; a closed one stays closed", async () => {
+  await live();
+  const numbered = (lastSeq: number, afterMs: number) =>
+    candle(NOW, { closed: false, lastSeq, publishedTime: NOW * MINUTE_MS + afterMs });
+  await say(numbered(7, 10_000));
+  expect(state().candles.at(-1)?.lastSeq).toBe(5000);
+  await say(numbered(8, 10_001));
+  expect(state().candles.at(-1)?.lastSeq).toBe(8);
+  const closed = candle(NOW, { lastSeq: 8 });
+  await say(closed, numbered(9, 40_000));
+  expect(state().candles.at(-1)).toEqual(closed);
+});
+
 test("after an interruption the candles that may be missing or corrected are requested, and only those", async () => {
   await live();
   newest().fail();
