@@ -35,9 +35,9 @@ const ANSWER_MS = 15_000; // a request without an answer has failed: the tab tha
 const ASLEEP_MS = 90_000; // code that did not run for longer was asleep; browsers wake hidden pages once a minute
 const REVISED = 3; // how many candles before a doubt are requested again, because they may have been corrected
 const MOST_PER_REQUEST = 1500; // the most candles that the gateway gives at once
-// The exchanges' past candles come some seconds after the first request for a symbol. If fewer came than wanted, all are
-// requested again after these times.
-const AGAIN_AFTER_MS: readonly number[] = [4000, 8000, 20_000, 60_000];
+// The exchanges' past candles come some seconds after the first request for a symbol, and some of them later. While fewer came than
+// wanted, all are requested again after these times, and then at intervals of the last one.
+const AGAIN_AFTER_MS: readonly number[] = [4000, 8000, 20_000, 60_000, 600_000];
 const MOST_UNUSED = 8; // how many series without a listener are kept
 
 /**
@@ -219,7 +219,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     wantsAll = told.length >= asked && asked < limit && (wantsAll || !((told[0]?.start ?? 0) <= lastSound));
     if (wantsAll) return; // there are older ones that are needed, too
     isAnswered = true;
-    againAt = Date.now() + (AGAIN_AFTER_MS[again] ?? 0);
+    againAt = Date.now() + (AGAIN_AFTER_MS[Math.min(again, AGAIN_AFTER_MS.length - 1)] ?? 0);
     settledTo = Math.max(settledTo, told.at(-1)?.start ?? -Infinity);
     if (at < doubtedAt || !carriedSince || streamSince !== carriedSince) {
       doubtedFrom = Math.max(doubtedFrom, doubtfulFrom(told)); // the earlier ones are as the gateway had them just now
@@ -248,7 +248,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
       if (tries < MOST_CLOSINGS) return open.start;
       openTo = open.start;
     }
-    if (candles.length >= limit || again >= AGAIN_AFTER_MS.length || now < againAt) return null;
+    if (candles.length >= limit || now < againAt) return null;
     return -Infinity;
   }
 

@@ -318,7 +318,7 @@ test("a symbol whose quote changes starts anew, without the candles of the other
   expect(state().candles.at(-1)).toMatchObject({ symbol: "BTC-USD", lastSeq: 7000 });
 });
 
-test("if the gateway gets past candles only later, they are requested again, a few times", async () => {
+test("if the gateway gets past candles only later, they are requested again, a few times soon and then every ten minutes", async () => {
   served = [];
   await live();
   expect(shown()).toEqual([NOW]);
@@ -328,7 +328,15 @@ test("if the gateway gets past candles only later, they are requested again, a f
     await pass(1000);
     if (second === 5) expect(shown()).toHaveLength(101);
   }
-  expect(asked().filter((url) => url.endsWith("=500"))).toHaveLength(5);
+  const all = () => asked().filter((url) => url.endsWith("=500"));
+  expect(all()).toHaveLength(5);
+  served = minutes(NOW - 400, NOW, { lastSeq: 5000 });
+  for (let second = 0; second < 700; second += 1) {
+    newest().beat();
+    await pass(1000);
+  }
+  expect(all()).toHaveLength(6);
+  expect(shown()).toHaveLength(401);
 });
 
 test("at most as many candles as wanted are kept, and what they missed is told", async () => {
