@@ -263,6 +263,19 @@ test.each([404, 422, 501, 503])("an answer with status %d is told as the problem
   expect(client.connection.getSnapshot().status).toBe("live");
 });
 
+test("a symbol of which no candle comes says so after some seconds, until one comes", async () => {
+  served = [];
+  store().subscribe(() => {});
+  await pass(20);
+  newest().connect();
+  await pass(5000);
+  expect(state().status).toBe("loading");
+  await pass(6000);
+  expect(state()).toMatchObject({ candles: [], status: "unavailable", problem: null });
+  await say(candle(NOW, { closed: false }), candle(NOW, { closed: false, lastSeq: 5000 }));
+  expect(state().status).toBe("live");
+});
+
 test("an unknown symbol has no candles, and says so", async () => {
   rest.answer = () => unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] });
   store("DOGGE").subscribe(() => {});
