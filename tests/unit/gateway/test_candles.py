@@ -57,6 +57,9 @@ def read(start: int = 0, *, at_ms: int = 0, live: bool = True, **given: Any) -> 
         pytest.param(read(last_seq=1, at_ms=LATER_BY_MS), read(last_seq=9), False, id="not yet anew"),
         pytest.param(read(last_seq=1, at_ms=LATER_BY_MS + 1), read(last_seq=9, closed=True), False, id="closed stays closed"),
         pytest.param(read(-1, at_ms=LATER_BY_MS + 1), read(0), True, id="a clock that was set back"),
+        pytest.param(
+            read(-1, at_ms=LATER_BY_MS + 1, closed=True, revision=1), read(0), False, id="a late correction of an earlier one"
+        ),
     ],
 )
 def test_which_candle_is_newer(one: LatestCandle, other: LatestCandle, *, expected: bool) -> None:
