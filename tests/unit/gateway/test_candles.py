@@ -188,6 +188,19 @@ async def test_memory_is_bounded_whatever_is_corrected(world: World) -> None:
     assert (0, 1, False) in told(sink), "the newest is among them"
 
 
+async def test_no_correction_is_lost_if_the_last_ten_candles_are_corrected_at_once(world: World) -> None:
+    sink = world.open(BTC, kinds=(Asked(MINUTE),))
+    publish(world, 0)
+    await turn()
+    sink.take()
+    corrected = range(-10, 0)
+    for start in corrected:
+        publish(world, start, closed=True, revision=1)
+    publish(world, 0, last_seq=2)
+    await turn()
+    assert told(sink) == [*((start, 1, True) for start in corrected), (0, 2, False)]
+
+
 async def test_a_stream_hears_of_room_once_for_each_symbol(world: World) -> None:
     """Room is told for a symbol: that of its ticker, or that of its candles where the stream does not have the ticker."""
     both = world.open(BTC, kinds=(Asked(TICKER), Asked(MINUTE)))
