@@ -36,8 +36,9 @@ const ASLEEP_MS = 90_000; // code that did not run for longer was asleep; browse
 const REVISED = 3; // how many candles before a doubt are requested again, because they may have been corrected
 const MOST_PER_REQUEST = 1500; // the most candles that the gateway gives at once
 // The exchanges' past candles come some seconds after the first request for a symbol, and some of them later. While fewer came than
-// wanted, all are requested again after these times, and then at intervals of the last one.
-const AGAIN_AFTER_MS: readonly number[] = [4000, 8000, 20_000, 60_000, 600_000];
+// wanted, all are requested again after these times, and then every ten minutes.
+const AGAIN_AFTER_MS: readonly number[] = [4000, 8000, 20_000, 60_000];
+const AGAIN_EVERY_MS = 600_000;
 const MOST_UNUSED = 8; // how many series without a listener are kept
 
 /**
@@ -219,7 +220,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     wantsAll = told.length >= asked && asked < limit && (wantsAll || !((told[0]?.start ?? 0) <= lastSound));
     if (wantsAll) return; // there are older ones that are needed, too
     isAnswered = true;
-    againAt = Date.now() + (AGAIN_AFTER_MS[Math.min(again, AGAIN_AFTER_MS.length - 1)] ?? 0);
+    againAt = Date.now() + (AGAIN_AFTER_MS[again] ?? AGAIN_EVERY_MS);
     settledTo = Math.max(settledTo, told.at(-1)?.start ?? -Infinity);
     if (at < doubtedAt || !carriedSince || streamSince !== carriedSince) {
       doubtedFrom = Math.max(doubtedFrom, doubtfulFrom(told)); // the earlier ones are as the gateway had them just now

@@ -11,9 +11,8 @@ const ANEW_MS = 10_000;
  * case: its numbers have begun anew, as after a loss of Redis. Both times are by Redis's clock.
  */
 export function replaces(candle: Candle, known: Candle): boolean {
-  const isOpen = !candle.closed && !known.closed;
-  if (isOpen && candle.publishedTime && known.publishedTime && candle.publishedTime - known.publishedTime > ANEW_MS)
-    return true;
+  const laterMs = (candle.publishedTime ?? 0) - (known.publishedTime ?? Number.POSITIVE_INFINITY);
+  if (laterMs > ANEW_MS && !candle.closed && !known.closed) return true;
   const ranks = rankOf(known);
   const gains = rankOf(candle).map((rank, place) => rank - (ranks[place] ?? 0));
   return (gains.find((gain) => gain) ?? 0) > 0;
