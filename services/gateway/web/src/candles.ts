@@ -46,7 +46,7 @@ const MOST_UNUSED = 8; // how many series without a listener are kept
  * - `live`: the stream renewed the newest candle within seconds, and no candle before it is missing
  * - `stale`: the newest candle is older than it should be, or some may be missing
  * - `offline`: the gateway could not be reached for half a minute
- * - `unavailable`: the gateway has no candles for this symbol. If it refuses them, `problem` says why
+ * - `unavailable`: the gateway has no candles for this symbol. If it refuses them, `problem` has the reason
  */
 export type CandlesStatus = "loading" | "live" | "stale" | "offline" | "unavailable";
 

@@ -1,4 +1,4 @@
-/** What a client knows of a symbol, and what each listener gets of it. Pure. */
+/** The state of a symbol in the client, and the part of it that a listener gets. Pure. */
 import type { Field, SymbolState, Ticker, TickerMessage } from "./types.ts";
 
 /** Within the client, a message may have any members: those that some listener asked for when it was requested. */

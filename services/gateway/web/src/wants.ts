@@ -24,6 +24,6 @@ export const asQuery = ({ symbols, fields }: Wants) => `${asList("symbols", symb
 // Without `kinds` the gateway sends tickers.
 const asKinds = ({ kinds, fields }: Wants) => asList("kinds", kinds[0] && fields[0] ? ["ticker", ...kinds] : kinds);
 
-/** Return wishes as the query of a stream, or "" if there are none. */
+/** Return wishes as the query of a stream, or "" if no symbol is wanted. */
 export const asStream = (wants: Wants) =>
   wants.symbols.length ? `${asQuery(wants)}${asKinds(wants)}&max_hz=${wants.maxHz}` : "";

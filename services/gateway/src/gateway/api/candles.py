@@ -120,7 +120,7 @@ class Candles(SharedReads[Of, Past]):
 
     async def _of(self, of: Of) -> Past:
         bars = await self._bus.bars(of.interval, of.symbol, of.exchange, limit=of.interval.kept)
-        # A day takes some milliseconds. Rest for as long after each, so that a flood of requests for other and other candles leaves
+        # A day takes some milliseconds. Rest for as long after each, so that a flood of requests for ever other candles leaves
         # half of the time to the streams.
         async with self._encoding:
             began_s = time.thread_time()

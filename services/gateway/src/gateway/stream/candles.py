@@ -35,8 +35,8 @@ class LatestCandle(NamedTuple):
 
         A candle that begins later is newer. Of two that begin together it is the one with the larger `lastSeq`, then the one
         with the higher revision, then the closed one. An equal one is newer if it was published later. If the numbers go back,
-        they may have begun anew: an open candle that was not renewed for LATER_BY_MS is replaced, but not by an earlier one that
-        is closed, which is a correction.
+        they may have begun anew: an open candle that was not renewed for LATER_BY_MS is replaced, but not by the correction of
+        an earlier one.
         """
         if other is None or self.start_ms > other.start_ms:
             return True
