@@ -175,6 +175,7 @@ async def test_a_failed_question_is_not_an_answer(visitor: Visitor) -> None:
     await expect(page.locator(".search-vain")).to_contain_text("is not known")
     other = await visitor.open("/?symbols=BTC")
     await expect(card(other, "BTC-USDT")).to_have_attribute("data-trust", "live")
+    await card(other, "BTC-USDT").get_by_role("button", name="10 min", exact=True).click()
     await expect(card(other, "BTC-USDT")).to_contain_text("The past could not be asked for")
     await visitor.context.unroute(failing)
     await expect_live(page, *FEATURED)

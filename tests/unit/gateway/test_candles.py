@@ -57,6 +57,9 @@ def read(start: int = 0, *, at_ms: int = 0, live: bool = True, **given: Any) -> 
         pytest.param(read(last_seq=1, at_ms=LATER_BY_MS), read(last_seq=9), False, id="not yet anew"),
         pytest.param(read(last_seq=1, at_ms=LATER_BY_MS + 1), read(last_seq=9, closed=True), False, id="closed stays closed"),
         pytest.param(read(-1, at_ms=LATER_BY_MS + 1), read(0), True, id="a clock that was set back"),
+        pytest.param(
+            read(-1, at_ms=LATER_BY_MS + 1, closed=True, revision=1), read(0), False, id="a late correction of an earlier one"
+        ),
     ],
 )
 def test_which_candle_is_newer(one: LatestCandle, other: LatestCandle, *, expected: bool) -> None:
@@ -183,6 +186,19 @@ async def test_memory_is_bounded_whatever_is_corrected(world: World) -> None:
     sink.unsent = 0
     world.hub.writable(stream)
     assert (0, 1, False) in told(sink), "the newest is among them"
+
+
+async def test_no_correction_is_lost_if_the_last_ten_candles_are_corrected_at_once(world: World) -> None:
+    sink = world.open(BTC, kinds=(Asked(MINUTE),))
+    publish(world, 0)
+    await turn()
+    sink.take()
+    corrected = range(-10, 0)
+    for start in corrected:
+        publish(world, start, closed=True, revision=1)
+    publish(world, 0, last_seq=2)
+    await turn()
+    assert told(sink) == [*((start, 1, True) for start in corrected), (0, 2, False)]
 
 
 async def test_a_stream_hears_of_room_once_for_each_symbol(world: World) -> None:

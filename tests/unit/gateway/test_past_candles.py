@@ -1,15 +1,18 @@
 """The answer with candles: which ones, in which order, and each one once."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.candles import Candles as PastCandles
 from gateway.api.candles import Of, Past, answer
 from gateway.api.models import Candles
 from gateway.stream.candles import LatestCandle, read_candle
+from market_pulse.bus import Reader
 from market_pulse.messages import Bar, Interval, Symbol
 from support.played_candles import MINUTE_MS, candle_bytes
 from support.samples import NOW_MS
@@ -106,3 +109,26 @@ def test_any_answer_is_ascending_within_its_limit_and_leaves_no_newer_one_out(
     if before_ms is not None:
         known = {minute for minute in known if START_MS + minute * MINUTE_MS < before_ms}
     assert got == sorted(known)[-limit:]
+
+
+async def test_candles_are_encoded_one_after_another_with_rests_between() -> None:
+    """So a flood of requests for ever other candles cannot keep the streams waiting."""
+
+    class Bus:
+        async def bars(self, *_: Any, **__: Any) -> list[Bar]:
+            return [bar(-1)]
+
+    rested, may_go_on = [], asyncio.Event()
+
+    async def rest(seconds: float) -> None:
+        rested.append(seconds)
+        await may_go_on.wait()
+
+    candles = PastCandles(cast("Reader", Bus()), rest)
+    reads = [asyncio.ensure_future(candles.get(Of(Symbol(f"{base}-USDT"), Interval.MINUTE))) for base in "ABC"]
+    await asyncio.sleep(0.01)
+    assert len(rested) == 1
+    assert rested[0] > 0
+    may_go_on.set()
+    assert [list(past.starts) for past in await asyncio.gather(*reads)] == [[START_MS - MINUTE_MS]] * 3
+    assert len(rested) == 3

@@ -5,9 +5,9 @@
  * The series is sound if it was requested while the stream carried its candles, and if the stream has not been interrupted since. In
  * any other case it is in doubt, and is requested again from shortly before the doubt began.
  */
-import { normalizeSymbol } from "./client.ts";
 import { merged, seamIn } from "./series.ts";
-import { backoffMs, since } from "./stream.ts";
+import { normalizeSymbol } from "./symbolState.ts";
+import { backoffMs, since } from "./timing.ts";
 import type {
   Answer,
   Attach,
@@ -35,9 +35,10 @@ const ANSWER_MS = 15_000; // a request without an answer has failed: the tab tha
 const ASLEEP_MS = 90_000; // code that did not run for longer was asleep; browsers wake hidden pages once a minute
 const REVISED = 3; // how many candles before a doubt are requested again, because they may have been corrected
 const MOST_PER_REQUEST = 1500; // the most candles that the gateway gives at once
-// The exchanges' past candles come some seconds after the first request for a symbol. If fewer came than wanted, all are
-// requested again after these times.
+// The exchanges' past candles come some seconds after the first request for a symbol, and some of them later. While fewer came than
+// wanted, all are requested again after these times, and then every ten minutes.
 const AGAIN_AFTER_MS: readonly number[] = [4000, 8000, 20_000, 60_000];
+const AGAIN_EVERY_MS = 600_000;
 const MOST_UNUSED = 8; // how many series without a listener are kept
 
 /**
@@ -45,7 +46,7 @@ const MOST_UNUSED = 8; // how many series without a listener are kept
  * - `live`: the stream renewed the newest candle within seconds, and no candle before it is missing
  * - `stale`: the newest candle is older than it should be, or some may be missing
  * - `offline`: the gateway could not be reached for half a minute
- * - `unavailable`: the gateway has no candles for this symbol: `problem` says why
+ * - `unavailable`: the gateway has no candles for this symbol. If it refuses them, `problem` has the reason
  */
 export type CandlesStatus = "loading" | "live" | "stale" | "offline" | "unavailable";
 
@@ -219,7 +220,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
     wantsAll = told.length >= asked && asked < limit && (wantsAll || !((told[0]?.start ?? 0) <= lastSound));
     if (wantsAll) return; // there are older ones that are needed, too
     isAnswered = true;
-    againAt = Date.now() + (AGAIN_AFTER_MS[again] ?? 0);
+    againAt = Date.now() + (AGAIN_AFTER_MS[again] ?? AGAIN_EVERY_MS);
     settledTo = Math.max(settledTo, told.at(-1)?.start ?? -Infinity);
     if (at < doubtedAt || !carriedSince || streamSince !== carriedSince) {
       doubtedFrom = Math.max(doubtedFrom, doubtfulFrom(told)); // the earlier ones are as the gateway had them just now
@@ -248,7 +249,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
       if (tries < MOST_CLOSINGS) return open.start;
       openTo = open.start;
     }
-    if (candles.length >= limit || again >= AGAIN_AFTER_MS.length || now < againAt) return null;
+    if (candles.length >= limit || now < againAt) return null;
     return -Infinity;
   }
 
@@ -273,7 +274,7 @@ function makeSeries(attach: Attach, symbol: string, interval: Interval): Series 
       wasLive = true;
       return "live";
     }
-    if (!newest && problem && isProblemTold) return "unavailable";
+    if (!newest && (problem ? isProblemTold : isAnswered && since(attachedAt) >= SILENT_MS)) return "unavailable";
     return newest && (wasLive || problem || since(attachedAt) >= GRACE_MS) ? "stale" : "loading";
   }
 

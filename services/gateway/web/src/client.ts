@@ -1,6 +1,7 @@
 /** The client: one store per symbol, all of them filled from one stream. It does not depend on React. */
-import { since } from "./stream.ts";
+import { type AnyState, IDLE, isBacked, normalizeSymbol, withFields, withPrice } from "./symbolState.ts";
 import { shareStream } from "./tabs.ts";
+import { since } from "./timing.ts";
 import type {
   Attach,
   ConnectionState,
@@ -15,8 +16,6 @@ import type {
   Status,
   Store,
   SymbolNews,
-  SymbolState,
-  Ticker,
   TickerMessage,
   Wants,
   Wish,
@@ -24,6 +23,7 @@ import type {
 import { joined, NOTHING } from "./wants.ts";
 import { DEFAULT_FIELDS } from "./wire.ts";
 
+export { IDLE, normalizeSymbol, tickerAge } from "./symbolState.ts";
 export type * from "./types.ts";
 
 const FRESH_MS = 5000; // a price without a message for this long is stale: live ones come every second, even unchanged
@@ -39,24 +39,11 @@ const LOWEST_HZ = 0.5;
 const HIGHEST_HZ = 1000; // the highest rate that the gateway accepts
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
-/** Within the client, a message may have any members: those that some listener asked for when it was requested. */
-type AnyState = SymbolState<Field>;
-
 /** One symbol's store, with the methods that fill it. */
 interface Entry extends Store<AnyState>, Part {
   /** The stores that callers get, by their wishes. */
   readonly views: Map<string, Store<AnyState>>;
 }
-
-/** The state of a symbol without listeners. On a server, every symbol has this state. */
-export const IDLE: AnyState = {
-  ticker: null,
-  latest: null,
-  heardAt: null,
-  status: "idle",
-  isConnected: false,
-  error: null,
-};
 
 /** Make a store with a `set` method. The first listener triggers `onUse(true)`, the end of the last one `onUse(false)`. */
 function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
@@ -83,44 +70,6 @@ function makeStore<T>(initial: T, onUse?: (isUsed: boolean) => void) {
 /** A store whose state is always `IDLE`. */
 export const IDLE_STORE: Store<AnyState> = makeStore(IDLE);
 const NO_CONNECTION: ConnectionState = { status: "idle", exchanges: {}, simulated: false };
-
-/**
- * Return a symbol in the project's spelling (`btc-usd` becomes `BTC-USD`), or null if the text is not a symbol. A symbol without
- * a quote stays without one: the gateway decides what `BTC` means.
- */
-export function normalizeSymbol(text: string): string | null {
-  const symbol = text.trim().toUpperCase();
-  return /^[\p{L}\p{N}]{1,32}(-[\p{L}\p{N}]{1,32})?$/u.test(symbol) ? symbol : null;
-}
-
-/**
- * Return how old a symbol's price is: the milliseconds since an exchange last confirmed it. Null while no exchange has.
- * The publisher measures the age up to its message, this browser the time since then, so their clocks need not agree.
- */
-export function tickerAge({ latest, heardAt }: SymbolState<never>, now = Date.now()): number | null {
-  if (latest?.receivedTime == null || heardAt === null) return null;
-  return Math.max(0, latest.aggregatedTime - latest.receivedTime) + Math.max(0, now - heardAt);
-}
-
-/** Whether a message has a price that at least one exchange supports now. An unknown quality counts as unsupported. */
-function isBacked({ price, quality }: TickerMessage<never>): boolean {
-  return price !== null && /^(ok|single|disputed)$/.test(quality);
-}
-
-/** Return a message as a ticker, or null if it has no price. Changes that the exchanges do not report become NaN. */
-function withPrice(message: TickerMessage<Field> | null): Ticker<Field> | null {
-  if (message?.price == null) return null;
-  const { price, change24h: change, changePercent24h: percent } = message;
-  return Object.freeze({ ...message, price, change24h: change ?? Number.NaN, changePercent24h: percent ?? Number.NaN });
-}
-
-/** Return the state for a listener that asked for these fields. Without a message that has them all, there is no price yet. */
-function withFields(state: AnyState, fields: readonly string[]): AnyState {
-  const { latest, status } = state;
-  if (!latest || fields.every((field) => field in latest)) return state;
-  const isUnknown = status === "live" || status === "stale";
-  return Object.freeze({ ...IDLE, error: state.error, status: isUnknown ? "connecting" : status });
-}
 
 const REGISTRY = Symbol.for("market-pulse/realtime.v3");
 const here: typeof globalThis & { [REGISTRY]?: Map<string, RealtimeClient> } = globalThis;

@@ -4,8 +4,15 @@ import type { Candle } from "./types.ts";
 /** Return how a candle ranks among those of its start: a closed one, a later correction, then one with later tickers wins. */
 const rankOf = ({ closed, revision, lastSeq, publishedTime }: Candle) => [+closed, revision, lastSeq ?? -1, publishedTime ?? 0];
 
-/** Whether a candle takes the place of another one of the same start. */
+const ANEW_MS = 10_000;
+
+/**
+ * Whether a candle takes the place of another one of the same start. Of two open ones, one that was published much later does in any
+ * case: its numbers have begun anew, as after a loss of Redis. Both times are by Redis's clock.
+ */
 export function replaces(candle: Candle, known: Candle): boolean {
+  const laterMs = (candle.publishedTime ?? 0) - (known.publishedTime ?? Number.POSITIVE_INFINITY);
+  if (laterMs > ANEW_MS && !candle.closed && !known.closed) return true;
   const ranks = rankOf(known);
   const gains = rankOf(candle).map((rank, place) => rank - (ranks[place] ?? 0));
   return (gains.find((gain) => gain) ?? 0) > 0;

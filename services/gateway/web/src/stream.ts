@@ -5,6 +5,7 @@
  * A native EventSource gives up for good after any response but 200, and does not notice a connection that died silently.
  * So each EventSource is used until it fails or falls silent. A new one follows, after a delay that grows with each failure.
  */
+import { backoffMs, LONGEST_DELAY_MS, since } from "./timing.ts";
 import type {
   EventSourceLike,
   Feed,
@@ -16,14 +17,13 @@ import type {
   TickerMessage,
   Wants,
 } from "./types.ts";
-import { joined, NOTHING } from "./wants.ts";
+import { asQuery, asStream, joined, NOTHING } from "./wants.ts";
 import { isNamed, isStatus, isTicker } from "./wire.ts";
 
 /** The most symbols that the gateway accepts in one request. */
 export const MOST_SYMBOLS = 100;
 // The time between polls; the time limit of a request and of a stream's first message; how long a good stream lives at least.
 const PATIENCE_MS = 10_000;
-const LONGEST_DELAY_MS = 30_000; // the longest backoff
 // The longest wait that a server may ask for; how long an unlisted symbol is not requested again.
 const LONGEST_WAIT_MS = 300_000;
 const LESS_AFTER_MS = 5000; // a stream that carries more than is wanted goes on for this long: more may be wanted again soon
@@ -35,17 +35,6 @@ const ASLEEP_MS = 5000; // code that did not run for longer was asleep
 const NONSENSE: RealtimeError = { code: "bad_data", message: "no gateway there" };
 const BEAT_MS = 15_000; // the heartbeat interval, unless the gateway states another
 const LONGEST_BEAT_MS = 60_000; // longer heartbeat intervals are not believed
-
-/**
- * Return how long ago a moment was, in milliseconds. If the clock was set back, the moment lies in the future; it then counts
- * as just as long ago, so that nothing waits for the clock to catch up.
- */
-export const since = (time: number): number => Math.abs(Date.now() - time);
-
-/** Return the milliseconds to wait after this many failures in a row: exponential, capped, with full jitter. */
-export function backoffMs(failures: number): number {
-  return Math.random() * Math.min(LONGEST_DELAY_MS, 1000 * 2 ** (failures - 1));
-}
 
 /** Return a received value as a number if that is above zero, else 0. */
 const positive = (told: unknown): number => Math.max(0, Number(told)) || 0;
@@ -107,11 +96,6 @@ export function openStream({ baseUrl = "", apiKey = "", EventSource: Given }: Re
       kinds: wanted.kinds.filter((kind) => symbols.includes(kind.slice(kind.lastIndexOf(":") + 1))),
     };
   };
-  const asList = (name: string, list: readonly string[]) => (list[0] ? `&${name}=${encodeURIComponent(list.join())}` : "");
-  const asQuery = ({ symbols, fields }: Wants) => `${asList("symbols", symbols)}${asList("fields", fields)}`.slice(1);
-  // Without `kinds` the gateway sends tickers.
-  const asKinds = ({ kinds, fields }: Wants) => asList("kinds", kinds[0] && fields[0] ? ["ticker", ...kinds] : kinds);
-  const asStream = (wants: Wants) => (wants.symbols.length ? `${asQuery(wants)}${asKinds(wants)}&max_hz=${wants.maxHz}` : "");
   const streamUrl = () => `${baseUrl}/api/realtime?${carried}${apiKey && `&api_key=${encodeURIComponent(apiKey)}`}`;
 
   function tellLink(news: RealtimeError | null = error) {

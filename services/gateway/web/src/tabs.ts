@@ -8,7 +8,8 @@
  *
  * Where there are no locks (a page that is neither https nor localhost, an old browser), each tab has its own stream.
  */
-import { openStream, since } from "./stream.ts";
+import { openStream } from "./stream.ts";
+import { since } from "./timing.ts";
 import type { Feed, News, RealtimeClientOptions, Tell, Wants } from "./types.ts";
 import { joined, NOTHING } from "./wants.ts";
 

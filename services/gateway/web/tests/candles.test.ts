@@ -121,6 +121,19 @@ test("of one start the closed one, the higher revision and the later tickers win
   expect(state().candles.at(-1)).toEqual(versions[3]);
 });
 
+test("if numbers begin anew, an open candle counts once it was published much later; a closed one stays closed", async () => {
+  await live();
+  const numbered = (lastSeq: number, afterMs: number) =>
+    candle(NOW, { closed: false, lastSeq, publishedTime: NOW * MINUTE_MS + afterMs });
+  await say(numbered(7, 10_000));
+  expect(state().candles.at(-1)?.lastSeq).toBe(5000);
+  await say(numbered(8, 10_001));
+  expect(state().candles.at(-1)?.lastSeq).toBe(8);
+  const closed = candle(NOW, { lastSeq: 8 });
+  await say(closed, numbered(9, 40_000));
+  expect(state().candles.at(-1)).toEqual(closed);
+});
+
 test("after an interruption the candles that may be missing or corrected are requested, and only those", async () => {
   await live();
   newest().fail();
@@ -250,6 +263,19 @@ test.each([404, 422, 501, 503])("an answer with status %d is told as the problem
   expect(client.connection.getSnapshot().status).toBe("live");
 });
 
+test("a symbol of which no candle comes says so after some seconds, until one comes", async () => {
+  served = [];
+  store().subscribe(() => {});
+  await pass(20);
+  newest().connect();
+  await pass(5000);
+  expect(state().status).toBe("loading");
+  await pass(6000);
+  expect(state()).toMatchObject({ candles: [], status: "unavailable", problem: null });
+  await say(candle(NOW, { closed: false }), candle(NOW, { closed: false, lastSeq: 5000 }));
+  expect(state().status).toBe("live");
+});
+
 test("an unknown symbol has no candles, and says so", async () => {
   rest.answer = () => unknownSymbols({ "DOGGE-USDT": ["DOGE-USDT"] });
   store("DOGGE").subscribe(() => {});
@@ -305,7 +331,7 @@ test("a symbol whose quote changes starts anew, without the candles of the other
   expect(state().candles.at(-1)).toMatchObject({ symbol: "BTC-USD", lastSeq: 7000 });
 });
 
-test("if the gateway gets past candles only later, they are requested again, a few times", async () => {
+test("if the gateway gets past candles only later, they are requested again, a few times soon and then every ten minutes", async () => {
   served = [];
   await live();
   expect(shown()).toEqual([NOW]);
@@ -315,7 +341,15 @@ test("if the gateway gets past candles only later, they are requested again, a f
     await pass(1000);
     if (second === 5) expect(shown()).toHaveLength(101);
   }
-  expect(asked().filter((url) => url.endsWith("=500"))).toHaveLength(5);
+  const all = () => asked().filter((url) => url.endsWith("=500"));
+  expect(all()).toHaveLength(5);
+  served = minutes(NOW - 400, NOW, { lastSeq: 5000 });
+  for (let second = 0; second < 700; second += 1) {
+    newest().beat();
+    await pass(1000);
+  }
+  expect(all()).toHaveLength(6);
+  expect(shown()).toHaveLength(401);
 });
 
 test("at most as many candles as wanted are kept, and what they missed is told", async () => {

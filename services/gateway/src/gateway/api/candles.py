@@ -1,8 +1,10 @@
 """Past candles as clients get them: objects, which are encoded once for all requests of a second."""
 
+import asyncio
+import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -104,14 +106,27 @@ def _past_candle(of: Of, bar: Bar) -> PastCandle:
 
 
 class Candles(SharedReads[Of, Past]):
-    """The past candles on the bus."""
+    """The past candles on the bus.
 
-    def __init__(self, bus: Reader) -> None:
+    Args:
+        bus: the bus to read from.
+        rest: waits for some seconds.
+    """
+
+    def __init__(self, bus: Reader, rest: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         super().__init__(self._of, "candles", MOST_SHARED)
-        self._bus = bus
+        self._bus, self._rest = bus, rest
+        self._encoding = asyncio.Lock()
 
     async def _of(self, of: Of) -> Past:
-        return Past(of, await self._bus.bars(of.interval, of.symbol, of.exchange, limit=of.interval.kept))
+        bars = await self._bus.bars(of.interval, of.symbol, of.exchange, limit=of.interval.kept)
+        # A day takes some milliseconds. Rest for as long after each, so that a flood of requests for ever other candles leaves
+        # half of the time to the streams.
+        async with self._encoding:
+            began_s = time.thread_time()
+            past = Past(of, bars)
+            await self._rest(time.thread_time() - began_s)
+        return past
 
 
 def answer(

@@ -35,7 +35,8 @@ class LatestCandle(NamedTuple):
 
         A candle that begins later is newer. Of two that begin together it is the one with the larger `lastSeq`, then the one
         with the higher revision, then the closed one. An equal one is newer if it was published later. If the numbers go back,
-        they may have begun anew: an open candle that was not renewed for LATER_BY_MS is replaced.
+        they may have begun anew: an open candle that was not renewed for LATER_BY_MS is replaced, but not by the correction of
+        an earlier one.
         """
         if other is None or self.start_ms > other.start_ms:
             return True
@@ -43,7 +44,8 @@ class LatestCandle(NamedTuple):
             mine, others = _order(self, other), _order(other, self)
             if mine > others or (mine == others and (self.live or self.sent_ms > other.sent_ms)):
                 return True
-        return not other.closed and self.current_ms - other.current_ms > LATER_BY_MS
+        is_correction = self.closed and self.start_ms < other.start_ms
+        return not other.closed and not is_correction and self.current_ms - other.current_ms > LATER_BY_MS
 
 
 def _order(candle: LatestCandle, other: LatestCandle) -> tuple[int, int, bool]:

@@ -10,8 +10,9 @@ from .fields import Fields
 from .group import Group, Notice
 from .kinds import READINGS, Reading, State
 
-MOST_PARTS = 8
-"""The candles of a channel that the hub knows, and the most that wait for a client that does not read."""
+MOST_PARTS = 16
+"""The candles of a channel that the hub knows, and the most that wait for a client that does not read. The candle maker
+corrects up to ten at once."""
 
 
 class NoRoom(NamedTuple):

@@ -63,6 +63,23 @@ test("the past is drawn at once, and the open candle alone is drawn anew", () =>
   expect(chart.loads).toBe(loads);
 });
 
+test("an exchange's line has its price at the end of each minute, as the price's line has", async () => {
+  const minutes = { stepS: 60, steps: 1440, gapSteps: 2 };
+  vi.stubGlobal("fetch", async (url: string) =>
+    Response.json(
+      url.startsWith("/api/history")
+        ? { times: [60_000, 120_000, 180_000], prices: [1, 2, 3], sources: { okx: [1.5, 2.5, null] } }
+        : { tickers: [], missing: [] },
+    ),
+  );
+  const candles = [1, 2, 3].map((minute) => ({ start: minute * 60_000, close: minute + 1 }) as Candle);
+  told.state = { ...LOADING, candles, status: "live" };
+  renderHook(() => useCandleRows(chart, "BTC", "BTC-USDT", "1m", minutes), { wrapper: client.wrapper });
+  await vi.waitFor(() => expect(chart.loads).toBe(2));
+  expect(chart.loaded.map(({ sources }) => sources)).toEqual([{ okx: 2.5 }, {}, {}]);
+  vi.unstubAllGlobals();
+});
+
 test("a correction of a closed candle is drawn", () => {
   const tell = draw();
   tell(candle(1, 10), candle(2, 11), candle(3, 12));

@@ -12,7 +12,7 @@ vi.mock("../../src/page/parts/Price.tsx", () => ({
   },
 }));
 vi.mock("../../src/page/cards/drawChart.ts", () => ({
-  drawChart: () => ({ load() {}, add() {}, setDecimals() {}, show() {}, recolour() {}, remove() {} }),
+  drawChart: () => ({ load() {}, add() {}, setDecimals() {}, setTag() {}, show() {}, recolour() {}, remove() {} }),
 }));
 
 beforeEach(() => {

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FakeClient, state } from "./fakeClient.ts";
 
 vi.mock("../../src/page/cards/drawChart.ts", () => ({
-  drawChart: () => ({ load() {}, add() {}, setDecimals() {}, setTagged() {}, show() {}, recolour() {}, remove() {} }),
+  drawChart: () => ({ load() {}, add() {}, setDecimals() {}, setTag() {}, show() {}, recolour() {}, remove() {} }),
 }));
 
 const LISTED = [

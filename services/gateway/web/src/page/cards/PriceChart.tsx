@@ -1,6 +1,6 @@
 /** A chart of a symbol's price, and of each exchange's own price, over time. */
 import { memo, type ReactNode, useRef, useState } from "react";
-import type { Interval } from "../../useCandles.ts";
+import { type Interval, useCandles } from "../../useCandles.ts";
 import { sentence } from "../parts/words.ts";
 import { pausedAt } from "../settings.ts";
 import { useValue } from "../value.ts";
@@ -8,22 +8,22 @@ import { useCandleRows } from "./candles.ts";
 import type { Grid } from "./chartData.ts";
 import type { DrawnChart } from "./drawChart.ts";
 import "./PriceChart.css";
-import { RANGES } from "./ranges.ts";
+import { FIRST_RANGE, RANGES } from "./ranges.ts";
 import { useSeconds } from "./seconds.ts";
 import { useChart } from "./useChart.ts";
 
 interface Props {
   /** The symbol as its card asks for it: without a quote, the gateway decides. */
   readonly name: string;
-  /** The symbol in full. */
-  readonly symbol: string;
+  /** The symbol in full; null until it is known. */
+  readonly symbol: string | null;
 }
 
 export const PriceChart = memo(function PriceChart({ name, symbol }: Props) {
-  const [index, setIndex] = useState(0);
-  const { words, interval, grid } = RANGES[index] ?? RANGES[0];
+  const [index, setIndex] = useState<number>(FIRST_RANGE);
+  const { words, interval, grid } = RANGES[index] ?? RANGES[FIRST_RANGE];
   const canvas = useRef<HTMLDivElement>(null);
-  const chart = useChart(canvas, name, symbol);
+  const chart = useChart(canvas, name, symbol ?? name);
   const isPaused = useValue(pausedAt) !== null; // when updates go on, the history contains what was missed
   return (
     <div className="chart">
@@ -41,16 +41,25 @@ export const PriceChart = memo(function PriceChart({ name, symbol }: Props) {
           </button>
         ))}
       </fieldset>
-      <div className="chart-canvas" ref={canvas} role="img" aria-label={`${symbol}, the last ${words}`} />
+      <div className="chart-canvas" ref={canvas} role="img" aria-label={`${symbol ?? name}, the last ${words}`} />
       {chart === "failed" && <Note isInstead>The chart could not be loaded. Reload the page to try again.</Note>}
-      {chart && chart !== "failed" && !isPaused && (
+      {interval && !isPaused && <CandlesWish name={name} interval={interval} grid={grid} />}
+      {symbol && chart && chart !== "failed" && !isPaused && (
         <Prices key={interval} chart={chart} name={name} symbol={symbol} interval={interval} grid={grid} />
       )}
     </div>
   );
 });
 
-interface PricesProps extends Props {
+/** Asks for a range's candles before the chart can draw, so that the page's first stream carries them. It renders nothing. */
+function CandlesWish({ name, interval, grid }: { name: string; interval: Interval; grid: Grid }) {
+  useCandles(name, interval, { limit: grid.steps });
+  return null;
+}
+
+interface PricesProps {
+  readonly name: string;
+  readonly symbol: string;
   readonly chart: DrawnChart;
   readonly interval: Interval | null;
   readonly grid: Grid;

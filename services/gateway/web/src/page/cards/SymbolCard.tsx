@@ -64,7 +64,7 @@ export const SymbolCard = memo(function SymbolCard({ symbol, onRemove, onReplace
             <Facts symbol={full} ticker={lastTicker} />
           </div>
           <div className="card-chart">
-            {lastTicker && <PriceChart name={symbol} symbol={full} />}
+            <PriceChart name={symbol} symbol={lastTicker?.symbol ?? null} />
             {lastTicker ? <Legend symbol={full} dp={dp} /> : <ul className="legend" />}
           </div>
           <div className="card-why">

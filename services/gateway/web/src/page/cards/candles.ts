@@ -50,7 +50,8 @@ function useExchangeLines(symbol: string, interval: Interval, grid: Grid, newest
     async function load() {
       const history = await fetchHistory(symbol, "1m", end.signal);
       if (!history || end.signal.aborted) return;
-      const past = rowsOf(history, grid).map(({ time, sources }) => [time, sources] as const);
+      // The history has the prices at the start of each minute. A candle's row shows the price at its end.
+      const past = rowsOf(history, grid).map(({ time, sources }) => [time - grid.stepS, sources] as const);
       setLines((live) => new Map([...past, ...live]));
     }
     void load();

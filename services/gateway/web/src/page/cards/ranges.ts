@@ -17,3 +17,6 @@ export const RANGES = [
   { label: "30 d", words: "30 days", interval: "1h", grid: { stepS: 3600, steps: 720, gapSteps: 2 } },
   { label: "1 y", words: "year", interval: "1d", grid: { stepS: 86_400, steps: 365, gapSteps: 2 } },
 ] as const satisfies readonly Range[];
+
+/** The range that a chart shows at first: 24 hours. Its past is known at once, while seconds are kept only once somebody wants them. */
+export const FIRST_RANGE = 1;
