@@ -52,8 +52,11 @@ class Series:
         """When the newest minute began that a ticker was heard in; when the symbol became wanted, if that is later."""
         return max(self._floor_ms, self._wanted_ms)
 
-    def hear(self, heard: Heard, now_ms: int) -> None:
-        """Take a ticker that has just arrived. One that has been heard before is ignored."""
+    def hear(self, heard: Heard, now_ms: int, since_ms: int | None = None) -> None:
+        """Take a ticker that has just arrived. One that has been heard before is ignored.
+
+        `since_ms` is since when this process or Redis stood still, if it did. The ticker may be as old as that.
+        """
         if heard.seq <= self._seq:
             return
         follows, self._seq = heard.seq == self._seq + 1, heard.seq
@@ -61,7 +64,8 @@ class Series:
             self._unpriced += 1
             return
         time_ms = heard.aggregated_time_ms
-        if abs(time_ms - now_ms) > FAR_MS:
+        earliest_ms = now_ms if since_ms is None else min(since_ms, now_ms)
+        if not earliest_ms - FAR_MS <= time_ms <= now_ms + FAR_MS:
             time_ms = now_ms
         if self._floor_ms > now_ms + FAR_MS:  # Redis's clock was set back
             self._floor_ms = 0
@@ -71,6 +75,8 @@ class Series:
         received_ms = heard.received_time_ms or now_ms
         for interval, track in self._tracks.items():
             is_whole = follows or self.listening_ms <= interval.start_of(self._floor_ms)
+            if not is_whole and track.open is not None and track.open.end_ms <= self._floor_ms:
+                track.open.is_whole = False  # its last tickers may be among those that were not heard
             track.add(self._floor_ms, heard.price, heard.seq, self._unpriced, received_ms, is_whole)
         self._unpriced = 0
 
