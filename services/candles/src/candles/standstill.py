@@ -15,7 +15,7 @@ class Standstill:
         self._until_s = now_s
 
     def look(self, now_s: float, *, hears: bool = True) -> float:
-        """Return how many seconds ago the standstill began from which the process is catching up; 0 if there is none.
+        """Return how many seconds ago the standstill began from which the process is catching up. Otherwise return 0.
 
         Args:
             now_s: the monotonic clock.
