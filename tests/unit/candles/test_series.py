@@ -5,7 +5,7 @@ import pytest
 from candles.series import PATIENCE_MS
 from market_pulse.messages import Interval
 
-from .playing import MINUTE_MS, T0, Played, bar, ohlc, share
+from .playing import MINUTE_MS, T0, Played, bar, heard, ohlc, share
 
 MINUTE, HOUR, DAY = Interval
 SECOND_MS = 1000
@@ -108,6 +108,31 @@ def test_the_publishers_clock(played: Played, late_ms: int, start_ms: int) -> No
     made = played.open()
     assert made is not None
     assert made.start_ms == start_ms
+
+
+def test_tickers_that_waited_while_the_process_stood_still_belong_to_their_own_minutes(played: Played) -> None:
+    played.hear(100.0, after_ms=50_000)
+    for price, date_ms in ((101.0, 51_000), (103.0, 59_000), (102.0, 61_000)):
+        played.seq += 1
+        played.series.hear(heard(played.seq, T0 + date_ms, price, "ok"), T0 + 70_000, since_ms=T0 + 50_000)
+    played.at(T0 + 70_000)
+    assert [ohlc(one) for one in played.of(MINUTE)] == [(100.0, 103.0, 100.0, 103.0)]
+    made = played.open()
+    assert made is not None
+    assert (made.start_ms, made.open) == (T0 + MINUTE_MS, 102.0)
+
+
+def test_a_minute_that_lacks_its_end_is_replaced_by_the_exchanges(played: Played) -> None:
+    played.hear(100.0)
+    played.hear(101.0, after_ms=50_000)
+    played.now_ms = T0 + 70_000  # the process stood still, and has subscribed anew
+    played.series.listening_ms = played.now_ms
+    played.seq += 1 + 5
+    played.series.hear(heard(played.seq, played.now_ms, 102.0, "ok"), played.now_ms, since_ms=T0 + 50_000)
+    played.at(played.now_ms)
+    played.learn(MINUTE, okx=[bar(T0, 110.0)])
+    [made] = [one for one in played.of(MINUTE) if one.origin == "exchanges"]
+    assert ohlc(made) == (110.0, 110.0, 110.0, 110.0)
 
 
 def test_a_slow_publisher_after_a_fast_one_goes_on_with_the_open_candle(played: Played) -> None:

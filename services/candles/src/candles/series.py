@@ -54,8 +54,11 @@ class Series:
         """When the newest minute began that a ticker was heard in; when the symbol became wanted, if that is later."""
         return max(self._floor_ms, self._wanted_ms)
 
-    def hear(self, heard: Heard, now_ms: int) -> None:
-        """Take a ticker that has just arrived. One that has been heard before is ignored."""
+    def hear(self, heard: Heard, now_ms: int, since_ms: int | None = None) -> None:
+        """Take a ticker that has just arrived. One that has been heard before is ignored.
+
+        `since_ms` is since when this process or Redis stood still, if it did. The ticker may be as old as that.
+        """
         if heard.seq <= self._seq:
             return
         if self._seq:
@@ -65,7 +68,8 @@ class Series:
             self._unpriced += 1
             return
         time_ms = heard.aggregated_time_ms
-        if abs(time_ms - now_ms) > FAR_MS:
+        earliest_ms = now_ms if since_ms is None else min(since_ms, now_ms)
+        if not earliest_ms - FAR_MS <= time_ms <= now_ms + FAR_MS:
             time_ms = now_ms
         if self._floor_ms > now_ms + FAR_MS:  # Redis's clock was set back
             self._floor_ms = 0

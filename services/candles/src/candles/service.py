@@ -20,6 +20,7 @@ from .past import MINUTE
 from .redis_time import RedisTime
 from .series import Series
 from .settings import CandlesSettings
+from .standstill import Standstill
 from .wanted import Wanted
 
 CLOSE_EACH_S = 0.1
@@ -42,6 +43,7 @@ class Service:
     def __init__(self, bus: CandlesBus, settings: CandlesSettings, time: RedisTime | None = None) -> None:
         self._bus = bus
         self._time = time or RedisTime()
+        self._standstill = Standstill(_now_s())
         self._wanted = Wanted(settings.symbols, settings.max_candle_symbols, settings.symbol_grace_s)
         self._loader = Loader(bus)
         self._series: dict[str, Series] = {}  # by the ticker's channel
@@ -175,7 +177,8 @@ class Service:
                 log.debug("ticker skipped", cause=str(wrong))
                 return
             if heard.symbol == series.symbol:
-                series.hear(heard, self._time.now_ms())
+                now_ms = self._time.now_ms()
+                series.hear(heard, now_ms, now_ms - round(1000 * self._standstill.look(_now_s())))
         elif channel.startswith(EXCHANGE_CANDLE.prefix):
             self._on_exchange_candle(channel, data)
 
@@ -201,6 +204,7 @@ class Service:
 
     async def _publish(self, *, with_open: bool) -> None:
         now_ms = self._time.now_ms()
+        behind_s = self._standstill.look(_now_s(), hears=self._subscriber.connected)
         self._tried_s = _now_s()
         due: dict[Interval, list[Candle]] = {interval: [] for interval in Interval}
         closed: dict[Symbol, list[Candle]] = {}
@@ -208,7 +212,7 @@ class Service:
             if not self.has_resumed(symbol):
                 continue
             if self._subscriber.connected:  # else tickers are missed, and the next one is needed to tell how many
-                series.advance(now_ms)
+                series.advance(now_ms - round(1000 * behind_s))  # tickers of the meantime are still to be heard
             closed[symbol] = series.take_closed()
             # After a closed candle also publish the open one, so that the newest message of a channel is of the newest candle.
             also_open = {candle.interval for candle in closed[symbol]}
