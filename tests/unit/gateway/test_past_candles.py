@@ -24,7 +24,7 @@ def bar(minute: int, close: float = 1.5, **given: Any) -> Bar:
 
 def latest(minute: int, **given: Any) -> LatestCandle:
     data = candle_bytes(START_MS + minute * MINUTE_MS, **given)
-    return read_candle(OF.interval, None, OF.symbol, data, NOW_MS, live=True)
+    return read_candle(OF.interval, None, OF.symbol, data, NOW_MS + max(0, minute) * MINUTE_MS, live=True)
 
 
 def told(body: bytes) -> list[tuple[int, bool]]:
