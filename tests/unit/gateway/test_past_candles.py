@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.candles import Of, Past, answer
+from gateway.api.candles import Of, Past, answer, past_ones
 from gateway.api.models import Candles
-from gateway.stream.candles import LatestCandle, read_candle
+from gateway.stream.candles import AHEAD_MS, LatestCandle, read_candle
 from market_pulse.messages import Bar, Interval, Symbol
 from support.played_candles import MINUTE_MS, candle_bytes
 from support.samples import NOW_MS
@@ -106,3 +106,9 @@ def test_any_answer_is_ascending_within_its_limit_and_leaves_no_newer_one_out(
     if before_ms is not None:
         known = {minute for minute in known if START_MS + minute * MINUTE_MS < before_ms}
     assert got == sorted(known)[-limit:]
+
+
+def test_a_bar_from_the_future_or_of_no_interval_does_not_hide_the_true_candles() -> None:
+    off_grid = Bar(START_MS - 1, 1.0, 2.0, 0.5, 1.5)
+    past = Past(OF, past_ones(OF, [bar(-1), off_grid, bar(AHEAD_MS // MINUTE_MS + 1)], NOW_MS))
+    assert told(answer(OF, past, [latest(0)], limit=10)) == [(-1, True), (0, False)]

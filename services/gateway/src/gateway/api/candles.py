@@ -9,10 +9,11 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from gateway.stream.candles import LatestCandle
+from gateway.stream.candles import AHEAD_MS, LatestCandle
 from market_pulse.bus import Reader
 from market_pulse.kinds import CANDLES, EXCHANGE_CANDLE
 from market_pulse.messages import Bar, Interval, Origin, Symbol
+from market_pulse.process.clock import now_ms
 
 from .reads import SharedReads
 
@@ -111,7 +112,13 @@ class Candles(SharedReads[Of, Past]):
         self._bus = bus
 
     async def _of(self, of: Of) -> Past:
-        return Past(of, await self._bus.bars(of.interval, of.symbol, of.exchange, limit=of.interval.kept))
+        bars = await self._bus.bars(of.interval, of.symbol, of.exchange, limit=of.interval.kept)
+        return Past(of, past_ones(of, bars, now_ms()))
+
+
+def past_ones(of: Of, bars: Iterable[Bar], at_ms: int) -> list[Bar]:
+    """Return the bars of whole intervals that began until AHEAD_MS after a moment. A later one would hide the true ones."""
+    return [bar for bar in bars if bar.start_ms == of.interval.start_of(bar.start_ms) and bar.start_ms <= at_ms + AHEAD_MS]
 
 
 def answer(
