@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stream.candles import LATER_BY_MS, LatestCandle, read_candle
+from gateway.stream.candles import AHEAD_MS, LATER_BY_MS, LatestCandle, read_candle
 from gateway.stream.kinds import Asked
 from gateway.stream.topic import MOST_PARTS
 from market_pulse.kinds import CANDLES, TICKER
@@ -80,6 +80,23 @@ def test_a_candle_of_another_channel_is_refused(wrong: dict[str, Any]) -> None:
         read(**wrong)
     with pytest.raises(CodecError):
         read_candle(Interval.MINUTE, None, "BTC-USDT", b'{"v":1}', NOW_MS, live=True)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_candle_from_the_future_does_not_hold_back_the_true_ones(world: World, *, closed: bool) -> None:
+    sink = world.open(BTC, kinds=(Asked(MINUTE),))
+    sink.take()
+    publish(world, (world.wall_ms - START_MS + AHEAD_MS) // MINUTE_MS + 1, closed=closed)
+    publish(world)
+    await turn()
+    assert told(sink) == [(0, 1, False)]
+
+
+@pytest.mark.parametrize(("from_ms", "given"), [(1, {}), (0, {"end_ms": START_MS + MINUTE_MS - 1})])
+def test_a_candle_of_no_interval_is_refused(from_ms: int, given: dict[str, int]) -> None:
+    data = candle_bytes(START_MS + from_ms, **given)
+    with pytest.raises(CodecError, match="no interval"):
+        read_candle(Interval.MINUTE, None, "BTC-USDT", data, NOW_MS, live=True)
 
 
 def test_a_candles_age() -> None:

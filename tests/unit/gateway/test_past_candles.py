@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.candles import Candles as PastCandles
-from gateway.api.candles import Of, Past, answer
+from gateway.api.candles import Of, Past, answer, past_ones
 from gateway.api.models import Candles
-from gateway.stream.candles import LatestCandle, read_candle
+from gateway.stream.candles import AHEAD_MS, LatestCandle, read_candle
 from market_pulse.bus import Reader
 from market_pulse.messages import Bar, Interval, Symbol
 from support.played_candles import MINUTE_MS, candle_bytes
@@ -27,7 +27,7 @@ def bar(minute: int, close: float = 1.5, **given: Any) -> Bar:
 
 def latest(minute: int, **given: Any) -> LatestCandle:
     data = candle_bytes(START_MS + minute * MINUTE_MS, **given)
-    return read_candle(OF.interval, None, OF.symbol, data, NOW_MS, live=True)
+    return read_candle(OF.interval, None, OF.symbol, data, NOW_MS + max(0, minute) * MINUTE_MS, live=True)
 
 
 def told(body: bytes) -> list[tuple[int, bool]]:
@@ -132,3 +132,9 @@ async def test_candles_are_encoded_one_after_another_with_rests_between() -> Non
     may_go_on.set()
     assert [list(past.starts) for past in await asyncio.gather(*reads)] == [[START_MS - MINUTE_MS]] * 3
     assert len(rested) == 3
+
+
+def test_a_bar_from_the_future_or_of_no_interval_does_not_hide_the_true_candles() -> None:
+    off_grid = Bar(START_MS - 1, 1.0, 2.0, 0.5, 1.5)
+    past = Past(OF, past_ones(OF, [bar(-1), off_grid, bar(AHEAD_MS // MINUTE_MS + 1)], NOW_MS))
+    assert told(answer(OF, past, [latest(0)], limit=10)) == [(-1, True), (0, False)]

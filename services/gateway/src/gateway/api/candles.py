@@ -11,10 +11,11 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from gateway.stream.candles import LatestCandle
+from gateway.stream.candles import AHEAD_MS, LatestCandle
 from market_pulse.bus import Reader
 from market_pulse.kinds import CANDLES, EXCHANGE_CANDLE
 from market_pulse.messages import Bar, Interval, Origin, Symbol
+from market_pulse.process.clock import now_ms
 
 from .reads import SharedReads
 
@@ -124,9 +125,14 @@ class Candles(SharedReads[Of, Past]):
         # half of the time to the streams.
         async with self._encoding:
             began_s = time.thread_time()
-            past = Past(of, bars)
+            past = Past(of, past_ones(of, bars, now_ms()))
             await self._rest(time.thread_time() - began_s)
         return past
+
+
+def past_ones(of: Of, bars: Iterable[Bar], at_ms: int) -> list[Bar]:
+    """Return the bars of whole intervals that began until AHEAD_MS after a moment. A later one would hide the true ones."""
+    return [bar for bar in bars if bar.start_ms == of.interval.start_of(bar.start_ms) and bar.start_ms <= at_ms + AHEAD_MS]
 
 
 def answer(

@@ -7,6 +7,8 @@ from market_pulse.tickers import STALE_AFTER_MS
 
 LATER_BY_MS = 10_000
 """A candle that counts as older by its numbers replaces an open one that was not renewed for this long: counting began anew."""
+AHEAD_MS = 300_000
+"""A candle that begins later than this after now is refused: as the newest one it would hold back all true ones until then."""
 
 
 class LatestCandle(NamedTuple):
@@ -96,6 +98,10 @@ def read_candle(
     head = _HEAD.decode(data)
     if (head.symbol, head.interval, head.exchange) != (symbol, interval, exchange):
         raise CodecError(f"not a candle of {exchange or 'ours'}, {symbol} and {interval}")
+    if head.start_ms != interval.start_of(head.start_ms) or head.end_ms != head.start_ms + interval.step_ms:
+        raise CodecError(f"no interval of {interval} is from {head.start_ms} to {head.end_ms}")
+    if head.start_ms > now_ms + AHEAD_MS:
+        raise CodecError(f"begins {head.start_ms - now_ms} ms from now")
     sent_ms = head.published_time_ms or head.received_time_ms
     aged_ms = min(now_ms, sent_ms) if age_ms is None else now_ms - age_ms
     one_line = data.translate(None, b"\r\n")  # safe: inside a JSON string a line break is always escaped
