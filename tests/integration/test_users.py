@@ -59,8 +59,8 @@ CLASSES: dict[str, type[Bus]] = {
 # Abilities that a user has because it needs their commands for another: the aggregator's script reads the history it adds to.
 BESIDES = {
     "aggregator": {"history", "exchanges"},
-    "gateway": {"listing_size", "exchanges", "last_candles"},
-    "reader": {"listing_size", "has_listing", "exchanges", "last_candles"},
+    "gateway": {"listing_size", "exchanges", "last_candles", "expiring_exchange_bars"},
+    "reader": {"listing_size", "has_listing", "exchanges", "last_candles", "expiring_exchange_bars"},
 }
 FORGOTTEN = {"ingest-okx": "ticks:okx:BTC-USDT"}  # other users drop last tickers, if they have that right
 CANDLE = Candle(
@@ -103,6 +103,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "last_candles": (Interval.MINUTE, BTC),
     "renew_bars": ([(Interval.MINUTE, BTC)],),
     "history": (Resolution.SECOND, BTC, 0),
+    "expiring_exchange_bars": ("okx", [BTC], 60.0),
     "bars": (Interval.MINUTE, BTC),
     "bars_at": ([(Interval.MINUTE, BTC, 0)],),
 }

@@ -27,7 +27,8 @@ export function Price({ price, dp, quote, isOld = false }: Props) {
         <span aria-hidden="true">
           <Digits parts={steady} />
           {changed.length > 0 && (
-            <span className={flash?.isLit ? "flash" : undefined} data-direction={flash?.direction}>
+            // A new span for each first digit: if the same one began elsewhere, the browser would count it as moved.
+            <span key={flash?.from} className={flash?.isLit ? "flash" : undefined} data-direction={flash?.direction}>
               <Digits parts={changed} />
             </span>
           )}
