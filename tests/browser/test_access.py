@@ -42,8 +42,15 @@ async def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        (360, "light"),
+        (1280, "dark"),
+        pytest.param(360, "dark", marks=pytest.mark.long),
+        pytest.param(1280, "light", marks=pytest.mark.long),
+    ],
+)
 async def test_axe_finds_nothing(visitor: Visitor, theme: Literal["light", "dark"], width: int) -> None:
     page = await visitor.open("/?symbols=BTC,ETH-USD,PEPE")
     await page.emulate_media(color_scheme=theme, reduced_motion="reduce")

@@ -61,6 +61,7 @@ async def system(deployment: Demo) -> AsyncIterator[System]:
     structlog.reset_defaults()
 
 
+@pytest.mark.long
 async def test_chaos(system: System) -> None:
     """While one to three faults are on at a time, no message states anything false, and afterwards nothing stays broken."""
     await _run(system, schedule(SEED, MINUTES * 60, COPIES))

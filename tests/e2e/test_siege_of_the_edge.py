@@ -75,7 +75,8 @@ async def watching(demo: Demo, seconds: float) -> AsyncIterator[asyncio.StreamRe
         await process.wait()
 
 
-@pytest.mark.parametrize("kind", [pytest.param("h2_unread", marks=pytest.mark.long), "h2_body"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["h2_unread", "h2_body"])
 async def test_gateways_hold_out_behind_the_edge(demo: Demo, kind: str) -> None:
     seconds = SIEGE_S or SHORT_S
     async with httpx.AsyncClient(base_url=demo.page, timeout=PATIENCE_S) as http:
