@@ -48,7 +48,8 @@ async def stack(group: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Asy
         yield running
 
 
-@pytest.mark.parametrize("how", ["killed", pytest.param("frozen", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_everybody_follows_the_master_and_stays_away_from_the_old_one(stack: Stack, group: Guarded, how: str) -> None:
     """It is so when the old master returns, empty or after a freeze. A subscriber of the new one from before stays, too."""
     old, new = group.first, group.second
