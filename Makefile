@@ -44,11 +44,11 @@ web: $(PAGE) ## build the page, if its sources have changed
 
 test: setup web ## run the tests, pytest last; make test ARGS="-k stream -x"
 	$(NPM) test
-	$(RUN)/pytest -n 4 --no-loadscope-reorder -m "not long" $(ARGS)
+	$(RUN)/pytest -n 3 --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-all: setup web ## run the long tests as well
 	$(NPM) test
-	$(RUN)/pytest -n 4 --no-loadscope-reorder $(ARGS)
+	$(RUN)/pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 chaos: setup web ## break parts in containers and check the prices meanwhile, for an hour or less; make chaos MINUTES=5 PAIRS=10 SEED=2 CLIENTS=500
 	CHAOS_MINUTES=$(or $(MINUTES),15) CHAOS_SEED=$(or $(SEED),1) CHAOS_PAIRS=$(or $(PAIRS),all) CHAOS_CLIENTS=$(or $(CLIENTS),2000) \

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the demo in containers, and the distribution of tests over processes (`pytest -n 4`)."""
+"""Fixtures for all tests: the demo in containers, and the distribution of tests over processes (`pytest -n 3`)."""
 
 from collections.abc import Iterator
 from typing import Any
