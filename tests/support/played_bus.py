@@ -1,6 +1,6 @@
 """A played market on any bus: tickers of several publishers, and candles made of them, with the faults that a test asks for.
 
-`PlayedBus` is such a bus in memory. Its answers and messages take time, so that they overtake each other as in a network.
+`PlayedBus` is a bus in memory. Its answers and messages take time, so that they overtake each other as in a network.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""All candles of one symbol: which tickers they hold, when they close, and what corrects them."""
+"""All candles of one symbol: their tickers, their closing, and their corrections."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The changes of prices over hours and weeks: by which candle, how often it is read, and what counts if it cannot be read."""
+"""The changes of prices over hours and weeks: the candle that each is computed from, how often it is read, and the change if it cannot be read."""
 
 import asyncio
 from collections.abc import Sequence

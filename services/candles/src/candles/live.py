@@ -100,7 +100,7 @@ def resumed(known: Candle) -> Live | None:
 
 
 def joined(earlier: Live, later: Live) -> Live:
-    """Return one live candle of two of the same interval: what an earlier process has heard, and what this one has heard since.
+    """Merge two live candles of the same interval. An earlier process has heard one, and this process the other.
 
     Tickers that both can have heard count once.
     """

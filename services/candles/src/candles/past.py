@@ -19,7 +19,7 @@ SPARE = 60
 
 
 class Past:
-    """The closed candles of one symbol. `corrected` and `added` collect what is to be published, and what is only to be kept.
+    """The closed candles of one symbol. Candles in `corrected` are to be published, and those in `added` only to be kept.
 
     A correction has the next revision.
     """

@@ -148,7 +148,7 @@ class Service:
         return self._wanted.turned_away
 
     def has_resumed(self, symbol: Symbol) -> bool:
-        """Return whether a symbol has candles, and what Redis has kept of them has been read."""
+        """Return whether a symbol has candles whose past was read from Redis, as far as Redis has kept it."""
         return symbol in self._by_symbol and self._loader.has_resumed(symbol)
 
     def live(self) -> Mapping[str, Check]:

@@ -94,7 +94,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** Check what is shown against what was shown before and what the gateway ever had. */
+/** Compare the shown candles with those shown before, and with all that the gateway ever had. */
 function check(shown: readonly Candle[], before: ReadonlyMap<number, Candle>, gateway: Gateway) {
   for (const [place, one] of shown.entries()) {
     const known = before.get(one.start);

@@ -125,7 +125,7 @@ async def refuse_unlisted(bus: Reader, symbols: Sequence[Symbol], conversions: C
     """Refuse symbols that no exchange lists and that are not converted, if all running exchanges' listings are known.
 
     Raises:
-        UnlistedError: there are such symbols.
+        UnlistedError: a symbol is neither listed nor converted.
     """
     try:
         listings = {exchange: listed for exchange, listed in (await bus.listings()).items() if listed}
